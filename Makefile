@@ -1,0 +1,57 @@
+# `make` alone prints the targets. Every target does its own set-up.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up status down test test-fast bench lint format clean
+
+help: ## Print the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make .venv with the pinned versions (the other targets do this by themselves)
+
+$(READY): pyproject.toml infra/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "PYTHON=$(PYTHON): Python 3.11 or newer is needed"; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "PYTHON=$(PYTHON): has no venv module (on Debian: apt install python3-venv)"; exit 2; }
+	@echo "installing the pinned versions into $(VENV) (some minutes the first time)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c infra/constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(READY) ## Draw faces, put them on S3, subset and edit them through Prefect on Ray, show the result
+	@$(BIN)/attgan demo
+
+up: $(READY) ## Start the local stack: Prefect server and UI, S3 server, Ray head
+	@$(BIN)/attgan up
+
+status: $(READY) ## Show what runs, where, and how healthy it is
+	@$(BIN)/attgan status
+
+down: $(READY) ## Stop the local stack
+	@$(BIN)/attgan down
+
+test: $(READY) lint ## Lint, types and every test that runs without a GPU
+	@$(BIN)/python -m pytest
+
+test-fast: $(READY) ## The unit tests alone
+	@$(BIN)/python -m pytest -m "not stack and not fault"
+
+bench: $(READY) ## Measure storage, codec, generator and the flows, each beside its ceiling
+	@$(BIN)/python -m tests.benchmarks
+
+lint: $(READY) ## Format check, lint and types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+format: $(READY) ## Rewrite the sources in the project's format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean: ## Remove everything that was made here (the stack is stopped first)
+	@test ! -x $(BIN)/attgan || $(BIN)/attgan down
+	@rm -rf $(VENV) .local .*cache .hypothesis
