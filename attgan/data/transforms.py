@@ -1,0 +1,60 @@
+"""Where the face is in an aligned image, and how it comes out of it and goes back in.
+
+CelebA's aligned images are 178×218; the network sees their centred 170×170 square, resized (DESIGN of the data:
+crop 170, resize to the model's size). Resampling is torch's antialiased uint8 kernel: three times Pillow's rate.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch.nn.functional import interpolate
+
+CELEBA_SIZE = (178, 218)
+CELEBA_CROP = 170
+
+
+class Box(NamedTuple):
+    """A square in an image, in pixels: ``image[top:top + side, left:left + side]``."""
+
+    left: int
+    top: int
+    side: int
+
+
+def face_box(width: int, height: int) -> Box | None:
+    """The square that holds the face of an aligned image, or None where the size says that it is not aligned.
+
+    A square image is a face already; one of CelebA's proportions (178×218, or the same at another scale) has its
+    face in the centred square of 170/178 of the width.
+    """
+    if width == height:
+        return Box(0, 0, width)
+    aligned_width, aligned_height = CELEBA_SIZE
+    if width * aligned_height == height * aligned_width:
+        side = round(width * CELEBA_CROP / aligned_width)
+        return Box((width - side) // 2, (height - side) // 2, side)
+    return None
+
+
+def take_face(pixels: np.ndarray, box: Box, size: int) -> np.ndarray:
+    """Crop ``box`` out of ``(H, W, 3)`` uint8 and resize it to ``(size, size, 3)`` uint8 (antialiased bilinear)."""
+    return resize(pixels[box.top : box.top + box.side, box.left : box.left + box.side], size, "bilinear")
+
+
+def put_face(pixels: np.ndarray, box: Box, face: np.ndarray) -> np.ndarray:
+    """A copy of ``(H, W, 3)`` uint8 with ``face`` (S, S, 3), resized (bicubic), in ``box``; the rest is untouched."""
+    edited = pixels.copy()
+    edited[box.top : box.top + box.side, box.left : box.left + box.side] = resize(face, box.side, "bicubic")
+    return edited
+
+
+def resize(pixels: np.ndarray, size: int, mode: str) -> np.ndarray:
+    """Resize a square ``(S, S, 3)`` uint8 to ``(size, size, 3)`` uint8, antialiased when it shrinks."""
+    if pixels.shape[:2] == (size, size):
+        return pixels
+    batch = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]  # (1, 3, S, S), channels last
+    resized = interpolate(batch, size=(size, size), mode=mode, antialias=True)
+    return resized[0].permute(1, 2, 0).contiguous().numpy()  # (size, size, 3)

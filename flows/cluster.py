@@ -1,0 +1,194 @@
+"""The Prefect server and the Ray cluster a flow runs on: found, checked before anything is submitted, fed in a window.
+
+Where they are stands in the environment (``PREFECT_API_URL``, ``RAY_ADDRESS``, ``AWS_…``). A local stack leaves its
+environment in a file, which is taken up for whatever the user has not set.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from attgan.errors import UserError
+
+STACK_FOLDER = "ATTGAN_STACK"
+DEFAULT_STACK_FOLDER = ".local/stack"
+_AWS_CHOICES = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ROLE_ARN")
+_HINT = "`attgan up` starts one here"
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a Ray cluster has in all."""
+
+    nodes: int
+    cpus: float
+    gpus: float
+
+
+def adopt_local_stack() -> list[str]:
+    """Take up the environment of the local stack, if one has been started, for whatever the user has not set.
+
+    The S3 settings are taken all together or not at all: somebody who points at another S3 is left alone.
+
+    Returns:
+        The names of the services that were taken up, for the terminal.
+    """
+    path = Path(os.environ.get(STACK_FOLDER, DEFAULT_STACK_FOLDER)) / "env"
+    if not path.is_file():
+        return []
+    lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
+    stack = dict(line.split("=", 1) for line in lines)
+    adopted = []
+    groups = {
+        "Prefect": ("PREFECT_", ("PREFECT_API_URL",)),
+        "Ray": ("RAY_", ("RAY_ADDRESS",)),
+        "S3": ("AWS_", _AWS_CHOICES),
+    }
+    for service, (prefix, choices) in groups.items():
+        settings = {name: value for name, value in stack.items() if name.startswith(prefix)}
+        if settings and not any(name in os.environ for name in choices):
+            os.environ.update(settings)
+            adopted.append(service)
+    return adopted
+
+
+def require_prefect() -> str:
+    """The URL of the Prefect server, once it has answered.
+
+    Without a server every Ray worker would start one of its own, so that is refused.
+
+    Raises:
+        UserError: no server is set, or it does not answer.
+    """
+    from prefect.settings import PREFECT_API_KEY, PREFECT_API_URL
+
+    url = PREFECT_API_URL.value()
+    if not url:
+        raise UserError(f"PREFECT_API_URL is not set: a Prefect server is needed; {_HINT}")
+    key = PREFECT_API_KEY.value()
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    try:
+        answer = httpx.get(f"{url.rstrip('/')}/health", headers=headers, timeout=10)
+        answer.raise_for_status()
+    except httpx.HTTPError as error:
+        raise UserError(f"PREFECT_API_URL {url}: no Prefect server answers there ({error}); {_HINT}") from error
+    return str(url)
+
+
+def require_ray_address() -> str:
+    """The address of the Ray cluster, as the environment has it (Ray itself would silently start one of its own).
+
+    Raises:
+        UserError: it is not set.
+    """
+    address = os.environ.get("RAY_ADDRESS")
+    if not address:
+        raise UserError(f"RAY_ADDRESS is not set: a Ray cluster is needed; {_HINT}")
+    if address.startswith("ray://"):
+        raise UserError(f"RAY_ADDRESS {address}: run the flow inside the cluster (host:port), not over ray://")
+    return address
+
+
+def require_ray(cpus_per_task: float, gpus_per_task: float) -> Resources:
+    """What the connected cluster has, once it is known that it can run such a task at all.
+
+    Raises:
+        UserError: no node has that many CPUs or GPUs (Ray would wait for them for ever), or one runs another Python.
+    """
+    import ray
+
+    require_ray_address()
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    able = [
+        node
+        for node in nodes
+        if node["Resources"].get("CPU", 0) >= cpus_per_task and node["Resources"].get("GPU", 0) >= gpus_per_task
+    ]
+    total = Resources(
+        nodes=len(nodes),
+        cpus=sum(node["Resources"].get("CPU", 0) for node in nodes),
+        gpus=sum(node["Resources"].get("GPU", 0) for node in nodes),
+    )
+    if not able:
+        raise UserError(
+            f"a task asks for {cpus_per_task:g} CPUs and {gpus_per_task:g} GPUs, but no node has them: the cluster has "
+            f"{total.cpus:g} CPUs and {total.gpus:g} GPUs on {total.nodes} node(s)"
+        )
+    return total
+
+
+def workers(resources: Resources, cpus_per_task: float, gpus_per_task: float) -> int:
+    """How many such tasks the cluster runs side by side (at least one)."""
+    by_cpu = resources.cpus / cpus_per_task
+    by_gpu = resources.gpus / gpus_per_task if gpus_per_task else by_cpu
+    return max(1, int(min(by_cpu, by_gpu)))
+
+
+def run_tasks(
+    task: Any,
+    calls: Iterable[dict[str, Any]],
+    *,
+    cpus: float,
+    gpus: float,
+    parallel: int,
+) -> Iterator[tuple[dict[str, Any], Any]]:
+    """Submit a Prefect task to Ray once per call, through a window of twice the workers, and yield as each one ends.
+
+    Tens of thousands of pending submissions hang Ray's driver, so never all at once. A worker keeps its process after
+    a GPU task (``max_calls=0``), and with it the loaded model; one that dies is run again once (``max_retries=1``).
+
+    Args:
+        task: the Prefect task.
+        calls: the keyword arguments of each call; read lazily.
+        cpus: what each task asks Ray for.
+        gpus: likewise; 0 for none.
+        parallel: how many tasks the cluster runs side by side.
+
+    Yields:
+        The call and the task run's final Prefect state, in the order in which they end.
+    """
+    import ray
+    from prefect_ray.context import remote_options
+
+    pending: dict[Any, tuple[dict[str, Any], Any]] = {}
+    todo = iter(calls)
+    exhausted = False
+    try:
+        with remote_options(num_cpus=cpus, num_gpus=gpus, max_calls=0, max_retries=1):
+            while True:
+                while not exhausted and len(pending) < 2 * parallel:
+                    call = next(todo, None)
+                    if call is None:
+                        exhausted = True
+                        break
+                    future = task.submit(**call)
+                    pending[future.wrapped_future] = (call, future)
+                if not pending:
+                    return
+                done, _ = ray.wait(list(pending), num_returns=1)
+                for reference in done:
+                    call, future = pending.pop(reference)
+                    future.wait()
+                    yield call, future.state
+    finally:
+        for reference in pending:  # the flow ends early: RayTaskRunner itself never cancels anything
+            ray.cancel(reference)
+
+
+def python_versions() -> dict[str, str]:
+    """The versions that driver and workers must share, for the record of a run."""
+    import ray
+    import torch
+
+    return {
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "torch": torch.__version__,
+        "ray": ray.__version__,
+    }

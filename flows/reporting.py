@@ -1,0 +1,67 @@
+"""What a run shows in the Prefect UI: progress while it works, tables and pictures when it is done."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import re
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from prefect.artifacts import (
+    create_image_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+
+_SECONDS_BETWEEN = 2.0
+Log = logging.Logger | logging.LoggerAdapter[Any]
+
+
+class Progress:
+    """Items done out of a known total, as a Prefect artifact and as lines in the log, with rate and time left."""
+
+    def __init__(self, key: str, noun: str, total: int, log: Log) -> None:
+        self.noun, self.total, self.log = noun, max(total, 1), log
+        self.done = 0
+        self._started = self._said = time.monotonic()
+        self._artifact: UUID = create_progress_artifact(0.0, key=artifact_key(key), description=noun)  # type: ignore[assignment]
+
+    def advance(self, count: int) -> None:
+        """Count ``count`` more items as done; said at most every two seconds, and at the end."""
+        self.done += count
+        now = time.monotonic()
+        if self.done < self.total and now - self._said < _SECONDS_BETWEEN:
+            return
+        self._said = now
+        rate = self.done / max(now - self._started, 1e-9)
+        left = (self.total - self.done) / max(rate, 1e-9)
+        share = min(1.0, self.done / self.total)
+        line = f"{self.done:,} of {self.total:,} {self.noun} ({share:.0%}), {rate:,.0f}/s, {left:,.0f} s left"
+        self.log.info(line)
+        update_progress_artifact(self._artifact, progress=100 * share, description=line)
+
+
+def table(key: str, rows: Sequence[Mapping[str, Any]], description: str) -> None:
+    """A table, one row per mapping; shown in the run's artifacts."""
+    create_table_artifact([dict(row) for row in rows], key=artifact_key(key), description=description)
+
+
+def picture(key: str, jpeg: bytes, description: str) -> None:
+    """A JPEG, embedded in the artifact, so that the browser needs no access to the bucket it is also stored in."""
+    url = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
+    create_image_artifact(url, key=artifact_key(key), description=description)
+
+
+def markdown(key: str, text: str, description: str) -> None:
+    """A page of Markdown."""
+    create_markdown_artifact(text, key=artifact_key(key), description=description)
+
+
+def artifact_key(name: str) -> str:
+    """A name in the alphabet that Prefect allows for artifacts: lower-case letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

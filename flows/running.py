@@ -1,0 +1,45 @@
+"""How a flow starts from the terminal and how it says no: a refusal is a state with one line, never a traceback."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import Flow, State
+from prefect.states import Failed
+
+from attgan.errors import UserError
+from flows import cluster
+
+REFUSED = "Refused"
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def refusals_as_states(body: Callable[P, R]) -> Callable[P, R | State[Any]]:
+    """A flow's body whose :class:`UserError` ends the run as failed, named ``Refused``, with the one line as message."""
+
+    @functools.wraps(body)
+    def refusing(*args: P.args, **kwargs: P.kwargs) -> R | State[Any]:
+        try:
+            return body(*args, **kwargs)
+        except UserError as error:
+            return Failed(name=REFUSED, message=str(error))
+
+    return refusing
+
+
+def run_from_terminal(flow: Flow[..., Any], **parameters: Any) -> Any:
+    """Run a flow here, in the cluster that the environment names, and return its result.
+
+    Raises:
+        UserError: no Prefect server or Ray cluster is at hand, or the flow refused.
+    """
+    cluster.require_prefect()
+    cluster.require_ray_address()
+    state = flow(**parameters, return_state=True)
+    if state.name == REFUSED:
+        raise UserError(state.message)
+    return state.result()
