@@ -1,0 +1,13 @@
+"""What can go wrong with a stack, each with the exit code a shell sees."""
+
+
+class StackError(Exception):
+    """A stack could not be started, found or stopped: one line for the user, exit code 1."""
+
+    code = 1
+
+
+class RefusedError(StackError):
+    """An option that cannot be honoured; nothing was started: exit code 2."""
+
+    code = 2

@@ -1,0 +1,38 @@
+"""TCP ports: which are free, and which of those asked for are taken."""
+
+import random
+import socket
+from collections.abc import Iterable
+
+# Below the kernel's ephemeral range (32768 and up), from which every outgoing connection takes its port.
+_RANGE = range(20000, 32000)
+
+
+def is_free(port: int) -> bool:
+    """Whether nothing listens on `port`, neither on 127.0.0.1 nor on every interface (as Ray will)."""
+    for host in ("127.0.0.1", ""):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            # As servers do: a port in TIME_WAIT is free, one that is listened on is not.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+                probe.listen(1)
+            except OSError:
+                return False
+    return True
+
+
+def free_ports(names: Iterable[str], taken: Iterable[int] = ()) -> dict[str, int]:
+    """A different free port for each name, none of them in `taken`.
+
+    They are drawn at random, so that two stacks that start in the same moment hardly ever meet; nothing reserves
+    them, and who loses the race sees its server fail to bind.
+    """
+    used, found = set(taken), {}
+    for name in names:
+        port = random.choice(_RANGE)
+        while port in used or not is_free(port):
+            port = random.choice(_RANGE)
+        used.add(port)
+        found[name] = port
+    return found

@@ -1,0 +1,140 @@
+"""Operating system processes of a stack: start them apart, find every one again, end exactly those.
+
+Three ways lead from a stack to its processes, because none is enough alone: the session that each server
+leads (Ray's processes leave their process group, but not the session), the stack's mark in the environment
+that every child inherits (survives a new session and the loss of our records), and descent. A process number
+can be used again by a stranger, so a recorded one counts only together with the time the process started.
+"""
+
+import contextlib
+import os
+import subprocess
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+MARK = "ATTGAN_STACK"
+_CLOCK_SLACK = 2.0  # seconds; the start time is reckoned from the wall clock, which may be set
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process that leads its own session: its number and when it started (seconds since 1970)."""
+
+    pid: int
+    started: float
+
+
+def current() -> Process:
+    """The process that runs this code."""
+    return Process(os.getpid(), psutil.Process().create_time())
+
+
+def launch(command: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path) -> Process:
+    """Start `command` in `folder` as the leader of a new session, with its output appended to `log`.
+
+    Raises: OSError if the program cannot be executed.
+    """
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            command,
+            env=dict(environment),
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    # Else the object complains when it is collected while the server runs on, which is the point of a server.
+    child.returncode = 0
+    try:
+        return Process(child.pid, psutil.Process(child.pid).create_time())
+    except psutil.NoSuchProcess:
+        return Process(child.pid, time.time())
+
+
+def exists(process: Process) -> bool:
+    """Whether this very process still runs (not a stranger with its number, not a zombie)."""
+    try:
+        found = psutil.Process(process.pid)
+        return _same(found, process) and _runs(found)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def members(leader: Process) -> list[psutil.Process]:
+    """The running processes of the session that `leader` was started to lead, itself included."""
+    try:
+        if not _same(psutil.Process(leader.pid), leader):
+            return []  # the number was used again, so the session it now names is not ours
+    except psutil.NoSuchProcess:
+        pass  # the leader has ended; while members are left, the kernel gives its number to nobody
+    return [p for p in psutil.process_iter() if _session(p.pid) == leader.pid and _runs(p)]
+
+
+def marked(mark: str) -> list[psutil.Process]:
+    """The running processes of this user whose environment carries `mark`."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(MARK) == mark and _runs(process):
+                found.append(process)
+    return found
+
+
+def everything(mark: str, leaders: Iterable[Process]) -> list[psutil.Process]:
+    """Every running process of a stack, but never this one nor one that it descends from."""
+    found = {process for leader in leaders for process in members(leader)} | set(marked(mark))
+    for process in list(found):
+        with contextlib.suppress(psutil.Error):
+            found.update(process.children(recursive=True))
+    own = psutil.Process()
+    return sorted(found - {own, *own.parents()}, key=lambda process: process.pid)
+
+
+def end(found: Iterable[psutil.Process], *, force: bool = False) -> None:
+    """Ask processes to end (SIGTERM), or make them (`force`: SIGKILL). Returns at once."""
+    for process in found:
+        with contextlib.suppress(psutil.Error):  # psutil itself refuses a number that was used again
+            process.kill() if force else process.terminate()
+
+
+def wait_until_ended(found: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Wait for processes to end; what still runs after `seconds` is returned. Own children are reaped."""
+    deadline = time.monotonic() + seconds
+    left = list(found)
+    while left:
+        _reap(left)
+        left = [process for process in left if _runs(process)]
+        if not left or time.monotonic() > deadline:
+            break
+        time.sleep(0.05)
+    return left
+
+
+def _same(found: psutil.Process, recorded: Process) -> bool:
+    return abs(found.create_time() - recorded.started) < _CLOCK_SLACK
+
+
+def _runs(process: psutil.Process) -> bool:
+    # A zombie has ended; whether its parent ever collects it is not in our hands (many containers never do).
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _reap(found: Iterable[psutil.Process]) -> None:
+    for process in found:
+        with contextlib.suppress(OSError):
+            os.waitpid(process.pid, os.WNOHANG)
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return -1

@@ -1,0 +1,45 @@
+"""A server of the stack: how to start it, and how to tell that it serves."""
+
+import shutil
+import sys
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.errors import StackError
+
+
+@dataclass(frozen=True)
+class Service:
+    """A server.
+
+    `check` returns None if it serves, else raises: OSError (also urllib's), or StackError with what is wrong.
+    `leftovers` are files and sockets that it leaves outside the stack's folder.
+    """
+
+    name: str
+    title: str
+    address: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    folder: Path
+    check: Callable[[], None]
+    leftovers: tuple[Path, ...] = ()
+
+
+def program(name: str) -> str:
+    """The path of a program, sought beside this Python first. Raises: StackError."""
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if not found:
+        raise StackError(f"{name}: no such program beside {sys.executable} nor on the PATH; run `make setup`")
+    return found
+
+
+def fetch(url: str, headers: Mapping[str, str] | None = None, seconds: float = 3.0) -> bytes:
+    """The body at `url`, never through a proxy. Raises: OSError if it cannot be had or is not a success."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(urllib.request.Request(url, headers=dict(headers or {})), timeout=seconds) as response:
+        body: bytes = response.read()
+        return body
