@@ -78,7 +78,9 @@ def require_prefect() -> str:
         answer = httpx.get(f"{url.rstrip('/')}/health", headers=headers, timeout=10)
         answer.raise_for_status()
     except httpx.HTTPError as error:
-        raise UserError(f"PREFECT_API_URL {url}: no Prefect server answers there ({error}); {_HINT}") from error
+        raise UserError(
+            f"PREFECT_API_URL {url}: no Prefect server answers there ({error}); {_HINT}"
+        ) from error
     return str(url)
 
 
@@ -92,7 +94,9 @@ def require_ray_address() -> str:
     if not address:
         raise UserError(f"RAY_ADDRESS is not set: a Ray cluster is needed; {_HINT}")
     if address.startswith("ray://"):
-        raise UserError(f"RAY_ADDRESS {address}: run the flow inside the cluster (host:port), not over ray://")
+        raise UserError(
+            f"RAY_ADDRESS {address}: run the flow inside the cluster (host:port), not over ray://"
+        )
     return address
 
 
@@ -109,7 +113,8 @@ def require_ray(cpus_per_task: float, gpus_per_task: float) -> Resources:
     able = [
         node
         for node in nodes
-        if node["Resources"].get("CPU", 0) >= cpus_per_task and node["Resources"].get("GPU", 0) >= gpus_per_task
+        if node["Resources"].get("CPU", 0) >= cpus_per_task
+        and node["Resources"].get("GPU", 0) >= gpus_per_task
     ]
     total = Resources(
         nodes=len(nodes),

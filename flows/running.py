@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 
 def refusals_as_states(body: Callable[P, R]) -> Callable[P, R | State[Any]]:
-    """A flow's body whose :class:`UserError` ends the run as failed, named ``Refused``, with the one line as message."""
+    """A flow's body whose :class:`UserError` ends the run as failed, named ``Refused``, with that line as message."""
 
     @functools.wraps(body)
     def refusing(*args: P.args, **kwargs: P.kwargs) -> R | State[Any]:

@@ -1,16 +1,14 @@
-"""What a user can set: one model per flow. It is the flow's parameters, the form in the Prefect UI and the command line.
+"""What a user can set: one model per flow: its parameters, the form in the Prefect UI and the command line.
 
 A field's description is its help text everywhere; its rule is checked here and nowhere else.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-
-from attgan.attributes import parse_edits
-from attgan.errors import UserError
 
 
 class Settings(BaseModel):
@@ -19,23 +17,59 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _known_edits(edits: list[str]) -> list[str]:
-    try:
-        parse_edits(edits)
-    except UserError as error:
-        raise ValueError(str(error)) from error
-    return edits
-
-
 def _plain_name(name: str) -> str:
     if not name or not all(c.isalnum() or c in "-_." for c in name) or name.startswith("."):
         raise ValueError("letters, digits, '-', '_' and '.' only, not starting with '.'")
     return name
 
 
+def _edit_form(edit: str) -> str:
+    if not re.fullmatch(r"[^=@]+=[01](@[0-9.]+)?", edit):
+        raise ValueError("write NAME=1, NAME=0, or with an intensity of its own NAME=1@0.8")
+    return edit
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
-Edits = Annotated[list[str], Field(min_length=1), AfterValidator(_known_edits)]
+Edit = Annotated[str, AfterValidator(_edit_form)]
 Name = Annotated[str, AfterValidator(_plain_name)]
+
+
+class SubsetSettings(Settings):
+    """Cut CelebA, or a dataset in its layout, into Parquet shards."""
+
+    source: str = Field(
+        description="Folder in CelebA's layout (img_align_celeba/, list_attr_celeba.txt): URL or path."
+    )
+    destination: str | None = Field(
+        default=None, description="Where the dataset goes: URL or path. A dry run does without."
+    )
+    subset: str = Field(
+        default="eyeglasses-extended",
+        description="all, random, ATTRIBUTE-only or ATTRIBUTE-extended (with it, and others drawn at random).",
+    )
+    ratio: float = Field(
+        default=1 / 3, gt=0, lt=1, description="Share of rows with the attribute in an extended subset."
+    )
+    count: int | None = Field(
+        default=None, ge=1, description="Rows of a random subset; 70,000 for alignment."
+    )
+    partitions: list[Literal["train", "valid", "test"]] = Field(
+        default=[], description="Only rows of these partitions. Repeatable; by default all rows."
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of everything that is drawn at random.")
+    store: Literal["cropped", "original"] = Field(
+        default="cropped",
+        description="Store faces as training needs them (cropped, resized), or the original bytes.",
+    )
+    size: int = Field(default=128, ge=64, multiple_of=32, description="Side of stored faces, in pixels.")
+    rows_per_part: int = Field(
+        default=2000, ge=1, description="Images per Parquet file, and per task on Ray."
+    )
+    max_unreadable_share: Share = Field(
+        default=0.01, description="Stop when more than this share of the images does not open."
+    )
+    cpus_per_part: float = Field(default=1, gt=0, description="CPUs that each task on Ray asks for.")
+    dry_run: bool = Field(default=False, description="Count and print what would be done, then stop.")
 
 
 class EditSettings(Settings):
@@ -44,8 +78,9 @@ class EditSettings(Settings):
     source: str = Field(description="Images to edit: s3://bucket/prefix, file:///folder or a path.")
     destination: str = Field(description="Where the edited images go, under the same keys: URL or path.")
     bundle: str = Field(description="The trained model: URL or path of a bundle's folder.")
-    set: Edits = Field(
+    set: list[Edit] = Field(
         default=["Eyeglasses=1"],
+        min_length=1,
         description="Attribute to change, NAME=0|1, or NAME=0|1@INTENSITY for one of its own. Repeatable.",
     )
     intensity: float = Field(
@@ -53,7 +88,7 @@ class EditSettings(Settings):
     )
     labels: str | None = Field(
         default=None,
-        description="CelebA-style label file for the source attributes; without one they are taken as unknown.",
+        description="Folder with CelebA's label files, for the source attributes; without it they are unknown.",
     )
     output: Literal["image", "face"] = Field(
         default="image", description="The whole image with the face put back, or the bare square face."
@@ -79,6 +114,19 @@ class EditSettings(Settings):
     dry_run: bool = Field(default=False, description="Count and print what would be done, then stop.")
 
 
+class InitSettings(Settings):
+    """Make a bundle with a freshly initialised generator, which edits nothing in particular yet."""
+
+    destination: str = Field(description="The bundle's folder to make: URL or path.")
+    image_size: int = Field(default=128, ge=64, multiple_of=32, description="Side of its images, in pixels.")
+    width: int = Field(
+        default=64, ge=1, le=256, description="Channels after the first layer; 64 is full width."
+    )
+    shortcut_layers: int = Field(default=1, ge=0, le=4, description="U-Net connections.")
+    inject_layers: int = Field(default=0, ge=0, le=4, description="Layers that see the attributes again.")
+    seed: int = Field(default=0, ge=0, description="Seed of the initial weights.")
+
+
 class ImportWeightsSettings(Settings):
     """Turn a published AttGAN-PyTorch checkpoint (.pth) into a bundle. Only tensors are ever read from it."""
 
@@ -89,6 +137,14 @@ class ImportWeightsSettings(Settings):
         default=None, description="Attribute names in training order; by default the 13 published ones."
     )
     dry_run: bool = Field(default=False, description="Read and describe the checkpoint, then stop.")
+
+
+class DemoSettings(Settings):
+    """The main job on drawn faces, from nothing."""
+
+    images: int = Field(default=400, ge=20, le=100_000, description="How many faces to draw.")
+    width: int = Field(default=16, ge=1, le=64, description="Width of the freshly initialised generator.")
+    seed: int = Field(default=0, ge=0, description="Seed of the drawn faces and of the generator.")
 
 
 def first_mistake(error: ValidationError) -> str:

@@ -186,7 +186,9 @@ def _to_srgb(picture: Image.Image, profile: bytes, notes: list[str]) -> Image.Im
         picture = picture.convert("RGB")
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        converted = ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        converted = ImageCms.profileToProfile(
+            picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
     except (ImageCms.PyCMSError, OSError, ValueError):
         notes.append("colour profile ignored")
         return picture

@@ -55,6 +55,8 @@ def resize(pixels: np.ndarray, size: int, mode: str) -> np.ndarray:
     """Resize a square ``(S, S, 3)`` uint8 to ``(size, size, 3)`` uint8, antialiased when it shrinks."""
     if pixels.shape[:2] == (size, size):
         return pixels
-    batch = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]  # (1, 3, S, S), channels last
+    batch = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).permute(2, 0, 1)[
+        None
+    ]  # (1, 3, S, S), channels last
     resized = interpolate(batch, size=(size, size), mode=mode, antialias=True)
     return resized[0].permute(1, 2, 0).contiguous().numpy()  # (size, size, 3)

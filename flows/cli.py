@@ -1,0 +1,203 @@
+"""The command line: ``attgan COMMAND --option value``. Options are the flows' settings models, and nothing besides.
+
+A user's mistake prints one line and exits 2; work that failed exits 1; everything else exits 0.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, MissingArgumentError, Parameter
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from attgan.errors import UserError
+from flows import cluster
+from flows.settings import (
+    DemoSettings,
+    EditSettings,
+    ImportWeightsSettings,
+    InitSettings,
+    SubsetSettings,
+    first_mistake,
+)
+
+WRONG_USE = 2
+FAILED = 1
+
+app = App(
+    name="attgan",
+    help="Adds eyeglasses to faces at scale: AttGAN batch jobs on Prefect and Ray, S3 to S3.",
+    version_flags=["--version"],
+    default_parameter=Parameter(negative_iterable=(), negative_bool=()),
+)
+console = Console()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The entry point of the ``attgan`` command."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code."""
+    try:
+        result = app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
+    except MissingArgumentError as error:
+        return _refuse(f"{error.argument.name if error.argument else 'an option'}: is required")
+    except CycloptsError as error:
+        cause = error.__cause__
+        return _refuse(first_mistake(cause) if isinstance(cause, ValidationError) else _one_line(error))
+    except ValidationError as error:
+        return _refuse(first_mistake(error))
+    except UserError as error:
+        return _refuse(str(error))
+    except KeyboardInterrupt:
+        return _fail("interrupted; the same command goes on where it stopped")
+    except Exception as error:
+        return _fail(_one_line(error))
+    return result if isinstance(result, int) else 0
+
+
+def _refuse(line: str) -> int:
+    print(f"attgan: {line}", file=sys.stderr)
+    return WRONG_USE
+
+
+def _fail(line: str) -> int:
+    print(f"attgan: failed: {line}", file=sys.stderr)
+    return FAILED
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+@app.command
+def up(*options: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> int:
+    """Start the local stack: Prefect server and UI, S3 server, Ray head (its options: attgan up --help)."""
+    return _stack("up", options)
+
+
+@app.command
+def status(*options: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> int:
+    """Show the local stack: what runs, where, how healthy."""
+    return _stack("status", options)
+
+
+@app.command
+def down(*options: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> int:
+    """Stop the local stack; nothing of it is left running."""
+    return _stack("down", options)
+
+
+def _stack(command: str, options: Sequence[str]) -> int:
+    return subprocess.call([sys.executable, "-m", "infra", command, *options])
+
+
+for _command in ("up", "status", "down"):
+    app[_command].help_flags = ()  # the stack answers --help itself
+    app[_command].version_flags = ()
+
+
+@app.command
+def subset(*, settings: Annotated[SubsetSettings, Parameter(name="*")]) -> None:
+    """Cut CelebA, or a dataset in its layout, into Parquet shards."""
+    _adopt_stack()
+    from flows import subset as subset_room
+
+    if settings.dry_run:
+        print(subset_room.describe(settings))
+        return
+    from flows.running import run_from_terminal
+
+    print_result(run_from_terminal(subset_room.subset, settings=settings))
+
+
+@app.command
+def edit(*, settings: Annotated[EditSettings, Parameter(name="*")]) -> None:
+    """Edit every face image below a prefix and write the results below another one."""
+    _adopt_stack()
+    from flows.edit import flow, report
+    from flows.running import run_from_terminal
+
+    if settings.dry_run:
+        print_rows("What this run would do", flow.describe(settings))
+        return
+    result = run_from_terminal(flow.edit, settings=settings)
+    print_rows(f"Run {result['run_id']}", report.count_rows(result))
+    print_rows("Stages (they overlap)", report.stage_rows(result))
+    if reasons := report.reason_rows(result):
+        print_rows("Skipped, failed and not planned", reasons)
+    rate = sum(result["counts"].values()) / max(result["wall"], 1e-9)
+    console.print(f"{result['inputs']:,} images in {result['wall']:,.1f} s: {rate:,.0f} images/s")
+    console.print(
+        f"report, ledgers, picture: {result['destination'].rstrip('/')}/_runs/{result['run_id']}/",
+        soft_wrap=True,
+    )
+
+
+@app.command
+def import_weights(*, settings: Annotated[ImportWeightsSettings, Parameter(name="*")]) -> None:
+    """Turn a published AttGAN-PyTorch checkpoint (.pth) into a bundle."""
+    _adopt_stack()
+    from flows import weights
+
+    print_rows(settings.destination, weights.import_weights(settings))
+
+
+@app.command
+def init(*, settings: Annotated[InitSettings, Parameter(name="*")]) -> None:
+    """Make a bundle with a freshly initialised generator: to try the jobs with, or to train from scratch."""
+    _adopt_stack()
+    from flows import weights
+
+    print_rows(settings.destination, weights.init(settings))
+
+
+@app.command
+def demo(*, settings: Annotated[DemoSettings, Parameter(name="*")] = DemoSettings()) -> int:  # noqa: B008
+    """Draw faces, put them on S3, subset and edit them through Prefect on Ray, and show the result.
+
+    Uses the local stack if it is up; otherwise starts one for itself, on free ports, and stops it again.
+    """
+    if not _adopt_stack():
+        stack = [sys.executable, "-m", "infra", "run", "--free-ports", "--dir", ".local/demo-stack", "--"]
+        again = [f"--{name.replace('_', '-')}={value}" for name, value in settings.model_dump().items()]
+        return subprocess.call([*stack, sys.executable, "-m", "flows.cli", "demo", *again])
+    from flows.demo import run_demo
+
+    run_demo(settings, console)
+    return 0
+
+
+def _adopt_stack() -> bool:
+    """Take up the local stack, and say so; whether a server and a cluster are set afterwards."""
+    adopted = cluster.adopt_local_stack()
+    if adopted:
+        console.print(f"[dim]using the local stack's {', '.join(adopted)}[/dim]")
+    return all(name in os.environ for name in ("PREFECT_API_URL", "RAY_ADDRESS"))
+
+
+def print_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """A table in the terminal, one row per mapping."""
+    table = Table(title=title, title_justify="left")
+    for column in rows[0]:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    console.print(table)
+
+
+def print_result(result: Mapping[str, Any]) -> None:
+    """A flow's result in the terminal, a line per entry."""
+    print_rows("Result", [{"what": name, "value": value} for name, value in result.items()])
+
+
+if __name__ == "__main__":
+    main()

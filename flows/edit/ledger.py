@@ -1,0 +1,142 @@
+"""The ledger: what became of every input of a shard, written once, when the shard is done.
+
+What is not in a ledger did not happen. A shard's ledgers are numbered by generation; the highest one counts.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flows.storage import Store
+
+Status = Literal["edited", "copied", "skipped", "failed"]
+STATUSES: tuple[Status, ...] = ("edited", "copied", "skipped", "failed")
+STAGES = ("fetch", "decode", "edit", "encode", "put")
+
+SCHEMA = pa.schema(
+    [
+        ("key", pa.string()),
+        ("output_key", pa.string()),
+        ("status", pa.string()),
+        ("stage", pa.string()),
+        ("reason", pa.string()),
+        ("attempts", pa.int32()),
+        ("source_etag", pa.string()),
+        ("targets", pa.list_(pa.float32())),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("bytes_in", pa.int64()),
+        ("bytes_out", pa.int64()),
+        ("notes", pa.string()),
+    ]
+)
+
+
+@dataclass
+class Row:
+    """One input and its fate.
+
+    ``stage`` and ``reason`` say where and why it was skipped or failed; ``targets`` is the attribute vector the
+    network was fed; sizes are in bytes and pixels.
+    """
+
+    key: str
+    output_key: str
+    source_etag: str
+    status: Status = "failed"
+    stage: str | None = None
+    reason: str | None = None
+    attempts: int = 1
+    targets: list[float] | None = None
+    width: int | None = None
+    height: int | None = None
+    bytes_in: int | None = None
+    bytes_out: int | None = None
+    notes: str | None = None
+
+
+@dataclass
+class Summary:
+    """What a shard's ledger adds up to; small enough to travel as a task's result.
+
+    Attributes:
+        seconds: per stage, how long it was busy (wall clock; stages overlap, so they add up to more than ``wall``).
+        sample: a few edited keys, chosen by their hash, for the before/after picture.
+    """
+
+    shard: int
+    counts: dict[str, int]
+    reasons: dict[str, int]
+    bytes_in: int
+    bytes_out: int
+    seconds: dict[str, float] = field(default_factory=dict)
+    wall: float = 0.0
+    host: str = ""
+    sample: list[str] = field(default_factory=list)
+
+    @property
+    def images(self) -> int:
+        """Inputs, whatever became of them."""
+        return sum(self.counts.values())
+
+
+def summarise(shard: int, rows: Sequence[Row], sample: Sequence[str] = ()) -> Summary:
+    """Count a shard's rows by status, and the skipped and failed ones by reason."""
+    counts = Counter(row.status for row in rows)
+    reasons = Counter(f"{row.status} at {row.stage}: {row.reason}" for row in rows if row.reason)
+    return Summary(
+        shard=shard,
+        counts={status: counts[status] for status in STATUSES},
+        reasons=dict(reasons.most_common(50)),
+        bytes_in=sum(row.bytes_in or 0 for row in rows),
+        bytes_out=sum(row.bytes_out or 0 for row in rows),
+        sample=list(sample),
+    )
+
+
+def ledger_key(shard: int, generation: int) -> str:
+    """Where a shard's ledger stands below the run's folder."""
+    return f"ledger/{shard:05d}.{generation:04d}.parquet"
+
+
+def write_ledger(run: Store, generation: int, rows: Sequence[Row], summary: Summary) -> Summary:
+    """Write a shard's ledger, create-only. If another attempt was faster, its ledger counts and its summary returns."""
+    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA)
+    table = table.replace_schema_metadata({"summary": json.dumps(asdict(summary))})
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    key = ledger_key(summary.shard, generation)
+    try:
+        run.put(key, buffer.getvalue(), create_only=True, content_type="application/vnd.apache.parquet")
+    except FileExistsError:
+        return read_summary(run, key)
+    return summary
+
+
+def finished_shards(run: Store) -> dict[int, str]:
+    """The key of each finished shard's ledger, the highest generation of each."""
+    ledgers: dict[int, str] = {}
+    for info in run.list("ledger/"):  # in order, so that a later generation replaces an earlier one
+        shard = int(info.key.removeprefix("ledger/").split(".")[0])
+        ledgers[shard] = info.key
+    return ledgers
+
+
+def read_summary(run: Store, key: str) -> Summary:
+    """A ledger's summary alone, from its footer's metadata."""
+    metadata = pq.read_schema(pa.BufferReader(run.get(key).data)).metadata
+    fields: dict[str, Any] = json.loads(metadata[b"summary"])
+    return Summary(**fields)
+
+
+def read_rows(run: Store, key: str) -> pa.Table:
+    """A whole ledger."""
+    return pq.read_table(pa.BufferReader(run.get(key).data))

@@ -1,0 +1,111 @@
+"""What an edit run comes to: counts that add up, rates per stage, and a picture of some faces before and after."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from attgan.data import codec
+from attgan.errors import DataError
+from attgan.evaluation.figures import before_after_grid
+from flows.edit.ledger import STAGES, STATUSES, Summary
+from flows.edit.plan import Run
+from flows.edit.shard import choose_sample
+from flows.storage import open_store
+
+
+class ConservationError(RuntimeError):
+    """Inputs and ledger rows do not add up: a defect of this program, never of the data."""
+
+
+def build_report(run: Run, summaries: Sequence[Summary], wall: float, resumed: int) -> dict[str, Any]:
+    """The content of ``report.json``.
+
+    Args:
+        run: the run.
+        summaries: of every shard's ledger.
+        wall: seconds that this invocation took.
+        resumed: shards that were finished before this invocation.
+
+    Raises:
+        ConservationError: inputs ≠ edited + copied + skipped + failed.
+    """
+    counts = {status: sum(summary.counts[status] for summary in summaries) for status in STATUSES}
+    if sum(counts.values()) != run.inputs or len(summaries) != run.shards:
+        raise ConservationError(
+            f"run {run.run_id}: {run.inputs} inputs in {run.shards} shards, but the ledgers of {len(summaries)} shards "
+            f"have {counts}"
+        )
+    reasons: Counter[str] = Counter()
+    for summary in summaries:
+        reasons.update(summary.reasons)
+    seconds = {stage: round(sum(s.seconds.get(stage, 0.0) for s in summaries), 3) for stage in STAGES}
+    return {
+        "run_id": run.run_id,
+        "fingerprint": run.fingerprint,
+        "made_of": run.made_of,
+        "source": run.settings.source,
+        "destination": run.settings.destination,
+        "inputs": run.inputs,
+        "counts": counts,
+        "ignored": run.ignored,
+        "reasons": dict(reasons.most_common(100)),
+        "shards": run.shards,
+        "shards_done_before": resumed,
+        "bytes_in": sum(summary.bytes_in for summary in summaries),
+        "bytes_out": sum(summary.bytes_out for summary in summaries),
+        "seconds": seconds,
+        "wall": round(wall, 3),
+        "slowest_shards": [
+            {"shard": s.shard, "images": s.images, "seconds": s.wall, "worker": s.host}
+            for s in sorted(summaries, key=lambda s: -s.wall)[:5]
+        ],
+        "sample": choose_sample(key for summary in summaries for key in summary.sample),
+    }
+
+
+def failed_share(summaries: Sequence[Summary]) -> float:
+    """Failed inputs as a share of all inputs of these shards."""
+    images = sum(summary.images for summary in summaries)
+    return sum(summary.counts["failed"] for summary in summaries) / max(images, 1)
+
+
+def count_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """The table of counts: one row per status, and their sum beside the inputs."""
+    rows = [{"status": status, "images": f"{count:,}"} for status, count in report["counts"].items()]
+    total = sum(report["counts"].values())
+    rows.append({"status": "sum", "images": f"{total:,} (inputs: {report['inputs']:,})"})
+    return rows
+
+
+def stage_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """The table of stages: seconds busy, and images per busy second."""
+    images = report["counts"]["edited"]
+    return [
+        {"stage": stage, "busy seconds": f"{busy:,.1f}", "images/s": f"{images / busy:,.0f}" if busy else "–"}
+        for stage, busy in report["seconds"].items()
+    ]
+
+
+def reason_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """The table of what was skipped, failed or not even planned, and why."""
+    rows = [{"what": what, "images": f"{count:,}"} for what, count in report["reasons"].items()]
+    rows += [
+        {"what": f"not planned: {why}", "images": f"{count:,}"} for why, count in report["ignored"].items()
+    ]
+    return rows
+
+
+def before_after(run: Run, keys: Sequence[str]) -> bytes | None:
+    """A JPEG with the sampled images beside their edits; None where nothing was edited."""
+    source, destination = open_store(run.settings.source), open_store(run.settings.destination)
+    pairs, captions = [], []
+    for key in keys:
+        try:
+            before, after = source.get(key).data, destination.get(key).data
+            pairs.append((codec.decode(before).pixels, codec.decode(after).pixels))
+        except (FileNotFoundError, DataError):  # changed since; the picture can do without it
+            continue
+        captions.append(key)
+    return before_after_grid(pairs, captions) if pairs else None

@@ -1,0 +1,25 @@
+"""The before/after grid shows every pair, whatever their sizes."""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from attgan.evaluation.figures import before_after_grid
+
+BLACK = np.zeros((218, 178, 3), dtype=np.uint8)
+WHITE = np.full((300, 300, 3), 255, dtype=np.uint8)
+
+
+def test_pairs_of_any_size_stand_side_by_side() -> None:
+    sheet = Image.open(io.BytesIO(before_after_grid([(BLACK, WHITE)] * 5, ["a" * 200] * 5, columns=3, height=100)))
+    assert sheet.format == "JPEG"
+    pixels = np.asarray(sheet.convert("L")).astype(int)
+    assert (pixels < 20).sum() > 5 * 75 * 100
+    assert pixels.shape[0] > 2 * 100
+    assert pixels.shape[1] > 3 * (82 + 100)
+
+
+def test_one_pair_makes_a_small_sheet() -> None:
+    one = Image.open(io.BytesIO(before_after_grid([(BLACK, BLACK)])))
+    assert one.width < 2 * 178 + 40
