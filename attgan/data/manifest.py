@@ -1,0 +1,161 @@
+"""A data set's manifest: what is in it, how it was drawn and stored, and each part's digest. Written last.
+
+What has no manifest is no data set. The text depends on the content alone: no dates, no machine, no source.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
+
+from pyarrow import fs
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from attgan.data.stored import Storage
+from attgan.data.subsets import Subset
+from attgan.errors import UserError
+
+MANIFEST = "manifest.json"
+KIND: Final = "attgan data set"
+SCHEMA = 1
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Counts(_Model):
+    """How many rows there were at each step.
+
+    Attributes:
+        labelled: rows of the label files.
+        eligible: of these, in the partitions asked for.
+        not_at_hand: of these, without an image file; the draw is among the others, ``at_hand``.
+        chosen: drawn.
+        unreadable: of these, images that do not open or do not fit.
+        rows: chosen less unreadable: what the parts hold.
+    """
+
+    labelled: int = Field(ge=0)
+    eligible: int = Field(ge=0)
+    at_hand: int = Field(ge=0)
+    not_at_hand: int = Field(ge=0)
+    chosen: int = Field(ge=0)
+    unreadable: int = Field(ge=0)
+    rows: int = Field(ge=0)
+
+
+class Unreadable(_Model):
+    """An image that was drawn and left out."""
+
+    image_id: str
+    reason: str
+
+
+class AttributeShare(_Model):
+    """How many of the stored rows have an attribute."""
+
+    name: str
+    rows: int
+    share: float
+
+
+class PartEntry(_Model):
+    """One Parquet file: its name beside the manifest, and what it must prove to be."""
+
+    name: str = Field(pattern=r"^part-\d{5,}\.parquet$")
+    rows: int = Field(ge=0)
+    bytes: int = Field(ge=0)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class Manifest(_Model):
+    """The manifest.
+
+    Attributes:
+        schema_version: of this file and the parts' columns.
+        plan: digest of everything that decides the parts' content; parts of one plan belong together.
+        attributes: by descending share.
+    """
+
+    kind: Literal["attgan data set"] = KIND
+    schema_version: int = SCHEMA
+    plan: str = Field(pattern=r"^[0-9a-f]{64}$")
+    subset: Subset
+    seed: int
+    counts: Counts
+    images: Storage
+    identity: bool
+    attributes: tuple[AttributeShare, ...]
+    unreadable: tuple[Unreadable, ...]
+    parts: tuple[PartEntry, ...]
+
+
+def part_name(index: int) -> str:
+    """``part-00000.parquet`` for 0."""
+    return f"part-{index:05d}.parquet"
+
+
+def to_bytes(manifest: Manifest) -> bytes:
+    """The manifest's text: equal manifests give equal bytes."""
+    return (json.dumps(manifest.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def from_bytes(data: bytes, where: str) -> Manifest:
+    """Check and read a manifest's text; ``where`` names it in errors.
+
+    Raises:
+        UserError: it is truncated, not a manifest of ours, made by a newer version, or at odds with itself.
+    """
+    try:
+        content = json.loads(data)
+    except ValueError as error:
+        raise UserError(f"{where}: is not JSON, or is truncated ({error})") from error
+    if not isinstance(content, Mapping) or content.get("kind") != KIND:
+        raise UserError(f'{where}: is not a manifest of ours ("kind" must be "{KIND}")')
+    version = content.get("schema_version")
+    if version != SCHEMA:
+        newer = isinstance(version, int) and version > SCHEMA
+        hint = "a newer version of attgan made it" if newer else "make the data set again"
+        raise UserError(f"{where}: schema_version is {version!r}, this version reads {SCHEMA}; {hint}")
+    try:
+        manifest = Manifest.model_validate(content)
+    except ValidationError as error:
+        mistake = error.errors(include_url=False)[0]
+        place = ".".join(map(str, mistake["loc"]))
+        raise UserError(f"{where}: {place}: {mistake['msg']}") from error
+    _check_sums(manifest, where)
+    return manifest
+
+
+def read_manifest(filesystem: fs.FileSystem, folder: str) -> Manifest:
+    """Read the manifest of the data set in ``folder``.
+
+    Raises:
+        UserError: there is none, or :func:`from_bytes` refuses it.
+    """
+    path = f"{folder.rstrip('/')}/{MANIFEST}" if folder else MANIFEST
+    if not filesystem.get_file_info(path).is_file:
+        raise UserError(f"{path}: is not there; a data set that `attgan subset` has finished has one")
+    with filesystem.open_input_stream(path, compression=None) as stream:
+        return from_bytes(stream.read(), path)
+
+
+def _check_sums(manifest: Manifest, where: str) -> None:
+    counts = manifest.counts
+    names: Sequence[str] = [part.name for part in manifest.parts]
+    at_hand = counts.eligible - counts.not_at_hand
+    stored = sum(part.rows for part in manifest.parts)
+    rules = {
+        "counts.at_hand is not counts.eligible less counts.not_at_hand": counts.at_hand == at_hand,
+        "counts.rows is not counts.chosen less counts.unreadable": (
+            counts.rows == counts.chosen - counts.unreadable
+        ),
+        "counts.unreadable is not the length of unreadable": counts.unreadable == len(manifest.unreadable),
+        "counts.rows is not the sum of the parts' rows": counts.rows == stored,
+        "the parts are not numbered in order": names == [part_name(i) for i in range(len(names))],
+    }
+    for broken, holds in rules.items():
+        if not holds:
+            raise UserError(f"{where}: {broken}")

@@ -1,0 +1,169 @@
+"""A data set's parts: Parquet files of labelled images, always written to the same bytes, verified when read.
+
+Columns: ``image_id`` (string), ``image`` (the file's bytes), ``width``, ``height`` (int32, of the image as
+stored), the 40 attributes of CelebA (bool), ``partition`` (int8: 0 train, 1 valid, 2 test; null where the
+source had none), and ``identity`` (int32) where the source had it. Images are stored as they are, since JPEG
+does not compress further.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from attgan.attributes import CELEBA
+from attgan.data.celeba import Labels
+from attgan.data.manifest import Manifest, PartEntry, Unreadable, read_manifest
+from attgan.data.stored import StoredImage
+from attgan.errors import UserError
+
+ROW_GROUP = 500
+_NOTE = b"attgan"
+_AGAIN = "; make the data set again"
+
+
+@dataclass(frozen=True)
+class PartNote:
+    """What a part says about itself in its footer, so that one left over from a killed run can be taken over.
+
+    Attributes:
+        plan: the digest of the plan that it belongs to.
+        index: its number.
+        side: pixels of its smallest face's side; 0 without rows.
+        unreadable: images that were meant for it and left out.
+    """
+
+    plan: str
+    index: int
+    side: int
+    unreadable: tuple[Unreadable, ...]
+
+
+def write_part(labels: Labels, images: Sequence[StoredImage], note: PartNote) -> bytes:
+    """The Parquet file of these rows.
+
+    Args:
+        labels: ``n`` rows.
+        images: one for each row, in the same order.
+        note: for the footer.
+    """
+    columns: dict[str, pa.Array] = {
+        "image_id": labels.image_ids,
+        "image": pa.array([image.data for image in images], pa.binary()),
+        "width": pa.array([image.width for image in images], pa.int32()),
+        "height": pa.array([image.height for image in images], pa.int32()),
+    }
+    columns |= {name: pa.array(labels.attributes[:, i]) for i, name in enumerate(CELEBA)}
+    partition = labels.partition
+    columns["partition"] = (
+        pa.nulls(len(labels), pa.int8()) if partition is None else pa.array(partition, pa.int8())
+    )
+    if labels.identity is not None:
+        columns["identity"] = pa.array(labels.identity, pa.int32())
+    table = pa.table(columns).replace_schema_metadata({_NOTE: _note_to_json(note)})
+    sink = pa.BufferOutputStream()
+    # No dictionary and no statistics of the images: they would hold the images once more.
+    others = [name for name in columns if name != "image"]
+    pq.write_table(
+        table,
+        sink,
+        row_group_size=ROW_GROUP,
+        compression=dict.fromkeys(others, "zstd") | {"image": "none"},
+        use_dictionary=False,
+        write_statistics=others,
+    )
+    return bytes(sink.getvalue())
+
+
+def read_note(filesystem: fs.FileSystem, path: str) -> PartNote:
+    """The footer's note alone, without reading the images.
+
+    Raises:
+        UserError: the file is not a part of ours.
+    """
+    try:
+        with filesystem.open_input_file(path) as file:
+            return _note_from_schema(pq.read_schema(file), path)
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{path}: is not a Parquet file ({error})") from error
+
+
+def read_part(data: bytes, where: str) -> tuple[pa.Table, PartNote]:
+    """The rows and the note of a part's bytes; ``where`` names it in errors.
+
+    Raises:
+        UserError: it is not a part of ours.
+    """
+    try:
+        table = pq.read_table(pa.BufferReader(data))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"{where}: is not a Parquet file ({error})") from error
+    return table, _note_from_schema(table.schema, where)
+
+
+def entry(name: str, data: bytes, rows: int) -> PartEntry:
+    """The manifest's entry for a part's bytes."""
+    return PartEntry(name=name, rows=rows, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+
+def attribute_matrix(table: pa.Table) -> np.ndarray:
+    """The attributes ``(n, 40)`` bool of a part's rows, in the order of :data:`attgan.attributes.CELEBA`."""
+    return np.column_stack([table.column(name).to_numpy() for name in CELEBA])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A finished data set: its manifest, and where it lies."""
+
+    manifest: Manifest
+    filesystem: fs.FileSystem
+    folder: str
+
+    def read(self, index: int) -> pa.Table:
+        """The rows of part ``index``, once its bytes have proved to be those that the manifest names.
+
+        Raises:
+            UserError: the part is missing or is another one.
+        """
+        part = self.manifest.parts[index]
+        path = f"{self.folder.rstrip('/')}/{part.name}" if self.folder else part.name
+        try:
+            with self.filesystem.open_input_stream(path, compression=None) as stream:
+                data: bytes = stream.read()
+        except FileNotFoundError as error:
+            raise UserError(f"{path}: the manifest names it, and it is not there{_AGAIN}") from error
+        if len(data) != part.bytes or hashlib.sha256(data).hexdigest() != part.sha256:
+            raise UserError(f"{path}: is not the file that the manifest names{_AGAIN}")
+        return read_part(data, path)[0]
+
+
+def open_dataset(filesystem: fs.FileSystem, folder: str) -> Dataset:
+    """Open the data set in ``folder``.
+
+    Raises:
+        UserError: it has no manifest, or one that cannot be used.
+    """
+    return Dataset(read_manifest(filesystem, folder), filesystem, folder)
+
+
+def _note_to_json(note: PartNote) -> bytes:
+    unreadable = [[item.image_id, item.reason] for item in note.unreadable]
+    return json.dumps(
+        {"plan": note.plan, "index": note.index, "side": note.side, "unreadable": unreadable}
+    ).encode()
+
+
+def _note_from_schema(schema: pa.Schema, where: str) -> PartNote:
+    try:
+        note = json.loads((schema.metadata or {})[_NOTE])
+        unreadable = tuple(Unreadable(image_id=name, reason=reason) for name, reason in note["unreadable"])
+        return PartNote(str(note["plan"]), int(note["index"]), int(note["side"]), unreadable)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{where}: is not a part of a data set of ours") from error

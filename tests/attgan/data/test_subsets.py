@@ -1,0 +1,194 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attgan.attributes import CELEBA
+from attgan.data.celeba import Labels
+from attgan.data.subsets import Subset, draw, eligible, parse_subset, shares
+from attgan.errors import UserError
+
+GLASSES = CELEBA.index("Eyeglasses")
+
+
+def make_labels(rows: int, positives: int, seed: int = 0, partition: bool = True) -> Labels:
+    """``rows`` rows, of which ``positives`` random ones have Eyeglasses."""
+    rng = np.random.default_rng(seed)
+    attributes = rng.random((rows, 40)) < 0.3
+    attributes[:, GLASSES] = rng.permutation(np.arange(rows) < positives)
+    return Labels(
+        pa.array([f"{i:06d}.jpg" for i in range(1, rows + 1)]),
+        attributes,
+        rng.choice(3, rows, p=(0.8, 0.1, 0.1)).astype(np.int8) if partition else None,
+    )
+
+
+def ids(labels: Labels, rows: np.ndarray) -> list[str]:
+    names: list[str] = labels.take(rows).image_ids.to_pylist()
+    return names
+
+
+@pytest.mark.parametrize("name", ["eyeglasses-extended", "Eyeglasses-Extended", "EYEGLASSES_extended"])
+def test_names_are_read_in_any_case_with_hyphens_or_underscores(name: str) -> None:
+    subset = parse_subset(name)
+    assert subset == Subset(name="eyeglasses-extended", attribute="Eyeglasses", ratio=1 / 3)
+
+
+@pytest.mark.parametrize("attribute", CELEBA)
+def test_every_attribute_has_its_subsets(attribute: str) -> None:
+    assert parse_subset(f"{attribute}-only").attribute == attribute
+    assert parse_subset(f"{attribute.lower().replace('_', '-')}-extended").attribute == attribute
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("some", {}, "--subset some: must be all, <attribute>-only"),
+        ("-only", {}, "--subset -only"),
+        ("eyeglases-only", {}, "did you mean Eyeglasses?"),
+        ("eyeglasses-extended", {"ratio": 0.0}, "--ratio 0: must be above 0"),
+        ("eyeglasses-extended", {"ratio": 1.1}, "--ratio 1.1: must be above 0 and at most 1"),
+        ("all", {"ratio": 0.5}, "--ratio 0.5: belongs to <attribute>-extended"),
+        ("all", {"count": 5}, "--count 5"),
+        ("random", {}, "--count is missing"),
+        ("random", {"count": 0}, "--count 0: must be at least 1"),
+        ("all", {"partitions": ["dev"]}, "--partitions dev: must be among train, valid, test"),
+    ],
+)
+def test_mistakes_are_refused_by_option(name: str, options: dict[str, object], said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_subset(name, **options)  # type: ignore[arg-type]
+    assert said in str(caught.value)
+
+
+def test_partitions_by_name_and_by_number_are_the_same() -> None:
+    assert parse_subset("all", partitions=["Test", "train"]).partitions == ("train", "test")
+    assert parse_subset("all", partitions=["2", "0", "test"]).partitions == ("train", "test")
+
+
+def test_partitions_without_a_partition_file_are_refused() -> None:
+    labels = make_labels(10, 3, partition=False)
+    assert eligible(labels, parse_subset("all")).all()
+    with pytest.raises(UserError, match=r"--partitions train: the source has no list_eval_partition\.txt"):
+        draw(labels, parse_subset("all", partitions=["train"]), seed=0)
+
+
+def test_the_counts_of_the_published_subsets() -> None:
+    labels = make_labels(202_599, 13_193)
+    rows = draw(labels, parse_subset("eyeglasses-extended"), seed=0)
+    assert len(rows) == 39_579
+    assert labels.attributes[rows, GLASSES].sum() == 13_193
+    assert len(draw(labels, parse_subset("eyeglasses-only"), seed=0)) == 13_193
+
+
+@given(
+    rows=st.integers(1, 60),
+    share=st.floats(0, 1),
+    at_hand=st.floats(0.2, 1),
+    ratio=st.floats(0.1, 1),
+    seed=st.integers(0, 2**64 - 1),
+    partitions=st.sets(st.sampled_from(["train", "valid", "test"])),
+)
+def test_extended_has_every_positive_at_hand_and_the_ratio(
+    rows: int, share: float, at_hand: float, ratio: float, seed: int, partitions: set[str]
+) -> None:
+    labels = make_labels(rows, round(share * rows), seed=seed % 1000)
+    hand = np.random.default_rng(seed).random(rows) < at_hand
+    subset = parse_subset("eyeglasses-extended", ratio=ratio, partitions=sorted(partitions))
+    among = eligible(labels, subset) & hand
+    positive = labels.attributes[:, GLASSES] & among
+    wanted = round(positive.sum() / ratio)
+    try:
+        drawn = draw(labels, subset, seed, hand)
+    except UserError:
+        assert not positive.any() or wanted > among.sum()
+        return
+    assert len(drawn) == len(set(drawn.tolist())) == wanted
+    assert among[drawn].all()
+    assert set(np.flatnonzero(positive)) <= set(drawn.tolist())
+
+
+@given(count=st.integers(1, 50), more=st.integers(0, 20), seed=st.integers(0, 2**64 - 1))
+def test_a_larger_random_draw_holds_the_smaller_one(count: int, more: int, seed: int) -> None:
+    labels = make_labels(80, 10)
+    small = draw(labels, parse_subset("random", count=count), seed)
+    large = draw(labels, parse_subset("random", count=count + more), seed)
+    assert len(small) == count
+    assert set(small.tolist()) <= set(large.tolist())
+
+
+@given(seed=st.integers(0, 2**64 - 1), shuffle=st.randoms(use_true_random=False))
+def test_the_order_of_the_label_file_makes_no_difference(seed: int, shuffle: object) -> None:
+    labels = make_labels(60, 12)
+    order = np.arange(60)
+    shuffle.shuffle(order)  # type: ignore[attr-defined]
+    shuffled = labels.take(order)
+    for subset in (parse_subset("eyeglasses-extended"), parse_subset("random", count=30)):
+        assert ids(labels, draw(labels, subset, seed)) == ids(shuffled, draw(shuffled, subset, seed))
+
+
+def test_a_draw_is_the_same_for_ever() -> None:
+    # Written down once: another result here means that a seed no longer gives the data set that it gave.
+    labels = make_labels(20, 4)
+    drawn = ids(labels, draw(labels, parse_subset("random", count=6), seed=7))
+    assert drawn == ["000012.jpg", "000004.jpg", "000018.jpg", "000016.jpg", "000013.jpg", "000007.jpg"]
+
+
+def test_another_seed_draws_and_orders_otherwise() -> None:
+    labels = make_labels(200, 30)
+    subset = parse_subset("random", count=50)
+    first, second = draw(labels, subset, 1), draw(labels, subset, 2)
+    assert set(first.tolist()) != set(second.tolist())
+    everything = parse_subset("all")
+    assert draw(labels, everything, 1).tolist() != draw(labels, everything, 2).tolist()
+
+
+def test_every_stretch_of_an_extended_subset_is_mixed() -> None:
+    labels = make_labels(30_000, 3_000)
+    rows = draw(labels, parse_subset("eyeglasses-extended"), seed=3)
+    in_stretches = labels.attributes[rows, GLASSES].reshape(9, 1000).mean(axis=1)
+    # A random thousand out of 9,000 has 1/3 ± 0.014 (one standard deviation).
+    assert np.abs(in_stretches - 1 / 3).max() < 0.06
+
+
+def test_missing_images_leave_the_others_as_they_were() -> None:
+    labels = make_labels(500, 100)
+    subset = parse_subset("random", count=100)
+    full = draw(labels, subset, 5)
+    gone = set(full[:10].tolist())
+    hand = np.array([row not in gone for row in range(500)])
+    again = draw(labels, subset, 5, hand)
+    kept = [row for row in full.tolist() if row not in gone]
+    assert set(kept) <= set(again.tolist())
+    assert [row for row in again.tolist() if row in set(kept)] == kept
+
+
+def test_too_few_rows_are_refused_with_what_there_is() -> None:
+    labels = make_labels(90, 45)
+    with pytest.raises(
+        UserError, match=r"45 rows with Eyeglasses call for 90 without, there are 45; .* 0\.5 on"
+    ):
+        draw(labels, parse_subset("eyeglasses-extended"), 0)
+    assert len(draw(labels, parse_subset("eyeglasses-extended", ratio=0.5), 0)) == 90
+    with pytest.raises(UserError, match=r"--count 91: there are 90 rows"):
+        draw(labels, parse_subset("random", count=91), 0)
+    with pytest.raises(UserError, match=r"--subset all: there are no such rows at hand"):
+        draw(labels, parse_subset("all"), 0, np.zeros(90, dtype=bool))
+    with pytest.raises(UserError, match=r"--seed -1"):
+        draw(labels, parse_subset("all"), -1)
+
+
+def test_shares_are_in_descending_order() -> None:
+    attributes = np.zeros((4, 40), dtype=bool)
+    attributes[:, CELEBA.index("Young")] = True
+    attributes[:2, CELEBA.index("Smiling")] = True
+    attributes[2:, CELEBA.index("Male")] = True
+    table = shares(attributes)
+    assert [(row.name, row.rows, row.share) for row in table[:3]] == [
+        ("Young", 4, 1.0),
+        ("Male", 2, 0.5),
+        ("Smiling", 2, 0.5),
+    ]
+    assert len(table) == 40
+    assert all(row.share == 0 for row in table[3:])
