@@ -1,0 +1,25 @@
+from attgan.models.build import fresh, from_tensors
+from attgan.models.bundle import Bundle, BundleInfo, Classifier, inspect_bundle, load_bundle, save_bundle
+from attgan.models.bundle_config import BundleConfig
+from attgan.models.discriminator import Discriminator, DiscriminatorConfig, freeze_lowest
+from attgan.models.generator import Generator, GeneratorConfig
+from attgan.models.published import Published, import_published
+
+__all__ = [
+    "Bundle",
+    "BundleConfig",
+    "BundleInfo",
+    "Classifier",
+    "Discriminator",
+    "DiscriminatorConfig",
+    "Generator",
+    "GeneratorConfig",
+    "Published",
+    "freeze_lowest",
+    "fresh",
+    "from_tensors",
+    "import_published",
+    "inspect_bundle",
+    "load_bundle",
+    "save_bundle",
+]

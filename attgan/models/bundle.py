@@ -1,0 +1,247 @@
+"""A trained model in a folder: settings, weights and a card, on any filesystem, nothing pickled.
+
+``config.json`` is written last and holds the sha256 of every weights file, so that a folder half written or
+half replaced is not a bundle. The digest is that of ``sha256sum``'s own listing:
+``cd BUNDLE && LC_ALL=C sha256sum * | sha256sum``.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pyarrow import fs
+from pydantic import BaseModel, JsonValue, ValidationError
+from torch import Tensor, nn
+
+from attgan.errors import UserError
+from attgan.models.build import from_tensors
+from attgan.models.bundle_config import (
+    CARD,
+    CLASSIFIER,
+    CONFIG,
+    DISCRIMINATOR,
+    GENERATOR,
+    BundleConfig,
+    first_problem,
+)
+from attgan.models.card import write_card
+from attgan.models.discriminator import Discriminator
+from attgan.models.folder import Folder
+from attgan.models.generator import Generator
+from attgan.models.tensors import StorageDtype, check_finite, pack, restore, unpack
+
+Network = TypeVar("Network", bound=nn.Module)
+Config = TypeVar("Config")
+
+
+@dataclass(frozen=True, slots=True)
+class Classifier:
+    """A source attribute classifier as it is stored: free settings and float32 tensors."""
+
+    settings: dict[str, JsonValue]
+    tensors: dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class BundleInfo:
+    """What is known of a bundle without reading its weights."""
+
+    config: BundleConfig
+    card: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle(BundleInfo):
+    """A loaded bundle: networks in evaluation mode, float32, on the CPU."""
+
+    generator: Generator
+    discriminator: Discriminator | None
+    classifier: Classifier | None
+
+
+def save_bundle(
+    path: str | os.PathLike[str],
+    *,
+    generator: Generator,
+    attributes: Sequence[str],
+    licence: str,
+    about: str,
+    metrics: Mapping[str, float] | None = None,
+    discriminator: Discriminator | None = None,
+    classifier: Classifier | None = None,
+    dtype: StorageDtype = "float32",
+    overwrite: bool = False,
+    filesystem: fs.FileSystem | None = None,
+    label: str | None = None,
+) -> BundleInfo:
+    """Write a bundle; ``config.json`` comes last.
+
+    Args:
+        path: the folder, made if it is missing.
+        generator, discriminator, classifier: what to store.
+        attributes: names in the order of the generator's attribute vector.
+        licence: one line on what the weights may be used for.
+        about: for the card: data, training. Markdown.
+        metrics: for the card.
+        dtype: float16 halves the size of the files.
+        overwrite: replace a bundle that is there.
+        filesystem: None for the local disk.
+        label: what refusals start with, the option and its value.
+
+    Raises:
+        UserError: a bundle is there already, the path is a file, the settings do not fit together, or a
+            tensor is not finite.
+        OSError: what the filesystem reports.
+    """
+    where = label or f"bundle {os.fspath(path)}"
+    folder = Folder(path, filesystem)
+    _check_free(folder, overwrite, where)
+    contents = {GENERATOR: pack(generator.state_dict(), dtype, f"{where}: generator")}
+    if discriminator is not None:
+        contents[DISCRIMINATOR] = pack(discriminator.state_dict(), dtype, f"{where}: discriminator")
+    if classifier is not None:
+        contents[CLASSIFIER] = pack(classifier.tensors, dtype, f"{where}: classifier")
+    try:
+        config = BundleConfig.model_validate(
+            {
+                "attributes": tuple(attributes),
+                "generator": generator.config,
+                "discriminator": discriminator.config if discriminator else None,
+                "classifier": classifier.settings if classifier else None,
+                "dtype": dtype,
+                "licence": licence,
+                "files": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
+            }
+        )
+    except ValidationError as error:
+        raise UserError(f"{where}: {first_problem(error)}") from None
+    settings: dict[str, BaseModel] = {"generator": config.generator}
+    if config.discriminator:
+        settings["discriminator"] = config.discriminator
+    card = write_card(about, config.licence, config.attributes, settings, metrics or {})
+    raw_config = (config.model_dump_json(indent=2) + "\n").encode()
+    # From here until the new config.json stands, the folder is no bundle.
+    folder.remove(CONFIG)
+    for name in (GENERATOR, DISCRIMINATOR, CLASSIFIER):
+        if name in contents:
+            folder.write(name, contents[name])
+        else:
+            folder.remove(name)
+    folder.write(CARD, card.encode())
+    folder.write(CONFIG, raw_config)
+    return BundleInfo(config, card, _digest(config, raw_config, card.encode()))
+
+
+def inspect_bundle(
+    path: str | os.PathLike[str], filesystem: fs.FileSystem | None = None, label: str | None = None
+) -> BundleInfo:
+    """Read settings, card and digest, but no weights.
+
+    Raises:
+        UserError: no bundle is there, or its ``config.json`` is not in order.
+        OSError: what else the filesystem reports.
+    """
+    where = label or f"bundle {os.fspath(path)}"
+    folder = Folder(path, filesystem)
+    raw_config = _read(folder, CONFIG, where)
+    raw_card = _read(folder, CARD, where)
+    try:
+        config = BundleConfig.model_validate_json(raw_config)
+    except ValidationError as error:
+        raise UserError(f"{where}: {CONFIG} is not that of a bundle: {first_problem(error)}") from None
+    return BundleInfo(config, raw_card.decode(errors="replace"), _digest(config, raw_config, raw_card))
+
+
+def load_bundle(
+    path: str | os.PathLike[str],
+    filesystem: fs.FileSystem | None = None,
+    *,
+    with_discriminator: bool = True,
+    label: str | None = None,
+) -> Bundle:
+    """Read a bundle and check every tensor and every file against ``config.json``.
+
+    Args:
+        path: the folder.
+        filesystem: None for the local disk.
+        with_discriminator: whether to read it where there is one; editing has no use for it.
+        label: what refusals start with, the option and its value.
+
+    Raises:
+        UserError: no bundle is there, or a file or tensor is missing, too many, truncated, misshapen, of
+            another dtype, not finite, or not the one recorded. It names the file and the tensor.
+        OSError: what else the filesystem reports.
+    """
+    where = label or f"bundle {os.fspath(path)}"
+    folder = Folder(path, filesystem)
+    info = inspect_bundle(path, filesystem, label)
+    config = info.config
+    generator = _load_network(folder, GENERATOR, Generator, config.generator, config, where)
+    discriminator = classifier = None
+    if with_discriminator and config.discriminator:
+        discriminator = _load_network(
+            folder, DISCRIMINATOR, Discriminator, config.discriminator, config, where
+        )
+    if config.classifier is not None:
+        tensors, content = _load_tensors(folder, CLASSIFIER, config, where)
+        check_finite(tensors, f"{where}: {CLASSIFIER}")
+        _check_recorded(content, CLASSIFIER, config, where)
+        classifier = Classifier(config.classifier, tensors)
+    return Bundle(config, info.card, info.digest, generator, discriminator, classifier)
+
+
+def _load_network(
+    folder: Folder,
+    name: str,
+    network: Callable[[Config], Network],
+    settings: Config,
+    config: BundleConfig,
+    where: str,
+) -> Network:
+    tensors, content = _load_tensors(folder, name, config, where)
+    built = from_tensors(network, settings, tensors, f"{where}: {name}")
+    # Last, so that a damaged file is refused by the name of its tensor where that can be told.
+    _check_recorded(content, name, config, where)
+    return built
+
+
+def _load_tensors(
+    folder: Folder, name: str, config: BundleConfig, where: str
+) -> tuple[dict[str, Tensor], bytes]:
+    content = _read(folder, name, where)
+    tensors = unpack(content, f"{where}: {name}")
+    return restore(tensors, config.dtype, f"{where}: {name}"), content
+
+
+def _check_recorded(content: bytes, name: str, config: BundleConfig, where: str) -> None:
+    if hashlib.sha256(content).hexdigest() != config.files[name]:
+        raise UserError(f"{where}: {name} is not the file that {CONFIG} records (its sha256 differs)")
+
+
+def _check_free(folder: Folder, overwrite: bool, where: str) -> None:
+    if folder.is_file():
+        raise UserError(f"{where}: is a file; a bundle is a folder")
+    if not overwrite and folder.has(CONFIG):
+        raise UserError(f"{where}: there is a bundle or another model's {CONFIG} already; it is not replaced")
+
+
+def _read(folder: Folder, name: str, where: str) -> bytes:
+    try:
+        return folder.read(name)
+    except FileNotFoundError:
+        if folder.is_file():
+            what = "a published .pth file is imported first" if folder.path.endswith(".pth") else "not a file"
+            raise UserError(f"{where}: a bundle is a folder with {CONFIG} and {GENERATOR}; {what}") from None
+        raise UserError(f"{where}: no bundle is there: {name} is missing") from None
+
+
+def _digest(config: BundleConfig, raw_config: bytes, raw_card: bytes) -> str:
+    sums = config.files | {
+        CONFIG: hashlib.sha256(raw_config).hexdigest(),
+        CARD: hashlib.sha256(raw_card).hexdigest(),
+    }
+    listing = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
+    return hashlib.sha256(listing.encode()).hexdigest()

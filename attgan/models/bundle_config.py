@@ -1,0 +1,87 @@
+"""The settings file of a bundle, ``config.json``."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    JsonValue,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from attgan.models.discriminator import DiscriminatorConfig
+from attgan.models.generator import GeneratorConfig
+from attgan.models.tensors import StorageDtype
+
+CONFIG = "config.json"
+CARD = "README.md"
+GENERATOR = "generator.safetensors"
+DISCRIMINATOR = "discriminator.safetensors"
+CLASSIFIER = "classifier.safetensors"
+
+
+def _check_unique(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("an attribute is named twice")
+    return names
+
+
+# Names that an edit "NAME=1@0.8" can hold.
+AttributeName = Annotated[str, StringConstraints(pattern=r"^[^\s=@]+$")]
+AttributeNames = Annotated[tuple[AttributeName, ...], AfterValidator(_check_unique)]
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=r"^[^\n]+$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class BundleConfig(BaseModel):
+    """The content of ``config.json``.
+
+    Attributes:
+        schema_version: of this file.
+        attributes: names in the order of the attribute vector.
+        generator, discriminator: their settings.
+        classifier: settings of the source attribute classifier, free in form.
+        dtype: of the weights on disk; in memory they are always float32.
+        licence: one line, printed by every run that uses the bundle.
+        files: sha256 of each weights file.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    attributes: AttributeNames
+    generator: GeneratorConfig
+    discriminator: DiscriminatorConfig | None = None
+    classifier: dict[str, JsonValue] | None = None
+    dtype: StorageDtype = "float32"
+    licence: Line
+    files: dict[str, Sha256]
+
+    @property
+    def image_size(self) -> int:
+        """Side of the images that the networks take."""
+        return self.generator.image_size
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        count = self.generator.n_attributes
+        if len(self.attributes) != count:
+            raise ValueError(f"{len(self.attributes)} attribute names for a generator of {count}")
+        other = self.discriminator
+        if other and (other.n_attributes, other.image_size) != (count, self.image_size):
+            raise ValueError("generator and discriminator differ in n_attributes or image_size")
+        present = {GENERATOR: True, DISCRIMINATOR: bool(other), CLASSIFIER: self.classifier is not None}
+        if set(self.files) != {name for name, there in present.items() if there}:
+            raise ValueError("files must list the networks that have settings, no more and no less")
+        return self
+
+
+def first_problem(error: ValidationError) -> str:
+    """One line on the first thing that is wrong with settings: where, and the rule."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{place}: {message}" if place else message

@@ -1,0 +1,123 @@
+"""AttGAN's discriminator: one body, a critic and an attribute classifier on top of it.
+
+References:
+    He et al., "AttGAN: Facial Attribute Editing by Only Changing What You Want", 2017, section 3.
+    Mo et al., "Freeze the Discriminator: a Simple Baseline for Fine-Tuning GANs", 2020 (FreezeD).
+"""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from attgan.models.blocks import (
+    COLOURS,
+    LAYERS,
+    SIZE_STEP,
+    Activation,
+    ImageSize,
+    Norm,
+    Slope,
+    Width,
+    activate,
+    channels,
+    check_images,
+    conv,
+    head,
+)
+
+
+class DiscriminatorConfig(BaseModel):
+    """What a discriminator is built from. The defaults are those of the published 128 px training.
+
+    Attributes:
+        n_attributes: how many the classifier head predicts.
+        image_size: a multiple of 32 from 64 up.
+        width: channels after the first layer; each further one has twice as many, up to 1024.
+        hidden: units of each head's hidden layer.
+        norm: of the convolutions; the heads have none.
+        activation, head_activation: of the convolutions, and of the heads' hidden layers.
+        slope: of the leaky ones, for negative values.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    n_attributes: Annotated[int, Field(ge=1)] = 13
+    image_size: ImageSize = 128
+    width: Width = 64
+    hidden: Annotated[int, Field(ge=1)] = 1024
+    norm: Norm = "instance"
+    activation: Activation = "leaky_relu"
+    head_activation: Activation = "relu"
+    slope: Slope = 0.01
+
+
+class Discriminator(nn.Module):
+    """Judges a face: how real it looks, and which attributes it shows.
+
+    Shapes: N images, S image size, n attributes, F features.
+    """
+
+    def __init__(self, config: DiscriminatorConfig) -> None:
+        super().__init__()
+        self.config = config
+        activation = activate(config.activation, config.slope)
+        head_activation = activate(config.head_activation, config.slope)
+        sizes = (COLOURS, *channels(config.width))
+        self.conv = nn.Sequential(
+            *(conv(sizes[depth], sizes[depth + 1], config.norm, activation) for depth in range(LAYERS))
+        )
+        features = sizes[-1] * (config.image_size // SIZE_STEP) ** 2
+        self.fc_adv = head(features, config.hidden, 1, head_activation)
+        self.fc_cls = head(features, config.hidden, config.n_attributes, head_activation)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Judge (N, 3, S, S) images in [-1, 1].
+
+        Returns:
+            critic (N,): unbounded, higher for real; attribute logits (N, n).
+
+        Raises:
+            ValueError: images of another shape.
+        """
+        features = self.features(images)
+        return self.fc_adv(features).squeeze(1), self.fc_cls(features)
+
+    def critic(self, images: Tensor) -> Tensor:
+        """The critic's (N,) alone, without the classifier: what the gradient penalty needs."""
+        score: Tensor = self.fc_adv(self.features(images))
+        return score.squeeze(1)
+
+    def features(self, images: Tensor) -> Tensor:
+        """What both heads are fed: (N, F).
+
+        Raises:
+            ValueError: images that are not (N, 3, S, S).
+        """
+        check_images(images, self.config.image_size)
+        features: Tensor = self.conv(images)
+        return features.flatten(1)
+
+
+def freeze_lowest(discriminator: Discriminator, layers: int) -> tuple[str, ...]:
+    """FreezeD: train all but the lowest convolution layers (with their norms).
+
+    Args:
+        discriminator: whose parameters' ``requires_grad`` is set, both ways.
+        layers: how many to freeze, 0 to 5.
+
+    Returns:
+        The names of the frozen parameters.
+
+    Raises:
+        ValueError: another number of layers.
+    """
+    if not 0 <= layers <= LAYERS:
+        raise ValueError(f"FreezeD freezes 0 to {LAYERS} convolution layers, not {layers}")
+    lowest = tuple(f"conv.{depth}." for depth in range(layers))
+    frozen = []
+    for name, parameter in discriminator.named_parameters():
+        parameter.requires_grad_(not name.startswith(lowest))
+        if not parameter.requires_grad:
+            frozen.append(name)
+    return tuple(frozen)

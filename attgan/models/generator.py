@@ -1,0 +1,146 @@
+"""AttGAN's generator: an encoder, and a decoder that is told the attributes wanted.
+
+References:
+    He et al., "AttGAN: Facial Attribute Editing by Only Changing What You Want", 2017, section 3.
+"""
+
+from typing import Annotated
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from attgan.models.blocks import (
+    COLOURS,
+    LAYERS,
+    Activation,
+    Block,
+    ImageSize,
+    Norm,
+    Slope,
+    Width,
+    activate,
+    channels,
+    check_images,
+    constant_maps,
+    conv,
+    deconv,
+)
+
+
+class GeneratorConfig(BaseModel):
+    """What a generator is built from. The defaults are those of the published 128 px weights.
+
+    Attributes:
+        n_attributes: length of the attribute vector.
+        image_size: a multiple of 32 from 64 up.
+        width: channels after the first layer; each further one has twice as many, up to 1024.
+        shortcut_layers: decoder layers whose output is joined with the encoder's of the same size (U-Net).
+        inject_layers: decoder layers after which the attribute vector is fed in again.
+        encoder_norm, decoder_norm: after every convolution but the last one.
+        encoder_activation, decoder_activation: the report's Table I has "leaky_relu" in the decoder too.
+        slope: of the leaky ones, for negative values (the TensorFlow original: 0.2).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    n_attributes: Annotated[int, Field(ge=1)] = 13
+    image_size: ImageSize = 128
+    width: Width = 64
+    shortcut_layers: Annotated[int, Field(ge=0, le=LAYERS - 1)] = 1
+    inject_layers: Annotated[int, Field(ge=0, le=LAYERS - 1)] = 0
+    encoder_norm: Norm = "batch"
+    decoder_norm: Norm = "batch"
+    encoder_activation: Activation = "leaky_relu"
+    decoder_activation: Activation = "relu"
+    slope: Slope = 0.01
+
+
+class Generator(nn.Module):
+    """Edits a face: :meth:`encode` the image, :meth:`decode` with the attributes wanted.
+
+    Shapes: N images, S image size, n attributes, w width.
+    """
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        sizes = channels(config.width)
+        encoder_activation = activate(config.encoder_activation, config.slope)
+        inputs = (COLOURS, *sizes)
+        self.enc_layers = nn.ModuleList(
+            conv(inputs[depth], sizes[depth], config.encoder_norm, encoder_activation)
+            for depth in range(LAYERS)
+        )
+        self.dec_layers = nn.ModuleList(_decoder(config))
+
+    def forward(self, images: Tensor, attributes: Tensor) -> Tensor:
+        """Edit (N, 3, S, S) images in [-1, 1] towards (N, n) attributes; the result is like the images.
+
+        Raises:
+            ValueError: images or attributes of another shape.
+        """
+        return self.decode(self.encode(images), attributes)
+
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """The features after each encoder layer: (N, w, S/2, S/2) to (N, min(16w, 1024), S/32, S/32).
+
+        Raises:
+            ValueError: images that are not (N, 3, S, S).
+        """
+        check_images(images, self.config.image_size)
+        features = []
+        hidden = images
+        for layer in self.enc_layers:
+            hidden = layer(hidden)
+            features.append(hidden)
+        return features
+
+    def decode(self, features: list[Tensor], attributes: Tensor) -> Tensor:
+        """Turn :meth:`encode`'s features and (N, n) attributes into (N, 3, S, S) images in [-1, 1].
+
+        Raises:
+            ValueError: attributes of another shape.
+        """
+        wanted = (len(features[-1]), self.config.n_attributes)
+        if attributes.shape != wanted:
+            raise ValueError(f"attributes of shape {tuple(attributes.shape)} where {wanted} are wanted")
+        hidden = features[-1]
+        hidden = torch.cat([hidden, constant_maps(attributes, hidden)], dim=1)
+        for depth, layer in enumerate(self.dec_layers):
+            hidden = layer(hidden)
+            joined = [hidden]
+            if depth < self.config.shortcut_layers:
+                joined.append(features[_mirror(depth)])
+            if depth < self.config.inject_layers:
+                joined.append(constant_maps(attributes, hidden))
+            if len(joined) > 1:
+                hidden = torch.cat(joined, dim=1)
+        return hidden
+
+
+def decoder_inputs(config: GeneratorConfig) -> tuple[int, ...]:
+    """Channels that each of the five decoder layers is fed, shortcuts and attributes included."""
+    sizes = channels(config.width)
+    inputs = [sizes[-1] + config.n_attributes]
+    for depth in range(LAYERS - 1):
+        shortcut = sizes[_mirror(depth)] if depth < config.shortcut_layers else 0
+        injected = config.n_attributes if depth < config.inject_layers else 0
+        inputs.append(sizes[-1 - depth] + shortcut + injected)
+    return tuple(inputs)
+
+
+def _mirror(depth: int) -> int:
+    """The encoder layer whose features have the size of decoder layer ``depth``'s output."""
+    return LAYERS - 2 - depth
+
+
+def _decoder(config: GeneratorConfig) -> list[Block]:
+    sizes = channels(config.width)
+    inputs = decoder_inputs(config)
+    activation = activate(config.decoder_activation, config.slope)
+    inner = [
+        deconv(inputs[depth], sizes[-1 - depth], config.decoder_norm, activation)
+        for depth in range(LAYERS - 1)
+    ]
+    return [*inner, deconv(inputs[-1], COLOURS, "none", nn.Tanh())]

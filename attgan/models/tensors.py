@@ -1,0 +1,133 @@
+"""Named tensors: checked against what a network wants, packed into safetensors and back.
+
+Every refusal names the tensor. Nothing here unpickles.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Literal
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from attgan.errors import UserError
+
+StorageDtype = Literal["float32", "float16"]
+
+_DTYPES = {"F32": torch.float32, "F16": torch.float16, "I64": torch.int64}
+
+
+def check_tensors(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], where: str) -> None:
+    """Refuse tensors that are not exactly the wanted ones: names, shapes, kind of number, finite values.
+
+    Args:
+        tensors: what came.
+        wanted: a state dict of the network, on any device (``meta`` will do).
+        where: what the refusal starts with.
+
+    Raises:
+        UserError: naming the first tensor that is missing, too many, misshapen, of another dtype, or not
+            finite.
+    """
+    if missing := [name for name in wanted if name not in tensors]:
+        raise UserError(f"{where}: tensor {_first(missing)} is missing")
+    if extra := [name for name in tensors if name not in wanted]:
+        raise UserError(f"{where}: tensor {_first(extra)} does not belong to this network")
+    for name, want in wanted.items():
+        found = tensors[name]
+        if found.shape != want.shape:
+            raise UserError(f"{where}: tensor {name} is {_shape(found)} where {_shape(want)} is wanted")
+        if found.dtype != want.dtype:
+            raise UserError(f"{where}: tensor {name} is {_dtype(found)} where {_dtype(want)} is wanted")
+    check_finite(tensors, where)
+
+
+def check_finite(tensors: Mapping[str, Tensor], where: str) -> None:
+    """Refuse weights that would make black images without a word.
+
+    Raises:
+        UserError: naming the first tensor that holds NaN or infinity.
+    """
+    for name, tensor in tensors.items():
+        # The sum is some ten times faster than isfinite on every value, and finite only if they all are.
+        if not tensor.sum().isfinite() and not tensor.isfinite().all():
+            raise UserError(f"{where}: tensor {name} holds values that are not finite")
+
+
+def pack(tensors: Mapping[str, Tensor], dtype: StorageDtype, where: str) -> bytes:
+    """Serialize as safetensors; the same tensors always give the same bytes.
+
+    With ``float16`` the weights of convolutions and linear layers are rounded; vectors (biases, norms) are
+    few and delicate, and stay float32.
+
+    Raises:
+        UserError: naming a tensor that is not finite, or too large for float16.
+    """
+    check_finite(tensors, where)
+    stored = {
+        name: tensor.detach().to("cpu", stored_dtype(tensor, dtype)).contiguous()
+        for name, tensor in tensors.items()
+    }
+    check_finite(stored, f"{where} as {dtype}")
+    return safetensors.torch.save(stored)
+
+
+def unpack(data: bytes, where: str) -> dict[str, Tensor]:
+    """Read safetensors, with the dtypes as they are stored.
+
+    Raises:
+        UserError: the bytes are not safetensors or not all of them, or a dtype is none of float32, float16
+            and int64.
+    """
+    try:
+        entries = safetensors.deserialize(data)
+    except safetensors.SafetensorError as error:
+        raise UserError(f"{where} is truncated, damaged or no safetensors file ({error})") from None
+    tensors = {}
+    for name, entry in entries:
+        if entry["dtype"] not in _DTYPES:
+            raise UserError(f"{where}: tensor {name} is {entry['dtype']}; float32 or float16 is wanted")
+        dtype = _DTYPES[entry["dtype"]]
+        flat = torch.frombuffer(entry["data"], dtype=dtype) if entry["data"] else torch.empty(0, dtype=dtype)
+        tensors[name] = flat.reshape(entry["shape"])
+    return tensors
+
+
+def restore(tensors: Mapping[str, Tensor], dtype: StorageDtype, where: str) -> dict[str, Tensor]:
+    """Undo what :func:`pack` did to the dtypes: every weight is float32 again.
+
+    Raises:
+        UserError: naming a tensor that is not stored as ``dtype`` demands.
+    """
+    for name, tensor in tensors.items():
+        want = stored_dtype(tensor, dtype)
+        if tensor.dtype != want:
+            raise UserError(f"{where}: tensor {name} is {_dtype(tensor)} where {_name(want)} is recorded")
+    return {
+        name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()
+    }
+
+
+def stored_dtype(tensor: Tensor, dtype: StorageDtype) -> torch.dtype:
+    """What a tensor becomes on disk when a bundle is stored as ``dtype``."""
+    if not tensor.is_floating_point():
+        return tensor.dtype
+    return torch.float16 if dtype == "float16" and tensor.ndim > 1 else torch.float32
+
+
+def _first(names: Collection[str]) -> str:
+    first = next(iter(names))
+    return first if len(names) == 1 else f"{first} (and {len(names) - 1} more)"
+
+
+def _shape(tensor: Tensor) -> str:
+    return "×".join(str(size) for size in tensor.shape) or "a scalar"
+
+
+def _dtype(tensor: Tensor) -> str:
+    return _name(tensor.dtype)
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
