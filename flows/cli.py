@@ -8,13 +8,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated
 
 from cyclopts import App, CycloptsError, MissingArgumentError, Parameter
 from pydantic import ValidationError
-from rich.console import Console
-from rich.table import Table
 
 from attgan.errors import UserError
 from flows import cluster
@@ -26,6 +24,7 @@ from flows.settings import (
     SubsetSettings,
     first_mistake,
 )
+from flows.terminal import print_line, print_mapping, print_rows
 
 WRONG_USE = 2
 FAILED = 1
@@ -36,7 +35,6 @@ app = App(
     version_flags=["--version"],
     default_parameter=Parameter(negative_iterable=(), negative_bool=()),
 )
-console = Console()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -116,7 +114,7 @@ def subset(*, settings: Annotated[SubsetSettings, Parameter(name="*")]) -> None:
         return
     from flows.running import run_from_terminal
 
-    print_result(run_from_terminal(subset_room.subset, settings=settings))
+    print_mapping("Dataset", run_from_terminal(subset_room.subset, settings=settings))
 
 
 @app.command
@@ -129,17 +127,7 @@ def edit(*, settings: Annotated[EditSettings, Parameter(name="*")]) -> None:
     if settings.dry_run:
         print_rows("What this run would do", flow.describe(settings))
         return
-    result = run_from_terminal(flow.edit, settings=settings)
-    print_rows(f"Run {result['run_id']}", report.count_rows(result))
-    print_rows("Stages (they overlap)", report.stage_rows(result))
-    if reasons := report.reason_rows(result):
-        print_rows("Skipped, failed and not planned", reasons)
-    rate = sum(result["counts"].values()) / max(result["wall"], 1e-9)
-    console.print(f"{result['inputs']:,} images in {result['wall']:,.1f} s: {rate:,.0f} images/s")
-    console.print(
-        f"report, ledgers, picture: {result['destination'].rstrip('/')}/_runs/{result['run_id']}/",
-        soft_wrap=True,
-    )
+    report.show(run_from_terminal(flow.edit, settings=settings))
 
 
 @app.command
@@ -172,7 +160,7 @@ def demo(*, settings: Annotated[DemoSettings, Parameter(name="*")] = DemoSetting
         return subprocess.call([*stack, sys.executable, "-m", "flows.cli", "demo", *again])
     from flows.demo import run_demo
 
-    run_demo(settings, console)
+    run_demo(settings)
     return 0
 
 
@@ -180,23 +168,8 @@ def _adopt_stack() -> bool:
     """Take up the local stack, and say so; whether a server and a cluster are set afterwards."""
     adopted = cluster.adopt_local_stack()
     if adopted:
-        console.print(f"[dim]using the local stack's {', '.join(adopted)}[/dim]")
+        print_line(f"using the local stack's {', '.join(adopted)}")
     return all(name in os.environ for name in ("PREFECT_API_URL", "RAY_ADDRESS"))
-
-
-def print_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """A table in the terminal, one row per mapping."""
-    table = Table(title=title, title_justify="left")
-    for column in rows[0]:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
-    console.print(table)
-
-
-def print_result(result: Mapping[str, Any]) -> None:
-    """A flow's result in the terminal, a line per entry."""
-    print_rows("Result", [{"what": name, "value": value} for name, value in result.items()])
 
 
 if __name__ == "__main__":

@@ -5,23 +5,21 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from rich.console import Console
-
 from attgan.data import synthetic
 from flows import weights
 from flows.edit.flow import edit
+from flows.edit.report import show
 from flows.running import run_from_terminal
 from flows.settings import DemoSettings, EditSettings, InitSettings, SubsetSettings
 from flows.storage import join, open_store
 from flows.subset import subset
+from flows.terminal import console, print_line, print_mapping
 
 OUTPUT = Path(".local/demo")
 
 
-def run_demo(settings: DemoSettings, console: Console) -> None:
+def run_demo(settings: DemoSettings) -> None:
     """Run all of it against the Prefect server, Ray cluster and S3 server of the environment."""
-    from flows.cli import print_edit_result, print_result
-
     bucket = f"s3://demo-{secrets.token_hex(4)}"
     faces, dataset, bundle = (join(bucket, name) for name in ("celeba", "dataset", "bundle"))
 
@@ -40,7 +38,7 @@ def run_demo(settings: DemoSettings, console: Console) -> None:
 
     console.rule(f"3. attgan subset → {dataset}")
     wanted = SubsetSettings(source=faces, destination=dataset, rows_per_part=200, seed=settings.seed)
-    print_result(run_from_terminal(subset, settings=wanted))
+    print_mapping("Dataset", run_from_terminal(subset, settings=wanted))
 
     console.rule("4. attgan edit")
     edited = EditSettings(
@@ -51,11 +49,11 @@ def run_demo(settings: DemoSettings, console: Console) -> None:
         shard_size=100,
     )
     result = run_from_terminal(edit, settings=edited)
-    print_edit_result(result)
+    show(result)
 
     OUTPUT.mkdir(parents=True, exist_ok=True)
     picture = OUTPUT / "before-after.jpg"
     picture.write_bytes(
         open_store(join(result["destination"], "_runs", result["run_id"])).get("before-after.jpg").data
     )
-    console.print(f"before and after: {picture}")
+    print_line(f"before and after: {picture}")

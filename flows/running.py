@@ -39,7 +39,7 @@ def run_from_terminal(flow: Flow[..., Any], **parameters: Any) -> Any:
     """
     cluster.require_prefect()
     cluster.require_ray_address()
-    state = flow(**parameters, return_state=True)
+    state: Any = flow(**parameters, return_state=True)  # type: ignore[func-returns-value]
     if state.name == REFUSED:
-        raise UserError(state.message)
+        raise UserError(state.message or REFUSED)
     return state.result()

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+Activation = Literal["relu", "leaky_relu"]
+
 
 class Settings(BaseModel):
     """The base of every flow's settings: immutable, and nothing that it does not know."""
@@ -132,10 +134,22 @@ class ImportWeightsSettings(Settings):
 
     checkpoint: str = Field(description="The .pth file: generator only, or generator and discriminator.")
     destination: str = Field(description="The bundle's folder to make: URL or path.")
-    image_size: int = Field(default=128, description="Side of the images it was trained on, in pixels.")
     attributes: list[str] | None = Field(
         default=None, description="Attribute names in training order; by default the 13 published ones."
     )
+    image_size: int | None = Field(
+        default=None,
+        description="Side of the images it was trained on; by default its discriminator's, or 128.",
+    )
+    shortcut_layers: int | None = Field(
+        default=None, ge=0, le=4, description="Needed only where the tensors' shapes leave it open."
+    )
+    inject_layers: int | None = Field(
+        default=None, ge=0, le=4, description="Needed only where the tensors' shapes leave it open."
+    )
+    encoder_activation: Activation = Field(default="leaky_relu", description="Of the generator's encoder.")
+    decoder_activation: Activation = Field(default="relu", description="Of the generator's decoder.")
+    slope: float = Field(default=0.01, ge=0, description="Of the leaky ones, for negative values.")
     dry_run: bool = Field(default=False, description="Read and describe the checkpoint, then stop.")
 
 

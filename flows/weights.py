@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from attgan.attributes import PUBLISHED
-from attgan.models import BundleInfo, Generator, GeneratorConfig, fresh, save_bundle
-from flows.settings import InitSettings
+from attgan.models import BundleInfo, Generator, GeneratorConfig, fresh, import_published, save_bundle
+from attgan.models.published import LICENCE
+from flows.settings import ImportWeightsSettings, InitSettings
 from flows.storage import open_store
 
 UNTRAINED = "MIT; freshly initialised, saw no data"
@@ -37,19 +39,56 @@ def init(settings: InitSettings) -> list[dict[str, Any]]:
         filesystem=filesystem,
         label=f"--destination {settings.destination}",
     )
-    return describe(info)
+    return _written(info)
 
 
-def describe(info: BundleInfo) -> list[dict[str, Any]]:
-    """A bundle's settings as rows of a table."""
-    rows = {
-        "digest": info.digest[:16],
-        "attributes": ", ".join(info.config.attributes),
-        "image size": info.config.image_size,
-        "width": info.config.generator.width,
-        "shortcut layers": info.config.generator.shortcut_layers,
-        "inject layers": info.config.generator.inject_layers,
-        "discriminator": "yes" if info.config.discriminator else "no",
-        "licence": info.config.licence,
-    }
-    return [{"what": what, "value": value} for what, value in rows.items()]
+def import_weights(settings: ImportWeightsSettings) -> list[dict[str, Any]]:
+    """Write a bundle out of a published checkpoint; returns a table of what it is.
+
+    Raises:
+        UserError: the checkpoint is not there, damaged, or holds anything but AttGAN's tensors; a bundle is there
+            already, or the place cannot be written to.
+    """
+    folder, _, name = settings.checkpoint.rpartition("/")
+    source = open_store(folder or ".", option="--checkpoint")
+    source.check()
+    filesystem, path = source.filesystem()
+    published = import_published(
+        f"{path}/{name}" if path else name,
+        filesystem,
+        label=f"--checkpoint {settings.checkpoint}",
+        **settings.model_dump(exclude={"checkpoint", "destination", "dry_run"}),
+    )
+    if settings.dry_run:
+        return describe(published.generator.config, published.attributes, published.discriminator is not None)
+    store = open_store(settings.destination, option="--destination")
+    store.check(write=True)
+    filesystem, path = store.filesystem()
+    info = save_bundle(
+        path,
+        generator=published.generator,
+        discriminator=published.discriminator,
+        attributes=published.attributes,
+        licence=LICENCE,
+        about=f"Imported from the published AttGAN-PyTorch checkpoint {name}.",
+        filesystem=filesystem,
+        label=f"--destination {settings.destination}",
+    )
+    return _written(info)
+
+
+def _written(info: BundleInfo) -> list[dict[str, Any]]:
+    config = info.config
+    rows = describe(config.generator, config.attributes, config.discriminator is not None)
+    return [
+        *rows,
+        {"what": "licence", "value": config.licence},
+        {"what": "digest", "value": info.digest[:16]},
+    ]
+
+
+def describe(config: GeneratorConfig, attributes: Sequence[str], discriminator: bool) -> list[dict[str, Any]]:
+    """A model's settings as rows of a table."""
+    rows = {"attributes": ", ".join(attributes)} | config.model_dump(exclude={"n_attributes"})
+    rows["discriminator"] = "yes" if discriminator else "no"
+    return [{"what": what.replace("_", " "), "value": value} for what, value in rows.items()]

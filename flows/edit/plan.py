@@ -115,9 +115,17 @@ def choose_run_id(settings: EditSettings, print_of_run: str) -> str:
         return settings.run_id
     sequence = 1
     runs = open_store(join(settings.destination, RUNS), option="--destination")
-    while runs.exists(f"{print_of_run}-{sequence:04d}/report.json"):
+    while _is_there(runs, f"{print_of_run}-{sequence:04d}/report.json"):
         sequence += 1
     return f"{print_of_run}-{sequence:04d}"
+
+
+def _is_there(store: Store, key: str) -> bool:
+    try:
+        store.head(key)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def image_keys(source: Store, ignored: dict[str, int]) -> Iterator[ObjectInfo]:

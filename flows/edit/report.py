@@ -10,9 +10,10 @@ from attgan.data import codec
 from attgan.errors import DataError
 from attgan.evaluation.figures import before_after_grid
 from flows.edit.ledger import STAGES, STATUSES, Summary
-from flows.edit.plan import Run
+from flows.edit.plan import Run, run_url
 from flows.edit.shard import choose_sample
 from flows.storage import open_store
+from flows.terminal import print_line, print_rows
 
 
 class ConservationError(RuntimeError):
@@ -95,6 +96,17 @@ def reason_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
         {"what": f"not planned: {why}", "images": f"{count:,}"} for why, count in report["ignored"].items()
     ]
     return rows
+
+
+def show(report: dict[str, Any]) -> None:
+    """Print a report to the terminal."""
+    print_rows(f"Run {report['run_id']}", count_rows(report))
+    print_rows("Stages (they overlap)", stage_rows(report))
+    if reasons := reason_rows(report):
+        print_rows("Skipped, failed and not planned", reasons)
+    rate = report["inputs"] / max(report["wall"], 1e-9)
+    print_line(f"{report['inputs']:,} images in {report['wall']:,.1f} s: {rate:,.0f} images/s")
+    print_line(f"report, ledgers and picture: {run_url(report['destination'], report['run_id'])}/")
 
 
 def before_after(run: Run, keys: Sequence[str]) -> bytes | None:

@@ -31,7 +31,7 @@ from flows.edit import plan
 from flows.edit.ledger import Row, Summary, summarise, write_ledger
 from flows.edit.pipeline import Stage, each, run_stages
 from flows.edit.plan import Run
-from flows.storage import Store, open_store
+from flows.storage import KeyRefused, Store, open_store
 
 CHUNK_BYTES = 32 * 2**20
 CHUNK_PIXELS = 32_000_000
@@ -249,6 +249,9 @@ async def _put(item: Item, destination: Store, requests: asyncio.Semaphore, run:
     async with requests:
         try:
             await destination.aput(item.row.output_key, item.data, create_only=True, metadata=ours)
+        except KeyRefused as error:
+            item.fail(DataError("put", str(error)))
+            return
         except FileExistsError:
             if not await _is_ours(item, destination, ours):
                 await _put_over(item, destination, ours, run.settings.on_existing)

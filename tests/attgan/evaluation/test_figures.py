@@ -12,7 +12,9 @@ WHITE = np.full((300, 300, 3), 255, dtype=np.uint8)
 
 
 def test_pairs_of_any_size_stand_side_by_side() -> None:
-    sheet = Image.open(io.BytesIO(before_after_grid([(BLACK, WHITE)] * 5, ["a" * 200] * 5, columns=3, height=100)))
+    sheet = Image.open(
+        io.BytesIO(before_after_grid([(BLACK, WHITE)] * 5, ["a" * 200] * 5, columns=3, height=100))
+    )
     assert sheet.format == "JPEG"
     pixels = np.asarray(sheet.convert("L")).astype(int)
     assert (pixels < 20).sum() > 5 * 75 * 100

@@ -1,0 +1,30 @@
+"""A small generator and some images on disk."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flows.settings import EditSettings, InitSettings
+from flows.weights import init
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A bundle with a small, freshly initialised generator at 64 px."""
+    path = tmp_path_factory.mktemp("bundle") / "small"
+    init(InitSettings(destination=str(path), image_size=64, width=4))
+    return str(path)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, bundle: str) -> Callable[..., EditSettings]:
+    """Settings for an edit from ``in`` to ``out`` below the test's folder."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+
+    def make(**options: object) -> EditSettings:
+        places = {"source": str(tmp_path / "in"), "destination": str(tmp_path / "out"), "bundle": bundle}
+        return EditSettings.model_validate(places | options)
+
+    return make

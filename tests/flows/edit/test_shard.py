@@ -1,0 +1,224 @@
+"""Shards on disk, without Ray or Prefect: every input gets a row, good ones an output, and nothing is overwritten."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from attgan.errors import UserError
+from flows.edit import flow
+from flows.edit.ledger import Summary, finished_shards, read_rows
+from flows.edit.report import ConservationError, build_report, failed_share
+from flows.edit.shard import edit_shard
+from flows.settings import EditSettings
+from tests.pictures import noise, opened, saved
+
+MakeSettings = Callable[..., EditSettings]
+
+
+def run_all(settings: EditSettings) -> tuple[flow.Preparation, list[Summary]]:
+    """What the flow does, in this process."""
+    prepared = flow.prepare(settings)
+    return prepared, [edit_shard(prepared.run.url, shard) for shard in range(prepared.run.shards)]
+
+
+def rows_of(prepared: flow.Preparation) -> dict[str, dict[str, Any]]:
+    tables = [read_rows(prepared.store, key) for key in finished_shards(prepared.store).values()]
+    return {row["key"]: row for table in tables for row in table.to_pylist()}
+
+
+def test_every_input_is_accounted_for(tmp_path: Path, settings: MakeSettings) -> None:
+    alpha = Image.fromarray(noise(2))
+    alpha.putalpha(Image.fromarray(noise(3)[..., 0]))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    bomb = Image.new("1", (9000, 9000))
+    inputs = {
+        "plain.jpg": saved(noise(0)),
+        "UPPER.JPG": saved(noise(1)),
+        "deep/er/with space.jpg": saved(noise(1)),
+        "ünï😀%2F+#?.jpg": saved(noise(1)),
+        "no_extension": saved(noise(1)),
+        "alpha.png": saved(alpha, "PNG"),
+        "square.webp": saved(noise(4, 300, 300), "WEBP"),
+        "cmyk.jpg": saved(Image.fromarray(noise(5)).convert("CMYK")),
+        "sixteen.tif": saved(Image.fromarray(noise(6)[..., 0].astype(np.uint16) * 257), "TIFF"),
+        "turned.jpg": saved(np.rot90(noise(7)).copy(), exif=exif),
+        "landscape.jpg": saved(noise(8, 640, 480)),
+        "truncated.jpg": saved(noise(9))[:2000],
+        "empty.jpg": b"",
+        "text.jpg": b"I am not an image",
+        "bomb.png": saved(bomb, "PNG"),
+        "notes.txt": b"not planned",
+    }
+    for key, data in inputs.items():
+        path = tmp_path / "in" / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    prepared, summaries = run_all(settings(shard_size=4))
+    assert prepared.run.shards == 4
+    assert prepared.run.ignored == {"not an image by its extension (.txt)": 1}
+    rows = rows_of(prepared)
+    assert set(rows) == set(inputs) - {"notes.txt"}
+    outcome = {key: (row["status"], row["stage"]) for key, row in rows.items()}
+    assert {key for key, fate in outcome.items() if fate == ("skipped", "decode")} == {"landscape.jpg"}
+    failed = {key for key, (status, _) in outcome.items() if status == "failed"}
+    assert failed == {"truncated.jpg", "empty.jpg", "text.jpg", "bomb.png"}
+    assert "limit is 64,000,000" in rows["bomb.png"]["reason"]
+    report = build_report(prepared.run, summaries, wall=1.0, resumed=0)
+    assert report["counts"] == {"edited": 10, "copied": 0, "skipped": 1, "failed": 4}
+    assert failed_share(summaries) == pytest.approx(4 / 15)
+    written = {
+        str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()
+    }
+    assert {key for key in written if not key.startswith("_runs/")} == set(inputs) - failed - {
+        "landscape.jpg",
+        "notes.txt",
+    }
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+def test_outside_the_face_nothing_changes(tmp_path: Path, settings: MakeSettings, format: str) -> None:
+    name = f"face.{format.lower()}"
+    (tmp_path / "in" / name).write_bytes(saved(noise(0), format))
+    run_all(settings())
+    edited = opened((tmp_path / "out" / name).read_bytes())
+    assert edited.shape == (218, 178, 3)
+    inside = np.zeros((218, 178), dtype=bool)
+    inside[24:194, 4:174] = True
+    np.testing.assert_array_equal(edited[~inside], noise(0)[~inside])
+    assert (edited[inside] != noise(0)[inside]).mean() > 0.5
+
+
+def test_alpha_survives(tmp_path: Path, settings: MakeSettings) -> None:
+    picture = Image.fromarray(noise(0))
+    picture.putalpha(77)
+    (tmp_path / "in" / "a.png").write_bytes(saved(picture, "PNG"))
+    run_all(settings())
+    edited = opened((tmp_path / "out" / "a.png").read_bytes())
+    assert edited.shape == (218, 178, 4)
+    assert (edited[..., 3] == 77).all()
+
+
+def test_the_bare_face_is_the_models_own_size(tmp_path: Path, settings: MakeSettings) -> None:
+    (tmp_path / "in" / "a.png").write_bytes(saved(noise(0), "PNG"))
+    run_all(settings(output="face"))
+    assert opened((tmp_path / "out" / "a.png").read_bytes()).shape == (64, 64, 3)
+
+
+def test_the_same_bytes_whatever_shards_and_batches(tmp_path: Path, settings: MakeSettings) -> None:
+    for i in range(9):
+        (tmp_path / "in" / f"{i}.jpg").write_bytes(saved(noise(i)))
+    results = []
+    for shard_size, batch_size in ((100, 64), (2, 1), (4, 3)):
+        destination = tmp_path / f"out{shard_size}"
+        destination.mkdir()
+        run_all(settings(destination=str(destination), shard_size=shard_size, batch_size=batch_size))
+        results.append({path.name: path.read_bytes() for path in destination.glob("*.jpg")})
+    assert len(results[0]) == 9
+    assert results[0] == results[1] == results[2]
+
+
+def test_a_second_attempt_at_a_shard_finds_its_work_done(tmp_path: Path, settings: MakeSettings) -> None:
+    for i in range(4):
+        (tmp_path / "in" / f"{i}.jpg").write_bytes(saved(noise(i)))
+    prepared, [first] = run_all(settings())
+    before = {
+        path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in (tmp_path / "out").glob("*.jpg")
+    }
+    (key,) = finished_shards(prepared.store).values()
+    prepared.store.delete(key)  # as if it had been killed between its last image and its ledger
+    again = edit_shard(prepared.run.url, 0)
+    assert again.counts == first.counts == {"edited": 4, "copied": 0, "skipped": 0, "failed": 0}
+    after = {
+        path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in (tmp_path / "out").glob("*.jpg")
+    }
+    assert after == before, "nothing was written twice"
+
+
+def test_the_faster_attempts_ledger_counts(tmp_path: Path, settings: MakeSettings) -> None:
+    (tmp_path / "in" / "a.jpg").write_bytes(saved(noise(0)))
+    prepared, [first] = run_all(settings())
+    assert edit_shard(prepared.run.url, 0) == first
+
+
+@pytest.mark.parametrize(
+    ("rule", "status"), [("skip", "skipped"), ("fail", "failed"), ("overwrite", "edited")]
+)
+def test_what_is_not_ours(tmp_path: Path, settings: MakeSettings, rule: str, status: str) -> None:
+    (tmp_path / "in" / "a.jpg").write_bytes(saved(noise(0)))
+    (tmp_path / "out" / "a.jpg").write_bytes(b"somebody's only copy")
+    prepared, _ = run_all(settings(on_existing=rule))
+    assert rows_of(prepared)["a.jpg"]["status"] == status
+    kept = (tmp_path / "out" / "a.jpg").read_bytes() == b"somebody's only copy"
+    assert kept == (rule != "overwrite")
+
+
+def test_an_unfinished_run_is_taken_up_and_a_finished_one_is_not(
+    tmp_path: Path, settings: MakeSettings
+) -> None:
+    (tmp_path / "in" / "a.jpg").write_bytes(saved(noise(0)))
+    first = flow.prepare(settings())
+    (tmp_path / "in" / "b.jpg").write_bytes(saved(noise(1)))
+    resumed = flow.prepare(settings())
+    assert resumed.run == first.run, "the plan does not change once it stands"
+    first.store.put("report.json", b"{}")
+    assert flow.prepare(settings()).run.run_id.endswith("-0002")
+
+
+def test_a_named_run_of_something_else_is_refused(tmp_path: Path, settings: MakeSettings) -> None:
+    (tmp_path / "in" / "a.jpg").write_bytes(saved(noise(0)))
+    flow.prepare(settings(run_id="mine"))
+    with pytest.raises(UserError, match=r"--run-id mine: was begun with another settings"):
+        flow.prepare(settings(run_id="mine", quality=50))
+
+
+def test_labels_reach_the_network(tmp_path: Path, settings: MakeSettings) -> None:
+    from attgan.attributes import CELEBA, PUBLISHED
+
+    (tmp_path / "in" / "000001.jpg").write_bytes(saved(noise(0)))
+    (tmp_path / "in" / "other.jpg").write_bytes(saved(noise(0)))
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    signs = ["1" if name in ("Male", "Young") else "-1" for name in CELEBA]
+    (labels / "list_attr_celeba.txt").write_text(f"1\n{' '.join(CELEBA)}\n000001.jpg {' '.join(signs)}\n")
+    prepared, _ = run_all(settings(labels=str(labels), set=["Eyeglasses=1@0.75", "Young=0"], intensity=0.9))
+    rows = rows_of(prepared)
+    known = dict(zip(PUBLISHED, rows["000001.jpg"]["targets"], strict=True))
+    assert known["Eyeglasses"] == pytest.approx(0.75)
+    assert known["Young"] == pytest.approx(-0.9)
+    assert (known["Male"], known["Bald"]) == (0.5, -0.5)
+    unknown = dict(zip(PUBLISHED, rows["other.jpg"]["targets"], strict=True))
+    assert (unknown["Male"], unknown["Eyeglasses"]) == (0.0, pytest.approx(0.75))
+
+
+def test_a_ledger_that_lost_a_row_is_found_out(tmp_path: Path, settings: MakeSettings) -> None:
+    (tmp_path / "in" / "a.jpg").write_bytes(saved(noise(0)))
+    prepared, [summary] = run_all(settings())
+    summary.counts["edited"] = 0
+    with pytest.raises(ConservationError, match="1 inputs"):
+        build_report(prepared.run, [summary], wall=1.0, resumed=0)
+
+
+def test_mistakes_are_found_before_anything_is_written(tmp_path: Path, settings: MakeSettings) -> None:
+    (tmp_path / "in" / "a.jpg").write_bytes(saved(noise(0)))
+    (tmp_path / "text").write_text("I am not a bundle")
+    (tmp_path / "empty").mkdir()
+    mistakes: list[tuple[dict[str, object], str]] = [
+        ({"destination": str(tmp_path / "in")}, "--destination .*: must not be, hold or lie inside --source"),
+        ({"destination": str(tmp_path / "in" / "out")}, "must not be, hold or lie inside"),
+        ({"source": str(tmp_path / "nowhere")}, "--source .*nowhere"),
+        ({"source": str(tmp_path / "empty")}, "--source .*empty: has no images"),
+        ({"bundle": str(tmp_path / "text")}, "--bundle .*text"),
+        ({"bundle": str(tmp_path / "empty")}, "--bundle .*empty"),
+        ({"set": ["Glasses=1"]}, "--set Glasses=1: there is no attribute 'Glasses'"),
+    ]
+    for options, line in mistakes:
+        with pytest.raises(UserError, match=line) as caught:
+            flow.prepare(settings(**options))
+        assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "out").rglob("report.json"))
+    assert sorted(path.name for path in (tmp_path / "in").iterdir()) == ["a.jpg"]

@@ -1,0 +1,116 @@
+"""The command line: one line and exit code 2 for a mistake, readable help, no traceback."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from attgan.attributes import PUBLISHED
+from attgan.models import Generator, GeneratorConfig, fresh, load_bundle
+from flows import cli
+from tests.pictures import noise, saved
+
+
+def run(*arguments: str) -> int:
+    return cli.run(list(arguments))
+
+
+@pytest.fixture(autouse=True)
+def _no_stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ATTGAN_STACK", str(tmp_path / "no-stack"))
+    monkeypatch.setenv("COLUMNS", "200")
+    for name in ("PREFECT_API_URL", "RAY_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def image_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for i in range(3):
+        (folder / f"{i}.jpg").write_bytes(saved(noise(i)))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["edit", "--source", "a", "--destination", "b"], "attgan: --bundle: is required"),
+        (["edit", "--sorce", "a"], "attgan: Unknown option: --sorce. Did you mean --source?"),
+        (
+            ["edit", "--source", "a", "--destination", "b", "--bundle", "c", "--quality", "0"],
+            "attgan: --quality 0: ",
+        ),
+        (
+            ["edit", "--source", "a", "--destination", "b", "--bundle", "c", "--quality", "x"],
+            "attgan: --quality x: ",
+        ),
+        (["edti"], 'attgan: Unknown command "edti". Did you mean "edit"?'),
+        (["init", "--destination", "x", "--image-size", "100"], "attgan: --image-size 100: "),
+    ],
+)
+def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], line: str) -> None:
+    assert run(*arguments) == cli.WRONG_USE
+    captured = capsys.readouterr()
+    assert captured.err.startswith(line)
+    assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["edit", "subset", "init", "import-weights", "demo"])
+def test_help_explains_every_option(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert run(command, "--help") == 0
+    assert "--" in capsys.readouterr().out
+
+
+def test_help_is_quick_to_come() -> None:
+    code = (
+        "import sys, flows.cli; print([m for m in ('torch', 'prefect', 'ray', 'boto3') if m in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_without_a_server_a_flow_is_refused(capsys: pytest.CaptureFixture[str], image_folder: Path) -> None:
+    bundle = str(image_folder.parent / "bundle")
+    assert run("init", "--destination", bundle, "--width", "2", "--image-size", "64") == 0
+    out = str(image_folder.parent / "out")
+    capsys.readouterr()
+    assert (
+        run("edit", "--source", str(image_folder), "--destination", out, "--bundle", bundle) == cli.WRONG_USE
+    )
+    assert (
+        "attgan: PREFECT_API_URL is not set: a Prefect server is needed; `attgan up`"
+        in capsys.readouterr().err
+    )
+
+
+def test_a_dry_run_counts_and_writes_nothing(capsys: pytest.CaptureFixture[str], image_folder: Path) -> None:
+    bundle, out = str(image_folder.parent / "bundle"), image_folder.parent / "out"
+    run("init", "--destination", bundle, "--width", "2", "--image-size", "64")
+    edit = ["edit", "--source", str(image_folder), "--destination", str(out), "--bundle", bundle]
+    assert run(*edit, "--set", "Young=0@0.5", "--intensity", "1.2", "--dry-run") == 0
+    printed = capsys.readouterr().out
+    assert "Young=0@0.5" in printed
+    assert "3 (" in printed
+    assert not out.exists()
+    assert run(*edit, "--set", "Yuong=0", "--dry-run") == cli.WRONG_USE
+    assert "there is no attribute 'Yuong'; did you mean Young?" in capsys.readouterr().err
+
+
+def test_published_weights_become_a_bundle(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    generator = fresh(Generator, GeneratorConfig(width=4, shortcut_layers=1), seed=3)
+    checkpoint = tmp_path / "weights.149.pth"
+    torch.save({"G": generator.state_dict()}, checkpoint)
+    assert (
+        run("import-weights", "--checkpoint", str(checkpoint), "--destination", str(tmp_path / "bundle")) == 0
+    )
+    bundle = load_bundle(tmp_path / "bundle")
+    assert bundle.config.attributes == PUBLISHED
+    assert "non-commercial" in bundle.config.licence
+    for name, tensor in generator.state_dict().items():
+        assert torch.equal(bundle.generator.state_dict()[name], tensor)
+    assert (
+        run("import-weights", "--checkpoint", str(tmp_path / "x.pth"), "--destination", "y") == cli.WRONG_USE
+    )
+    assert f"attgan: --checkpoint {tmp_path / 'x.pth'}: there is no such file" in capsys.readouterr().err
