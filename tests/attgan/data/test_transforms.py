@@ -29,7 +29,7 @@ def test_other_proportions_are_not_aligned(size: tuple[int, int]) -> None:
 def test_the_box_lies_inside(scale: int) -> None:
     box = face_box(89 * scale, 109 * scale)
     assert box is not None
-    assert 0 <= box.left
+    assert box.left >= 0
     assert box.left + box.side <= 89 * scale
     assert box.top + box.side <= 109 * scale
 
