@@ -15,7 +15,7 @@ from cyclopts import App, CycloptsError, MissingArgumentError, Parameter
 from pydantic import ValidationError
 
 from attgan.errors import UserError
-from flows import cluster
+from flows.local_stack import adopt_local_stack
 from flows.settings import (
     DemoSettings,
     EditSettings,
@@ -47,6 +47,11 @@ def run(arguments: Sequence[str]) -> int:
     try:
         result = app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
     except MissingArgumentError as error:
+        unknown = next((token for token in error.unused_tokens or () if token.startswith("--")), None)
+        if unknown:  # a misspelt option is why one is missing
+            return _refuse(
+                f"{unknown}: there is no such option; `attgan {' '.join(error.command_chain or ())} --help`"
+            )
         return _refuse(f"{error.argument.name if error.argument else 'an option'}: is required")
     except CycloptsError as error:
         cause = error.__cause__
@@ -166,7 +171,7 @@ def demo(*, settings: Annotated[DemoSettings, Parameter(name="*")] = DemoSetting
 
 def _adopt_stack() -> bool:
     """Take up the local stack, and say so; whether a server and a cluster are set afterwards."""
-    adopted = cluster.adopt_local_stack()
+    adopted = adopt_local_stack()
     if adopted:
         print_line(f"using the local stack's {', '.join(adopted)}")
     return all(name in os.environ for name in ("PREFECT_API_URL", "RAY_ADDRESS"))

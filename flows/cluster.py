@@ -1,7 +1,6 @@
-"""The Prefect server and the Ray cluster a flow runs on: found, checked before anything is submitted, fed in a window.
+"""The Prefect server and the Ray cluster a flow runs on: checked before anything is submitted, fed in a window.
 
-Where they are stands in the environment (``PREFECT_API_URL``, ``RAY_ADDRESS``, ``AWS_…``). A local stack leaves its
-environment in a file, which is taken up for whatever the user has not set.
+Where they are stands in the environment: ``PREFECT_API_URL`` and ``RAY_ADDRESS``.
 """
 
 from __future__ import annotations
@@ -10,16 +9,13 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
+from prefect_ray import RayTaskRunner
 
 from attgan.errors import UserError
 
-STACK_FOLDER = "ATTGAN_STACK"
-DEFAULT_STACK_FOLDER = ".local/stack"
-_AWS_CHOICES = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ROLE_ARN")
 _HINT = "`attgan up` starts one here"
 
 
@@ -30,33 +26,6 @@ class Resources:
     nodes: int
     cpus: float
     gpus: float
-
-
-def adopt_local_stack() -> list[str]:
-    """Take up the environment of the local stack, if one has been started, for whatever the user has not set.
-
-    The S3 settings are taken all together or not at all: somebody who points at another S3 is left alone.
-
-    Returns:
-        The names of the services that were taken up, for the terminal.
-    """
-    path = Path(os.environ.get(STACK_FOLDER, DEFAULT_STACK_FOLDER)) / "env"
-    if not path.is_file():
-        return []
-    lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
-    stack = dict(line.split("=", 1) for line in lines)
-    adopted = []
-    groups = {
-        "Prefect": ("PREFECT_", ("PREFECT_API_URL",)),
-        "Ray": ("RAY_", ("RAY_ADDRESS",)),
-        "S3": ("AWS_", _AWS_CHOICES),
-    }
-    for service, (prefix, choices) in groups.items():
-        settings = {name: value for name, value in stack.items() if name.startswith(prefix)}
-        if settings and not any(name in os.environ for name in choices):
-            os.environ.update(settings)
-            adopted.append(service)
-    return adopted
 
 
 def require_prefect() -> str:
@@ -98,6 +67,11 @@ def require_ray_address() -> str:
             f"RAY_ADDRESS {address}: run the flow inside the cluster (host:port), not over ray://"
         )
     return address
+
+
+def task_runner() -> RayTaskRunner[Any]:
+    """The runner of every flow: the Ray cluster of the environment; workers' logs reach the UI, not the terminal."""
+    return RayTaskRunner(address=os.environ.get("RAY_ADDRESS"), init_kwargs={"log_to_driver": False})
 
 
 def require_ray(cpus_per_task: float, gpus_per_task: float) -> Resources:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, get_type_hints
 
 from prefect import Flow, State
 from prefect.states import Failed
@@ -28,6 +29,9 @@ def refusals_as_states(body: Callable[P, R]) -> Callable[P, R | State[Any]]:
         except UserError as error:
             return Failed(name=REFUSED, message=str(error))
 
+    # Prefect looks the annotations up where the function was defined, which for a wrapper is here.
+    refusing.__annotations__ = get_type_hints(body)
+    refusing.__signature__ = inspect.signature(body, eval_str=True)  # type: ignore[attr-defined]
     return refusing
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from prefect import State, flow, get_run_logger, task
 from prefect.states import Failed
-from prefect_ray import RayTaskRunner
 
 from attgan.attributes import parse_edits
 from attgan.errors import UserError
@@ -155,7 +154,7 @@ def edit_shard_task(run_url: str, shard: int) -> Summary:
 @flow(
     name="edit",
     flow_run_name="edit {settings.destination}",
-    task_runner=RayTaskRunner(init_kwargs={"log_to_driver": False}),
+    task_runner=cluster.task_runner(),
     validate_parameters=True,
 )
 @refusals_as_states

@@ -38,7 +38,7 @@ def image_folder(tmp_path: Path) -> Path:
     ("arguments", "line"),
     [
         (["edit", "--source", "a", "--destination", "b"], "attgan: --bundle: is required"),
-        (["edit", "--sorce", "a"], "attgan: Unknown option: --sorce. Did you mean --source?"),
+        (["edit", "--sorce", "a"], "attgan: --sorce: there is no such option; `attgan edit --help`"),
         (
             ["edit", "--source", "a", "--destination", "b", "--bundle", "c", "--quality", "0"],
             "attgan: --quality 0: ",
