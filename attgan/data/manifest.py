@@ -1,6 +1,6 @@
-"""A data set's manifest: what is in it, how it was drawn and stored, and each part's digest. Written last.
+"""A dataset's manifest: what is in it, how it was drawn and stored, and each part's digest. Written last.
 
-What has no manifest is no data set. The text depends on the content alone: no dates, no machine, no source.
+What has no manifest is no dataset. The text depends on the content alone: no dates, no machine, no source.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from attgan.data.subsets import Subset
 from attgan.errors import UserError
 
 MANIFEST = "manifest.json"
-KIND: Final = "attgan data set"
+KIND: Final = "attgan dataset"
 SCHEMA = 1
 
 
@@ -79,7 +79,7 @@ class Manifest(_Model):
         attributes: by descending share.
     """
 
-    kind: Literal["attgan data set"] = KIND
+    kind: Literal["attgan dataset"] = KIND
     schema_version: int = SCHEMA
     plan: str = Field(pattern=r"^[0-9a-f]{64}$")
     subset: Subset
@@ -117,7 +117,7 @@ def from_bytes(data: bytes, where: str) -> Manifest:
     version = content.get("schema_version")
     if version != SCHEMA:
         newer = isinstance(version, int) and version > SCHEMA
-        hint = "a newer version of attgan made it" if newer else "make the data set again"
+        hint = "a newer version of attgan made it" if newer else "make the dataset again"
         raise UserError(f"{where}: schema_version is {version!r}, this version reads {SCHEMA}; {hint}")
     try:
         manifest = Manifest.model_validate(content)
@@ -130,14 +130,14 @@ def from_bytes(data: bytes, where: str) -> Manifest:
 
 
 def read_manifest(filesystem: fs.FileSystem, folder: str) -> Manifest:
-    """Read the manifest of the data set in ``folder``.
+    """Read the manifest of the dataset in ``folder``.
 
     Raises:
         UserError: there is none, or :func:`from_bytes` refuses it.
     """
     path = f"{folder.rstrip('/')}/{MANIFEST}" if folder else MANIFEST
     if not filesystem.get_file_info(path).is_file:
-        raise UserError(f"{path}: is not there; a data set that `attgan subset` has finished has one")
+        raise UserError(f"{path}: is not there; a dataset that `attgan subset` has finished has one")
     with filesystem.open_input_stream(path, compression=None) as stream:
         return from_bytes(stream.read(), path)
 

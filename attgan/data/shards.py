@@ -1,4 +1,4 @@
-"""A data set's parts: Parquet files of labelled images, always written to the same bytes, verified when read.
+"""A dataset's parts: Parquet files of labelled images, always written to the same bytes, verified when read.
 
 Columns: ``image_id`` (string), ``image`` (the file's bytes), ``width``, ``height`` (int32, of the image as
 stored), the 40 attributes of CelebA (bool), ``partition`` (int8: 0 train, 1 valid, 2 test; null where the
@@ -26,7 +26,7 @@ from attgan.errors import UserError
 
 ROW_GROUP = 500
 _NOTE = b"attgan"
-_AGAIN = "; make the data set again"
+_AGAIN = "; make the dataset again"
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def attribute_matrix(table: pa.Table) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A finished data set: its manifest, and where it lies."""
+    """A finished dataset: its manifest, and where it lies."""
 
     manifest: Manifest
     filesystem: fs.FileSystem
@@ -145,7 +145,7 @@ class Dataset:
 
 
 def open_dataset(filesystem: fs.FileSystem, folder: str) -> Dataset:
-    """Open the data set in ``folder``.
+    """Open the dataset in ``folder``.
 
     Raises:
         UserError: it has no manifest, or one that cannot be used.
@@ -166,4 +166,4 @@ def _note_from_schema(schema: pa.Schema, where: str) -> PartNote:
         unreadable = tuple(Unreadable(image_id=name, reason=reason) for name, reason in note["unreadable"])
         return PartNote(str(note["plan"]), int(note["index"]), int(note["side"]), unreadable)
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{where}: is not a part of a data set of ours") from error
+        raise UserError(f"{where}: is not a part of a dataset of ours") from error

@@ -1,16 +1,16 @@
-"""What a data set keeps of each image: the source's bytes, or the face already cropped, resized and encoded.
+"""What a dataset keeps of each image: the source's bytes, or the face already cropped, resized and encoded.
 
-Measured on aligned CelebA images, one core of a cloud machine (bytes per image, images per second; the PSNR
-is against the face cropped and resized without loss):
+Measured on 4,000 aligned CelebA images, one core of a cloud machine (bytes per image, images per second; the
+PSNR is against the face cropped and resized without loss):
 
-=========================  ======  =========  ===============  =======================
-kept                        bytes  packing/s  face of 128 px/s  PSNR mean (lowest)
-=========================  ======  =========  ===============  =======================
-original                    7,200      8,600            4,800  exact
-cropped 128, JPEG 95 4:4:4  9,000      3,600           11,000  43.4 dB (40.8)
-cropped 128, JPEG 95 4:2:0  7,400      4,000           14,000  41.6 dB (37.4)
-cropped 128, PNG           25,800        300            2,200  exact
-=========================  ======  =========  ===============  =======================
+==========================  ======  =========  ================  ===================
+kept                         bytes  packing/s  128 px faces/s    PSNR mean (lowest)
+==========================  ======  =========  ================  ===================
+original                     7,250      7,900             4,400  exact
+cropped, JPEG 95, 4:4:4      9,030      3,500             8,600  43.4 dB (39.4)
+cropped, JPEG 95, 4:2:0      7,420      3,700             8,600  41.6 dB (38.3)
+cropped, PNG                26,100        490             2,200  exact
+==========================  ======  =========  ================  ===================
 
 So the default is the original: fewer bytes than a crop of like quality, no second JPEG generation (training
 then sees exactly the pixels that an edit sees), every size up to 170; a few cores decode more than a GPU
@@ -35,7 +35,7 @@ Geometry = Literal["original", "cropped"]
 
 
 class Storage(BaseModel):
-    """How a data set's images are kept; stands in its manifest, so that nothing is ever cropped twice.
+    """How a dataset's images are kept; stands in its manifest, so that nothing is ever cropped twice.
 
     Attributes:
         geometry: ``original``: the source's bytes, whose face a loader takes with
@@ -62,7 +62,7 @@ class StoredImage(NamedTuple):
 
 
 def storage(geometry: Geometry, side: int) -> Storage:
-    """The description of a data set whose smallest face has ``side`` pixels."""
+    """The description of a dataset whose smallest face has ``side`` pixels."""
     encoding = "as in the source" if geometry == "original" else _CROPPED_ENCODING
     return Storage(geometry=geometry, side=side, encoding=encoding)
 
@@ -94,7 +94,7 @@ def check_size(stored: Storage, size: int) -> None:
     """Refuse to enlarge.
 
     Raises:
-        UserError: faces of ``size`` are asked for, and the data set has smaller ones.
+        UserError: faces of ``size`` are asked for, and the dataset has smaller ones.
     """
     if size > stored.side:
         raise UserError(f"size {size}: faces are stored with {stored.side} pixels and are never enlarged")

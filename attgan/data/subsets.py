@@ -3,7 +3,7 @@
 A draw gives every image a ticket, the keyed BLAKE2b hash (RFC 7693) of its name under the seed, and takes the
 lowest. So a draw depends on the seed and on the names alone: not on the order of the label file, on a
 library's random numbers, or on a machine; and where some images are missing, the others are still drawn as
-before. A second ticket, independent of the first, orders the rows: each part of a data set is a random sample
+before. A second ticket, independent of the first, orders the rows: each part of a dataset is a random sample
 of the whole.
 """
 

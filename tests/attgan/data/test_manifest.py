@@ -70,7 +70,7 @@ def test_a_newer_schema_is_refused_as_newer() -> None:
         UserError, match="schema_version is 2, this version reads 1; a newer version of attgan"
     ):
         from_bytes(changed(schema_version=2, novelty="x"), "there")
-    with pytest.raises(UserError, match="make the data set again"):
+    with pytest.raises(UserError, match="make the dataset again"):
         from_bytes(changed(schema_version="1"), "there")
 
 

@@ -111,7 +111,7 @@ def foreign_parquet() -> bytes:
     [
         (b"", "is not a Parquet file"),
         (write_part(*make_rows(5), NOTE)[:-30], "is not a Parquet file"),
-        (foreign_parquet(), "is not a part of a data set of ours"),
+        (foreign_parquet(), "is not a part of a dataset of ours"),
     ],
 )
 def test_what_is_no_part_of_ours_is_refused(tmp_path: Path, data: bytes, said: str) -> None:
@@ -125,7 +125,7 @@ def test_what_is_no_part_of_ours_is_refused(tmp_path: Path, data: bytes, said: s
 
 @pytest.fixture
 def data_set(tmp_path: Path) -> Path:
-    """A folder with a finished data set of two parts, 5 and 4 rows."""
+    """A folder with a finished dataset of two parts, 5 and 4 rows."""
     entries: list[PartEntry] = []
     for index, rows in enumerate((5, 4)):
         data = write_part(*make_rows(rows, seed=index), NOTE)

@@ -129,7 +129,7 @@ def test_the_order_of_the_label_file_makes_no_difference(seed: int, shuffle: obj
 
 
 def test_a_draw_is_the_same_for_ever() -> None:
-    # Written down once: another result here means that a seed no longer gives the data set that it gave.
+    # Written down once: another result here means that a seed no longer gives the dataset that it gave.
     labels = make_labels(20, 4)
     drawn = ids(labels, draw(labels, parse_subset("random", count=6), seed=7))
     assert drawn == ["000012.jpg", "000004.jpg", "000018.jpg", "000016.jpg", "000013.jpg", "000007.jpg"]

@@ -1,0 +1,171 @@
+"""The subset flow: draw the rows, send one Prefect task per part to Ray, write the manifest last.
+
+Nothing is ever overwritten. A finished dataset of the same plan is recognised, parts that a killed run left are
+taken over, and what belongs to another plan is refused.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from prefect import State, Task, flow, get_run_logger, task
+from prefect.client.schemas.objects import TaskRun
+from prefect.states import Failed
+from prefect_ray import RayTaskRunner
+
+from attgan.data.manifest import MANIFEST, Manifest, from_bytes, to_bytes
+from attgan.errors import UserError
+from flows import cluster, reporting
+from flows.running import refusals_as_states
+from flows.settings import SubsetSettings
+from flows.storage import Store, join, open_store
+from flows.subset import preview, report
+from flows.subset.part import PartResult, PartTask, make_part
+from flows.subset.plan import Plan, make_plan, refuse_overlap
+
+
+def _may_pass(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """Whether another attempt can help: a user's mistake stays one."""
+    return not isinstance(state.data, UserError)
+
+
+@task(
+    name="subset-part",
+    task_run_name="part-{part.index:05d}",
+    retries=2,
+    retry_delay_seconds=[2, 20],
+    retry_condition_fn=_may_pass,
+)
+def make_part_task(part: PartTask) -> PartResult:
+    """One part, on Ray."""
+    return make_part(part)
+
+
+@flow(
+    name="subset",
+    flow_run_name="subset {settings.subset} of {settings.source}",
+    task_runner=RayTaskRunner(init_kwargs={"log_to_driver": False}),
+    validate_parameters=True,
+)
+@refusals_as_states
+def subset(settings: SubsetSettings) -> dict[str, Any] | State[Any]:
+    """Cut CelebA, or a dataset in its layout, into Parquet shards."""
+    log = get_run_logger()
+    if settings.dry_run:
+        text = preview.describe(settings)
+        log.info("\n%s", text)
+        reporting.markdown("subset-dry-run", f"```\n{text}\n```", "What a subset run would make")
+        return {}
+    started = time.monotonic()
+    store = open_store(refuse_overlap(settings), option="--destination")
+    store.check(write=True)
+    resources = cluster.require_ray(settings.cpus_per_part, 0)
+    plan = make_plan(settings)
+    log.info(
+        "%s rows of %s at hand, in %s parts",
+        f"{plan.counts.chosen:,}",
+        f"{plan.counts.at_hand:,}",
+        plan.parts,
+    )
+    manifest = find_finished(store, plan)
+    if manifest is not None:
+        log.info("%s holds this very dataset already", store.url)
+        return report.result(store.url, manifest, [], time.monotonic() - started)
+    parts, failure = _make_parts(plan, store, resources, log)
+    if failure:
+        return Failed(message=failure)
+    manifest = report.build_manifest(plan, parts)
+    publish(store, manifest)
+    _show(store, manifest, parts)
+    return report.result(store.url, manifest, parts, time.monotonic() - started)
+
+
+def find_finished(store: Store, plan: Plan) -> Manifest | None:
+    """The finished dataset at the destination if it is the planned one; None where there is none.
+
+    Raises:
+        UserError: it is another one, or has lost parts.
+    """
+    where = f"--destination {join(store.url, MANIFEST)}"
+    try:
+        manifest = from_bytes(store.get(MANIFEST).data, where)
+    except FileNotFoundError:
+        return None
+    if manifest.plan != plan.digest:
+        raise UserError(
+            f"{where}: another dataset is there ({manifest.subset.name}, seed {manifest.seed}, "
+            f"{manifest.counts.rows:,} rows); choose another place or delete it"
+        )
+    sizes = {info.key: info.size for info in store.list("part-")}
+    for part in manifest.parts:
+        if sizes.get(part.name) != part.bytes:
+            raise UserError(
+                f"{where}: {part.name} is missing or changed; delete the dataset to make it again"
+            )
+    return manifest
+
+
+def _make_parts(
+    plan: Plan, store: Store, resources: cluster.Resources, log: reporting.Log
+) -> tuple[list[PartResult], str | None]:
+    """Make every part; returns them in order, and a line if the run cannot go on.
+
+    Raises:
+        UserError: a part of another dataset stands at the destination.
+    """
+    settings = plan.settings
+    progress = reporting.Progress("subset-progress", "images", plan.counts.chosen, log)
+    allowed = settings.max_unreadable_share * plan.counts.chosen
+    results: list[PartResult] = []
+    lost: list[str] = []
+    for call, state in cluster.run_tasks(
+        make_part_task,
+        ({"part": part} for part in plan.tasks(store.url)),
+        cpus=settings.cpus_per_part,
+        gpus=0,
+        parallel=cluster.workers(resources, settings.cpus_per_part, 0),
+    ):
+        if not state.is_completed():
+            if isinstance(state.data, UserError):
+                raise state.data
+            lost.append(f"part {call['part'].index}: {state.message}")
+            continue
+        made = state.result()
+        results.append(made)
+        progress.advance(made.entry.rows + len(made.note.unreadable))
+        unreadable = [image for result in results for image in result.note.unreadable]
+        if len(unreadable) > allowed:
+            return results, report.too_many_unreadable(unreadable, plan)
+    if lost:
+        return (
+            results,
+            f"{len(lost)} of {plan.parts} parts were not made ({lost[0]}); the same command goes on",
+        )
+    return sorted(results, key=lambda result: result.note.index), None
+
+
+def publish(store: Store, manifest: Manifest) -> None:
+    """Write the manifest; one that is there by now must be the same."""
+    data = to_bytes(manifest)
+    try:
+        store.put(MANIFEST, data, create_only=True, content_type="application/json")
+    except FileExistsError:
+        if store.get(MANIFEST).data != data:
+            where = join(store.url, MANIFEST)
+            raise UserError(f"--destination {where}: another run has written another dataset here") from None
+
+
+def _show(store: Store, manifest: Manifest, parts: list[PartResult]) -> None:
+    """The run's artifacts: counts, attributes, and a sheet of faces."""
+    name = manifest.subset.name
+    reporting.table("subset-counts", report.count_rows(manifest), f"Rows of {name}")
+    reporting.table(
+        "subset-attributes", report.attribute_rows(manifest), f"Attributes of {name}, most frequent first"
+    )
+    if manifest.unreadable:
+        rows = [image.model_dump() for image in manifest.unreadable[: report.SHOWN]]
+        reporting.table("subset-unreadable", rows, f"Images left out, the first {len(rows)}")
+    sheet = report.contact_sheet(store, manifest)
+    if sheet is not None:
+        reporting.picture("subset-faces", sheet, f"The first faces of {name}, in the dataset's order")
