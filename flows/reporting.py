@@ -11,7 +11,6 @@ from typing import Any
 from uuid import UUID
 
 from prefect.artifacts import (
-    create_image_artifact,
     create_markdown_artifact,
     create_progress_artifact,
     create_table_artifact,
@@ -52,9 +51,11 @@ def table(key: str, rows: Sequence[Mapping[str, Any]], description: str) -> None
 
 
 def picture(key: str, jpeg: bytes, description: str) -> None:
-    """A JPEG, embedded in the artifact, so that the browser needs no access to the bucket it is also stored in."""
-    url = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
-    create_image_artifact(url, key=artifact_key(key), description=description)
+    """A JPEG, embedded in a page, so that the browser needs no access to the bucket it is also stored in.
+
+    Markdown rather than Prefect's image artifact, which prints the whole URL, here the picture, below the picture.
+    """
+    markdown(key, f"![{description}](data:image/jpeg;base64,{base64.b64encode(jpeg).decode()})", description)
 
 
 def markdown(key: str, text: str, description: str) -> None:
