@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Mapping
 
 from infra.credentials import credentials
+from infra.processes import MARK
 from infra.s3_server import REGION
 from infra.stack import Stack, write_private
 
@@ -14,9 +15,11 @@ _FOREIGN = (
     "PREFECT_API_",
     "PREFECT_PROFILE",
     "PREFECT_SERVER_",
-    "RAY_AUTH_",
     "RAY_ADDRESS",
+    "RAY_AUTH_",
     "RAY_TMPDIR",
+    "WEED_",
+    MARK,
 )
 
 
@@ -45,6 +48,9 @@ def client_environment(stack: Stack) -> dict[str, str]:
             "RAY_ADDRESS": stack.address("ray", scheme=""),
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(keys.ray_token_file),
+            # Ray's own switch for clusters of one machine: every server and worker binds 127.0.0.1 only, and the
+            # cluster survives a change of network. (Its default on Windows and macOS, whence the name.)
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
             "RAY_DEDUP_LOGS": "0",
             "RAY_USAGE_STATS_ENABLED": "0",
         }

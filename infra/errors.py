@@ -11,3 +11,11 @@ class RefusedError(StackError):
     """An option that cannot be honoured; nothing was started: exit code 2."""
 
     code = 2
+
+
+class Interrupted(BaseException):
+    """A signal asked this process to end; like KeyboardInterrupt, not to be caught as a failure."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.code = 128 + signal_number

@@ -1,22 +1,30 @@
 """Start a stack, stop it, and leave nothing behind."""
 
 import contextlib
-import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from infra import processes
+from infra import processes, signals
 from infra.environment import client_environment, inherited, write_environment
 from infra.errors import RefusedError, StackError
 from infra.ports import free_ports, is_free
+from infra.prefect_server import PORTS as PREFECT_PORTS
+from infra.prefect_server import prefect_server
+from infra.ray_head import PORTS as RAY_PORTS
+from infra.ray_head import keep_logs, ray_head
 from infra.s3_server import PORTS as S3_PORTS
 from infra.s3_server import s3_server
-from infra.service import Service
+from infra.service import Service, unhealthy
 from infra.stack import SERVICES, Stack, forget, load, locked, new
 
-_DESCRIBE: dict[str, Callable[[Stack], Service]] = {"s3": s3_server}
-_PORTS = {"s3": S3_PORTS}
+_DESCRIBE: Mapping[str, Callable[[Stack], Service]] = {
+    "prefect": prefect_server,
+    "s3": s3_server,
+    "ray": ray_head,
+}
+_PORTS = {"prefect": PREFECT_PORTS, "s3": S3_PORTS, "ray": RAY_PORTS}
+_ATTEMPTS = 3
 
 
 def describe(stack: Stack) -> list[Service]:
@@ -24,35 +32,69 @@ def describe(stack: Stack) -> list[Service]:
     return [_DESCRIBE[name](stack) for name in stack.services]
 
 
-def start(stack: Stack, seconds: float = 120.0, tell: Callable[[str], None] = print) -> None:
+def up(
+    folder: Path,
+    services: tuple[str, ...] = SERVICES,
+    ports: Mapping[str, int] | None = None,
+    tell: Callable[[str], None] = print,
+    seconds: float = 120.0,
+    **settings: object,
+) -> Stack:
+    """Start a stack in `folder` and return it when all its services serve; on any failure nothing is left.
+
+    `ports` are those the user asked for, by name; all others are chosen among the free ones. `settings` are those
+    of `Stack`.
+
+    Raises: RefusedError if a port is taken or a stack is up in this folder; StackError if a service fails to start.
+    """
+    folder = folder.absolute()
+    fixed = {name: port for name, port in (ports or {}).items() if any(name in _PORTS[s] for s in services)}
+    with locked(folder):
+        clear(folder)
+        for attempt in range(1, _ATTEMPTS + 1):
+            names = [name for service in services for name in _PORTS[service] if name not in fixed]
+            chosen = fixed | free_ports(names, taken=fixed.values())
+            stack = new(folder, chosen, services, **settings)
+            try:
+                start(stack, tell, seconds)
+                return stack
+            except StackError:
+                # Between choosing a port and binding it another program may have taken it.
+                if attempt == _ATTEMPTS or all(is_free(port) for port in chosen.values()):
+                    raise
+    raise AssertionError("unreachable")
+
+
+def start(stack: Stack, tell: Callable[[str], None] = print, seconds: float = 120.0) -> None:
     """Start every service at once and wait until all of them serve; on any failure stop everything again.
 
-    Raises: StackError if a service dies or is not healthy within `seconds`.
+    Raises: StackError if a service ends, or does not serve within `seconds`.
     """
     began = time.monotonic()
     try:
-        stack.save()  # first of all, so that whatever happens from here on can be undone by `down`
+        stack.save()  # before anything runs, so that whatever happens from here on `down` can undo it
         write_environment(stack)
         waiting = {service.name: service for service in describe(stack)}
         base = inherited() | client_environment(stack) | {processes.MARK: stack.mark}
         for name, service in waiting.items():
-            log = stack.logs / f"{name}.log"
             environment = base | dict(service.environment)
-            stack.processes[name] = processes.launch(service.command, environment, log, service.folder)
-            stack.save()
+            log = stack.logs / f"{name}.log"
+            with signals.deferred():  # until it is on record
+                stack.processes[name] = processes.launch(service.command, environment, log, service.folder)
+                stack.save()
         while waiting:
+            time.sleep(0.1)
             for name, service in list(waiting.items()):
+                problem = unhealthy(service)
+                took = time.monotonic() - began
                 if not processes.exists(stack.processes[name]):
                     raise StackError(f"{service.title}: ended during its start; {_last_words(stack, name)}")
-                problem = unhealthy(service)
                 if problem is None:
                     del waiting[name]
-                    tell(f"{service.title}: ready after {time.monotonic() - began:.1f} s")
-                elif time.monotonic() - began > seconds:
-                    raise StackError(
-                        f"{service.title}: not ready after {seconds:.0f} s ({problem}); {_last_words(stack, name)}"
-                    )
-            time.sleep(0.1)
+                    tell(f"{service.title}: ready after {took:.1f} s")
+                elif took > seconds:
+                    last = _last_words(stack, name)
+                    raise StackError(f"{service.title}: not ready after {seconds:.0f} s ({problem}); {last}")
         stack.ready = True
         stack.save()
     except BaseException:
@@ -60,72 +102,71 @@ def start(stack: Stack, seconds: float = 120.0, tell: Callable[[str], None] = pr
         raise
 
 
-def stop(stack: Stack, grace: float = 15.0) -> None:
+def stop(stack: Stack) -> None:
     """End every process of the stack and remove its traces outside its folder. Data and logs stay.
 
     Raises: StackError if a process survives even SIGKILL.
     """
-    leaders = list(stack.processes.values())
-    found = processes.everything(stack.mark, leaders)
-    processes.end(found)
-    processes.wait_until_ended(found, grace)
-    for _ in range(10):  # again: a process may have been born while its parent was being ended
-        found = processes.everything(stack.mark, leaders)
-        if not found:
-            break
-        processes.end(found, force=True)
-        processes.wait_until_ended(found, 5.0)
-    else:
-        raise StackError(f"--dir {stack.folder}: cannot end processes {[process.pid for process in found]}")
-    for service in describe(stack):
-        for path in service.leftovers:
-            path.unlink(missing_ok=True)
-    forget(stack)
+    services = describe(stack)
+    with signals.deferred():
+        leaders = {name: process.pid for name, process in stack.processes.items()}
+        graces = {leaders[service.name]: service.grace for service in services if service.name in leaders}
+        left = processes.end(lambda: processes.everything(stack.mark, stack.processes.values()), graces)
+        if left:
+            raise StackError(f"--dir {stack.folder}: cannot end the processes {left}")
+        for service in services:
+            for path in service.leftovers:
+                path.unlink(missing_ok=True)
+        keep_logs(stack)
+        forget(stack)
 
 
-def unhealthy(service: Service) -> str | None:
-    """What is wrong with a service, or None if it serves."""
-    try:
-        service.check()
-    except (OSError, StackError, ValueError) as error:
-        return str(error) or type(error).__name__
-    return None
+def down(folder: Path) -> bool:
+    """Stop the stack in `folder`, or what is left of it. Returns whether there was one."""
+    if not folder.is_dir():
+        return False
+    with locked(folder):
+        stack = load(folder)
+        if stack is not None:
+            stop(stack)
+    return stack is not None
 
 
 @contextlib.contextmanager
 def running(
-    folder: Path,
-    services: tuple[str, ...] = SERVICES,
-    tell: Callable[[str], None] = print,
-    **settings: object,
+    folder: Path, services: tuple[str, ...] = SERVICES, **options: object
 ) -> Iterator[dict[str, str]]:
-    """A stack on free ports in `folder` for the time of a `with` block; yields the environment of its clients."""
-    with locked(folder):
-        clear(folder)
-        stack = new(folder, choose_ports(services), services, owner=processes.current(), **settings)
-        start(stack, tell=tell)
+    """A stack for the time of a `with` block; yields the environment of its clients. Options as for `up`."""
+    stack = up(folder, services, owner=processes.current(), **options)  # type: ignore[arg-type]
     try:
-        yield client_environment(stack)
+        yield client_environment(stack) | {processes.MARK: stack.mark}
     finally:
-        with locked(folder):
+        with locked(folder, wait=True):
             stop(stack)
 
 
 def clear(folder: Path) -> None:
-    """Remove what a dead or half-started stack left in and outside `folder`. Raises: RefusedError if one lives."""
+    """Remove what a dead or half-started stack has left. Raises: RefusedError if a stack is up in `folder`."""
     stack = load(folder)
     if stack is None:
         return
-    if stack.ready and all(processes.exists(process) for process in stack.processes.values()):
-        raise RefusedError(f"--dir {folder}: a stack is up in this folder")
+    if stack.ready and any(processes.exists(process) for process in stack.processes.values()):
+        raise RefusedError(f"--dir {folder}: a stack is up in this folder; take it down first")
     stop(stack)
 
 
-def choose_ports(services: tuple[str, ...], fixed: dict[str, int] | None = None) -> dict[str, int]:
-    """Ports for all servers: those asked for, and free ones for the rest."""
-    fixed = fixed or {}
-    names = [name for service in services for name in _PORTS[service] if name not in fixed]
-    return fixed | free_ports(names, taken=fixed.values())
+def clear_abandoned(parent: Path, pattern: str) -> list[Path]:
+    """Take down the stacks in folders of `parent` whose owner has died without doing so (SIGKILL)."""
+    found = []
+    for folder in sorted(parent.glob(pattern)):
+        with contextlib.suppress(
+            StackError, OSError
+        ):  # one that is just being started or stopped, or not ours
+            stack = load(folder)
+            if stack is not None and stack.owner is not None and not processes.exists(stack.owner):
+                down(folder)
+                found.append(folder)
+    return found
 
 
 def _last_words(stack: Stack, name: str) -> str:

@@ -4,6 +4,8 @@ import random
 import socket
 from collections.abc import Iterable
 
+import psutil
+
 # Below the kernel's ephemeral range (32768 and up), from which every outgoing connection takes its port.
 _RANGE = range(20000, 32000)
 
@@ -36,3 +38,14 @@ def free_ports(names: Iterable[str], taken: Iterable[int] = ()) -> dict[str, int
         used.add(port)
         found[name] = port
     return found
+
+
+def listener(port: int) -> str:
+    """Who listens on `port`, as " by NAME (process N)", or "" if that cannot be seen."""
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+                return f" by {psutil.Process(connection.pid).name()} (process {connection.pid})"
+    except psutil.Error:
+        pass
+    return ""

@@ -10,7 +10,7 @@ import contextlib
 import os
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,11 +34,11 @@ def current() -> Process:
 
 
 def launch(command: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path) -> Process:
-    """Start `command` in `folder` as the leader of a new session, with its output appended to `log`.
+    """Start `command` in `folder` as the leader of a new session, with its output in `log`.
 
     Raises: OSError if the program cannot be executed.
     """
-    with log.open("ab") as output:
+    with log.open("wb") as output:
         child = subprocess.Popen(
             command,
             env=dict(environment),
@@ -95,24 +95,35 @@ def everything(mark: str, leaders: Iterable[Process]) -> list[psutil.Process]:
     return sorted(found - {own, *own.parents()}, key=lambda process: process.pid)
 
 
-def end(found: Iterable[psutil.Process], *, force: bool = False) -> None:
-    """Ask processes to end (SIGTERM), or make them (`force`: SIGKILL). Returns at once."""
-    for process in found:
-        with contextlib.suppress(psutil.Error):  # psutil itself refuses a number that was used again
-            process.kill() if force else process.terminate()
+def end(
+    find: Callable[[], list[psutil.Process]], graces: Mapping[int, float], limit: float = 60.0
+) -> list[int]:
+    """Ask processes to end (SIGTERM), kill those that do not, and return the numbers of what is left.
 
-
-def wait_until_ended(found: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
-    """Wait for processes to end; what still runs after `seconds` is returned. Own children are reaped."""
-    deadline = time.monotonic() + seconds
-    left = list(found)
-    while left:
-        _reap(left)
-        left = [process for process in left if _runs(process)]
-        if not left or time.monotonic() > deadline:
+    `find` is called again and again, because processes are born and orphaned meanwhile. Of a tree the topmost
+    are asked first, since servers wind down their own children best. `graces` holds the seconds that the members
+    of a session have (by its number; others have 5); after that the whole session is killed.
+    """
+    deadlines: dict[psutil.Process, float] = {}
+    give_up = time.monotonic() + limit
+    while found := find():
+        now = time.monotonic()
+        if now > give_up:
             break
+        numbers = {process.pid for process in found}
+        expired = {_session(p.pid) for p in found if deadlines.get(p, now) < now}
+        for process in found:
+            with contextlib.suppress(psutil.Error):  # ended meanwhile; psutil refuses a number used again
+                if _session(process.pid) in expired:
+                    process.kill()
+                elif process not in deadlines and process.ppid() not in numbers:
+                    process.terminate()
+                    deadlines[process] = now + graces.get(_session(process.pid), 5.0)
         time.sleep(0.05)
-    return left
+        for pid in numbers:
+            with contextlib.suppress(OSError):
+                os.waitpid(pid, os.WNOHANG)  # collects those that are our own children
+    return [process.pid for process in found]
 
 
 def _same(found: psutil.Process, recorded: Process) -> bool:
@@ -125,12 +136,6 @@ def _runs(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-def _reap(found: Iterable[psutil.Process]) -> None:
-    for process in found:
-        with contextlib.suppress(OSError):
-            os.waitpid(process.pid, os.WNOHANG)
 
 
 def _session(pid: int) -> int:

@@ -23,7 +23,7 @@ def s3_server(stack: Stack) -> Service:
     options = {
         "ip": "127.0.0.1",
         "ip.bind": "127.0.0.1",
-        "dir": folder / "data",
+        "dir": "data",  # relative, since a comma in the path would make it a list of folders
         "master.port": ports["master"],
         "master.port.grpc": ports["master-grpc"],
         "master.telemetry": "false",
@@ -45,7 +45,7 @@ def s3_server(stack: Stack) -> Service:
         "s3.port.iceberg": 0,
         "s3.port.lance": 0,
         "s3.localSocket": stack.scratch / "s3.sock",
-        "s3.config": s3_identities(stack),
+        "s3.config": s3_identities(stack).name,
         "s3.iam": "false",
         # A mistyped bucket is an error, as on AWS.
         "s3.autoCreateBucket": "false",
@@ -53,12 +53,22 @@ def s3_server(stack: Stack) -> Service:
     return Service(
         name="s3",
         title="S3 server",
-        address=stack.address("s3"),
-        command=(program("weed"), "server", *(f"-{name}={value}" for name, value in options.items())),
+        links=(("S3", stack.address("s3")),),
+        # Unless told otherwise it also writes its log to the system's temporary folder.
+        command=(
+            program("weed"),
+            f"-logdir={stack.scratch}",
+            "-logtostderr",
+            "server",
+            *(f"-{name}={value}" for name, value in options.items()),
+        ),
         # Two volumes for a new bucket instead of seven.
         environment={"WEED_MASTER_VOLUME_GROWTH_COPY_1": "2"},
         folder=folder,
         check=lambda: _check(stack),
+        # On SIGTERM its parts wait 15 s for one another's connections. It has stopped serving before that, and
+        # what it has acknowledged is in files: a kill loses nothing.
+        grace=1.0,
         leftovers=tuple(_sockets(stack)),
     )
 

@@ -14,18 +14,29 @@ from infra.errors import StackError
 class Service:
     """A server.
 
-    `check` returns None if it serves, else raises: OSError (also urllib's), or StackError with what is wrong.
-    `leftovers` are files and sockets that it leaves outside the stack's folder.
+    `check` returns None if it serves, else raises OSError (urllib's are), ValueError, or StackError with what is
+    wrong. `links` are (title, address) pairs for a person. `grace` is how many seconds it may take to end by itself.
+    `leftovers` are sockets that it leaves outside the stack's folders.
     """
 
     name: str
     title: str
-    address: str
+    links: tuple[tuple[str, str], ...]
     command: tuple[str, ...]
     environment: Mapping[str, str]
     folder: Path
     check: Callable[[], None]
+    grace: float = 10.0
     leftovers: tuple[Path, ...] = ()
+
+
+def unhealthy(service: Service) -> str | None:
+    """What is wrong with a service, in one line, or None if it serves."""
+    try:
+        service.check()
+    except (OSError, StackError, ValueError) as error:
+        return " ".join(str(error).split()) or type(error).__name__
+    return None
 
 
 def program(name: str) -> str:

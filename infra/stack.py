@@ -42,6 +42,7 @@ class Stack:
     cpus: int | None = None
     gpus: float | None = None
     object_store_mb: int = 512
+    dashboard: bool = True
     owner: Process | None = None
     processes: dict[str, Process] = field(default_factory=dict)
     ready: bool = False
@@ -94,13 +95,13 @@ def forget(stack: Stack) -> None:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Make `folder` (private) and hold its lock. Raises: RefusedError if someone else holds it."""
+def locked(folder: Path, wait: bool = False) -> Iterator[None]:
+    """Make `folder` (private) and hold its lock. Raises: RefusedError if someone else holds it (without `wait`)."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
-    with (folder / "lock").open("w") as lock:  # not inherited by servers; freed by the kernel if we die
+    with (folder / "lock").open("w") as lock:  # not inherited by the servers; the kernel frees it if we die
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError:
             raise RefusedError(
                 f"--dir {folder}: another process is starting or stopping this stack"

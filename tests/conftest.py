@@ -5,22 +5,45 @@ A server is handed out as the dictionary of environment variables that lead to i
     def test_it(s3_server, fresh_bucket):
         bucket = fresh_bucket(s3_server)      # made now, emptied and deleted after the test
         # … and until the end of this test the AWS_* variables of this process lead to that server
+
+The whole stack (Prefect, S3, Ray) is one for the session, and this process's environment leads to it from the
+first test that asks for it to the end:
+
+    @pytest.mark.stack
+    def test_that(stack, fresh_bucket):
+        bucket = fresh_bucket()               # on the stack's S3 server
 """
 
 import contextlib
 import os
 import secrets
+import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from infra import lifecycle
 
 Variables = dict[str, str]
+_PREFIX = "attgan-test-"
+
+
+def pytest_configure() -> None:
+    # A time limit around the tests sends SIGTERM: end as after Ctrl-C, with every fixture torn down.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Variables]:
+    """Prefect server, S3 server and Ray head (2 CPUs, no GPU, no dashboard); the environment leads to them."""
+    with _folder() as folder:
+        options = {"cpus": 2, "gpus": 0, "dashboard": False, "tell": _silent}
+        with lifecycle.running(folder, **options) as variables, _environment(variables):
+            yield variables
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +56,8 @@ def s3_server() -> Iterator[Variables]:
 @pytest.fixture(scope="session")
 def moto_server() -> Iterator[Variables]:
     """moto's S3 server, a second implementation of the S3 API (any credentials are good)."""
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:
@@ -50,8 +75,8 @@ def moto_server() -> Iterator[Variables]:
 
 
 @pytest.fixture
-def fresh_bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Mapping[str, str] | None], str]]:
-    """A function that makes an empty bucket on a server, and points this process to that server for one test."""
+def fresh_bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
+    """A function that makes an empty bucket, on a server if one is given, to which this process then leads."""
     with contextlib.ExitStack() as cleanup:
 
         def make(server: Mapping[str, str] | None = None) -> str:
@@ -72,8 +97,42 @@ def fresh_bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Mapping[
 
 @contextlib.contextmanager
 def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="attgan-test-") as folder:
+    # Tests that were killed could not stop their servers: the next ones do.
+    lifecycle.clear_abandoned(Path(tempfile.gettempdir()), _PREFIX + "*")
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder:
         yield Path(folder)
+
+
+@contextlib.contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(variables)
+    _refresh_prefect()
+    try:
+        yield
+    finally:
+        ray = sys.modules.get("ray")
+        if ray is not None and ray.is_initialized():
+            ray.shutdown()  # else Ray ends this whole process when its cluster goes away
+        if "prefect" in sys.modules:
+            from prefect.events.worker import EventsWorker
+            from prefect.logging.handlers import APILogWorker
+
+            for worker in (APILogWorker, EventsWorker):
+                worker.drain_all(
+                    timeout=10
+                )  # else they seek the stopped server for a minute when Python exits
+        os.environ.clear()
+        os.environ.update(before)
+        _refresh_prefect()
+
+
+def _refresh_prefect() -> None:
+    # Prefect reads its settings once, when it is imported: by the test module, before the stack had its ports.
+    if "prefect" in sys.modules:
+        from prefect.context import refresh_global_settings_context
+
+        refresh_global_settings_context()
 
 
 def _silent(line: str) -> None:

@@ -1,0 +1,244 @@
+"""The local stack from the command line: `python -m infra up|status|down|env|run`."""
+
+import argparse
+import math
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from infra import lifecycle, signals
+from infra.environment import client_environment, inherited, shell_lines
+from infra.errors import Interrupted, RefusedError, StackError
+from infra.ports import is_free, listener
+from infra.stack import SERVICES, Stack, load
+from infra.status import status
+
+DEFAULT_FOLDER = Path(".local/stack")
+# option, name of the port, default
+_PORT_OPTIONS = (
+    ("--prefect-port", "prefect", 4200, "Prefect's API and UI"),
+    ("--s3-port", "s3", 8333, "the S3 server"),
+    ("--ray-port", "ray", 6379, "Ray"),
+    ("--dashboard-port", "ray-dashboard", 8265, "Ray's dashboard"),
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code: 0, 1 (failed), 2 (refused), or 128 + the signal that ended it."""
+    options = _parser().parse_args(arguments)
+    signals.interruptible()
+    try:
+        code: int = options.command(options)
+        return code
+    except StackError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.code
+    except Interrupted as interruption:
+        print("interrupted: everything that was started has been stopped", file=sys.stderr)
+        return interruption.code
+
+
+def up(options: argparse.Namespace) -> int:
+    """Start the stack and leave it running."""
+    stack = load(options.dir)
+    if stack is not None and stack.ready:
+        healthy, table = status(stack)
+        if healthy:
+            print(f"a stack is already up in {options.dir}", *table, sep="\n")
+            return 0
+    stack = lifecycle.up(options.dir, tell=_say, **_choices(options))
+    _, table = status(stack)
+    print(*table, _secrets_line(stack), sep="\n")
+    return 0
+
+
+def show(options: argparse.Namespace) -> int:
+    """Print the table of services; 0 if all are healthy, else 1."""
+    stack = _recorded(options.dir)
+    healthy, table = status(stack)
+    print(*table, _secrets_line(stack), sep="\n")
+    return 0 if healthy else 1
+
+
+def down(options: argparse.Namespace) -> int:
+    """Stop the stack, and those that a killed `run` has left beside it."""
+    stopped = lifecycle.down(options.dir)
+    abandoned = lifecycle.clear_abandoned(options.dir.parent, "run-*")
+    for folder in [options.dir] * stopped + abandoned:
+        print(f"stopped the stack in {folder} (its data and logs are still there)")
+    if not stopped and not abandoned:
+        print(f"no stack is up in {options.dir}")
+    return 0
+
+
+def env(options: argparse.Namespace) -> int:
+    """Print lines for `eval` in a shell."""
+    print(*shell_lines(client_environment(_recorded(options.dir))), sep="\n")
+    return 0
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run a command with a stack of its own, and return its exit code."""
+    command = options.words[1:] if options.words[:1] == ["--"] else options.words
+    if not command:
+        raise RefusedError("run: no command; say `run [options] -- COMMAND …`")
+    if shutil.which(command[0]) is None:
+        raise RefusedError(f"run: {command[0]}: no such program")
+    own = options.dir is None
+    folder: Path = Path(".local") / f"run-{secrets.token_hex(4)}" if own else options.dir
+    lifecycle.clear_abandoned(folder.parent, "run-*")
+    with lifecycle.running(folder, tell=_say, **_choices(options)) as variables:
+        code = _foreground(command, inherited() | variables)
+    if own and code == 0:
+        shutil.rmtree(folder, ignore_errors=True)
+    elif own:
+        print(f"exit code {code}; the stack's data and logs are in {folder}", file=sys.stderr)
+    return code
+
+
+def _foreground(command: list[str], environment: dict[str, str]) -> int:
+    child = subprocess.Popen(command, env=environment)
+    try:
+        code = child.wait()
+    except Interrupted as interruption:
+        # Ctrl-C reaches the command from the terminal as well; any other signal has reached this process only.
+        if not (interruption.code == 130 and sys.stdin.isatty()):
+            child.send_signal(interruption.code - 128)
+        try:
+            child.wait(timeout=10)
+        except (subprocess.TimeoutExpired, Interrupted):
+            child.kill()
+            child.wait()
+        raise
+    return code if code >= 0 else 128 - code
+
+
+def _choices(options: argparse.Namespace) -> dict[str, Any]:
+    services = tuple(name for name in SERVICES if name not in options.without)
+    if not services:
+        raise RefusedError("--without: nothing is left to start")
+    fixed: dict[str, int] = {}
+    for option, name, default, _ in _PORT_OPTIONS:
+        port = getattr(options, option[2:].replace("-", "_"))
+        if port is None and not options.free_ports:
+            port = default
+        service = name.split("-")[0]
+        wanted = service in services and not (name == "ray-dashboard" and "dashboard" in options.without)
+        if port is None or not wanted:
+            continue
+        if port in fixed.values():
+            raise RefusedError(f"{option} {port}: another service has this port already")
+        if not is_free(port):
+            raise RefusedError(
+                f"{option} {port}: this port is taken{listener(port)}; choose another, or use --free-ports"
+            )
+        fixed[name] = port
+    return {
+        "services": services,
+        "ports": fixed,
+        "seconds": options.time_limit,
+        "cpus": options.cpus,
+        "gpus": options.gpus,
+        "object_store_mb": options.object_store_mb,
+        "dashboard": "dashboard" not in options.without,
+    }
+
+
+def _recorded(folder: Path) -> Stack:
+    stack = load(folder)
+    if stack is None:
+        raise StackError(f"no stack is up in {folder}")
+    return stack
+
+
+def _secrets_line(stack: Stack) -> str:
+    folder = os.path.relpath(stack.folder)
+    return f"addresses and credentials for clients: {folder}/env; logs: {folder}/logs"
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _number(low: float, high: float = math.inf, whole: bool = True) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        value = int(text) if whole else float(text)
+        if not low <= value <= high:
+            raise ValueError
+        return value
+
+    parse.__name__ = f"number from {low:g}" + (f" to {high:g}" if high < math.inf else "")
+    return parse
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="infra",
+        description="The local stack: Prefect server and UI, S3 server (SeaweedFS) and Ray head, all on 127.0.0.1.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(
+        name: str, function: object, text: str, folder: Path | None = DEFAULT_FOLDER
+    ) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(command=function)
+        help_text = (
+            f"folder of the stack (default: {folder or '.local/run-…, removed if the command succeeds'})"
+        )
+        command.add_argument("--dir", type=Path, default=folder, metavar="DIR", help=help_text)
+        return command
+
+    starting = [
+        add("up", up, "Start the stack and leave it running."),
+        add("run", run, "Run a command with a stack of its own, which is always stopped again.", folder=None),
+    ]
+    for command in starting:
+        port = _number(1, 65535)
+        for option, _, default, what in _PORT_OPTIONS:
+            text = f"port of {what} (default: {default}, or a free one with --free-ports)"
+            command.add_argument(option, type=port, metavar="PORT", help=text)
+        command.add_argument(
+            "--free-ports", action="store_true", help="choose free ports where none is given"
+        )
+        command.add_argument(
+            "--cpus", type=_number(1), metavar="N", help="CPUs that Ray hands out (default: all)"
+        )
+        command.add_argument(
+            "--gpus", type=_number(0), metavar="N", help="GPUs that Ray hands out (default: all)"
+        )
+        command.add_argument(
+            "--object-store-mb",
+            type=_number(100),
+            default=512,
+            metavar="MB",
+            help="memory of Ray's object store (default: 512)",
+        )
+        command.add_argument(
+            "--without",
+            action="append",
+            default=[],
+            choices=[*SERVICES, "dashboard"],
+            help="leave this out (may be repeated; `dashboard` is Ray's)",
+        )
+        command.add_argument(
+            "--time-limit",
+            type=_number(1, whole=False),
+            default=120.0,
+            metavar="SECONDS",
+            help="how long the start may take (default: 120)",
+        )
+    starting[1].add_argument("words", nargs=argparse.REMAINDER, metavar="-- COMMAND …", help="what to run")
+    add("status", show, "Show what runs, where, and how healthy it is; exit code 0 if all is.")
+    add("down", down, "Stop the stack. Its data and logs stay.")
+    add("env", env, 'Print the environment of the stack\'s clients: eval "$(python -m infra env)".')
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""Signals that ask a process to end, turned into an exception, or held back for a while."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+from infra.errors import Interrupted
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def interruptible() -> None:
+    """From now on SIGINT, SIGTERM and SIGHUP raise Interrupted in the main thread."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(number)
+
+    for number in ENDING:
+        signal.signal(number, interrupt)
+
+
+@contextlib.contextmanager
+def deferred() -> Iterator[None]:
+    """Hold these signals back until the block is done: what must not be left half done takes seconds at most."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python runs signal handlers in the main thread only
+        return
+    received: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, frame: received.append(number)) for number in ENDING
+    }
+    try:
+        yield
+    finally:
+        for ending, handler in before.items():
+            signal.signal(ending, handler)
+        for number in received[:1]:
+            signal.raise_signal(number)
