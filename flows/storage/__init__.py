@@ -1,0 +1,46 @@
+"""Files on S3 and on disk through one interface: ``open_store(url)``.
+
+>>> store = open_store("s3://faces/raw")            # or file:///data/faces, or data/faces
+>>> store.put("a/b.jpg", data, create_only=True)
+
+S3 is what boto3 and botocore make of the standard AWS settings (``AWS_PROFILE``, ``AWS_ENDPOINT_URL``,
+``AWS_REGION``, ``AWS_CA_BUNDLE``, ``AWS_MAX_ATTEMPTS``, the shared configuration file, …); nothing is set here.
+``AWS_NO_SIGN_REQUEST=YES`` reads a public bucket without credentials.
+"""
+
+from flows.storage.errors import KeyRefused, PreconditionFailed, StorageError
+from flows.storage.objects import Fetched, ObjectInfo, Store
+from flows.storage.urls import is_within, join, parse_url
+
+__all__ = [
+    "Fetched",
+    "KeyRefused",
+    "ObjectInfo",
+    "PreconditionFailed",
+    "StorageError",
+    "Store",
+    "is_within",
+    "join",
+    "open_store",
+    "parse_url",
+]
+
+
+def open_store(url: str, option: str = "--source") -> Store:
+    """The store at a URL, without a request: ``store.check()`` tells whether it can be used.
+
+    Args:
+        url: ``s3://bucket/prefix``, ``file:///directory`` or a path. A prefix is a folder, as if it ended in ``/``.
+        option: what the user calls the URL, for error messages.
+
+    Raises:
+        UserError: the URL is malformed.
+    """
+    location = parse_url(url, option)
+    if location.bucket is None:
+        from flows.storage.disk import DiskStore
+
+        return DiskStore(location, option)
+    from flows.storage.s3 import S3Store  # boto3 takes a while to import, and a disk does not need it
+
+    return S3Store(location, option)

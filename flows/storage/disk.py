@@ -1,0 +1,271 @@
+"""A directory as a store."""
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+import uuid
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+from attgan.errors import UserError
+from flows.storage.errors import KeyRefused, PreconditionFailed, StorageError
+from flows.storage.objects import Fetched, ObjectInfo
+from flows.storage.tree import TEMPORARY, is_below, walk
+from flows.storage.urls import Location
+
+
+class DiskStore:
+    """A directory with files as objects: see :class:`flows.storage.objects.Store`.
+
+    A put writes a temporary file beside the target, syncs it, and links or renames it into place. ETags are size and
+    modification time; a file that is replaced through a store always gets a later time than it had. Compare-and-swap
+    is safe against other puts and deletes through stores on the same machine (a lock on the folder), not against
+    programs that write the file in place. Metadata and content types are dropped.
+    """
+
+    def __init__(self, location: Location, option: str) -> None:
+        self.url = location.url
+        self._option = option
+        self._root = os.path.realpath(location.path)
+
+    def __repr__(self) -> str:
+        return f"DiskStore({self.url!r})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{self!r} belongs to its process: pass its URL and open it there")
+
+    def list(self, prefix: str = "", start_after: str | None = None) -> Iterator[ObjectInfo]:
+        """The files, sorted by key: see :meth:`Store.list`."""
+        for key, found in walk(self._root, prefix, start_after):
+            yield _info(key, found)
+
+    def get(self, key: str) -> Fetched:
+        """The file's content: see :meth:`Store.get`."""
+        try:
+            with open(self._readable(key), "rb", opener=_open_regular) as file:
+                etag = _etag(os.fstat(file.fileno()))
+                return Fetched(file.read(), etag, {})
+        except OSError as error:
+            raise self._explain(error, key) from None
+
+    def head(self, key: str) -> ObjectInfo:
+        """The file's size and time: see :meth:`Store.head`."""
+        try:
+            found = os.stat(self._readable(key))
+        except OSError as error:
+            raise self._explain(error, key) from None
+        if not stat.S_ISREG(found.st_mode):
+            raise FileNotFoundError(self._name(key))
+        return _info(key, found)
+
+    def put(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        create_only: bool = False,
+        if_match: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        content_type: str | None = None,
+    ) -> str:
+        """Write the file, whole or not at all: see :meth:`Store.put`."""
+        if create_only and if_match is not None:
+            raise ValueError("create_only and if_match exclude each other")
+        path = self._path(key)
+        folder = os.path.dirname(path)
+        temporary = os.path.join(folder, f"{TEMPORARY}{uuid.uuid4().hex}")
+        try:
+            os.makedirs(folder, exist_ok=True)
+            try:
+                _write_synced(temporary, data)
+                if create_only:
+                    os.link(temporary, path)  # fails if there is one, in one step
+                    etag = _etag(os.stat(temporary))
+                else:
+                    etag = self._replace(temporary, path, key, if_match)
+            finally:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(temporary)
+            _sync_folder(folder)
+        except OSError as error:
+            raise self._explain(error, key, writing=True) from None
+        return etag
+
+    def delete(self, key: str) -> None:
+        """Remove the file: see :meth:`Store.delete`."""
+        path = self._path(key)
+        try:
+            with _locked(os.path.dirname(path)):
+                os.unlink(path)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return  # there is no object of this name
+        except OSError as error:
+            raise self._explain(error, key, writing=True) from None
+
+    async def aget(self, key: str) -> Fetched:
+        """See :meth:`Store.aget`; in a thread."""
+        return await asyncio.to_thread(self.get, key)
+
+    async def ahead(self, key: str) -> ObjectInfo:
+        """See :meth:`Store.ahead`; in a thread."""
+        return await asyncio.to_thread(self.head, key)
+
+    async def aput(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        create_only: bool = False,
+        if_match: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        content_type: str | None = None,
+    ) -> str:
+        """See :meth:`Store.aput`; in a thread."""
+        return await asyncio.to_thread(self.put, key, data, create_only=create_only, if_match=if_match)
+
+    async def adelete(self, key: str) -> None:
+        """See :meth:`Store.adelete`; in a thread."""
+        await asyncio.to_thread(self.delete, key)
+
+    def check(self, write: bool = False) -> None:
+        """Look whether the directory can be used: see :meth:`Store.check`."""
+        where = f"{self._option} {self.url!r}"
+        nearest = self._root
+        while write and not os.path.lexists(nearest):
+            nearest = os.path.dirname(nearest)
+        if not os.path.lexists(nearest):
+            raise UserError(f"{where}: there is no such directory")
+        if not os.path.isdir(nearest):
+            raise UserError(f"{where}: {nearest} is a file, a directory is needed")
+        if not os.access(nearest, os.R_OK | os.X_OK):
+            raise UserError(f"{where}: {nearest} cannot be read with your rights")
+        if write and not os.access(nearest, os.W_OK):
+            raise UserError(f"{where}: {nearest} cannot be written to with your rights")
+
+    def make_bucket(self) -> None:
+        """Make the directory: see :meth:`Store.make_bucket`."""
+        try:
+            os.makedirs(self._root, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{self._option} {self.url!r}: cannot be made: {error.strerror}") from None
+
+    def filesystem(self) -> tuple[Any, str]:
+        """The local file system and the directory: see :meth:`Store.filesystem`."""
+        import pyarrow.fs
+
+        return pyarrow.fs.LocalFileSystem(), self._root
+
+    def _name(self, key: str) -> str:
+        return os.path.join(self.url, key)
+
+    def _path(self, key: str) -> str:
+        """The absolute path of a key.
+
+        Raises:
+            KeyRefused: the key leaves the directory, or is none that ``list`` would give back.
+        """
+        segments = key.split("/")
+        if any(segment in ("", ".", "..") for segment in segments) or "\0" in key:
+            raise KeyRefused(f"key {key!r}: a directory cannot hold empty, '.' or '..' parts, or NUL")
+        if any(segment.startswith(TEMPORARY) for segment in segments):
+            raise KeyRefused(f"key {key!r}: names that begin with {TEMPORARY!r} are files being written")
+        try:
+            key.encode()
+        except UnicodeEncodeError:
+            raise KeyRefused(f"key {key!r}: not UTF-8 text") from None
+        folder = os.path.join(self._root, *segments[:-1])
+        if os.path.realpath(folder) != folder:
+            # Listings do not descend into linked folders, so no key leads through one.
+            raise KeyRefused(f"key {key!r}: leads through a symbolic link in {self.url!r}")
+        return os.path.join(folder, segments[-1])
+
+    def _readable(self, key: str) -> str:
+        """The path of a key, with a symbolic link to a file inside the directory followed."""
+        path = self._path(key)
+        if os.path.islink(path) and not is_below(os.path.realpath(path), self._root):
+            raise KeyRefused(f"key {key!r}: is a symbolic link that leads out of {self.url!r}")
+        return path
+
+    def _replace(self, temporary: str, path: str, key: str, if_match: str | None) -> str:
+        """Rename into place under the folder's lock, with a time after that of the file replaced."""
+        with _locked(os.path.dirname(path), needed=if_match is not None):
+            try:
+                current = os.lstat(path)
+            except FileNotFoundError:
+                current = None
+            if if_match is not None and (current is None or _etag(current) != if_match):
+                raise PreconditionFailed(f"{self._name(key)}: is not the object with ETag {if_match!r}")
+            new = os.stat(temporary)
+            if current is not None and new.st_mtime_ns <= current.st_mtime_ns:
+                os.utime(temporary, ns=(new.st_atime_ns, current.st_mtime_ns + 1))
+                new = os.stat(temporary)
+            os.replace(temporary, path)
+        return _etag(new)
+
+    def _explain(self, error: OSError, key: str, writing: bool = False) -> Exception:
+        """The error that the store's interface promises for a failed system call."""
+        name, code = self._name(key), error.errno
+        path = os.path.join(self._root, key)
+        if writing and code == errno.EEXIST and os.path.lexists(path) and not os.path.isdir(path):
+            return FileExistsError(name)
+        if writing and code in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR):
+            return KeyRefused(f"key {key!r}: a directory cannot hold a file and a folder of one name")
+        if code == errno.ENAMETOOLONG:
+            return KeyRefused(f"key {key!r}: a name in it is too long for the file system")
+        if not writing and code in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR):
+            return FileNotFoundError(name)
+        return StorageError(f"{name}: {error.strerror or error}")
+
+
+def _info(key: str, found: os.stat_result) -> ObjectInfo:
+    modified = datetime.fromtimestamp(found.st_mtime, UTC)
+    return ObjectInfo(key, found.st_size, _etag(found), modified)
+
+
+def _etag(found: os.stat_result) -> str:
+    return f"{found.st_size:x}-{found.st_mtime_ns:x}"
+
+
+def _open_regular(path: str, flags: int) -> int:
+    """Open a regular file; a pipe or a folder is no object, and must not block."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileNotFoundError(errno.ENOENT, "not a regular file", path)
+    return descriptor
+
+
+def _write_synced(path: str, data: bytes) -> None:
+    with open(path, "xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: str) -> None:
+    """Make a rename in the folder last, where the file system can."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _locked(folder: str, needed: bool = False) -> Iterator[None]:
+    """Hold the lock on a folder. Some network file systems have none: then only those who need it fail."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError:
+            if needed:
+                raise
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,164 @@
+"""What went wrong on the way to S3, in the storage interface's errors.
+
+Messages carry the server's code and sentence and nothing else of its answer, which may quote the signed request.
+"""
+
+import random
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    IncompleteReadError,
+    ResponseStreamingError,
+    SSLError,
+)
+from botocore.exceptions import (
+    ConnectionError as BotoConnectionError,
+)
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+
+from attgan.errors import UserError
+from flows.storage.errors import KeyRefused, PreconditionFailed, StorageError
+
+DENIED = frozenset({"AccessDenied", "AllAccessDisabled", "Forbidden", "403"})
+MISSING_BUCKET = frozenset({"NoSuchBucket"})
+BAD_NAME = frozenset({"KeyTooLongError", "InvalidURI"})
+# The server asks for another attempt, though the status is none that clients retry.
+TRANSIENT = frozenset({"RequestTimeout", "ConditionalRequestConflict", "OperationAborted"})
+RAISED = (ClientError, BotoCoreError, BaseError, FileNotFoundError)  # by requests, of both clients
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
+
+
+class Fault(NamedTuple):
+    """An HTTP status (None: no answer, or half of one), the server's error code, and a sentence."""
+
+    status: int | None
+    code: str
+    detail: str
+
+    def __str__(self) -> str:
+        return " ".join(
+            str(part) for part in (self.status, self.code, self.detail) if part and part != str(self.status)
+        )
+
+
+def of_boto(error: ClientError) -> Fault:
+    """The fault that boto3 reports."""
+    said = error.response.get("Error", {})
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    code = str(said.get("Code", ""))
+    if status is None and code.isdigit():
+        status = int(code)
+    return Fault(status, code, _shorten(str(said.get("Message", ""))))
+
+
+def of_obstore(error: Exception) -> Fault:
+    """The fault that obstore reports: its errors are text, with the server's XML in them."""
+    text, _, debug = str(error).partition("\n\nDebug source:")
+    status = re.search(r"status code: (\d{3})", text)
+    if status is None:
+        cause = re.search(r'(?:message|error): "([^"]+)"', debug) or re.search(
+            r"(TimedOut|IncompleteBody)", debug
+        )
+        return Fault(None, "", _shorten(cause.group(1) if cause else text.rpartition(" - ")[2]))
+    code = re.search(r"<Code>([^<]*)</Code>", text)
+    message = re.search(r"<Message>([^<]*)</Message>", text)
+    return Fault(
+        int(status.group(1)), code.group(1) if code else "", _shorten(message.group(1) if message else "")
+    )
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's message on one line."""
+    return _shorten(str(error) or type(error).__name__)
+
+
+def _shorten(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 300 else line[:299] + "…"
+
+
+def unreachable(error: BotoCoreError, where: str, endpoint: str) -> Exception:
+    """The error for a first request that got no answer, or was never sent."""
+    if isinstance(error, SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return UserError(f"{where}: {endpoint} has a certificate that AWS_CA_BUNDLE does not vouch for")
+    if isinstance(error, HTTPClientError | BotoConnectionError | IncompleteReadError):
+        return StorageError(f"{where}: no answer from {endpoint}: {one_line(error)}")
+    return UserError(f"{where}: the AWS settings cannot be used: {one_line(error)}")
+
+
+def at_connection(fault: Fault, bucket: str, where: str, endpoint: str) -> Exception:
+    """The error for a first request that was refused: what the server says of bucket and credentials."""
+    if fault.status == 404 or fault.code in MISSING_BUCKET:
+        return UserError(
+            f"{where}: there is no bucket {bucket!r} at {endpoint}; create it or correct the name"
+        )
+    if fault.status is None or fault.status >= 500 or fault.status == 429:
+        return StorageError(f"{where}: {endpoint} failed: {fault}")
+    if fault.code in DENIED:
+        return UserError(f"{where}: these AWS credentials have no right to it at {endpoint}: {fault}")
+    return UserError(f"{where}: {endpoint} does not accept the AWS credentials or settings: {fault}")
+
+
+def at_object(error: Exception, name: str, key: str, create_only: bool) -> Exception:
+    """The error for a request for one object that failed for good.
+
+    Args:
+        error: what obstore or boto3 raised.
+        name: the object's URL.
+        key: its key, for the user.
+        create_only: whether the request was a create-only put.
+    """
+    if isinstance(error, BotoCoreError) or not isinstance(error, ClientError | BaseError | OSError):
+        return StorageError(f"{name}: {one_line(error)}")
+    fault = of_boto(error) if isinstance(error, ClientError) else of_obstore(error)
+    if fault.code in MISSING_BUCKET:
+        return UserError(f"{name}: there is no such bucket any more")
+    if isinstance(error, PreconditionError) or (fault.status == 412 and not create_only):
+        return PreconditionFailed(f"{name}: is not, or no longer, the object that was expected")
+    if (
+        create_only
+        and fault.code not in TRANSIENT
+        and (isinstance(error, AlreadyExistsError) or fault.status in (409, 412))
+    ):
+        return FileExistsError(name)
+    if isinstance(error, FileNotFoundError) or fault.status == 404:
+        return FileNotFoundError(name)
+    if fault.code in BAD_NAME or (fault.status == 400 and (is_odd(key) or "\\" in key)):
+        return KeyRefused(f"key {key!r}: the server refuses it: {fault}")
+    return StorageError(f"{name}: {fault}")
+
+
+def pause_before_next(error: Exception, pauses: Iterator[float], conditional: bool) -> float | None:
+    """Seconds to wait before trying again what the clients themselves do not; None to give up.
+
+    They retry 5xx, 429, and lost connections of requests that may safely be repeated. Left are answers that name
+    another code for "again", answers that end in the middle, and conditional puts without an answer: to repeat those
+    is safe too, the condition sees to it.
+    """
+    if isinstance(error, ClientError):
+        again = of_boto(error).code in TRANSIENT
+    elif isinstance(error, BaseError):
+        fault = of_obstore(error)
+        again = fault.code in TRANSIENT or (conditional and fault.status is None)
+    else:
+        again = isinstance(error, IncompleteReadError | ResponseStreamingError)
+    return next(pauses, None) if again else None
+
+
+def pauses(attempts: int) -> Iterator[float]:
+    """Seconds to wait before each further attempt: exponential, jittered."""
+    for attempt in range(attempts - 1):
+        yield random.uniform(0.5, 1.0) * min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt)
+
+
+def is_odd(key: str) -> bool:
+    """Whether obstore would refuse or rewrite the key: empty, ``.`` and ``..`` parts, and control characters.
+
+    (A leading or trailing slash is an empty part: obstore drops those without a word.)
+    """
+    return bool(re.search(r"[\x00-\x1f\x7f]", key)) or any(part in ("", ".", "..") for part in key.split("/"))

@@ -1,0 +1,280 @@
+"""An S3 store as a pyarrow file system, for Parquet files and model bundles.
+
+pyarrow has an S3 file system of its own, but it takes credentials once and cannot renew them, and obstore's adapter
+for fsspec, seen from pyarrow, refuses to write plain bytes. This one uses the store's connection: one set of
+credentials, retries and errors for everything.
+"""
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import obstore
+import pyarrow
+import pyarrow.fs
+
+from flows.storage import faults
+from flows.storage.errors import StorageError
+from flows.storage.objects import ObjectInfo
+
+if TYPE_CHECKING:
+    from flows.storage.s3 import S3Store
+
+PART_BYTES = 8 * 2**20  # of an upload; S3 takes 10,000 parts at most: files up to 80 GB
+READ_AHEAD_BYTES = 2**20
+
+
+def make_filesystem(store: "S3Store") -> tuple[pyarrow.fs.FileSystem, str]:
+    """A file system whose paths are ``bucket/key``, and the path of the store in it."""
+    base = f"{store.bucket}/{store.prefix}".removesuffix("/")
+    return pyarrow.fs.PyFileSystem(StoreHandler(store, base)), base
+
+
+class StoreHandler(pyarrow.fs.FileSystemHandler):
+    """What pyarrow asks of a file system. Folders exist as long as there is something in them.
+
+    Not offered, since S3 has no such thing: renaming, and appending to a file.
+    """
+
+    def __init__(self, store: "S3Store", base: str) -> None:
+        self._store = store
+        self._base = base
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StoreHandler) and other._store is self._store
+
+    def __hash__(self) -> int:
+        return id(self._store)
+
+    def get_type_name(self) -> str:
+        """A name for messages."""
+        return "s3+obstore"
+
+    def normalize_path(self, path: str) -> str:
+        """Paths are exact, but for a slash at the end."""
+        return path.removesuffix("/")
+
+    def get_file_info(self, paths: list[str]) -> list[pyarrow.fs.FileInfo]:
+        """What is there: file, folder or nothing; one or two requests each."""
+        return [self._look(path) for path in paths]
+
+    def get_file_info_selector(self, selector: pyarrow.fs.FileSelector) -> list[pyarrow.fs.FileInfo]:
+        """What is in a folder. A recursive answer names folders too."""
+        folder = self._folder(selector.base_dir)
+        infos: list[pyarrow.fs.FileInfo] = []
+        if selector.recursive:
+            seen: set[str] = set()
+            for item in self._store.list(folder):
+                parts = item.key[len(folder) :].split("/")
+                for depth in range(1, len(parts)):
+                    below = folder + "/".join(parts[:depth])
+                    if below not in seen:
+                        seen.add(below)
+                        infos.append(pyarrow.fs.FileInfo(self._path(below), pyarrow.fs.FileType.Directory))
+                if parts[-1]:
+                    infos.append(self._file(item))
+        else:
+            for entry in self._store.folder(folder):
+                if isinstance(entry, ObjectInfo):
+                    infos.append(self._file(entry))
+                else:
+                    infos.append(pyarrow.fs.FileInfo(self._path(entry[:-1]), pyarrow.fs.FileType.Directory))
+        if not infos and folder and not selector.allow_not_found:
+            raise FileNotFoundError(selector.base_dir)
+        return infos
+
+    def create_dir(self, path: str, recursive: bool) -> None:
+        """Nothing: folders come with their files."""
+
+    def delete_dir(self, path: str) -> None:
+        """Delete all that lies in a folder."""
+        self.delete_dir_contents(path)
+
+    def delete_dir_contents(self, path: str, missing_dir_ok: bool = False) -> None:
+        """Delete all that lies in a folder."""
+        folder = self._folder(path)
+        if not folder:
+            raise ValueError(f"{path}: the whole store is not deleted this way")
+        found = False
+        for item in self._store.list(folder):
+            self._store.delete(item.key)
+            found = True
+        if not found and not missing_dir_ok:
+            raise FileNotFoundError(path)
+
+    def delete_root_dir_contents(self) -> None:
+        """Refused."""
+        raise ValueError(f"{self._base}: the whole store is not deleted this way")
+
+    def delete_file(self, path: str) -> None:
+        """Delete a file that is there."""
+        key = self._key(path)
+        self._store.head(key)
+        self._store.delete(key)
+
+    def move(self, src: str, dest: str) -> None:
+        """Refused: on S3 it would be a copy, and no step of it atomic."""
+        raise NotImplementedError("S3 cannot rename")
+
+    def copy_file(self, src: str, dest: str) -> None:
+        """Copy one file, through this machine's memory."""
+        self._store.put(self._key(dest), self._store.get(self._key(src)).data)
+
+    def open_input_stream(self, path: str) -> pyarrow.NativeFile:
+        """A file to be read from beginning to end."""
+        file = io.BufferedReader(ObjectReader(self._store, self._key(path)), READ_AHEAD_BYTES)
+        return pyarrow.PythonFile(file, mode="r")
+
+    def open_input_file(self, path: str) -> pyarrow.NativeFile:
+        """A file to be read here and there; every read is a request, and pyarrow joins reads that are near."""
+        return pyarrow.PythonFile(ObjectReader(self._store, self._key(path)), mode="r")
+
+    def open_output_stream(self, path: str, metadata: Any) -> pyarrow.NativeFile:
+        """A file to be written; it is there, whole, once it is closed."""
+        return pyarrow.PythonFile(ObjectWriter(self._store, self._key(path)), mode="w")
+
+    def open_append_stream(self, path: str, metadata: Any) -> pyarrow.NativeFile:
+        """Refused."""
+        raise NotImplementedError("S3 cannot append to an object")
+
+    def _look(self, path: str) -> pyarrow.fs.FileInfo:
+        key = self._key(path)
+        if key:
+            try:
+                return self._file(self._store.head(key))
+            except FileNotFoundError:
+                pass
+        is_folder = not key or next(self._store.folder(key + "/"), None) is not None
+        kind = pyarrow.fs.FileType.Directory if is_folder else pyarrow.fs.FileType.NotFound
+        return pyarrow.fs.FileInfo(self._path(key), kind)
+
+    def _file(self, item: ObjectInfo) -> pyarrow.fs.FileInfo:
+        kind = pyarrow.fs.FileType.File
+        return pyarrow.fs.FileInfo(self._path(item.key), kind, size=item.size, mtime=item.modified)
+
+    def _key(self, path: str) -> str:
+        path = path.removesuffix("/")
+        if path == self._base:
+            return ""
+        if not path.startswith(self._base + "/"):
+            raise ValueError(f"{path}: not below {self._base}")
+        return path[len(self._base) + 1 :]
+
+    def _folder(self, path: str) -> str:
+        key = self._key(path)
+        return key + "/" if key else ""
+
+    def _path(self, key: str) -> str:
+        return f"{self._base}/{key}" if key else self._base
+
+
+class ObjectReader(io.RawIOBase):
+    """An object as a file. It reads what was there when it was opened: if that is replaced, reads fail."""
+
+    def __init__(self, store: "S3Store", key: str) -> None:
+        self._store = store
+        self._info = store.head(key)
+        self._position = 0
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
+
+    def tell(self) -> int:
+        """The position in bytes."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to a position."""
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._info.size}[whence]
+        self._position = max(0, start + offset)
+        return self._position
+
+    def size(self) -> int:
+        """The object's size in bytes."""
+        return self._info.size
+
+    def read(self, size: int | None = -1) -> bytes:
+        """That many bytes from here, fewer only at the end."""
+        rest = max(0, self._info.size - self._position)
+        length = rest if size is None or size < 0 else min(size, rest)
+        if length == 0:
+            return b""
+        start = self._position
+        data = self._store.read_range(self._info.key, start, start + length, self._info.etag)
+        self._position += length
+        return data
+
+    def readinto(self, buffer: Any) -> int:
+        """``read`` into a buffer."""
+        view = memoryview(buffer).cast("B")
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+
+class ObjectWriter(io.RawIOBase):
+    """An object as a file to be written: sent in parts, complete when closed, absent if anything failed before."""
+
+    def __init__(self, store: "S3Store", key: str) -> None:
+        self._store = store
+        self._key = key
+        self._position = 0
+        self._failed = False
+        self._whole: bytearray | None = None
+        self._upload: Any = None
+        full = store.full_key(key)
+        if faults.is_odd(full):
+            self._whole = bytearray()
+        else:
+            self._upload = obstore.open_writer(
+                store.connection().objects, full, buffer_size=PART_BYTES, max_concurrency=4
+            )
+
+    def writable(self) -> bool:
+        """Yes."""
+        return True
+
+    def tell(self) -> int:
+        """How many bytes were written."""
+        return self._position
+
+    def write(self, data: Any) -> int:
+        """Add bytes at the end."""
+        chunk = bytes(data)  # pyarrow's buffers are of signed bytes, obstore takes unsigned ones
+        if self._whole is None:
+            self._call(self._upload.write, chunk)
+        else:
+            self._whole += chunk
+        self._position += len(chunk)
+        return len(chunk)
+
+    def close(self) -> None:
+        """Complete the object. After a failed write nothing is completed."""
+        if self.closed:
+            return
+        try:
+            if self._failed:
+                raise StorageError(f"{self._store.name(self._key)}: not written, an earlier part failed")
+            if self._whole is None:
+                self._call(self._upload.close)
+            else:
+                self._store.put(self._key, bytes(self._whole))
+        finally:
+            self._upload = None
+            super().close()
+
+    def __del__(self) -> None:
+        self._upload = (
+            None  # not closed, so not to be completed, as files otherwise are when they are forgotten
+        )
+
+    def _call(self, function: Any, *args: Any) -> None:
+        try:
+            function(*args)
+        except faults.RAISED as error:
+            self._failed = True
+            raise faults.at_object(error, self._store.name(self._key), self._key, False) from None
