@@ -67,7 +67,7 @@ class Edit:
     intensity: float = 1.0
 
     def __str__(self) -> str:
-        return f"{self.attribute}={int(self.value)}@{self.intensity:g}"
+        return f"{self.attribute}={int(self.value)}@{self.intensity}"
 
 
 def parse_edits(

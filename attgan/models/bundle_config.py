@@ -14,7 +14,7 @@ from pydantic import (
 
 from attgan.models.discriminator import DiscriminatorConfig
 from attgan.models.generator import GeneratorConfig
-from attgan.models.tensors import StorageDtype
+from attgan.models.tensors import StorageDtype, one_line
 
 CONFIG = "config.json"
 CARD = "README.md"
@@ -84,4 +84,4 @@ def first_problem(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")
-    return f"{place}: {message}" if place else message
+    return one_line(f"{place}: {message}" if place else message, 200)

@@ -59,6 +59,9 @@ class GeneratorConfig(BaseModel):
 class Generator(nn.Module):
     """Edits a face: :meth:`encode` the image, :meth:`decode` with the attributes wanted.
 
+    On several CPU threads the last bits of a result can depend on the batch's size (an odd batch and a small
+    width, up to 4e-7), though not on a face's place in the batch: where bytes must repeat, pad to one size.
+
     Shapes: N images, S image size, n attributes, w width.
     """
 

@@ -10,6 +10,7 @@ import io
 import os
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from attgan.models.discriminator import Discriminator, DiscriminatorConfig
 from attgan.models.folder import local_path
 from attgan.models.generator import Generator, GeneratorConfig
 from attgan.models.shapes import discriminator_settings, generator_settings
+from attgan.models.tensors import one_line
 
 LICENCE = "AttGAN-PyTorch weights (code MIT), trained on CelebA: non-commercial research only"
 """The licence line of what was published; CelebA is for non-commercial research."""
@@ -127,16 +129,20 @@ def _unpickle(path: str, filesystem: fs.FileSystem, where: str) -> Any:
     # The files of 2018 to 2020 are of an older format, which cannot be memory-mapped.
     source: Path | io.BytesIO = local if local and memory_map else io.BytesIO(_read(path, filesystem, where))
     try:
-        return torch.load(source, map_location="cpu", weights_only=True, mmap=memory_map)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(source, map_location="cpu", weights_only=True, mmap=memory_map)
     except pickle.UnpicklingError as error:
         # PyTorch's own text advises to load such a file all the same.
-        if found := re.search(r"GLOBAL (\S+)", str(error)):
+        if found := re.search(r"GLOBAL (\w+(?:\.\w+)+)", str(error)):
             raise UserError(
                 f"{where}: holds a pickled object ({found[1]}), not only tensors; it was not loaded"
             ) from None
         raise UserError(f"{where}: is damaged or no PyTorch checkpoint") from None
-    except Exception as error:  # damaged bytes raise nearly anything, from struct.error to UnicodeDecodeError
-        raise UserError(f"{where}: is damaged or no PyTorch checkpoint ({_brief(error)})") from None
+    except OSError as error:
+        raise UserError(f"{where}: is damaged or cannot be read ({one_line(str(error))})") from None
+    except Exception:  # damaged bytes raise nearly anything, from struct.error to UnicodeDecodeError
+        raise UserError(f"{where}: is damaged or no PyTorch checkpoint") from None
 
 
 def _read(path: str, filesystem: fs.FileSystem, where: str) -> bytes:
@@ -158,7 +164,7 @@ def _state_dicts(loaded: Any, where: str) -> dict[str, dict[str, Tensor]]:
         return {letter: _state_dict(loaded[letter], letter, where) for letter in "GD" if letter in loaded}
     if any(str(name).removeprefix(_PREFIX).startswith("enc_layers.") for name in loaded):
         return {"G": _state_dict(loaded, "G", where)}
-    names = ", ".join(repr(name) for name in list(loaded)[:3]) or "nothing"
+    names = one_line(", ".join(repr(name) for name in list(loaded)[:3])) or "nothing"
     raise UserError(f"{where}: holds {names}, but neither 'G' nor the tensors of an AttGAN generator")
 
 
@@ -168,14 +174,15 @@ def _state_dict(loaded: Any, letter: str, where: str) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for key, tensor in loaded.items():
         name = str(key).removeprefix(_PREFIX)
+        shown = one_line(name)
         if not isinstance(tensor, Tensor):
-            raise UserError(
-                f"{where}: {letter!r} holds a {type(tensor).__name__} under {key!r}, not a tensor"
-            )
+            raise UserError(f"{where}: {letter!r} holds {type(tensor).__name__} under {shown}, not a tensor")
         if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
-            raise UserError(f"{where}: tensor {key} of {letter!r} is not a plain one with values")
+            raise UserError(f"{where}: tensor {shown} of {letter!r} is not a plain one with values")
         if name in tensors:
-            raise UserError(f"{where}: tensor {name} comes twice in {letter!r}, with and without {_PREFIX!r}")
+            raise UserError(
+                f"{where}: tensor {shown} comes twice in {letter!r}, with and without {_PREFIX!r}"
+            )
         tensors[name] = tensor.detach()
     return tensors
 
@@ -199,8 +206,3 @@ def _names(attributes: Sequence[str] | None, count: int, where: str) -> tuple[st
             f"{where}: --attributes names {len(attributes)} attributes and the generator has {count}"
         )
     return tuple(attributes)
-
-
-def _brief(error: Exception) -> str:
-    first = (str(error) or type(error).__name__).splitlines()[0]
-    return first if len(first) < 100 else first[:97] + "..."

@@ -52,7 +52,7 @@ def check_finite(tensors: Mapping[str, Tensor], where: str) -> None:
     for name, tensor in tensors.items():
         # The sum is some ten times faster than isfinite on every value, and finite only if they all are.
         if not tensor.sum().isfinite() and not tensor.isfinite().all():
-            raise UserError(f"{where}: tensor {name} holds values that are not finite")
+            raise UserError(f"{where}: tensor {one_line(name)} holds values that are not finite")
 
 
 def pack(tensors: Mapping[str, Tensor], dtype: StorageDtype, where: str) -> bytes:
@@ -87,7 +87,9 @@ def unpack(data: bytes, where: str) -> dict[str, Tensor]:
     tensors = {}
     for name, entry in entries:
         if entry["dtype"] not in _DTYPES:
-            raise UserError(f"{where}: tensor {name} is {entry['dtype']}; float32 or float16 is wanted")
+            raise UserError(
+                f"{where}: tensor {one_line(name)} is {entry['dtype']}; float32 or float16 is wanted"
+            )
         dtype = _DTYPES[entry["dtype"]]
         flat = torch.frombuffer(entry["data"], dtype=dtype) if entry["data"] else torch.empty(0, dtype=dtype)
         tensors[name] = flat.reshape(entry["shape"])
@@ -103,7 +105,9 @@ def restore(tensors: Mapping[str, Tensor], dtype: StorageDtype, where: str) -> d
     for name, tensor in tensors.items():
         want = stored_dtype(tensor, dtype)
         if tensor.dtype != want:
-            raise UserError(f"{where}: tensor {name} is {_dtype(tensor)} where {_name(want)} is recorded")
+            raise UserError(
+                f"{where}: tensor {one_line(name)} is {_dtype(tensor)} where {_name(want)} is recorded"
+            )
     return {
         name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()
     }
@@ -116,8 +120,14 @@ def stored_dtype(tensor: Tensor, dtype: StorageDtype) -> torch.dtype:
     return torch.float16 if dtype == "float16" and tensor.ndim > 1 else torch.float32
 
 
+def one_line(text: str, limit: int = 120) -> str:
+    """Text out of a file, fit for a terminal: no line breaks or control characters, and not too long."""
+    plain = "".join(letter if letter.isprintable() else "�" for letter in text[: limit + 1])
+    return plain if len(plain) <= limit else plain[: limit - 1] + "…"
+
+
 def _first(names: Collection[str]) -> str:
-    first = next(iter(names))
+    first = one_line(next(iter(names)))
     return first if len(names) == 1 else f"{first} (and {len(names) - 1} more)"
 
 

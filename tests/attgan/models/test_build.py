@@ -1,0 +1,66 @@
+import pytest
+import torch
+
+from attgan.errors import UserError
+from attgan.models import Generator, GeneratorConfig, fresh, from_tensors
+
+TINY = GeneratorConfig(width=2, image_size=64)
+
+
+def test_the_same_seed_gives_the_same_network_and_leaves_the_global_state_alone():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    first, again, other = (fresh(Generator, TINY, seed).state_dict() for seed in (1, 1, 2))
+    assert torch.equal(torch.rand(3), expected)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["enc_layers.0.layers.0.weight"], other["enc_layers.0.layers.0.weight"])
+
+
+def test_a_network_from_tensors_holds_copies_ready_for_inference(generator, faces):
+    tensors = {name: tensor.clone() for name, tensor in generator.state_dict().items()}
+    built = from_tensors(Generator, generator.config, tensors, "here")
+    for tensor in tensors.values():
+        tensor.zero_()
+    assert not built.training
+    assert all(
+        weight.is_contiguous(memory_format=torch.channels_last)
+        for weight in built.parameters()
+        if weight.ndim == 4
+    )
+    assert all(parameter.requires_grad for parameter in built.parameters())
+    wanted = torch.full((2, 13), 0.5)
+    with torch.inference_mode():
+        assert torch.equal(built(faces(2, 64), wanted), generator(faces(2, 64), wanted))
+
+
+NAME = "dec_layers.2.layers.0.weight"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "problem"),
+    [
+        (lambda tensors: tensors.pop(NAME), f"tensor {NAME} is missing"),
+        (lambda tensors: tensors.clear(), r"enc_layers.0.layers.0.weight \(and \d+ more\) is missing"),
+        (lambda tensors: tensors.update(odd=torch.ones(1)), "tensor odd does not belong"),
+        (
+            lambda tensors: tensors.update({NAME: torch.ones(16, 8, 4, 3)}),
+            f"{NAME} is 16×8×4×3 where 16×8×4×4",
+        ),
+        (lambda tensors: tensors.update({NAME: tensors[NAME].double()}), f"{NAME} is float64 where float32"),
+        (lambda tensors: tensors.update({NAME: tensors[NAME].half()}), f"{NAME} is float16 where float32"),
+        (lambda tensors: tensors[NAME].view(-1)[7].fill_(torch.nan), f"{NAME} holds values .* not finite"),
+        (lambda tensors: tensors[NAME].view(-1)[7].fill_(-torch.inf), f"{NAME} holds values .* not finite"),
+    ],
+)
+def test_tensors_that_do_not_fit_are_refused_by_name(spoil, problem):
+    tensors = {name: tensor.contiguous() for name, tensor in fresh(Generator, TINY, 0).state_dict().items()}
+    spoil(tensors)
+    with pytest.raises(UserError, match=rf"^here: .*{problem}"):
+        from_tensors(Generator, TINY, tensors, "here")
+
+
+def test_values_whose_sum_overflows_are_still_finite():
+    tensors = fresh(Generator, TINY, 0).state_dict()
+    tensors[NAME].fill_(3e38)
+    assert from_tensors(Generator, TINY, tensors, "here").get_parameter(NAME).max() == 3e38

@@ -1,0 +1,411 @@
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+
+import fsspec
+import pytest
+import safetensors.torch
+import torch
+from pyarrow import fs
+
+from attgan.attributes import PUBLISHED
+from attgan.errors import UserError
+from attgan.models import Classifier, inspect_bundle, load_bundle, save_bundle
+
+NAME = "dec_layers.2.layers.0.weight"
+FILES = (
+    "generator.safetensors",
+    "discriminator.safetensors",
+    "classifier.safetensors",
+    "config.json",
+    "README.md",
+)
+
+
+def equal(network, other):
+    one, two = network.state_dict(), other.state_dict()
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+def rewrite(folder, change, name="generator.safetensors"):
+    """Change the tensors of one file, and record the new file as if it belonged there."""
+    tensors = safetensors.torch.load_file(folder / name)
+    change(tensors)
+    safetensors.torch.save_file(tensors, folder / name)
+    record(folder, name)
+
+
+def record(folder, name):
+    config = json.loads((folder / "config.json").read_text())
+    config["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+@pytest.fixture
+def memory():
+    """A filesystem that is not the local disk."""
+    yield fs.PyFileSystem(fs.FSSpecHandler(fsspec.filesystem("memory", skip_instance_cache=True)))
+    fsspec.implementations.memory.MemoryFileSystem.store.clear()
+    fsspec.implementations.memory.MemoryFileSystem.pseudo_dirs[:] = [""]
+
+
+def test_a_bundle_comes_back_bit_by_bit(saved, generator, discriminator, faces):
+    bundle = load_bundle(saved())
+    assert equal(bundle.generator, generator)
+    assert equal(bundle.discriminator, discriminator)
+    assert bundle.config.generator == generator.config
+    assert bundle.config.discriminator == discriminator.config
+    assert bundle.config.attributes == PUBLISHED
+    assert bundle.config.licence == "For tests only"
+    assert bundle.classifier is None
+    assert not bundle.generator.training
+    images, wanted = faces(2, 64), torch.full((2, 13), 0.5)
+    with torch.inference_mode():
+        assert torch.equal(bundle.generator(images, wanted), generator(images, wanted))
+
+
+def test_a_trained_network_is_saved_as_it_is_and_stays_in_training(saved, generator):
+    generator.train()
+    folder = saved(discriminator=None)
+    assert generator.training
+    assert equal(load_bundle(folder).generator, generator)
+
+
+def test_the_card_tells_licence_attributes_settings_and_metrics(saved):
+    card = load_bundle(saved(metrics={"psnr": 24.0712})).card
+    for part in ("Untrained.", "For tests only", "Eyeglasses", "| shortcut_layers | 1 |", "| psnr | 24.07 |"):
+        assert part in card
+
+
+def test_float16_halves_the_weights_alone(saved, generator):
+    small, large = saved("small", dtype="float16"), saved("large")
+    bundle = load_bundle(small)
+    assert bundle.config.dtype == "float16"
+    for name, tensor in bundle.generator.state_dict().items():
+        source = generator.state_dict()[name]
+        assert tensor.dtype == source.dtype
+        assert torch.equal(tensor, source.half().float() if source.ndim > 1 else source)
+    sizes = [(folder / "generator.safetensors").stat().st_size for folder in (small, large)]
+    assert sizes[0] < 0.6 * sizes[1]
+    again = save_bundle(
+        small.with_name("again"),
+        generator=bundle.generator,
+        discriminator=bundle.discriminator,
+        attributes=PUBLISHED,
+        licence="For tests only",
+        about="Untrained.",
+        dtype="float16",
+    )
+    assert again.digest == bundle.digest
+
+
+def test_a_weight_too_large_for_float16_is_refused(saved, generator):
+    with torch.no_grad():
+        generator.get_parameter(NAME)[0] = 1e5
+    with pytest.raises(UserError, match=f"as float16: tensor {NAME} holds values that are not finite"):
+        saved(dtype="float16")
+    assert equal(load_bundle(saved()).generator, generator)
+
+
+def test_a_diverged_network_is_not_saved(saved, generator, tmp_path):
+    with torch.no_grad():
+        generator.get_parameter(NAME)[0] = torch.nan
+    with pytest.raises(UserError, match=f"{NAME} holds values that are not finite"):
+        saved()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_classifier_is_carried_along(saved):
+    tensors = {"body.weight": torch.rand(2, 3, 4, 4), "body.bias": torch.rand(2)}
+    bundle = load_bundle(saved(classifier=Classifier({"width": 8, "size": [64, 64]}, tensors)))
+    assert bundle.classifier.settings == {"width": 8, "size": [64, 64]}
+    assert all(torch.equal(tensors[name], tensor) for name, tensor in bundle.classifier.tensors.items())
+
+
+def test_the_discriminator_need_not_be_read(saved):
+    folder = saved()
+    (folder / "discriminator.safetensors").unlink()
+    bundle = load_bundle(folder, with_discriminator=False)
+    assert bundle.discriminator is None
+    with pytest.raises(UserError, match=r"discriminator.safetensors is missing"):
+        load_bundle(folder)
+
+
+def test_the_digest_is_that_of_the_files(saved):
+    first, second = saved("first"), saved("second")
+    digest = load_bundle(first).digest
+    assert digest == inspect_bundle(first).digest == load_bundle(second, with_discriminator=False).digest
+    listing = "LC_ALL=C sha256sum * | sha256sum"
+    by_hand = subprocess.run(listing, shell=True, cwd=first, capture_output=True, text=True, check=True)
+    assert by_hand.stdout.split()[0] == digest
+    others = [saved("licence", licence="Another"), saved("dtype", dtype="float16"), saved("about", about="Z")]
+    assert len({digest, *(inspect_bundle(folder).digest for folder in others)}) == 4
+
+
+@pytest.mark.parametrize("name", ["config.json", "README.md"])
+def test_a_text_changed_by_hand_changes_the_digest(saved, name):
+    folder = saved()
+    digest = load_bundle(folder).digest
+    (folder / name).write_text((folder / name).read_text() + "\n")
+    assert load_bundle(folder).digest != digest
+
+
+def test_a_flipped_bit_in_the_weights_is_refused(saved):
+    folder = saved()
+    content = bytearray((folder / "generator.safetensors").read_bytes())
+    content[-1] ^= 1
+    (folder / "generator.safetensors").write_bytes(content)
+    with pytest.raises(UserError, match=r"generator\.safetensors.* sha256 differs"):
+        load_bundle(folder)
+
+
+def test_any_filesystem_will_do(saved, generator, tmp_path, memory):
+    folder = saved()
+    digest = load_bundle(folder).digest
+    os.makedirs(tmp_path / "tree")
+    places = [
+        (fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem()), "tree/deeper/one"),
+        (fs.SubTreeFileSystem(str(tmp_path / "tree"), fs.LocalFileSystem()), "two/"),
+        (memory, "bucket/models/one"),
+        (fs.SubTreeFileSystem("bucket/models", memory), "two"),
+    ]
+    source = load_bundle(folder)
+    for filesystem, path in places:
+        save_bundle(
+            path,
+            generator=source.generator,
+            discriminator=source.discriminator,
+            attributes=PUBLISHED,
+            licence="For tests only",
+            about="Untrained.",
+            filesystem=filesystem,
+        )
+        loaded = load_bundle(path, filesystem)
+        assert loaded.digest == digest
+        assert equal(loaded.generator, generator)
+    assert (tmp_path / "tree" / "deeper" / "one" / "config.json").is_file()
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_a_relative_path_will_do(saved, monkeypatch):
+    folder = saved()
+    monkeypatch.chdir(folder.parent)
+    assert load_bundle(folder.name).digest == inspect_bundle(folder).digest
+
+
+def truncate(path, share=0.5):
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+
+
+def cast_counter(tensors):
+    name = "enc_layers.0.layers.1.num_batches_tracked"
+    tensors[name] = tensors[name].float()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "problem"),
+    [
+        (lambda folder: (folder / "config.json").unlink(), "no bundle is there: config.json is missing"),
+        (shutil.rmtree, "no bundle is there: config.json is missing"),
+        (lambda folder: (folder / "README.md").unlink(), "README.md is missing"),
+        (lambda folder: (folder / "generator.safetensors").unlink(), r"generator\.safetensors is missing"),
+        (lambda folder: (folder / "config.json").write_text("hello"), "config.json is not .*Invalid JSON"),
+        (lambda folder: (folder / "config.json").write_bytes(b"\xff\xfe\0"), "config.json is not .*JSON"),
+        (
+            lambda folder: (folder / "config.json").write_text("{}"),
+            "config.json is not .*attributes: Field req",
+        ),
+        (lambda folder: (folder / "config.json").write_text("[1]"), "config.json is not that of a bundle"),
+        (lambda folder: truncate(folder / "generator.safetensors"), "generator.safetensors is truncated"),
+        (lambda folder: truncate(folder / "generator.safetensors", 0), "generator.safetensors is truncated"),
+        (lambda folder: truncate(folder / "discriminator.safetensors"), "discriminator.safetensors is trunc"),
+        (
+            lambda folder: (folder / "generator.safetensors").write_text("hello" * 9),
+            "generator.safet.* is trunc",
+        ),
+        (lambda folder: rewrite(folder, lambda t: t.pop(NAME)), f"generator.safet.*tensor {NAME} is missing"),
+        (lambda folder: rewrite(folder, lambda t: t.update(odd=torch.ones(1))), "tensor odd does not belong"),
+        (
+            lambda folder: rewrite(folder, lambda t: t.update({NAME: torch.ones(3, 3)})),
+            f"generator.safetensors: tensor {NAME} is 3×3 where 16×8×4×4 is wanted",
+        ),
+        (
+            lambda folder: rewrite(folder, lambda t: t.update({NAME: t[NAME].half()})),
+            f"generator.safetensors: tensor {NAME} is float16 where float32 is recorded",
+        ),
+        (
+            lambda folder: rewrite(folder, lambda t: t.update({NAME: t[NAME].int()})),
+            f"generator.safetensors: tensor {NAME} is I32",
+        ),
+        (
+            lambda folder: rewrite(folder, cast_counter),
+            "num_batches_tracked is float32 where int64 is wanted",
+        ),
+        (
+            lambda folder: rewrite(folder, lambda t: t[NAME].fill_(torch.inf)),
+            f"generator.safetensors: tensor {NAME} holds values that are not finite",
+        ),
+        (
+            lambda folder: rewrite(
+                folder, lambda t: t.pop("fc_cls.1.layers.0.bias"), "discriminator.safetensors"
+            ),
+            r"discriminator.safetensors: tensor fc_cls.1.layers.0.bias is missing",
+        ),
+    ],
+)
+def test_what_is_not_a_whole_bundle_is_refused_in_one_line(saved, spoil, problem):
+    folder = saved()
+    spoil(folder)
+    with pytest.raises(UserError, match=problem) as refusal:
+        load_bundle(folder, label=f"--bundle {folder}")
+    line = str(refusal.value)
+    assert line.startswith(f"--bundle {folder}: ")
+    assert "\n" not in line
+
+
+def test_weights_of_another_bundle_are_refused(saved, generator):
+    """As after a replacement that broke off in between: every name and shape fits."""
+    folder = saved()
+    with torch.no_grad():
+        generator.get_parameter(NAME).mul_(2)
+    other = saved("other")
+    shutil.copy(other / "generator.safetensors", folder)
+    with pytest.raises(UserError, match=r"generator.safetensors is not the file that config.json records"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"schema_version": 2}, "schema_version"),
+        ({"extra": 1}, "extra: Extra inputs"),
+        ({"attributes": ["Male"]}, "1 attribute names for a generator of 13"),
+        ({"attributes": ["Male"] * 13}, "an attribute is named twice"),
+        ({"attributes": [*PUBLISHED[:-1], "a b"]}, "attributes.12: String should match"),
+        ({"dtype": "bfloat16"}, "dtype"),
+        ({"licence": " "}, "licence"),
+        ({"discriminator": None}, "files must list the networks that have settings"),
+        ({"files": {}}, "files must list the networks that have settings"),
+        ({"files": {"generator.safetensors": "abc"}}, "files.generator.safetensors: String should match"),
+        ({"files": {"../secret": "0" * 64}}, "files must list the networks that have settings"),
+    ],
+)
+def test_a_config_that_does_not_fit_together_is_refused(saved, changes, problem):
+    folder = saved()
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | changes))
+    with pytest.raises(UserError, match=f"config.json is not that of a bundle: .*{problem}"):
+        inspect_bundle(folder)
+
+
+def test_networks_of_different_sizes_make_no_bundle(saved):
+    folder = saved()
+    config = json.loads((folder / "config.json").read_text())
+    config["discriminator"]["image_size"] = 96
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="differ in n_attributes or image_size"):
+        inspect_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"attributes": PUBLISHED[:5]}, "5 attribute names for a generator of 13"),
+        ({"licence": "two\nlines"}, "licence"),
+    ],
+)
+def test_nothing_is_written_when_the_settings_do_not_fit(saved, tmp_path, changes, problem):
+    with pytest.raises(UserError, match=problem):
+        saved(**changes)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_is_not_a_bundle(tmp_path, saved):
+    for name, hint in (("model.txt", "not a file"), ("weights.pth", "imported first")):
+        (tmp_path / name).write_text("hello")
+        with pytest.raises(UserError, match=f"a bundle is a folder with config.json .*{hint}"):
+            load_bundle(tmp_path / name)
+        with pytest.raises(UserError, match="is a file; a bundle is a folder"):
+            saved(name)
+
+
+def test_a_bundle_is_replaced_only_when_asked(saved, generator):
+    folder = saved()
+    digest = inspect_bundle(folder).digest
+    with pytest.raises(UserError, match=r"there is a bundle .* already"):
+        saved(licence="Another")
+    assert inspect_bundle(folder).digest == digest
+    saved(licence="Another", discriminator=None, overwrite=True)
+    assert load_bundle(folder).discriminator is None
+    assert {path.name for path in folder.iterdir()} == {"config.json", "README.md", "generator.safetensors"}
+
+
+@pytest.mark.parametrize("step", range(8))
+def test_a_replacement_that_breaks_off_never_passes_for_a_bundle(saved, monkeypatch, step):
+    """Cut off before each fsync in turn, as by a kill: refused, or wholly the new one; never a mixture."""
+    folder = saved()
+    sync, done = os.fsync, []
+
+    def cut(descriptor):
+        if len(done) == step:
+            raise KeyboardInterrupt
+        done.append(descriptor)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", cut)
+    with pytest.raises(KeyboardInterrupt):
+        saved(dtype="float16", overwrite=True)
+    monkeypatch.undo()
+    # The last cut comes after the last rename: only then everything stands.
+    if step == 7:
+        assert load_bundle(folder).config.dtype == "float16"
+    else:
+        with pytest.raises(UserError, match=r"config.json is missing"):
+            load_bundle(folder)
+    saved(overwrite=True)
+    assert {path.name for path in folder.iterdir()} <= {*FILES}
+    assert load_bundle(folder).config.dtype == "float32"
+
+
+def test_a_first_write_that_breaks_off_elsewhere_is_no_bundle(saved, memory, generator):
+    """On an object store: whichever object was the last to arrive."""
+
+    class Dying(fs.FSSpecHandler):
+        left = 0
+
+        def open_output_stream(self, path, metadata):
+            if self.left == 0:
+                raise OSError("connection lost")
+            self.left -= 1
+            return super().open_output_stream(path, metadata)
+
+    bundle = load_bundle(saved())
+    handler = Dying(memory.handler.fs)
+    for count in range(4):
+        handler.left = count
+        with pytest.raises(OSError, match="connection lost"):
+            save_bundle(
+                "bucket/one",
+                generator=bundle.generator,
+                discriminator=bundle.discriminator,
+                attributes=PUBLISHED,
+                licence="For tests only",
+                about="Untrained.",
+                filesystem=fs.PyFileSystem(handler),
+            )
+        with pytest.raises(UserError, match=r"config.json is missing"):
+            load_bundle("bucket/one", memory)
+
+
+def test_an_unreadable_file_is_no_users_mistake(saved, memory):
+    """A network error is passed on as it is; only what is missing is refused."""
+
+    class Broken(fs.FSSpecHandler):
+        def open_input_stream(self, path):
+            raise OSError("timed out")
+
+    with pytest.raises(OSError, match="timed out"):
+        load_bundle("bucket/one", fs.PyFileSystem(Broken(memory.handler.fs)))

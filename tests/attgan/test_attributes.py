@@ -1,0 +1,223 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attgan.attributes import (
+    CELEBA,
+    EXCLUSIVE,
+    PUBLISHED,
+    Edit,
+    check_names,
+    label_vector,
+    parse_edits,
+    target_labels,
+    target_vector,
+)
+from attgan.errors import UserError
+
+fixed = settings(derandomize=True, deadline=None, max_examples=60)
+
+name_lists = st.sampled_from([PUBLISHED, CELEBA])
+intensities = st.floats(0.01, 10, allow_nan=False)
+
+
+@st.composite
+def edits_of(draw, names):
+    """Edits that parse_edits takes: no attribute twice, no two that are set and exclude each other."""
+    edits = []
+    for name in draw(st.lists(st.sampled_from(names), unique=True, max_size=5)):
+        rivals = {edit.attribute for edit in edits if edit.value} & EXCLUSIVE.get(name, frozenset())
+        value = False if rivals else draw(st.booleans())
+        edits.append(Edit(name, value, draw(intensities)))
+    return tuple(edits)
+
+
+@st.composite
+def cases(draw):
+    names = draw(name_lists)
+    label = st.sampled_from([0.0, 1.0, math.nan])
+    rows = st.lists(label, min_size=len(names), max_size=len(names))
+    labels = np.array(draw(st.lists(rows, min_size=1, max_size=4)), dtype=np.float32)
+    return names, labels, draw(edits_of(names))
+
+
+def test_names():
+    assert len(CELEBA) == len(set(CELEBA)) == 40
+    # CelebA sorts by name, digits and capitals first.
+    assert list(CELEBA) == sorted(CELEBA)
+    assert len(PUBLISHED) == 13
+    assert [name for name in CELEBA if name in PUBLISHED] == list(PUBLISHED)
+
+
+def test_exclusive_groups_are_exactly_celebas():
+    pairs = {frozenset((name, rival)) for name, rivals in EXCLUSIVE.items() for rival in rivals}
+    hair = ["Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair"]
+    assert pairs == {
+        frozenset(("Bald", "Bangs")),
+        frozenset(("Receding_Hairline", "Bangs")),
+        frozenset(("Straight_Hair", "Wavy_Hair")),
+        frozenset(("Mustache", "No_Beard")),
+        *(frozenset((one, other)) for one in hair for other in hair if one != other),
+    }
+    assert all(name in EXCLUSIVE[rival] for name, rivals in EXCLUSIVE.items() for rival in rivals)
+    assert set(EXCLUSIVE) <= set(CELEBA)
+
+
+def test_edits_are_read_with_their_intensities():
+    edits = parse_edits(["Eyeglasses=1", "Young=0@0.8", " Male=1@2 "], intensity=1.2)
+    assert edits == (Edit("Eyeglasses", True, 1.2), Edit("Young", False, 0.8), Edit("Male", True, 2.0))
+    assert parse_edits([]) == ()
+
+
+@given(st.data())
+@fixed
+def test_an_edit_reads_back_what_it_prints(data):
+    names = data.draw(name_lists)
+    edits = data.draw(edits_of(names))
+    assert parse_edits([str(edit) for edit in edits], names=names) == edits
+
+
+@pytest.mark.parametrize(
+    ("texts", "line"),
+    [
+        (["Eyeglases=1"], r"--set Eyeglases=1: .*'Eyeglases'.*did you mean Eyeglasses\?"),
+        (["eyeglasses=1"], r"did you mean Eyeglasses\?"),
+        (["Spectacles_Of_Gold=1"], "one of Bald, Bangs, .*, Young"),
+        (["Smiling=1"], "no attribute 'Smiling'"),
+        (["Eyeglasses"], "write NAME=1 or NAME=0"),
+        (["Eyeglasses=2"], "write NAME=1 or NAME=0"),
+        (["Eyeglasses=True"], "write NAME=1 or NAME=0"),
+        (["Eyeglasses=1@"], "write NAME=1 or NAME=0"),
+        (["=1"], "write NAME=1 or NAME=0"),
+        (["Eyeglasses=1@strong"], "above 0 and at most 10"),
+        (["Eyeglasses=1@nan"], "above 0 and at most 10"),
+        (["Eyeglasses=1@-1"], "above 0 and at most 10"),
+        (["Eyeglasses=1@0"], "above 0 and at most 10"),
+        (["Eyeglasses=1@11"], "above 0 and at most 10"),
+        (["Young=1", "Young=1"], "Young is given twice"),
+        (["Young=1", "Young=0"], "Young is given twice"),
+        (["Bangs=1", "Bald=1"], "Bald and Bangs exclude each other"),
+        (["Black_Hair=1", "Male=0", "Blond_Hair=1"], "Blond_Hair and Black_Hair exclude each other"),
+    ],
+)
+def test_a_wrong_edit_is_refused_in_one_line(texts, line):
+    with pytest.raises(UserError, match=line) as refusal:
+        parse_edits(texts)
+    assert "\n" not in str(refusal.value)
+    assert str(refusal.value).startswith(f"--set {texts[-1]}")
+
+
+def test_a_wrong_intensity_for_all_is_refused():
+    with pytest.raises(UserError, match=r"--intensity -1: .* above 0"):
+        parse_edits(["Eyeglasses=1"], intensity=-1)
+
+
+def test_edits_of_one_side_of_a_group_go_together():
+    assert len(parse_edits(["Bald=1", "Receding_Hairline=1"], names=CELEBA)) == 2
+    assert len(parse_edits(["Bald=1", "Bangs=0", "Mustache=0", "No_Beard=0"])) == 4
+
+
+def test_check_names_offers_the_nearest():
+    check_names(["Smiling", "Male"], CELEBA, "--attribute")
+    with pytest.raises(UserError, match=r"--attribute Smilng: .* did you mean Smiling\?"):
+        check_names(["Smilng"], CELEBA, "--attribute Smilng")
+
+
+def test_labels_become_halves_and_unknown_becomes_zero():
+    vector = label_vector([[0, 1, math.nan], [True, False, True]])
+    assert vector.dtype == np.float32
+    assert vector.tolist() == [[-0.5, 0.5, 0.0], [0.5, -0.5, 0.5]]
+
+
+@pytest.mark.parametrize("wrong", [-1, 0.5, 2, math.inf])
+def test_labels_other_than_0_1_and_unknown_are_refused(wrong):
+    with pytest.raises(ValueError, match="0, 1 or NaN"):
+        label_vector([0, 1, wrong])
+
+
+def test_real_labels_that_co_occur_are_left_alone():
+    labels = np.zeros(13, dtype=np.float32)
+    both = [PUBLISHED.index("Mustache"), PUBLISHED.index("No_Beard")]
+    labels[both] = 1
+    assert (label_vector(labels)[both] == 0.5).all()
+    target = target_vector(labels, parse_edits(["Eyeglasses=1"]))
+    assert (target[both] == 0.5).all()
+
+
+def test_eyeglasses_alone_change():
+    labels = np.array([[0, 1] * 6 + [0], [math.nan] * 13], dtype=np.float32)
+    target = target_vector(labels, parse_edits(["Eyeglasses=1@1.2"]))
+    expected = label_vector(labels)
+    expected[:, PUBLISHED.index("Eyeglasses")] = np.float32(1.2)
+    assert (target == expected).all()
+
+
+def test_setting_clears_the_excluded_known_or_not():
+    labels = np.full((1, 40), math.nan)
+    labels[0, CELEBA.index("Bald")] = 1
+    target = target_vector(labels, parse_edits(["Bangs=1", "Gray_Hair=1@0.7"], names=CELEBA), CELEBA)[0]
+    by_name = dict(zip(CELEBA, target.tolist(), strict=True))
+    assert by_name["Bangs"] == 1.0
+    assert by_name["Gray_Hair"] == pytest.approx(0.7)
+    cleared = {name for name, value in by_name.items() if value == -0.5}
+    assert cleared == {"Bald", "Receding_Hairline", "Black_Hair", "Blond_Hair", "Brown_Hair"}
+    assert sum(value == 0.0 for value in by_name.values()) == 40 - 7
+
+
+def test_removing_clears_nothing_and_sets_nothing():
+    labels = np.zeros(13)
+    labels[PUBLISHED.index("No_Beard")] = 1
+    target = target_labels(labels, parse_edits(["No_Beard=0"]))
+    assert not target.any()
+
+
+def test_an_edit_of_its_own_prevails_over_being_cleared():
+    target = target_vector(np.ones(13), parse_edits(["Bangs=0@0.9", "Bald=1"]))
+    assert target[PUBLISHED.index("Bangs")] == np.float32(-0.9)
+
+
+@given(cases())
+@fixed
+def test_targets_obey_the_rules_whatever_the_edits(case):
+    names, labels, edits = case
+    before = labels.copy()
+    target = target_vector(labels, edits, names)
+    assert np.array_equal(labels, before, equal_nan=True)
+    assert target.shape == labels.shape
+    assert target.dtype == np.float32
+    edited = {edit.attribute: edit for edit in edits}
+    cleared = set().union(*(EXCLUSIVE.get(edit.attribute, set()) for edit in edits if edit.value)) - set(
+        edited
+    )
+    source = label_vector(labels)
+    for index, name in enumerate(names):
+        column = target[:, index]
+        if name in edited:
+            sign = 1 if edited[name].value else -1
+            assert (column == np.float32(sign * edited[name].intensity)).all()
+        elif name in cleared:
+            assert (column == -0.5).all()
+        else:
+            assert (column == source[:, index]).all()
+
+
+@given(cases(), st.randoms(use_true_random=False))
+@fixed
+def test_the_order_of_edits_does_not_matter(case, random):
+    names, labels, edits = case
+    shuffled = list(edits)
+    random.shuffle(shuffled)
+    assert np.array_equal(target_vector(labels, edits, names), target_vector(labels, shuffled, names))
+
+
+def test_labels_of_another_length_are_refused():
+    with pytest.raises(ValueError, match="13 attributes"):
+        target_labels(np.zeros((2, 40)), ())
+
+
+def test_an_edit_of_a_foreign_attribute_is_refused():
+    with pytest.raises(ValueError, match="Smiling is not among"):
+        target_vector(np.zeros(13), [Edit("Smiling", True)])
