@@ -20,8 +20,8 @@ class Editor:
     Attributes:
         generator: in evaluation mode, on ``device``, channels last.
         device: where it runs.
-        batch_size: the largest forward pass. On a GPU every pass has exactly this size (padded), because another
-            size may choose other kernels and so other bits; on a CPU the bits do not depend on it.
+        batch_size: of every forward pass; a smaller rest is padded to it, because another size may choose other
+            kernels and so other bits (on a GPU often, on a CPU for some narrow generators).
     """
 
     generator: Generator
@@ -51,14 +51,14 @@ class Editor:
 
     def _forward(self, faces: np.ndarray, targets: np.ndarray) -> np.ndarray:
         count = len(faces)
-        if self.device.type != "cpu" and count < self.batch_size:
-            faces = np.concatenate([faces, np.repeat(faces[-1:], self.batch_size - count, axis=0)])
-            targets = np.concatenate([targets, np.repeat(targets[-1:], self.batch_size - count, axis=0)])
+        padding = self.batch_size - count
+        faces = np.concatenate([faces, np.repeat(faces[-1:], padding, axis=0)])  # (B, S, S, 3)
+        targets = np.concatenate([targets, np.repeat(targets[-1:], padding, axis=0)])  # (B, n)
         with (
             torch.inference_mode(),
             torch.autocast(self.device.type, torch.bfloat16, self.device.type == "cuda"),
         ):
-            batch = torch.from_numpy(faces).to(self.device).permute(0, 3, 1, 2)  # (N, 3, S, S), channels last
+            batch = torch.from_numpy(faces).to(self.device).permute(0, 3, 1, 2)  # (B, 3, S, S), channels last
             result = self.generator(batch.float() / 127.5 - 1, torch.from_numpy(targets).to(self.device))
             pixels = ((result.float() + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8)
         return pixels[:count].permute(0, 2, 3, 1).contiguous().cpu().numpy()

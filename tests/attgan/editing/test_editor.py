@@ -29,7 +29,7 @@ def test_it_is_the_generator_between_pixels_and_pixels(editor: Editor) -> None:
     assert np.abs(edited - pixels).max() < 0.51
 
 
-def test_the_batch_does_not_change_a_bit(editor: Editor) -> None:
+def test_how_many_come_along_does_not_change_a_bit(editor: Editor) -> None:
     one_by_one = [editor.edit(FACES[i : i + 1], TARGETS[i : i + 1])[0] for i in range(len(FACES))]
     np.testing.assert_array_equal(editor.edit(FACES, TARGETS), np.stack(one_by_one))
 
@@ -44,7 +44,7 @@ def test_no_faces_is_fine(editor: Editor) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_on_a_gpu_every_pass_is_padded_to_one_size() -> None:
+def test_on_a_gpu_too_how_many_come_along_does_not_change_a_bit() -> None:
     generator = fresh(Generator, GeneratorConfig(image_size=64, width=4), seed=0)
     on_gpu = make_editor(generator, "cuda", batch_size=8)
     whole = on_gpu.edit(FACES, TARGETS)

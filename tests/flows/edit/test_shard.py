@@ -109,14 +109,14 @@ def test_the_bare_face_is_the_models_own_size(tmp_path: Path, settings: MakeSett
     assert opened((tmp_path / "out" / "a.png").read_bytes()).shape == (64, 64, 3)
 
 
-def test_the_same_bytes_whatever_shards_and_batches(tmp_path: Path, settings: MakeSettings) -> None:
+def test_the_same_bytes_whatever_the_shards(tmp_path: Path, settings: MakeSettings) -> None:
     for i in range(9):
         (tmp_path / "in" / f"{i}.jpg").write_bytes(saved(noise(i)))
     results = []
-    for shard_size, batch_size in ((100, 64), (2, 1), (4, 3)):
+    for shard_size in (100, 2, 4):
         destination = tmp_path / f"out{shard_size}"
         destination.mkdir()
-        run_all(settings(destination=str(destination), shard_size=shard_size, batch_size=batch_size))
+        run_all(settings(destination=str(destination), shard_size=shard_size, batch_size=5))
         results.append({path.name: path.read_bytes() for path in destination.glob("*.jpg")})
     assert len(results[0]) == 9
     assert results[0] == results[1] == results[2]

@@ -1,0 +1,152 @@
+"""The edit flow through a real Prefect server, Ray cluster and S3 server."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import numpy as np
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter
+
+from attgan.errors import UserError
+from flows.edit.flow import edit
+from flows.edit.ledger import finished_shards, read_rows
+from flows.running import run_from_terminal
+from flows.settings import EditSettings, InitSettings
+from flows.storage import join, open_store
+from flows.weights import init
+from tests.pictures import noise, opened, saved
+
+pytestmark = pytest.mark.stack
+
+ODD_KEYS = [
+    "with space.jpg",
+    "ünï😀.jpg",
+    "per%2Fcent.jpg",
+    "plus+hash#q?.jpg",
+    "tab\there.jpg",
+]
+BROKEN = {"truncated.jpg": saved(noise(9))[:2000], "empty.jpg": b"", "text.png": b"I am not an image"}
+
+
+@pytest.fixture
+def bucket(stack: dict[str, str], fresh_bucket: Callable[[], str]) -> str:
+    """The URL of a bucket with a small bundle and some images, odd and broken ones among them."""
+    name = fresh_bucket()
+    init(InitSettings(destination=f"s3://{name}/bundle", image_size=64, width=4))
+    client = boto3.client("s3")
+    for i in range(20):
+        client.put_object(Bucket=name, Key=f"in/sub/{i:03d}.jpg", Body=saved(noise(i)))
+    for key in ODD_KEYS:
+        client.put_object(Bucket=name, Key=f"in/{key}", Body=saved(noise(1)))
+    for key, data in BROKEN.items():
+        client.put_object(Bucket=name, Key=f"in/{key}", Body=data)
+    return f"s3://{name}"
+
+
+def run(bucket: str, **options: Any) -> dict[str, Any]:
+    places = {name: join(bucket, folder) for name, folder in (("source", "in"), ("destination", "out"))}
+    usual = places | {"bundle": join(bucket, "bundle"), "shard_size": 8, "max_failed_share": 0.2}
+    settings = EditSettings.model_validate(usual | options)
+    report: dict[str, Any] = run_from_terminal(edit, settings=settings)
+    return report
+
+
+def objects(bucket: str, folder: str) -> dict[str, bytes]:
+    client, name = boto3.client("s3"), bucket.removeprefix("s3://")
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=name, Prefix=f"{folder}/")
+    keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
+    found = {key: client.get_object(Bucket=name, Key=key)["Body"].read() for key in keys}
+    return {key.removeprefix(f"{folder}/"): data for key, data in found.items() if "/_runs/" not in key}
+
+
+def test_every_key_is_accounted_for(bucket: str) -> None:
+    report = run(bucket)
+    assert report["counts"] == {"edited": 25, "copied": 0, "skipped": 0, "failed": 3}
+    assert report["inputs"] == 28
+    written = objects(bucket, "out")
+    assert set(written) == set(objects(bucket, "in")) - set(BROKEN)
+    for key in ("sub/000.jpg", *ODD_KEYS):
+        edited = opened(written[key])
+        assert edited.shape == (218, 178, 3)
+        original = opened(objects(bucket, "in")[key]).astype(int)
+        assert np.abs(edited[:20] - original[:20]).mean() < 2, "above the face only JPEG's own loss"
+        assert np.abs(edited[60:160, 40:140] - original[60:160, 40:140]).mean() > 5
+
+    store = open_store(join(bucket, "out", "_runs", report["run_id"]))
+    assert json.loads(store.get("report.json").data)["counts"] == report["counts"]
+    rows = [row for key in finished_shards(store).values() for row in read_rows(store, key).to_pylist()]
+    assert len(rows) == 28
+    assert {row["key"]: row["reason"] for row in rows if row["status"] == "failed"}.keys() == BROKEN.keys()
+    head = boto3.client("s3").head_object(Bucket=bucket.removeprefix("s3://"), Key="out/sub/000.jpg")
+    assert head["Metadata"]["attgan-fingerprint"] == report["fingerprint"]
+    assert head["ContentType"] == "image/jpeg"
+
+
+def test_the_ui_shows_progress_tables_and_a_picture(bucket: str) -> None:
+    run(bucket, run_id="shown")
+
+    async def artifacts_and_tasks() -> tuple[dict[str, Any], int]:
+        async with get_client() as client:
+            runs = await client.read_flow_runs(sort="START_TIME_DESC", limit=1)
+            only = FlowRunFilter.model_validate({"id": {"any_": [runs[0].id]}})
+            found = await client.read_artifacts(artifact_filter=ArtifactFilter(), flow_run_filter=only)
+            tasks = await client.read_task_runs(flow_run_filter=only)
+            assert runs[0].state is not None
+            assert runs[0].state.is_completed()
+            return {str(artifact.key): artifact for artifact in found}, len(tasks)
+
+    artifacts, tasks = asyncio.run(artifacts_and_tasks())
+    assert tasks == 4, "one task per shard"
+    assert artifacts["edit-progress"].data == 100.0
+    assert "28 of 28 images (100%)" in artifacts["edit-progress"].description
+    assert json.loads(artifacts["edit-counts"].data)[-1] == {"status": "sum", "images": "28 (inputs: 28)"}
+    assert {row["stage"] for row in json.loads(artifacts["edit-stages"].data)} >= {"fetch", "edit", "put"}
+    assert "data:image/jpeg;base64," in artifacts["edit-before-after"].data
+    assert any("truncated" in row["what"] for row in json.loads(artifacts["edit-reasons"].data))
+
+
+def test_a_lost_ledger_is_made_again_and_nothing_is_written_twice(bucket: str) -> None:
+    first = run(bucket, run_id="twice")
+    before = objects(bucket, "out")
+    store = open_store(join(bucket, "out", "_runs", "twice"))
+    modified = {info.key: info.modified for info in open_store(join(bucket, "out")).list("sub/")}
+    for key in ("report.json", *list(finished_shards(store).values())[:2]):
+        store.delete(key)  # as if the driver and two workers had died just before they were written
+    again = run(bucket, run_id="twice")
+    assert again["counts"] == first["counts"]
+    assert again["shards_done_before"] == 2
+    assert objects(bucket, "out") == before
+    assert {info.key: info.modified for info in open_store(join(bucket, "out")).list("sub/")} == modified
+
+
+def test_too_many_failures_are_a_failed_run_with_everything_listed(bucket: str) -> None:
+    with pytest.raises(Exception, match=r"3 of 28 images failed, more than --max-failed-share 0\.05 allows"):
+        run(bucket, run_id="strict", max_failed_share=0.05)
+    assert open_store(join(bucket, "out", "_runs", "strict")).get("report.json").data
+
+
+def test_a_users_mistakes_are_one_line(bucket: str) -> None:
+    mistakes: list[tuple[dict[str, Any], str]] = [
+        ({"source": "s3://no-such-bucket-here/in"}, r"--source s3://no-such-bucket-here.*bucket"),
+        ({"source": join(bucket, "nothing-here")}, "--source .*nothing-here: has no images"),
+        ({"destination": join(bucket, "in")}, "--destination .*: must not be, hold or lie inside --source"),
+        ({"bundle": join(bucket, "in")}, "--bundle .*in: no bundle is there"),
+        ({"set": ["Spectacles=1"]}, "--set Spectacles=1: there is no attribute 'Spectacles'"),
+        ({"cpus_per_shard": 64}, "a task asks for 64 CPUs and 0 GPUs, but no node has them"),
+        ({"gpus_per_shard": 1}, "a task asks for 1 CPUs and 1 GPUs, but no node has them"),
+    ]
+    for options, line in mistakes:
+        with pytest.raises(UserError, match=line) as caught:
+            run(bucket, **options)
+        assert "\n" not in str(caught.value)
+
+
+def test_wrong_credentials_are_one_line(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-the-secret")
+    with pytest.raises(UserError, match=r"--source .*") as caught:
+        run(bucket)
+    assert "not-the-secret" not in str(caught.value)

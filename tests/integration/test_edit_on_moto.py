@@ -1,0 +1,53 @@
+"""Shards against another S3 server than the local stack's: it takes keys that SeaweedFS refuses."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import boto3
+import pytest
+
+from flows.edit import flow
+from flows.edit.ledger import finished_shards, read_rows
+from flows.edit.shard import edit_shard
+from flows.settings import EditSettings, InitSettings
+from flows.storage import join
+from flows.weights import init
+from tests.pictures import noise, opened, saved
+
+KEYS = ["../up.jpg", "a//b.jpg", "./here.jpg", "plain.jpg", "tab\there.jpg", "per%2Fcent.jpg", "ünï 😀.jpg"]
+
+
+@pytest.fixture
+def bucket(moto_server: dict[str, str], fresh_bucket: Callable[[dict[str, str]], str]) -> str:
+    name = fresh_bucket(moto_server)
+    init(InitSettings(destination=f"s3://{name}/bundle", image_size=64, width=4))
+    for key in KEYS:
+        boto3.client("s3").put_object(Bucket=name, Key=f"in/{key}", Body=saved(noise(1)))
+    return f"s3://{name}"
+
+
+def edited(bucket: str, destination: str) -> dict[str, str]:
+    """Edit everything in this process; the status of each key."""
+    bundle, source = join(bucket, "bundle"), join(bucket, "in")
+    prepared = flow.prepare(EditSettings(source=source, destination=destination, bundle=bundle, shard_size=3))
+    for shard in range(prepared.run.shards):
+        edit_shard(prepared.run.url, shard)
+    tables = [read_rows(prepared.store, key) for key in finished_shards(prepared.store).values()]
+    return {row["key"]: row["status"] for table in tables for row in table.to_pylist()}
+
+
+def test_every_key_that_s3_allows_is_edited_under_its_own_name(bucket: str) -> None:
+    assert edited(bucket, join(bucket, "out")) == dict.fromkeys(KEYS, "edited")
+    name = bucket.removeprefix("s3://")
+    for key in KEYS:
+        data = boto3.client("s3").get_object(Bucket=name, Key=f"out/{key}")["Body"].read()
+        assert opened(data).shape == (218, 178, 3)
+    assert edited(bucket, join(bucket, "out")) == dict.fromkeys(KEYS, "edited")
+
+
+def test_a_key_cannot_leave_a_folder_on_disk(bucket: str, tmp_path: Path) -> None:
+    fates = edited(bucket, str(tmp_path / "deep" / "out"))
+    assert fates["../up.jpg"] == "failed"
+    assert fates["plain.jpg"] == "edited"
+    outside = [path for path in tmp_path.rglob("*.jpg") if not path.is_relative_to(tmp_path / "deep" / "out")]
+    assert outside == []
