@@ -1,11 +1,12 @@
 """The command line: ``attgan COMMAND --option value``. Options are the flows' settings models, and nothing besides.
 
-A user's mistake prints one line and exits 2; work that failed exits 1; everything else exits 0.
+A user's mistake prints one line and exits 2, work that failed exits 1, Ctrl-C 130.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -28,12 +29,14 @@ from flows.terminal import print_line, print_mapping, print_rows
 
 WRONG_USE = 2
 FAILED = 1
+INTERRUPTED = 128 + signal.SIGINT
 
 app = App(
     name="attgan",
     help="Adds eyeglasses to faces at scale: AttGAN batch jobs on Prefect and Ray, S3 to S3.",
     version_flags=["--version"],
     default_parameter=Parameter(negative_iterable=(), negative_bool=()),
+    suppress_keyboard_interrupt=False,
 )
 
 
@@ -61,7 +64,8 @@ def run(arguments: Sequence[str]) -> int:
     except UserError as error:
         return _refuse(str(error))
     except KeyboardInterrupt:
-        return _fail("interrupted; the same command goes on where it stopped")
+        _fail("interrupted; the same command goes on where it stopped")
+        return INTERRUPTED
     except Exception as error:
         return _fail(_one_line(error))
     return result if isinstance(result, int) else 0
