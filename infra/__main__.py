@@ -9,12 +9,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from infra import lifecycle, signals
 from infra.environment import client_environment, inherited, shell_lines
 from infra.errors import Interrupted, RefusedError, StackError
 from infra.ports import is_free, listener
+from infra.service import program
 from infra.stack import SERVICES, Stack, load
 from infra.status import status
 
@@ -38,6 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
     except StackError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.code
+    except OSError as error:
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return StackError.code
     except Interrupted as interruption:
         print("interrupted: everything that was started has been stopped", file=sys.stderr)
         return interruption.code
@@ -51,6 +55,7 @@ def up(options: argparse.Namespace) -> int:
         if healthy:
             print(f"a stack is already up in {options.dir}", *table, sep="\n")
             return 0
+        print(*table, sep="\n", file=sys.stderr)
     stack = lifecycle.up(options.dir, tell=_say, **_choices(options))
     _, table = status(stack)
     print(*table, _secrets_line(stack), sep="\n")
@@ -87,8 +92,10 @@ def run(options: argparse.Namespace) -> int:
     command = options.words[1:] if options.words[:1] == ["--"] else options.words
     if not command:
         raise RefusedError("run: no command; say `run [options] -- COMMAND …`")
-    if shutil.which(command[0]) is None:
-        raise RefusedError(f"run: {command[0]}: no such program")
+    try:
+        command[0] = program(command[0])
+    except StackError:
+        raise RefusedError(f"run: {command[0]}: no such program") from None
     own = options.dir is None
     folder: Path = Path(".local") / f"run-{secrets.token_hex(4)}" if own else options.dir
     lifecycle.clear_abandoned(folder.parent, "run-*")
@@ -165,20 +172,32 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line instead of the whole usage."""
+        self.exit(RefusedError.code, f"error: {message.removeprefix('argument ')} (see {self.prog} --help)\n")
+
+
 def _number(low: float, high: float = math.inf, whole: bool = True) -> Callable[[str], float]:
+    rule = f"must be a {'whole ' if whole else ''}number from {low:g}" + (
+        f" to {high:g}" if high < math.inf else ""
+    )
+
     def parse(text: str) -> float:
-        value = int(text) if whole else float(text)
+        try:
+            value = int(text) if whole else float(text)
+        except ValueError:
+            value = math.nan
         if not low <= value <= high:
-            raise ValueError
+            raise argparse.ArgumentTypeError(f"{text!r} {rule}")
         return value
 
-    parse.__name__ = f"number from {low:g}" + (f" to {high:g}" if high < math.inf else "")
     return parse
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="infra",
+    parser = _Parser(
+        prog="python -m infra",
         description="The local stack: Prefect server and UI, S3 server (SeaweedFS) and Ray head, all on 127.0.0.1.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

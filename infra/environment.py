@@ -22,6 +22,8 @@ _FOREIGN = (
     MARK,
 )
 
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "grpc_proxy")
+
 
 def client_environment(stack: Stack) -> dict[str, str]:
     """What a client of the stack needs: addresses, credentials, and switches that keep it local."""
@@ -54,6 +56,9 @@ def client_environment(stack: Stack) -> dict[str, str]:
             "RAY_DEDUP_LOGS": "0",
             "RAY_USAGE_STATS_ENABLED": "0",
         }
+    if any(name.lower() in _PROXIES for name in os.environ):
+        for name in ("NO_PROXY", "no_proxy"):
+            found[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1,localhost"]))
     return found
 
 

@@ -90,7 +90,7 @@ def everything(mark: str, leaders: Iterable[Process]) -> list[psutil.Process]:
     found = {process for leader in leaders for process in members(leader)} | set(marked(mark))
     for process in list(found):
         with contextlib.suppress(psutil.Error):
-            found.update(process.children(recursive=True))
+            found.update(child for child in process.children(recursive=True) if _runs(child))
     own = psutil.Process()
     return sorted(found - {own, *own.parents()}, key=lambda process: process.pid)
 

@@ -40,9 +40,8 @@ def unhealthy(service: Service) -> str | None:
 
 
 def program(name: str) -> str:
-    """The path of a program, sought beside this Python first. Raises: StackError."""
-    beside = Path(sys.executable).parent / name
-    found = str(beside) if beside.exists() else shutil.which(name)
+    """The path of a program, sought beside this Python, then on the PATH. Raises: StackError."""
+    found = shutil.which(Path(sys.executable).parent / name) or shutil.which(name)
     if not found:
         raise StackError(f"{name}: no such program beside {sys.executable} nor on the PATH; run `make setup`")
     return found

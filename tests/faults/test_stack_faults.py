@@ -1,0 +1,170 @@
+"""A stack whose start fails, or whose processes are killed: nothing may be left running or lying about."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from infra import lifecycle
+from infra.errors import StackError
+from infra.stack import locked, new
+from tests.infra.leftovers import leftovers, processes_of, record
+
+pytestmark = pytest.mark.fault
+INFRA = (sys.executable, "-m", "infra")
+
+
+@pytest.fixture(autouse=True)
+def _stopped_whatever_happens(tmp_path):
+    yield
+    for path in tmp_path.rglob("state.json"):
+        lifecycle.down(path.parent)
+
+
+def test_ctrl_c_in_the_middle_of_a_start_leaves_nothing(tmp_path):
+    starting = _infra("up", "--free-ports", "--dir", tmp_path)
+    _wait(lambda: set(record(tmp_path)["processes"]) == {"prefect", "s3", "ray"})
+    time.sleep(1.5)  # Ray is in the middle of starting its children
+    state = record(tmp_path)
+    assert not state["ready"]
+    starting.send_signal(signal.SIGINT)
+    _, err = starting.communicate(timeout=60)
+    assert starting.returncode == 130
+    assert err.splitlines()[-1] == "interrupted: everything that was started has been stopped"
+    assert leftovers(state) == []
+
+
+def test_service_that_fails_is_named_with_its_log_and_the_others_are_stopped(tmp_path):
+    (tmp_path / "prefect").mkdir()
+    (tmp_path / "prefect" / "prefect.db").write_bytes(b"not a database " * 1000)
+    starting = _infra("up", "--free-ports", "--without", "ray", "--dir", tmp_path)
+    _wait(lambda: set(record(tmp_path)["processes"]) == {"prefect", "s3"})
+    state = record(tmp_path)
+    _, err = starting.communicate(timeout=90)
+    assert starting.returncode == 1
+    last = err.splitlines()[-1]
+    assert last.startswith("error: Prefect server: ended during its start; its last line: ")
+    assert str(tmp_path / "logs" / "prefect.log") in last
+    assert leftovers(state) == []
+
+
+def test_port_that_is_lost_in_a_race_fails_the_start_and_leaves_nothing(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as winner, locked(tmp_path):
+        names = lifecycle.S3_PORTS
+        ports = lifecycle.free_ports(names) | {"s3": winner.getsockname()[1]}
+        stack = new(tmp_path, ports, ("s3",))
+        with pytest.raises(StackError, match="S3 server: ended during its start"):
+            lifecycle.start(stack, tell=lambda line: None)
+        del stack.ports["s3"]  # it belongs to the winner
+        assert leftovers(vars(stack)) == []
+
+
+def test_free_ports_are_chosen_anew_when_one_is_lost_in_a_race(tmp_path, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as winner:
+        honest, draws = lifecycle.free_ports, []
+
+        def unlucky(names, taken):
+            draws.append(honest(names, taken) | ({} if draws else {"s3": winner.getsockname()[1]}))
+            return draws[-1]
+
+        monkeypatch.setattr(lifecycle, "free_ports", unlucky)
+        with lifecycle.running(tmp_path, ("s3",), tell=lambda line: None):
+            state = record(tmp_path)
+            assert state["ports"] == draws[1]
+    assert len(draws) == 2
+    assert leftovers(state) == []
+
+
+def test_down_clears_everything_after_its_parents_were_killed(tmp_path):
+    # `run` is killed, and so is the parent of all of Ray's processes: orphans, which only the mark finds.
+    running = _infra("run", "--free-ports", "--without", "prefect", "--dir", tmp_path, "--", "sleep", "987")
+    _wait(lambda: any("987" in process.cmdline() for process in processes_of(record(tmp_path)["mark"])))
+    state = record(tmp_path)
+    running.kill()
+    running.wait()
+    assert {"weed", "gcs_server", "raylet", "sleep"} <= {p.name() for p in processes_of(state["mark"])}
+    psutil.Process(state["processes"]["ray"]["pid"]).kill()
+
+    status = subprocess.run([*INFRA, "status", "--dir", tmp_path], capture_output=True, text=True)
+    assert status.returncode == 1
+    assert [line for line in status.stdout.splitlines() if line.startswith("S3 ") and " healthy " in line]
+
+    down = subprocess.run([*INFRA, "down", "--dir", tmp_path], capture_output=True, text=True, timeout=60)
+    assert down.returncode == 0, down.stderr
+    assert leftovers(state) == []
+
+
+def test_run_sweeps_up_after_a_run_that_was_killed(tmp_path):
+    def command(*words):
+        return ("run", "--free-ports", "--without", "prefect", "--without", "ray", "--", *words)
+
+    running = _infra(*command("sleep", "987"), cwd=tmp_path)
+    _wait(lambda: record(_only(tmp_path))["ready"])
+    state = record(_only(tmp_path))
+    running.kill()
+    running.wait()
+
+    again = _infra(*command("sh", "-c", "exit 3"), cwd=tmp_path)
+    again.communicate(timeout=60)
+    assert again.returncode == 3
+    assert leftovers(state) == []
+
+
+def test_terminated_run_ends_its_command_and_its_stack(tmp_path):
+    words = ("--without", "prefect", "--without", "ray", "--dir", tmp_path, "--", "sleep", "987")
+    running = _infra("run", "--free-ports", *words)
+    _wait(lambda: any("987" in process.cmdline() for process in processes_of(record(tmp_path)["mark"])))
+    state = record(tmp_path)
+    running.terminate()
+    running.communicate(timeout=60)
+    assert running.returncode == 128 + signal.SIGTERM
+    assert leftovers(state) == []
+
+
+def test_stranger_with_a_recorded_number_is_not_killed(tmp_path):
+    with subprocess.Popen(["sleep", "987"], start_new_session=True) as stranger, locked(tmp_path):
+        try:
+            stack = new(tmp_path, lifecycle.free_ports(lifecycle.S3_PORTS), ("s3",))
+            stack.processes["s3"] = lifecycle.processes.Process(stranger.pid, time.time() - 3600)
+            stack.ready = True
+            stack.save()
+            lifecycle.clear(tmp_path)  # as `up` does when the machine has been restarted meanwhile
+            assert stranger.poll() is None
+            assert leftovers(vars(stack)) == []
+        finally:
+            stranger.kill()
+
+
+def _infra(*words: object, cwd: Path | None = None) -> subprocess.Popen:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.Popen(
+        [*INFRA, *map(str, words)],
+        cwd=cwd,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _only(parent: Path) -> Path:
+    (folder,) = (parent / ".local").glob("run-*")
+    return folder
+
+
+def _wait(condition, seconds: float = 90.0) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if condition():
+                return
+        except (OSError, ValueError):
+            pass
+        assert time.monotonic() < deadline, "this took too long"
+        time.sleep(0.05)

@@ -1,0 +1,78 @@
+import os
+import secrets
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import psutil
+import pytest
+
+from infra import processes
+
+# Starts a child in a session of its own, which starts a child that ignores SIGTERM; the middle one then ends.
+FAMILY = """
+import subprocess, sys
+deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+grandchild = deaf + "print('up', flush=True); time.sleep(99)"
+child = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {grandchild!r}])"
+subprocess.Popen([sys.executable, '-c', child], start_new_session=True)
+import time; time.sleep(99)
+"""
+
+
+@pytest.fixture
+def family(tmp_path):
+    mark = secrets.token_hex(8)
+    log = tmp_path / "log"
+    environment = {**os.environ, processes.MARK: mark}
+    leader = processes.launch([sys.executable, "-c", FAMILY], environment, log, tmp_path)
+    deadline = time.monotonic() + 30
+    while "up" not in log.read_text() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    yield mark, leader
+    for process in processes.marked(mark):
+        process.kill()
+
+
+def test_every_process_is_found_also_orphans_in_other_sessions(family):
+    mark, leader = family
+    found = processes.everything(mark, [leader])
+    assert leader.pid in {process.pid for process in found}
+    assert len(found) == 2
+    assert {process.pid for process in processes.members(leader)} == {leader.pid}
+
+
+def test_all_end_within_their_grace_also_those_that_ignore_the_request(family):
+    mark, leader = family
+    found = processes.everything(mark, [leader])
+    began = time.monotonic()
+    left = processes.end(
+        lambda: processes.everything(mark, [leader]), {os.getsid(process.pid): 0.5 for process in found}
+    )
+    assert left == []
+    assert time.monotonic() - began < 5
+    assert not any(psutil.pid_exists(p.pid) and p.status() != psutil.STATUS_ZOMBIE for p in found)
+    assert not processes.exists(leader)
+
+
+def test_number_that_was_used_again_is_left_alone():
+    with subprocess.Popen(["sleep", "99"], start_new_session=True) as stranger:
+        try:
+            real = processes.Process(stranger.pid, psutil.Process(stranger.pid).create_time())
+            recorded = replace(real, started=real.started - 3600)
+            assert processes.exists(real)
+            assert not processes.exists(recorded)
+            assert processes.members(recorded) == []
+            processes.end(lambda: processes.everything("no such mark", [recorded]), {})
+            assert stranger.poll() is None
+        finally:
+            stranger.kill()
+
+
+def test_neither_this_process_nor_its_ancestors_are_ever_among_them(monkeypatch):
+    own = psutil.Process()
+    leader = processes.Process(os.getsid(0), psutil.Process(os.getsid(0)).create_time())
+    found = {process.pid for process in processes.everything("no such mark", [leader])}
+    assert own.pid not in found
+    assert not found & {process.pid for process in own.parents()}
