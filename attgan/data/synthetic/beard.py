@@ -51,12 +51,14 @@ def _paint_stubble(face: Face, canvas: Canvas, dark: Array) -> None:
 def _paint_hairs(
     face: Face, canvas: Canvas, skin: Skin, contour: Contour, colours: tuple[Array, Array, Array]
 ) -> None:
-    where = window(-48, 108, 48, 198)
+    where = window(-50, 108, 50, 200)
     u, v = canvas.u[where], canvas.v[where]
     distance = look_up(distance_field(contour), canvas.index[where])
     # Hairs fan out from the middle of the face and curl a little.
     bend = u + 1.5 * np.sin(v * 0.35 + u * 0.12)
-    strands = sample("strand", bend * (660 / (v - 60)) * 1.6 + face.looks.grain, v * 3 + u * 1.2)
+    strands = sample(
+        "strand", bend * (660 / np.maximum(v - 60, 20)) * 1.6 + face.looks.grain, v * 3 + u * 1.2
+    )
     tufts = sample("curl", v * 2.2 + face.looks.grain, u * 2.2 + 200)
     alpha = unit((distance + 0.9 * strands + 0.8 * tufts) / 3.2 + 0.35)
     tone = 0.30 * skin.shade[where] + 0.08 * strands + 0.05 * tufts - 0.012 * np.maximum(distance, 0)

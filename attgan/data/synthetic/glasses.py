@@ -120,8 +120,10 @@ def _paint_lens(face: Face, canvas: Canvas, where: Window, distance: Array, x: A
     glasses, moment = face.spectacles, face.moment
     inside = cover(distance)
     dark = glasses.tint > 0.5
-    tint = np.clip(glasses.tint + (0.0 if not dark else -0.1 * np.clip(q / 12, -1, 1)), 0, 0.97)
-    paint(canvas, np.array(glasses.lens_colour, np.float32), inside * tint, where)
+    tint = inside * glasses.tint
+    if dark:  # sunglasses are lighter towards their lower edge
+        tint = inside * np.minimum(glasses.tint - 0.1 * np.clip(q / 12, -1, 1), 0.97)
+    paint(canvas, glasses.lens_colour, tint, where)
     # A window's reflection: slanted streaks, stronger on the side of the light.
     slant = x + 0.75 * q + math.copysign(5.0, moment.light_x)
     streak = cover(2.6 - np.abs(slant), 2) + 0.7 * cover(1.0 - np.abs(slant - 6), 1.5)

@@ -61,13 +61,17 @@ def grow(face: Face, canvas: Canvas) -> Hair | None:
     where = _LONG_WINDOW if style.behind else _SHORT_WINDOW
     u, v, index = canvas.u[where], canvas.v[where], canvas.index[where]
     wave = _wave(face, style)
-    # Waves that lengthen and shorten on the way down, out of step from side to side.
-    phase = v * (0.17 - 0.05 * looks.part) + 1.6 * np.sin(v * 0.041 + looks.grain) + 0.06 * u
-    bent = u + wave * np.sin(phase + 0.37 * looks.grain) * unit((v - 50) / 60)
+    bent = u
+    if wave:
+        # Waves that lengthen and shorten on the way down, out of step from side to side.
+        phase = v * (0.17 - 0.05 * looks.part) + 1.6 * np.sin(v * 0.041 + looks.grain) + 0.06 * u
+        bent = u + wave * np.sin(phase + 0.37 * looks.grain) * unit((v - 50) / 60)
     part = 16 * looks.part if style.flow == "fall" else 0.0
     flow = "fall" if face.traits.bangs and style.flow == "back" else style.flow
     strands = _strands(face, flow, bent - part, u, v)
-    outer = look_up(distance_field(style.outer), index) + 2.2 * looks.volume + 0.8 * (bent - u) * np.sign(u)
+    outer = look_up(distance_field(style.outer), index) + 2.2 * looks.volume
+    if wave:
+        outer += 0.8 * (bent - u) * np.sign(u)
     opening = look_up(distance_field(style.opening), index)
     if style.ears:
         side = np.abs(u)

@@ -10,13 +10,14 @@ from functools import cache
 
 import numpy as np
 
-from attgan.data.synthetic.bank import CELLS, LEFT, TOP, stroke_field
+from attgan.data.synthetic.bank import grid_index, look_up, stroke_field
 from attgan.data.synthetic.canvas import Array, bell, unit
 from attgan.data.synthetic.face import Face
 
-# The part of the bank's grid that the head covers, at every cell.
-ROWS = slice((37 - TOP) * CELLS, (188 - TOP) * CELLS)
-COLUMNS = slice((-48 - LEFT) * CELLS, (48 - LEFT) * CELLS)
+# The head's own grid: cells per pixel, face coordinates of its corner, and its size in cells. Slopes change slowly,
+# and this is where most of a picture's time would go.
+CELLS, LEFT, TOP = 1.5, -48, 37
+ROWS, COLUMNS = 226, 144
 
 FOREHEAD_LINES = (
     ((-21.0, 75.5), (-12.0, 73.5), (-2.0, 75.0), (9.0, 74.0), (19.0, 76.0)),
@@ -45,7 +46,7 @@ def lit(face: Face, u: Array, v: Array) -> tuple[Array, Array]:
     """(shade, gloss) at face coordinates: light on the skin, about 1 facing the viewer, and its highlight 0..1."""
     moment = face.moment
     slopes = _part_weights(face) @ _slopes()
-    du, dv = slopes.reshape(2, ROWS.stop - ROWS.start, COLUMNS.stop - COLUMNS.start)
+    du, dv = slopes.reshape(2, ROWS, COLUMNS)
     light = np.array([moment.light_x, moment.light_y, 1.0], dtype=np.float32)
     light /= np.linalg.norm(light)
     half = light + np.array([0, 0, 1], dtype=np.float32)
@@ -62,11 +63,8 @@ def lit(face: Face, u: Array, v: Array) -> tuple[Array, Array]:
     for _ in range(4):  # to the power of 16
         gloss *= gloss
     shade *= 1 - (_darkness_weights(face) @ _darkness()).reshape(shade.shape)
-    width = COLUMNS.stop - COLUMNS.start
-    index = (
-        np.clip(v * CELLS - (ROWS.start + TOP * CELLS), 0, ROWS.stop - ROWS.start - 1).astype(np.intp) * width
-    )
-    index += np.clip(u * CELLS - (COLUMNS.start + LEFT * CELLS), 0, width - 1).astype(np.intp)
+    index = np.clip((v - TOP) * CELLS, 0, ROWS - 1).astype(np.intp) * COLUMNS
+    index += np.clip((u - LEFT) * CELLS, 0, COLUMNS - 1).astype(np.intp)
     return shade.reshape(-1).take(index), gloss.reshape(-1).take(index)
 
 
@@ -153,11 +151,12 @@ def _twin(u: Array, place: float, width: float) -> Array:
 
 def _places() -> tuple[Array, Array, Array, Array, Array]:
     """u, v and the soft strokes of the lines of age, of the nose folds and of the bags, over the head's cells."""
-    shape = (ROWS.stop - ROWS.start, COLUMNS.stop - COLUMNS.start)
-    u = (np.arange(shape[1], dtype=np.float32) + 0.5 + COLUMNS.start) / CELLS + LEFT
-    v = (np.arange(shape[0], dtype=np.float32)[:, None] + 0.5 + ROWS.start) / CELLS + TOP
-    lines = stroke_field(FOREHEAD_LINES + FROWN_LINES + CROWS_FEET, 0.6, 0.9)[ROWS, COLUMNS]
-    lines = np.maximum(lines, 0.5 * stroke_field(MOUTH_FOLDS, 0.8, 1.3)[ROWS, COLUMNS])
-    folds = stroke_field(NOSE_FOLDS, 1.2, 1.6)[ROWS, COLUMNS]
-    bags = stroke_field(BAGS, 1.2, 1.3)[ROWS, COLUMNS]
-    return np.broadcast_to(u, shape).copy(), np.broadcast_to(v, shape).copy(), lines, folds, bags
+    u = np.broadcast_to((np.arange(COLUMNS) + 0.5) / CELLS + LEFT, (ROWS, COLUMNS)).astype(np.float32)
+    v = np.broadcast_to((np.arange(ROWS)[:, None] + 0.5) / CELLS + TOP, (ROWS, COLUMNS)).astype(np.float32)
+    index = grid_index(u, v)
+    lines = look_up(stroke_field(FOREHEAD_LINES + FROWN_LINES + CROWS_FEET, 0.6, 0.9), index)
+    lines = np.maximum(lines, 0.5 * look_up(stroke_field(MOUTH_FOLDS, 0.8, 1.3), index))
+    folds, bags = (
+        look_up(stroke_field(*stroke), index) for stroke in ((NOSE_FOLDS, 1.2, 1.6), (BAGS, 1.2, 1.3))
+    )
+    return u, v, lines, folds, bags

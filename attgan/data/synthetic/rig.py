@@ -23,69 +23,75 @@ def pose(face: Face) -> Canvas:
     y = np.arange(HEIGHT, dtype=np.float32)[:, None] + 0.5 - EYE_V - moment.shift_y
     cos, sin = math.cos(moment.roll) / moment.scale, math.sin(moment.roll) / moment.scale
     u, v = cos * x + sin * y, cos * y - sin * x + EYE_V
-    weights = np.array(_weights(face), dtype=np.float32)
-    push = (weights @ _pushes()).reshape(2, HEIGHT, WIDTH)
-    u -= push[0]
-    v -= push[1]
+    weights = _weights(face)
+    for coordinate, (names, pushes) in zip((u, v), _pushes(), strict=True):
+        amounts = np.array([weights[name] for name in names], dtype=np.float32)
+        coordinate -= (amounts @ pushes).reshape(HEIGHT, WIDTH)
     pixels = np.empty((3, HEIGHT, WIDTH), dtype=np.float32)
     return Canvas(pixels, u, v, grid_index(u, v))
 
 
-def _weights(face: Face) -> tuple[float, ...]:
+def _weights(face: Face) -> dict[str, float]:
     build, traits, moment = face.build, face.traits, face.moment
     male, old = float(traits.male), float(not traits.young)
-    return (
-        build.face_width + 0.25 * male,
-        build.jaw * 0.8 + 1.15 * male - 0.5 + 0.25 * old,
-        build.chin * 0.8 + 0.6 * male - 0.3,
-        build.forehead + 0.2 * male,
-        build.cheeks + 0.3 * old + 0.3 * moment.smile,
-        build.eye_gap,
-        build.nose_length + 0.3 * male + 0.2 * old,
-        build.nose_width + 0.6 * male - 0.2 + 0.2 * old,
-        build.mouth_width + 0.2 * male,
-        build.mouth_height,
-        moment.yaw,
-        moment.pitch,
-        old,
-        build.nose_bend,
-        build.mouth_skew,
-        build.eye_skew,
-    )
+    return {
+        "width": build.face_width + 0.25 * male,
+        "jaw": build.jaw * 0.8 + 1.15 * male - 0.5 + 0.25 * old,
+        "chin": build.chin * 0.8 + 0.6 * male - 0.3,
+        "forehead": build.forehead + 0.2 * male,
+        "cheeks": build.cheeks + 0.3 * old + 0.3 * moment.smile,
+        "eye gap": build.eye_gap,
+        "nose length": build.nose_length + 0.3 * male + 0.2 * old,
+        "nose width": build.nose_width + 0.6 * male - 0.2 + 0.2 * old,
+        "mouth width": build.mouth_width + 0.2 * male,
+        "mouth height": build.mouth_height,
+        "yaw": moment.yaw,
+        "pitch": moment.pitch,
+        "jowls": old,
+        "nose bend": build.nose_bend,
+        "mouth skew": build.mouth_skew,
+        "eye skew": build.eye_skew,
+    }
 
 
 @cache
-def _pushes() -> Array:
-    """(terms, 2 * 218 * 178): forward displacements (du, dv) in px at weight 1, on the neutral face."""
+def _pushes() -> tuple[tuple[tuple[str, ...], Array], tuple[tuple[str, ...], Array]]:
+    """Forward displacements (terms, 218 * 178) in px at weight 1, across and down, each with the terms' names."""
     u = np.broadcast_to(np.arange(WIDTH, dtype=np.float32) + 0.5 - AXIS, (HEIGHT, WIDTH))
     v = np.broadcast_to((np.arange(HEIGHT, dtype=np.float32) + 0.5)[:, None], (HEIGHT, WIDTH))
-    zero = np.zeros((HEIGHT, WIDTH), dtype=np.float32)
 
     def step(x: Array) -> Array:
         return 1 / (1 + np.exp(-x))
 
     side, inner = np.tanh(u / 28), np.tanh(u / 9)
-    head = step((v - 45) / 10) * step((200 - v) / 8)
-    depth = _depth(u, v)
-    terms = (
-        (3.4 * side * head, zero),
-        (4.0 * side * bell((v - 163) / 20), zero),
-        (zero, 5.5 * step((v - 172) / 6) * (1 - 0.5 * step((v - 200) / 6))),
-        (zero, -6.0 * step((74 - v) / 9)),
-        (4.2 * side * bell((v - 146) / 20), zero),
-        (1.5 * np.tanh(u / 14) * bell((v - EYE_V) / 20) * bell(u / 60), zero),
-        (zero, 3.0 * bell((v - 139) / 9) * bell(u / 20)),
-        (3.0 * inner * bell((v - 137) / 9) * bell(u / 20), zero),
-        (3.0 * inner * bell((v - 154) / 10) * bell(u / 26), zero),
-        (zero, 2.4 * bell((v - 156) / 12) * bell(u / 30)),
-        (depth, zero),
-        (zero, depth),
-        (1.6 * side * bell((v - 170) / 12), 1.5 * bell((v - 165) / 14) * bell((np.abs(u) - 30) / 12)),
-        (1.6 * bell((v - 136) / 16) * bell(u / 20), zero),
-        (0.8 * bell((v - 156) / 14) * bell(u / 30), 0.9 * (u / 20) * bell((v - 156) / 14) * bell(u / 26)),
-        (zero, 0.8 * (u / 20) * bell((v - 108) / 18) * bell(u / 40)),
-    )
-    return np.stack([np.stack(term) for term in terms]).reshape(len(terms), -1).astype(np.float32)
+    mouth = bell((v - 156) / 14)
+    across = {
+        "width": 3.4 * side * step((v - 45) / 10) * step((200 - v) / 8),
+        "jaw": 4.0 * side * bell((v - 163) / 20),
+        "cheeks": 4.2 * side * bell((v - 146) / 20),
+        "eye gap": 1.5 * np.tanh(u / 14) * bell((v - EYE_V) / 20) * bell(u / 60),
+        "nose width": 3.0 * inner * bell((v - 137) / 9) * bell(u / 20),
+        "mouth width": 3.0 * inner * bell((v - 154) / 10) * bell(u / 26),
+        "yaw": _depth(u, v),
+        "jowls": 1.6 * side * bell((v - 170) / 12),
+        "nose bend": 1.6 * bell((v - 136) / 16) * bell(u / 20),
+        "mouth skew": 0.8 * mouth * bell(u / 30),
+    }
+    down = {
+        "chin": 5.5 * step((v - 172) / 6) * (1 - 0.5 * step((v - 200) / 6)),
+        "forehead": -6.0 * step((74 - v) / 9),
+        "nose length": 3.0 * bell((v - 139) / 9) * bell(u / 20),
+        "mouth height": 2.4 * bell((v - 156) / 12) * bell(u / 30),
+        "pitch": _depth(u, v),
+        "jowls": 1.5 * bell((v - 165) / 14) * bell((np.abs(u) - 30) / 12),
+        "mouth skew": 0.9 * (u / 20) * mouth * bell(u / 26),
+        "eye skew": 0.8 * (u / 20) * bell((v - 108) / 18) * bell(u / 40),
+    }
+    return _stacked(across), _stacked(down)
+
+
+def _stacked(terms: dict[str, Array]) -> tuple[tuple[str, ...], Array]:
+    return tuple(terms), np.stack(list(terms.values())).reshape(len(terms), -1).astype(np.float32)
 
 
 def _depth(u: Array, v: Array) -> Array:

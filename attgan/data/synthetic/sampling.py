@@ -106,7 +106,7 @@ def _looks(rng: np.random.Generator, traits: Traits, tone: float) -> Looks:
         redness=_uniform(rng, 0.1, 0.9),
         age=float(rng.random()),
         grain=int(rng.integers(512)),
-        iris=_choice(rng, _IRISES),
+        iris=_choice(rng, _IRISES[:2] if tone > 0.5 else _IRISES),
         style_female=_choice(rng, ("long", "side", "bob", "updo"), (0.36, 0.32, 0.18, 0.14)),
         style_male=_choice(rng, ("crop", "parted", "quiff", "afro", "mane"), (0.34, 0.27, 0.22, 0.08, 0.09)),
         part=_uniform(rng, -1, 1),

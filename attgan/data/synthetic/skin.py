@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from attgan.data.synthetic.bank import Contour, distance_field, look_up, mirrored, tile
+from attgan.data.synthetic.bank import Contour, distance_field, grid_index, look_up, mirrored, tile
 from attgan.data.synthetic.canvas import (
     HEIGHT,
     WIDTH,
@@ -27,11 +27,8 @@ HEAD: Contour = mirrored((
     (0, 40), (15, 41.5), (28, 47), (38, 59), (43, 75), (44.5, 92), (44, 108), (43.5, 122), (41.5, 137),
     (37.5, 151), (32, 163), (24, 174), (14, 181.5), (6, 184), (0, 184.3),
 ))  # fmt: skip
-EARS: tuple[Contour, Contour] = (
-    ((44, 108), (49, 106), (52.5, 110), (52, 119), (49.5, 127), (47.5, 133), (44.5, 135), (42, 130),
-     (41, 115)),
-    ((-44, 108), (-49, 106), (-52.5, 110), (-52, 119), (-49.5, 127), (-47.5, 133), (-44.5, 135),
-     (-42, 130), (-41, 115)),
+EAR: Contour = (
+    (44, 108), (49, 106), (52.5, 110), (52, 119), (49.5, 127), (47.5, 133), (44.5, 135), (42, 130), (41, 115),
 )  # fmt: skip
 NECK_FEMALE: Contour = mirrored((
     (0, 140), (25, 150), (25.5, 175), (25.5, 192), (28, 200), (38, 207), (58, 213), (84, 221), (104, 238),
@@ -117,7 +114,7 @@ def _blush(face: Face) -> float:
 def paint_neck(face: Face, canvas: Canvas) -> None:
     """Paint neck and shoulders, with the shadow of the chin on them."""
     tone, male = tone_of(face), face.traits.male
-    where = window(-110, 150, 110, 218)
+    where = window(-110, 156, 110, 218)
     chin = look_up(distance_field(HEAD), canvas.index[where])
     u, v = canvas.u[where], canvas.v[where]
     distance = look_up(distance_field(NECK_MALE if male else NECK_FEMALE), canvas.index[where])
@@ -131,15 +128,11 @@ def paint_neck(face: Face, canvas: Canvas) -> None:
 
 
 def _paint_ears(face: Face, canvas: Canvas, tone: Array) -> None:
-    for side, contour in zip((1, -1), EARS, strict=True):
-        where = window(*((38, 104, 56, 138) if side > 0 else (-56, 104, -38, 138)), margin=16)
-        p, v = canvas.u[where] * side, canvas.v[where]
-        distance = look_up(distance_field(contour), canvas.index[where])
-        shade = (0.74 + 0.2 * face.moment.light_x * side) * face.moment.exposure
-        hollow = 0.42 * bell((distance - 3.6) / 1.5) * bell((v - 118) / 10) + 0.25 * bell((p - 45) / 2.5)
-        paint(
-            canvas,
-            flesh(tone + np.array((4, -6, -6), dtype=np.float32), shade * (1 - hollow)),
-            cover(distance),
-            where,
-        )
+    where = window(-54, 106, 54, 136, margin=16)
+    u, v = canvas.u[where], canvas.v[where]
+    p = np.abs(u)
+    distance = look_up(distance_field(EAR), grid_index(p, v))
+    shade = (0.74 + 0.2 * face.moment.light_x * np.sign(u)) * face.moment.exposure
+    hollow = 0.42 * bell((distance - 3.6) / 1.5) * bell((v - 118) / 10) + 0.25 * bell((p - 45) / 2.5)
+    colour = flesh(tone + np.array((4, -6, -6), dtype=np.float32), shade * (1 - hollow))
+    paint(canvas, colour, cover(distance), where)
