@@ -11,8 +11,8 @@ from typing import Any
 
 from prefect import State, Task, flow, get_run_logger, task
 from prefect.client.schemas.objects import TaskRun
+from prefect.exceptions import MissingResult
 from prefect.states import Failed
-from prefect_ray import RayTaskRunner
 
 from attgan.data.manifest import MANIFEST, Manifest, from_bytes, to_bytes
 from attgan.errors import UserError
@@ -45,7 +45,7 @@ def make_part_task(part: PartTask) -> PartResult:
 @flow(
     name="subset",
     flow_run_name="subset {settings.subset} of {settings.source}",
-    task_runner=RayTaskRunner(init_kwargs={"log_to_driver": False}),
+    task_runner=cluster.task_runner(),
     validate_parameters=True,
 )
 @refusals_as_states
@@ -127,8 +127,9 @@ def _make_parts(
         parallel=cluster.workers(resources, settings.cpus_per_part, 0),
     ):
         if not state.is_completed():
-            if isinstance(state.data, UserError):
-                raise state.data
+            cause = _cause(state)
+            if isinstance(cause, UserError):
+                raise cause
             lost.append(f"part {call['part'].index}: {state.message}")
             continue
         made = state.result()
@@ -143,6 +144,14 @@ def _make_parts(
             f"{len(lost)} of {plan.parts} parts were not made ({lost[0]}); the same command goes on",
         )
     return sorted(results, key=lambda result: result.note.index), None
+
+
+def _cause(state: State[Any]) -> Any:
+    """The exception that a task run ended with; None where there is none to be had, as after a crash."""
+    try:
+        return state.result(raise_on_failure=False)
+    except MissingResult:
+        return None
 
 
 def publish(store: Store, manifest: Manifest) -> None:
