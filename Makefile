@@ -41,7 +41,7 @@ test-fast: $(READY) ## The unit tests alone
 	@$(BIN)/python -m pytest -m "not stack and not fault"
 
 bench: $(READY) ## Measure storage, codec, generator and the flows, each beside its ceiling
-	@$(BIN)/python -m tests.benchmarks
+	@$(BIN)/python -m infra run --free-ports --dir .local/bench-stack -- $(BIN)/python -m tests.benchmarks
 
 lint: $(READY) ## Format check, lint and types
 	@$(BIN)/ruff format --check .

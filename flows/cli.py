@@ -166,7 +166,11 @@ def demo(*, settings: Annotated[DemoSettings, Parameter(name="*")] = DemoSetting
     if not _adopt_stack():
         stack = [sys.executable, "-m", "infra", "run", "--free-ports", "--dir", ".local/demo-stack", "--"]
         again = [f"--{name.replace('_', '-')}={value}" for name, value in settings.model_dump().items()]
-        return subprocess.call([*stack, sys.executable, "-m", "flows.cli", "demo", *again])
+        code = subprocess.call([*stack, sys.executable, "-m", "flows.cli", "demo", *again])
+        print_line(
+            "this demo's servers are stopped again; after `make up` it uses those, and you can look around"
+        )
+        return code
     from flows.demo import run_demo
 
     run_demo(settings)

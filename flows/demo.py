@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from attgan.data import synthetic
+from attgan.data.synthetic import write_celeba
 from flows import weights
+from flows.cluster import require_prefect
 from flows.edit.flow import edit
 from flows.edit.report import show
 from flows.running import run_from_terminal
@@ -27,7 +28,7 @@ def run_demo(settings: DemoSettings) -> None:
     store = open_store(faces)
     store.make_bucket()
     filesystem, path = store.filesystem()
-    synthetic.write_celeba(path, settings.images, filesystem=filesystem, seed=settings.seed)
+    write_celeba(path, settings.images, filesystem=filesystem, seed=settings.seed)
 
     console.rule(f"2. A freshly initialised generator into {bundle}")
     weights.init(InitSettings(destination=bundle, width=settings.width, seed=settings.seed))
@@ -57,3 +58,4 @@ def run_demo(settings: DemoSettings) -> None:
         open_store(join(result["destination"], "_runs", result["run_id"])).get("before-after.jpg").data
     )
     print_line(f"before and after: {picture}")
+    print_line(f"the Prefect UI, while the stack is up: {require_prefect().removesuffix('/api')}")

@@ -69,6 +69,7 @@ class Summary:
 
     Attributes:
         seconds: per stage, how long it was busy (wall clock; stages overlap, so they add up to more than ``wall``).
+        peak_mb: the largest the worker's process has been so far.
         sample: a few edited keys, chosen by their hash, for the before/after picture.
     """
 
@@ -79,6 +80,7 @@ class Summary:
     bytes_out: int
     seconds: dict[str, float] = field(default_factory=dict)
     wall: float = 0.0
+    peak_mb: int = 0
     host: str = ""
     sample: list[str] = field(default_factory=list)
 

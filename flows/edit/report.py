@@ -58,6 +58,7 @@ def build_report(run: Run, summaries: Sequence[Summary], wall: float, resumed: i
         "bytes_out": sum(summary.bytes_out for summary in summaries),
         "seconds": seconds,
         "wall": round(wall, 3),
+        "peak_mb": max((summary.peak_mb for summary in summaries), default=0),
         "slowest_shards": [
             {"shard": s.shard, "images": s.images, "seconds": s.wall, "worker": s.host}
             for s in sorted(summaries, key=lambda s: -s.wall)[:5]

@@ -10,6 +10,7 @@ import asyncio
 import functools
 import hashlib
 import os
+import resource
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -87,6 +88,7 @@ def edit_shard(run_url: str, shard: int) -> Summary:
     summary = summarise(shard, done, choose_sample(row.key for row in done if row.status == "edited"))
     summary.seconds = {stage.name: round(stage.seconds, 3) for stage in stages}
     summary.wall = round(time.perf_counter() - started, 3)
+    summary.peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     summary.host = f"{socket.gethostname()}/{os.getpid()}"
     return write_ledger(run_store, 0, done, summary)
 
