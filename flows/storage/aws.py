@@ -4,6 +4,7 @@ Endpoint, region, addressing style, CA bundle, retries and credentials are read 
 the results. Two clients that each read the environment would some day disagree.
 """
 
+import functools
 import io
 import os
 from collections.abc import Callable
@@ -12,13 +13,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
 import botocore.session
 from botocore import UNSIGNED
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import BotoCoreError
+from botocore.loaders import create_loader
 from obstore.store import S3Store as ObjectStore
 
 from attgan.errors import UserError
@@ -72,7 +73,7 @@ def connect(name: str, prefix: str, where: str) -> Connection:
     attempts = client.meta.config.retries["total_max_attempts"]
     return Connection(
         client=client,
-        objects=_object_store(session, client, name, attempts, where),
+        objects=open_objects(session, client, name, attempts, where),
         endpoint=client.meta.endpoint_url,
         attempts=attempts,
         lists_by_folder=headers.get("server", "").startswith("SeaweedFS"),
@@ -87,6 +88,7 @@ def open_session(where: str) -> Any:
     """
     session = botocore.session.Session()
     try:
+        session.register_component("data_loader", _service_models(session.get_config_variable("data_path")))
         found = _is_anonymous() or session.get_credentials() is not None
     except (BotoCoreError, ValueError) as error:
         raise UserError(f"{where}: the AWS settings cannot be used: {faults.one_line(error)}") from None
@@ -96,6 +98,12 @@ def open_session(where: str) -> Any:
             "or AWS_NO_SIGN_REQUEST=YES for a public bucket"
         )
     return session
+
+
+@functools.cache
+def _service_models(path: str | None) -> Any:
+    """botocore's descriptions of S3, read once for all sessions: they take longer than all else."""
+    return create_loader(path)
 
 
 def make_client(session: Any, where: str, *, region: str | None = None, hurried: bool = False) -> Any:
@@ -122,7 +130,9 @@ def make_client(session: Any, where: str, *, region: str | None = None, hurried:
             max_pool_connections=16,
             signature_version=UNSIGNED if _is_anonymous() else None,
         )
-        return boto3.Session(botocore_session=session).client("s3", config=config, region_name=region)
+        if region is None and "AWS_DEFAULT_REGION" not in os.environ:
+            region = os.environ.get("AWS_REGION")  # all AWS's libraries but botocore read this one
+        return session.create_client("s3", config=config, region_name=region)
     except (BotoCoreError, ValueError) as error:
         raise UserError(f"{where}: the AWS settings cannot be used: {faults.one_line(error)}") from None
 
@@ -158,7 +168,12 @@ class _Nothing(io.BytesIO):
         return []
 
 
-def _object_store(session: Any, client: Any, name: str, attempts: int, where: str) -> ObjectStore:
+def open_objects(session: Any, client: Any, name: str, attempts: int, where: str) -> ObjectStore:
+    """obstore's store of the bucket, with what botocore made of the settings; no request is made.
+
+    Raises:
+        UserError: the CA bundle cannot be read.
+    """
     endpoint, virtual = resolve_endpoint(client, name)
     region = client.meta.region_name
     options: dict[str, Any] = {
@@ -185,7 +200,7 @@ def _object_store(session: Any, client: Any, name: str, attempts: int, where: st
             "disable_bulk_delete": True,  # its XML cannot carry every key
         },
         client_options=options,  # type: ignore[arg-type]
-        retry_config={"max_retries": attempts - 1, "retry_timeout": timedelta(seconds=120)},
+        retry_config={"max_retries": attempts - 1, "retry_timeout": timedelta(seconds=faults.RETRY_SECONDS)},
         credential_provider=None if _is_anonymous() else _credential_provider(session.get_credentials()),
     )
 

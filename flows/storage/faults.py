@@ -5,6 +5,7 @@ Messages carry the server's code and sentence and nothing else of its answer, wh
 
 import random
 import re
+import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -31,6 +32,7 @@ BAD_NAME = frozenset({"KeyTooLongError", "InvalidURI"})
 TRANSIENT = frozenset({"RequestTimeout", "ConditionalRequestConflict", "OperationAborted"})
 RAISED = (ClientError, BotoCoreError, BaseError, FileNotFoundError)  # by requests, of both clients
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
+RETRY_SECONDS = 120
 
 
 class Fault(NamedTuple):
@@ -62,7 +64,7 @@ def of_obstore(error: Exception) -> Fault:
     status = re.search(r"status code: (\d{3})", text)
     if status is None:
         cause = re.search(r'(?:message|error): "([^"]+)"', debug) or re.search(
-            r"(TimedOut|IncompleteBody)", debug
+            r"(TimedOut|IncompleteBody|InvalidCertificate)", debug
         )
         return Fault(None, "", _shorten(cause.group(1) if cause else text.rpartition(" - ")[2]))
     code = re.search(r"<Code>([^<]*)</Code>", text)
@@ -144,15 +146,21 @@ def pause_before_next(error: Exception, pauses: Iterator[float], conditional: bo
         again = of_boto(error).code in TRANSIENT
     elif isinstance(error, BaseError):
         fault = of_obstore(error)
-        again = fault.code in TRANSIENT or (conditional and fault.status is None)
+        unanswered = fault.status is None and "kind: Connect," not in str(
+            error
+        )  # connecting was retried inside
+        again = fault.code in TRANSIENT or (conditional and unanswered)
     else:
         again = isinstance(error, IncompleteReadError | ResponseStreamingError)
     return next(pauses, None) if again else None
 
 
 def pauses(attempts: int) -> Iterator[float]:
-    """Seconds to wait before each further attempt: exponential, jittered."""
+    """Seconds to wait before each further attempt: exponential, jittered, none after ``RETRY_SECONDS``."""
+    end = time.monotonic() + RETRY_SECONDS
     for attempt in range(attempts - 1):
+        if time.monotonic() > end:
+            return
         yield random.uniform(0.5, 1.0) * min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt)
 
 

@@ -61,7 +61,9 @@ def level(ask: Callable[..., Page], prefix: str) -> Iterator[Entry]:
     held: list[tuple[str, int, Page | None]] = []
     count = 0
     for page in _pages(ask, Prefix=prefix, Delimiter="/"):
-        found: list[Entry] = [(item["Key"], item) for item in page.get("Contents", ())]
+        # SeaweedFS lists a folder that lost its last object as if it were one, but without an ETag
+        objects = (item for item in page.get("Contents", ()) if item["ETag"].strip('"'))
+        found: list[Entry] = [(item["Key"], item) for item in objects]
         found += [(folder["Prefix"], None) for folder in page.get("CommonPrefixes", ())]
         for key, item in found:
             count += 1  # keeps two descriptions from being compared

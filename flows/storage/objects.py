@@ -146,6 +146,7 @@ class Store(Protocol):
     def filesystem(self) -> tuple[Any, str]:
         """A ``pyarrow.fs.FileSystem`` and the path of this store in it, for Parquet files and model bundles.
 
-        Files appear whole, when they are closed. Closing is also what ``with`` does on an exception, so a file is
-        complete only for whoever wrote it to the end: list finished files in a manifest that is written last.
+        On S3 a file appears whole, when it is closed; on disk it grows where it is. Closing is also what ``with``
+        does on an exception, so a file is complete only for whoever wrote it to the end: list finished files in a
+        manifest that is written last.
         """

@@ -45,7 +45,9 @@ def put(
     metadata: Mapping[str, str],
     content_type: str | None,
 ) -> str:
-    """Store the object, and look whether it is there: some servers take such keys for others, or for folders.
+    """Store the object, and look whether it is there: some servers take a slash at the end for a folder.
+
+    ``name`` is what the caller calls the key.
 
     Raises:
         KeyRefused: the server said yes and did not keep the content.

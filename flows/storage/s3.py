@@ -143,6 +143,7 @@ class S3Store:
                 connection.client,
                 self.bucket,
                 full,
+                key,
                 data,
                 create_only,
                 if_match,

@@ -1,0 +1,278 @@
+"""A directory as a store: the order of listings, what a key may not reach, and puts that are whole or not at all."""
+
+import contextlib
+import logging
+import os
+import pickle
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from attgan.errors import UserError
+from flows.storage import KeyRefused, StorageError, Store, open_store
+
+names = st.text(alphabet=" -./0aé😀~", min_size=1, max_size=6)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(str(tmp_path / "store"))
+
+
+def keys(store: Store, prefix: str = "", start_after: str | None = None) -> list[str]:
+    return [info.key for info in store.list(prefix, start_after)]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sets(names, max_size=12), names, names)
+def test_lists_what_was_put_as_s3_would(tmp_path: Path, wanted: set[str], prefix: str, after: str) -> None:
+    store = open_store(str(tmp_path / os.urandom(8).hex()))
+    held = set()
+    for key in sorted(wanted):
+        with contextlib.suppress(KeyRefused):  # such as a file below a file
+            store.put(key, key.encode())
+            held.add(key)
+    in_order = sorted(held, key=str.encode)
+    assert keys(store) == in_order
+    assert keys(store, prefix) == [key for key in in_order if key.startswith(prefix)]
+    assert keys(store, "", after) == [key for key in in_order if key.encode() > after.encode()]
+    assert keys(store, prefix, after) == [key for key in keys(store, prefix) if key > after]
+    for key in held:
+        assert store.get(key).data == key.encode()
+        assert store.head(key).etag == store.get(key).etag
+
+
+def test_folders_sort_with_their_slash(store: Store) -> None:
+    for key in ("a0", "a/b", "a-b", "a b/c", "a.jpg"):
+        store.put(key, b"")
+    assert keys(store) == ["a b/c", "a-b", "a.jpg", "a/b", "a0"]
+
+
+def test_a_missing_directory_lists_nothing(store: Store) -> None:
+    assert keys(store) == []
+    assert keys(store, "a/b") == []
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "../out",
+        "a/../../out",
+        "..",
+        ".",
+        "/etc/hostname",
+        "a//b",
+        "a/",
+        "",
+        "a\0b",
+        "\ud800",
+        ".attgan-put-1",
+    ],
+)
+def test_keys_that_lead_elsewhere_are_refused_by_name(store: Store, tmp_path: Path, key: str) -> None:
+    (tmp_path / "out").write_bytes(b"outside")
+    actions: list[Callable[[], object]] = [
+        lambda: store.get(key),
+        lambda: store.head(key),
+        lambda: store.put(key, b"inside"),
+        lambda: store.put(key, b"inside", create_only=True),
+        lambda: store.delete(key),
+    ]
+    for action in actions:
+        with pytest.raises(KeyRefused) as caught:
+            action()
+        assert repr(key) in str(caught.value)
+    assert (tmp_path / "out").read_bytes() == b"outside"
+    assert keys(store) == []
+
+
+def test_links_that_lead_outside_are_not_followed(
+    store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret").write_bytes(b"secret")
+    store.put("inside", b"data")
+    root = tmp_path / "store"
+    (root / "folder").symlink_to(outside)
+    (root / "file").symlink_to(outside / "secret")
+    (root / "alias").symlink_to("inside")
+    (root / "broken").symlink_to("nowhere")
+    (root / "loop").symlink_to(".")
+    with caplog.at_level(logging.WARNING):
+        assert keys(store) == ["alias", "inside"]
+    assert "4 symbolic links" in caplog.text
+    assert keys(store, "folder/") == []
+    assert store.get("alias").data == b"data"
+    for key in ("file", "folder/secret", "loop/inside"):
+        with pytest.raises(KeyRefused, match=key):
+            store.get(key)
+    for key in ("folder/new", "loop/new"):
+        with pytest.raises(KeyRefused, match=key):
+            store.put(key, b"x")
+    store.put("file", b"replaced")  # the link goes, what it led to stays
+    assert (outside / "secret").read_bytes() == b"secret"
+
+
+def test_the_directory_itself_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    open_store(str(tmp_path / "link")).put("a/b", b"x")
+    assert (tmp_path / "real" / "a" / "b").read_bytes() == b"x"
+
+
+def test_pipes_are_no_objects(store: Store, tmp_path: Path) -> None:
+    store.make_bucket()
+    os.mkfifo(tmp_path / "store" / "pipe")
+    assert keys(store) == []
+    with pytest.raises(FileNotFoundError):
+        store.get("pipe")  # and does not wait for a writer
+
+
+@pytest.mark.parametrize("key", ["taken/below", "folder", "x" * 300, "folder/" + "é" * 200])
+def test_names_that_a_file_system_cannot_hold(store: Store, key: str) -> None:
+    store.put("taken", b"")
+    store.put("folder/x", b"")
+    for create_only in (False, True):
+        with pytest.raises(KeyRefused) as caught:
+            store.put(key, b"", create_only=create_only)
+        assert repr(key) in str(caught.value)
+    assert keys(store) == ["folder/x", "taken"]
+
+
+def test_a_file_name_that_is_no_text_is_the_users_to_mend(store: Store, tmp_path: Path) -> None:
+    store.make_bucket()
+    (tmp_path / "store" / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"")
+    with pytest.raises(UserError, match=r"caf\\xe9.jpg.*not UTF-8"):
+        keys(store)
+
+
+def test_every_put_gives_another_etag(store: Store) -> None:
+    """Also within one tick of the file system's clock: else compare-and-swap would miss a change."""
+    etags = [store.put("same", b"same") for _ in range(30)]
+    assert len(set(etags)) == 30
+    assert store.head("same").etag == etags[-1]
+
+
+def test_etags_survive_a_copy_that_keeps_times(store: Store, tmp_path: Path) -> None:
+    etag = store.put("a", b"data")
+    subprocess.run(["cp", "-a", tmp_path / "store", tmp_path / "copy"], check=True)
+    assert open_store(str(tmp_path / "copy")).head("a").etag == etag
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_debris(store: Store, tmp_path: Path) -> None:
+    store.put("a", b"old")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(StorageError, match="too large"):
+            store.put("a", b"x" * 5000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert store.get("a").data == b"old"
+    assert os.listdir(tmp_path / "store") == ["a"]
+
+
+WRITER = """
+import sys
+from flows.storage import open_store
+store = open_store(sys.argv[1])
+while True:
+    for letter in b"abc":
+        store.put("file", bytes([letter]) * 3_000_000)
+        print(letter, flush=True)
+"""
+
+
+@pytest.mark.fault
+def test_a_killed_writer_leaves_whole_files(store: Store, tmp_path: Path) -> None:
+    debris = 0
+    for number in range(4):
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, store.url], stdout=subprocess.PIPE)
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        time.sleep(0.003 * number)
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+        writer.stdout.close()
+        data = store.get("file").data
+        assert data in (b"a" * 3_000_000, b"b" * 3_000_000, b"c" * 3_000_000)
+        assert keys(store) == ["file"]
+        debris += len(os.listdir(tmp_path / "store")) - 1
+    print(f"{debris} temporary files left by 4 kills, none of them listed")
+
+
+def test_debris_of_a_killed_writer_is_not_listed(store: Store, tmp_path: Path) -> None:
+    store.put("a/b", b"")
+    (tmp_path / "store" / "a" / ".attgan-put-0123").write_bytes(b"half")
+    assert keys(store) == ["a/b"]
+
+
+def test_check(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    there, missing, file = (str(tmp_path / name) for name in ("", "missing/below", "file"))
+    open_store(there).check(write=True)
+    open_store(missing).check(write=True)
+    assert not (tmp_path / "missing").exists()
+    with pytest.raises(UserError, match=r"--faces .*missing.*no such directory"):
+        open_store(missing, "--faces").check()
+    for write in (False, True):
+        with pytest.raises(UserError, match="is a file"):
+            open_store(file).check(write)
+    with pytest.raises(UserError, match="is a file"):
+        open_store(file + "/below").check(write=True)
+    open_store(missing).make_bucket()
+    open_store(missing).check()
+
+
+def test_check_sees_missing_rights() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "locked").mkdir(mode=0)
+        folder.chmod(0o555)
+        child = os.fork()  # root may do anything, so ask as nobody
+        if child == 0:
+            said = []
+            try:
+                if os.geteuid() == 0:
+                    os.setuid(65534)
+                open_store(str(folder)).check()
+                for path, write in ((folder / "locked", False), (folder, True), (folder / "new", True)):
+                    try:
+                        open_store(str(path), "--to").check(write)
+                    except UserError as error:
+                        said.append(str(error))
+            finally:
+                os._exit(len([line for line in said if "rights" in line and line.startswith("--to ")]))
+        refused = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        folder.chmod(0o755)
+        (folder / "locked").chmod(0o700)
+    assert refused == 3
+
+
+def test_a_store_stays_in_its_process(store: Store) -> None:
+    with pytest.raises(TypeError, match="pass its URL"):
+        pickle.dumps(store)
+
+
+@pytest.mark.parametrize(
+    "error", [StorageError("s3://b/k: 503"), KeyRefused("key 'x'"), UserError("--a b: c")]
+)
+def test_errors_travel_between_processes(error: Exception) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+
+
+def test_conditions_exclude_each_other(store: Store) -> None:
+    with pytest.raises(ValueError, match="exclude"):
+        store.put("a", b"", create_only=True, if_match="x")

@@ -1,0 +1,112 @@
+"""Storage URLs: what is accepted, what is refused and how, and that what is joined lies below."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attgan.errors import UserError
+from flows.storage import is_within, join, open_store, parse_url
+
+text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+segment = text.filter(lambda s: s not in ("", ".", "..") and "/" not in s)
+
+
+@pytest.mark.parametrize(
+    ("url", "bucket", "path"),
+    [
+        ("s3://faces", "faces", ""),
+        ("s3://faces/", "faces", ""),
+        ("s3://faces/raw", "faces", "raw/"),
+        ("S3://faces/raw/", "faces", "raw/"),
+        ("s3://faces/raw//", "faces", "raw//"),
+        ("s3://faces//raw", "faces", "/raw/"),
+        ("s3://faces/a%20b/?c#d", "faces", "a%20b/?c#d/"),
+        ("file:///data/a%20b", None, "/data/a b"),
+        ("file://localhost/data/../x", None, "/x"),
+        ("/data//faces/", None, "/data/faces"),
+    ],
+)
+def test_accepted(url: str, bucket: str | None, path: str) -> None:
+    assert parse_url(url) == (bucket, path)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "", "s3://", "s3:///key", "s3:/bucket/key", "s3:bucket", "ftp://host/file", "https://host/file", "s3://ab",
+        "s3://bucket name/x", "file://host/data", "file:data", "a\0b", "gs://bucket/x", "s3://host:9000/bucket",
+    ],
+)  # fmt: skip
+def test_refused_with_option_and_value(url: str) -> None:
+    with pytest.raises(UserError, match="--destination") as caught:
+        open_store(url, "--destination")
+    assert repr(url)[1:-1] in str(caught.value) or "s3://…" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://AKIAX:secret@bucket/x", "ftp://me:secret@host/x", "file://me:secret@host/x"]
+)
+def test_credentials_in_a_url_are_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_url(url)
+    assert "secret" not in str(caught.value)
+
+
+@given(text)
+def test_a_normal_url_names_the_same_place(path: str) -> None:
+    location = parse_url("s3://faces/" + path)
+    assert parse_url(location.url) == location
+    assert open_store(location.url).url == location.url
+
+
+@given(text, st.lists(segment, min_size=1, max_size=4))
+def test_what_is_joined_lies_below(path: str, parts: list[str]) -> None:
+    for base in ("s3://faces/" + path, "/data/faces", "/", "relative"):
+        joined = join(base, *parts)
+        assert joined == join(base, "/".join(parts))
+        assert is_within(joined, base)
+        assert not is_within(base, joined)
+
+
+def test_join_keeps_the_exact_prefix() -> None:
+    assert join("s3://bkt") == "s3://bkt"
+    assert join("s3://bkt/", "x") == "s3://bkt/x"
+    assert join("s3://bkt/run/", "plan", "00012.parquet") == "s3://bkt/run/plan/00012.parquet"
+    assert join("s3://bkt/a//", "x") == "s3://bkt/a//x"
+    assert join("file:///data/a%20b", "c d") == "/data/a b/c d"
+
+
+@pytest.mark.parametrize("part", ["", "/", "/etc/passwd", "..", "a/../../b", "a/", "a//b", ".", "a\0b"])
+@pytest.mark.parametrize("base", ["s3://bucket/x", "/data", "file:///data"])
+def test_join_refuses_to_leave(base: str, part: str) -> None:
+    with pytest.raises(ValueError, match="not a relative path"):
+        join(base, "ok", part)
+
+
+@pytest.mark.parametrize(
+    ("url", "other", "expected"),
+    [
+        ("s3://bkt/raw", "s3://bkt/raw", True),
+        ("s3://bkt/raw/", "s3://bkt/raw", True),
+        ("s3://bkt/raw/x", "s3://bkt/raw", True),
+        ("s3://bkt/raw", "s3://bkt", True),
+        ("s3://bkt/rawer", "s3://bkt/raw", False),
+        ("s3://bkt/raw", "s3://bkt/raw/x", False),
+        ("s3://bkt/raw", "s3://other/raw", False),
+        ("s3://bkt/raw", "/b/raw", False),
+        ("/data/x", "/data", True),
+        ("/data/../other", "/data", False),
+        ("/database", "/data", False),
+        ("file:///data/x", "/data/", True),
+        ("/data", "/", True),
+    ],
+)
+def test_within(url: str, other: str, expected: bool) -> None:
+    assert is_within(url, other) is expected
+
+
+def test_within_sees_through_links(tmp_path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert is_within(str(tmp_path / "link" / "x"), str(tmp_path / "real"))

@@ -1,0 +1,277 @@
+"""S3 that misbehaves, always in the same way: what is retried, what is reported, and that no byte is ever wrong."""
+
+import asyncio
+import contextlib
+import os
+import pickle
+import secrets
+import time
+from collections.abc import Callable, Iterator
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from attgan.errors import UserError
+from flows.storage import PreconditionFailed, StorageError, Store, aws, open_store
+from tests.breaking_proxy import BreakingProxy
+
+pytestmark = [pytest.mark.stack, pytest.mark.fault]
+
+DATA = bytes(range(256)) * 400
+ODD = "odd//key"  # carried by boto3
+
+
+@pytest.fixture(scope="module")
+def proxy(s3_server: dict[str, str]) -> Iterator[BreakingProxy]:
+    with pytest.MonkeyPatch.context() as patch, BreakingProxy(s3_server["AWS_ENDPOINT_URL"]) as proxy:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        for name, value in s3_server.items():
+            patch.setenv(name, value)
+        patch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        patch.setattr(aws, "READ_SECONDS", 0.5)
+        yield proxy
+
+
+@pytest.fixture
+def bucket(proxy: BreakingProxy) -> str:
+    proxy.plan()
+    url = "s3://faults"
+    open_store(url).make_bucket()
+    return f"{url}/{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def store(bucket: str) -> Store:
+    store = open_store(bucket)
+    store.put("a.jpg", DATA)
+    store.put(ODD, DATA)
+    return store
+
+
+PASSING = [("503", "500"), ("reset",), ("lost",), ("truncate",), ("hang",), ("503", "reset", "truncate")]
+
+
+@pytest.mark.parametrize("faults", PASSING, ids="-".join)
+def test_reads_survive_passing_faults(proxy: BreakingProxy, store: Store, faults: tuple[str, ...]) -> None:
+    for read in (lambda: store.get("a.jpg").data, lambda: asyncio.run(store.aget("a.jpg")).data):
+        proxy.plan(*faults)
+        assert read() == DATA
+        assert len(proxy.seen) == len(faults) + 1
+    if "truncate" not in faults:  # nothing to notice in an answer without a body
+        proxy.plan(*faults)
+        assert store.head("a.jpg").size == len(DATA)
+        assert len(proxy.seen) == len(faults) + 1
+
+
+@pytest.mark.parametrize("fault", ["503", "reset", "truncate"])
+def test_odd_keys_and_listings_survive_them_too(proxy: BreakingProxy, store: Store, fault: str) -> None:
+    proxy.plan(fault)
+    assert store.get(ODD).data == DATA
+    assert len(proxy.seen) == 2
+    proxy.plan(fault)
+    assert [info.key for info in store.list("a")] == ["a.jpg"]
+    assert len(proxy.seen) == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "key"),
+    [("503", "new.jpg"), ("reset", "new.jpg"), ("409", "new.jpg"), ("hang", "new.jpg"), ("409", "new//odd")],
+)
+def test_create_only_puts_survive_passing_faults(
+    proxy: BreakingProxy, store: Store, fault: str, key: str
+) -> None:
+    proxy.plan(fault, only="PUT")
+    store.put(key, DATA, create_only=True)
+    assert len([line for line in proxy.seen if line.startswith("PUT")]) == 2
+    assert store.get(key).data == DATA
+    store.delete(key)
+    proxy.plan(fault, only="PUT")
+    asyncio.run(store.aput(key, DATA, create_only=True))
+    assert store.get(key).data == DATA
+
+
+def test_a_lost_answer_to_a_plain_put_is_no_harm(proxy: BreakingProxy, store: Store) -> None:
+    proxy.plan("lost")
+    store.put("new.jpg", DATA)
+    assert store.get("new.jpg").data == DATA
+
+
+def test_after_a_lost_answer_one_meets_ones_own_object(proxy: BreakingProxy, store: Store) -> None:
+    """The documented case: one HEAD tells whose it is."""
+    for put in (store.put, lambda *args, **kwargs: asyncio.run(store.aput(*args, **kwargs))):
+        key = secrets.token_hex(4)
+        proxy.plan("lost")
+        with pytest.raises(FileExistsError, match=key):
+            put(key, DATA, create_only=True, metadata={"run": "ours"})
+        assert store.head(key).metadata == {"run": "ours"}
+        proxy.plan("lost", only="PUT")
+        with pytest.raises(PreconditionFailed, match=key):
+            put(key, DATA[::-1], if_match=store.head(key).etag)
+        assert store.get(key).data == DATA[::-1]
+
+
+def no_credentials_in(error: BaseException) -> None:
+    for text in (str(error), repr(error), pickle.dumps(error).decode("latin-1")):
+        assert os.environ["AWS_SECRET_ACCESS_KEY"] not in text
+        assert "Signature=" not in text
+
+
+@pytest.mark.parametrize("fault", ["503", "reset", "truncate"])
+def test_lasting_faults_end_in_an_infrastructure_error(
+    proxy: BreakingProxy, bucket: str, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")
+    store = open_store(bucket)
+    store.put("a.jpg", DATA)
+    actions: list[Callable[[], object]] = [
+        lambda: store.get("a.jpg"),
+        lambda: asyncio.run(store.aget("a.jpg")),
+    ]
+    if fault != "truncate":  # which HEAD and PUT do not notice: their answers have no body
+        actions += [
+            lambda: store.head("a.jpg"),
+            lambda: store.put("b.jpg", DATA),
+            lambda: store.put("b.jpg", DATA, create_only=True),
+            lambda: store.get(ODD),
+            lambda: list(store.list()),
+            lambda: open_store(bucket, "--source").get("a.jpg"),
+        ]
+    for action in actions:
+        proxy.plan(fault, forever=True)
+        began = time.monotonic()
+        with pytest.raises(StorageError, match=r"s3://faults/\w+") as caught:
+            action()
+        assert time.monotonic() - began < 10
+        assert len(proxy.seen) <= 9
+        no_credentials_in(caught.value)
+        again = pickle.loads(pickle.dumps(caught.value))
+        assert str(again) == str(caught.value)
+
+
+def test_a_refusal_in_the_middle_is_infrastructure_not_data(proxy: BreakingProxy, store: Store) -> None:
+    for action in (lambda: store.get("a.jpg"), lambda: store.put("b.jpg", DATA), lambda: store.head("a.jpg")):
+        proxy.plan("403")
+        with pytest.raises(StorageError, match="403") as caught:
+            action()
+        assert len(proxy.seen) == 1
+        no_credentials_in(caught.value)
+
+
+BUCKET_ITSELF = r" /faults(\?\S*)? "
+
+
+def test_check_finds_missing_rights(proxy: BreakingProxy, bucket: str) -> None:
+    store = open_store(bucket, "--to")
+    store.put("a.jpg", DATA)
+    proxy.plan("403", forever=True, only="PUT")
+    store.check()
+    with pytest.raises(UserError, match=f"^--to {bucket}: .*no right.*AccessDenied"):
+        store.check(write=True)
+    proxy.plan("403", forever=True, only=BUCKET_ITSELF)
+    with pytest.raises(UserError, match=f"^--to {bucket}: .*no right.*AccessDenied"):
+        store.check()
+    with pytest.raises(StorageError, match="AccessDenied"):
+        list(store.list())
+
+
+def test_objects_may_be_used_where_the_bucket_may_not_be_looked_at(proxy: BreakingProxy, bucket: str) -> None:
+    proxy.plan("403", forever=True, only=BUCKET_ITSELF)
+    store = open_store(bucket)
+    store.put("a.jpg", DATA, create_only=True)
+    assert store.get("a.jpg").data == DATA
+
+
+def test_check_finds_a_server_that_ignores_conditions(
+    moto_server: dict[str, str], fresh_bucket: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(f"s3://{fresh_bucket(moto_server)}/out", "--to")
+    with BreakingProxy(moto_server["AWS_ENDPOINT_URL"], drop="if-match") as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        with pytest.raises(UserError, match=r"^--to .*conditional writes"):
+            store.check(write=True)
+        assert list(store.list()) == []
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto_server["AWS_ENDPOINT_URL"])
+
+
+def test_parquet_survives_faults(proxy: BreakingProxy, store: Store) -> None:
+    table = pyarrow.table({"image": [os.urandom(50_000) for _ in range(300)], "n": list(range(300))})
+    filesystem, base = store.filesystem()
+    proxy.plan("503", "reset", "lost")
+    pyarrow.parquet.write_table(table, f"{base}/part.parquet", filesystem=filesystem, row_group_size=100)
+    for fault in ("503", "reset", "truncate"):
+        proxy.plan(fault, fault)
+        assert pyarrow.parquet.read_table(f"{base}/part.parquet", filesystem=filesystem).equals(table)
+    store.put("part.parquet", DATA)
+    proxy.plan()
+
+
+def test_a_failed_upload_leaves_no_file(
+    proxy: BreakingProxy, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
+    store = open_store(bucket)
+    store.check()
+    filesystem, base = store.filesystem()
+    proxy.plan()
+    with contextlib.suppress(StorageError), filesystem.open_output_stream(f"{base}/file") as file:
+        file.write(DATA)
+        proxy.plan("503", forever=True)
+        for _ in range(400):
+            file.write(DATA)
+    assert len(proxy.seen) > 0
+    proxy.plan()
+    assert [info.key for info in store.list()] == []
+
+
+def test_an_unreachable_endpoint_is_named_soon(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    store = open_store(bucket, "--source")
+    began = time.monotonic()
+    with pytest.raises(StorageError, match=r"^--source s3://faults.* http://127\.0\.0\.1:9") as caught:
+        store.check()
+    assert time.monotonic() - began < 10
+    no_credentials_in(caught.value)
+
+
+def test_an_endpoint_that_goes_away(
+    proxy: BreakingProxy, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")
+    with BreakingProxy(proxy.url) as mortal:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", mortal.url)
+        store = open_store(bucket)
+        store.put("a.jpg", DATA)
+    for action in (lambda: store.get("a.jpg"), lambda: store.put("b.jpg", DATA, create_only=True)):
+        began = time.monotonic()
+        with pytest.raises(StorageError, match="Connection refused"):
+            action()
+        assert time.monotonic() - began < 3
+
+
+def test_an_endpoint_that_says_nothing_is_named_soon(
+    proxy: BreakingProxy, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aws, "CONNECT_SECONDS", 1)
+    proxy.plan("hang", forever=True)
+    with pytest.raises(StorageError, match=proxy.url):
+        open_store(bucket).check()
+
+
+def test_refused_credentials_are_the_users_to_mend(
+    s3_server: dict[str, str], fresh_bucket: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = fresh_bucket(s3_server)
+    good = s3_server["AWS_SECRET_ACCESS_KEY"]
+    for name, value, code in (
+        ("AWS_SECRET_ACCESS_KEY", "wrong-but-secret", "SignatureDoesNotMatch"),
+        ("AWS_ACCESS_KEY_ID", "AKIAUNKNOWN", "InvalidAccessKeyId"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, value)
+            for request in (lambda s: s.check(), lambda s: s.get("a"), lambda s: list(s.list())):
+                with pytest.raises(UserError, match=f"--source s3://{bucket}: .*{code}") as caught:
+                    request(open_store(f"s3://{bucket}"))
+                assert good not in str(caught.value)
+                assert "wrong-but-secret" not in str(caught.value)
