@@ -7,6 +7,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -40,7 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.code
     except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
         return StackError.code
     except Interrupted as interruption:
         print("interrupted: everything that was started has been stopped", file=sys.stderr)
@@ -56,6 +58,7 @@ def up(options: argparse.Namespace) -> int:
             print(f"a stack is already up in {options.dir}", *table, sep="\n")
             return 0
         print(*table, sep="\n", file=sys.stderr)
+    lifecycle.clear(options.dir)
     stack = lifecycle.up(options.dir, tell=_say, **_choices(options))
     _, table = status(stack)
     print(*table, _secrets_line(stack), sep="\n")
@@ -98,7 +101,10 @@ def run(options: argparse.Namespace) -> int:
         raise RefusedError(f"run: {command[0]}: no such program") from None
     own = options.dir is None
     folder: Path = Path(".local") / f"run-{secrets.token_hex(4)}" if own else options.dir
-    lifecycle.clear_abandoned(folder.parent, "run-*")
+    if own:
+        lifecycle.clear_abandoned(folder.parent, "run-*")
+        _remove_old_runs(folder.parent)
+    lifecycle.clear(folder)
     with lifecycle.running(folder, tell=_say, **_choices(options)) as variables:
         code = _foreground(command, inherited() | variables)
     if own and code == 0:
@@ -106,6 +112,13 @@ def run(options: argparse.Namespace) -> int:
     elif own:
         print(f"exit code {code}; the stack's data and logs are in {folder}", file=sys.stderr)
     return code
+
+
+def _remove_old_runs(parent: Path) -> None:
+    # Failed runs keep their logs for a day.
+    for folder in parent.glob("run-*"):
+        if not (folder / "state.json").exists() and folder.stat().st_mtime < time.time() - 86400:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _foreground(command: list[str], environment: dict[str, str]) -> int:

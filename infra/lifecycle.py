@@ -45,12 +45,12 @@ def up(
     `ports` are those the user asked for, by name; all others are chosen among the free ones. `settings` are those
     of `Stack`.
 
-    Raises: RefusedError if a port is taken or a stack is up in this folder; StackError if a service fails to start.
+    Raises: RefusedError if a stack is up in this folder; StackError if a service fails to start.
     """
     folder = folder.absolute()
     fixed = {name: port for name, port in (ports or {}).items() if any(name in _PORTS[s] for s in services)}
     with locked(folder):
-        clear(folder)
+        _clear(folder)
         for attempt in range(1, _ATTEMPTS + 1):
             names = [name for service in services for name in _PORTS[service] if name not in fixed]
             chosen = fixed | free_ports(names, taken=fixed.values())
@@ -147,12 +147,9 @@ def running(
 
 def clear(folder: Path) -> None:
     """Remove what a dead or half-started stack has left. Raises: RefusedError if a stack is up in `folder`."""
-    stack = load(folder)
-    if stack is None:
-        return
-    if stack.ready and any(processes.exists(process) for process in stack.processes.values()):
-        raise RefusedError(f"--dir {folder}: a stack is up in this folder; take it down first")
-    stop(stack)
+    if load(folder) is not None:
+        with locked(folder):
+            _clear(folder)
 
 
 def clear_abandoned(parent: Path, pattern: str) -> list[Path]:
@@ -167,6 +164,15 @@ def clear_abandoned(parent: Path, pattern: str) -> list[Path]:
                 down(folder)
                 found.append(folder)
     return found
+
+
+def _clear(folder: Path) -> None:
+    stack = load(folder)
+    if stack is None:
+        return
+    if stack.ready and any(processes.exists(process) for process in stack.processes.values()):
+        raise RefusedError(f"--dir {folder}: a stack is up in this folder; take it down first")
+    stop(stack)
 
 
 def _last_words(stack: Stack, name: str) -> str:

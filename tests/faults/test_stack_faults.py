@@ -12,8 +12,7 @@ import psutil
 import pytest
 
 from infra import lifecycle
-from infra.errors import StackError
-from infra.stack import locked, new
+from infra.stack import new
 from tests.infra.leftovers import leftovers, processes_of, record
 
 pytestmark = pytest.mark.fault
@@ -40,6 +39,26 @@ def test_ctrl_c_in_the_middle_of_a_start_leaves_nothing(tmp_path):
     assert leftovers(state) == []
 
 
+def test_start_that_was_killed_is_cleared_by_the_next_one_on_the_same_ports(tmp_path):
+    (port,) = lifecycle.free_ports(["s3"]).values()
+    words = ("up", "--without", "prefect", "--without", "ray", "--s3-port", port, "--dir", tmp_path)
+    starting = _infra(*words)
+    _wait(lambda: not lifecycle.is_free(port))
+    killed = record(tmp_path)
+    assert not killed["ready"]
+    starting.kill()
+    starting.wait()
+    assert processes_of(killed["mark"])
+
+    _, err = _infra(*words).communicate(timeout=60)
+    second = record(tmp_path)
+    assert second["ready"], err
+    assert processes_of(killed["mark"]) == []
+    assert not Path(killed["scratch"]).exists()
+    lifecycle.down(tmp_path)
+    assert leftovers(second) == []
+
+
 def test_service_that_fails_is_named_with_its_log_and_the_others_are_stopped(tmp_path):
     (tmp_path / "prefect").mkdir()
     (tmp_path / "prefect" / "prefect.db").write_bytes(b"not a database " * 1000)
@@ -54,37 +73,34 @@ def test_service_that_fails_is_named_with_its_log_and_the_others_are_stopped(tmp
     assert leftovers(state) == []
 
 
-def test_port_that_is_lost_in_a_race_fails_the_start_and_leaves_nothing(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as winner, locked(tmp_path):
-        names = lifecycle.S3_PORTS
-        ports = lifecycle.free_ports(names) | {"s3": winner.getsockname()[1]}
-        stack = new(tmp_path, ports, ("s3",))
-        with pytest.raises(StackError, match="S3 server: ended during its start"):
-            lifecycle.start(stack, tell=lambda line: None)
-        del stack.ports["s3"]  # it belongs to the winner
-        assert leftovers(vars(stack)) == []
-
-
-def test_free_ports_are_chosen_anew_when_one_is_lost_in_a_race(tmp_path, monkeypatch):
+def test_port_that_is_lost_in_a_race_fails_that_start_and_others_are_chosen(tmp_path, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as winner:
-        honest, draws = lifecycle.free_ports, []
+        honest, draws, attempts = lifecycle.free_ports, [], []
 
         def unlucky(names, taken):
             draws.append(honest(names, taken) | ({} if draws else {"s3": winner.getsockname()[1]}))
             return draws[-1]
 
+        def watched(stack, *options):
+            attempts.append(stack)
+            start(stack, *options)
+
+        start = lifecycle.start
         monkeypatch.setattr(lifecycle, "free_ports", unlucky)
+        monkeypatch.setattr(lifecycle, "start", watched)
         with lifecycle.running(tmp_path, ("s3",), tell=lambda line: None):
-            state = record(tmp_path)
-            assert state["ports"] == draws[1]
-    assert len(draws) == 2
-    assert leftovers(state) == []
+            assert record(tmp_path)["ports"] == draws[1]
+            first = attempts[0]
+            assert processes_of(first.mark) == []
+            assert not first.scratch.exists()
+    assert len(attempts) == 2
+    assert leftovers(vars(attempts[1])) == []
 
 
 def test_down_clears_everything_after_its_parents_were_killed(tmp_path):
     # `run` is killed, and so is the parent of all of Ray's processes: orphans, which only the mark finds.
     running = _infra("run", "--free-ports", "--without", "prefect", "--dir", tmp_path, "--", "sleep", "987")
-    _wait(lambda: any("987" in process.cmdline() for process in processes_of(record(tmp_path)["mark"])))
+    _wait(lambda: _sleeps(record(tmp_path)))
     state = record(tmp_path)
     running.kill()
     running.wait()
@@ -100,41 +116,32 @@ def test_down_clears_everything_after_its_parents_were_killed(tmp_path):
     assert leftovers(state) == []
 
 
-def test_run_sweeps_up_after_a_run_that_was_killed(tmp_path):
-    def command(*words):
-        return ("run", "--free-ports", "--without", "prefect", "--without", "ray", "--", *words)
+def test_terminated_run_leaves_nothing_neither_of_itself_nor_of_one_that_was_killed_before(tmp_path):
+    words = ("run", "--free-ports", "--without", "prefect", "--without", "ray", "--", "sleep", "987")
+    killed = _infra(*words, cwd=tmp_path)
+    _wait(lambda: _sleeps(record(_only(tmp_path))))
+    first = record(_only(tmp_path))
+    killed.kill()
+    killed.wait()
 
-    running = _infra(*command("sleep", "987"), cwd=tmp_path)
-    _wait(lambda: record(_only(tmp_path))["ready"])
-    state = record(_only(tmp_path))
-    running.kill()
-    running.wait()
-
-    again = _infra(*command("sh", "-c", "exit 3"), cwd=tmp_path)
-    again.communicate(timeout=60)
-    assert again.returncode == 3
-    assert leftovers(state) == []
-
-
-def test_terminated_run_ends_its_command_and_its_stack(tmp_path):
-    words = ("--without", "prefect", "--without", "ray", "--dir", tmp_path, "--", "sleep", "987")
-    running = _infra("run", "--free-ports", *words)
-    _wait(lambda: any("987" in process.cmdline() for process in processes_of(record(tmp_path)["mark"])))
-    state = record(tmp_path)
-    running.terminate()
-    running.communicate(timeout=60)
-    assert running.returncode == 128 + signal.SIGTERM
-    assert leftovers(state) == []
+    terminated = _infra(*words, cwd=tmp_path)
+    _wait(lambda: leftovers(first) == [])
+    _wait(lambda: _sleeps(record(_only(tmp_path, but=first["folder"]))))
+    second = record(_only(tmp_path, but=first["folder"]))
+    terminated.terminate()
+    terminated.communicate(timeout=60)
+    assert terminated.returncode == 128 + signal.SIGTERM
+    assert leftovers(second) == []
 
 
 def test_stranger_with_a_recorded_number_is_not_killed(tmp_path):
-    with subprocess.Popen(["sleep", "987"], start_new_session=True) as stranger, locked(tmp_path):
+    with subprocess.Popen(["sleep", "987"], start_new_session=True) as stranger:
         try:
             stack = new(tmp_path, lifecycle.free_ports(lifecycle.S3_PORTS), ("s3",))
             stack.processes["s3"] = lifecycle.processes.Process(stranger.pid, time.time() - 3600)
             stack.ready = True
             stack.save()
-            lifecycle.clear(tmp_path)  # as `up` does when the machine has been restarted meanwhile
+            lifecycle.clear(tmp_path)  # as `up` does, when the machine has been restarted meanwhile
             assert stranger.poll() is None
             assert leftovers(vars(stack)) == []
         finally:
@@ -153,9 +160,13 @@ def _infra(*words: object, cwd: Path | None = None) -> subprocess.Popen:
     )
 
 
-def _only(parent: Path) -> Path:
-    (folder,) = (parent / ".local").glob("run-*")
+def _only(parent: Path, but: str = "") -> Path:
+    (folder,) = [path for path in (parent / ".local").glob("run-*") if str(path) != but]
     return folder
+
+
+def _sleeps(state: dict) -> bool:
+    return any("987" in process.cmdline() for process in processes_of(state["mark"]))
 
 
 def _wait(condition, seconds: float = 90.0) -> None:
