@@ -17,6 +17,7 @@ first test that asks for it to the end:
 import contextlib
 import os
 import secrets
+import shutil
 import signal
 import sys
 import tempfile
@@ -98,7 +99,8 @@ def fresh_bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]
 @contextlib.contextmanager
 def _folder() -> Iterator[Path]:
     # Tests that were killed could not stop their servers: the next ones do.
-    lifecycle.clear_abandoned(Path(tempfile.gettempdir()), _PREFIX + "*")
+    for abandoned in lifecycle.clear_abandoned(Path(tempfile.gettempdir()), _PREFIX + "*"):
+        shutil.rmtree(abandoned, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder:
         yield Path(folder)
 
