@@ -63,26 +63,33 @@ class Labels:
         )
 
 
-def read_labels(filesystem: fs.FileSystem, folder: str) -> Labels:
+def read_labels(filesystem: fs.FileSystem, folder: str, where: str | None = None) -> Labels:
     """Read the label files of ``folder``. Partition and identity may be missing.
+
+    Args:
+        filesystem: where the folder is.
+        folder: its path there.
+        where: what errors call the folder, ``--source s3://…`` say; the path by default.
 
     Raises:
         UserError: no attribute file, a file that does not keep to CelebA's format (with file and line), or
             files that do not speak of the same images.
     """
+    where = where or folder or "."
     files = _find(filesystem, folder)
     if ATTRIBUTES_FILE not in files:
         raise UserError(
-            f"{folder or '.'}: no label file; CelebA's layout has {ATTRIBUTES_FILE}.txt beside its images "
+            f"{where}: no label file; CelebA's layout has {ATTRIBUTES_FILE}.txt beside its images "
             "(or .csv; plain, .xz, .gz or .zip)"
         )
-    path = files[ATTRIBUTES_FILE]
-    image_ids, matrix = _read_attributes(_read(filesystem, path), path)
+    shown = {name: f"{where.rstrip('/')}/{path.rsplit('/', 1)[-1]}" for name, path in files.items()}
+    texts = {name: _read(filesystem, path, shown[name]) for name, path in files.items()}
+    image_ids, matrix = _read_attributes(texts[ATTRIBUTES_FILE], shown[ATTRIBUTES_FILE])
     numbers = {}
     for name in (PARTITION_FILE, IDENTITY_FILE):
         if name in files:
-            other_ids, values = _read_numbers(_read(filesystem, files[name]), files[name], name)
-            numbers[name] = values[_match(image_ids, other_ids, path, files[name])]
+            other_ids, values = _read_numbers(texts[name], shown[name], name)
+            numbers[name] = values[_match(image_ids, other_ids, shown[ATTRIBUTES_FILE], shown[name])]
     partition, identity = numbers.get(PARTITION_FILE), numbers.get(IDENTITY_FILE)
     return Labels(image_ids, matrix, None if partition is None else partition.astype(np.int8), identity)
 
@@ -99,13 +106,13 @@ def _find(filesystem: fs.FileSystem, folder: str) -> dict[str, str]:
     return found
 
 
-def _read(filesystem: fs.FileSystem, path: str) -> bytes:
+def _read(filesystem: fs.FileSystem, path: str, shown: str) -> bytes:
     with filesystem.open_input_stream(path, compression=None) as stream:
         data: bytes = stream.read()
     try:
         return _unpack(data)
     except _UNPACKING_ERRORS as error:
-        raise UserError(f"{path}: cannot be unpacked ({error})") from error
+        raise UserError(f"{shown}: cannot be unpacked ({error})") from error
 
 
 def _unpack(data: bytes) -> bytes:

@@ -95,7 +95,7 @@ def read_source(url: str) -> Source:
     """
     store = open_store(url, option="--source")
     store.check()
-    labels = read_labels(*store.filesystem())
+    labels = read_labels(*store.filesystem(), where=f"--source {store.url}")
     images, files = _list_images(join(store.url, IMAGES))
     sizes = np.array([files.get(name, -1) for name in labels.image_ids.to_pylist()], dtype=np.int64)
     return Source(images, labels, sizes, len(files) - int((sizes >= 0).sum()))

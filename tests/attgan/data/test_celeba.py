@@ -45,7 +45,7 @@ def read(folder: Path, **files: str | bytes) -> Labels:
     for name, content in files.items():
         data = content.encode() if isinstance(content, str) else content
         (folder / name.replace("__", ".")).write_bytes(data)
-    return read_labels(fs.SubTreeFileSystem(str(folder), fs.LocalFileSystem()), "")
+    return read_labels(fs.SubTreeFileSystem(str(folder), fs.LocalFileSystem()), "", where="--source there")
 
 
 def refusal(folder: Path, **files: str | bytes) -> str:
@@ -135,7 +135,7 @@ def test_take_keeps_rows_together(tmp_path: Path) -> None:
 
 
 def test_without_a_label_file_it_says_what_it_looked_for(tmp_path: Path) -> None:
-    assert "no label file" in refusal(tmp_path)
+    assert refusal(tmp_path).startswith("--source there: no label file")
     assert "list_attr_celeba.txt" in refusal(tmp_path)
 
 
@@ -184,9 +184,9 @@ def test_files_that_speak_of_other_images_are_refused(tmp_path: Path) -> None:
         list_attr_celeba__txt=attribute_text(),
         list_eval_partition__txt=number_text([0, 0, 1, 2], IDS[:4]),
     )
-    assert fewer.startswith("list_eval_partition.txt: has no row for 000005.jpg")
+    assert fewer.startswith("--source there/list_eval_partition.txt: has no row for 000005.jpg")
     more = refusal(tmp_path, list_eval_partition__txt=number_text([0, 0, 1, 2, 2, 0], [*IDS, "9.jpg"]))
-    assert more.startswith("list_attr_celeba.txt: has no row for 9.jpg")
+    assert more.startswith("--source there/list_attr_celeba.txt: has no row for 9.jpg")
 
 
 def test_a_partition_that_is_none_is_refused(tmp_path: Path) -> None:
@@ -210,5 +210,5 @@ def test_a_partition_that_is_none_is_refused(tmp_path: Path) -> None:
 )
 def test_what_is_no_label_file_is_refused_by_name(tmp_path: Path, data: bytes, said: str) -> None:
     line = refusal(tmp_path, list_attr_celeba__txt__xz=data)
-    assert line.startswith("list_attr_celeba.txt.xz")
+    assert line.startswith("--source there/list_attr_celeba.txt.xz")
     assert said in line
