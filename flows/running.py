@@ -43,7 +43,7 @@ def run_from_terminal(flow: Flow[..., Any], **parameters: Any) -> Any:
     """
     cluster.require_prefect()
     cluster.require_ray_address()
-    state: Any = flow(**parameters, return_state=True)  # type: ignore[func-returns-value]
+    state: Any = flow(**parameters, return_state=True)
     if state.name == REFUSED:
         raise UserError(state.message or REFUSED)
     return state.result()

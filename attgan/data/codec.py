@@ -60,7 +60,7 @@ class Decoded:
         return replace(self, pixels=pixels, alpha=self.alpha if fits else None)
 
 
-def decode(data: bytes, limits: Limits = Limits()) -> Decoded:  # noqa: B008 (frozen)
+def decode(data: bytes, limits: Limits = Limits()) -> Decoded:
     """Decode an image.
 
     Raises:

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from PIL import Image
-from tests.benchmarks.faces import drawn_faces
 
 from attgan.data import codec
 from attgan.data.transforms import face_box, put_face, take_face
+from tests.benchmarks.faces import drawn_faces
 from tests.benchmarks.table import Row, peak_mb, rate
 
 

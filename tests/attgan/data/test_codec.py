@@ -139,8 +139,8 @@ def test_the_content_decides_not_the_name() -> None:
         (b"", "empty"),
         (b"hello, world", "not an image"),
         (saved(PICTURE, "JPEG")[:1000], "truncated"),
-        (saved(PICTURE, "PNG")[:300], ""),
-        (b"\xff\xd8\xff\xe0" + bytes(200), ""),
+        (saved(PICTURE, "PNG")[:300], "truncated|broken|incomplete"),
+        (b"\xff\xd8\xff\xe0" + bytes(200), "not an image|broken|no data"),
     ],
     ids=["empty", "text", "cut jpeg", "cut png", "jpeg header only"],
 )

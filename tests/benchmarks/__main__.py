@@ -1,0 +1,25 @@
+"""``make bench``: all measurements, on the servers that the environment names."""
+
+from __future__ import annotations
+
+import secrets
+
+from flows.storage import open_store
+from tests.benchmarks import codec, flows, generator, storage
+from tests.benchmarks.table import show
+
+
+def main() -> None:
+    """Measure and print."""
+    show("Codec, 178×218 JPEG, one core", codec.measure())
+    show("Generator alone, CPU, 128 px", generator.measure())
+    bucket = f"s3://bench-{secrets.token_hex(4)}"
+    open_store(bucket).make_bucket()
+    rows = list(storage.measure(bucket))
+    show("Storage, drawn faces, S3 server on the same machine", rows)
+    rates = {row.what.split(",")[0]: row.rate for row in rows}
+    show("Flows from end to end, S3 to S3", flows.measure(bucket, rates))
+
+
+if __name__ == "__main__":
+    main()
