@@ -139,18 +139,8 @@ class S3Store:
         arguments = _put_arguments(data, condition, metadata, content_type)
         connection, full = self.connection(), self.full_key(key)
         if faults.is_odd(full):
-            args = (
-                connection.client,
-                self.bucket,
-                full,
-                key,
-                data,
-                create_only,
-                if_match,
-                metadata or {},
-                content_type,
-            )
-            return self._try(key, odd_keys.put, *args, condition=condition)
+            args = (full, key, data, create_only, if_match, metadata or {}, content_type)
+            return self._try(key, odd_keys.put, connection.client, self.bucket, *args, condition=condition)
         put = self._try(key, obstore.put, connection.objects, full, data, condition=condition, **arguments)
         return _etag(put["e_tag"])
 

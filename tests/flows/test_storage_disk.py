@@ -163,6 +163,14 @@ def test_every_put_gives_another_etag(store: Store) -> None:
     assert store.head("same").etag == etags[-1]
 
 
+def test_a_file_put_over_another_is_always_younger(store: Store, tmp_path: Path) -> None:
+    store.put("same", b"same")
+    ahead = time.time_ns() + 10**12  # by a clock that ran fast
+    os.utime(tmp_path / "store" / "same", ns=(ahead, ahead))
+    store.put("same", b"same")
+    assert (tmp_path / "store" / "same").stat().st_mtime_ns == ahead + 1
+
+
 def test_etags_survive_a_copy_that_keeps_times(store: Store, tmp_path: Path) -> None:
     etag = store.put("a", b"data")
     subprocess.run(["cp", "-a", tmp_path / "store", tmp_path / "copy"], check=True)

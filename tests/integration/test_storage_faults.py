@@ -14,6 +14,7 @@ import pytest
 
 from attgan.errors import UserError
 from flows.storage import PreconditionFailed, StorageError, Store, aws, open_store
+from tests.aws_environment import leading_to
 from tests.breaking_proxy import BreakingProxy
 
 pytestmark = [pytest.mark.stack, pytest.mark.fault]
@@ -24,11 +25,7 @@ ODD = "odd//key"  # carried by boto3
 
 @pytest.fixture(scope="module")
 def proxy(s3_server: dict[str, str]) -> Iterator[BreakingProxy]:
-    with pytest.MonkeyPatch.context() as patch, BreakingProxy(s3_server["AWS_ENDPOINT_URL"]) as proxy:
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            patch.delenv(name)
-        for name, value in s3_server.items():
-            patch.setenv(name, value)
+    with leading_to(s3_server) as patch, BreakingProxy(s3_server["AWS_ENDPOINT_URL"]) as proxy:
         patch.setenv("AWS_ENDPOINT_URL", proxy.url)
         patch.setattr(aws, "READ_SECONDS", 0.5)
         yield proxy

@@ -1,8 +1,8 @@
 """The pyarrow file systems of stores: Parquet out and in, folders, and what is there and what is not."""
 
 import gc
-from collections.abc import Callable, Iterator
-from pathlib import Path
+import secrets
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow
@@ -11,7 +11,8 @@ import pyarrow.fs
 import pyarrow.parquet
 import pytest
 
-from flows.storage import PreconditionFailed, Store, open_store
+from flows.storage import PreconditionFailed, Store, join, open_store
+from tests.aws_environment import leading_to
 
 pytestmark = pytest.mark.stack
 
@@ -24,15 +25,21 @@ TABLE = pyarrow.table(
 )
 
 
-@pytest.fixture(params=["seaweedfs", "moto", "disk"])
-def store(
-    request: pytest.FixtureRequest, fresh_bucket: Callable[..., str], tmp_path: Path
-) -> Iterator[Store]:
+@pytest.fixture(scope="module", params=["seaweedfs", "moto", "disk"])
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if request.param == "disk":
-        yield open_store(str(tmp_path / "data" / "set"))
-    else:
-        server = request.getfixturevalue("s3_server" if request.param == "seaweedfs" else "moto_server")
-        yield open_store(f"s3://{fresh_bucket(server)}/data/set")
+        yield str(tmp_path_factory.mktemp("files"))
+        return
+    server = request.getfixturevalue("s3_server" if request.param == "seaweedfs" else "moto_server")
+    with leading_to(server):
+        url = f"s3://files-{secrets.token_hex(4)}"
+        open_store(url).make_bucket()
+        yield url
+
+
+@pytest.fixture
+def store(place: str) -> Store:
+    return open_store(join(place, secrets.token_hex(4), "set"))
 
 
 @pytest.fixture
@@ -59,10 +66,14 @@ def test_parquet(store: Store, files: tuple[Any, str]) -> None:
     assert found.num_rows == sum(TABLE["Eyeglasses"].to_pylist())
 
 
+def on_s3(files: tuple[Any, str]) -> tuple[Any, str]:
+    if isinstance(files[0], pyarrow.fs.LocalFileSystem):
+        pytest.skip("a local file system has no equal of this")
+    return files
+
+
 def test_a_projection_does_not_read_the_images(store: Store, files: tuple[Any, str]) -> None:
-    filesystem, base = files
-    if isinstance(filesystem, pyarrow.fs.LocalFileSystem):
-        pytest.skip("reads of local files cost nothing")
+    filesystem, base = on_s3(files)
     path = f"{base}/parts/a.parquet"
     pyarrow.parquet.write_table(TABLE, path, filesystem=filesystem, compression="none", use_dictionary=False)
     read = 0
@@ -144,41 +155,34 @@ def test_folders_are_deleted_with_what_is_in_them(store: Store, files: tuple[Any
     assert [info.key for info in store.list()] == ["older"]
 
 
-class TestOnS3:
-    """What a local file system has no equal of."""
+def test_an_object_replaced_while_it_is_read_is_noticed(store: Store, files: tuple[Any, str]) -> None:
+    filesystem, base = on_s3(files)
+    store.put("state", b"a" * 1000)
+    with filesystem.open_input_file(f"{base}/state") as file:
+        assert file.read(10) == b"a" * 10
+        store.put("state", b"b" * 1000)
+        with pytest.raises(PreconditionFailed, match="state"):
+            file.read(10)
 
-    @pytest.fixture
-    def store(self, s3_server: dict[str, str], fresh_bucket: Callable[..., str]) -> Store:
-        return open_store(f"s3://{fresh_bucket(s3_server)}/data/set")
 
-    def test_an_object_replaced_while_it_is_read_is_noticed(
-        self, store: Store, files: tuple[Any, str]
-    ) -> None:
-        filesystem, base = files
-        store.put("state", b"a" * 1000)
-        with filesystem.open_input_file(f"{base}/state") as file:
-            assert file.read(10) == b"a" * 10
-            store.put("state", b"b" * 1000)
-            with pytest.raises(PreconditionFailed, match="state"):
-                file.read(10)
+def test_a_file_that_is_not_closed_does_not_appear(store: Store, files: tuple[Any, str]) -> None:
+    filesystem, base = on_s3(files)
+    file = filesystem.open_output_stream(f"{base}/half")
+    file.write(b"x" * 100)
+    del file
+    gc.collect()
+    assert list(store.list()) == []
 
-    def test_a_file_that_is_not_closed_does_not_appear(self, store: Store, files: tuple[Any, str]) -> None:
-        filesystem, base = files
-        file = filesystem.open_output_stream(f"{base}/half")
-        file.write(b"x" * 100)
-        del file
-        gc.collect()
-        assert list(store.list()) == []
 
-    def test_the_store_is_not_emptied_or_left(self, store: Store, files: tuple[Any, str]) -> None:
-        filesystem, base = files
-        store.put("a", b"")
-        for path in (base, base + "/"):
-            with pytest.raises(ValueError, match="whole store"):
-                filesystem.delete_dir(path)
-        for path in ("", "other-bucket/x", base + "x", base.rpartition("/")[0]):
-            with pytest.raises(ValueError, match="not below"):
-                filesystem.get_file_info(path)
-        with pytest.raises(NotImplementedError):
-            filesystem.move(f"{base}/a", f"{base}/b")
-        assert [info.key for info in store.list()] == ["a"]
+def test_the_store_is_not_emptied_or_left(store: Store, files: tuple[Any, str]) -> None:
+    filesystem, base = on_s3(files)
+    store.put("a", b"")
+    for path in (base, base + "/"):
+        with pytest.raises(ValueError, match="whole store"):
+            filesystem.delete_dir(path)
+    for path in ("", "other-bucket/x", base + "x", base.rpartition("/")[0]):
+        with pytest.raises(ValueError, match="not below"):
+            filesystem.get_file_info(path)
+    with pytest.raises(NotImplementedError):
+        filesystem.move(f"{base}/a", f"{base}/b")
+    assert [info.key for info in store.list()] == ["a"]
