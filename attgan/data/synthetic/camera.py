@@ -11,13 +11,15 @@ from attgan.data.synthetic.bank import tile
 from attgan.data.synthetic.canvas import HEIGHT, WIDTH, Array, Canvas, plane
 from attgan.data.synthetic.face import Face
 
+_SHARP, _BLURRY = 0.2, 0.75
+
 
 def photograph(face: Face, canvas: Canvas) -> NDArray[np.uint8]:
     """(218, 178, 3) uint8 RGB of the painted canvas. Works on each pixel and its neighbours alone."""
     moment = face.moment
     pixels = canvas.pixels
-    focus = 0.02 + 0.2 * moment.blur
-    pixels = _soften(pixels, focus)
+    if moment.blur > _SHARP:
+        pixels = _soften(pixels, 0.2 * moment.blur)
     if is_blurry(face):
         pixels = _soften(_soften(_soften(pixels, 0.3), 0.3), 0.3)
     gain = moment.contrast * plane((1 + 0.05 * moment.warmth, 1.0, 1 - 0.07 * moment.warmth))
@@ -37,7 +39,7 @@ def photograph(face: Face, canvas: Canvas) -> NDArray[np.uint8]:
 
 def is_blurry(face: Face) -> bool:
     """Whether the picture is out of focus."""
-    return face.moment.blur > 0.75
+    return face.moment.blur > _BLURRY
 
 
 def _soften(pixels: Array, share: float) -> Array:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import fields, replace
+from itertools import accumulate
 from typing import Any, TypeVar
 
 import numpy as np
@@ -110,7 +112,7 @@ def _looks(rng: np.random.Generator, traits: Traits, tone: float) -> Looks:
         style_female=_choice(rng, ("long", "side", "bob", "updo"), (0.36, 0.32, 0.18, 0.14)),
         style_male=_choice(rng, ("crop", "parted", "quiff", "afro", "mane"), (0.34, 0.27, 0.22, 0.08, 0.09)),
         part=_uniform(rng, -1, 1),
-        volume=float(np.clip(rng.normal(0, 0.5), -1, 1)),
+        volume=_normal(rng, 0, 0.5, -1, 1),
         wave=float(rng.random()),
         recession=_uniform(rng, 0, 0.5) if traits.young else _uniform(rng, 0.1, 1),
         tint=_jitter(rng, 9),
@@ -145,21 +147,21 @@ def _spectacles(rng: np.random.Generator) -> Spectacles:
 
 def _moment(rng: np.random.Generator, scene: int) -> Moment:
     return Moment(
-        yaw=float(np.clip(rng.normal(0, 0.19), -0.42, 0.42)),
-        pitch=float(np.clip(rng.normal(0, 0.07), -0.16, 0.16)),
-        roll=float(np.clip(rng.normal(0, 0.03), -0.07, 0.07)),
-        scale=float(np.clip(rng.normal(1, 0.03), 0.93, 1.08)),
-        shift_x=float(np.clip(rng.normal(0, 1), -2.5, 2.5)),
-        shift_y=float(np.clip(rng.normal(0, 1), -2.5, 2.5)),
-        smile=float(np.clip(rng.normal(0.5, 0.42), 0, 1)),
+        yaw=_normal(rng, 0, 0.19, -0.42, 0.42),
+        pitch=_normal(rng, 0, 0.07, -0.16, 0.16),
+        roll=_normal(rng, 0, 0.03, -0.07, 0.07),
+        scale=_normal(rng, 1, 0.03, 0.93, 1.08),
+        shift_x=_normal(rng, 0, 1, -2.5, 2.5),
+        shift_y=_normal(rng, 0, 1, -2.5, 2.5),
+        smile=_normal(rng, 0.5, 0.42, 0, 1),
         gap=_uniform(rng, 4.8, 9.5),
-        gaze_x=float(np.clip(rng.normal(0, 1.2), -2.6, 2.6)),
-        gaze_y=float(np.clip(rng.normal(0, 0.5), -1.2, 1.2)),
-        light_x=float(np.clip(rng.normal(0, 0.5), -1, 1)),
+        gaze_x=_normal(rng, 0, 1.2, -2.6, 2.6),
+        gaze_y=_normal(rng, 0, 0.5, -1.2, 1.2),
+        light_x=_normal(rng, 0, 0.5, -1, 1),
         light_y=_uniform(rng, -0.75, -0.15),
         ambient=_uniform(rng, 0.3, 0.62),
         exposure=_uniform(rng, 0.86, 1.14),
-        warmth=float(np.clip(rng.normal(0, 0.45), -1, 1)),
+        warmth=_normal(rng, 0, 0.45, -1, 1),
         scene=scene,
         outfit=float(rng.random()),
         cloth=_choice(rng, _CLOTHS),
@@ -177,9 +179,15 @@ def _uniform(rng: np.random.Generator, low: float, high: float) -> float:
     return low + (high - low) * float(rng.random())
 
 
+def _normal(rng: np.random.Generator, mean: float, deviation: float, low: float, high: float) -> float:
+    return min(max(mean + deviation * float(rng.standard_normal()), low), high)
+
+
 def _choice(rng: np.random.Generator, options: tuple[T, ...], weights: tuple[float, ...] | None = None) -> T:
-    edges = np.cumsum(weights or (1,) * len(options))
-    return options[int(np.searchsorted(edges, rng.random() * edges[-1], side="right"))]
+    if weights is None:
+        return options[int(float(rng.random()) * len(options))]
+    edges = list(accumulate(weights))
+    return options[bisect_right(edges, float(rng.random()) * edges[-1])]
 
 
 def _jitter(rng: np.random.Generator, spread: float) -> RGB:
