@@ -42,20 +42,24 @@ def mirrored(half: Contour) -> Contour:
 @cache
 def distance_field(contour: Contour) -> Array:
     """Signed distance (px, positive inside) to a closed contour, over the grid."""
-    outline = _rounded(contour)
+    outline = _rounded(contour).astype(np.float32)
     # Every second pixel is enough: away from its contour a distance is smooth, and so are the contours.
     step = 2
     u = np.arange(LEFT, LEFT + GRID_COLUMNS // CELLS + step, step, dtype=np.float32)
-    v = np.arange(TOP, TOP + GRID_ROWS // CELLS + step, step, dtype=np.float32)
-    points = np.stack(np.meshgrid(u, v), axis=-1).reshape(-1, 1, 2)
-    start = outline.astype(np.float32)
-    edge = np.roll(start, -1, axis=0) - start
-    along = ((points - start) * edge).sum(-1) / np.maximum((edge * edge).sum(-1), 1e-6)
-    nearest = start + np.clip(along, 0, 1)[..., None] * edge
-    distance = np.sqrt(((points - nearest) ** 2).sum(-1).min(axis=1)).reshape(len(v), len(u))
-    inside = _crossings(points[:, 0], start, edge).reshape(distance.shape) % 2 == 1
-    signed = np.where(inside, distance, -distance)
-    return _enlarged(signed, step)
+    v = np.arange(TOP, TOP + GRID_ROWS // CELLS + step, step, dtype=np.float32)[:, None]
+    nearest = np.full((len(v), len(u)), np.inf, dtype=np.float32)
+    inside = np.zeros(nearest.shape, dtype=bool)
+    for (x, y), (along, down) in zip(outline, np.roll(outline, -1, axis=0) - outline, strict=True):
+        place = ((u - x) * along + (v - y) * down) / max(along * along + down * down, np.float32(1e-6))
+        place = np.minimum(np.maximum(place, 0), 1)
+        dx, dy = u - x - place * along, v - y - place * down
+        np.minimum(nearest, dx * dx + dy * dy, out=nearest)
+        # A point is inside if a ray to its right crosses the outline an odd number of times.
+        crossed = (y > v) != (y + down > v)
+        if crossed.any():
+            inside ^= crossed & (u < x + (v - y) * (along / (down or np.float32(1))))
+    distance = np.sqrt(nearest)
+    return _enlarged(np.where(inside, distance, -distance), step)
 
 
 @cache
@@ -118,14 +122,6 @@ def _rounded(points: Contour, closed: bool = True, samples: int = 6) -> NDArray[
         )
     curve = np.concatenate(pieces)
     return curve if closed else np.concatenate([curve, knots[-1:]])
-
-
-def _crossings(points: Array, start: Array, edge: Array) -> NDArray[np.intp]:
-    """How many edges of the outline a ray from each point to the right crosses: odd inside."""
-    above = start[:, 1] > points[:, 1:]
-    crosses = above != np.roll(above, -1, axis=1)
-    slope = edge[:, 0] / np.where(edge[:, 1] == 0, 1, edge[:, 1])
-    return (crosses & (points[:, :1] < start[:, 0] + (points[:, 1:] - start[:, 1]) * slope)).sum(axis=1)
 
 
 def _enlarged(coarse: NDArray[np.float32], step: int) -> Array:

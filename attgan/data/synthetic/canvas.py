@@ -8,7 +8,7 @@ face are one warp of these two arrays and edges stay sharp: nothing is ever resa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +76,18 @@ def ramp(dark: Colour, middle: Colour, light: Colour, tone: Array) -> Array:
     colours += start
     colours += high * (end - centre)
     return colours
+
+
+def blend(weights: Iterable[float], fields: Array) -> Array:
+    """The weighted sum (cells,) of fields (n, cells).
+
+    Term by term: a matrix product this thin starts BLAS's threads, which doubles the cost and gains nothing.
+    """
+    total = np.zeros(fields.shape[1], dtype=np.float32)
+    for weight, field in zip(weights, fields, strict=True):
+        if weight:
+            total += np.float32(weight) * field
+    return total
 
 
 def paint(canvas: Canvas, colour: Colour, alpha: Array, where: Window = WHOLE) -> None:

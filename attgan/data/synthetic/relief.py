@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 
 from attgan.data.synthetic.bank import grid_index, look_up, stroke_field
-from attgan.data.synthetic.canvas import Array, bell, unit
+from attgan.data.synthetic.canvas import Array, bell, blend, unit
 from attgan.data.synthetic.face import Face
 
 # The head's own grid: cells per pixel, face coordinates of its corner, and its size in cells. Slopes change slowly,
@@ -45,7 +45,7 @@ BAGS = tuple(
 def lit(face: Face, u: Array, v: Array) -> tuple[Array, Array]:
     """(shade, gloss) at face coordinates: light on the skin, about 1 facing the viewer, and its highlight 0..1."""
     moment = face.moment
-    slopes = _part_weights(face) @ _slopes()
+    slopes = blend(_part_weights(face), _slopes())
     du, dv = slopes.reshape(2, ROWS, COLUMNS)
     light = np.array([moment.light_x, moment.light_y, 1.0], dtype=np.float32)
     light /= np.linalg.norm(light)
@@ -62,7 +62,7 @@ def lit(face: Face, u: Array, v: Array) -> tuple[Array, Array]:
     gloss *= upright
     for _ in range(4):  # to the power of 16
         gloss *= gloss
-    shade *= 1 - (_darkness_weights(face) @ _darkness()).reshape(shade.shape)
+    shade *= 1 - blend(_darkness_weights(face), _darkness()).reshape(shade.shape)
     index = np.clip((v - TOP) * CELLS, 0, ROWS - 1).astype(np.intp) * COLUMNS
     index += np.clip((u - LEFT) * CELLS, 0, COLUMNS - 1).astype(np.intp)
     return shade.reshape(-1).take(index), gloss.reshape(-1).take(index)
@@ -73,7 +73,7 @@ def age_of(face: Face) -> float:
     return 0.0 if face.traits.young else 0.65 + 0.35 * face.looks.age
 
 
-def _part_weights(face: Face) -> Array:
+def _part_weights(face: Face) -> tuple[float, ...]:
     traits, build, smile = face.traits, face.build, face.moment.smile
     male, old = float(traits.male), age_of(face)
     weights = (
@@ -86,12 +86,12 @@ def _part_weights(face: Face) -> Array:
         0.25 + 1.3 * old,  # bags
         1.2 * old,  # forehead, frown, crow's feet, folds at the mouth
     )
-    return np.array(weights, dtype=np.float32)
+    return weights
 
 
-def _darkness_weights(face: Face) -> Array:
+def _darkness_weights(face: Face) -> tuple[float, ...]:
     smile, old = face.moment.smile, age_of(face)
-    return np.array((1.0, 0.06 + 0.16 * smile + 0.28 * old, 0.08 + 0.26 * old, 0.27 * old), dtype=np.float32)
+    return 1.0, 0.06 + 0.16 * smile + 0.28 * old, 0.08 + 0.26 * old, 0.27 * old
 
 
 @cache

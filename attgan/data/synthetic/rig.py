@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 
 from attgan.data.synthetic.bank import grid_index
-from attgan.data.synthetic.canvas import AXIS, EYE_V, HEIGHT, WIDTH, Array, Canvas, bell, unit
+from attgan.data.synthetic.canvas import AXIS, EYE_V, HEIGHT, WIDTH, Array, Canvas, bell, blend, unit
 from attgan.data.synthetic.face import Face
 
 
@@ -25,8 +25,7 @@ def pose(face: Face) -> Canvas:
     u, v = cos * x + sin * y, cos * y - sin * x + EYE_V
     weights = _weights(face)
     for coordinate, (names, pushes) in zip((u, v), _pushes(), strict=True):
-        amounts = np.array([weights[name] for name in names], dtype=np.float32)
-        coordinate -= (amounts @ pushes).reshape(HEIGHT, WIDTH)
+        coordinate -= blend((weights[name] for name in names), pushes).reshape(HEIGHT, WIDTH)
     pixels = np.empty((3, HEIGHT, WIDTH), dtype=np.float32)
     return Canvas(pixels, u, v, grid_index(u, v))
 
