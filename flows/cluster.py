@@ -5,6 +5,7 @@ Where they are stands in the environment: ``PREFECT_API_URL`` and ``RAY_ADDRESS`
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -67,6 +68,27 @@ def require_ray_address() -> str:
             f"RAY_ADDRESS {address}: run the flow inside the cluster (host:port), not over ray://"
         )
     return address
+
+
+def connect_ray() -> None:
+    """Connect this process to the cluster, once and for all its flows.
+
+    RayTaskRunner would do so for each flow anew: its workers would start cold every time, and connecting again in one
+    process has been seen to hang (Ray 2.60, in the client of its control store).
+
+    Raises:
+        UserError: no cluster is set, or none answers there.
+    """
+    import ray
+
+    address = require_ray_address()
+    if ray.is_initialized():
+        return
+    try:
+        ray.init(address=address, namespace="prefect", log_to_driver=False, logging_level=logging.WARNING)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        first = " ".join(str(error).split(". ")[0].split())
+        raise UserError(f"RAY_ADDRESS {address}: no Ray cluster answers there ({first}); {_HINT}") from error
 
 
 def task_runner() -> RayTaskRunner[Any]:

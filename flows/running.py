@@ -7,7 +7,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, get_type_hints
 
-from prefect import Flow, State
+from prefect import Flow, State, Task
+from prefect.client.schemas.objects import TaskRun
 from prefect.states import Failed
 
 from attgan.errors import UserError
@@ -35,6 +36,11 @@ def refusals_as_states(body: Callable[P, R]) -> Callable[P, R | State[Any]]:
     return refusing
 
 
+def may_pass(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """A task's retry condition: another attempt can help, unless it was a user's mistake."""
+    return not isinstance(state.data, UserError)
+
+
 def run_from_terminal(flow: Flow[..., Any], **parameters: Any) -> Any:
     """Run a flow here, in the cluster that the environment names, and return its result.
 
@@ -42,7 +48,7 @@ def run_from_terminal(flow: Flow[..., Any], **parameters: Any) -> Any:
         UserError: no Prefect server or Ray cluster is at hand, or the flow refused.
     """
     cluster.require_prefect()
-    cluster.require_ray_address()
+    cluster.connect_ray()
     state: Any = flow(**parameters, return_state=True)
     if state.name == REFUSED:
         raise UserError(state.message or REFUSED)

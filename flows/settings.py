@@ -5,11 +5,19 @@ A field's description is its help text everywhere; its rule is checked here and 
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+
+def _absolute(url: str) -> str:
+    """Paths as the driver means them: a worker has another working directory."""
+    return url if "://" in url else os.path.abspath(os.path.expanduser(url))
+
+
+Url = Annotated[str, AfterValidator(_absolute)]
 Activation = Literal["relu", "leaky_relu"]
 
 
@@ -39,10 +47,10 @@ Name = Annotated[str, AfterValidator(_plain_name)]
 class SubsetSettings(Settings):
     """Cut CelebA, or a dataset in its layout, into Parquet shards."""
 
-    source: str = Field(
+    source: Url = Field(
         description="Folder in CelebA's layout (img_align_celeba/, list_attr_celeba.txt): URL or path."
     )
-    destination: str | None = Field(
+    destination: Url | None = Field(
         default=None, description="Where the dataset goes: URL or path. A dry run does without."
     )
     subset: str = Field(
@@ -60,10 +68,15 @@ class SubsetSettings(Settings):
     )
     seed: int = Field(default=0, ge=0, description="Seed of everything that is drawn at random.")
     store: Literal["cropped", "original"] = Field(
-        default="cropped",
-        description="Store faces as training needs them (cropped, resized), or the original bytes.",
+        default="original",
+        description="Store the original bytes, or faces cropped and resized to --size.",
     )
-    size: int = Field(default=128, ge=64, multiple_of=32, description="Side of stored faces, in pixels.")
+    size: int = Field(
+        default=128,
+        ge=64,
+        multiple_of=32,
+        description="Side of stored faces, in pixels; a face may not be smaller.",
+    )
     rows_per_part: int = Field(
         default=2000, ge=1, description="Images per Parquet file, and per task on Ray."
     )
@@ -77,9 +90,9 @@ class SubsetSettings(Settings):
 class EditSettings(Settings):
     """Edit every face image below a prefix and write the results below another one."""
 
-    source: str = Field(description="Images to edit: s3://bucket/prefix, file:///folder or a path.")
-    destination: str = Field(description="Where the edited images go, under the same keys: URL or path.")
-    bundle: str = Field(description="The trained model: URL or path of a bundle's folder.")
+    source: Url = Field(description="Images to edit: s3://bucket/prefix, file:///folder or a path.")
+    destination: Url = Field(description="Where the edited images go, under the same keys: URL or path.")
+    bundle: Url = Field(description="The trained model: URL or path of a bundle's folder.")
     set: list[Edit] = Field(
         default=["Eyeglasses=1"],
         min_length=1,
@@ -88,7 +101,7 @@ class EditSettings(Settings):
     intensity: float = Field(
         default=1.0, gt=0, le=4, description="How strongly the changed attributes are set; 1 is the usual."
     )
-    labels: str | None = Field(
+    labels: Url | None = Field(
         default=None,
         description="Folder with CelebA's label files, for the source attributes; without it they are unknown.",
     )
@@ -119,7 +132,7 @@ class EditSettings(Settings):
 class InitSettings(Settings):
     """Make a bundle with a freshly initialised generator, which edits nothing in particular yet."""
 
-    destination: str = Field(description="The bundle's folder to make: URL or path.")
+    destination: Url = Field(description="The bundle's folder to make: URL or path.")
     image_size: int = Field(default=128, ge=64, multiple_of=32, description="Side of its images, in pixels.")
     width: int = Field(
         default=64, ge=1, le=256, description="Channels after the first layer; 64 is full width."
@@ -132,8 +145,8 @@ class InitSettings(Settings):
 class ImportWeightsSettings(Settings):
     """Turn a published AttGAN-PyTorch checkpoint (.pth) into a bundle. Only tensors are ever read from it."""
 
-    checkpoint: str = Field(description="The .pth file: generator only, or generator and discriminator.")
-    destination: str = Field(description="The bundle's folder to make: URL or path.")
+    checkpoint: Url = Field(description="The .pth file: generator only, or generator and discriminator.")
+    destination: Url = Field(description="The bundle's folder to make: URL or path.")
     attributes: list[str] | None = Field(
         default=None, description="Attribute names in training order; by default the 13 published ones."
     )

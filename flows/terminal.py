@@ -23,7 +23,8 @@ def print_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def print_mapping(title: str, values: Mapping[str, Any]) -> None:
     """A table of two columns: what, and its value."""
-    print_rows(title, [{"what": what, "value": value} for what, value in values.items()])
+    shown = {what: f"{value:,}" if isinstance(value, int) else value for what, value in values.items()}
+    print_rows(title, [{"what": what, "value": value} for what, value in shown.items()])
 
 
 def print_line(line: str) -> None:

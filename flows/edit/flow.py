@@ -18,7 +18,7 @@ from flows.edit import plan, report
 from flows.edit.ledger import Summary, finished_shards, read_summary
 from flows.edit.plan import Run
 from flows.edit.shard import edit_shard
-from flows.running import refusals_as_states
+from flows.running import may_pass, refusals_as_states
 from flows.settings import EditSettings
 from flows.storage import Store, join, open_store
 
@@ -145,7 +145,13 @@ def describe(settings: EditSettings) -> list[dict[str, Any]]:
     return [{"what": what, "value": value} for what, value in rows.items()]
 
 
-@task(name="edit-shard", task_run_name="shard-{shard:05d}", retries=2, retry_delay_seconds=[2, 20])
+@task(
+    name="edit-shard",
+    task_run_name="shard-{shard:05d}",
+    retries=2,
+    retry_delay_seconds=[2, 20],
+    retry_condition_fn=may_pass,
+)
 def edit_shard_task(run_url: str, shard: int) -> Summary:
     """One shard, on Ray."""
     return edit_shard(run_url, shard)

@@ -153,7 +153,7 @@ def read_source_labels(url: str | None, attributes: list[str]) -> dict[str, np.n
         return {}
     store = open_store(url, option="--labels")
     store.check()
-    labels = celeba.read_labels(*store.filesystem())
+    labels = celeba.read_labels(*store.filesystem(), where=f"--labels {store.url}")
     matrix = np.full((len(labels), len(attributes)), np.nan, dtype=np.float32)
     for i, name in enumerate(attributes):
         if name in CELEBA:

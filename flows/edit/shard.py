@@ -30,8 +30,8 @@ from attgan.errors import DataError
 from attgan.models import load_bundle
 from flows.edit import plan
 from flows.edit.ledger import Row, Summary, summarise, write_ledger
-from flows.edit.pipeline import Stage, each, run_stages
 from flows.edit.plan import Run
+from flows.stages import Stage, each, run_stages
 from flows.storage import KeyRefused, Store, open_store
 
 CHUNK_BYTES = 32 * 2**20
@@ -180,6 +180,9 @@ async def _fetch(item: Item, source: Store, requests: asyncio.Semaphore, limits:
             fetched = await source.aget(item.row.key)
         except FileNotFoundError:
             item.fail(DataError("fetch", "gone since it was planned"))
+            return
+        except KeyRefused as error:
+            item.fail(DataError("fetch", str(error)))
             return
     item.data = fetched.data
     item.row.source_etag = fetched.etag

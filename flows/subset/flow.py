@@ -9,15 +9,14 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from prefect import State, Task, flow, get_run_logger, task
-from prefect.client.schemas.objects import TaskRun
+from prefect import State, flow, get_run_logger, task
 from prefect.exceptions import MissingResult
 from prefect.states import Failed
 
 from attgan.data.manifest import MANIFEST, Manifest, from_bytes, to_bytes
 from attgan.errors import UserError
 from flows import cluster, reporting
-from flows.running import refusals_as_states
+from flows.running import may_pass, refusals_as_states
 from flows.settings import SubsetSettings
 from flows.storage import Store, join, open_store
 from flows.subset import preview, report
@@ -25,17 +24,12 @@ from flows.subset.part import PartResult, PartTask, make_part
 from flows.subset.plan import Plan, make_plan, refuse_overlap
 
 
-def _may_pass(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    """Whether another attempt can help: a user's mistake stays one."""
-    return not isinstance(state.data, UserError)
-
-
 @task(
     name="subset-part",
     task_run_name="part-{part.index:05d}",
     retries=2,
     retry_delay_seconds=[2, 20],
-    retry_condition_fn=_may_pass,
+    retry_condition_fn=may_pass,
 )
 def make_part_task(part: PartTask) -> PartResult:
     """One part, on Ray."""

@@ -22,7 +22,7 @@ from attgan.data.manifest import PartEntry, Unreadable, part_name
 from attgan.data.shards import PartNote, entry, read_part, write_part
 from attgan.data.stored import Geometry, StoredImage, pack_image
 from attgan.errors import DataError, UserError
-from flows.edit.pipeline import Stage, each, run_stages
+from flows.stages import Stage, each, run_stages
 from flows.storage import Store, join, open_store
 
 CHUNK = 64

@@ -1,7 +1,7 @@
 """The subset flow through a real Prefect server, Ray cluster and S3 server."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +27,8 @@ pytestmark = pytest.mark.stack
 BROKEN = {"000007.jpg": b"", "000021.jpg": b"\xff\xd8\xff no picture"}
 
 
-@pytest.fixture(scope="module")
-def warm_cluster(stack: dict[str, str]) -> Iterator[None]:
-    """One connection to Ray for all runs: their workers stay, and import everything only once."""
-    import ray  # reads the cluster's settings when it is imported, so not before the stack is there
-
-    ray.init(address=stack["RAY_ADDRESS"], log_to_driver=False)
-    yield
-    ray.shutdown()
-
-
 @pytest.fixture
-def bucket(warm_cluster: None, fresh_bucket: Callable[[], str], tmp_path: Path) -> str:
+def bucket(stack: dict[str, str], fresh_bucket: Callable[[], str], tmp_path: Path) -> str:
     """The URL of a bucket with a source of 60 rows below ``celeba/``: 5 images missing, 2 that do not open."""
     url = f"s3://{fresh_bucket()}"
     folder = write_folder(tmp_path / "celeba", rows=60, positives=18, missing=5, instead=BROKEN)

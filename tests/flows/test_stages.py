@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from flows.edit.pipeline import Stage, each, run_stages
+from flows.stages import Stage, each, run_stages
 
 
 def run(chunks: list[list[int]], stages: list[Stage[list[int]]]) -> list[list[int]]:
