@@ -5,11 +5,14 @@ A user's mistake prints one line and exits 2, work that failed exits 1, Ctrl-C 1
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from types import FrameType
 from typing import Annotated
 
 from cyclopts import App, CycloptsError, MissingArgumentError, Parameter
@@ -47,28 +50,56 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
-    try:
-        result = app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
-    except MissingArgumentError as error:
-        unknown = next((token for token in error.unused_tokens or () if token.startswith("--")), None)
-        if unknown:  # a misspelt option is why one is missing
-            return _refuse(
-                f"{unknown}: there is no such option; `attgan {' '.join(error.command_chain or ())} --help`"
+    with _noticing_ctrl_c() as interrupted:
+        try:
+            result = app(
+                list(arguments), exit_on_error=False, print_error=False, result_action="return_value"
             )
-        return _refuse(f"{error.argument.name if error.argument else 'an option'}: is required")
-    except CycloptsError as error:
-        cause = error.__cause__
-        return _refuse(first_mistake(cause) if isinstance(cause, ValidationError) else _one_line(error))
-    except ValidationError as error:
-        return _refuse(first_mistake(error))
-    except UserError as error:
-        return _refuse(str(error))
-    except KeyboardInterrupt:
-        _fail("interrupted; the same command goes on where it stopped")
-        return INTERRUPTED
-    except Exception as error:
-        return _fail(_one_line(error))
+        except BaseException as error:
+            if interrupted.is_set():  # whatever Prefect or Ray made of it on its way here
+                return _fail("interrupted; the same command goes on where it stopped", INTERRUPTED)
+            return _exit_code(error)
     return result if isinstance(result, int) else 0
+
+
+@contextlib.contextmanager
+def _noticing_ctrl_c() -> Iterator[threading.Event]:
+    """Ctrl-C as always, but it is known afterwards that it was pressed."""
+    interrupted = threading.Event()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        interrupted.set()
+        signal.default_int_handler(number, frame)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _exit_code(error: BaseException) -> int:
+    """Print the one line of what went wrong, and say how to exit."""
+    match error:
+        case MissingArgumentError():
+            unknown = next((token for token in error.unused_tokens or () if token.startswith("--")), None)
+            if unknown:  # a misspelt option is why one is missing
+                command = " ".join(error.command_chain or ())
+                return _refuse(f"{unknown}: there is no such option; `attgan {command} --help`")
+            return _refuse(f"{error.argument.name if error.argument else 'an option'}: is required")
+        case CycloptsError():
+            cause = error.__cause__
+            return _refuse(first_mistake(cause) if isinstance(cause, ValidationError) else _one_line(error))
+        case ValidationError():
+            return _refuse(first_mistake(error))
+        case UserError():
+            return _refuse(str(error))
+        case Exception():
+            return _fail(_one_line(error))
+    raise error
 
 
 def _refuse(line: str) -> int:
@@ -76,9 +107,9 @@ def _refuse(line: str) -> int:
     return WRONG_USE
 
 
-def _fail(line: str) -> int:
+def _fail(line: str, code: int = FAILED) -> int:
     print(f"attgan: failed: {line}", file=sys.stderr)
-    return FAILED
+    return code
 
 
 def _one_line(error: BaseException) -> str:

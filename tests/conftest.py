@@ -36,6 +36,9 @@ _PREFIX = "attgan-test-"
 def pytest_configure() -> None:
     # A time limit around the tests sends SIGTERM: end as after Ctrl-C, with every fixture torn down.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Ray reads these once, when it is loaded, and anything that looks through all modules (inspect.getmodule does)
+    # loads it, long before the stack is there. Without them it can never connect to a stack, and hangs trying.
+    os.environ.update(RAY_AUTH_MODE="token", RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0")
 
 
 @pytest.fixture(scope="session")
