@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from prefect_ray import RayTaskRunner
 
 from attgan.errors import UserError
 
+WINDOW = 1000  # pending submissions at most, on however large a cluster
 _HINT = "`attgan up` starts one here"
 
 
@@ -139,10 +140,11 @@ def run_tasks(
     cpus: float,
     gpus: float,
     parallel: int,
-) -> Iterator[tuple[dict[str, Any], Any]]:
+) -> Generator[tuple[dict[str, Any], Any], None, None]:
     """Submit a Prefect task to Ray once per call, through a window of twice the workers, and yield as each one ends.
 
-    Tens of thousands of pending submissions hang Ray's driver, so never all at once. A worker keeps its process after
+    Close it when you stop early: what is pending is cancelled then. Tens of thousands of pending submissions hang Ray's
+    driver, so never all at once. A worker keeps its process after
     a GPU task (``max_calls=0``), and with it the loaded model; one that dies is run again once (``max_retries=1``).
 
     Args:
@@ -160,11 +162,12 @@ def run_tasks(
 
     pending: dict[Any, tuple[dict[str, Any], Any]] = {}
     todo = iter(calls)
+    window = min(2 * parallel, WINDOW)
     exhausted = False
     try:
         with remote_options(num_cpus=cpus, num_gpus=gpus, max_calls=0, max_retries=1):
             while True:
-                while not exhausted and len(pending) < 2 * parallel:
+                while not exhausted and len(pending) < window:
                     call = next(todo, None)
                     if call is None:
                         exhausted = True

@@ -24,9 +24,9 @@ Log = logging.Logger | logging.LoggerAdapter[Any]
 class Progress:
     """Items done out of a known total, as a Prefect artifact and as lines in the log, with rate and time left."""
 
-    def __init__(self, key: str, noun: str, total: int, log: Log) -> None:
+    def __init__(self, key: str, noun: str, total: int, log: Log, before: int = 0) -> None:
         self.noun, self.total, self.log = noun, max(total, 1), log
-        self.done = 0
+        self.done = self._before = before  # done by an earlier run: no part of this one's rate
         self._started = self._said = time.monotonic()
         self._artifact: UUID = create_progress_artifact(0.0, key=artifact_key(key), description=noun)  # type: ignore[assignment]
 
@@ -37,12 +37,15 @@ class Progress:
         if self.done < self.total and now - self._said < _SECONDS_BETWEEN:
             return
         self._said = now
-        rate = self.done / max(now - self._started, 1e-9)
+        rate = (self.done - self._before) / max(now - self._started, 1e-9)
         left = (self.total - self.done) / max(rate, 1e-9)
         share = min(1.0, self.done / self.total)
         line = f"{self.done:,} of {self.total:,} {self.noun} ({share:.0%}), {rate:,.0f}/s, {left:,.0f} s left"
         self.log.info(line)
-        update_progress_artifact(self._artifact, progress=100 * share, description=line)
+        try:
+            update_progress_artifact(self._artifact, progress=100 * share, description=line)
+        except Exception as error:  # a Prefect server that restarts must not end hours of work
+            self.log.warning("progress is not shown: %s", error)
 
 
 def table(key: str, rows: Sequence[Mapping[str, Any]], description: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any, ParamSpec, TypeVar, get_type_hints
 
 from prefect import Flow, State, Task
 from prefect.client.schemas.objects import TaskRun
+from prefect.exceptions import MissingResult
 from prefect.states import Failed
 
 from attgan.errors import UserError
@@ -39,6 +40,14 @@ def refusals_as_states(body: Callable[P, R]) -> Callable[P, R | State[Any]]:
 def may_pass(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     """A task's retry condition: another attempt can help, unless it was a user's mistake."""
     return not isinstance(state.data, UserError)
+
+
+def cause_of(state: State[Any]) -> Any:
+    """The exception that a task run ended with; None where there is none to be had, as after a crash."""
+    try:
+        return state.result(raise_on_failure=False)
+    except MissingResult:
+        return None
 
 
 def run_from_terminal(flow: Flow[..., Any], **parameters: Any) -> Any:

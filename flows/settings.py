@@ -5,16 +5,22 @@ A field's description is its help text everywhere; its rule is checked here and 
 
 from __future__ import annotations
 
-import os
 import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from attgan.attributes import MAX_INTENSITY
+from attgan.errors import UserError
+from flows.storage.urls import parse_url
+
 
 def _absolute(url: str) -> str:
-    """Paths as the driver means them: a worker has another working directory."""
-    return url if "://" in url else os.path.abspath(os.path.expanduser(url))
+    """One spelling for each place, and paths as the driver means them: a worker has another working directory."""
+    try:
+        return parse_url(url, "URL").url
+    except UserError:
+        return url  # refused where it is opened, by the name of its option
 
 
 Url = Annotated[str, AfterValidator(_absolute)]
@@ -99,7 +105,10 @@ class EditSettings(Settings):
         description="Attribute to change, NAME=0|1, or NAME=0|1@INTENSITY for one of its own. Repeatable.",
     )
     intensity: float = Field(
-        default=1.0, gt=0, le=4, description="How strongly the changed attributes are set; 1 is the usual."
+        default=1.0,
+        gt=0,
+        le=MAX_INTENSITY,
+        description="How strongly the changed attributes are set; 1 is the usual.",
     )
     labels: Url | None = Field(
         default=None,
@@ -121,7 +130,7 @@ class EditSettings(Settings):
     )
     shard_size: int = Field(default=2000, ge=1, le=100_000, description="Images per task on Ray.")
     batch_size: int = Field(default=64, ge=1, le=4096, description="Images per forward pass.")
-    cpus_per_shard: float = Field(default=1, gt=0, description="CPUs that each task on Ray asks for.")
+    cpus_per_shard: float = Field(default=1, ge=0.01, description="CPUs that each task on Ray asks for.")
     gpus_per_shard: float = Field(
         default=0, ge=0, le=1, description="GPUs, or the fraction of one, that each task on Ray asks for."
     )

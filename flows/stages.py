@@ -31,6 +31,14 @@ class Stage(Generic[T]):
     seconds: float = field(default=0.0, init=False)
 
 
+def set_torch_threads(count: int) -> None:
+    """For a pool's initializer: torch uses ``count`` threads below the thread that calls this."""
+    import torch
+
+    torch.set_num_threads(count)
+    torch.get_num_threads()  # settles it: else the thread takes, at its first operation, what another one set last
+
+
 def each(work: Callable[[T], Awaitable[T]]) -> Callable[[T], AsyncIterator[T]]:
     """A stage's work out of a coroutine that returns one chunk for one."""
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from attgan.attributes import PUBLISHED
+from attgan.errors import UserError
 from attgan.models import BundleInfo, Generator, GeneratorConfig, fresh, import_published, save_bundle
 from attgan.models.published import LICENCE
 from flows.settings import ImportWeightsSettings, InitSettings
@@ -50,7 +51,9 @@ def import_weights(settings: ImportWeightsSettings) -> list[dict[str, Any]]:
             already, or the place cannot be written to.
     """
     folder, _, name = settings.checkpoint.rpartition("/")
-    source = open_store(folder or ".", option="--checkpoint")
+    if not name or folder == "s3:/":
+        raise UserError(f"--checkpoint {settings.checkpoint}: must name one .pth file")
+    source = open_store(folder or "/", option="--checkpoint")
     source.check()
     filesystem, path = source.filesystem()
     published = import_published(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,6 +21,8 @@ from flows.storage import Store
 Status = Literal["edited", "copied", "skipped", "failed"]
 STATUSES: tuple[Status, ...] = ("edited", "copied", "skipped", "failed")
 STAGES = ("fetch", "decode", "edit", "encode", "put")
+
+_LEDGER = re.compile(r"ledger/(\d+)\.\d+\.parquet")
 
 SCHEMA = pa.schema(
     [
@@ -127,8 +130,8 @@ def finished_shards(run: Store) -> dict[int, str]:
     """The key of each finished shard's ledger, the highest generation of each."""
     ledgers: dict[int, str] = {}
     for info in run.list("ledger/"):  # in order, so that a later generation replaces an earlier one
-        shard = int(info.key.removeprefix("ledger/").split(".")[0])
-        ledgers[shard] = info.key
+        if match := _LEDGER.fullmatch(info.key):
+            ledgers[int(match[1])] = info.key
     return ledgers
 
 

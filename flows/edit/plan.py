@@ -1,13 +1,9 @@
-"""The plan of an edit run: what it is (``run.json``) and which keys each shard has (``plan/00012.parquet``).
-
-``run.json`` is written last and create-only: a run without it has not begun, and from then on its plan never changes.
-"""
+"""The plan of an edit run: which keys each shard has (``plan/00012.<plan>.parquet``)."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import json
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple
@@ -15,21 +11,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
-from pydantic import BaseModel, ConfigDict
 
 from attgan.attributes import CELEBA
-from attgan.data import celeba, codec
-from attgan.editing.editor import EDIT_FORMAT
+from attgan.data import celeba
 from attgan.errors import UserError
+from flows.edit.run import RUNS, STATE, Run
 from flows.settings import EditSettings
-from flows.storage import ObjectInfo, Store, is_within, join, open_store
+from flows.storage import ObjectInfo, Store, is_within, open_store
 
-RUNS = "_runs"
-STATE = "_state"
 EXTENSIONS = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".gif", ".bmp"))
 
-PLAN_SCHEMA = pa.schema(
+SCHEMA = pa.schema(
     [
         ("key", pa.string()),
         ("size", pa.int64()),
@@ -37,128 +29,13 @@ PLAN_SCHEMA = pa.schema(
         ("labels", pa.list_(pa.float32())),  # in the bundle's order; NaN or null: unknown
     ]
 )
-_UNFINGERPRINTED = frozenset(
-    (
-        "run_id",
-        "dry_run",
-        "shard_size",
-        "cpus_per_shard",
-        "gpus_per_shard",
-        "max_failed_share",
-        "on_existing",
-        "limit",
-    )
-)
 
 
-class Run(BaseModel):
-    """An edit run, as ``run.json`` has it.
+class SourceLabels(NamedTuple):
+    """Labels of source images by file name, ``(n,)`` float32 each, and a digest of them all."""
 
-    ``fingerprint`` stands for everything that decides the bytes of the results; ``ignored`` counts the keys below the
-    source prefix that were not planned, by reason.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    schema_version: int = 1
-    run_id: str
-    settings: EditSettings
-    bundle_digest: str
-    attributes: list[str]
-    fingerprint: str
-    made_of: dict[str, Any]
-    shards: int
-    inputs: int
-    bytes_in: int
-    ignored: dict[str, int]
-
-    @property
-    def url(self) -> str:
-        """The run's own folder."""
-        return run_url(self.settings.destination, self.run_id)
-
-
-def run_url(destination: str, run_id: str) -> str:
-    """Where a run keeps its plan, ledgers and report."""
-    return join(destination, RUNS, run_id)
-
-
-def read_run(store: Store) -> Run | None:
-    """The run of a run's folder, or None where it has not begun."""
-    try:
-        return Run.model_validate_json(store.get("run.json").data)
-    except FileNotFoundError:
-        return None
-
-
-def what_decides_the_bytes(settings: EditSettings, bundle_digest: str) -> dict[str, Any]:
-    """Everything that the results' bytes depend on, the inputs aside; its hash is the run's fingerprint."""
-    chosen = settings.model_dump(exclude=set(_UNFINGERPRINTED) | {"bundle"})
-    return {
-        "bundle": bundle_digest,
-        "settings": chosen,
-        "edit_format": EDIT_FORMAT,
-        "torch": torch.__version__,
-        "device": "cuda" if settings.gpus_per_shard else "cpu",
-        "codec": codec.VERSION,
-    }
-
-
-def fingerprint(made_of: dict[str, Any]) -> str:
-    """Sixteen hexadecimal digits of the SHA-256 of the canonical JSON."""
-    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def choose_run_id(settings: EditSettings, print_of_run: str) -> str:
-    """The given run id, or the unfinished run of this fingerprint, or the next one in its sequence."""
-    if settings.run_id:
-        return settings.run_id
-    sequence = 1
-    runs = open_store(join(settings.destination, RUNS), option="--destination")
-    while _is_there(runs, f"{print_of_run}-{sequence:04d}/report.json"):
-        sequence += 1
-    return f"{print_of_run}-{sequence:04d}"
-
-
-def _is_there(store: Store, key: str) -> bool:
-    try:
-        store.head(key)
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def image_keys(source: Store, ignored: dict[str, int]) -> Iterator[ObjectInfo]:
-    """The keys below the source prefix that may be images, by extension or the lack of one; the others are counted."""
-    for info in source.list():
-        first, name = info.key.split("/", 1)[0], info.key.rsplit("/", 1)[-1]
-        extension = name[name.rfind(".") :].lower() if "." in name.lstrip(".") else ""
-        if not name:
-            reason = "folder marker"
-        elif first in (RUNS, STATE):
-            reason = "a run's own files"
-        elif name.startswith("."):
-            reason = "hidden"
-        elif extension and extension not in EXTENSIONS:
-            reason = f"not an image by its extension ({extension})"
-        else:
-            yield info
-            continue
-        ignored[reason] = ignored.get(reason, 0) + 1
-
-
-def read_source_labels(url: str | None, attributes: list[str]) -> dict[str, np.ndarray]:
-    """Labels by image file name, ``(n,)`` float32 in the bundle's order; attributes CelebA does not know are NaN."""
-    if url is None:
-        return {}
-    store = open_store(url, option="--labels")
-    store.check()
-    labels = celeba.read_labels(*store.filesystem(), where=f"--labels {store.url}")
-    matrix = np.full((len(labels), len(attributes)), np.nan, dtype=np.float32)
-    for i, name in enumerate(attributes):
-        if name in CELEBA:
-            matrix[:, i] = labels.attributes[:, CELEBA.index(name)]
-    return dict(zip(labels.image_ids.to_pylist(), matrix, strict=True))
+    by_name: dict[str, np.ndarray]
+    digest: str | None
 
 
 class PlanSize(NamedTuple):
@@ -169,8 +46,55 @@ class PlanSize(NamedTuple):
     bytes_in: int
 
 
+def list_inputs(settings: EditSettings, ignored: dict[str, int]) -> Iterator[ObjectInfo]:
+    """The inputs of a run in key order, lazily; what is passed over is counted into ``ignored``, by reason."""
+    inputs = _image_keys(open_store(settings.source, option="--source"), ignored)
+    return islice(inputs, settings.limit)
+
+
+def _image_keys(source: Store, ignored: dict[str, int]) -> Iterator[ObjectInfo]:
+    """The keys that may be images, by their extension or the lack of one."""
+    for info in source.list():
+        reason = _why_not(info.key)
+        if reason is None:
+            yield info
+        else:
+            ignored[reason] = ignored.get(reason, 0) + 1
+
+
+def _why_not(key: str) -> str | None:
+    first, name = key.split("/", 1)[0], key.rsplit("/", 1)[-1]
+    extension = name[name.rfind(".") :].lower() if "." in name.lstrip(".") else ""
+    if not name:
+        return "folder marker"
+    if first in (RUNS, STATE):
+        return "a run's own files"
+    if name.startswith("."):
+        return "hidden"
+    if extension and extension not in EXTENSIONS:
+        known = extension[1:].isalnum() and len(extension) <= 6
+        return f"not an image by its extension ({extension if known else 'odd ones'})"
+    return None
+
+
+def read_source_labels(url: str | None, attributes: list[str]) -> SourceLabels:
+    """Labels in the order of the bundle's ``attributes``; those that CelebA does not know are NaN."""
+    if url is None:
+        return SourceLabels({}, None)
+    store = open_store(url, option="--labels")
+    store.check()
+    labels = celeba.read_labels(*store.filesystem(), where=f"--labels {store.url}")
+    matrix = np.full((len(labels), len(attributes)), np.nan, dtype=np.float32)
+    for i, name in enumerate(attributes):
+        if name in CELEBA:
+            matrix[:, i] = labels.attributes[:, CELEBA.index(name)]
+    names = labels.image_ids.to_pylist()
+    digest = hashlib.sha256("\n".join(names).encode() + matrix.tobytes()).hexdigest()[:16]
+    return SourceLabels(dict(zip(names, matrix, strict=True)), digest)
+
+
 def write_plan(
-    run: Store, inputs: Iterable[ObjectInfo], labels: dict[str, np.ndarray], shard_size: int
+    run: Store, plan: str, inputs: Iterable[ObjectInfo], labels: dict[str, np.ndarray], shard_size: int
 ) -> PlanSize:
     """Cut the keys into shards of ``shard_size`` and write each one's plan, one shard in memory at a time."""
     shards = total = size = 0
@@ -186,22 +110,23 @@ def write_plan(
             for info in chunk
         ]
         buffer = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(rows, schema=PLAN_SCHEMA), buffer, compression="zstd")
-        run.put(plan_key(shards), buffer.getvalue())
+        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), buffer, compression="zstd")
+        run.put(plan_key(plan, shards), buffer.getvalue(), create_only=True)
         shards += 1
         total += len(rows)
         size += sum(info.size for info in chunk)
     return PlanSize(shards, total, size)
 
 
-def plan_key(shard: int) -> str:
+def plan_key(plan: str, shard: int) -> str:
     """Where a shard's plan stands below the run's folder."""
-    return f"plan/{shard:05d}.parquet"
+    return f"plan/{shard:05d}.{plan}.parquet"
 
 
-def read_shard(run: Store, shard: int) -> list[dict[str, Any]]:
+def read_shard(store: Store, run: Run, shard: int) -> list[dict[str, Any]]:
     """A shard's planned inputs: ``key``, ``size``, ``etag``, ``labels``."""
-    rows: list[dict[str, Any]] = pq.read_table(pa.BufferReader(run.get(plan_key(shard)).data)).to_pylist()
+    data = store.get(plan_key(run.plan, shard)).data
+    rows: list[dict[str, Any]] = pq.read_table(pa.BufferReader(data)).to_pylist()
     return rows
 
 

@@ -8,26 +8,30 @@ from typing import Any
 
 from attgan.data import codec
 from attgan.errors import DataError
-from attgan.evaluation.figures import before_after_grid
+from attgan.evaluation.figures import before_after_grid, scaled
 from flows.edit.ledger import STAGES, STATUSES, Summary
-from flows.edit.plan import Run, run_url
+from flows.edit.run import Run, run_url
 from flows.edit.shard import choose_sample
 from flows.storage import open_store
 from flows.terminal import print_line, print_rows
+
+HEIGHT = 218  # of the pictures in the before/after grid
 
 
 class ConservationError(RuntimeError):
     """Inputs and ledger rows do not add up: a defect of this program, never of the data."""
 
 
-def build_report(run: Run, summaries: Sequence[Summary], wall: float, resumed: int) -> dict[str, Any]:
+def build_report(
+    run: Run, summaries: Sequence[Summary], wall: float, before: Sequence[Summary] = ()
+) -> dict[str, Any]:
     """The content of ``report.json``.
 
     Args:
         run: the run.
         summaries: of every shard's ledger.
         wall: seconds that this invocation took.
-        resumed: shards that were finished before this invocation.
+        before: the summaries of the shards that an earlier invocation finished.
 
     Raises:
         ConservationError: inputs ≠ edited + copied + skipped + failed.
@@ -53,7 +57,8 @@ def build_report(run: Run, summaries: Sequence[Summary], wall: float, resumed: i
         "ignored": run.ignored,
         "reasons": dict(reasons.most_common(100)),
         "shards": run.shards,
-        "shards_done_before": resumed,
+        "shards_done_before": len(before),
+        "images_done_before": sum(summary.images for summary in before),
         "bytes_in": sum(summary.bytes_in for summary in summaries),
         "bytes_out": sum(summary.bytes_out for summary in summaries),
         "seconds": seconds,
@@ -105,20 +110,24 @@ def show(report: dict[str, Any]) -> None:
     print_rows("Stages (they overlap)", stage_rows(report))
     if reasons := reason_rows(report):
         print_rows("Skipped, failed and not planned", reasons)
-    rate = report["inputs"] / max(report["wall"], 1e-9)
-    print_line(f"{report['inputs']:,} images in {report['wall']:,.1f} s: {rate:,.0f} images/s")
+    images = report["inputs"] - report["images_done_before"]
+    rate = images / max(report["wall"], 1e-9)
+    before = f" ({report['images_done_before']:,} were done before)" if report["images_done_before"] else ""
+    print_line(f"{images:,} images in {report['wall']:,.1f} s: {rate:,.0f} images/s{before}")
     print_line(f"report, ledgers and picture: {run_url(report['destination'], report['run_id'])}/")
 
 
 def before_after(run: Run, keys: Sequence[str]) -> bytes | None:
     """A JPEG with the sampled images beside their edits; None where nothing was edited."""
     source, destination = open_store(run.settings.source), open_store(run.settings.destination)
+    limits = codec.Limits(max_pixels=run.settings.max_pixels)
     pairs, captions = [], []
     for key in keys:
         try:
-            before, after = source.get(key).data, destination.get(key).data
-            pairs.append((codec.decode(before).pixels, codec.decode(after).pixels))
+            before = scaled(codec.decode(source.get(key).data, limits).pixels, HEIGHT)
+            after = scaled(codec.decode(destination.get(key).data, limits).pixels, HEIGHT)
         except (FileNotFoundError, DataError):  # changed since; the picture can do without it
             continue
+        pairs.append((before, after))
         captions.append(key)
-    return before_after_grid(pairs, captions) if pairs else None
+    return before_after_grid(pairs, captions, height=HEIGHT) if pairs else None

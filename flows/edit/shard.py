@@ -19,21 +19,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from attgan.attributes import Edit, parse_edits, target_vector
 from attgan.data import codec
 from attgan.data.codec import Decoded, Limits
 from attgan.data.transforms import Box, face_box, put_face, take_face
 from attgan.editing.editor import Editor, make_editor
-from attgan.errors import DataError
+from attgan.errors import DataError, UserError
 from attgan.models import load_bundle
 from flows.edit import plan
-from flows.edit.ledger import Row, Summary, summarise, write_ledger
-from flows.edit.plan import Run
-from flows.stages import Stage, each, run_stages
+from flows.edit.ledger import Row, Status, Summary, summarise, write_ledger
+from flows.edit.run import Run, check_versions, read_run
+from flows.settings import EditSettings
+from flows.stages import Stage, each, run_stages, set_torch_threads
 from flows.storage import KeyRefused, Store, open_store
 
+CHUNK_IMAGES = 64
 CHUNK_BYTES = 32 * 2**20
 CHUNK_PIXELS = 32_000_000
 REQUESTS_IN_FLIGHT = 64
@@ -48,40 +49,48 @@ class Item:
     size: int
     labels: list[float] | None
     data: bytes | None = None
+    content_type: str | None = None
     image: Decoded | None = None
     box: Box | None = None
     face: np.ndarray | None = None
 
     def fail(self, error: DataError) -> None:
         """End here, as bad data."""
-        self.row.status, self.row.stage, self.row.reason = "failed", error.stage, error.reason
-        self.data = self.image = self.face = None
+        self._end("failed", error.stage, error.reason)
 
     def skip(self, stage: str, reason: str) -> None:
         """End here, for a reason that is nobody's fault."""
-        self.row.status, self.row.stage, self.row.reason = "skipped", stage, reason
+        self._end("skipped", stage, reason)
+
+    def _end(self, status: Status, stage: str, reason: str) -> None:
+        self.row.status, self.row.stage, self.row.reason = status, stage, reason
+        self.row.bytes_out = None
         self.data = self.image = self.face = None
 
 
 Chunk = list[Item]
 
 
-def edit_shard(run_url: str, shard: int) -> Summary:
+def edit_shard(run_url: str, shard: int, settings: EditSettings) -> Summary:
     """Edit one planned shard and write its ledger.
 
     Args:
         run_url: the run's folder, with ``run.json`` and the plan.
         shard: its number.
+        settings: of the command at work; what may change in a run is taken from them (:data:`MAY_CHANGE`).
 
     Raises:
         StorageError: the storage failed after its retries. Nothing is lost: the shard can be run again.
+        UserError: the bundle was replaced, or a library here is not of the version the run was begun with.
     """
     started = time.perf_counter()
     run_store = open_store(run_url)
-    run = plan.read_run(run_store)
-    if run is None:
+    begun = read_run(run_store)
+    if begun is None:
         raise FileNotFoundError(f"{run_url}: has no run.json")
-    rows = plan.read_shard(run_store, shard)
+    check_versions(begun)
+    run = begun.under(settings)
+    rows = plan.read_shard(run_store, run, shard)
     items = [Item(Row(row["key"], row["key"], row["etag"]), row["size"], row["labels"]) for row in rows]
     stages = asyncio.run(_run(run, items))
     done = [item.row for item in items]
@@ -101,7 +110,9 @@ def choose_sample(keys: Any, count: int = SAMPLE) -> list[str]:
 async def _run(run: Run, items: list[Item]) -> list[Stage[Chunk]]:
     settings = run.settings
     cpus = max(1, int(settings.cpus_per_shard))
-    editor = _editor(settings.bundle, run.bundle_digest, bool(settings.gpus_per_shard), settings.batch_size)
+    editor = _editor(
+        settings.bundle, run.made_of["bundle"], bool(settings.gpus_per_shard), settings.batch_size
+    )
     edits = parse_edits(settings.set, settings.intensity, run.attributes)
     source = open_store(settings.source)
     destination = open_store(settings.destination)
@@ -110,8 +121,8 @@ async def _run(run: Run, items: list[Item]) -> list[Stage[Chunk]]:
     # Codec calls keep to one core each; the model has a thread of its own, because torch's thread pools belong to the
     # thread that calls it, and as many cores as the task was granted.
     with (
-        ThreadPoolExecutor(2 * cpus, "codec", torch.set_num_threads, (1,)) as codec_pool,
-        ThreadPoolExecutor(1, "model", torch.set_num_threads, (cpus,)) as model_pool,
+        ThreadPoolExecutor(2 * cpus, "codec", set_torch_threads, (1,)) as codec_pool,
+        ThreadPoolExecutor(1, "model", set_torch_threads, (cpus,)) as model_pool,
     ):
         loop = asyncio.get_running_loop()
 
@@ -143,7 +154,7 @@ async def _run(run: Run, items: list[Item]) -> list[Stage[Chunk]]:
             Stage("encode", each(encode), workers=cpus),
             Stage("put", each(put), workers=2),
         ]
-        await run_stages(_chunks(items, settings.batch_size), stages, lambda chunk: None)
+        await run_stages(_chunks(items, max(CHUNK_IMAGES, settings.batch_size)), stages, lambda chunk: None)
     return stages
 
 
@@ -153,16 +164,16 @@ def _editor(bundle: str, digest: str, gpu: bool, batch_size: int) -> Editor:
     filesystem, path = open_store(bundle, option="--bundle").filesystem()
     loaded = load_bundle(path, filesystem, with_discriminator=False, label=f"--bundle {bundle}")
     if loaded.digest != digest:
-        raise RuntimeError(f"--bundle {bundle}: has changed since the run was planned")
+        raise UserError(f"--bundle {bundle}: has been replaced since the run was begun")
     return make_editor(loaded.generator, "cuda" if gpu else "cpu", batch_size)
 
 
-def _chunks(items: list[Item], batch_size: int) -> Iterator[Chunk]:
-    """At most ``batch_size`` inputs and about 32 MiB of encoded bytes each."""
+def _chunks(items: list[Item], images: int) -> Iterator[Chunk]:
+    """At most so many inputs and about 32 MiB of encoded bytes each."""
     chunk: Chunk = []
     size = 0
     for item in items:
-        if chunk and (len(chunk) == batch_size or size + item.size > CHUNK_BYTES):
+        if chunk and (len(chunk) == images or size + item.size > CHUNK_BYTES):
             yield chunk
             chunk, size = [], 0
         chunk.append(item)
@@ -244,6 +255,7 @@ def _encode(chunk: Chunk, output: str, quality: int) -> None:
             item.fail(error)
             continue
         item.row.bytes_out = len(item.data)
+        item.content_type = codec.CONTENT_TYPES[item.image.format]
         item.image = item.face = None
 
 
@@ -253,7 +265,13 @@ async def _put(item: Item, destination: Store, requests: asyncio.Semaphore, run:
     ours = {"attgan-fingerprint": run.fingerprint, "attgan-source-etag": item.row.source_etag.strip('"')}
     async with requests:
         try:
-            await destination.aput(item.row.output_key, item.data, create_only=True, metadata=ours)
+            await destination.aput(
+                item.row.output_key,
+                item.data,
+                create_only=True,
+                metadata=ours,
+                content_type=item.content_type,
+            )
         except KeyRefused as error:
             item.fail(DataError("put", str(error)))
             return
@@ -277,7 +295,8 @@ async def _is_ours(item: Item, destination: Store, ours: dict[str, str]) -> bool
 
 async def _put_over(item: Item, destination: Store, ours: dict[str, str], rule: str) -> None:
     if rule == "overwrite":
-        await destination.aput(item.row.output_key, item.data or b"", metadata=ours)
+        data, content_type = item.data or b"", item.content_type
+        await destination.aput(item.row.output_key, data, metadata=ours, content_type=content_type)
         item.row.status = "edited"
     elif rule == "skip":
         item.skip("put", "the destination holds another object under this key")

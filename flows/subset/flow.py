@@ -10,13 +10,12 @@ import time
 from typing import Any
 
 from prefect import State, flow, get_run_logger, task
-from prefect.exceptions import MissingResult
 from prefect.states import Failed
 
 from attgan.data.manifest import MANIFEST, Manifest, from_bytes, to_bytes
 from attgan.errors import UserError
 from flows import cluster, reporting
-from flows.running import may_pass, refusals_as_states
+from flows.running import cause_of, may_pass, refusals_as_states
 from flows.settings import SubsetSettings
 from flows.storage import Store, join, open_store
 from flows.subset import preview, report
@@ -121,7 +120,7 @@ def _make_parts(
         parallel=cluster.workers(resources, settings.cpus_per_part, 0),
     ):
         if not state.is_completed():
-            cause = _cause(state)
+            cause = cause_of(state)
             if isinstance(cause, UserError):
                 raise cause
             lost.append(f"part {call['part'].index}: {state.message}")
@@ -138,14 +137,6 @@ def _make_parts(
             f"{len(lost)} of {plan.parts} parts were not made ({lost[0]}); the same command goes on",
         )
     return sorted(results, key=lambda result: result.note.index), None
-
-
-def _cause(state: State[Any]) -> Any:
-    """The exception that a task run ended with; None where there is none to be had, as after a crash."""
-    try:
-        return state.result(raise_on_failure=False)
-    except MissingResult:
-        return None
 
 
 def publish(store: Store, manifest: Manifest) -> None:

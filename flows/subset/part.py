@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
-import torch
 
 from attgan.attributes import CELEBA
 from attgan.data import codec
@@ -22,7 +21,7 @@ from attgan.data.manifest import PartEntry, Unreadable, part_name
 from attgan.data.shards import PartNote, entry, read_part, write_part
 from attgan.data.stored import Geometry, StoredImage, pack_image
 from attgan.errors import DataError, UserError
-from flows.stages import Stage, each, run_stages
+from flows.stages import Stage, each, run_stages, set_torch_threads
 from flows.storage import Store, join, open_store
 
 CHUNK = 64
@@ -176,7 +175,7 @@ async def _fill(task: PartTask, items: list[_Item]) -> list[Stage[_Chunk]]:
     source = open_store(task.images, option="--source")
     requests = asyncio.Semaphore(REQUESTS_IN_FLIGHT)
     loop = asyncio.get_running_loop()
-    with ThreadPoolExecutor(task.cpus, "pack", torch.set_num_threads, (1,)) as pool:
+    with ThreadPoolExecutor(task.cpus, "pack", set_torch_threads, (1,)) as pool:
 
         async def fetch(chunk: _Chunk) -> _Chunk:
             await asyncio.gather(*(_fetch(item, source, requests) for item in chunk))

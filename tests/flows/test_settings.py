@@ -1,5 +1,7 @@
 """A mistake in a setting is one line: the option, the value and the rule."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -44,3 +46,22 @@ def test_a_missing_option_is_named() -> None:
 @pytest.mark.parametrize("model", [EditSettings, SubsetSettings])
 def test_every_option_says_what_it_is(model: type[EditSettings]) -> None:
     assert all(field.description for field in model.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("s3://bucket/in/", "s3://bucket/in"),
+        ("file:///data/a%20b", "/data/a b"),
+        ("/data/in/", "/data/in"),
+        ("s3:/bucket/in", "s3:/bucket/in"),  # left as it is, to be refused where it is opened
+        ("", ""),
+    ],
+)
+def test_a_place_has_one_spelling(given: str, meant: str) -> None:
+    assert EditSettings.model_validate(GIVEN | {"source": given}).source == meant
+
+
+def test_a_path_is_the_drivers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert EditSettings.model_validate(GIVEN).source == str(tmp_path / "in")

@@ -6,15 +6,24 @@ from pathlib import Path
 import boto3
 import pytest
 
-from flows.edit import flow
 from flows.edit.ledger import finished_shards, read_rows
+from flows.edit.preparation import prepare
 from flows.edit.shard import edit_shard
 from flows.settings import EditSettings, InitSettings
 from flows.storage import join
 from flows.weights import init
 from tests.pictures import noise, opened, saved
 
-KEYS = ["../up.jpg", "a//b.jpg", "./here.jpg", "plain.jpg", "tab\there.jpg", "per%2Fcent.jpg", "ünï 😀.jpg"]
+KEYS = [
+    "../up.jpg",
+    "a//b.jpg",
+    "./here.jpg",
+    "plain.jpg",
+    "no_extension",
+    "tab\there.jpg",
+    "per%2Fcent.jpg",
+    "ünï 😀.jpg",
+]
 
 
 @pytest.fixture
@@ -29,9 +38,10 @@ def bucket(moto_server: dict[str, str], fresh_bucket: Callable[[dict[str, str]],
 def edited(bucket: str, destination: str) -> dict[str, str]:
     """Edit everything in this process; the status of each key."""
     bundle, source = join(bucket, "bundle"), join(bucket, "in")
-    prepared = flow.prepare(EditSettings(source=source, destination=destination, bundle=bundle, shard_size=3))
+    settings = EditSettings(source=source, destination=destination, bundle=bundle, shard_size=3)
+    prepared = prepare(settings)
     for shard in range(prepared.run.shards):
-        edit_shard(prepared.run.url, shard)
+        edit_shard(prepared.run.url, shard, settings)
     tables = [read_rows(prepared.store, key) for key in finished_shards(prepared.store).values()]
     return {row["key"]: row["status"] for table in tables for row in table.to_pylist()}
 
@@ -40,8 +50,9 @@ def test_every_key_that_s3_allows_is_edited_under_its_own_name(bucket: str) -> N
     assert edited(bucket, join(bucket, "out")) == dict.fromkeys(KEYS, "edited")
     name = bucket.removeprefix("s3://")
     for key in KEYS:
-        data = boto3.client("s3").get_object(Bucket=name, Key=f"out/{key}")["Body"].read()
-        assert opened(data).shape == (218, 178, 3)
+        found = boto3.client("s3").get_object(Bucket=name, Key=f"out/{key}")
+        assert opened(found["Body"].read()).shape == (218, 178, 3)
+        assert found["ContentType"] == "image/jpeg"
     assert edited(bucket, join(bucket, "out")) == dict.fromkeys(KEYS, "edited")
 
 

@@ -1,17 +1,23 @@
 """Shards on disk, without Ray or Prefect: every input gets a row, good ones an output, and nothing is overwritten."""
 
+import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
+from attgan.attributes import CELEBA, PUBLISHED
 from attgan.errors import UserError
-from flows.edit import flow
 from flows.edit.ledger import Summary, finished_shards, read_rows
+from flows.edit.preparation import Preparation, prepare
 from flows.edit.report import ConservationError, build_report, failed_share
+from flows.edit.run import first_free
 from flows.edit.shard import edit_shard
 from flows.settings import EditSettings
 from tests.pictures import noise, opened, saved
@@ -19,13 +25,13 @@ from tests.pictures import noise, opened, saved
 MakeSettings = Callable[..., EditSettings]
 
 
-def run_all(settings: EditSettings) -> tuple[flow.Preparation, list[Summary]]:
+def run_all(settings: EditSettings) -> tuple[Preparation, list[Summary]]:
     """What the flow does, in this process."""
-    prepared = flow.prepare(settings)
-    return prepared, [edit_shard(prepared.run.url, shard) for shard in range(prepared.run.shards)]
+    prepared = prepare(settings)
+    return prepared, [edit_shard(prepared.run.url, shard, settings) for shard in range(prepared.run.shards)]
 
 
-def rows_of(prepared: flow.Preparation) -> dict[str, dict[str, Any]]:
+def rows_of(prepared: Preparation) -> dict[str, dict[str, Any]]:
     tables = [read_rows(prepared.store, key) for key in finished_shards(prepared.store).values()]
     return {row["key"]: row for table in tables for row in table.to_pylist()}
 
@@ -68,7 +74,7 @@ def test_every_input_is_accounted_for(tmp_path: Path, settings: MakeSettings) ->
     failed = {key for key, (status, _) in outcome.items() if status == "failed"}
     assert failed == {"truncated.jpg", "empty.jpg", "text.jpg", "bomb.png"}
     assert "limit is 64,000,000" in rows["bomb.png"]["reason"]
-    report = build_report(prepared.run, summaries, wall=1.0, resumed=0)
+    report = build_report(prepared.run, summaries, wall=1.0)
     assert report["counts"] == {"edited": 10, "copied": 0, "skipped": 1, "failed": 4}
     assert failed_share(summaries) == pytest.approx(4 / 15)
     written = {
@@ -131,7 +137,7 @@ def test_a_second_attempt_at_a_shard_finds_its_work_done(tmp_path: Path, setting
     }
     (key,) = finished_shards(prepared.store).values()
     prepared.store.delete(key)  # as if it had been killed between its last image and its ledger
-    again = edit_shard(prepared.run.url, 0)
+    again = edit_shard(prepared.run.url, 0, prepared.run.settings)
     assert again.counts == first.counts == {"edited": 4, "copied": 0, "skipped": 0, "failed": 0}
     after = {
         path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in (tmp_path / "out").glob("*.jpg")
@@ -142,7 +148,7 @@ def test_a_second_attempt_at_a_shard_finds_its_work_done(tmp_path: Path, setting
 def test_the_faster_attempts_ledger_counts(tmp_path: Path, settings: MakeSettings) -> None:
     (tmp_path / "in" / "a.jpg").write_bytes(saved(noise(0)))
     prepared, [first] = run_all(settings())
-    assert edit_shard(prepared.run.url, 0) == first
+    assert edit_shard(prepared.run.url, 0, prepared.run.settings) == first
 
 
 @pytest.mark.parametrize(
@@ -161,24 +167,106 @@ def test_an_unfinished_run_is_taken_up_and_a_finished_one_is_not(
     tmp_path: Path, settings: MakeSettings
 ) -> None:
     (tmp_path / "in" / "a.jpg").write_bytes(saved(noise(0)))
-    first = flow.prepare(settings())
+    first = prepare(settings())
     (tmp_path / "in" / "b.jpg").write_bytes(saved(noise(1)))
-    resumed = flow.prepare(settings())
+    resumed = prepare(settings())
     assert resumed.run == first.run, "the plan does not change once it stands"
     first.store.put("report.json", b"{}")
-    assert flow.prepare(settings()).run.run_id.endswith("-0002")
+    assert prepare(settings()).run.run_id.endswith("-0002")
 
 
 def test_a_named_run_of_something_else_is_refused(tmp_path: Path, settings: MakeSettings) -> None:
     (tmp_path / "in" / "a.jpg").write_bytes(saved(noise(0)))
-    flow.prepare(settings(run_id="mine"))
-    with pytest.raises(UserError, match=r"--run-id mine: was begun with another settings"):
-        flow.prepare(settings(run_id="mine", quality=50))
+    prepare(settings(run_id="mine"))
+    with pytest.raises(UserError, match=r"--run-id mine: was begun with another quality; give"):
+        prepare(settings(run_id="mine", quality=50))
+
+
+def test_a_trial_with_a_limit_is_another_run(tmp_path: Path, settings: MakeSettings) -> None:
+    for i in range(3):
+        (tmp_path / "in" / f"{i}.jpg").write_bytes(saved(noise(i)))
+    trial = prepare(settings(limit=1))
+    whole = prepare(settings())
+    assert (trial.run.inputs, whole.run.inputs) == (1, 3)
+    assert prepare(settings(limit=1)).run == trial.run
+    prepare(settings(run_id="mine", limit=1))
+    with pytest.raises(UserError, match=r"--run-id mine: was begun with another limit"):
+        prepare(settings(run_id="mine"))
+
+
+def test_a_run_taken_up_has_the_settings_of_the_command_that_takes_it_up(
+    tmp_path: Path, settings: MakeSettings, bundle: str
+) -> None:
+    (tmp_path / "in" / "a.jpg").write_bytes(saved(noise(0)))
+    (tmp_path / "out" / "a.jpg").write_bytes(b"somebody's only copy")
+    first = prepare(settings())
+    moved = tmp_path / "moved"
+    shutil.copytree(bundle, moved)
+    later = settings(bundle=str(moved), on_existing="overwrite", max_failed_share=0.5, cpus_per_shard=2)
+    again = prepare(later)
+    assert again.run.run_id == first.run.run_id
+    assert again.run.settings == later
+    edit_shard(again.run.url, 0, later)
+    assert rows_of(again)["a.jpg"]["status"] == "edited"
+    assert opened((tmp_path / "out" / "a.jpg").read_bytes()).shape == (218, 178, 3)
+
+
+@pytest.mark.parametrize(
+    "spelling", [{"set": ["Eyeglasses=1@1"]}, {"set": ["Eyeglasses=1"], "intensity": 1.0}]
+)
+def test_one_meaning_is_one_run_however_it_is_spelt(
+    tmp_path: Path, settings: MakeSettings, spelling: dict[str, object]
+) -> None:
+    (tmp_path / "in" / "a.jpg").write_bytes(saved(noise(0)))
+    assert prepare(settings(**spelling, source=f"{tmp_path}/in/")).run == prepare(settings()).run
+
+
+def test_other_labels_are_another_run(tmp_path: Path, settings: MakeSettings) -> None:
+    (tmp_path / "in" / "a.jpg").write_bytes(saved(noise(0)))
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    ids = []
+    for value in ("1", "-1"):
+        (labels / "list_attr_celeba.txt").write_text(
+            f"1\n{' '.join(CELEBA)}\na.jpg {' '.join([value] * 40)}\n"
+        )
+        ids.append(prepare(settings(labels=str(labels))).run.fingerprint)
+    assert ids[0] != ids[1]
+
+
+def test_a_worker_with_another_library_refuses(
+    tmp_path: Path, settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in" / "a.jpg").write_bytes(saved(noise(0)))
+    prepared = prepare(settings())
+    monkeypatch.setattr("attgan.data.codec.VERSION", "simplejpeg 0.0.1")
+    with pytest.raises(
+        UserError, match=r"worker .*: has codec simplejpeg 0\.0\.1, but the run was begun with"
+    ):
+        edit_shard(prepared.run.url, 0, prepared.run.settings)
+
+
+def test_a_damaged_run_is_left_alone(tmp_path: Path, settings: MakeSettings) -> None:
+    (tmp_path / "in" / "a.jpg").write_bytes(saved(noise(0)))
+    prepared = prepare(settings())
+    prepared.store.put("run.json", b'{"run_id": "x"}')
+    with pytest.raises(UserError, match=r"run\.json: is not a run of this version"):
+        prepare(settings())
+
+
+@given(st.integers(0, 5000))
+def test_the_next_number_of_a_sequence_is_found_in_few_steps(finished: int) -> None:
+    asked: list[int] = []
+
+    def taken(number: int) -> bool:
+        asked.append(number)
+        return number <= finished
+
+    assert first_free(taken) == finished + 1
+    assert len(asked) <= 2 * math.log2(finished + 2) + 2
 
 
 def test_labels_reach_the_network(tmp_path: Path, settings: MakeSettings) -> None:
-    from attgan.attributes import CELEBA, PUBLISHED
-
     (tmp_path / "in" / "000001.jpg").write_bytes(saved(noise(0)))
     (tmp_path / "in" / "other.jpg").write_bytes(saved(noise(0)))
     labels = tmp_path / "labels"
@@ -200,7 +288,7 @@ def test_a_ledger_that_lost_a_row_is_found_out(tmp_path: Path, settings: MakeSet
     prepared, [summary] = run_all(settings())
     summary.counts["edited"] = 0
     with pytest.raises(ConservationError, match="1 inputs"):
-        build_report(prepared.run, [summary], wall=1.0, resumed=0)
+        build_report(prepared.run, [summary], wall=1.0)
 
 
 def test_mistakes_are_found_before_anything_is_written(tmp_path: Path, settings: MakeSettings) -> None:
@@ -218,7 +306,7 @@ def test_mistakes_are_found_before_anything_is_written(tmp_path: Path, settings:
     ]
     for options, line in mistakes:
         with pytest.raises(UserError, match=line) as caught:
-            flow.prepare(settings(**options))
+            prepare(settings(**options))
         assert "\n" not in str(caught.value)
-    assert not list((tmp_path / "out").rglob("report.json"))
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert sorted(path.name for path in (tmp_path / "in").iterdir()) == ["a.jpg"]

@@ -1,0 +1,156 @@
+"""What an edit run is: ``run.json``, its fingerprint and its name.
+
+``run.json`` is written after the plan, create-only: a run without it has not begun, and from then on it never changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from attgan.attributes import Edit
+from attgan.data import codec
+from attgan.editing.editor import EDIT_FORMAT
+from attgan.errors import UserError
+from flows.settings import EditSettings
+from flows.storage import Store, join, open_store
+
+RUNS = "_runs"
+STATE = "_state"
+
+MAY_CHANGE = (
+    "bundle",  # another place for the same digest
+    "cpus_per_shard",
+    "gpus_per_shard",
+    "max_failed_share",
+    "max_pixels",
+    "on_existing",
+)
+"""Settings that decide no bytes: a run that is taken up again has those of the command that takes it up."""
+
+
+class Run(BaseModel):
+    """An edit run, as ``run.json`` has it.
+
+    ``made_of`` is everything that decides the results' bytes, ``fingerprint`` its hash; ``plan`` tells the run's own
+    plan from one that another command began to write; ``ignored`` counts the keys below the source prefix that were
+    not planned, by reason.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: int = 1
+    run_id: str
+    settings: EditSettings
+    attributes: list[str]
+    fingerprint: str
+    made_of: dict[str, Any]
+    plan: str
+    shards: int
+    inputs: int
+    bytes_in: int
+    ignored: dict[str, int]
+
+    @property
+    def url(self) -> str:
+        """The run's own folder."""
+        return run_url(self.settings.destination, self.run_id)
+
+    def under(self, settings: EditSettings) -> Run:
+        """The run with the settings that may change as they are in ``settings``."""
+        now = {name: getattr(settings, name) for name in MAY_CHANGE}
+        return self.model_copy(update={"settings": self.settings.model_copy(update=now)})
+
+
+def run_url(destination: str, run_id: str) -> str:
+    """Where a run keeps its plan, ledgers and report."""
+    return join(destination, RUNS, run_id)
+
+
+def read_run(store: Store) -> Run | None:
+    """The run of a run's folder, or None where it has not begun.
+
+    Raises:
+        UserError: ``run.json`` is damaged, or another version's.
+    """
+    try:
+        return Run.model_validate_json(store.get("run.json").data)
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise UserError(f"{store.url}/run.json: is not a run of this version; it is left alone") from error
+
+
+def what_decides_the_bytes(
+    settings: EditSettings, edits: Sequence[Edit], bundle_digest: str, labels_digest: str | None
+) -> dict[str, Any]:
+    """Everything that the results' bytes depend on, the inputs aside."""
+    return {
+        "bundle": bundle_digest,
+        "labels": labels_digest,
+        "edits": [[edit.attribute, edit.value, edit.intensity] for edit in edits],
+        "output": settings.output,
+        "quality": settings.quality,
+        "batch_size": settings.batch_size,
+        "device": "cuda" if settings.gpus_per_shard else "cpu",
+        **versions(),
+    }
+
+
+def versions() -> dict[str, Any]:
+    """What this process edits with."""
+    return {"edit_format": EDIT_FORMAT, "torch": torch.__version__, "codec": codec.VERSION}
+
+
+def check_versions(run: Run) -> None:
+    """See that this process would write the bytes that the run is made of.
+
+    Raises:
+        UserError: a library here is of another version than where the run was begun.
+    """
+    for name, version in versions().items():
+        if run.made_of[name] != version:
+            where = f"worker {socket.gethostname()}"
+            raise UserError(f"{where}: has {name} {version}, but the run was begun with {run.made_of[name]}")
+
+
+def hash_of(value: Any) -> str:
+    """Sixteen hexadecimal digits of the SHA-256 of the canonical JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def choose_run_id(settings: EditSettings, fingerprint: str) -> str:
+    """The given run id, or the unfinished run of this source and fingerprint, or the next one in its sequence."""
+    if settings.run_id:
+        return settings.run_id
+    runs = open_store(join(settings.destination, RUNS), option="--destination")
+    name = hash_of([settings.source, fingerprint, settings.limit])
+    sequence = first_free(lambda number: is_there(runs, f"{name}-{number:04d}/report.json"))
+    return f"{name}-{sequence:04d}"
+
+
+def first_free(taken: Callable[[int], bool]) -> int:
+    """The first number from 1 up that is not taken, where those taken have no gaps; asks a logarithm of times."""
+    high = 1
+    while taken(high):
+        high *= 2
+    low = high // 2  # taken, or 0
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if taken(middle) else (low, middle)
+    return high
+
+
+def is_there(store: Store, key: str) -> bool:
+    """Whether the store has this object."""
+    try:
+        store.head(key)
+    except FileNotFoundError:
+        return False
+    return True
