@@ -6,6 +6,7 @@ taken over, and what belongs to another plan is refused.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
@@ -112,25 +113,27 @@ def _make_parts(
     allowed = settings.max_unreadable_share * plan.counts.chosen
     results: list[PartResult] = []
     lost: list[str] = []
-    for call, state in cluster.run_tasks(
+    tasks = cluster.run_tasks(
         make_part_task,
         ({"part": part} for part in plan.tasks(store.url)),
         cpus=settings.cpus_per_part,
         gpus=0,
         parallel=cluster.workers(resources, settings.cpus_per_part, 0),
-    ):
-        if not state.is_completed():
-            cause = cause_of(state)
-            if isinstance(cause, UserError):
-                raise cause
-            lost.append(f"part {call['part'].index}: {state.message}")
-            continue
-        made = state.result()
-        results.append(made)
-        progress.advance(made.entry.rows + len(made.note.unreadable))
-        unreadable = [image for result in results for image in result.note.unreadable]
-        if len(unreadable) > allowed:
-            return results, report.too_many_unreadable(unreadable, plan)
+    )
+    with contextlib.closing(tasks) as ended:
+        for call, state in ended:
+            if not state.is_completed():
+                cause = cause_of(state)
+                if isinstance(cause, UserError):
+                    raise cause
+                lost.append(f"part {call['part'].index}: {state.message}")
+                continue
+            made = state.result()
+            results.append(made)
+            progress.advance(made.entry.rows + len(made.note.unreadable))
+            unreadable = [image for result in results for image in result.note.unreadable]
+            if len(unreadable) > allowed:
+                return results, report.too_many_unreadable(unreadable, plan)
     if lost:
         return (
             results,
