@@ -8,13 +8,15 @@ warning, is Pillow's to decide, so a file is called broken only when Pillow says
 from __future__ import annotations
 
 import io
-import re
+import logging
+import struct
+import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
 import PIL
 import simplejpeg
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps, JpegImagePlugin
 
 from attgan.errors import DataError
 
@@ -22,9 +24,17 @@ VERSION = f"simplejpeg {simplejpeg.__version__}, pillow {PIL.__version__}"
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP")
 CONTENT_TYPES = {name: f"image/{name.lower()}" for name in FORMATS}
 
+# :class:`Limits` is the one limit on pixels: Pillow's own, which is a global, would refuse what a user has allowed.
+Image.MAX_IMAGE_PIXELS = None
+# Pillow's parsers warn and log about every damaged tag; here a file is good or it raises.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
 # A JPEG that carries one of these needs more than its pixels: an orientation, or a colour profile.
-_NEEDS_PILLOW = re.compile(rb"Exif\x00\x00|ICC_PROFILE\x00")
-_HEADER_BYTES = 65536
+_NEEDS_PILLOW = {0xE1: b"Exif\x00\x00", 0xE2: b"ICC_PROFILE\x00"}
+_START_OF_SCAN = 0xDA
+_SUBSAMPLINGS = {0: "444", 1: "422", 2: "420"}
+_MOST_PAGES = 1000
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 
 
@@ -45,13 +55,15 @@ class Decoded:
         format: one of :data:`FORMATS`, by content, whatever the key's extension says.
         alpha: ``(H, W)`` uint8, or None; kept aside so that an edit leaves it as it was.
         subsampling: a JPEG's chroma subsampling (``444``, ``422``, ``420`` …), so that it is written back alike.
-        notes: what was changed on the way in (``16 bit to 8``, ``turned upright``, …).
+        lossless: a WebP stored without loss, so that it is written back alike.
+        notes: what was changed or left out on the way in (``16 bit to 8``, ``first of 3 frames``, …).
     """
 
     pixels: np.ndarray
     format: str
     alpha: np.ndarray | None = None
     subsampling: str = "420"
+    lossless: bool = False
     notes: tuple[str, ...] = ()
 
     def with_pixels(self, pixels: np.ndarray) -> Decoded:
@@ -70,7 +82,7 @@ def decode(data: bytes, limits: Limits = Limits()) -> Decoded:
         raise DataError("decode", "the file is empty (0 bytes)")
     if len(data) > limits.max_bytes:
         raise DataError("decode", f"{len(data):,} bytes; the limit is {limits.max_bytes:,}")
-    if data[:2] == b"\xff\xd8" and not _NEEDS_PILLOW.search(data, 0, _HEADER_BYTES):
+    if data[:2] == b"\xff\xd8" and _is_plain(data):
         decoded = _decode_plain_jpeg(data, limits)
         if decoded is not None:
             return decoded
@@ -83,7 +95,7 @@ def encode(image: Decoded, *, format: str | None = None, quality: int = 95) -> b
     Args:
         image: what to write.
         format: one of :data:`FORMATS`; None keeps the image's own.
-        quality: 1 to 100, for JPEG and WebP.
+        quality: 1 to 100, for JPEG and WebP (but not for a lossless one).
 
     Raises:
         DataError: stage ``encode``: the format cannot hold the image (WebP beyond 16,383 pixels, say).
@@ -104,20 +116,38 @@ def encode(image: Decoded, *, format: str | None = None, quality: int = 95) -> b
         if format == "BMP":
             picture = picture.convert("RGB")
         buffer = io.BytesIO()
-        picture.save(buffer, format, **_SAVE_OPTIONS.get(format, {}), **_quality_option(format, quality))
+        picture.save(buffer, format, **_save_options(image, format, quality))
         return buffer.getvalue()
     except (ValueError, OSError, KeyError) as error:
         raise DataError("encode", f"as {format}: {_one_line(error)}") from error
 
 
-_SAVE_OPTIONS: dict[str, dict[str, object]] = {
-    "PNG": {"compress_level": 4},
-    "TIFF": {"compression": "tiff_adobe_deflate"},
-}
+def _save_options(image: Decoded, format: str, quality: int) -> dict[str, object]:
+    if format == "WEBP":
+        # exact: the colour of transparent pixels is kept as well
+        return {"lossless": True, "exact": True} if image.lossless else {"quality": quality}
+    if format == "TIFF":
+        return {"compression": "tiff_adobe_deflate"}
+    return {"compress_level": 4} if format == "PNG" else {}
 
 
-def _quality_option(format: str, quality: int) -> dict[str, int]:
-    return {"quality": quality} if format == "WEBP" else {}
+def _is_plain(data: bytes) -> bool:
+    """Whether a JPEG's segments, up to its first scan, are in order and ask for nothing but its pixels."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF:  # a fill byte
+            at += 1
+            continue
+        if marker == _START_OF_SCAN:
+            return True
+        if marker in _NEEDS_PILLOW and data.startswith(_NEEDS_PILLOW[marker], at + 4):
+            return False
+        length = (data[at + 2] << 8) | data[at + 3]
+        if length < 2:
+            return False
+        at += 2 + length
+    return False
 
 
 def _decode_plain_jpeg(data: bytes, limits: Limits) -> Decoded | None:
@@ -135,24 +165,78 @@ def _decode_plain_jpeg(data: bytes, limits: Limits) -> Decoded | None:
 
 def _decode_with_pillow(data: bytes, limits: Limits) -> Decoded:
     try:
+        if (canvas := _webp_canvas(data)) is not None:
+            _refuse_bomb(*canvas, limits)
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             _refuse_bomb(*picture.size, limits)
-            format = "JPEG" if picture.format == "MPO" else str(picture.format)
             picture.load()
-            return _as_seen(picture, format)
+            decoded = _as_seen(picture, "JPEG" if picture.format == "MPO" else str(picture.format))
+            frames = _frames(picture, data)
+        notes = (*decoded.notes, f"first of {frames} frames") if frames else decoded.notes
+        return replace(decoded, lossless=_is_lossless_webp(data), notes=notes)
     except (DataError, MemoryError):
         raise
-    except Image.DecompressionBombError as error:
-        raise DataError("decode", _one_line(error)) from error
     except PIL.UnidentifiedImageError as error:
         raise DataError("decode", f"not an image of a known format ({', '.join(FORMATS)})") from error
     except Exception as error:  # a hostile file makes Pillow's parsers raise nearly anything
         raise DataError("decode", _one_line(error)) from error
 
 
+def _webp_canvas(data: bytes) -> tuple[int, int] | None:
+    """Width and height of an extended WebP, whose whole canvas Pillow allocates while it opens the file."""
+    if data[:4] != b"RIFF" or data[8:16] != b"WEBPVP8X" or len(data) < 30:
+        return None
+    return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
+
+
+def _is_lossless_webp(data: bytes) -> bool:
+    """Whether the first bitstream of a WebP (of an animation, that of its first frame) is VP8L."""
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
+        return False
+    at = 12
+    while at + 8 <= len(data):
+        kind, size = struct.unpack_from("<4sI", data, at)
+        if kind in (b"VP8L", b"VP8 "):
+            return bool(kind == b"VP8L")
+        # a frame's chunks follow its own header of 16 bytes; others are skipped, padded to an even size
+        at += 24 if kind == b"ANMF" else 8 + size + size % 2
+    return False
+
+
+def _frames(picture: Image.Image, data: bytes) -> str:
+    """How many frames a file has, in words where that is not known; empty for one. MPO has views, not frames."""
+    if picture.format in ("PNG", "WEBP"):
+        count = int(getattr(picture, "n_frames", 1))
+        return f"{count:,}" if count > 1 else ""
+    if picture.format not in ("GIF", "TIFF"):
+        return ""
+    # counted in a second look, since a damaged later frame must not spoil the first
+    try:
+        with Image.open(io.BytesIO(data), formats=[picture.format]) as again:
+            if not getattr(again, "is_animated", False):
+                return ""
+            count = _pages(again) if picture.format == "TIFF" else int(getattr(again, "n_frames", 1))
+    except Exception:  # as in _decode_with_pillow
+        return "several"
+    return f"{count:,}" if count < _MOST_PAGES or picture.format == "GIF" else f"{count:,} or more"
+
+
+def _pages(picture: Image.Image) -> int:
+    """A TIFF's pages, to a limit: Pillow's own count takes the square of their number."""
+    count = 1
+    while count < _MOST_PAGES:
+        try:
+            picture.seek(count)
+        except EOFError:
+            break
+        count += 1
+    return count
+
+
 def _as_seen(picture: Image.Image, format: str) -> Decoded:
     """Upright, sRGB, eight bits, alpha apart."""
     notes: list[str] = []
+    subsampling = _subsampling(picture)
     profile = picture.info.get("icc_profile")
     turned = ImageOps.exif_transpose(picture)
     if turned.size != picture.size or picture.getexif().get(0x0112, 1) != 1:
@@ -170,7 +254,13 @@ def _as_seen(picture: Image.Image, format: str) -> Decoded:
     if profile:
         picture = _to_srgb(picture, profile, notes)
     pixels = np.array(picture.convert("RGB"))
-    return Decoded(pixels, format, alpha, notes=tuple(notes))
+    return Decoded(pixels, format, alpha, subsampling, notes=tuple(notes))
+
+
+def _subsampling(picture: Image.Image) -> str:
+    if picture.format in ("JPEG", "MPO") and picture.mode == "L":
+        return "Gray"
+    return _SUBSAMPLINGS.get(JpegImagePlugin.get_sampling(picture), "420")
 
 
 def _eight_bit(picture: Image.Image) -> Image.Image:

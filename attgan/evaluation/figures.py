@@ -50,18 +50,27 @@ def before_after_grid(
     return buffer.getvalue()
 
 
+def scaled(pixels: np.ndarray, height: int) -> np.ndarray:
+    """An image at another height, so that a caller need not hold huge ones until there is a grid's worth of them.
+
+    Args:
+        pixels: ``(H, W, 3)`` uint8.
+        height: in pixels, at least 1.
+
+    Returns:
+        ``(height, w, 3)`` uint8 with the proportions of the original; ``w`` is at least 1.
+    """
+    picture = Image.fromarray(pixels)
+    width = max(1, round(picture.width * height / picture.height))
+    return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS))
+
+
 def _pair(before: np.ndarray, after: np.ndarray, height: int) -> Image.Image:
-    left, right = _scaled(before, height), _scaled(after, height)
+    left, right = (Image.fromarray(scaled(pixels, height)) for pixels in (before, after))
     pair = Image.new("RGB", (left.width + 2 + right.width, height), _BACKGROUND)
     pair.paste(left, (0, 0))
     pair.paste(right, (left.width + 2, 0))
     return pair
-
-
-def _scaled(pixels: np.ndarray, height: int) -> Image.Image:
-    picture = Image.fromarray(pixels)
-    width = max(1, round(picture.width * height / picture.height))
-    return picture.resize((width, height), Image.Resampling.LANCZOS)
 
 
 def _shorten(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:

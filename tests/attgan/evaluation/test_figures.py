@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from attgan.evaluation.figures import before_after_grid
+from attgan.evaluation.figures import before_after_grid, scaled
 
 BLACK = np.zeros((218, 178, 3), dtype=np.uint8)
 WHITE = np.full((300, 300, 3), 255, dtype=np.uint8)
@@ -25,3 +25,15 @@ def test_pairs_of_any_size_stand_side_by_side() -> None:
 def test_one_pair_makes_a_small_sheet() -> None:
     one = Image.open(io.BytesIO(before_after_grid([(BLACK, BLACK)])))
     assert one.width < 2 * 178 + 40
+
+
+def test_what_a_caller_has_scaled_gives_the_same_grid() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (400, 300, 3), dtype=np.uint8)
+    small = scaled(noise, 100)
+    assert small.shape == (100, 75, 3)
+    assert small.dtype == np.uint8
+    assert before_after_grid([(small, small)], height=100) == before_after_grid([(noise, noise)], height=100)
+
+
+def test_a_sliver_keeps_a_pixel_of_width() -> None:
+    assert scaled(np.zeros((5000, 1, 3), dtype=np.uint8), 100).shape == (100, 1, 3)
