@@ -8,18 +8,17 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 from cyclopts import App, CycloptsError, MissingArgumentError, Parameter
 from pydantic import ValidationError
 
 from attgan.errors import UserError
-from flows.local_stack import adopt_local_stack
+from flows.local_stack import Adoption, adopt_local_stack
 from flows.settings import (
     DemoSettings,
     EditSettings,
@@ -33,6 +32,9 @@ from flows.terminal import print_line, print_mapping, print_rows
 WRONG_USE = 2
 FAILED = 1
 INTERRUPTED = 128 + signal.SIGINT
+TRACEBACK = "ATTGAN_TRACEBACK"
+_RESUMABLE = ("subset", "edit")
+_DEMO_OWNER = "ATTGAN_DEMO_OWNER"  # the process that runs a stack for the demo below it, and for nothing else
 
 app = App(
     name="attgan",
@@ -52,14 +54,14 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     with _noticing_ctrl_c() as interrupted:
         try:
-            result = app(
-                list(arguments), exit_on_error=False, print_error=False, result_action="return_value"
-            )
+            app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
         except BaseException as error:
             if interrupted.is_set():  # whatever Prefect or Ray made of it on its way here
-                return _fail("interrupted; the same command goes on where it stopped", INTERRUPTED)
+                goes_on = "; the same command goes on where it stopped"
+                resumable = bool(arguments) and arguments[0] in _RESUMABLE
+                return _fail(f"interrupted{goes_on if resumable else ''}", INTERRUPTED)
             return _exit_code(error)
-    return result if isinstance(result, int) else 0
+    return 0
 
 
 @contextlib.contextmanager
@@ -97,9 +99,18 @@ def _exit_code(error: BaseException) -> int:
             return _refuse(first_mistake(error))
         case UserError():
             return _refuse(str(error))
-        case Exception():
+        case Exception() if _expected(error):
             return _fail(_one_line(error))
+        case Exception() if not os.environ.get(TRACEBACK):
+            kind = type(error).__name__
+            return _fail(f"{kind}: {_one_line(error)} (unexpected; {TRACEBACK}=1 shows where it comes from)")
     raise error
+
+
+def _expected(error: Exception) -> bool:
+    """Whether its line says all there is to say: files, storage, or a run that Prefect already has on record."""
+    ours = ("attgan.", "flows.", "prefect.exceptions")
+    return isinstance(error, OSError) or any(kind.__module__.startswith(ours) for kind in type(error).__mro__)
 
 
 def _refuse(line: str) -> int:
@@ -117,25 +128,28 @@ def _one_line(error: BaseException) -> str:
 
 
 @app.command
-def up(*options: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> int:
+def up(*options: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> NoReturn:
     """Start the local stack: Prefect server and UI, S3 server, Ray head (its options: attgan up --help)."""
-    return _stack("up", options)
+    _become("infra", "up", *options)
 
 
 @app.command
-def status(*options: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> int:
+def status(*options: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> NoReturn:
     """Show the local stack: what runs, where, how healthy."""
-    return _stack("status", options)
+    _become("infra", "status", *options)
 
 
 @app.command
-def down(*options: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> int:
+def down(*options: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> NoReturn:
     """Stop the local stack; nothing of it is left running."""
-    return _stack("down", options)
+    _become("infra", "down", *options)
 
 
-def _stack(command: str, options: Sequence[str]) -> int:
-    return subprocess.call([sys.executable, "-m", "infra", command, *options])
+def _become(module: str, *arguments: str) -> NoReturn:
+    """Go on as another module: one process for a terminal to interrupt, and none above it that gives up first."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])
 
 
 for _command in ("up", "status", "down"):
@@ -189,31 +203,38 @@ def init(*, settings: Annotated[InitSettings, Parameter(name="*")]) -> None:
 
 
 @app.command
-def demo(*, settings: Annotated[DemoSettings, Parameter(name="*")] = DemoSettings()) -> int:  # noqa: B008
+def demo(*, settings: Annotated[DemoSettings, Parameter(name="*")] = DemoSettings()) -> None:  # noqa: B008
     """Draw faces, put them on S3, subset and edit them through Prefect on Ray, and show the result.
 
-    Uses the local stack if it is up; otherwise starts one for itself, on free ports, and stops it again.
+    Uses the local stack if it is up; otherwise starts one for itself, on free ports, and stops it again. No other
+    server, bucket or cluster is ever touched, whatever the environment names.
     """
-    if not _adopt_stack():
-        stack = [sys.executable, "-m", "infra", "run", "--free-ports", "--dir", ".local/demo-stack", "--"]
-        again = [f"--{name.replace('_', '-')}={value}" for name, value in settings.model_dump().items()]
-        code = subprocess.call([*stack, sys.executable, "-m", "flows.cli", "demo", *again])
-        print_line(
-            "this demo's servers are stopped again; after `make up` it uses those, and you can look around"
-        )
-        return code
+    if os.environ.get(_DEMO_OWNER) != str(os.getppid()):
+        stack = adopt_local_stack()
+        if not stack.complete:
+            print_line(
+                "this demo's servers are stopped at its end; after `make up` it uses those, "
+                "and you can look around afterwards"
+            )
+            os.environ[_DEMO_OWNER] = str(os.getpid())
+            again = [f"--{name.replace('_', '-')}={value}" for name, value in settings.model_dump().items()]
+            own = [sys.executable, "-P", "-m", "flows.cli", "demo", *again]
+            _become("infra", "run", "--free-ports", "--", *own)
+        _say_adopted(stack)
     from flows.demo import run_demo
 
     run_demo(settings)
-    return 0
 
 
-def _adopt_stack() -> bool:
-    """Take up the local stack, and say so; whether a server and a cluster are set afterwards."""
-    adopted = adopt_local_stack()
-    if adopted:
-        print_line(f"using the local stack's {', '.join(adopted)}")
-    return all(name in os.environ for name in ("PREFECT_API_URL", "RAY_ADDRESS"))
+def _adopt_stack() -> None:
+    _say_adopted(adopt_local_stack())
+
+
+def _say_adopted(stack: Adoption) -> None:
+    if stack.services:
+        print_line(f"using the local stack's {', '.join(stack.services)}")
+    if stack.because_of:
+        print_line(f"not using all of the local stack, because of {', '.join(stack.because_of)}")
 
 
 if __name__ == "__main__":

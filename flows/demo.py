@@ -7,7 +7,7 @@ from pathlib import Path
 
 from attgan.data.synthetic import write_celeba
 from flows import weights
-from flows.cluster import require_prefect
+from flows.cluster import connect_ray, require_prefect
 from flows.edit.flow import edit
 from flows.edit.report import show
 from flows.running import run_from_terminal
@@ -21,6 +21,8 @@ OUTPUT = Path(".local/demo")
 
 def run_demo(settings: DemoSettings) -> None:
     """Run all of it against the Prefect server, Ray cluster and S3 server of the environment."""
+    server = require_prefect()  # before anything is written
+    connect_ray()
     bucket = f"s3://demo-{secrets.token_hex(4)}"
     faces, dataset, bundle = (join(bucket, name) for name in ("celeba", "dataset", "bundle"))
 
@@ -32,8 +34,9 @@ def run_demo(settings: DemoSettings) -> None:
 
     console.rule(f"2. A freshly initialised generator into {bundle}")
     weights.init(InitSettings(destination=bundle, width=settings.width, seed=settings.seed))
+    console.print("It has not been trained: ", style="bold", end="")
     console.print(
-        "[bold]It has not been trained[/bold]: the edited faces show that every image went through the network, "
+        "the edited faces show that every image went through the network, "
         "not eyeglasses. Give `attgan edit` a trained --bundle for those."
     )
 
@@ -58,4 +61,4 @@ def run_demo(settings: DemoSettings) -> None:
         open_store(join(result["destination"], "_runs", result["run_id"])).get("before-after.jpg").data
     )
     print_line(f"before and after: {picture}")
-    print_line(f"the Prefect UI, while the stack is up: {require_prefect().removesuffix('/api')}")
+    print_line(f"the Prefect UI, while the stack is up: {server.removesuffix('/api')}")

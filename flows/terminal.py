@@ -8,7 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-console = Console()
+# Object keys may hold `[x]` or `:x:`, which rich would take for markup.
+console = Console(markup=False, emoji=False, highlight=False)
 
 
 def print_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -29,4 +30,4 @@ def print_mapping(title: str, values: Mapping[str, Any]) -> None:
 
 def print_line(line: str) -> None:
     """A line as it is, never wrapped, so that addresses and paths in it can be copied."""
-    console.print(line, soft_wrap=True, highlight=False)
+    console.print(line, soft_wrap=True)

@@ -20,7 +20,7 @@ from infra.service import program
 from infra.stack import SERVICES, Stack, load
 from infra.status import status
 
-DEFAULT_FOLDER = Path(".local/stack")
+DEFAULT_FOLDER = Path(os.environ.get("ATTGAN_STACK_FOLDER") or ".local/stack")
 # option, name of the port, default
 _PORT_OPTIONS = (
     ("--prefect-port", "prefect", 4200, "Prefect's API and UI"),
@@ -220,9 +220,12 @@ def _parser() -> argparse.ArgumentParser:
     ) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
         command.set_defaults(command=function)
-        help_text = (
-            f"folder of the stack (default: {folder or '.local/run-…, removed if the command succeeds'})"
+        usual = (
+            "$ATTGAN_STACK_FOLDER or .local/stack"
+            if folder
+            else ".local/run-…, removed if the command succeeds"
         )
+        help_text = f"folder of the stack (default: {usual})"
         command.add_argument("--dir", type=Path, default=folder, metavar="DIR", help=help_text)
         return command
 

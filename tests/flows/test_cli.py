@@ -1,15 +1,19 @@
 """The command line: one line and exit code 2 for a mistake, readable help, no traceback."""
 
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import ray
 import torch
 
 from attgan.attributes import PUBLISHED
+from attgan.errors import UserError
 from attgan.models import Generator, GeneratorConfig, fresh, load_bundle
-from flows import cli
+from flows import cli, cluster, settings, terminal
 from tests.pictures import noise, saved
 
 
@@ -19,7 +23,7 @@ def run(*arguments: str) -> int:
 
 @pytest.fixture(autouse=True)
 def _no_stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("ATTGAN_STACK", str(tmp_path / "no-stack"))
+    monkeypatch.setenv("ATTGAN_STACK_FOLDER", str(tmp_path / "no-stack"))
     monkeypatch.setenv("COLUMNS", "200")
     for name in ("PREFECT_API_URL", "RAY_ADDRESS"):
         monkeypatch.delenv(name, raising=False)
@@ -58,10 +62,23 @@ def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str], arguments: li
     assert captured.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", ["edit", "subset", "init", "import-weights", "demo"])
-def test_help_explains_every_option(capsys: pytest.CaptureFixture[str], command: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "model"),
+    [
+        ("edit", settings.EditSettings),
+        ("subset", settings.SubsetSettings),
+        ("init", settings.InitSettings),
+        ("import-weights", settings.ImportWeightsSettings),
+        ("demo", settings.DemoSettings),
+    ],
+)
+def test_help_explains_every_option(
+    capsys: pytest.CaptureFixture[str], command: str, model: type[settings.Settings]
+) -> None:
     assert run(command, "--help") == 0
-    assert "--" in capsys.readouterr().out
+    printed = capsys.readouterr().out.split()
+    for name in model.model_fields:
+        assert f"--{name.replace('_', '-')}" in printed
 
 
 def test_help_is_quick_to_come() -> None:
@@ -83,6 +100,59 @@ def test_without_a_server_a_flow_is_refused(capsys: pytest.CaptureFixture[str], 
         "attgan: PREFECT_API_URL is not set: a Prefect server is needed; `attgan up`"
         in capsys.readouterr().err
     )
+
+
+def test_the_stack_of_an_env_file_that_is_gone_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    (tmp_path / "env").write_text(
+        f"PREFECT_API_URL=http://127.0.0.1:{port}/api\nRAY_ADDRESS=127.0.0.1:{port}\n"
+        f"AWS_ENDPOINT_URL=http://127.0.0.1:{port}\nAWS_ACCESS_KEY_ID=x\nAWS_SECRET_ACCESS_KEY=x\n"
+    )
+    own = {n: v for n, v in os.environ.items() if not n.startswith(("PREFECT_", "RAY_", "AWS_"))}
+    demo = subprocess.run(
+        [sys.executable, "-m", "flows.cli", "demo"],
+        env={**own, "ATTGAN_STACK_FOLDER": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert demo.returncode == cli.WRONG_USE
+    assert demo.stdout == "using the local stack's Prefect, Ray, S3\n"
+    assert demo.stderr.startswith(
+        f"attgan: PREFECT_API_URL http://127.0.0.1:{port}/api: no Prefect server answers"
+    )
+    assert demo.stderr.count("\n") == 1
+
+
+def test_a_cluster_that_is_gone_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
+    if not ray.is_initialized():
+        with pytest.raises(UserError, match=rf"^RAY_ADDRESS 127.0.0.1:{port}: no Ray cluster answers there"):
+            cluster.connect_ray()
+
+
+def test_an_unexpected_error_says_how_to_see_where_it_comes_from(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "no-stack").mkdir()
+    (tmp_path / "no-stack" / "env").write_bytes(b"\xff")  # nobody expects a file of addresses not to be text
+    assert run("init", "--destination", str(tmp_path / "bundle")) == cli.FAILED
+    printed = capsys.readouterr().err
+    assert printed.startswith("attgan: failed: UnicodeDecodeError: ")
+    assert "ATTGAN_TRACEBACK=1" in printed
+    assert printed.count("\n") == 1
+    monkeypatch.setenv("ATTGAN_TRACEBACK", "1")
+    with pytest.raises(UnicodeDecodeError):
+        run("init", "--destination", str(tmp_path / "bundle"))
+
+
+def test_keys_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.print_rows("a [bold]title[/bold]", [{"key": "face[x]:smile:.jpg"}])
+    printed = capsys.readouterr().out
+    assert "face[x]:smile:.jpg" in printed
+    assert "a [bold]title[/bold]" in printed
 
 
 def test_a_dry_run_counts_and_writes_nothing(capsys: pytest.CaptureFixture[str], image_folder: Path) -> None:
