@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
+import socket
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 from prefect_ray import RayTaskRunner
 
 from attgan.errors import UserError
@@ -38,20 +37,20 @@ def require_prefect() -> str:
     Raises:
         UserError: no server is set, or it does not answer.
     """
-    from prefect.settings import PREFECT_API_KEY, PREFECT_API_URL
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL
 
     url = PREFECT_API_URL.value()
     if not url:
         raise UserError(f"PREFECT_API_URL is not set: a Prefect server is needed; {_HINT}")
-    key = PREFECT_API_KEY.value()
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    try:
-        answer = httpx.get(f"{url.rstrip('/')}/health", headers=headers, timeout=10)
-        answer.raise_for_status()
-    except httpx.HTTPError as error:
+    # With the TLS settings, headers and keys of the flows' own calls.
+    with get_client(sync_client=True) as client:
+        problem = client.api_healthcheck()
+    if problem is not None:
+        why = _first_sentence(problem)
         raise UserError(
-            f"PREFECT_API_URL {url}: no Prefect server answers there ({error}); {_HINT}"
-        ) from error
+            f"PREFECT_API_URL {url}: no Prefect server answers there ({why}); {_HINT}"
+        ) from problem
     return str(url)
 
 
@@ -78,18 +77,31 @@ def connect_ray() -> None:
     process has been seen to hang (Ray 2.60, in the client of its control store).
 
     Raises:
-        UserError: no cluster is set, or none answers there.
+        UserError: no cluster is set, none answers there, or it refuses this process (its token, another version).
     """
     import ray
 
     address = require_ray_address()
     if ray.is_initialized():
         return
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal():  # Ray itself would try for minutes
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+        except OSError as error:
+            raise UserError(
+                f"RAY_ADDRESS {address}: no Ray cluster answers there ({error}); {_HINT}"
+            ) from error
     try:
         ray.init(address=address, namespace="prefect", log_to_driver=False, logging_level=logging.WARNING)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        first = " ".join(str(error).split(". ")[0].split())
-        raise UserError(f"RAY_ADDRESS {address}: no Ray cluster answers there ({first}); {_HINT}") from error
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        raise UserError(
+            f"RAY_ADDRESS {address}: cannot be joined ({_first_sentence(error)}); {_HINT}"
+        ) from error
+
+
+def _first_sentence(error: BaseException) -> str:
+    return " ".join(str(error).split(". ")[0].split()) or type(error).__name__
 
 
 def task_runner() -> RayTaskRunner[Any]:
@@ -184,15 +196,3 @@ def run_tasks(
     finally:
         for reference in pending:  # the flow ends early: RayTaskRunner itself never cancels anything
             ray.cancel(reference)
-
-
-def python_versions() -> dict[str, str]:
-    """The versions that driver and workers must share, for the record of a run."""
-    import ray
-    import torch
-
-    return {
-        "python": ".".join(map(str, sys.version_info[:3])),
-        "torch": torch.__version__,
-        "ray": ray.__version__,
-    }
