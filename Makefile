@@ -18,7 +18,7 @@ $(READY): pyproject.toml infra/constraints.txt
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "PYTHON=$(PYTHON): has no venv module (on Debian: apt install python3-venv)"; exit 2; }
 	@echo "installing the pinned versions into $(VENV) (some minutes the first time)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c infra/constraints.txt -e '.[dev]'
 	@touch $@
 
@@ -41,7 +41,7 @@ test-fast: $(READY) ## The unit tests alone
 	@$(BIN)/python -m pytest -m "not stack and not fault"
 
 bench: $(READY) ## Measure storage, codec, generator and the flows, each beside its ceiling
-	@$(BIN)/python -m infra run --free-ports --dir .local/bench-stack -- $(BIN)/python -m tests.benchmarks
+	@$(BIN)/python -m infra run --free-ports -- $(BIN)/python -m tests.benchmarks
 
 lint: $(READY) ## Format check, lint and types
 	@$(BIN)/ruff format --check .
