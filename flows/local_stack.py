@@ -10,10 +10,24 @@ from pathlib import Path
 STACK_FOLDER = "ATTGAN_STACK_FOLDER"
 DEFAULT_STACK_FOLDER = ".local/stack"
 _ADDRESS = {"Prefect": "PREFECT_API_URL", "Ray": "RAY_ADDRESS", "S3": "AWS_ENDPOINT_URL"}
-# What says that the user means another server or cluster. A region alone does not: SDKs want one anywhere.
+# What says that the user means another server, cluster or account. A region or a CA bundle does not.
 _PREFECT = ("PREFECT_API_", "PREFECT_PROFILE")
-_RAY_AND_S3 = ("RAY_ADDRESS", "RAY_AUTH_", "AWS_")
-_REGION = ("AWS_REGION", "AWS_DEFAULT_REGION")
+_RAY_AND_S3 = (
+    "RAY_ADDRESS",
+    "RAY_AUTH_",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_CONFIG_FILE",
+    "AWS_CONTAINER_",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_ENDPOINT_URL",
+    "AWS_NO_SIGN_REQUEST",
+    "AWS_PROFILE",
+    "AWS_ROLE_",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+)
 _NO_PROXY = ("NO_PROXY", "no_proxy")
 
 
@@ -67,7 +81,7 @@ def _others(choices: tuple[str, ...], stack: Mapping[str, str]) -> list[str]:
     return sorted(
         name
         for name, value in os.environ.items()
-        if name.startswith(choices) and name not in _REGION and value and value != stack.get(name)
+        if name.startswith(choices) and value and value != stack.get(name)
     )
 
 

@@ -19,7 +19,6 @@ _FOREIGN = (
     "RAY_AUTH_",
     "RAY_TMPDIR",
     "WEED_",
-    MARK,
 )
 
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "grpc_proxy")
@@ -64,7 +63,9 @@ def client_environment(stack: Stack) -> dict[str, str]:
 
 def inherited() -> dict[str, str]:
     """This process's environment without what belongs to another account, server or cluster."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+    return {
+        name: value for name, value in os.environ.items() if name != MARK and not name.startswith(_FOREIGN)
+    }
 
 
 def write_environment(stack: Stack) -> None:
