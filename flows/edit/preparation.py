@@ -30,9 +30,11 @@ def check(settings: EditSettings) -> BundleInfo:
     Raises:
         UserError: a place that is not there or not allowed, no bundle, an unknown attribute, overlapping prefixes.
     """
-    refuse_overlap(settings.source, settings.destination)
-    open_store(settings.source, option="--source").check()
-    open_store(settings.destination, option="--destination").check(write=True)
+    source = open_store(settings.source, option="--source")
+    destination = open_store(settings.destination, option="--destination")
+    refuse_overlap(source.url, destination.url)
+    source.check()
+    destination.check(write=True)
     store = open_store(settings.bundle, option="--bundle")
     store.check()
     filesystem, path = store.filesystem()
