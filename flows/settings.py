@@ -129,7 +129,9 @@ class EditSettings(Settings):
         default=64_000_000, ge=1, description="Images with more pixels than this are refused unread."
     )
     shard_size: int = Field(default=2000, ge=1, le=100_000, description="Images per task on Ray.")
-    batch_size: int = Field(default=64, ge=1, le=4096, description="Images per forward pass.")
+    batch_size: int = Field(
+        default=16, ge=1, le=4096, description="Images per forward pass; 16 suits a CPU, a GPU likes 256."
+    )
     cpus_per_shard: float = Field(default=1, ge=0.01, description="CPUs that each task on Ray asks for.")
     gpus_per_shard: float = Field(
         default=0, ge=0, le=1, description="GPUs, or the fraction of one, that each task on Ray asks for."

@@ -29,6 +29,8 @@ from tests.benchmarks.memory import workers_peak
 from tests.benchmarks.storage import fill
 from tests.benchmarks.table import Row, rate
 
+BATCH = EditSettings.model_fields["batch_size"].default
+
 
 def measure(bucket: str, storage: dict[str, float], images: int = 3000) -> Iterator[Row]:
     """Rows for both flows.
@@ -113,7 +115,7 @@ def _pack_rate() -> float:
 
 def _generator_rate(config: GeneratorConfig, cores: int) -> float:
     torch.set_num_threads(cores)
-    editor = make_editor(fresh(Generator, config, seed=0), "cpu", 64)
-    faces = np.zeros((64, config.image_size, config.image_size, 3), dtype=np.uint8)
-    targets = np.zeros((64, config.n_attributes), dtype=np.float32)
-    return rate(lambda: editor.edit(faces, targets), 64)
+    editor = make_editor(fresh(Generator, config, seed=0), "cpu", BATCH)
+    faces = np.zeros((BATCH, config.image_size, config.image_size, 3), dtype=np.uint8)
+    targets = np.zeros((BATCH, config.n_attributes), dtype=np.float32)
+    return rate(lambda: editor.edit(faces, targets), BATCH, repeats=9)
