@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from importlib import metadata
 from types import FrameType
 from typing import Annotated, NoReturn
 
@@ -39,6 +40,7 @@ _DEMO_OWNER = "ATTGAN_DEMO_OWNER"  # the process that runs a stack for the demo 
 app = App(
     name="attgan",
     help="Adds eyeglasses to faces at scale: AttGAN batch jobs on Prefect and Ray, S3 to S3.",
+    version=lambda: metadata.version("attgan"),
     version_flags=["--version"],
     default_parameter=Parameter(negative_iterable=(), negative_bool=()),
     suppress_keyboard_interrupt=False,
