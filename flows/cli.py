@@ -177,12 +177,14 @@ def subset(*, settings: Annotated[SubsetSettings, Parameter(name="*")]) -> None:
 def edit(*, settings: Annotated[EditSettings, Parameter(name="*")]) -> None:
     """Edit every face image below a prefix and write the results below another one."""
     _adopt_stack()
+    if settings.dry_run:
+        from flows.edit.preparation import describe
+
+        print_rows("What this run would do", describe(settings))
+        return
     from flows.edit import flow, report
     from flows.running import run_from_terminal
 
-    if settings.dry_run:
-        print_rows("What this run would do", flow.describe(settings))
-        return
     report.show(run_from_terminal(flow.edit, settings=settings))
 
 
