@@ -73,8 +73,7 @@ def require_ray_address() -> str:
 def connect_ray() -> None:
     """Connect this process to the cluster, once and for all its flows.
 
-    RayTaskRunner would do so for each flow anew: its workers would start cold every time, and connecting again in one
-    process has been seen to hang (Ray 2.60, in the client of its control store).
+    RayTaskRunner would do so for each flow anew, and its workers would start cold every time.
 
     Raises:
         UserError: no cluster is set, none answers there, or it refuses this process (its token, another version).
@@ -92,6 +91,9 @@ def connect_ray() -> None:
             raise UserError(
                 f"RAY_ADDRESS {address}: no Ray cluster answers there ({error}); {_HINT}"
             ) from error
+    os.environ.setdefault(
+        "RAY_gcs_server_port_wait_time_s", "1"
+    )  # one attempt of 30 s, not twenty without a word
     try:
         ray.init(address=address, namespace="prefect", log_to_driver=False, logging_level=logging.WARNING)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
