@@ -35,12 +35,15 @@ def leftovers(state: dict) -> list[str]:
         if scratch in words and process.info["status"] != psutil.STATUS_ZOMBIE:
             found.append(f"process {process}: {words[:100]}")
     found += [f"port {name} {port}" for name, port in state["ports"].items() if not is_free(port)]
-    found += [
-        str(path) for path in Path("/tmp").glob("seaweedfs-*.sock") if _port(path) in state["ports"].values()
-    ]
+    found += [str(path) for path in Path("/tmp").glob("seaweedfs-*.sock") if _is_ours(path, state["ports"])]
     found += [str(path) for path in (Path(scratch), folder / "env", folder / "state.json") if path.exists()]
     return found
 
 
-def _port(path: Path) -> int:
-    return int(path.stem.rsplit("-", 1)[1])
+def _is_ours(path: Path, ports: dict[str, int]) -> bool:
+    """Whether SeaweedFS made this socket, ``seaweedfs-NAME-PORT.sock``, beside a port that this stack has by that name.
+
+    Another program's socket may bear the number of a port that this stack has for something else.
+    """
+    name, port = path.stem.removeprefix("seaweedfs-").rsplit("-", 1)
+    return str(ports.get(name)) == port
