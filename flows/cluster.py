@@ -157,9 +157,10 @@ def run_tasks(
 ) -> Generator[tuple[dict[str, Any], Any], None, None]:
     """Submit a Prefect task to Ray once per call, through a window of twice the workers, and yield as each one ends.
 
-    Close it when you stop early: what is pending is cancelled then. Tens of thousands of pending submissions hang Ray's
-    driver, so never all at once. A worker keeps its process after
-    a GPU task (``max_calls=0``), and with it the loaded model; one that dies is run again once (``max_retries=1``).
+    When you stop early, close it; what is pending ends with this process. (``ray.cancel`` now and then aborts the whole
+    driver when a task ends just then: Ray 2.60.) Tens of thousands of pending submissions hang Ray's driver, so never
+    all at once. A worker keeps its process after a GPU task (``max_calls=0``), and with it the loaded model; one that
+    dies is run again once (``max_retries=1``).
 
     Args:
         task: the Prefect task.
@@ -178,23 +179,19 @@ def run_tasks(
     todo = iter(calls)
     window = min(2 * parallel, WINDOW)
     exhausted = False
-    try:
-        with remote_options(num_cpus=cpus, num_gpus=gpus, max_calls=0, max_retries=1):
-            while True:
-                while not exhausted and len(pending) < window:
-                    call = next(todo, None)
-                    if call is None:
-                        exhausted = True
-                        break
-                    future = task.submit(**call)
-                    pending[future.wrapped_future] = (call, future)
-                if not pending:
-                    return
-                done, _ = ray.wait(list(pending), num_returns=1)
-                for reference in done:
-                    call, future = pending.pop(reference)
-                    future.wait()
-                    yield call, future.state
-    finally:
-        for reference in pending:  # the flow ends early: RayTaskRunner itself never cancels anything
-            ray.cancel(reference)
+    with remote_options(num_cpus=cpus, num_gpus=gpus, max_calls=0, max_retries=1):
+        while True:
+            while not exhausted and len(pending) < window:
+                call = next(todo, None)
+                if call is None:
+                    exhausted = True
+                    break
+                future = task.submit(**call)
+                pending[future.wrapped_future] = (call, future)
+            if not pending:
+                return
+            done, _ = ray.wait(list(pending), num_returns=1)
+            for reference in done:
+                call, future = pending.pop(reference)
+                future.wait()
+                yield call, future.state
