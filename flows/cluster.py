@@ -115,7 +115,7 @@ def require_ray(cpus_per_task: float, gpus_per_task: float) -> Resources:
     """What the connected cluster has, once it is known that it can run such a task at all.
 
     Raises:
-        UserError: no node has that many CPUs or GPUs (Ray would wait for them for ever), or one runs another Python.
+        UserError: no node has that many CPUs or GPUs; Ray would wait for them for ever.
     """
     import ray
 
