@@ -1,0 +1,21 @@
+"""What a user can set: one model per flow: its parameters, the form in the Prefect UI and the command line.
+
+A field's description is its help text everywhere; its rule is checked here and nowhere else.
+"""
+
+from flows.settings.base import Settings, Url, first_mistake
+from flows.settings.demo import DemoSettings
+from flows.settings.edit import EditSettings
+from flows.settings.subset import SubsetSettings
+from flows.settings.weights import ImportWeightsSettings, InitSettings
+
+__all__ = [
+    "DemoSettings",
+    "EditSettings",
+    "ImportWeightsSettings",
+    "InitSettings",
+    "Settings",
+    "SubsetSettings",
+    "Url",
+    "first_mistake",
+]

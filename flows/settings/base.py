@@ -1,0 +1,48 @@
+"""What every flow's settings share: their base, the types of their fields, and the line for a mistake."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from attgan.errors import UserError
+from flows.storage.urls import parse_url
+
+
+def _absolute(url: str) -> str:
+    """One spelling for each place, and paths as the driver means them: a worker has another working directory."""
+    try:
+        return parse_url(url, "URL").url
+    except UserError:
+        return url  # refused where it is opened, by the name of its option
+
+
+Url = Annotated[str, AfterValidator(_absolute)]
+
+
+class Settings(BaseModel):
+    """The base of every flow's settings: immutable, and nothing that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _plain_name(name: str) -> str:
+    if not name or not all(c.isalnum() or c in "-_." for c in name) or name.startswith("."):
+        raise ValueError("letters, digits, '-', '_' and '.' only, not starting with '.'")
+    return name
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, AfterValidator(_plain_name)]
+
+
+def first_mistake(error: ValidationError) -> str:
+    """One line for a validation error: the option, the value and the rule."""
+    mistake = error.errors(include_url=False)[0]
+    option = "--" + str(mistake["loc"][0]).replace("_", "-") if mistake["loc"] else "settings"
+    rule = mistake["msg"].removeprefix("Value error, ")
+    if mistake["type"] == "missing":
+        return f"{option}: is required"
+    value = mistake["input"]
+    return f"{option} {value if isinstance(value, str | int | float) else repr(value)}: {rule}"

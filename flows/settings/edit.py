@@ -1,0 +1,67 @@
+"""The edit flow's settings."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from attgan.attributes import MAX_INTENSITY
+from flows.settings.base import Name, Settings, Share, Url
+
+
+def _edit_form(edit: str) -> str:
+    if not re.fullmatch(r"[^=@]+=[01](@[0-9.]+)?", edit):
+        raise ValueError("write NAME=1, NAME=0, or with an intensity of its own NAME=1@0.8")
+    return edit
+
+
+Edit = Annotated[str, AfterValidator(_edit_form)]
+
+
+class EditSettings(Settings):
+    """Edit every face image below a prefix and write the results below another one."""
+
+    source: Url = Field(description="Images to edit: s3://bucket/prefix, file:///folder or a path.")
+    destination: Url = Field(description="Where the edited images go, under the same keys: URL or path.")
+    bundle: Url = Field(description="The trained model: URL or path of a bundle's folder.")
+    set: list[Edit] = Field(
+        default=["Eyeglasses=1"],
+        min_length=1,
+        description="Attribute to change, NAME=0|1, or NAME=0|1@INTENSITY for one of its own. Repeatable.",
+    )
+    intensity: float = Field(
+        default=1.0,
+        gt=0,
+        le=MAX_INTENSITY,
+        description="How strongly the changed attributes are set; 1 is the usual.",
+    )
+    labels: Url | None = Field(
+        default=None,
+        description="Folder with CelebA's label files, for the source attributes; without it they are unknown.",
+    )
+    output: Literal["image", "face"] = Field(
+        default="image", description="The whole image with the face put back, or the bare square face."
+    )
+    quality: int = Field(default=95, ge=1, le=100, description="JPEG and WebP quality of the results.")
+    on_existing: Literal["skip", "overwrite", "fail"] = Field(
+        default="skip", description="What to do where the destination holds a key that is not ours."
+    )
+    limit: int | None = Field(default=None, ge=1, description="Edit only the first N keys, to try it out.")
+    max_failed_share: Share = Field(
+        default=0.1, description="Stop when more than this share of the images turns out to be unusable."
+    )
+    max_pixels: int = Field(
+        default=64_000_000, ge=1, description="Images with more pixels than this are refused unread."
+    )
+    shard_size: int = Field(default=2000, ge=1, le=100_000, description="Images per task on Ray.")
+    batch_size: int = Field(
+        default=16, ge=1, le=4096, description="Images per forward pass; 16 suits a CPU, a GPU likes 256."
+    )
+    cpus_per_shard: float = Field(default=1, ge=0.01, description="CPUs that each task on Ray asks for.")
+    gpus_per_shard: float = Field(
+        default=0, ge=0, le=1, description="GPUs, or the fraction of one, that each task on Ray asks for."
+    )
+    run_id: Name | None = Field(default=None, description="A name for the run; by default it is derived.")
+    dry_run: bool = Field(default=False, description="Count and print what would be done, then stop.")
