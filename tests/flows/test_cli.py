@@ -13,7 +13,7 @@ import torch
 from attgan.attributes import PUBLISHED
 from attgan.errors import UserError
 from attgan.models import Generator, GeneratorConfig, fresh, load_bundle
-from flows import cli, cluster, settings, terminal
+from flows import cli, cluster, exits, settings, terminal
 from tests.pictures import noise, saved
 
 
@@ -56,7 +56,7 @@ def image_folder(tmp_path: Path) -> Path:
     ],
 )
 def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], line: str) -> None:
-    assert run(*arguments) == cli.WRONG_USE
+    assert run(*arguments) == exits.WRONG_USE
     captured = capsys.readouterr()
     assert captured.err.startswith(line)
     assert captured.err.count("\n") == 1
@@ -95,7 +95,7 @@ def test_without_a_server_a_flow_is_refused(image_folder: Path) -> None:
     # In a process of its own: this one's Prefect may know the server of an earlier test.
     command = [sys.executable, "-m", "flows.cli", "edit", *places]
     ended = subprocess.run(command, capture_output=True, text=True)
-    assert ended.returncode == cli.WRONG_USE
+    assert ended.returncode == exits.WRONG_USE
     assert "attgan: PREFECT_API_URL is not set: a Prefect server is needed; `attgan up`" in ended.stderr
 
 
@@ -113,7 +113,7 @@ def test_the_stack_of_an_env_file_that_is_gone_is_one_line(tmp_path: Path) -> No
         capture_output=True,
         text=True,
     )
-    assert demo.returncode == cli.WRONG_USE
+    assert demo.returncode == exits.WRONG_USE
     assert demo.stdout == "using the local stack's Prefect, Ray, S3\n"
     assert demo.stderr.startswith(
         f"attgan: PREFECT_API_URL http://127.0.0.1:{port}/api: no Prefect server answers"
@@ -135,7 +135,7 @@ def test_an_unexpected_error_says_how_to_see_where_it_comes_from(
 ) -> None:
     (tmp_path / "no-stack").mkdir()
     (tmp_path / "no-stack" / "env").write_bytes(b"\xff")  # nobody expects a file of addresses not to be text
-    assert run("init", "--destination", str(tmp_path / "bundle")) == cli.FAILED
+    assert run("init", "--destination", str(tmp_path / "bundle")) == exits.FAILED
     printed = capsys.readouterr().err
     assert printed.startswith("attgan: failed: UnicodeDecodeError: ")
     assert "ATTGAN_TRACEBACK=1" in printed
@@ -161,7 +161,7 @@ def test_a_dry_run_counts_and_writes_nothing(capsys: pytest.CaptureFixture[str],
     assert "Young=0@0.5" in printed
     assert "3 (" in printed
     assert not out.exists()
-    assert run(*edit, "--set", "Yuong=0", "--dry-run") == cli.WRONG_USE
+    assert run(*edit, "--set", "Yuong=0", "--dry-run") == exits.WRONG_USE
     assert "there is no attribute 'Yuong'; did you mean Young?" in capsys.readouterr().err
 
 
@@ -178,6 +178,7 @@ def test_published_weights_become_a_bundle(capsys: pytest.CaptureFixture[str], t
     for name, tensor in generator.state_dict().items():
         assert torch.equal(bundle.generator.state_dict()[name], tensor)
     assert (
-        run("import-weights", "--checkpoint", str(tmp_path / "x.pth"), "--destination", "y") == cli.WRONG_USE
+        run("import-weights", "--checkpoint", str(tmp_path / "x.pth"), "--destination", "y")
+        == exits.WRONG_USE
     )
     assert f"attgan: --checkpoint {tmp_path / 'x.pth'}: there is no such file" in capsys.readouterr().err

@@ -1,0 +1,86 @@
+"""How a command ends: one line for whatever went wrong, and the exit code that belongs to it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+from cyclopts import CycloptsError, MissingArgumentError
+from pydantic import ValidationError
+
+from attgan.errors import UserError
+from flows.settings import first_mistake
+
+WRONG_USE = 2
+FAILED = 1
+INTERRUPTED = 128 + signal.SIGINT
+TRACEBACK = "ATTGAN_TRACEBACK"
+
+
+@contextlib.contextmanager
+def noticing_ctrl_c() -> Iterator[threading.Event]:
+    """Ctrl-C as always, but it is known afterwards that it was pressed."""
+    interrupted = threading.Event()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        interrupted.set()
+        signal.default_int_handler(number, frame)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def exit_code(error: BaseException) -> int:
+    """Print the one line of what went wrong, and say how to exit."""
+    match error:
+        case MissingArgumentError():
+            unknown = next((token for token in error.unused_tokens or () if token.startswith("--")), None)
+            if unknown:  # a misspelt option is why one is missing
+                command = " ".join(error.command_chain or ())
+                return _refuse(f"{unknown}: there is no such option; `attgan {command} --help`")
+            return _refuse(f"{error.argument.name if error.argument else 'an option'}: is required")
+        case CycloptsError():
+            cause = error.__cause__
+            return _refuse(first_mistake(cause) if isinstance(cause, ValidationError) else _one_line(error))
+        case ValidationError():
+            return _refuse(first_mistake(error))
+        case UserError():
+            return _refuse(str(error))
+        case Exception() if _expected(error):
+            return fail(_one_line(error))
+        case Exception() if not os.environ.get(TRACEBACK):
+            kind = type(error).__name__
+            return fail(f"{kind}: {_one_line(error)} (unexpected; {TRACEBACK}=1 shows where it comes from)")
+    raise error
+
+
+def _expected(error: Exception) -> bool:
+    """Whether its line says all there is to say: files, storage, or a run that Prefect already has on record."""
+    ours = ("attgan.", "flows.", "prefect.exceptions")
+    return isinstance(error, OSError) or any(kind.__module__.startswith(ours) for kind in type(error).__mro__)
+
+
+def _refuse(line: str) -> int:
+    print(f"attgan: {line}", file=sys.stderr)
+    return WRONG_USE
+
+
+def fail(line: str, code: int = FAILED) -> int:
+    """Say that work failed, and how to exit."""
+    print(f"attgan: failed: {line}", file=sys.stderr)
+    return code
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

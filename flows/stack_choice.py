@@ -1,0 +1,68 @@
+"""The stack that a command runs on: the local one where it is up, or for a demo one of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+from flows.local_stack import Adoption, adopt_local_stack
+from flows.settings import Settings
+from flows.terminal import print_line
+
+_OWNER = "ATTGAN_DEMO_OWNER"  # the process that runs a stack for the demo below it, and for nothing else
+
+
+def adopt_stack() -> None:
+    """Take up the local stack, if it is up, and say so."""
+    _say_adopted(adopt_local_stack())
+
+
+def ensure_stack(demo: str, settings: Settings) -> None:
+    """Return with a whole local stack in the environment; where none is up, start one for this command alone.
+
+    In the second case this process becomes the stack's, which starts ``attgan DEMO`` again below itself, and stops the
+    stack at its end. No other server, bucket or cluster is ever used, whatever the environment names.
+
+    Args:
+        demo: the command's name.
+        settings: its settings, to be given again.
+    """
+    if os.environ.get(_OWNER) == str(os.getppid()):
+        return
+    stack = adopt_local_stack()
+    if not stack.complete:
+        print_line(
+            "this demo's servers are stopped at its end; after `make up` it uses those, "
+            "and you can look around afterwards"
+        )
+        os.environ[_OWNER] = str(os.getpid())
+        own = [sys.executable, "-P", "-m", "flows.cli", demo, *_as_options(settings)]
+        become("infra", "run", "--free-ports", "--", *own)
+    _say_adopted(stack)
+
+
+def become(module: str, *arguments: str) -> NoReturn:
+    """Go on as another module: one process for a terminal to interrupt, and none above it that gives up first."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])
+
+
+def _as_options(settings: Settings) -> list[str]:
+    """The command line that gives these settings again; a switch stands there or not."""
+    options = []
+    for name, value in settings.model_dump().items():
+        option = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            options += [option] if value else []
+        elif value is not None:
+            options.append(f"{option}={value}")
+    return options
+
+
+def _say_adopted(stack: Adoption) -> None:
+    if stack.services:
+        print_line(f"using the local stack's {', '.join(stack.services)}")
+    if stack.because_of:
+        print_line(f"not using all of the local stack, because of {', '.join(stack.because_of)}")
