@@ -1,11 +1,15 @@
-"""The two kinds of error that are somebody else's: a user's mistake and bad data.
+"""The kinds of error that are not a bug: a user's mistake, bad data, and a training that diverged.
 
-Both take plain strings only, so that they survive pickling between processes.
+All take plain strings only, so that they survive pickling between processes.
 """
 
 
 class UserError(Exception):
     """A user's mistake: one line naming the option, the value and the rule. The command line exits 2."""
+
+
+class Diverged(Exception):
+    """A training ended because a loss or a weight was not finite or exploded: one line. The last good state is kept."""
 
 
 class DataError(Exception):

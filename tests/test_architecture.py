@@ -25,7 +25,7 @@ ROOMS: dict[str, set[str]] = {
     "data": {"models", "attributes", "errors"},
     "editing": {"data", "models", "attributes", "errors"},
     "evaluation": {"editing", "data", "models", "attributes", "errors"},
-    "training": {"data", "models", "losses", "strategies", "attributes", "errors"},
+    "training": {"evaluation", "data", "models", "losses", "strategies", "attributes", "errors"},
 }
 
 

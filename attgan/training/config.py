@@ -1,0 +1,125 @@
+"""What a user can set of a training and of an alignment.
+
+A flow's settings inherit these models, so that a field's description is its help text on the command line and in the
+form of the UI, and its rule is checked here and nowhere else.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from attgan.models.blocks import LAYERS
+
+# What may change when a run is taken up again, because no weight depends on it.
+EXECUTION_ONLY = frozenset({"log_every", "checkpoint_every"})
+
+
+class LoopConfig(BaseModel):
+    """What training and alignment have in common. Losses are means over batch, attributes and pixels."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    adversarial: Literal["wgan", "lsgan", "dcgan"] = Field(
+        default="wgan", description="Adversarial loss: wgan as the report has it, lsgan or dcgan."
+    )
+    intensities: Literal["fixed", "uniform", "truncated_normal"] = Field(
+        default="fixed", description="How strong the target attributes are: always 0.5, or drawn up to 1."
+    )
+    lambda_classification: float = Field(
+        default=1, ge=0, description="Weight of the attribute loss on real faces, for the discriminator."
+    )
+    lambda_penalty: float = Field(default=10, ge=0, description="Weight of the gradient penalty.")
+    batch_size: int = Field(default=128, ge=2, le=4096, description="Images per step.")
+    learning_rate: float = Field(default=1e-4, gt=0, le=1, description="Adam's, after the warm-up.")
+    adam_beta1: float = Field(default=0.5, ge=0, lt=1, description="Adam's first decay rate.")
+    adam_beta2: float = Field(default=0.999, ge=0, lt=1, description="Adam's second decay rate.")
+    epochs: int = Field(default=30, ge=1, description="At most so many passes over the edited images.")
+    max_steps: int | None = Field(
+        default=None, ge=1, description="Stop after so many steps, if the epochs last longer."
+    )
+    discriminator_warmup: float = Field(
+        default=1, ge=0, description="Epochs in which the discriminator's learning rate rises from 0."
+    )
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        default="constant", description="The learning rate after the warm-up: constant, or down to 0."
+    )
+    clip_gradients: float | None = Field(
+        default=None, gt=0, description="Largest norm of a network's gradient; unlimited by default."
+    )
+    flip: bool = Field(default=True, description="Mirror every second image, drawn at random.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto",
+        description="Of convolutions and linear layers; auto: bfloat16 on a GPU, float32 on a CPU.",
+    )
+    seed: int = Field(
+        default=0, ge=0, le=2**32 - 1, description="Seed of everything that is drawn at random."
+    )
+    checks_per_epoch: int = Field(default=4, ge=1, description="Validations in each epoch.")
+    validation_share: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="Share of images held out, where the dataset has no validation partition.",
+    )
+    validation_images: int = Field(
+        default=512, ge=2, description="At most so many of the held-out images are validated on."
+    )
+    explode_above: float = Field(
+        default=1e6, gt=0, description="A loss beyond this, or not a number, ends the run as diverged."
+    )
+    checkpoint_every: int | None = Field(
+        default=None,
+        ge=1,
+        description="Steps between checkpoints, beside those at validations and when stopped.",
+    )
+    log_every: int = Field(default=20, ge=1, description="Steps between readings of the losses.")
+
+
+class TrainingConfig(LoopConfig):
+    """Train AttGAN for one attribute, or all of them, from a bundle or from scratch."""
+
+    strategy: Literal["permutation", "inverse", "alternate"] = Field(
+        default="inverse", description="Who sees which images, and with which target attributes."
+    )
+    attribute: str = Field(default="Eyeglasses", description="The attribute that is to be edited.")
+    lambda_reconstruction: float = Field(default=100, ge=0, description="Weight of the reconstruction loss.")
+    lambda_attributes: float = Field(
+        default=10, ge=0, description="Weight of the attribute loss on edited faces, for the generator."
+    )
+    discriminator_steps: int = Field(
+        default=3, ge=1, le=100, description="Discriminator steps for each generator step."
+    )
+    generator_warmup: float = Field(
+        default=2, ge=0, description="Epochs in which the generator's learning rate rises from 0."
+    )
+    patience: int = Field(
+        default=20,
+        ge=0,
+        description="Stop after so many validations without a better generator loss; 0 never stops.",
+    )
+    freeze_d: int = Field(
+        default=0,
+        ge=0,
+        le=LAYERS,
+        description="FreezeD: so many of the discriminator's lowest convolution layers stay as they are.",
+    )
+
+
+class AlignmentConfig(LoopConfig):
+    """Train a discriminator against a frozen generator until it is in step with it."""
+
+    critic_accuracy: float = Field(
+        default=0.9,
+        ge=0,
+        le=1,
+        description="Stop only when so many held-out faces are rightly told real from edited …",
+    )
+    classifier_accuracy: float = Field(
+        default=0.9, ge=0, le=1, description="… and so many of their attributes are recognised …"
+    )
+    patience: int = Field(
+        default=4, ge=1, description="… and the loss has been flat for so many validations."
+    )
+    flatness: float = Field(
+        default=0.02, ge=0, lt=1, description="An improvement below this share of the loss counts as flat."
+    )
