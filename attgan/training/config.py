@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from attgan.models.blocks import LAYERS
+_LAYERS = 5  # attgan.models.blocks.LAYERS, without loading torch: the command line reads this file
 
 # What may change when a run is taken up again, because no weight depends on it.
 EXECUTION_ONLY = frozenset({"log_every", "checkpoint_every"})
@@ -100,7 +100,7 @@ class TrainingConfig(LoopConfig):
     freeze_d: int = Field(
         default=0,
         ge=0,
-        le=LAYERS,
+        le=_LAYERS,
         description="FreezeD: so many of the discriminator's lowest convolution layers stay as they are.",
     )
 
