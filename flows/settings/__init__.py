@@ -7,15 +7,18 @@ from flows.settings.base import Settings, Url, first_mistake
 from flows.settings.demo import DemoSettings
 from flows.settings.edit import EditSettings
 from flows.settings.subset import SubsetSettings
+from flows.settings.train import AlignSettings, TrainSettings
 from flows.settings.weights import ImportWeightsSettings, InitSettings
 
 __all__ = [
+    "AlignSettings",
     "DemoSettings",
     "EditSettings",
     "ImportWeightsSettings",
     "InitSettings",
     "Settings",
     "SubsetSettings",
+    "TrainSettings",
     "Url",
     "first_mistake",
 ]

@@ -1,0 +1,88 @@
+"""The settings of training and of alignment: what the library's loops take, the places, and what the task asks for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from attgan.training.config import AlignmentConfig, TrainingConfig
+from flows.settings.base import Settings, Url
+
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=r"^[^\n]+$")]
+
+
+class RunSettings(Settings):
+    """What the two have in common beside their loops' settings."""
+
+    dataset: Url = Field(description="The dataset to train on, as `attgan subset` makes it: URL or path.")
+    destination: Url = Field(
+        description="The run's folder: checkpoints, metrics, pictures, and the trained bundle/ at its end."
+    )
+    fresh_discriminator: bool = Field(
+        default=False, description="Begin with a new discriminator, whatever the bundle has."
+    )
+    cpus: float | None = Field(
+        default=None, ge=1, description="CPUs that the task asks for; by default all of the largest node."
+    )
+    gpus: float = Field(
+        default=0, ge=0, le=1, description="GPUs, or the fraction of one; with 0 the CPUs do the work."
+    )
+    cache_gb: float = Field(
+        default=4,
+        ge=0,
+        description="Decoded images are kept in memory up to this size; more of them are read anew in each epoch.",
+    )
+    licence: Line | None = Field(
+        default=None,
+        description="One line on what the weights may be used for; by default on the data's terms.",
+    )
+    dry_run: bool = Field(default=False, description="Print what would be trained, and stop.")
+
+
+class _Start(RunSettings):
+    bundle: Url | None = Field(
+        default=None, description="A trained model to start from: URL or path; by default from scratch."
+    )
+    size: int | None = Field(
+        default=None, ge=64, multiple_of=32, description="From scratch: side of the images; 128 by default."
+    )
+    width: int | None = Field(
+        default=None, ge=1, le=256, description="From scratch: channels after the first layer; 64 by default."
+    )
+    shortcut_layers: int | None = Field(
+        default=None, ge=0, le=4, description="From scratch: U-Net connections; 1 by default."
+    )
+    inject_layers: int | None = Field(
+        default=None,
+        ge=0,
+        le=4,
+        description="From scratch: layers that see the attributes again; 0 by default.",
+    )
+    attributes: list[str] | None = Field(
+        default=None,
+        min_length=1,
+        description="From scratch: the model's attributes. Repeatable; the 13 published ones by default.",
+    )
+
+
+class TrainSettings(TrainingConfig, _Start):
+    """Train AttGAN, from a bundle or from scratch."""
+
+    @property
+    def config(self) -> TrainingConfig:
+        """What the library's loop is given."""
+        return TrainingConfig.model_validate(self.model_dump(include=set(TrainingConfig.model_fields)))
+
+
+class _Model(RunSettings):
+    bundle: Url = Field(description="The model whose generator stays as it is: URL or path.")
+
+
+class AlignSettings(AlignmentConfig, _Model):
+    """Train a discriminator against a bundle's frozen generator until it is in step with it."""
+
+    @property
+    def config(self) -> AlignmentConfig:
+        """What the library's loop is given."""
+        return AlignmentConfig.model_validate(self.model_dump(include=set(AlignmentConfig.model_fields)))
