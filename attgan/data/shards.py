@@ -113,9 +113,12 @@ def entry(name: str, data: bytes, rows: int) -> PartEntry:
     return PartEntry(name=name, rows=rows, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
-def attribute_matrix(table: pa.Table) -> np.ndarray:
-    """The attributes ``(n, 40)`` bool of a part's rows, in the order of :data:`attgan.attributes.CELEBA`."""
-    return np.column_stack([table.column(name).to_numpy() for name in CELEBA])
+def attribute_matrix(table: pa.Table, names: Sequence[str] = CELEBA) -> np.ndarray:
+    """The attributes ``(n, a)`` bool of a part's rows, in the order of ``names``; none of them may hold nulls."""
+    matrix = np.empty((table.num_rows, len(names)), dtype=bool)
+    for i, name in enumerate(names):
+        matrix[:, i] = table.column(name).to_numpy()
+    return matrix
 
 
 @dataclass(frozen=True)
@@ -132,16 +135,40 @@ class Dataset:
         Raises:
             UserError: the part is missing or is another one.
         """
-        part = self.manifest.parts[index]
-        path = f"{self.folder.rstrip('/')}/{part.name}" if self.folder else part.name
+        part, path = self.manifest.parts[index], self.path(index)
         try:
-            with self.filesystem.open_input_stream(path, compression=None) as stream:
-                data: bytes = stream.read()
+            with self.filesystem.open_input_file(path) as file:
+                data: bytes = file.read(part.bytes + 1)  # by size: on S3 one request
         except FileNotFoundError as error:
             raise UserError(f"{path}: the manifest names it, and it is not there{_AGAIN}") from error
         if len(data) != part.bytes or hashlib.sha256(data).hexdigest() != part.sha256:
             raise UserError(f"{path}: is not the file that the manifest names{_AGAIN}")
         return read_part(data, path)[0]
+
+    def read_columns(self, index: int, names: Sequence[str]) -> pa.Table:
+        """Some columns of part ``index`` alone. The file's size is checked, its digest is not.
+
+        Raises:
+            UserError: the part is missing, is another one, or lacks one of the columns.
+        """
+        part, path = self.manifest.parts[index], self.path(index)
+        try:
+            with self.filesystem.open_input_file(path) as file:
+                if file.size() != part.bytes:
+                    raise UserError(f"{path}: is not the file that the manifest names{_AGAIN}")
+                table = pq.read_table(file, columns=list(names))
+        except FileNotFoundError as error:
+            raise UserError(f"{path}: the manifest names it, and it is not there{_AGAIN}") from error
+        except pa.ArrowInvalid as error:
+            raise UserError(f"{path}: is not a Parquet file ({error})") from error
+        if table.num_rows != part.rows or set(table.column_names) != set(names):
+            raise UserError(f"{path}: is not the file that the manifest names{_AGAIN}")
+        return table
+
+    def path(self, index: int) -> str:
+        """Where part ``index`` lies in the filesystem."""
+        name = self.manifest.parts[index].name
+        return f"{self.folder.rstrip('/')}/{name}" if self.folder else name
 
 
 def open_dataset(filesystem: fs.FileSystem, folder: str) -> Dataset:

@@ -1,0 +1,92 @@
+"""Faces out of a dataset's parts: bytes into rows of one array, several threads side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from attgan.data.shards import Dataset
+from attgan.data.stored import Storage, unpack_face
+from attgan.errors import DataError, UserError
+
+_CHUNK = 16  # images that a thread takes at a time
+
+
+@dataclass(frozen=True)
+class PartImages:
+    """Images of one part, as they are stored.
+
+    Attributes:
+        path: of the part, for errors.
+        image_ids: ``(n,)`` strings.
+        data: ``(n,)`` bytes.
+    """
+
+    path: str
+    image_ids: pa.ChunkedArray
+    data: pa.ChunkedArray
+
+    def face(self, index: int, stored: Storage, size: int) -> np.ndarray:
+        """The face ``(size, size, 3)`` uint8 of one of them.
+
+        Raises:
+            UserError: the image does not open.
+        """
+        try:
+            return unpack_face(self.data[index].as_py(), stored, size)
+        except DataError as error:
+            name = self.image_ids[index].as_py()
+            raise UserError(f"{self.path}: {name}: {error}; make the dataset again") from error
+
+
+def read_images(dataset: Dataset, part: int, rows: np.ndarray | None = None) -> PartImages:
+    """Read a part, verify it, and keep the images of some rows, numbered within the part, or of all.
+
+    Raises:
+        UserError: the part is missing or is another one.
+    """
+    table = dataset.read(part).select(["image_id", "image"])
+    if rows is not None and len(rows) != table.num_rows:
+        table = table.take(pa.array(rows))
+    return PartImages(dataset.path(part), table.column("image_id"), table.column("image"))
+
+
+def decode_into(
+    pool: Executor, images: Sequence[tuple[PartImages, int]], stored: Storage, out: np.ndarray
+) -> None:
+    """Decode images, each named by its part's images and its index there, into ``out`` (n, S, S, 3) uint8.
+
+    Raises:
+        UserError: one does not open. ``subset`` and ``ingest`` open every image before they store it, so this is
+            no dataset of theirs, and nobody knows what else is wrong with it: no row is left out silently.
+    """
+
+    def some(start: int) -> None:
+        for i in range(start, min(start + _CHUNK, len(images))):
+            part, index = images[i]
+            out[i] = part.face(index, stored, out.shape[1])
+
+    for _ in pool.map(some, range(0, len(images), _CHUNK)):
+        pass
+
+
+def decoding_pool(threads: int) -> ThreadPoolExecutor:
+    """Threads that decode; within each torch has no threads of its own, which would only be in the others' way."""
+    settle_torch_threads()
+    return ThreadPoolExecutor(threads, "decode", use_one_torch_thread)
+
+
+def settle_torch_threads() -> None:
+    """Keep the number of torch's threads that this thread has, whatever others set for themselves from here on."""
+    torch.get_num_threads()
+
+
+def use_one_torch_thread() -> None:
+    """Have torch compute in this thread alone, whatever is called from it."""
+    torch.set_num_threads(1)
+    torch.get_num_threads()

@@ -1,0 +1,90 @@
+"""An iterator whose items are made ahead of time, in a thread of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import weakref
+from collections.abc import Callable, Generator, Iterator
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+_END = object()
+
+
+class _Raised:
+    """What ended the thread."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+class _Shared:
+    """What the two sides share; it does not know the iterator, which can therefore be forgotten."""
+
+    def __init__(self, depth: int) -> None:
+        self.made: queue.SimpleQueue[object] = queue.SimpleQueue()
+        self.room = threading.Semaphore(depth)
+        self.stopped = threading.Event()
+
+
+class Prefetched(Iterator[T], Generic[T]):
+    """Items of a generator, ``depth`` of them made ahead by a thread.
+
+    What the generator raises is raised here as it is, after the items before it. The thread ends with the iterator,
+    on :meth:`close`, and when this object is no longer in use; the generator is always closed in that thread.
+
+    Args:
+        items: makes the generator; called in the thread.
+        depth: items that may wait; one more is being made meanwhile.
+        name: of the thread.
+    """
+
+    def __init__(self, items: Callable[[], Generator[T, None, None]], depth: int, name: str) -> None:
+        self._shared = _Shared(depth)
+        self._thread = threading.Thread(target=_make, args=(items, self._shared), name=name, daemon=True)
+        self._finalizer = weakref.finalize(self, _stop, self._shared, self._thread)
+        self._thread.start()
+
+    def __next__(self) -> T:
+        if self._shared.stopped.is_set():
+            raise StopIteration
+        made = self._shared.made.get()
+        self._shared.room.release()
+        if isinstance(made, _Raised):
+            self.close()
+            raise made.error
+        if made is _END or self._shared.stopped.is_set():
+            self.close()
+            raise StopIteration
+        return made  # type: ignore[return-value]
+
+    def close(self) -> None:
+        """End the thread, and wait until it has ended: at most as long as an item takes."""
+        self._finalizer()
+
+
+def _make(items: Callable[[], Generator[T, None, None]], shared: _Shared) -> None:
+    try:
+        with contextlib.closing(items()) as generator:
+            while True:
+                shared.room.acquire()
+                if shared.stopped.is_set():
+                    return
+                item = next(generator, _END)
+                shared.made.put(item)
+                if item is _END:
+                    return
+                del item
+    except BaseException as error:
+        shared.made.put(_Raised(error))
+
+
+def _stop(shared: _Shared, thread: threading.Thread) -> None:
+    shared.stopped.set()
+    shared.room.release()
+    if thread is not threading.current_thread():  # the garbage collector runs wherever it likes
+        thread.join()
+    shared.made.put(_END)  # for one who waits in another thread
