@@ -1,15 +1,17 @@
 from attgan.models.build import fresh, from_tensors
-from attgan.models.bundle import Bundle, BundleInfo, Classifier, inspect_bundle, load_bundle, save_bundle
+from attgan.models.bundle import Bundle, BundleInfo, inspect_bundle, load_bundle, save_bundle
 from attgan.models.bundle_config import BundleConfig
+from attgan.models.classifier import AttributeClassifier, ClassifierConfig
 from attgan.models.discriminator import Discriminator, DiscriminatorConfig, freeze_lowest
 from attgan.models.generator import Generator, GeneratorConfig
 from attgan.models.published import Published, import_published
 
 __all__ = [
+    "AttributeClassifier",
     "Bundle",
     "BundleConfig",
     "BundleInfo",
-    "Classifier",
+    "ClassifierConfig",
     "Discriminator",
     "DiscriminatorConfig",
     "Generator",

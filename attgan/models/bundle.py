@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from pyarrow import fs
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import BaseModel, ValidationError
 from torch import Tensor, nn
 
 from attgan.errors import UserError
@@ -27,21 +27,14 @@ from attgan.models.bundle_config import (
     first_problem,
 )
 from attgan.models.card import write_card
+from attgan.models.classifier import AttributeClassifier
 from attgan.models.discriminator import Discriminator
 from attgan.models.folder import Folder
 from attgan.models.generator import Generator
-from attgan.models.tensors import StorageDtype, check_finite, pack, restore, unpack
+from attgan.models.tensors import StorageDtype, pack, restore, unpack
 
 Network = TypeVar("Network", bound=nn.Module)
 Config = TypeVar("Config")
-
-
-@dataclass(frozen=True, slots=True)
-class Classifier:
-    """A source attribute classifier as it is stored: free settings and float32 tensors."""
-
-    settings: dict[str, JsonValue]
-    tensors: dict[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +52,7 @@ class Bundle(BundleInfo):
 
     generator: Generator
     discriminator: Discriminator | None
-    classifier: Classifier | None
+    classifier: AttributeClassifier | None
 
 
 def save_bundle(
@@ -71,7 +64,7 @@ def save_bundle(
     about: str,
     metrics: Mapping[str, float] | None = None,
     discriminator: Discriminator | None = None,
-    classifier: Classifier | None = None,
+    classifier: AttributeClassifier | None = None,
     dtype: StorageDtype = "float32",
     overwrite: bool = False,
     filesystem: fs.FileSystem | None = None,
@@ -103,14 +96,14 @@ def save_bundle(
     if discriminator is not None:
         contents[DISCRIMINATOR] = pack(discriminator.state_dict(), dtype, f"{where}: discriminator")
     if classifier is not None:
-        contents[CLASSIFIER] = pack(classifier.tensors, dtype, f"{where}: classifier")
+        contents[CLASSIFIER] = pack(classifier.state_dict(), dtype, f"{where}: classifier")
     try:
         config = BundleConfig.model_validate(
             {
                 "attributes": tuple(attributes),
                 "generator": generator.config,
                 "discriminator": discriminator.config if discriminator else None,
-                "classifier": classifier.settings if classifier else None,
+                "classifier": classifier.config if classifier else None,
                 "dtype": dtype,
                 "licence": licence,
                 "files": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
@@ -121,6 +114,8 @@ def save_bundle(
     settings: dict[str, BaseModel] = {"generator": config.generator}
     if config.discriminator:
         settings["discriminator"] = config.discriminator
+    if config.classifier:
+        settings["classifier"] = config.classifier
     card = write_card(about, config.licence, config.attributes, settings, metrics or {})
     raw_config = (config.model_dump_json(indent=2) + "\n").encode()
     # From here until the new config.json stands, the folder is no bundle.
@@ -185,11 +180,8 @@ def load_bundle(
         discriminator = _load_network(
             folder, DISCRIMINATOR, Discriminator, config.discriminator, config, where
         )
-    if config.classifier is not None:
-        tensors, content = _load_tensors(folder, CLASSIFIER, config, where)
-        check_finite(tensors, f"{where}: {CLASSIFIER}")
-        _check_recorded(content, CLASSIFIER, config, where)
-        classifier = Classifier(config.classifier, tensors)
+    if config.classifier:
+        classifier = _load_network(folder, CLASSIFIER, AttributeClassifier, config.classifier, config, where)
     return Bundle(config, info.card, info.digest, generator, discriminator, classifier)
 
 

@@ -6,12 +6,12 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
-    JsonValue,
     StringConstraints,
     ValidationError,
     model_validator,
 )
 
+from attgan.models.classifier import ClassifierConfig
 from attgan.models.discriminator import DiscriminatorConfig
 from attgan.models.generator import GeneratorConfig
 from attgan.models.tensors import StorageDtype, one_line
@@ -42,8 +42,7 @@ class BundleConfig(BaseModel):
     Attributes:
         schema_version: of this file.
         attributes: names in the order of the attribute vector.
-        generator, discriminator: their settings.
-        classifier: settings of the source attribute classifier, free in form.
+        generator, discriminator, classifier: their settings.
         dtype: of the weights on disk; in memory they are always float32.
         licence: one line, printed by every run that uses the bundle.
         files: sha256 of each weights file.
@@ -55,7 +54,7 @@ class BundleConfig(BaseModel):
     attributes: AttributeNames
     generator: GeneratorConfig
     discriminator: DiscriminatorConfig | None = None
-    classifier: dict[str, JsonValue] | None = None
+    classifier: ClassifierConfig | None = None
     dtype: StorageDtype = "float32"
     licence: Line
     files: dict[str, Sha256]
@@ -70,10 +69,15 @@ class BundleConfig(BaseModel):
         count = self.generator.n_attributes
         if len(self.attributes) != count:
             raise ValueError(f"{len(self.attributes)} attribute names for a generator of {count}")
-        other = self.discriminator
-        if other and (other.n_attributes, other.image_size) != (count, self.image_size):
-            raise ValueError("generator and discriminator differ in n_attributes or image_size")
-        present = {GENERATOR: True, DISCRIMINATOR: bool(other), CLASSIFIER: self.classifier is not None}
+        others = {"discriminator": self.discriminator, "classifier": self.classifier}
+        for name, other in others.items():
+            if other and (other.n_attributes, other.image_size) != (count, self.image_size):
+                raise ValueError(f"generator and {name} differ in n_attributes or image_size")
+        present = {
+            GENERATOR: True,
+            DISCRIMINATOR: bool(self.discriminator),
+            CLASSIFIER: bool(self.classifier),
+        }
         if set(self.files) != {name for name, there in present.items() if there}:
             raise ValueError("files must list the networks that have settings, no more and no less")
         return self

@@ -6,6 +6,8 @@ from torch import nn
 
 from attgan.attributes import PUBLISHED
 from attgan.models import (
+    AttributeClassifier,
+    ClassifierConfig,
     Discriminator,
     DiscriminatorConfig,
     Generator,
@@ -15,6 +17,7 @@ from attgan.models import (
 
 TINY = GeneratorConfig(width=2, image_size=64, shortcut_layers=1, inject_layers=1)
 TINY_JUDGE = DiscriminatorConfig(width=2, image_size=64, hidden=8)
+TINY_CLASSIFIER = ClassifierConfig(width=2, image_size=64)
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +46,11 @@ def generator(lived_in) -> Generator:
 @pytest.fixture
 def discriminator(lived_in) -> Discriminator:
     return lived_in(Discriminator, TINY_JUDGE)
+
+
+@pytest.fixture
+def classifier(lived_in) -> AttributeClassifier:
+    return lived_in(AttributeClassifier, TINY_CLASSIFIER)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pyarrow import fs
 
 from attgan.attributes import PUBLISHED
 from attgan.errors import UserError
-from attgan.models import Classifier, inspect_bundle, load_bundle, save_bundle
+from attgan.models import inspect_bundle, load_bundle, save_bundle
 
 NAME = "dec_layers.2.layers.0.weight"
 FILES = (
@@ -117,11 +117,13 @@ def test_a_diverged_network_is_not_saved(saved, generator, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_classifier_is_carried_along(saved):
-    tensors = {"body.weight": torch.rand(2, 3, 4, 4), "body.bias": torch.rand(2)}
-    bundle = load_bundle(saved(classifier=Classifier({"width": 8, "size": [64, 64]}, tensors)))
-    assert bundle.classifier.settings == {"width": 8, "size": [64, 64]}
-    assert all(torch.equal(tensors[name], tensor) for name, tensor in bundle.classifier.tensors.items())
+def test_a_classifier_comes_back_bit_by_bit(saved, classifier, faces):
+    bundle = load_bundle(saved(classifier=classifier))
+    assert equal(bundle.classifier, classifier)
+    assert bundle.classifier.config == classifier.config
+    assert not bundle.classifier.training
+    with torch.inference_mode():
+        assert torch.equal(bundle.classifier(faces(2, 64)), classifier(faces(2, 64)))
 
 
 def test_the_discriminator_need_not_be_read(saved):
@@ -254,10 +256,24 @@ def cast_counter(tensors):
             ),
             r"discriminator.safetensors: tensor fc_cls.1.layers.0.bias is missing",
         ),
+        (lambda folder: truncate(folder / "classifier.safetensors"), "classifier.safetensors is truncated"),
+        (lambda folder: (folder / "classifier.safetensors").unlink(), "classifier.safetensors is missing"),
+        (
+            lambda folder: rewrite(
+                folder, lambda t: t.update({"head.weight": torch.ones(12, 32)}), "classifier.safetensors"
+            ),
+            r"classifier.safetensors: tensor head.weight is 12×32 where 13×32 is wanted",
+        ),
+        (
+            lambda folder: rewrite(
+                folder, lambda t: t["head.bias"].fill_(torch.nan), "classifier.safetensors"
+            ),
+            r"classifier.safetensors: tensor head.bias holds values that are not finite",
+        ),
     ],
 )
-def test_what_is_not_a_whole_bundle_is_refused_in_one_line(saved, spoil, problem):
-    folder = saved()
+def test_what_is_not_a_whole_bundle_is_refused_in_one_line(saved, classifier, spoil, problem):
+    folder = saved(classifier=classifier)
     spoil(folder)
     with pytest.raises(UserError, match=problem) as refusal:
         load_bundle(folder, label=f"--bundle {folder}")
@@ -301,12 +317,14 @@ def test_a_config_that_does_not_fit_together_is_refused(saved, changes, problem)
         inspect_bundle(folder)
 
 
-def test_networks_of_different_sizes_make_no_bundle(saved):
-    folder = saved()
+@pytest.mark.parametrize("network", ["discriminator", "classifier"])
+@pytest.mark.parametrize("change", [{"image_size": 96}, {"n_attributes": 12}])
+def test_networks_that_do_not_fit_together_make_no_bundle(saved, classifier, network, change):
+    folder = saved(classifier=classifier)
     config = json.loads((folder / "config.json").read_text())
-    config["discriminator"]["image_size"] = 96
+    config[network] |= change
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match="differ in n_attributes or image_size"):
+    with pytest.raises(UserError, match=f"generator and {network} differ in n_attributes or image_size"):
         inspect_bundle(folder)
 
 

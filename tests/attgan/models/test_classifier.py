@@ -1,0 +1,58 @@
+import pytest
+import torch
+from pydantic import ValidationError
+
+from attgan.models import AttributeClassifier, ClassifierConfig, fresh, load_bundle
+
+
+@pytest.mark.parametrize("size", [64, 96, 128, 192])
+def test_a_face_of_any_size_gets_one_logit_for_each_attribute(faces, size):
+    classifier = fresh(AttributeClassifier, ClassifierConfig(width=4, image_size=size, n_attributes=5), 0)
+    logits = classifier(faces(3, size))
+    assert logits.shape == (3, 5)
+    assert logits.dtype == torch.float32
+    assert logits.isfinite().all()
+    with pytest.raises(ValueError, match="images of shape"):
+        classifier(faces(3, size + 32))
+
+
+def test_a_larger_face_is_judged_by_its_reduction(lived_in, faces):
+    """What is finer than 64 px plays no part: a face of 128 px and its means over 2×2 pixels look the same."""
+    large = lived_in(AttributeClassifier, ClassifierConfig(width=4, image_size=128))
+    small = AttributeClassifier(ClassifierConfig(width=4, image_size=64)).eval()
+    small.load_state_dict(large.state_dict())
+    images = faces(2, 128)
+    means = images.reshape(2, 3, 64, 2, 64, 2).mean((3, 5))
+    with torch.inference_mode():
+        torch.testing.assert_close(large(images), small(means))
+
+
+def test_in_float16_it_is_small_and_decides_the_same(lived_in, faces, saved):
+    classifier = lived_in(AttributeClassifier, ClassifierConfig(image_size=64))
+    folder = saved(classifier=classifier, dtype="float16")
+    assert (folder / "classifier.safetensors").stat().st_size < 2e6
+    stored = load_bundle(folder).classifier
+    with torch.inference_mode():
+        images = faces(8, 64)
+        torch.testing.assert_close(stored(images), classifier(images), atol=5e-3, rtol=5e-3)
+
+
+def test_what_counts_as_there():
+    logits = torch.tensor([[-1.0, 0.5, 2.0], [0.0, 1.5, -2.0]])
+    plain = AttributeClassifier(ClassifierConfig(n_attributes=3, width=2))
+    assert plain.decide(logits).tolist() == [[False, True, True], [False, True, False]]
+    strict = AttributeClassifier(ClassifierConfig(n_attributes=3, width=2, thresholds=(-1.5, 1.0, 2.0)))
+    assert strict.decide(logits).tolist() == [[True, False, False], [True, True, False]]
+
+
+def test_thresholds_travel_in_the_bundle(lived_in, saved):
+    thresholds = tuple(index / 7 - 1 for index in range(13))
+    config = ClassifierConfig(image_size=64, width=2, thresholds=thresholds)
+    bundle = load_bundle(saved(classifier=lived_in(AttributeClassifier, config)))
+    assert bundle.classifier.config.thresholds == thresholds
+
+
+@pytest.mark.parametrize("thresholds", [(0.0,), (0.0, float("nan")), (0.0, 51.0)])
+def test_thresholds_that_do_not_fit_are_refused(thresholds):
+    with pytest.raises(ValidationError):
+        ClassifierConfig(n_attributes=2, thresholds=thresholds)
