@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from prefect_ray import RayTaskRunner
 from attgan.errors import UserError
 
 WINDOW = 1000  # pending submissions at most, on however large a cluster
+WAIT = 2.0  # seconds between two looks at what runs
 _HINT = "`attgan up` starts one here"
 
 
@@ -140,6 +141,19 @@ def require_ray(cpus_per_task: float, gpus_per_task: float) -> Resources:
     return total
 
 
+def largest_node(gpus: float) -> float:
+    """The CPUs of the connected cluster's largest node that has so many GPUs.
+
+    Raises:
+        UserError: no node has them.
+    """
+    import ray
+
+    require_ray(1, gpus)
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return float(max(node.get("CPU", 0) for node in nodes if node.get("GPU", 0) >= gpus))
+
+
 def workers(resources: Resources, cpus_per_task: float, gpus_per_task: float) -> int:
     """How many such tasks the cluster runs side by side (at least one)."""
     by_cpu = resources.cpus / cpus_per_task
@@ -154,6 +168,7 @@ def run_tasks(
     cpus: float,
     gpus: float,
     parallel: int,
+    waiting: Callable[[], None] | None = None,
 ) -> Generator[tuple[dict[str, Any], Any], None, None]:
     """Submit a Prefect task to Ray once per call, through a window of twice the workers, and yield as each one ends.
 
@@ -168,6 +183,7 @@ def run_tasks(
         cpus: what each task asks Ray for.
         gpus: likewise; 0 for none.
         parallel: how many tasks the cluster runs side by side.
+        waiting: called every other second for as long as none ends.
 
     Yields:
         The call and the task run's final Prefect state, in the order in which they end.
@@ -190,7 +206,9 @@ def run_tasks(
                 pending[future.wrapped_future] = (call, future)
             if not pending:
                 return
-            done, _ = ray.wait(list(pending), num_returns=1)
+            done, _ = ray.wait(list(pending), num_returns=1, timeout=WAIT if waiting else None)
+            if waiting and not done:
+                waiting()
             for reference in done:
                 call, future = pending.pop(reference)
                 future.wait()

@@ -16,6 +16,8 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactUpdate
 
 _SECONDS_BETWEEN = 2.0
 Log = logging.Logger | logging.LoggerAdapter[Any]
@@ -30,8 +32,8 @@ class Progress:
         self._started = self._said = time.monotonic()
         self._artifact: UUID = create_progress_artifact(0.0, key=artifact_key(key), description=noun)  # type: ignore[assignment]
 
-    def advance(self, count: int) -> None:
-        """Count ``count`` more items as done; said at most every two seconds, and at the end."""
+    def advance(self, count: int, note: str = "") -> None:
+        """Count ``count`` more items as done; said, with a note, at most every two seconds, and at the end."""
         self.done += count
         now = time.monotonic()
         if self.done < self.total and now - self._said < _SECONDS_BETWEEN:
@@ -41,6 +43,7 @@ class Progress:
         left = (self.total - self.done) / max(rate, 1e-9)
         share = min(1.0, self.done / self.total)
         line = f"{self.done:,} of {self.total:,} {self.noun} ({share:.0%}), {rate:,.0f}/s, {left:,.0f} s left"
+        line += f"; {note}" if note else ""
         self.log.info(line)
         try:
             update_progress_artifact(self._artifact, progress=100 * share, description=line)
@@ -48,22 +51,52 @@ class Progress:
             self.log.warning("progress is not shown: %s", error)
 
 
+class Picture:
+    """One picture in the UI, in whose place a newer one is put."""
+
+    def __init__(self, key: str, description: str) -> None:
+        self._key, self._description = artifact_key(key), description
+        self._artifact: UUID | None = None
+        self._shown: bytes | None = None
+
+    def show(self, image: bytes, log: Log) -> None:
+        """Show a JPEG or PNG, unless it is the one that is shown already."""
+        if image == self._shown:
+            return
+        page = _page(image, self._description)
+        try:
+            if self._artifact is None:
+                created = create_markdown_artifact(page, key=self._key, description=self._description)
+                self._artifact = created  # type: ignore[assignment]
+            else:
+                with get_client(sync_client=True) as client:
+                    client.update_artifact(self._artifact, ArtifactUpdate(data=page))
+            self._shown = image
+        except Exception as error:  # as above: what is shown must not end the work
+            log.warning("the picture is not shown: %s", error)
+
+
 def table(key: str, rows: Sequence[Mapping[str, Any]], description: str) -> None:
     """A table, one row per mapping; shown in the run's artifacts."""
     create_table_artifact([dict(row) for row in rows], key=artifact_key(key), description=description)
 
 
-def picture(key: str, jpeg: bytes, description: str) -> None:
-    """A JPEG, embedded in a page, so that the browser needs no access to the bucket it is also stored in.
+def picture(key: str, image: bytes, description: str) -> None:
+    """A JPEG or PNG, embedded in a page, so that the browser needs no access to the bucket it is also stored in.
 
     Markdown rather than Prefect's image artifact, which prints the whole URL, here the picture, below the picture.
     """
-    markdown(key, f"![{description}](data:image/jpeg;base64,{base64.b64encode(jpeg).decode()})", description)
+    markdown(key, _page(image, description), description)
 
 
 def markdown(key: str, text: str, description: str) -> None:
     """A page of Markdown."""
     create_markdown_artifact(text, key=artifact_key(key), description=description)
+
+
+def _page(image: bytes, description: str) -> str:
+    kind = "png" if image.startswith(b"\x89PNG") else "jpeg"
+    return f"![{description}](data:image/{kind};base64,{base64.b64encode(image).decode()})"
 
 
 def artifact_key(name: str) -> str:
