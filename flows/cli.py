@@ -17,13 +17,14 @@ from flows.settings import (
     DemoSettings,
     EditSettings,
     ImportWeightsSettings,
+    IngestSettings,
     InitSettings,
     SubsetSettings,
 )
 from flows.stack_choice import adopt_stack, become, ensure_stack
 from flows.terminal import print_mapping, print_rows
 
-_RESUMABLE = ("subset", "edit")
+_RESUMABLE = ("subset", "ingest", "edit")
 
 app = App(
     name="attgan",
@@ -89,6 +90,18 @@ def subset(*, settings: Annotated[SubsetSettings, Parameter(name="*")]) -> None:
     from flows.running import run_from_terminal
 
     print_mapping("Dataset", run_from_terminal(subset_room.subset, settings=settings))
+
+
+@app.command
+def ingest(*, settings: Annotated[IngestSettings, Parameter(name="*")]) -> None:
+    """Turn Parquet tables of images and labels into a dataset, in this process."""
+    adopt_stack()
+    from flows import ingest as tables
+
+    if settings.dry_run:
+        print_rows("What this run would make", tables.describe(settings))
+        return
+    print_mapping("Dataset", tables.ingest(settings))
 
 
 @app.command

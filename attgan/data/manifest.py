@@ -76,7 +76,7 @@ class Manifest(_Model):
     Attributes:
         schema_version: of this file and the parts' columns.
         plan: digest of everything that decides the parts' content; parts of one plan belong together.
-        attributes: by descending share.
+        attributes: by descending share; those that are known for all rows.
     """
 
     kind: Literal["attgan dataset"] = KIND

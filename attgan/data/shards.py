@@ -1,9 +1,9 @@
 """A dataset's parts: Parquet files of labelled images, always written to the same bytes, verified when read.
 
 Columns: ``image_id`` (string), ``image`` (the file's bytes), ``width``, ``height`` (int32, of the image as
-stored), the 40 attributes of CelebA (bool), ``partition`` (int8: 0 train, 1 valid, 2 test; null where the
-source had none), and ``identity`` (int32) where the source had it. Images are stored as they are, since JPEG
-does not compress further.
+stored), the 40 attributes of CelebA (bool; null where unknown), ``partition`` (int8: 0 train, 1 valid, 2 test;
+null where the source had none), and ``identity`` (int32) where the source had it. Images are stored as they
+are, since JPEG does not compress further.
 """
 
 from __future__ import annotations
@@ -46,13 +46,16 @@ class PartNote:
     unreadable: tuple[Unreadable, ...]
 
 
-def write_part(labels: Labels, images: Sequence[StoredImage], note: PartNote) -> bytes:
+def write_part(
+    labels: Labels, images: Sequence[StoredImage], note: PartNote, unknown: np.ndarray | None = None
+) -> bytes:
     """The Parquet file of these rows.
 
     Args:
-        labels: ``n`` rows.
+        labels: ``n`` rows; a partition below 0 is none.
         images: one for each row, in the same order.
         note: for the footer.
+        unknown: ``(n, 40)`` bool, attributes that become null; None: all are known.
     """
     columns: dict[str, pa.Array] = {
         "image_id": labels.image_ids,
@@ -60,10 +63,13 @@ def write_part(labels: Labels, images: Sequence[StoredImage], note: PartNote) ->
         "width": pa.array([image.width for image in images], pa.int32()),
         "height": pa.array([image.height for image in images], pa.int32()),
     }
-    columns |= {name: pa.array(labels.attributes[:, i]) for i, name in enumerate(CELEBA)}
+    for i, name in enumerate(CELEBA):
+        columns[name] = pa.array(labels.attributes[:, i], mask=None if unknown is None else unknown[:, i])
     partition = labels.partition
     columns["partition"] = (
-        pa.nulls(len(labels), pa.int8()) if partition is None else pa.array(partition, pa.int8())
+        pa.nulls(len(labels), pa.int8())
+        if partition is None
+        else pa.array(partition, pa.int8(), mask=partition < 0)
     )
     if labels.identity is not None:
         columns["identity"] = pa.array(labels.identity, pa.int32())

@@ -6,6 +6,7 @@ A field's description is its help text everywhere; its rule is checked here and 
 from flows.settings.base import Settings, Url, first_mistake
 from flows.settings.demo import DemoSettings
 from flows.settings.edit import EditSettings
+from flows.settings.ingest import IngestSettings
 from flows.settings.subset import SubsetSettings
 from flows.settings.train import AlignSettings, TrainSettings
 from flows.settings.weights import ImportWeightsSettings, InitSettings
@@ -15,6 +16,7 @@ __all__ = [
     "DemoSettings",
     "EditSettings",
     "ImportWeightsSettings",
+    "IngestSettings",
     "InitSettings",
     "Settings",
     "SubsetSettings",

@@ -13,12 +13,13 @@ from typing import Any
 from prefect import State, flow, get_run_logger, task
 from prefect.states import Failed
 
-from attgan.data.manifest import MANIFEST, Manifest, from_bytes, to_bytes
+from attgan.data.manifest import Manifest
 from attgan.errors import UserError
 from flows import cluster, reporting
+from flows.datasets import find_finished, publish
 from flows.running import cause_of, may_pass, refusals_as_states
 from flows.settings import SubsetSettings
-from flows.storage import Store, join, open_store
+from flows.storage import Store, open_store
 from flows.subset import preview, report
 from flows.subset.part import PartResult, PartTask, make_part
 from flows.subset.plan import Plan, make_plan, refuse_overlap
@@ -62,7 +63,7 @@ def subset(settings: SubsetSettings) -> dict[str, Any] | State[Any]:
         f"{plan.counts.at_hand:,}",
         plan.parts,
     )
-    manifest = find_finished(store, plan)
+    manifest = find_finished(store, plan.digest)
     if manifest is not None:
         log.info("%s holds this very dataset already", store.url)
         return report.result(store.url, manifest, [], time.monotonic() - started)
@@ -73,31 +74,6 @@ def subset(settings: SubsetSettings) -> dict[str, Any] | State[Any]:
     publish(store, manifest)
     _show(store, manifest, parts)
     return report.result(store.url, manifest, parts, time.monotonic() - started)
-
-
-def find_finished(store: Store, plan: Plan) -> Manifest | None:
-    """The finished dataset at the destination if it is the planned one; None where there is none.
-
-    Raises:
-        UserError: it is another one, or has lost parts.
-    """
-    where = f"--destination {join(store.url, MANIFEST)}"
-    try:
-        manifest = from_bytes(store.get(MANIFEST).data, where)
-    except FileNotFoundError:
-        return None
-    if manifest.plan != plan.digest:
-        raise UserError(
-            f"{where}: another dataset is there ({manifest.subset.name}, seed {manifest.seed}, "
-            f"{manifest.counts.rows:,} rows); choose another place or delete it"
-        )
-    sizes = {info.key: info.size for info in store.list("part-")}
-    for part in manifest.parts:
-        if sizes.get(part.name) != part.bytes:
-            raise UserError(
-                f"{where}: {part.name} is missing or changed; delete the dataset to make it again"
-            )
-    return manifest
 
 
 def _make_parts(
@@ -140,17 +116,6 @@ def _make_parts(
             f"{len(lost)} of {plan.parts} parts were not made ({lost[0]}); the same command goes on",
         )
     return sorted(results, key=lambda result: result.note.index), None
-
-
-def publish(store: Store, manifest: Manifest) -> None:
-    """Write the manifest; one that is there by now must be the same."""
-    data = to_bytes(manifest)
-    try:
-        store.put(MANIFEST, data, create_only=True, content_type="application/json")
-    except FileExistsError:
-        if store.get(MANIFEST).data != data:
-            where = join(store.url, MANIFEST)
-            raise UserError(f"--destination {where}: another run has written another dataset here") from None
 
 
 def _show(store: Store, manifest: Manifest, parts: list[PartResult]) -> None:

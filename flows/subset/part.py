@@ -18,11 +18,12 @@ from attgan.attributes import CELEBA
 from attgan.data import codec
 from attgan.data.celeba import Labels
 from attgan.data.manifest import PartEntry, Unreadable, part_name
-from attgan.data.shards import PartNote, entry, read_part, write_part
+from attgan.data.shards import PartNote, entry, write_part
 from attgan.data.stored import Geometry, StoredImage, pack_image
-from attgan.errors import DataError, UserError
+from attgan.errors import DataError
+from flows.datasets import find_part
 from flows.stages import Stage, each, run_stages, set_torch_threads
-from flows.storage import Store, join, open_store
+from flows.storage import Store, open_store
 
 CHUNK = 64
 REQUESTS_IN_FLIGHT = 64
@@ -93,7 +94,7 @@ def make_part(task: PartTask) -> PartResult:
     """
     store = open_store(task.destination, option="--destination")
     name = part_name(task.index)
-    there = _made_before(store, task, name)
+    there = _made_before(store, task)
     if there is not None:
         return there
     labels, sizes = unpack_rows(task.rows)
@@ -115,7 +116,7 @@ def make_part(task: PartTask) -> PartResult:
     try:
         store.put(name, data, create_only=True)
     except FileExistsError:  # another worker was given the same part, and was faster
-        there = _made_before(store, task, name)
+        there = _made_before(store, task)
         if there is not None:
             return there
         raise
@@ -156,18 +157,9 @@ def unpack_rows(rows: bytes) -> tuple[Labels, np.ndarray]:
     return labels, table.column("size").to_numpy()
 
 
-def _made_before(store: Store, task: PartTask, name: str) -> PartResult | None:
-    try:
-        data = store.get(name).data
-    except FileNotFoundError:
-        return None
-    where = join(task.destination, name)
-    table, note = read_part(data, f"--destination {where}")
-    if (note.plan, note.index) != (task.plan, task.index):
-        raise UserError(
-            f"--destination {where}: is part of another dataset; choose another place or delete it"
-        )
-    return PartResult(entry(name, data, table.num_rows), note, True)
+def _made_before(store: Store, task: PartTask) -> PartResult | None:
+    found = find_part(store, task.plan, task.index)
+    return None if found is None else PartResult(*found, reused=True)
 
 
 async def _fill(task: PartTask, items: list[_Item]) -> list[Stage[_Chunk]]:

@@ -11,9 +11,9 @@ from attgan.data.shards import attribute_matrix, open_dataset, read_part
 from attgan.data.stored import unpack_face
 from attgan.data.transforms import face_box, take_face
 from attgan.errors import UserError
+from flows.datasets import find_finished, publish
 from flows.settings import SubsetSettings
 from flows.storage import open_store
-from flows.subset.flow import find_finished, publish
 from flows.subset.part import PartResult, make_part
 from flows.subset.plan import Plan, make_plan
 from flows.subset.report import build_manifest, contact_sheet, count_rows, result, too_many_unreadable
@@ -134,14 +134,14 @@ def test_a_finished_dataset_is_recognised_and_another_one_refused(folder: Path, 
     out = tmp_path / "out"
     store = open_store(str(out), option="--destination")
     plan = plan_of(folder, out)
-    assert find_finished(store, plan) is None
+    assert find_finished(store, plan.digest) is None
     manifest = make_dataset(plan, out)
-    assert find_finished(store, plan) == manifest
+    assert find_finished(store, plan.digest) == manifest
     with pytest.raises(UserError, match=r"manifest\.json: another dataset is there \(all, seed 0, 42 rows\)"):
-        find_finished(store, plan_of(folder, out, seed=1))
+        find_finished(store, plan_of(folder, out, seed=1).digest)
     (out / "part-00002.parquet").unlink()
     with pytest.raises(UserError, match=r"part-00002\.parquet is missing or changed"):
-        find_finished(store, plan)
+        find_finished(store, plan.digest)
 
 
 def test_a_manifest_is_never_replaced(folder: Path, tmp_path: Path) -> None:

@@ -1,0 +1,62 @@
+"""Datasets at a destination: found, taken over, published; never overwritten."""
+
+from __future__ import annotations
+
+from attgan.data.manifest import MANIFEST, Manifest, PartEntry, from_bytes, part_name, to_bytes
+from attgan.data.shards import PartNote, entry, read_part
+from attgan.errors import UserError
+from flows.storage import Store, join
+
+
+def find_finished(store: Store, plan: str) -> Manifest | None:
+    """The finished dataset at the destination if it is of the plan with this digest; None where there is none.
+
+    Raises:
+        UserError: it is another one, or has lost parts.
+    """
+    where = f"--destination {join(store.url, MANIFEST)}"
+    try:
+        manifest = from_bytes(store.get(MANIFEST).data, where)
+    except FileNotFoundError:
+        return None
+    if manifest.plan != plan:
+        raise UserError(
+            f"{where}: another dataset is there ({manifest.subset.name}, seed {manifest.seed}, "
+            f"{manifest.counts.rows:,} rows); choose another place or delete it"
+        )
+    sizes = {info.key: info.size for info in store.list("part-")}
+    for part in manifest.parts:
+        if sizes.get(part.name) != part.bytes:
+            raise UserError(
+                f"{where}: {part.name} is missing or changed; delete the dataset to make it again"
+            )
+    return manifest
+
+
+def find_part(store: Store, plan: str, index: int) -> tuple[PartEntry, PartNote] | None:
+    """A part that an earlier run of the same plan has left at the destination; None where there is none.
+
+    Raises:
+        UserError: another dataset's part is there.
+    """
+    name = part_name(index)
+    try:
+        data = store.get(name).data
+    except FileNotFoundError:
+        return None
+    where = f"--destination {join(store.url, name)}"
+    table, note = read_part(data, where)
+    if (note.plan, note.index) != (plan, index):
+        raise UserError(f"{where}: is part of another dataset; choose another place or delete it")
+    return entry(name, data, table.num_rows), note
+
+
+def publish(store: Store, manifest: Manifest) -> None:
+    """Write the manifest; one that is there by now must be the same."""
+    data = to_bytes(manifest)
+    try:
+        store.put(MANIFEST, data, create_only=True, content_type="application/json")
+    except FileExistsError:
+        if store.get(MANIFEST).data != data:
+            where = join(store.url, MANIFEST)
+            raise UserError(f"--destination {where}: another run has written another dataset here") from None

@@ -1,0 +1,58 @@
+"""The ingest command's settings."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from flows.settings.base import Settings, Share, Url
+
+
+def _renaming(text: str) -> str:
+    old, _, new = text.partition("=")
+    if not old or not new:
+        raise ValueError("write OLD=NEW, the column's name and CelebA's")
+    return text
+
+
+class IngestSettings(Settings):
+    """Turn Parquet tables of images and labels into a dataset."""
+
+    source: Url = Field(description="A Parquet file, or a folder of *.parquet: URL or path.")
+    destination: Url | None = Field(
+        default=None, description="Where the dataset goes: URL or path. A dry run does without."
+    )
+    image_column: str = Field(
+        default="image", description="Column of the images: bytes, or a struct with a field bytes."
+    )
+    id_column: str | None = Field(
+        default=None, description="Column of the images' names; by default image_id, or rows are numbered."
+    )
+    partition_column: str | None = Field(
+        default=None,
+        description="Column with train, valid and test, or 0, 1 and 2; by default partition or split.",
+    )
+    identity_column: str | None = Field(
+        default=None, description="Column that tells who is in the picture; by default identity."
+    )
+    rename: list[Annotated[str, AfterValidator(_renaming)]] = Field(
+        default=[], description="A column's name and the attribute that it is in CelebA, OLD=NEW. Repeatable."
+    )
+    store: Literal["cropped", "original"] = Field(
+        default="original",
+        description="Store the original bytes, or faces cropped and resized to --size.",
+    )
+    size: int = Field(
+        default=128,
+        ge=64,
+        multiple_of=32,
+        description="Side of stored faces, in pixels; a face may not be smaller.",
+    )
+    rows_per_part: int = Field(default=2000, ge=1, description="Images per Parquet file.")
+    max_unreadable_share: Share = Field(
+        default=0.01, description="Stop when more than this share of the images does not open."
+    )
+    dry_run: bool = Field(
+        default=False, description="Read the labels and print what would be done, then stop."
+    )
