@@ -45,9 +45,32 @@ def before_after_grid(
         caption = captions[i] if captions else ""
         pen.text((left, top + 6), _shorten(caption, font, width), fill=_INK, font=font)
         sheet.paste(tile, (left, top + _HEADER))
-    buffer = io.BytesIO()
-    sheet.save(buffer, "JPEG", quality=90)
-    return buffer.getvalue()
+    return _jpeg(sheet)
+
+
+def faces_grid(columns: Sequence[tuple[str, np.ndarray]], *, side: int = 128) -> bytes:
+    """Faces in rows, what became of them in captioned columns.
+
+    Args:
+        columns: caption, and ``(N, S, S, 3)`` uint8, the same N faces in each.
+        side: of every face in the picture, in pixels.
+
+    Returns:
+        A JPEG.
+    """
+    rows = len(columns[0][1])
+    sheet = Image.new(
+        "RGB", (len(columns) * (side + _GAP) + _GAP, rows * (side + _GAP) + _HEADER + _GAP), _BACKGROUND
+    )
+    pen = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(12)
+    for i, (caption, faces) in enumerate(columns):
+        left = i * (side + _GAP) + _GAP
+        pen.text((left, 6), _shorten(caption, font, side), fill=_INK, font=font)
+        for j, face in enumerate(faces):
+            picture = Image.fromarray(face).resize((side, side), Image.Resampling.LANCZOS)
+            sheet.paste(picture, (left, _HEADER + j * (side + _GAP)))
+    return _jpeg(sheet)
 
 
 def scaled(pixels: np.ndarray, height: int) -> np.ndarray:
@@ -79,3 +102,9 @@ def _shorten(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, widt
     while text and font.getlength("…" + text) > width:
         text = text[1:]
     return "…" + text
+
+
+def _jpeg(sheet: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    sheet.save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()

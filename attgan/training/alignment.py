@@ -1,0 +1,86 @@
+"""Alignment: bring a discriminator into step with a generator whose own one was not kept.
+
+The generator is frozen and in evaluation mode: not one bit of it changes, its batch norms' statistics included. The
+discriminator learns with the strategy Permutation, until it tells real faces from edited ones, knows the attributes,
+and its loss has become flat.
+"""
+
+from attgan.data.loader import Faces
+from attgan.losses import LossWeights
+from attgan.models import Discriminator, Generator
+from attgan.models.folder import Folder
+from attgan.strategies import STRATEGIES
+from attgan.training import run_folder
+from attgan.training.config import AlignmentConfig
+from attgan.training.early_stopping import InStep
+from attgan.training.loop import ShouldStop, run
+from attgan.training.networks import place
+from attgan.training.plan import Card, Plan, check_fit, stream_rows
+from attgan.training.progress import OnProgress, Outcome
+from attgan.training.result import finish
+from attgan.training.schedule import timetable
+from attgan.training.validation import hold_out
+
+
+def align(
+    generator: Generator,
+    discriminator: Discriminator,
+    faces: Faces,
+    config: AlignmentConfig,
+    folder: Folder,
+    *,
+    card: Card,
+    device: str = "cpu",
+    on_progress: OnProgress | None = None,
+    should_stop: ShouldStop | None = None,
+) -> Outcome:
+    """Train the discriminator alone, or go on where the run in ``folder`` was left.
+
+    The result bundle holds the generator as it came, and the discriminator as it was last. All else is as in
+    :func:`attgan.training.trainer.train`, but that there is no ``best/`` and, since the generator does not change, no
+    grid.
+
+    Args:
+        generator: to be in step with. Copied, and never changed.
+        discriminator: fresh, or to go on with. Copied.
+        faces: opened with the attributes of the networks, in their order; the report takes 70,000 drawn at random.
+        config: all that decides the result.
+        folder, card, device, on_progress, should_stop: as for training.
+
+    Raises:
+        UserError, Diverged, ValueError, OSError: as for training.
+    """
+    # A flow's settings inherit these; what they add has no place in the run's identity.
+    config = AlignmentConfig(**{name: getattr(config, name) for name in AlignmentConfig.model_fields})
+    check_fit(generator, discriminator, faces)
+    strategy = STRATEGIES["permutation"]
+    source_rows, real_rows = stream_rows(faces, strategy, 0, config.batch_size)
+    run_folder.begin(folder, run_folder.identity("alignment", config, faces, generator, discriminator))
+    if (result := run_folder.read_result(folder)) is not None:
+        return result
+    networks = place(generator, discriminator, config, device, train_generator=False)
+    plan = Plan(
+        config=config,
+        strategy=strategy,
+        attribute=None,
+        weights=LossWeights(
+            discriminator_attributes=config.lambda_classification, gradient_penalty=config.lambda_penalty
+        ),
+        generator_warmup=0,
+        networks=networks,
+        faces=faces,
+        source_rows=source_rows,
+        real_rows=real_rows,
+        table=timetable(config, len(source_rows), None),
+        held_out=hold_out(
+            faces,
+            strategy=strategy,
+            attribute=None,
+            at_most=config.validation_images,
+            seed=config.seed,
+            device=networks.device,
+        ),
+        rule=InStep(config.critic_accuracy, config.classifier_accuracy, config.patience, config.flatness),
+        card=card,
+    )
+    return finish(plan, folder, run(plan, folder, on_progress, should_stop))

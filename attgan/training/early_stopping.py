@@ -1,0 +1,114 @@
+"""When a run ends by itself: rules that look at each validation's numbers and say why to stop, if so.
+
+A rule is a value. It goes into a checkpoint as JSON and comes back from it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
+
+from pydantic import JsonValue
+
+
+class StopRule(Protocol):
+    """What the loop asks of a rule."""
+
+    @property
+    def reason(self) -> str | None:
+        """Why to stop, for people; None to go on."""
+        ...
+
+    def after(self, numbers: Mapping[str, float]) -> Self:
+        """The rule after one more validation."""
+        ...
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """What it remembers."""
+        ...
+
+    def restored(self, memory: Mapping[str, JsonValue]) -> Self:
+        """The rule with what :meth:`to_json` gave."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyStopping:
+    """Stop after ``patience`` validations in a row without a better generator loss; 0 never stops.
+
+    Attributes:
+        best: the lowest loss so far.
+        waited: validations since then.
+    """
+
+    patience: int
+    best: float | None = None
+    waited: int = 0
+
+    @property
+    def reason(self) -> str | None:
+        """Why to stop; None to go on."""
+        if self.patience and self.waited >= self.patience:
+            return f"no better generator loss in {self.waited} validations"
+        return None
+
+    def after(self, numbers: Mapping[str, float]) -> Self:
+        """The rule after a validation that measured ``generator_loss``."""
+        loss = numbers["generator_loss"]
+        if self.best is None or loss < self.best:
+            return replace(self, best=loss, waited=0)
+        return replace(self, waited=self.waited + 1)
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Best loss and waiting time."""
+        return {"best": self.best, "waited": self.waited}
+
+    def restored(self, memory: Mapping[str, JsonValue]) -> Self:
+        """The rule with best loss and waiting time."""
+        return replace(self, **memory)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class InStep:
+    """Stop when the discriminator tells real from edited, knows the attributes, and its loss has become flat.
+
+    Attributes:
+        critic_accuracy, classifier_accuracy: on held-out faces, to be reached both at the last validation.
+        patience: validations without a loss better by ``flatness`` of its size: then it is flat.
+        best: the loss from which the next improvement is measured.
+        waited: validations since then.
+        reached: whether both accuracies were good enough at the last one.
+    """
+
+    critic_accuracy: float
+    classifier_accuracy: float
+    patience: int
+    flatness: float
+    best: float | None = None
+    waited: int = 0
+    reached: bool = False
+
+    @property
+    def reason(self) -> str | None:
+        """Why to stop; None to go on."""
+        if self.reached and self.waited >= self.patience:
+            return "the discriminator is in step: accuracies reached, loss flat"
+        return None
+
+    def after(self, numbers: Mapping[str, float]) -> Self:
+        """The rule after a validation that measured the loss and both accuracies."""
+        loss = numbers["discriminator_loss"]
+        reached = (
+            numbers["critic_accuracy"] >= self.critic_accuracy
+            and numbers["classifier_accuracy"] >= self.classifier_accuracy
+        )
+        if self.best is None or loss < self.best - self.flatness * abs(self.best):
+            return replace(self, best=loss, waited=0, reached=reached)
+        return replace(self, waited=self.waited + 1, reached=reached)
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Best loss, waiting time, and whether the accuracies were reached."""
+        return {"best": self.best, "waited": self.waited, "reached": self.reached}
+
+    def restored(self, memory: Mapping[str, JsonValue]) -> Self:
+        """The rule with what it remembered."""
+        return replace(self, **memory)  # type: ignore[arg-type]

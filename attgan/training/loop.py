@@ -1,0 +1,231 @@
+"""The loop that training and alignment share: read :func:`run` from top to bottom."""
+
+import time
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from attgan.errors import Diverged
+from attgan.models.folder import Folder
+from attgan.strategies import network_values
+from attgan.training.checkpoint import room_for
+from attgan.training.networks import set_rate
+from attgan.training.plan import Plan
+from attgan.training.progress import OnProgress
+from attgan.training.schedule import learning_rate
+from attgan.training.state import State, load_state, save_state
+from attgan.training.steps import Draw, Network, backward, discriminator_losses, draw, generator_losses
+from attgan.training.transfer import Placed, placed, to_device
+from attgan.training.validation import validate
+from attgan.training.watch import Stepped, Watch, kept_words
+
+ShouldStop = Callable[[], bool]
+
+_SAVE_AFTER = 300.0  # seconds: no more work than this is ever done twice
+_SAVE_COST = 0.1  # of the time, at most, goes into the checkpoints of validations
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How the loop ended.
+
+    Attributes:
+        state: the last one, which is kept.
+        reason: why the run is complete; None if it was asked to stop.
+        watch: for the last words.
+    """
+
+    state: State
+    reason: str | None
+    watch: Watch
+
+
+def run(
+    plan: Plan, folder: Folder, on_progress: OnProgress | None = None, should_stop: ShouldStop | None = None
+) -> Ending:
+    """Train until the rule, the last step or ``should_stop`` ends it; the last state is kept in each case.
+
+    Raises:
+        Diverged: a loss or a weight is not finite or exploded. The last good state is kept.
+        UserError: the disk is full, or a part of the dataset is missing or another one.
+        OSError: what else a filesystem reports.
+    """
+    with room_for(folder, "the run's files"), ExitStack() as ending:
+        state = load_state(plan, folder)
+        watch = Watch(plan, folder, state, on_progress)
+        saving = _Saving(plan, folder, watch)
+        table = plan.table
+        source = ending.enter_context(closing(_stream(plan, "source", plan.source_rows, state.step)))
+        real = source
+        if plan.strategy.real != plan.strategy.source:
+            start = table.discriminator_steps_of(state.step)
+            real = ending.enter_context(closing(_stream(plan, "real", plan.real_rows, start)))
+        watch.tell(state, note=_first_words(plan, state))
+        try:
+            while True:
+                if table.is_check(state.step) and state.checked < state.step:
+                    watch.read_losses(state)
+                    better = _check(plan, state)
+                    watch.checked(state, better)
+                    saving.after_check(state)
+                reason = state.rule.reason
+                if state.step == table.steps:
+                    reason = f"all {table.steps:,} steps done"
+                stopped = reason is None and should_stop is not None and should_stop()
+                if reason is not None or stopped:
+                    saving.now(state)
+                    return Ending(state, reason, watch)
+                saving.if_due(state)
+                batch = next(source)
+                if table.is_generator_step(state.step):
+                    stepped = _generator_step(plan, state.step, batch)
+                else:
+                    shown = batch if real is source else next(real)
+                    stepped = _discriminator_step(plan, state.step, batch, shown)
+                state.step += 1
+                watch.stepped(state, stepped)
+        except Diverged as error:
+            watch.end(state, "diverged", str(error))
+            raise
+
+
+def _check(plan: Plan, state: State) -> bool:
+    """Validate; whether it was the best so far. Before the first step it is for comparison only."""
+    state.numbers = validate(plan.networks, plan.held_out, plan.weights, plan.config.adversarial)
+    state.checked = state.step
+    if state.step == 0:
+        return False
+    state.rule = state.rule.after(state.numbers)
+    return plan.keeps_best and state.keep_if_best(plan)
+
+
+def _discriminator_step(plan: Plan, step: int, batch: Placed, real: Placed) -> Stepped:
+    """Fakes are edits of ``batch``; where both streams are one, of the very images shown as real."""
+    networks, config = plan.networks, plan.config
+    drawn = _draw(plan, "discriminator", plan.table.discriminator_steps_of(step), batch.host_labels)
+    losses = discriminator_losses(
+        networks.generator,
+        networks.discriminator,
+        real=real.images,
+        real_labels=real.labels,
+        source=batch.images,
+        source_targets=to_device(drawn.target_values, networks.device),
+        share=to_device(drawn.share, networks.device),
+        noise=None if drawn.noise is None else to_device(drawn.noise, networks.device),
+        weights=plan.weights,
+        mode=config.adversarial,
+        precision=networks.precision,
+    )
+    rate = learning_rate(config, config.discriminator_warmup, step, plan.table)
+    _descend(networks.discriminator, networks.discriminator_adam, losses.total, rate, config.clip_gradients)
+    return Stepped("discriminator", rate, losses._replace(total=losses.total.detach()))
+
+
+def _generator_step(plan: Plan, step: int, batch: Placed) -> Stepped:
+    networks, config = plan.networks, plan.config
+    assert networks.generator_adam is not None
+    drawn = _draw(plan, "generator", plan.table.generator_steps(step), batch.host_labels)
+    losses = generator_losses(
+        networks.generator,
+        networks.discriminator,
+        images=batch.images,
+        labels=network_values(batch.labels, "fixed", torch.Generator()),
+        targets=to_device(drawn.targets, networks.device),
+        target_values=to_device(drawn.target_values, networks.device),
+        weights=plan.weights,
+        mode=config.adversarial,
+        precision=networks.precision,
+    )
+    rate = learning_rate(config, plan.generator_warmup, step, plan.table)
+    _descend(networks.generator, networks.generator_adam, losses.total, rate, config.clip_gradients)
+    return Stepped("generator", rate, losses._replace(total=losses.total.detach()))
+
+
+def _descend(
+    network: nn.Module, optimiser: torch.optim.Adam, loss: Tensor, rate: float, clip: float | None
+) -> None:
+    optimiser.zero_grad()
+    backward(loss, network)
+    if clip is not None:
+        torch.nn.utils.clip_grad_norm_(network.parameters(), clip)
+    set_rate(optimiser, rate)
+    optimiser.step()
+
+
+def _draw(plan: Plan, network: Network, step: int, labels: Tensor) -> Draw:
+    return draw(
+        labels,
+        seed=plan.config.seed,
+        network=network,
+        step=step,
+        strategy=plan.strategy,
+        attribute=plan.attribute or 0,
+        intensities=plan.config.intensities,
+        mode=plan.config.adversarial,
+        image_size=plan.faces.size,
+    )
+
+
+def _stream(plan: Plan, name: str, rows: np.ndarray, start: int) -> Generator[Placed, None, None]:
+    config, device = plan.config, plan.networks.device
+    batches = plan.faces.batches(
+        rows,
+        config.batch_size,
+        seed=config.seed,
+        name=name,
+        start=start,
+        flip=config.flip,
+        pin=device.type == "cuda",
+    )
+    return placed(batches, device)
+
+
+def _first_words(plan: Plan, state: State) -> str:
+    """Where it starts, and what FreezeD holds, by name."""
+    table = plan.table
+    words = f"{table.steps:,} steps, {table.steps_per_epoch:,} in an epoch"
+    if state.resumed_from is not None:
+        words += f"; taken up after step {state.resumed_from:,}"
+    frozen = plan.networks.frozen
+    if frozen:
+        words += f"; FreezeD: {len(frozen)} frozen: {', '.join(frozen)}"
+    return words
+
+
+class _Saving:
+    """When to keep the state: at validations, but not so often that it costs much, and when long nothing was kept."""
+
+    def __init__(self, plan: Plan, folder: Folder, watch: Watch) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._watch = watch
+        self._saved = time.monotonic()
+        self._cost = 0.0  # seconds, of the last time
+
+    def after_check(self, state: State) -> None:
+        if state.step and self._cost <= _SAVE_COST * (time.monotonic() - self._saved):
+            self.now(state)
+
+    def if_due(self, state: State) -> None:
+        every = self._plan.config.checkpoint_every
+        counted = every is not None and state.step % every == 0
+        if state.step and (counted or time.monotonic() - self._saved > _SAVE_AFTER):
+            self.now(state)
+
+    def now(self, state: State) -> None:
+        """Keep the state, after its losses have been found to be good and its rows are written."""
+        if state.saved == state.step:
+            return
+        began = time.monotonic()
+        self._watch.read_losses(state)
+        self._watch.flush()
+        try:
+            save_state(self._plan, self._folder, state)
+        except Diverged as error:
+            raise Diverged(f"{error}; {kept_words(state)}") from None
+        self._saved = time.monotonic()
+        self._cost = self._saved - began

@@ -1,0 +1,90 @@
+"""What can be looked at while a run goes on: a grid of fixed faces, and the curves so far."""
+
+import numpy as np
+import torch
+
+from attgan.evaluation.curves import Panel, draw_curves
+from attgan.evaluation.figures import faces_grid
+from attgan.models.folder import Folder
+from attgan.strategies import network_values
+from attgan.training.checkpoint import step_name
+from attgan.training.metrics_log import MetricsLog, Row
+from attgan.training.networks import Networks
+from attgan.training.transfer import to_float, to_pixels
+from attgan.training.validation import HeldOut, turned_values
+
+CURVES = "curves.png"
+GRIDS = "grids"
+INTENSITIES = (0.5, 1.0, 2.0)
+
+_FACES = 8
+# Title of a panel, and its curves: the rows' kind and network, and the number.
+_PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
+    ("Discriminator, each step", (("discriminator", "total"), ("discriminator", "critic"))),
+    ("Penalty and attributes of real faces", (("discriminator", "penalty"), ("discriminator", "attributes"))),
+    ("Generator, each step", (("generator", "total"), ("generator", "adversarial"))),
+    ("Its terms", (("generator", "reconstruction"), ("generator", "attributes"))),
+    ("Held-out losses", (("check", "generator_loss"), ("check", "discriminator_loss"))),
+    (
+        "Held-out accuracy",
+        (
+            ("check", "classifier_accuracy"),
+            ("check", "target_accuracy"),
+            ("check", "edited_accuracy"),
+            ("check", "critic_accuracy"),
+        ),
+    ),
+    ("PSNR of the reconstruction, dB", (("check", "psnr"),)),
+    ("SSIM and quality", (("check", "ssim"), ("check", "quality"))),
+)
+
+
+def write_curves(folder: Folder, log: MetricsLog) -> None:
+    """Draw all panels that have numbers, the steps in the run across."""
+    rows: dict[str, list[Row]] = {}
+    for row in log.rows:
+        rows.setdefault(row.get("network", "check"), []).append(row)
+    panels = []
+    for title, curves in _PANELS:
+        points = {
+            name: [(row["step"], row[name]) for row in rows.get(source, ()) if row.get(name) is not None]
+            for source, name in curves
+        }
+        found = {name.replace("_", " "): course for name, course in points.items() if course}
+        if found:
+            panels.append(Panel(title, found))
+    if panels:
+        folder.write(CURVES, draw_curves(panels))
+
+
+def write_grid(folder: Folder, networks: Networks, held_out: HeldOut, step: int) -> None:
+    """Fixed faces: original, reconstruction, and the trained attribute turned round at several intensities."""
+    if held_out.attribute is None:
+        return
+    chosen = _chosen(held_out.labels[:, held_out.attribute].cpu().numpy())
+    images, labels = to_float(held_out.images[chosen]), held_out.labels[chosen]
+    networks.evaluate()
+    with (
+        torch.no_grad(),
+        torch.autocast(networks.device.type, torch.bfloat16, enabled=networks.precision == "bfloat16"),
+    ):
+        features = networks.generator.encode(images)
+        same = networks.generator.decode(features, network_values(labels, "fixed", torch.Generator()))
+        columns = [("original", images), ("reconstruction", same)]
+        columns += [
+            (
+                f"edited at {intensity:g}",
+                networks.generator.decode(features, turned_values(labels, held_out.attribute, intensity)),
+            )
+            for intensity in INTENSITIES
+        ]
+    networks.train()
+    grid = faces_grid([(caption, to_pixels(faces).numpy()) for caption, faces in columns])
+    folder.write(f"{GRIDS}/{step_name(step)}.jpg", grid)
+
+
+def _chosen(has: np.ndarray) -> list[int]:
+    """The first faces of the fixed set: half of them without the attribute where there are enough, those first."""
+    without, having = np.flatnonzero(has < 0.5), np.flatnonzero(has > 0.5)
+    first = without[: max(_FACES // 2, _FACES - len(having))]
+    return [*first.tolist(), *having[: _FACES - len(first)].tolist()]

@@ -1,0 +1,106 @@
+"""What a run does, before it has done anything."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from attgan.data.loader import Faces
+from attgan.errors import UserError
+from attgan.losses import LossWeights
+from attgan.models import AttributeClassifier, Discriminator, Generator
+from attgan.strategies import Strategy
+from attgan.training.config import LoopConfig
+from attgan.training.early_stopping import StopRule
+from attgan.training.networks import Networks
+from attgan.training.schedule import Timetable
+from attgan.training.validation import HeldOut, in_stream
+
+
+@dataclass(frozen=True)
+class Card:
+    """What goes into the result bundle beside the networks.
+
+    Attributes:
+        licence: one line on what the weights may be used for.
+        about: data and training, Markdown.
+        classifier: the bundle's, passed on as it is.
+    """
+
+    licence: str
+    about: str
+    classifier: AttributeClassifier | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run.
+
+    Attributes:
+        config: its settings.
+        strategy: who sees which images, with which targets.
+        attribute: column of the attribute that is trained; None in an alignment, which has no such one.
+        weights: of the losses.
+        generator_warmup: epochs.
+        networks: as they are at the start.
+        faces: the data.
+        source_rows, real_rows: of the two streams.
+        table: which step is whose.
+        held_out: what is validated on.
+        rule: when to stop.
+        card: of the result.
+    """
+
+    config: LoopConfig
+    strategy: Strategy
+    attribute: int | None
+    weights: LossWeights
+    generator_warmup: float
+    networks: Networks
+    faces: Faces
+    source_rows: np.ndarray
+    real_rows: np.ndarray
+    table: Timetable
+    held_out: HeldOut
+    rule: StopRule
+    card: Card
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether the result is the best by quality; else it is the last."""
+        return self.attribute is not None
+
+
+def check_fit(generator: Generator, discriminator: Discriminator, faces: Faces) -> None:
+    """Refuse networks and data that do not belong together.
+
+    Raises:
+        ValueError: another image size or number of attributes.
+    """
+    wanted = (faces.size, len(faces.attributes))
+    for network in (generator, discriminator):
+        found = (network.config.image_size, network.config.n_attributes)
+        if found != wanted:
+            raise ValueError(
+                f"{type(network).__name__} of {found[0]} px and {found[1]} attributes for faces of {wanted[0]} px and "
+                f"{wanted[1]}"
+            )
+
+
+def stream_rows(
+    faces: Faces, strategy: Strategy, attribute: int, batch_size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The training rows of a strategy's source and real streams.
+
+    Raises:
+        UserError: there are none, or fewer than a batch.
+    """
+    found = []
+    for stream in (strategy.source, strategy.real):
+        rows = faces.training[in_stream(faces.labels[faces.training], stream, attribute)]
+        kind = "" if stream == "all" else f" {stream} {faces.attributes[attribute]}"
+        if not len(rows):
+            raise UserError(f"--strategy {strategy.name}: the dataset has no image{kind} to train on")
+        if len(rows) < batch_size:
+            raise UserError(f"--batch-size {batch_size}: only {len(rows):,} images{kind} to train on")
+        found.append(rows)
+    return found[0], found[1]

@@ -1,0 +1,119 @@
+"""What a run's folder says about the run: ``run.json`` when it starts, ``result.json`` when it has finished.
+
+A run that is started again goes on only with the settings, the data and the weights that it was started with.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from attgan.data.loader import Faces
+from attgan.data.manifest import to_bytes
+from attgan.errors import UserError
+from attgan.models import Discriminator, Generator
+from attgan.models.folder import Folder
+from attgan.training.config import EXECUTION_ONLY, LoopConfig
+from attgan.training.networks import digest
+from attgan.training.progress import Outcome
+
+RUN = "run.json"
+RESULT = "result.json"
+
+Identity = Mapping[str, Any]
+
+
+def identity(
+    kind: str, config: LoopConfig, faces: Faces, generator: Generator, discriminator: Discriminator
+) -> Identity:
+    """What a run is: settings, data and starting weights. The same identity gives the same result.
+
+    Args:
+        kind: "training" or "alignment".
+        config: its settings; what a subclass of them adds for a flow is not looked at.
+        faces: its data.
+        generator, discriminator: as they are at the start.
+    """
+    manifest = hashlib.sha256(to_bytes(faces.dataset.manifest)).hexdigest()
+    return {
+        "kind": kind,
+        "schema_version": 1,
+        "settings": config.model_dump(mode="json"),
+        "data": {
+            "manifest": manifest,
+            "size": faces.size,
+            "attributes": list(faces.attributes),
+            "training": _rows_digest(faces.training),
+            "held_out": _rows_digest(faces.held_out),
+        },
+        "start": {
+            "generator": {"settings": generator.config.model_dump(), "sha256": digest(generator)},
+            "discriminator": {"settings": discriminator.config.model_dump(), "sha256": digest(discriminator)},
+        },
+    }
+
+
+def begin(folder: Folder, wanted: Identity) -> None:
+    """Write ``run.json``, or hold it against what is wanted if it is there already.
+
+    Raises:
+        UserError: the folder holds another run; the line names the first setting that differs, and both values.
+        OSError: what the filesystem reports.
+    """
+    try:
+        found = json.loads(folder.read(RUN))
+    except FileNotFoundError:
+        folder.write(RUN, (json.dumps(wanted, indent=1) + "\n").encode())
+        return
+    except ValueError:
+        raise UserError(f"{folder.path}/{RUN}: is damaged; start anew in another folder") from None
+    _compare(folder, found, wanted)
+
+
+def read_result(folder: Folder) -> Outcome | None:
+    """How the run in this folder ended; None if it has not finished."""
+    try:
+        return Outcome(**json.loads(folder.read(RESULT)))
+    except FileNotFoundError:
+        return None
+
+
+def write_result(folder: Folder, outcome: Outcome) -> None:
+    """Write ``result.json``: from now on the run is finished."""
+    folder.write(RESULT, (json.dumps(asdict(outcome), indent=1) + "\n").encode())
+
+
+def _compare(folder: Folder, found: Identity, wanted: Identity) -> None:
+    where = f"{folder.path} holds"
+    if (found.get("kind"), found.get("schema_version")) != (wanted["kind"], wanted["schema_version"]):
+        raise UserError(f"--destination {folder.path}: there is another kind of run: {found.get('kind')}")
+    for name, value in wanted["settings"].items():
+        before = found["settings"].get(name)
+        if name not in EXECUTION_ONLY and before != value:
+            option = "--" + name.replace("_", "-")
+            raise UserError(
+                f"{option} {_text(value)}: {where} a run with {_text(before)}, and a run goes on with its own "
+                "settings; other ones need another --destination"
+            )
+    for name, value in wanted["data"].items():
+        if found["data"].get(name) != value:
+            raise UserError(
+                f"--dataset: {where} a run on other data ({name} differs), and a run goes on with its own; other "
+                "data need another --destination"
+            )
+    if found["start"] != wanted["start"]:
+        raise UserError(
+            f"--bundle: {where} a run that started from other weights or networks; other ones need another "
+            "--destination"
+        )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _rows_digest(rows: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(rows, dtype="<i8").tobytes()).hexdigest()

@@ -1,0 +1,94 @@
+"""Train AttGAN: from a bundle's networks or from fresh ones, with any strategy, to a result bundle."""
+
+from attgan.attributes import check_names
+from attgan.data.loader import Faces
+from attgan.losses import LossWeights
+from attgan.models import Discriminator, Generator
+from attgan.models.folder import Folder
+from attgan.strategies import STRATEGIES
+from attgan.training import run_folder
+from attgan.training.config import TrainingConfig
+from attgan.training.early_stopping import EarlyStopping
+from attgan.training.loop import ShouldStop, run
+from attgan.training.networks import place
+from attgan.training.plan import Card, Plan, check_fit, stream_rows
+from attgan.training.progress import OnProgress, Outcome
+from attgan.training.result import finish
+from attgan.training.schedule import timetable
+from attgan.training.validation import hold_out
+
+
+def train(
+    generator: Generator,
+    discriminator: Discriminator,
+    faces: Faces,
+    config: TrainingConfig,
+    folder: Folder,
+    *,
+    card: Card,
+    device: str = "cpu",
+    on_progress: OnProgress | None = None,
+    should_stop: ShouldStop | None = None,
+) -> Outcome:
+    """Train both networks, or go on where the run in ``folder`` was left; one that has finished returns its result.
+
+    On a CPU, with the same number of threads, an interrupted run gives bit for bit what an uninterrupted one gives.
+
+    Args:
+        generator, discriminator: to start from, always the same ones for the same run. They are copied.
+        faces: opened with the attributes of the networks, in their order.
+        config: all that decides the result.
+        folder: of the run, on a disk or on S3. It gets ``run.json``, ``checkpoints/``, ``metrics.jsonl``,
+            ``progress.json``, ``curves.png``, ``grids/``, ``best/step-…/`` (the best bundle so far), and when the run
+            has finished ``bundle/`` (the result: the best) and ``result.json``.
+        card: for the bundles.
+        device: ``cpu``, ``cuda``, ``cuda:1`` …
+        on_progress: told about every two seconds, and at each validation.
+        should_stop: asked before each step; when it says yes the state is kept and the call returns.
+
+    Raises:
+        UserError: the folder holds another run, the data do not suffice, a part of them is damaged, or the disk is
+            full.
+        Diverged: a loss or a weight is not finite or exploded. The last good state is kept.
+        ValueError: networks and faces do not fit together.
+        OSError: what else a filesystem reports.
+    """
+    # A flow's settings inherit these; what they add has no place in the run's identity.
+    config = TrainingConfig(**{name: getattr(config, name) for name in TrainingConfig.model_fields})
+    check_fit(generator, discriminator, faces)
+    check_names([config.attribute], faces.attributes, f"--attribute {config.attribute}")
+    attribute = faces.attributes.index(config.attribute)
+    strategy = STRATEGIES[config.strategy]
+    source_rows, real_rows = stream_rows(faces, strategy, attribute, config.batch_size)
+    run_folder.begin(folder, run_folder.identity("training", config, faces, generator, discriminator))
+    if (result := run_folder.read_result(folder)) is not None:
+        return result
+    networks = place(generator, discriminator, config, device, train_generator=True, freeze_d=config.freeze_d)
+    plan = Plan(
+        config=config,
+        strategy=strategy,
+        attribute=attribute,
+        weights=LossWeights(
+            config.lambda_reconstruction,
+            config.lambda_attributes,
+            config.lambda_classification,
+            config.lambda_penalty,
+        ),
+        generator_warmup=config.generator_warmup,
+        networks=networks,
+        faces=faces,
+        source_rows=source_rows,
+        real_rows=real_rows,
+        table=timetable(config, len(source_rows), config.discriminator_steps),
+        held_out=hold_out(
+            faces,
+            strategy=strategy,
+            attribute=attribute,
+            at_most=config.validation_images,
+            seed=config.seed,
+            device=networks.device,
+        ),
+        rule=EarlyStopping(config.patience),
+        card=card,
+    )
+    return finish(plan, folder, run(plan, folder, on_progress, should_stop))

@@ -1,0 +1,60 @@
+"""Batches on their way to the device that trains on them."""
+
+from collections.abc import Generator, Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from attgan.data.loader import Batch
+
+
+class Placed(NamedTuple):
+    """A batch on its device.
+
+    Attributes:
+        images: (N, 3, S, S) float32 in [-1, 1], channels last, on the device.
+        labels: (N, n) in {0, 1}, on the device.
+        host_labels: the same on the CPU, where targets are drawn.
+    """
+
+    images: Tensor
+    labels: Tensor
+    host_labels: Tensor
+
+
+def placed(batches: Iterator[Batch], device: torch.device) -> Generator[Placed, None, None]:
+    """Bring each batch to the device, on a GPU from page-locked memory and beside what it computes.
+
+    The host runs ahead of a GPU, so a copy on a stream of its own passes while earlier steps are computed.
+    """
+    if device.type != "cuda":
+        for batch in batches:
+            yield Placed(to_float(batch.images), batch.labels, batch.labels)
+        return
+    copying = torch.cuda.Stream(device)
+    for batch in batches:
+        computing = torch.cuda.current_stream(device)
+        with torch.cuda.stream(copying):
+            images = batch.images.to(device, non_blocking=True)
+            labels = batch.labels.to(device, non_blocking=True)
+        computing.wait_stream(copying)
+        for tensor in (images, labels):
+            tensor.record_stream(computing)
+        yield Placed(to_float(images), labels, batch.labels)
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """A small tensor of the host on the device, without waiting for it."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+
+def to_float(images: Tensor) -> Tensor:
+    """uint8 → float32 in [-1, 1], in the same memory layout."""
+    return images.to(torch.float32).div_(127.5).sub_(1)
+
+
+def to_pixels(images: Tensor) -> Tensor:
+    """(N, 3, S, S) in [-1, 1] → (N, S, S, 3) uint8 on the CPU."""
+    pixels = ((images.float() + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8)
+    return pixels.permute(0, 2, 3, 1).contiguous().cpu()

@@ -1,0 +1,187 @@
+"""What is measured on a fixed set of held-out faces, always the same ones with the same edits asked for."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from attgan.data.loader import Faces
+from attgan.errors import UserError
+from attgan.evaluation.metrics import psnr, right_attributes, right_verdicts, ssim
+from attgan.losses import (
+    Adversarial,
+    LossWeights,
+    adversarial_loss,
+    attribute_loss,
+    critic_loss,
+    generator_objective,
+)
+from attgan.strategies import Strategy, Stream, network_values
+from attgan.strategies.inverse import flipped
+from attgan.training.networks import Networks
+from attgan.training.randomness import generator_for
+from attgan.training.transfer import to_float
+
+# At edit time the edited attribute alone is scaled by the intensity, and this is the usual one.
+INTENSITY = 1.0
+# Reconstructions without any error would have no finite PSNR, and a mean needs one.
+_HIGHEST_PSNR = 100.0
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The fixed set: m faces.
+
+    Attributes:
+        images: (m, 3, S, S) uint8, on the device.
+        labels: (m, n) in {0, 1}, on the device.
+        targets: (m, n) in {0, 1}, the attributes that the strategy's edits ask for.
+        attribute: column of the attribute that is trained; None in an alignment, which trains all.
+        source, real: (m,) bool: which of the faces the strategy edits, and which it shows as real.
+    """
+
+    images: Tensor
+    labels: Tensor
+    targets: Tensor
+    attribute: int | None
+    source: Tensor
+    real: Tensor
+
+
+def in_stream(labels: np.ndarray, stream: Stream, attribute: int) -> np.ndarray:
+    """(m,) bool: which rows of (m, n) labels belong to a stream."""
+    if stream == "all":
+        return np.ones(len(labels), dtype=bool)
+    return labels[:, attribute].astype(bool) == (stream == "with")
+
+
+def hold_out(
+    faces: Faces,
+    *,
+    strategy: Strategy,
+    attribute: int | None,
+    at_most: int,
+    seed: int,
+    device: torch.device,
+) -> HeldOut:
+    """Decode the fixed set and draw its targets, once for the whole run.
+
+    Args:
+        faces: their held-out rows are used, or ``at_most`` of them, drawn by the seed.
+        strategy: what the edits ask for.
+        attribute: column of the attribute that is trained, or None.
+        at_most: faces.
+        seed: of the run.
+        device: where the set stays.
+
+    Raises:
+        UserError: no row is held out, or none of a kind that the strategy needs.
+    """
+    order = torch.randperm(len(faces.held_out), generator=generator_for(seed, "held-out rows", 0)).numpy()
+    rows = np.sort(faces.held_out[order[:at_most]])
+    column = attribute or 0
+    for stream in (strategy.source, strategy.real):
+        if not in_stream(faces.labels[rows], stream, column).any():
+            kind = "" if stream == "all" else f" {stream} {faces.attributes[column]}"
+            raise UserError(
+                f"--strategy {strategy.name}: there is no held-out image{kind}, of {len(rows)} to validate on"
+            )
+    batch = faces.take(rows)
+    labels = faces.labels[rows]
+    targets = strategy.targets(batch.labels, column, generator_for(seed, "held-out targets", 0))
+    return HeldOut(
+        batch.images.to(device),
+        batch.labels.to(device),
+        targets.to(device),
+        attribute,
+        torch.from_numpy(in_stream(labels, strategy.source, column)).to(device),
+        torch.from_numpy(in_stream(labels, strategy.real, column)).to(device),
+    )
+
+
+def validate(
+    networks: Networks, held_out: HeldOut, weights: LossWeights, mode: Adversarial
+) -> dict[str, float]:
+    """Measure both networks, in evaluation mode, edits of the strategy's kind at the fixed intensity.
+
+    Returns:
+        ``generator_loss`` and its ``adversarial``, ``attributes``, ``reconstruction``; ``discriminator_loss`` without
+        the penalty, and its ``critic``, ``classification``; ``classifier_accuracy`` over all attributes of real faces;
+        ``real_accuracy``, ``fake_accuracy``, ``critic_accuracy`` (their mean). Where one attribute is trained also
+        ``target_accuracy`` (of it, on real faces); ``edited_accuracy``, the share of all faces with that attribute
+        turned round, at intensity 1, in which the classifier sees it turned; ``psnr`` and ``ssim`` of the
+        reconstruction; and ``quality``, ``ssim`` times ``edited_accuracy``.
+    """
+    networks.evaluate()
+    parts = [_measure(networks, held_out, start) for start in range(0, len(held_out.images), _BATCH)]
+    networks.train()
+    values = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    source, real, labels = held_out.source, held_out.real, held_out.labels
+    adversarial = adversarial_loss(values["critic_fake"][source], mode)
+    attributes = attribute_loss(values["fake_logits"][source], held_out.targets[source])
+    reconstruction = values["distance"][source].mean()
+    critic = critic_loss(values["critic_real"][real], values["critic_fake"][source], mode)
+    classification = attribute_loss(values["logits"][real], labels[real])
+    right = right_attributes(values["logits"], labels)
+    right_real, right_fake = right_verdicts(values["critic_real"][real], values["critic_fake"][source])
+    numbers = {
+        "generator_loss": generator_objective(adversarial, attributes, reconstruction, weights),
+        "adversarial": adversarial,
+        "attributes": attributes,
+        "reconstruction": reconstruction,
+        "discriminator_loss": critic + weights.discriminator_attributes * classification,
+        "critic": critic,
+        "classification": classification,
+        "classifier_accuracy": right.mean(),
+        "real_accuracy": right_real.mean(),
+        "fake_accuracy": right_fake.mean(),
+        "critic_accuracy": (right_real.mean() + right_fake.mean()) / 2,
+    }
+    if held_out.attribute is not None:
+        numbers["target_accuracy"] = right[:, held_out.attribute].mean()
+        numbers["edited_accuracy"] = values["turned"].mean()
+        numbers["psnr"] = values["psnr"].mean()
+        numbers["ssim"] = values["ssim"].mean()
+        numbers["quality"] = numbers["ssim"] * numbers["edited_accuracy"]
+    measured = torch.stack([number.double() for number in numbers.values()]).tolist()
+    return dict(zip(numbers, measured, strict=True))
+
+
+def turned_values(labels: Tensor, attribute: int, intensity: float) -> Tensor:
+    """(N, n) network values that keep all attributes but one, which is turned round at ``intensity``."""
+    values = network_values(labels, "fixed", torch.Generator())
+    values[:, attribute] = (1 - 2 * labels[:, attribute]) * intensity
+    return values
+
+
+@torch.no_grad()
+def _measure(networks: Networks, held_out: HeldOut, start: int) -> dict[str, Tensor]:
+    """Per image: critic on real and fake, logits of both, and how the reconstruction and the usual edit came out."""
+    part = slice(start, start + _BATCH)
+    images, labels = to_float(held_out.images[part]), held_out.labels[part]
+    no_draw = torch.Generator()
+    with torch.autocast(networks.device.type, torch.bfloat16, enabled=networks.precision == "bfloat16"):
+        features = networks.generator.encode(images)
+        reconstructed = networks.generator.decode(features, network_values(labels, "fixed", no_draw))
+        fake = networks.generator.decode(features, network_values(held_out.targets[part], "fixed", no_draw))
+        critic_real, logits = networks.discriminator(images)
+        critic_fake, fake_logits = networks.discriminator(fake)
+        values = {
+            "critic_real": critic_real,
+            "critic_fake": critic_fake,
+            "logits": logits,
+            "fake_logits": fake_logits,
+            "distance": (reconstructed.float() - images).abs().flatten(1).mean(1),
+        }
+        attribute = held_out.attribute
+        if attribute is not None:
+            edited = networks.generator.decode(features, turned_values(labels, attribute, INTENSITY))
+            seen = networks.discriminator(edited)[1]
+            wanted = flipped(labels, attribute, no_draw)
+            values["turned"] = right_attributes(seen, wanted)[:, attribute]
+    if attribute is not None:
+        values["psnr"] = psnr(reconstructed, images).clamp(max=_HIGHEST_PSNR)
+        values["ssim"] = ssim(reconstructed, images)
+    return {name: value.float() for name, value in values.items()}
