@@ -14,17 +14,19 @@ from cyclopts import App, Parameter
 
 from flows.exits import INTERRUPTED, exit_code, fail, noticing_ctrl_c
 from flows.settings import (
+    AlignSettings,
     DemoSettings,
     EditSettings,
     ImportWeightsSettings,
     IngestSettings,
     InitSettings,
     SubsetSettings,
+    TrainSettings,
 )
 from flows.stack_choice import adopt_stack, become, ensure_stack
 from flows.terminal import print_mapping, print_rows
 
-_RESUMABLE = ("subset", "ingest", "edit")
+_RESUMABLE = ("subset", "ingest", "edit", "train", "align")
 
 app = App(
     name="attgan",
@@ -102,6 +104,40 @@ def ingest(*, settings: Annotated[IngestSettings, Parameter(name="*")]) -> None:
         print_rows("What this run would make", tables.describe(settings))
         return
     print_mapping("Dataset", tables.ingest(settings))
+
+
+@app.command
+def train(*, settings: Annotated[TrainSettings, Parameter(name="*")]) -> None:
+    """Train AttGAN with one of the strategies, from a bundle or from scratch."""
+    adopt_stack()
+    from flows.train import report
+
+    if settings.dry_run:
+        from flows.train.preparation import prepare
+
+        print_rows("What this training would do", report.plan_rows(prepare(settings)))
+        return
+    from flows.running import run_from_terminal
+    from flows.train import flow
+
+    report.show(run_from_terminal(flow.train, settings=settings))
+
+
+@app.command
+def align(*, settings: Annotated[AlignSettings, Parameter(name="*")]) -> None:
+    """Train a discriminator against a bundle's frozen generator until it is in step with it."""
+    adopt_stack()
+    from flows.train import report
+
+    if settings.dry_run:
+        from flows.train.preparation import prepare
+
+        print_rows("What this alignment would do", report.plan_rows(prepare(settings)))
+        return
+    from flows.align import flow
+    from flows.running import run_from_terminal
+
+    report.show(run_from_terminal(flow.align, settings=settings))
 
 
 @app.command

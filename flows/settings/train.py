@@ -28,10 +28,11 @@ class RunSettings(Settings):
     gpus: float = Field(
         default=0, ge=0, le=1, description="GPUs, or the fraction of one; with 0 the CPUs do the work."
     )
-    cache_gb: float = Field(
-        default=4,
+    cache_gb: float | None = Field(
+        default=None,
         ge=0,
-        description="Decoded images are kept in memory up to this size; more of them are read anew in each epoch.",
+        description="Keep all images decoded in memory if they fit into so many GiB; by default a quarter of the "
+        "memory, at most 4.",
     )
     licence: Line | None = Field(
         default=None,

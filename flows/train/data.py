@@ -1,0 +1,76 @@
+"""The dataset of a training, opened so that a mistake names its option."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from attgan.data.loader import Faces, open_faces
+from attgan.data.shards import Dataset, open_dataset
+from attgan.data.stored import check_size
+from attgan.errors import UserError
+from flows.settings import AlignSettings, TrainSettings
+from flows.storage import open_store
+
+_GIGABYTE = 2**30
+
+
+def open_data(
+    settings: TrainSettings | AlignSettings,
+    size: int,
+    attributes: Sequence[str],
+    *,
+    decode: bool = True,
+    threads: int = 1,
+    report: Callable[[int, int], None] | None = None,
+) -> Faces:
+    """The faces to train on.
+
+    Args:
+        settings: which dataset, and how much of it is held out.
+        size: of the faces.
+        attributes: of the labels.
+        decode: whether images will be asked for: then those that fit into the cache are decoded now.
+        threads: that decode.
+        report: told how many of how many rows are decoded.
+
+    Raises:
+        UserError: no such dataset, one that is damaged or has smaller faces, or an attribute that is unknown there.
+    """
+    store = open_store(settings.dataset, option="--dataset")
+    store.check()
+    where = f"--dataset {settings.dataset}"
+    limit = None if settings.cache_gb is None else int(settings.cache_gb * _GIGABYTE)
+    try:
+        dataset = _open(*store.filesystem())
+        _check_size(settings, dataset, size)
+        return open_faces(
+            dataset,
+            size=size,
+            attributes=attributes,
+            seed=settings.seed,
+            validation_share=settings.validation_share,
+            cache_bytes=limit if decode else 0,
+            threads=threads,
+            report=report,
+        )
+    except UserError as error:
+        line = str(error)
+        raise UserError(line if line.startswith("--") else f"{where}: {line}") from None
+
+
+def _open(filesystem: object, path: str) -> Dataset:
+    try:
+        return open_dataset(filesystem, path)
+    except UserError as error:
+        raise UserError(str(error).removeprefix(f"{path}/")) from None
+
+
+def _check_size(settings: TrainSettings | AlignSettings, dataset: Dataset, size: int) -> None:
+    option = f"--size {size}" if settings.bundle is None else f"--bundle {settings.bundle}: of {size} px"
+    try:
+        check_size(dataset.manifest.images, size)
+    except UserError:
+        stored = dataset.manifest.images.side
+        raise UserError(
+            f"{option}: --dataset {settings.dataset} has faces of {stored} pixels, and none is enlarged"
+        ) from None

@@ -1,0 +1,104 @@
+"""The driver's part of a training: hand it to Ray as one task, look on, and stop it in good order."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import Any
+
+from prefect import State, Task
+from prefect.client.schemas.objects import TaskRun
+from prefect.exceptions import TerminationSignal
+from prefect.states import Failed
+
+from attgan.errors import Diverged, UserError
+from flows import cluster, reporting
+from flows.running import cause_of
+from flows.storage import StorageError, Store
+from flows.train import report
+from flows.train.preparation import Prepared
+from flows.train.stopping import clear_request, request_stop
+from flows.train.watch import ENDED, OPENING, Watch
+
+PATIENCE = 30.0  # seconds for the step under way and a checkpoint
+GOES_ON = "the same command goes on from the last checkpoint"
+
+
+def may_go_on(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """A training task's retry condition: neither a user's mistake nor a divergence goes away by itself."""
+    return not isinstance(state.data, UserError | Diverged)
+
+
+RETRIES: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [2, 20], "retry_condition_fn": may_go_on}
+
+
+def run_on_ray(task: Task[..., Any], prepared: Prepared, log: reporting.Log) -> dict[str, Any] | State[Any]:
+    """Run the task that trains, unless its run is finished already, and show how it goes.
+
+    Args:
+        task: takes ``settings`` and returns how the training ended, as :func:`flows.train.trial.train_trial` does.
+        prepared: what has been checked.
+        log: of the flow's run.
+
+    Returns:
+        The result, or a failed state with one line.
+
+    Raises:
+        UserError: the cluster has no such node, or what the worker refused.
+    """
+    store = prepared.store
+    for line in report.opening_lines(prepared):
+        log.info("%s", line)
+    if prepared.finished is not None:
+        log.info("%s holds this very run, finished", store.url)
+        return report.result(prepared, prepared.finished, 0.0)
+    settings = prepared.settings
+    cpus = settings.cpus or cluster.largest_node(settings.gpus)
+    cluster.require_ray(cpus, settings.gpus)
+    clear_request(store)
+    started = time.monotonic()
+    watch = Watch(store, task.name, log)
+    call = {"settings": settings.model_copy(update={"cpus": cpus})}
+    tasks = cluster.run_tasks(task, [call], cpus=cpus, gpus=settings.gpus, parallel=1, waiting=watch.look)
+    try:
+        with contextlib.closing(tasks) as ended:
+            _, state = next(ended)
+    except (KeyboardInterrupt, TerminationSignal):
+        _stop(store, watch, log)
+        raise
+    watch.end()
+    if not state.is_completed():
+        return _failed(state)
+    outcome = state.result()
+    if outcome["ended"] != "finished":
+        return Failed(message=f"stopped after step {outcome['step']:,}; {GOES_ON}")
+    result = report.result(prepared, outcome, time.monotonic() - started)
+    reporting.table(f"{task.name}-result", report.result_rows(result), f"Result, {store.url}")
+    return result
+
+
+def _failed(state: State[Any]) -> State[Any]:
+    """The flow's end where the task did not end well.
+
+    Raises:
+        UserError: it was the user's mistake.
+    """
+    cause = cause_of(state)
+    if isinstance(cause, UserError):
+        raise cause
+    if isinstance(cause, Diverged):
+        return Failed(message=str(cause))
+    return Failed(message=f"{state.message}; {GOES_ON}")
+
+
+def _stop(store: Store, watch: Watch, log: reporting.Log) -> None:
+    """Have the worker end its step and write a checkpoint, if it is training and does not take too long."""
+    if watch.latest is None or watch.latest["state"] in (OPENING, *ENDED):
+        return
+    log.info("stopping after a checkpoint, which may take %g s; once more ends it at once", PATIENCE)
+    deadline = time.monotonic() + PATIENCE
+    with contextlib.suppress(StorageError):
+        request_stop(store)
+        while watch.latest["state"] not in ENDED and time.monotonic() < deadline:
+            time.sleep(0.2)
+            watch.look()

@@ -1,0 +1,106 @@
+"""Before a training: a user's mistakes found in seconds, in the driver, and everything that will be done known."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from attgan.attributes import check_names
+from attgan.data.loader import Faces
+from attgan.errors import UserError
+from attgan.models.folder import Folder
+from attgan.strategies import STRATEGIES, Strategy
+from attgan.training.plan import stream_rows
+from attgan.training.run_folder import RUN, begin, identity, read_result
+from attgan.training.schedule import Timetable, timetable
+from flows.settings import AlignSettings, TrainSettings
+from flows.storage import Store, is_within, open_store
+from flows.train.data import open_data
+from flows.train.start import Start, licence_line, make_start
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that may begin, go on, or be found finished.
+
+    Attributes:
+        settings: of the run.
+        store: its folder.
+        start: the networks it starts with.
+        faces: its data; no image of it has been decoded.
+        strategy: who sees which images.
+        source_rows, real_rows: how many training rows the two streams have.
+        table: its steps.
+        finished: how it ended, if it has.
+    """
+
+    settings: TrainSettings | AlignSettings
+    store: Store
+    start: Start
+    faces: Faces
+    strategy: Strategy
+    source_rows: int
+    real_rows: int
+    table: Timetable
+    finished: dict[str, Any] | None
+
+    @property
+    def licence(self) -> str:
+        """The result's line."""
+        return licence_line(self.settings, self.faces.dataset.manifest.subset.name, self.start)
+
+
+def prepare(settings: TrainSettings | AlignSettings) -> Prepared:
+    """Check everything that can be known before the first step. Writes nothing.
+
+    Raises:
+        UserError: a place that is not there, a bundle and a dataset that do not fit together, too few rows, or
+            another run at the destination.
+    """
+    store = open_store(settings.destination, option="--destination")
+    for option, place in (("--dataset", settings.dataset), ("--bundle", settings.bundle)):
+        if place is not None and (is_within(store.url, place) or is_within(place, store.url)):
+            _refuse_overlap(store.url, option, place)
+    store.check(write=True)
+    start = make_start(settings)
+    name, attribute = "permutation", 0
+    if isinstance(settings, TrainSettings):
+        check_names([settings.attribute], start.attributes, f"--attribute {settings.attribute}")
+        name, attribute = settings.strategy, start.attributes.index(settings.attribute)
+    strategy = STRATEGIES[name]
+    faces = open_data(settings, start.generator.config.image_size, start.attributes, decode=False)
+    source, real = stream_rows(faces, strategy, attribute, settings.batch_size)
+    alternates = settings.discriminator_steps if isinstance(settings, TrainSettings) else None
+    return Prepared(
+        settings=settings,
+        store=store,
+        start=start,
+        faces=faces,
+        strategy=strategy,
+        source_rows=len(source),
+        real_rows=len(real),
+        table=timetable(settings.config, len(source), alternates),
+        finished=_find(settings, store, start, faces),
+    )
+
+
+def _refuse_overlap(url: str, option: str, place: str) -> None:
+    raise UserError(f"--destination {url}: must not be, hold or lie inside {option} {place}")
+
+
+def _find(
+    settings: TrainSettings | AlignSettings, store: Store, start: Start, faces: Faces
+) -> dict[str, Any] | None:
+    """How the run at the destination ended; None if it has not ended or there is none.
+
+    Raises:
+        UserError: another run is there.
+    """
+    filesystem, path = store.filesystem()
+    folder = Folder(path, filesystem)
+    if not folder.has(RUN):
+        return None
+    kind = "training" if isinstance(settings, TrainSettings) else "alignment"
+    begin(folder, identity(kind, settings.config, faces, start.generator, start.discriminator))
+    outcome = read_result(folder)
+    return asdict(outcome) if outcome else None

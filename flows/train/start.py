@@ -1,0 +1,120 @@
+"""The networks that a training starts with: out of a bundle, or freshly initialised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from attgan.attributes import CELEBA, PUBLISHED, check_names
+from attgan.errors import UserError
+from attgan.models import (
+    AttributeClassifier,
+    Discriminator,
+    DiscriminatorConfig,
+    Generator,
+    GeneratorConfig,
+    fresh,
+    load_bundle,
+)
+from flows.settings import AlignSettings, TrainSettings
+from flows.storage import open_store
+from flows.weights import UNTRAINED
+
+_SHAPE = ("size", "width", "shortcut_layers", "inject_layers", "attributes")
+_HEADS = 16  # hidden units of a discriminator's heads for each channel of its width: 1024 at full width
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run starts with.
+
+    Attributes:
+        attributes: names, in the order of the networks' vectors.
+        generator, discriminator: as they are before the first step, float32 on the CPU.
+        classifier: the bundle's source attribute classifier, which training leaves as it is.
+        generator_from, discriminator_from: where they come from, in words.
+        licence: the bundle's line; None from scratch.
+    """
+
+    attributes: tuple[str, ...]
+    generator: Generator
+    discriminator: Discriminator
+    classifier: AttributeClassifier | None
+    generator_from: str
+    discriminator_from: str
+    licence: str | None
+
+
+def make_start(settings: TrainSettings | AlignSettings) -> Start:
+    """Load or initialise the networks.
+
+    Raises:
+        UserError: no such bundle, a damaged one, options beside a bundle that only shape a fresh network, or an
+            unknown attribute.
+    """
+    if settings.bundle is not None:
+        return _from_bundle(settings, settings.bundle)
+    assert isinstance(settings, TrainSettings)
+    names = tuple(settings.attributes or PUBLISHED)
+    _check_attributes(names)
+    shape = {"width": settings.width, "image_size": settings.size, "n_attributes": len(names)}
+    shape |= {"shortcut_layers": settings.shortcut_layers, "inject_layers": settings.inject_layers}
+    config = GeneratorConfig(**{name: value for name, value in shape.items() if value is not None})
+    return Start(
+        attributes=names,
+        generator=fresh(Generator, config, settings.seed),
+        discriminator=_fresh_discriminator(config, settings.seed),
+        classifier=None,
+        generator_from="freshly initialised",
+        discriminator_from="freshly initialised",
+        licence=None,
+    )
+
+
+def licence_line(settings: TrainSettings | AlignSettings, subset: str, start: Start) -> str:
+    """The licence of what is trained: that of the weights it started from, and that of the data."""
+    data = settings.licence or f"trained on the dataset {subset}: the terms of its images apply"
+    before = start.licence
+    if before is None or before == UNTRAINED:
+        return data
+    return before if data in before else f"{before}; {data}"
+
+
+def _from_bundle(settings: TrainSettings | AlignSettings, url: str) -> Start:
+    for name in _SHAPE:
+        value = getattr(settings, name, None)
+        if value is not None:
+            option = f"--{name.replace('_', '-')} {' '.join(value) if isinstance(value, list) else value}"
+            raise UserError(f"{option}: is what the bundle says; only a training from scratch takes it")
+    store = open_store(url, option="--bundle")
+    store.check()
+    filesystem, path = store.filesystem()
+    bundle = load_bundle(path, filesystem, label=f"--bundle {url}")
+    from_bundle = f"{url} ({bundle.digest[:16]})"
+    keep = bundle.discriminator is not None and not settings.fresh_discriminator
+    return Start(
+        attributes=bundle.config.attributes,
+        generator=bundle.generator,
+        discriminator=(bundle.discriminator if keep else None)
+        or _fresh_discriminator(bundle.config.generator, settings.seed),
+        classifier=bundle.classifier,
+        generator_from=from_bundle,
+        discriminator_from=from_bundle if keep else "freshly initialised",
+        licence=bundle.config.licence,
+    )
+
+
+def _fresh_discriminator(generator: GeneratorConfig, seed: int) -> Discriminator:
+    config = DiscriminatorConfig(
+        n_attributes=generator.n_attributes,
+        image_size=generator.image_size,
+        width=generator.width,
+        hidden=min(_HEADS * generator.width, DiscriminatorConfig().hidden),
+    )
+    return fresh(Discriminator, config, seed + 1)  # not the generator's own numbers once more
+
+
+def _check_attributes(names: tuple[str, ...]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"--attributes {name}: is named twice")
+    check_names(names, CELEBA, "--attributes")

@@ -1,0 +1,107 @@
+"""What the driver sees of a training: it reads the run's folder, which the worker writes, and shows what is new."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from flows import reporting
+from flows.storage import StorageError, Store
+
+PROGRESS = "progress.json"
+CURVES = "curves.png"
+GRIDS = "grids/"
+OPENING = "opening"
+ENDED = ("finished", "stopped", "diverged")
+_PICTURES_EVERY = 30.0  # seconds
+_LINES_EVERY = (2.0, 30.0)  # seconds: at first, and in a long run
+_SHOWN = ("psnr", "ssim", "critic_accuracy", "classifier_accuracy", "edited_accuracy", "quality")
+
+
+class Watch:
+    """The progress of one run, as lines in the log and artifacts in the UI.
+
+    Attributes:
+        latest: the worker's last words; None before its first.
+    """
+
+    def __init__(self, store: Store, name: str, log: reporting.Log) -> None:
+        self._store, self._name, self._log = store, name, log
+        self._before = self._read(PROGRESS)  # of an earlier command: no news
+        self._started = self._said = self._pictured = time.monotonic()
+        self._progress: reporting.Progress | None = None
+        self._curves = reporting.Picture(f"{name}-curves", f"Losses and validations, {store.url}")
+        self._grid = reporting.Picture(f"{name}-faces", f"Fixed faces, original and edited, {store.url}")
+        self._note = ""
+        self.latest: dict[str, Any] | None = None
+
+    def look(self) -> None:
+        """Read and show what is new; to be called every other second."""
+        raw = self._read(PROGRESS)
+        if raw is None or raw == self._before:
+            self._say_waiting()
+            return
+        self._before = raw
+        self.latest = json.loads(raw)
+        self._say(self.latest)
+        if time.monotonic() - self._pictured >= _PICTURES_EVERY:
+            self.show_pictures()
+
+    def show_pictures(self) -> None:
+        """Show the curves and the newest grid of faces."""
+        self._pictured = time.monotonic()
+        for picture, key in ((self._curves, CURVES), (self._grid, self._newest_grid())):
+            data = self._read(key) if key else None
+            if data is not None:
+                picture.show(data, self._log)
+
+    def end(self) -> None:
+        """Say where it has come to, and show the last pictures."""
+        self.look()
+        self.show_pictures()
+
+    def _say(self, now: dict[str, Any]) -> None:
+        if now["note"] and now["note"] != self._note:
+            self._log.info("%s%s", f"after step {now['step']:,}: " if "step" in now else "", now["note"])
+        self._note = now["note"]
+        if now["state"] == OPENING:
+            return
+        if self._progress is None:
+            self._progress = reporting.Progress(
+                f"{self._name}-progress", "steps", now["steps"], self._log, before=now["step"]
+            )
+        seconds = time.monotonic()
+        first, last = _LINES_EVERY
+        pause = min(last, max(first, (seconds - self._started) / 20))
+        if now["state"] in ENDED or seconds - self._said >= pause:
+            self._said = seconds
+            self._progress.advance(now["step"] - self._progress.done, _numbers(now))
+
+    def _say_waiting(self) -> None:
+        if self.latest is None and time.monotonic() - self._said >= _LINES_EVERY[1]:
+            self._said = time.monotonic()
+            self._log.info("waiting for the worker: the cluster has no room for it yet, or it is starting")
+
+    def _newest_grid(self) -> str | None:
+        try:
+            return max((info.key for info in self._store.list(GRIDS)), default=None)
+        except StorageError:
+            return None
+
+    def _read(self, key: str) -> bytes | None:
+        try:
+            return self._store.get(key).data
+        except (
+            FileNotFoundError,
+            StorageError,
+        ):  # the worker's storage is not ours to judge: it raises its own
+            return None
+
+
+def _numbers(now: dict[str, Any]) -> str:
+    """Losses and the last validation, for the end of a line."""
+    told = [f"{now['images_per_second']:,.1f} images/s", f"epoch {now['epoch']:.2f}"]
+    told += [f"{name} {value:.3g}" for name, value in now["losses"].items() if name.endswith("total")]
+    told += [f"{name} {now['check'][name]:.3g}" for name in _SHOWN if name in now["check"]]
+    return ", ".join(told)
