@@ -31,6 +31,12 @@ class PartImages:
     image_ids: pa.ChunkedArray
     data: pa.ChunkedArray
 
+    def take(self, rows: np.ndarray) -> PartImages:
+        """Some of them ``(m,)``, copied out unless that is all of them in order."""
+        if np.array_equal(rows, np.arange(len(self.data))):
+            return self
+        return PartImages(self.path, self.image_ids.take(pa.array(rows)), self.data.take(pa.array(rows)))
+
     def face(self, index: int, stored: Storage, size: int) -> np.ndarray:
         """The face ``(size, size, 3)`` uint8 of one of them.
 
@@ -44,15 +50,13 @@ class PartImages:
             raise UserError(f"{self.path}: {name}: {error}; make the dataset again") from error
 
 
-def read_images(dataset: Dataset, part: int, rows: np.ndarray | None = None) -> PartImages:
-    """Read a part, verify it, and keep the images of some rows, numbered within the part, or of all.
+def read_images(dataset: Dataset, part: int) -> PartImages:
+    """Read a part, verify it, and keep its images.
 
     Raises:
         UserError: the part is missing or is another one.
     """
-    table = dataset.read(part).select(["image_id", "image"])
-    if rows is not None and len(rows) != table.num_rows:
-        table = table.take(pa.array(rows))
+    table = dataset.read(part)
     return PartImages(dataset.path(part), table.column("image_id"), table.column("image"))
 
 

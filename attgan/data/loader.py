@@ -5,16 +5,17 @@
 ...         ...                                       # endless
 
 Faces that fit into the cache are decoded once, when the dataset is opened, and all streams share them. Otherwise
-every stream reads the parts as it needs them, in windows of some parts (see :mod:`attgan.data.order`): it holds
-the images of its rows in two windows as they are stored, the present one and the one being read, and a few
-decoded batches. What comes out is the same either way.
+every stream decodes them as it needs them, and reads the parts ahead in windows of some parts (see
+:mod:`attgan.data.order`): it holds the images of its rows in two windows as they are stored, the present one and
+the one being read, and a few decoded batches. Parts that fit into the cache as they are stored are read only once
+even then. What comes out is the same in all cases.
 """
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from types import TracebackType
@@ -24,15 +25,9 @@ import numpy as np
 import torch
 
 from attgan.data.cache import Report, cache_bytes_of, decode_all, default_cache_bytes
-from attgan.data.decoding import (
-    PartImages,
-    decode_into,
-    decoding_pool,
-    read_images,
-    settle_torch_threads,
-    use_one_torch_thread,
-)
-from attgan.data.order import Order, Step, flips
+from attgan.data.decoding import decode_into, decoding_pool, settle_torch_threads, use_one_torch_thread
+from attgan.data.order import Order, flips
+from attgan.data.parts import PartReader, Window
 from attgan.data.prefetch import Prefetched
 from attgan.data.rows import Rows, read_rows
 from attgan.data.shards import Dataset
@@ -80,6 +75,7 @@ class Faces:
         rows: Rows,
         split: Split,
         cache: np.ndarray | None,
+        reader: PartReader,
         threads: int,
         window: int,
     ) -> None:
@@ -91,6 +87,7 @@ class Faces:
         self.in_memory = cache is not None
         self._rows = rows
         self._cache = cache
+        self._reader = reader
         self._threads = threads
         self._window = window
         self._streams: weakref.WeakSet[Prefetched[Batch]] = weakref.WeakSet()
@@ -110,7 +107,7 @@ class Faces:
                 parts = self._rows.part_of(rows)
                 for part in np.unique(parts):
                     wanted = np.flatnonzero(parts == part)
-                    images = read_images(self.dataset, int(part), rows[wanted] - self._rows.starts[part])
+                    images = self._reader.read(int(part), rows[wanted] - self._rows.starts[part])
                     decoded = np.empty((len(wanted), self.size, self.size, 3), dtype=np.uint8)
                     stored = self.dataset.manifest.images
                     decode_into(pool, [(images, i) for i in range(len(wanted))], stored, decoded)
@@ -197,11 +194,11 @@ class Faces:
             decoders = ending.enter_context(decoding_pool(self._threads))
             readers = ThreadPoolExecutor(_READERS, "read parts")
             ending.callback(readers.shutdown, cancel_futures=True)
-            held = _Held(self.dataset, self._rows, order, readers)
+            window = Window(self._reader, self._rows.starts, order, readers)
             for step in order.steps(batch_size, start):
-                held.move_to(step)
+                window.move_to(step)
                 pixels = self._blank(batch_size, pin)
-                decode_into(decoders, held.images(step.rows), stored, pixels.numpy())
+                decode_into(decoders, window.images(step.rows), stored, pixels.numpy())
                 if flip:
                     _mirror(pixels, flips(batch_size, order.seed, order.name, step.number))
                 yield self._batch(step.rows, pixels, pin)
@@ -218,35 +215,6 @@ class Faces:
         if len(rows) and not (rows.min() >= 0 and rows.max() < len(self.labels)):
             raise ValueError(f"rows from {rows.min()} to {rows.max()}; there are {len(self.labels)}")
         return rows
-
-
-class _Held:
-    """The parts that a stream has at hand or on their way: only its own rows' images of them."""
-
-    def __init__(self, dataset: Dataset, rows: Rows, order: Order, readers: ThreadPoolExecutor) -> None:
-        self._dataset = dataset
-        self._starts = rows.starts
-        self._order = order
-        self._readers = readers
-        self._parts: dict[int, tuple[np.ndarray, Future[PartImages]]] = {}
-
-    def move_to(self, step: Step) -> None:
-        """Start reading what the step and the window after it need, and let go of everything else."""
-        needed = [*step.parts, *step.ahead]
-        for part in self._parts.keys() - needed:
-            del self._parts[part]
-        for part in needed:
-            if part not in self._parts:
-                rows = self._order.rows[self._order.parts == part] - self._starts[part]
-                self._parts[part] = (rows, self._readers.submit(read_images, self._dataset, part, rows))
-
-    def images(self, rows: np.ndarray) -> list[tuple[PartImages, int]]:
-        """Where the images of the rows are; waits for their parts."""
-        found = []
-        for row, part in zip(rows, np.searchsorted(self._starts, rows, side="right") - 1, strict=True):
-            mine, read = self._parts[int(part)]
-            found.append((read.result(), int(np.searchsorted(mine, row - self._starts[part]))))
-        return found
 
 
 def open_faces(
@@ -270,7 +238,8 @@ def open_faces(
         seed: of the draw of the held-out rows.
         validation_share: of the rows held out where the dataset has no rows of the valid partition; see
             :func:`attgan.data.split.split_rows`.
-        cache_bytes: all faces are decoded now, and kept, if they take no more than this; 0 for never, None for
+        cache_bytes: all faces are decoded now, and kept, if they take no more than this; else the parts are kept
+            as they are stored, if those take no more. 0 keeps nothing, None stands for
             :func:`attgan.data.cache.default_cache_bytes`.
         threads: that decode.
         window: parts between which rows are shuffled, at least 1; see :mod:`attgan.data.order`.
@@ -290,7 +259,8 @@ def open_faces(
     cache = None
     if cache_bytes_of(len(rows.labels), size) <= limit:
         cache = decode_all(dataset, size, threads, report)
-    return Faces(dataset, attributes, size, rows, split, cache, threads, window)
+    reader = PartReader(dataset, keep=sum(part.bytes for part in dataset.manifest.parts) <= limit)
+    return Faces(dataset, attributes, size, rows, split, cache, reader, threads, window)
 
 
 def _gather(cache: np.ndarray, rows: np.ndarray, pixels: torch.Tensor) -> None:
