@@ -11,7 +11,7 @@ RANGE = 2.0  # of pixels in [-1, 1]
 
 _WINDOW = 11
 _SIGMA = 1.5
-_K1, _K2 = 0.01, 0.03
+_K1, _K2 = 0.01, 0.03  # of a range of 1
 
 
 def psnr(images: Tensor, others: Tensor) -> Tensor:
@@ -45,13 +45,13 @@ def ssim(images: Tensor, others: Tensor) -> Tensor:
     _check_same(images, others)
     if min(images.shape[2:]) < _WINDOW:
         raise ValueError(f"images of {tuple(images.shape[2:])} pixels; the window has {_WINDOW}")
-    # Sums of squares in float64: their differences are the variances, and in float32 little would be left of them.
-    x, y = images.double(), others.double()
+    # From 0, as the paper's luminance wants it. In float64: the variances are small differences of large sums.
+    x, y = (images.double() + 1) / 2, (others.double() + 1) / 2
     mean_x, mean_y = _blurred(x), _blurred(y)
     variance_x = _blurred(x * x) - mean_x.square()
     variance_y = _blurred(y * y) - mean_y.square()
     covariance = _blurred(x * y) - mean_x * mean_y
-    c1, c2 = (_K1 * RANGE) ** 2, (_K2 * RANGE) ** 2
+    c1, c2 = _K1**2, _K2**2
     likeness = (2 * mean_x * mean_y + c1) / (mean_x.square() + mean_y.square() + c1)
     structure = (2 * covariance + c2) / (variance_x + variance_y + c2)
     return (likeness * structure).flatten(1).mean(1).float()

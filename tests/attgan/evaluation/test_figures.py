@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from attgan.evaluation.figures import before_after_grid, scaled
+from attgan.evaluation.figures import before_after_grid, faces_grid, scaled
 
 BLACK = np.zeros((218, 178, 3), dtype=np.uint8)
 WHITE = np.full((300, 300, 3), 255, dtype=np.uint8)
@@ -37,3 +37,12 @@ def test_what_a_caller_has_scaled_gives_the_same_grid() -> None:
 
 def test_a_sliver_keeps_a_pixel_of_width() -> None:
     assert scaled(np.zeros((5000, 1, 3), dtype=np.uint8), 100).shape == (100, 1, 3)
+
+
+def test_faces_stand_in_rows_and_what_became_of_them_in_columns() -> None:
+    shades = [(f"shade {i}", np.full((2, 32, 32, 3), 60 * i, dtype=np.uint8)) for i in range(4)]
+    picture = np.asarray(Image.open(io.BytesIO(faces_grid(shades, side=64))).convert("L")).astype(int)
+    assert picture.shape == (22 + 2 * 70 + 6, 4 * 70 + 6)
+    for i in range(4):
+        for j in range(2):
+            assert abs(picture[22 + j * 70 + 32, 6 + i * 70 + 32] - 60 * i) < 4
