@@ -16,17 +16,15 @@ MobileNetV3-small                     1.5M             490           1,720     0
 ==============================  ==========  ==============  ==============  ========  ==========
 """
 
-from typing import Annotated, Self
+from typing import Annotated
 
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from attgan.models.blocks import COLOURS, LAYERS, ImageSize, Width, channels, check_images
 
 INNER_SIZE = 64  # faces are reduced towards this side, never below it
-
-Threshold = Annotated[float, Field(gt=-50, lt=50)]
 
 
 class ClassifierConfig(BaseModel):
@@ -36,9 +34,6 @@ class ClassifierConfig(BaseModel):
         n_attributes: how many it predicts.
         image_size: a multiple of 32 from 64 up.
         width: channels after the first layer; each further one has twice as many.
-        dropout: of the features, in training only.
-        thresholds: the logit of each attribute above which it counts as there; empty: 0 for all, that is a
-            probability of one half.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,18 +41,14 @@ class ClassifierConfig(BaseModel):
     n_attributes: Annotated[int, Field(ge=1)] = 13
     image_size: ImageSize = 128
     width: Width = 16
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
-    thresholds: tuple[Threshold, ...] = ()
-
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
-        if self.thresholds and len(self.thresholds) != self.n_attributes:
-            raise ValueError(f"{len(self.thresholds)} thresholds for {self.n_attributes} attributes")
-        return self
 
 
 class AttributeClassifier(nn.Module):
-    """Tells a face's attributes. In evaluation mode an image's logits do not depend on the others in its batch.
+    """Tells a face's attributes: those whose logit is above 0, a probability of one half.
+
+    Other thresholds were tried on real faces (fitted on 780, judged on 1,518 others, mean of 13 attributes): where the
+    share predicted is the share there is, accuracy falls from 0.917 to 0.909; where the balanced accuracy is highest,
+    to 0.856, as many have the rare attributes wrongly.
 
     Shapes: N images, S image size, n attributes.
     """
@@ -67,7 +58,6 @@ class AttributeClassifier(nn.Module):
         self.config = config
         sizes = (COLOURS, *channels(config.width))
         self.body = nn.Sequential(*(_layer(sizes[depth], sizes[depth + 1]) for depth in range(LAYERS)))
-        self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(sizes[-1], config.n_attributes)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -81,14 +71,8 @@ class AttributeClassifier(nn.Module):
         if reduction > 1:
             images = F.avg_pool2d(images, reduction)
         features: Tensor = self.body(images)
-        logits: Tensor = self.head(self.dropout(features.mean((2, 3))))
+        logits: Tensor = self.head(features.mean((2, 3)))
         return logits
-
-    def decide(self, logits: Tensor) -> Tensor:
-        """Which attributes count as there: (N, n) bool of (N, n) logits."""
-        if not self.config.thresholds:
-            return logits > 0
-        return logits > logits.new_tensor(self.config.thresholds)
 
 
 def _layer(inputs: int, outputs: int) -> nn.Sequential:

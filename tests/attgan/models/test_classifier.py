@@ -1,6 +1,5 @@
 import pytest
 import torch
-from pydantic import ValidationError
 
 from attgan.models import AttributeClassifier, ClassifierConfig, fresh, load_bundle
 
@@ -35,24 +34,3 @@ def test_in_float16_it_is_small_and_decides_the_same(lived_in, faces, saved):
     with torch.inference_mode():
         images = faces(8, 64)
         torch.testing.assert_close(stored(images), classifier(images), atol=5e-3, rtol=5e-3)
-
-
-def test_what_counts_as_there():
-    logits = torch.tensor([[-1.0, 0.5, 2.0], [0.0, 1.5, -2.0]])
-    plain = AttributeClassifier(ClassifierConfig(n_attributes=3, width=2))
-    assert plain.decide(logits).tolist() == [[False, True, True], [False, True, False]]
-    strict = AttributeClassifier(ClassifierConfig(n_attributes=3, width=2, thresholds=(-1.5, 1.0, 2.0)))
-    assert strict.decide(logits).tolist() == [[True, False, False], [True, True, False]]
-
-
-def test_thresholds_travel_in_the_bundle(lived_in, saved):
-    thresholds = tuple(index / 7 - 1 for index in range(13))
-    config = ClassifierConfig(image_size=64, width=2, thresholds=thresholds)
-    bundle = load_bundle(saved(classifier=lived_in(AttributeClassifier, config)))
-    assert bundle.classifier.config.thresholds == thresholds
-
-
-@pytest.mark.parametrize("thresholds", [(0.0,), (0.0, float("nan")), (0.0, 51.0)])
-def test_thresholds_that_do_not_fit_are_refused(thresholds):
-    with pytest.raises(ValidationError):
-        ClassifierConfig(n_attributes=2, thresholds=thresholds)

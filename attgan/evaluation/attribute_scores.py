@@ -1,0 +1,55 @@
+"""How well attributes are recognised, one by one: accuracy alone flatters the rare ones."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+
+class AttributeScore(NamedTuple):
+    """How well one attribute is recognised.
+
+    Attributes:
+        attribute: its name.
+        share: of the faces that have it.
+        accuracy: share of right answers.
+        recall: share of right answers among the faces that have it; NaN where none has.
+        balanced_accuracy: mean of the recall and of the same among those that lack it; NaN where either is empty.
+    """
+
+    attribute: str
+    share: float
+    accuracy: float
+    recall: float
+    balanced_accuracy: float
+
+
+def attribute_scores(
+    predicted: np.ndarray, labels: np.ndarray, attributes: Sequence[str]
+) -> tuple[AttributeScore, ...]:
+    """Score each attribute.
+
+    Args:
+        predicted, labels: ``(N, n)`` bool, of at least one face.
+        attributes: n names.
+    """
+    scores = []
+    for name, said, true in zip(attributes, predicted.T, labels.T, strict=True):
+        found, rejected = _share(said[true]), _share(~said[~true])
+        right = float((said == true).mean())
+        scores.append(AttributeScore(name, float(true.mean()), right, found, (found + rejected) / 2))
+    return tuple(scores)
+
+
+def mean_scores(scores: Sequence[AttributeScore]) -> dict[str, float]:
+    """``accuracy`` and ``balanced_accuracy``, the means over the attributes for which they are known."""
+    means = {"accuracy": sum(score.accuracy for score in scores) / len(scores)}
+    balanced = [s.balanced_accuracy for s in scores if not math.isnan(s.balanced_accuracy)]
+    if balanced:
+        means["balanced_accuracy"] = sum(balanced) / len(balanced)
+    return means
+
+
+def _share(right: np.ndarray) -> float:
+    return float(right.mean()) if len(right) else math.nan

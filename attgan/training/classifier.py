@@ -1,0 +1,320 @@
+"""Training of the attribute classifier: one short run whose learning rate rises and falls once; the best state is kept.
+
+Mirrored faces are the only augmentation. Shifts of up to 4 pixels and changes of brightness made it worse on 22,780
+real faces in equal time (Eyeglasses 0.975 instead of 0.984 after 13 passes): these faces are aligned, and a network
+this small has enough to do.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from attgan.data.loader import Batch, Faces
+from attgan.data.manifest import to_bytes
+from attgan.errors import Diverged, UserError
+from attgan.evaluation.attribute_scores import AttributeScore, attribute_scores, mean_scores
+from attgan.losses import attribute_loss
+from attgan.models import AttributeClassifier, ClassifierConfig, fresh, from_tensors
+from attgan.models.folder import Folder
+from attgan.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from attgan.training.classifier_config import ClassifierTraining
+from attgan.training.metrics_log import MetricsLog
+from attgan.training.networks import _moments, _put_moments, set_rate, snapshot
+from attgan.training.progress import OnProgress, Progress, Reporter
+from attgan.training.randomness import generator_for
+from attgan.training.run_folder import Identity, begin
+from attgan.training.transfer import placed, to_float
+
+_WARMUP = 0.1  # of the steps
+_CHECK_EVERY = 100  # steps at least
+_BATCH = 256  # of a validation
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """How a classifier's training ended.
+
+    Attributes:
+        ended: "finished", or "stopped" on demand, to be taken up again.
+        reason: one line.
+        step: steps done, since the very first start.
+        resumed_from: the step at which this call took the run up; None if it began anew.
+        best_step: after which the held-out loss was lowest; None when stopped.
+        classifier: as it was then, in evaluation mode on the CPU; None when stopped.
+        scores: of the held-out faces; empty when stopped.
+    """
+
+    ended: Literal["finished", "stopped"]
+    reason: str
+    step: int
+    resumed_from: int | None = None
+    best_step: int | None = None
+    classifier: AttributeClassifier | None = None
+    scores: tuple[AttributeScore, ...] = ()
+
+
+def fit_classifier(
+    faces: Faces,
+    config: ClassifierTraining,
+    folder: Folder,
+    *,
+    device: str = "cpu",
+    on_progress: OnProgress | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Fitted:
+    """Train a classifier, or go on where an earlier call was stopped or killed; on a CPU with the very same result.
+
+    Args:
+        faces: the data; its attributes and its size are the classifier's.
+        config: settings; a run is not taken up with others.
+        folder: of the run: its checkpoints, ``metrics.jsonl`` and ``progress.json``.
+        device: ``cpu``, ``cuda`` …
+        on_progress: told every two seconds and at each validation.
+        should_stop: asked after each step; if so, the state is kept for the next call.
+
+    Raises:
+        UserError: fewer images than a batch, none held out, the folder holds another run, or no room is left.
+        Diverged: the loss was not finite, or exploded. The last good state is kept.
+        OSError: what the filesystem reports.
+    """
+    if config.batch_size > len(faces.training):
+        raise UserError(
+            f"--batch-size {config.batch_size}: there are {len(faces.training):,} images to train on"
+        )
+    if not len(faces.held_out):
+        raise UserError("--validation-share: no image is held out, and a classifier is judged by some")
+    settings = ClassifierConfig(n_attributes=len(faces.attributes), image_size=faces.size, width=config.width)
+    begin(folder, _identity(faces, config, settings))
+    learner = _begin_or_resume(folder, config, settings, torch.device(device))
+    resumed_from = learner.step or None
+    run = _Run(faces, config, folder, learner, on_progress)
+    try:
+        reason = run.go_on(should_stop or (lambda: False))
+    except Diverged as error:
+        run.tell("diverged", str(error))
+        raise
+    if reason is None:
+        run.tell("stopped")
+        return Fitted("stopped", "stopped on demand", learner.step, resumed_from)
+    run.tell("finished", reason)
+    best = {name: tensor.cpu() for name, tensor in learner.best.items()}
+    classifier = from_tensors(AttributeClassifier, settings, best, folder.path)
+    learner.network.load_state_dict(learner.best)
+    said = (_logits(learner.network, run.judged_by) > 0).cpu().numpy()
+    scores = attribute_scores(said, run.judged_by.labels.numpy() > 0.5, faces.attributes)
+    return Fitted("finished", reason, learner.step, resumed_from, learner.best_step, classifier, scores)
+
+
+@dataclass
+class _Learner:
+    """What changes in a run. ``best`` is the network's tensors after ``best_step``, where the loss was lowest."""
+
+    network: AttributeClassifier
+    adam: torch.optim.AdamW
+    device: torch.device
+    best: Mapping[str, Tensor]
+    step: int = 0
+    best_step: int = 0
+    best_loss: float = math.inf
+    waited: int = 0
+
+
+class _Run:
+    """The loop and what it tells."""
+
+    def __init__(
+        self,
+        faces: Faces,
+        config: ClassifierTraining,
+        folder: Folder,
+        learner: _Learner,
+        on_progress: OnProgress | None,
+    ) -> None:
+        self._faces, self._config, self._folder, self._learner = faces, config, folder, learner
+        self._per_epoch = len(faces.training) // config.batch_size
+        most = max(config.epochs * self._per_epoch, config.min_steps)
+        self._steps = min(most, config.max_steps or most)
+        self._check_every = max(self._per_epoch, _CHECK_EVERY)
+        self._log = MetricsLog(folder, learner.step)
+        self._reporter = Reporter(folder, on_progress)
+        self._unread: list[tuple[float, Tensor]] = []  # learning rate and loss of the last steps
+        self.judged_by = faces.take(_held_out_rows(faces, config))
+
+    def go_on(self, should_stop: Callable[[], bool]) -> str | None:
+        """Train to the end and say why it ended, or None if it was stopped."""
+        learner, config = self._learner, self._config
+        self.tell("training", f"{self._steps:,} steps, {self._per_epoch:,} in a pass over the images")
+        batches = self._faces.batches(
+            self._faces.training,
+            config.batch_size,
+            seed=config.seed,
+            name="classifier",
+            start=learner.step,
+            flip=config.flip,
+            pin=learner.device.type == "cuda",
+        )
+        batches_there = placed(batches, learner.device)
+        while (reason := self._reason()) is None:
+            batch = next(batches_there)
+            rate = _learning_rate(config, learner.step, self._steps)
+            self._unread.append((rate, _descend(learner, batch.images, batch.labels, rate)))
+            self._reporter.count(config.batch_size)
+            if learner.step % self._check_every == 0 or learner.step == self._steps:
+                self._check()
+                self._keep()
+                self.tell("training")
+            elif config.checkpoint_every and learner.step % config.checkpoint_every == 0:
+                self._keep()
+            elif learner.step % config.log_every == 0:
+                self._read_losses()
+            if self._reporter.due:
+                self.tell("training")
+            if should_stop() and self._reason() is None:
+                self._keep()
+                return None
+        return reason
+
+    def tell(self, state: Literal["training", "finished", "stopped", "diverged"], note: str = "") -> None:
+        """Say where the run stands."""
+        rows, checks = self._log.of("step"), self._log.of("check")
+        losses = {"classifier/total": rows[-1]["loss"]} if rows else {}
+        check = (
+            {name: value for name, value in checks[-1].items() if name not in ("kind", "step")}
+            if checks
+            else {}
+        )
+        epoch = self._learner.step / self._per_epoch
+        self._reporter.tell(Progress(state, self._learner.step, self._steps, epoch, 0.0, losses, check, note))
+
+    def _reason(self) -> str | None:
+        if self._learner.step >= self._steps:
+            return f"all {self._steps:,} steps done"
+        if self._config.patience and self._learner.waited >= self._config.patience:
+            return f"no better loss in {self._learner.waited} validations"
+        return None
+
+    def _check(self) -> None:
+        """Validate, and remember the network if its loss is the best so far."""
+        learner, labels = self._learner, self.judged_by.labels
+        self._read_losses()
+        logits = _logits(learner.network, self.judged_by).cpu()
+        loss = attribute_loss(logits, labels).item()
+        said = (logits > 0).numpy()
+        means = mean_scores(attribute_scores(said, labels.numpy() > 0.5, self._faces.attributes))
+        self._log.add({"kind": "check", "step": learner.step, "loss": loss, **means})
+        if loss < learner.best_loss:
+            learner.best, learner.best_loss = snapshot(learner.network), loss
+            learner.best_step, learner.waited = learner.step, 0
+        else:
+            learner.waited += 1
+
+    def _keep(self) -> None:
+        """Write the state, after its losses have been found to be good."""
+        self._read_losses()
+        self._log.flush()
+        learner = self._learner
+        memory: dict[str, Any] = {
+            "best_step": learner.best_step,
+            "best_loss": learner.best_loss if learner.best_step else None,
+            "waited": learner.waited,
+        }
+        tensors = {
+            "classifier": learner.network.state_dict(),
+            "adam": _moments(learner.network, learner.adam),
+            "best": learner.best,
+        }
+        write_checkpoint(self._folder, Checkpoint(learner.step, tensors, memory))
+
+    def _read_losses(self) -> None:
+        """Bring the last steps' losses to the host, all at once.
+
+        Raises:
+            Diverged: one is not finite, or exploded.
+        """
+        if not self._unread:
+            return
+        rates, losses = zip(*self._unread, strict=True)
+        self._unread = []
+        first = self._learner.step - len(losses) + 1
+        for step, (rate, loss) in enumerate(zip(rates, torch.stack(losses).tolist(), strict=True), first):
+            if not loss <= self._config.explode_above:
+                raise Diverged(
+                    f"the loss of step {step} is {loss:g}: the classifier diverged; the last good state is kept; "
+                    f"a --learning-rate below {self._config.learning_rate:g} may help"
+                )
+            self._log.add({"kind": "step", "step": step, "learning_rate": rate, "loss": loss})
+
+
+def _identity(faces: Faces, config: ClassifierTraining, settings: ClassifierConfig) -> Identity:
+    """What a run is: with the same the result is the same."""
+    data = {
+        "manifest": hashlib.sha256(to_bytes(faces.dataset.manifest)).hexdigest(),
+        "size": faces.size,
+        "attributes": list(faces.attributes),
+    }
+    chosen = config.model_dump(mode="json", include=set(ClassifierTraining.model_fields))
+    start = {"classifier": settings.model_dump(mode="json")}
+    return {"kind": "classifier", "schema_version": 1, "settings": chosen, "data": data, "start": start}
+
+
+def _begin_or_resume(
+    folder: Folder, config: ClassifierTraining, settings: ClassifierConfig, device: torch.device
+) -> _Learner:
+    network = fresh(AttributeClassifier, settings, config.seed)
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    adam = torch.optim.AdamW(
+        network.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
+    checkpoint = read_checkpoint(folder)
+    if checkpoint is None:
+        return _Learner(network, adam, device, snapshot(network))
+    network.load_state_dict(checkpoint.tensors["classifier"])
+    _put_moments(network, adam, checkpoint.tensors["adam"])
+    memory: dict[str, Any] = dict(checkpoint.memory)
+    if memory["best_loss"] is None:
+        memory["best_loss"] = math.inf
+    return _Learner(network, adam, device, checkpoint.tensors["best"], checkpoint.step, **memory)
+
+
+def _descend(learner: _Learner, images: Tensor, labels: Tensor, rate: float) -> Tensor:
+    """One step; returns its loss, still on the device."""
+    learner.adam.zero_grad()
+    loss = attribute_loss(learner.network(images), labels)
+    loss.backward()
+    set_rate(learner.adam, rate)
+    learner.adam.step()
+    learner.step += 1
+    return loss.detach()
+
+
+def _learning_rate(config: ClassifierTraining, step: int, steps: int) -> float:
+    """Up in a straight line, then down along half a cosine; ``step`` is counted from 0."""
+    rising = max(1, round(_WARMUP * steps))
+    if step < rising:
+        return config.learning_rate * (step + 1) / rising
+    return config.learning_rate * (1 + math.cos(math.pi * (step - rising) / (steps - rising))) / 2
+
+
+@torch.no_grad()
+def _logits(network: AttributeClassifier, batch: Batch) -> Tensor:
+    """(m, n), in evaluation mode, in batches of a fixed size."""
+    network.eval()
+    device = next(network.parameters()).device
+    parts = [to_float(part.to(device)) for part in batch.images.split(_BATCH)]
+    logits = torch.cat([network(part) for part in parts])
+    network.train()
+    return logits
+
+
+def _held_out_rows(faces: Faces, config: ClassifierTraining) -> np.ndarray:
+    """At most so many of the rows held out, drawn by the seed."""
+    order = torch.randperm(
+        len(faces.held_out), generator=generator_for(config.seed, "held-out rows", 0)
+    ).numpy()
+    return np.sort(faces.held_out[order[: config.validation_images]])
