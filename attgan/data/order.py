@@ -73,11 +73,12 @@ class Order:
             for batch in range(first, per_pass):
                 begin, end = batch * batch_size, (batch + 1) * batch_size
                 low, high = np.searchsorted(ends, [begin, end - 1], side="right")
+                last = batch == per_pass - 1  # the windows after it, if any, are left out
                 yield Step(
                     number * per_pass + batch,
                     order[begin:end],
                     tuple(itertools.chain(*parts[low : high + 1])),
-                    parts[high + 1],
+                    parts[-1] if last else parts[high + 1],
                 )
             first = 0
 
