@@ -1,0 +1,65 @@
+"""When runs end by themselves, and that the rules survive a checkpoint."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attgan.training.early_stopping import EarlyStopping, InStep, StopRule
+
+
+def after(rule: StopRule, rows: list[dict[str, float]]) -> Any:
+    for row in rows:
+        rule = rule.after(row)
+    return rule
+
+
+def losses(*values: float) -> list[dict[str, float]]:
+    return [{"generator_loss": value} for value in values]
+
+
+def test_it_stops_after_patience_validations_without_a_better_loss() -> None:
+    rule = after(EarlyStopping(3), losses(5, 4, 4, 6))
+    assert rule.reason is None
+    assert "3 validations" in after(rule, losses(4)).reason
+    assert after(rule, losses(3.9, 9, 9)).reason is None
+
+
+@given(st.lists(st.floats(-1e6, 1e6), max_size=60))
+def test_patience_zero_never_stops(values: list[float]) -> None:
+    assert after(EarlyStopping(0), losses(*values)).reason is None
+
+
+def aligned(loss: float, critic: float = 0.95, classifier: float = 0.95) -> dict[str, float]:
+    return {"discriminator_loss": loss, "critic_accuracy": critic, "classifier_accuracy": classifier}
+
+
+IN_STEP = InStep(critic_accuracy=0.9, classifier_accuracy=0.9, patience=2, flatness=0.1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "stops"),
+    [
+        ([aligned(-10), aligned(-10.5), aligned(-10.9)], True),  # no tenth better than -10, twice
+        ([aligned(-10), aligned(-10.5), aligned(-11.5)], False),  # -11.5 is
+        ([aligned(-10), aligned(-10), aligned(-10, critic=0.8)], False),
+        ([aligned(-10), aligned(-10), aligned(-10, classifier=0.8)], False),
+        ([aligned(-10, critic=0.1), aligned(-10), aligned(-10)], True),  # what counts is the last
+        ([aligned(-10), aligned(-10)], False),
+        ([aligned(2), aligned(1), aligned(0.5), aligned(0.2)], False),
+    ],
+)
+def test_alignment_stops_when_accurate_and_flat(rows: list[dict[str, float]], stops: bool) -> None:
+    assert bool(after(IN_STEP, rows).reason) == stops
+
+
+@given(st.lists(st.floats(-1e3, 1e3), max_size=20))
+def test_rules_go_through_json_and_back(values: list[float]) -> None:
+    for start, rows in (
+        (EarlyStopping(4), losses(*values)),
+        (IN_STEP, [aligned(value) for value in values]),
+    ):
+        rule = after(start, rows)
+        assert start.restored(json.loads(json.dumps(rule.to_json()))) == rule
