@@ -4,6 +4,7 @@ A field's description is its help text everywhere; its rule is checked here and 
 """
 
 from flows.settings.base import Settings, Url, first_mistake
+from flows.settings.classifier import ClassifierSettings
 from flows.settings.demo import DemoSettings
 from flows.settings.edit import EditSettings
 from flows.settings.ingest import IngestSettings
@@ -13,6 +14,7 @@ from flows.settings.weights import ImportWeightsSettings, InitSettings
 
 __all__ = [
     "AlignSettings",
+    "ClassifierSettings",
     "DemoSettings",
     "EditSettings",
     "ImportWeightsSettings",

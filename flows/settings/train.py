@@ -13,14 +13,11 @@ Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pat
 
 
 class RunSettings(Settings):
-    """What the two have in common beside their loops' settings."""
+    """What all that trains has in common beside its loop's settings."""
 
     dataset: Url = Field(description="The dataset to train on, as `attgan subset` makes it: URL or path.")
     destination: Url = Field(
         description="The run's folder: checkpoints, metrics, pictures, and the trained bundle/ at its end."
-    )
-    fresh_discriminator: bool = Field(
-        default=False, description="Begin with a new discriminator, whatever the bundle has."
     )
     cpus: float | None = Field(
         default=None, ge=1, description="CPUs that the task asks for; by default all of the largest node."
@@ -41,7 +38,13 @@ class RunSettings(Settings):
     dry_run: bool = Field(default=False, description="Print what would be trained, and stop.")
 
 
-class _Start(RunSettings):
+class _Networks(RunSettings):
+    fresh_discriminator: bool = Field(
+        default=False, description="Begin with a new discriminator, whatever the bundle has."
+    )
+
+
+class _Start(_Networks):
     bundle: Url | None = Field(
         default=None, description="A trained model to start from: URL or path; by default from scratch."
     )
@@ -76,7 +79,7 @@ class TrainSettings(TrainingConfig, _Start):
         return TrainingConfig.model_validate(self.model_dump(include=set(TrainingConfig.model_fields)))
 
 
-class _Model(RunSettings):
+class _Model(_Networks):
     bundle: Url = Field(description="The model whose generator stays as it is: URL or path.")
 
 

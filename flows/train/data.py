@@ -8,14 +8,14 @@ from attgan.data.loader import Faces, open_faces
 from attgan.data.shards import Dataset, open_dataset
 from attgan.data.stored import check_size
 from attgan.errors import UserError
-from flows.settings import AlignSettings, TrainSettings
+from flows.settings import AlignSettings, ClassifierSettings, TrainSettings
 from flows.storage import open_store
 
 _GIGABYTE = 2**30
 
 
 def open_data(
-    settings: TrainSettings | AlignSettings,
+    settings: TrainSettings | AlignSettings | ClassifierSettings,
     size: int,
     attributes: Sequence[str],
     *,
@@ -65,7 +65,9 @@ def _open(filesystem: object, path: str) -> Dataset:
         raise UserError(str(error).removeprefix(f"{path}/")) from None
 
 
-def _check_size(settings: TrainSettings | AlignSettings, dataset: Dataset, size: int) -> None:
+def _check_size(
+    settings: TrainSettings | AlignSettings | ClassifierSettings, dataset: Dataset, size: int
+) -> None:
     option = f"--size {size}" if settings.bundle is None else f"--bundle {settings.bundle}: of {size} px"
     try:
         check_size(dataset.manifest.images, size)

@@ -14,6 +14,7 @@ from prefect.states import Failed
 from attgan.errors import Diverged, UserError
 from flows import cluster, reporting
 from flows.running import cause_of
+from flows.settings.train import RunSettings
 from flows.storage import StorageError, Store
 from flows.train import report
 from flows.train.preparation import Prepared
@@ -44,7 +45,7 @@ def run_on_ray(task: Task[..., Any], prepared: Prepared, log: reporting.Log) -> 
         The result, or a failed state with one line.
 
     Raises:
-        UserError: the cluster has no such node, or what the worker refused.
+        UserError: as :func:`drive`.
     """
     store = prepared.store
     for line in report.opening_lines(prepared):
@@ -52,11 +53,35 @@ def run_on_ray(task: Task[..., Any], prepared: Prepared, log: reporting.Log) -> 
     if prepared.finished is not None:
         log.info("%s holds this very run, finished", store.url)
         return report.result(prepared, prepared.finished, 0.0)
-    settings = prepared.settings
+    started = time.monotonic()
+    outcome = drive(task, prepared.settings, store, log)
+    if not isinstance(outcome, dict):
+        return outcome
+    result = report.result(prepared, outcome, time.monotonic() - started)
+    reporting.table(f"{task.name}-result", report.result_rows(result), f"Result, {store.url}")
+    return result
+
+
+def drive(
+    task: Task[..., Any], settings: RunSettings, store: Store, log: reporting.Log
+) -> dict[str, Any] | State[Any]:
+    """Hand the task to Ray, show what it writes into its run's folder, and wait for its end.
+
+    Args:
+        task: takes ``settings``; returns how it ended: ``ended`` ("finished" or "stopped"), ``step`` …
+        settings: of the run.
+        store: the run's folder, with the worker's ``progress.json``, curves and grids.
+        log: of the flow's run.
+
+    Returns:
+        What the task returned if it has finished, or a failed state with one line.
+
+    Raises:
+        UserError: the cluster has no such node, or what the worker refused.
+    """
     cpus = settings.cpus or cluster.largest_node(settings.gpus)
     cluster.require_ray(cpus, settings.gpus)
     clear_request(store)
-    started = time.monotonic()
     watch = Watch(store, task.name, log)
     call = {"settings": settings.model_copy(update={"cpus": cpus})}
     tasks = cluster.run_tasks(task, [call], cpus=cpus, gpus=settings.gpus, parallel=1, waiting=watch.look)
@@ -69,12 +94,10 @@ def run_on_ray(task: Task[..., Any], prepared: Prepared, log: reporting.Log) -> 
     watch.end()
     if not state.is_completed():
         return _failed(state)
-    outcome = state.result()
+    outcome: dict[str, Any] = state.result()
     if outcome["ended"] != "finished":
         return Failed(message=f"stopped after step {outcome['step']:,}; {GOES_ON}")
-    result = report.result(prepared, outcome, time.monotonic() - started)
-    reporting.table(f"{task.name}-result", report.result_rows(result), f"Result, {store.url}")
-    return result
+    return outcome
 
 
 def _failed(state: State[Any]) -> State[Any]:

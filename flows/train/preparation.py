@@ -13,7 +13,7 @@ from attgan.strategies import STRATEGIES, Strategy
 from attgan.training.plan import stream_rows
 from attgan.training.run_folder import RUN, begin, identity, read_result
 from attgan.training.schedule import Timetable, timetable
-from flows.settings import AlignSettings, TrainSettings
+from flows.settings import AlignSettings, ClassifierSettings, TrainSettings
 from flows.storage import Store, is_within, open_store
 from flows.train.data import open_data
 from flows.train.start import Start, licence_line, make_start
@@ -58,9 +58,7 @@ def prepare(settings: TrainSettings | AlignSettings) -> Prepared:
             another run at the destination.
     """
     store = open_store(settings.destination, option="--destination")
-    for option, place in (("--dataset", settings.dataset), ("--bundle", settings.bundle)):
-        if place is not None and (is_within(store.url, place) or is_within(place, store.url)):
-            _refuse_overlap(store.url, option, place)
+    refuse_overlap(settings, store)
     store.check(write=True)
     start = make_start(settings)
     name, attribute = "permutation", 0
@@ -84,8 +82,15 @@ def prepare(settings: TrainSettings | AlignSettings) -> Prepared:
     )
 
 
-def _refuse_overlap(url: str, option: str, place: str) -> None:
-    raise UserError(f"--destination {url}: must not be, hold or lie inside {option} {place}")
+def refuse_overlap(settings: TrainSettings | AlignSettings | ClassifierSettings, store: Store) -> None:
+    """Refuse a destination that is, holds or lies inside the dataset or the bundle.
+
+    Raises:
+        UserError: it is so.
+    """
+    for option, place in (("--dataset", settings.dataset), ("--bundle", settings.bundle)):
+        if place is not None and (is_within(store.url, place) or is_within(place, store.url)):
+            raise UserError(f"--destination {store.url}: must not be, hold or lie inside {option} {place}")
 
 
 def _find(

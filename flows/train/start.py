@@ -72,8 +72,12 @@ def make_start(settings: TrainSettings | AlignSettings) -> Start:
 
 def licence_line(settings: TrainSettings | AlignSettings, subset: str, start: Start) -> str:
     """The licence of what is trained: that of the weights it started from, and that of the data."""
-    data = settings.licence or f"trained on the dataset {subset}: the terms of its images apply"
-    before = start.licence
+    return joined_licence(start.licence, settings.licence, subset)
+
+
+def joined_licence(before: str | None, chosen: str | None, subset: str) -> str:
+    """The line of a bundle's ``before`` and of data with a line of their own, or by the name of their subset."""
+    data = chosen or f"trained on the dataset {subset}: the terms of its images apply"
     if before is None or before == UNTRAINED:
         return data
     return before if data in before else f"{before}; {data}"

@@ -95,7 +95,7 @@ def workplace(
     with stop_requests(store) as asked:
         start = make_start(settings)
         size = start.generator.config.image_size
-        opening = _Opening(store)
+        opening = Opening(store)
         with open_data(settings, size, start.attributes, threads=threads, report=opening.tell) as faces:
             yield Workplace(
                 start=start,
@@ -111,7 +111,7 @@ def workplace(
             )
 
 
-class _Opening:
+class Opening:
     """Tells, where the loop will tell its progress, how far the decoding is that comes before."""
 
     def __init__(self, store: Store) -> None:
@@ -119,6 +119,7 @@ class _Opening:
         self._told = time.monotonic()
 
     def tell(self, done: int, total: int) -> None:
+        """So many of so many images are decoded."""
         if time.monotonic() - self._told < _SECONDS_BETWEEN:
             return
         self._told = time.monotonic()
