@@ -43,12 +43,12 @@ def attribute_scores(
 
 
 def mean_scores(scores: Sequence[AttributeScore]) -> dict[str, float]:
-    """``accuracy`` and ``balanced_accuracy``, the means over the attributes for which they are known."""
-    means = {"accuracy": sum(score.accuracy for score in scores) / len(scores)}
+    """``accuracy`` and ``balanced_accuracy``: means over the attributes for which they are known, or NaN."""
     balanced = [s.balanced_accuracy for s in scores if not math.isnan(s.balanced_accuracy)]
-    if balanced:
-        means["balanced_accuracy"] = sum(balanced) / len(balanced)
-    return means
+    return {
+        "accuracy": sum(score.accuracy for score in scores) / len(scores),
+        "balanced_accuracy": sum(balanced) / len(balanced) if balanced else math.nan,
+    }
 
 
 def _share(right: np.ndarray) -> float:

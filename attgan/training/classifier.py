@@ -19,6 +19,7 @@ from attgan.data.loader import Batch, Faces
 from attgan.data.manifest import to_bytes
 from attgan.errors import Diverged, UserError
 from attgan.evaluation.attribute_scores import AttributeScore, attribute_scores, mean_scores
+from attgan.evaluation.curves import Panel, draw_curves
 from attgan.losses import attribute_loss
 from attgan.models import AttributeClassifier, ClassifierConfig, fresh, from_tensors
 from attgan.models.folder import Folder
@@ -83,14 +84,9 @@ def fit_classifier(
         Diverged: the loss was not finite, or exploded. The last good state is kept.
         OSError: what the filesystem reports.
     """
-    if config.batch_size > len(faces.training):
-        raise UserError(
-            f"--batch-size {config.batch_size}: there are {len(faces.training):,} images to train on"
-        )
-    if not len(faces.held_out):
-        raise UserError("--validation-share: no image is held out, and a classifier is judged by some")
-    settings = ClassifierConfig(n_attributes=len(faces.attributes), image_size=faces.size, width=config.width)
-    begin(folder, _identity(faces, config, settings))
+    check_rows(faces, config)
+    begin(folder, classifier_identity(faces, config))
+    settings = _network_settings(faces, config)
     learner = _begin_or_resume(folder, config, settings, torch.device(device))
     resumed_from = learner.step or None
     run = _Run(faces, config, folder, learner, on_progress)
@@ -109,6 +105,36 @@ def fit_classifier(
     said = (_logits(learner.network, run.judged_by) > 0).cpu().numpy()
     scores = attribute_scores(said, run.judged_by.labels.numpy() > 0.5, faces.attributes)
     return Fitted("finished", reason, learner.step, resumed_from, learner.best_step, classifier, scores)
+
+
+def check_rows(faces: Faces, config: ClassifierTraining) -> None:
+    """See that there are enough images.
+
+    Raises:
+        UserError: fewer images than a batch, or none held out.
+    """
+    if config.batch_size > len(faces.training):
+        raise UserError(
+            f"--batch-size {config.batch_size}: there are {len(faces.training):,} images to train on"
+        )
+    if not len(faces.held_out):
+        raise UserError("--validation-share: no image is held out, and a classifier is judged by some")
+
+
+def classifier_identity(faces: Faces, config: ClassifierTraining) -> Identity:
+    """What a run is: with the same the result is the same."""
+    data = {
+        "manifest": hashlib.sha256(to_bytes(faces.dataset.manifest)).hexdigest(),
+        "size": faces.size,
+        "attributes": list(faces.attributes),
+    }
+    chosen = config.model_dump(mode="json", include=set(ClassifierTraining.model_fields))
+    start = {"classifier": _network_settings(faces, config).model_dump(mode="json")}
+    return {"kind": "classifier", "schema_version": 1, "settings": chosen, "data": data, "start": start}
+
+
+def _network_settings(faces: Faces, config: ClassifierTraining) -> ClassifierConfig:
+    return ClassifierConfig(n_attributes=len(faces.attributes), image_size=faces.size, width=config.width)
 
 
 @dataclass
@@ -168,6 +194,7 @@ class _Run:
             if learner.step % self._check_every == 0 or learner.step == self._steps:
                 self._check()
                 self._keep()
+                _write_curves(self._folder, self._log)
                 self.tell("training")
             elif config.checkpoint_every and learner.step % config.checkpoint_every == 0:
                 self._keep()
@@ -207,7 +234,12 @@ class _Run:
         loss = attribute_loss(logits, labels).item()
         said = (logits > 0).numpy()
         means = mean_scores(attribute_scores(said, labels.numpy() > 0.5, self._faces.attributes))
-        self._log.add({"kind": "check", "step": learner.step, "loss": loss, **means})
+        numbers = {
+            "loss": loss,
+            "classifier_accuracy": means["accuracy"],
+            "balanced_accuracy": means["balanced_accuracy"],
+        }
+        self._log.add({"kind": "check", "step": learner.step, **numbers})
         if loss < learner.best_loss:
             learner.best, learner.best_loss = snapshot(learner.network), loss
             learner.best_step, learner.waited = learner.step, 0
@@ -251,18 +283,6 @@ class _Run:
             self._log.add({"kind": "step", "step": step, "learning_rate": rate, "loss": loss})
 
 
-def _identity(faces: Faces, config: ClassifierTraining, settings: ClassifierConfig) -> Identity:
-    """What a run is: with the same the result is the same."""
-    data = {
-        "manifest": hashlib.sha256(to_bytes(faces.dataset.manifest)).hexdigest(),
-        "size": faces.size,
-        "attributes": list(faces.attributes),
-    }
-    chosen = config.model_dump(mode="json", include=set(ClassifierTraining.model_fields))
-    start = {"classifier": settings.model_dump(mode="json")}
-    return {"kind": "classifier", "schema_version": 1, "settings": chosen, "data": data, "start": start}
-
-
 def _begin_or_resume(
     folder: Folder, config: ClassifierTraining, settings: ClassifierConfig, device: torch.device
 ) -> _Learner:
@@ -299,6 +319,18 @@ def _learning_rate(config: ClassifierTraining, step: int, steps: int) -> float:
     if step < rising:
         return config.learning_rate * (step + 1) / rising
     return config.learning_rate * (1 + math.cos(math.pi * (step - rising) / (steps - rising))) / 2
+
+
+def _write_curves(folder: Folder, log: MetricsLog) -> None:
+    steps, checks = log.of("step"), log.of("check")
+    losses = {"each step": [(row["step"], row["loss"]) for row in steps]}
+    losses["held out"] = [(row["step"], row["loss"]) for row in checks]
+    accuracies = {
+        words: [(row["step"], row[name]) for row in checks if row[name] is not None]
+        for words, name in (("all faces", "classifier_accuracy"), ("balanced", "balanced_accuracy"))
+    }
+    panels = [Panel("Loss", losses), Panel("Held-out accuracy, mean of the attributes", accuracies)]
+    folder.write("curves.png", draw_curves(panels))
 
 
 @torch.no_grad()

@@ -150,7 +150,7 @@ def test_progress_is_told(faces: Faces, tmp_path: Path) -> None:
     fit_classifier(faces, QUICK, Folder(tmp_path), on_progress=told.append)
     assert (told[0].state, told[-1].state) == ("training", "finished")
     assert (told[-1].step, told[-1].steps) == (24, 24)
-    assert {"loss", "accuracy", "balanced_accuracy"} <= told[-1].check.keys()
+    assert {"loss", "classifier_accuracy", "balanced_accuracy"} <= told[-1].check.keys()
     assert json.loads((tmp_path / "progress.json").read_text())["state"] == "finished"
     rates = [row["learning_rate"] for row in rows_of(tmp_path) if row["kind"] == "step"]
     assert max(rates) == QUICK.learning_rate
