@@ -83,7 +83,7 @@ class Tables:
         digest.update("\n".join(self.labels.image_ids.to_pylist()).encode())
         labels = self.labels
         for column in (labels.attributes, self.unknown, labels.partition, labels.identity):
-            digest.update(b"\0none\0" if column is None else column.astype("<i8").tobytes())
+            digest.update(b"\0none\0" if column is None else column.astype("<i4").tobytes())
         return digest.hexdigest()
 
     def images(self, start: int = 0) -> Iterator[bytes | None]:
@@ -133,6 +133,8 @@ def find_columns(
         check_names([new], CELEBA, where)
         if new in names and new not in rename:
             raise UserError(f"{where}: there is a column {new} already")
+        if next(other for other, name in rename.items() if name == new) != old:
+            raise UserError(f"{where}: another column is renamed to {new} already")
     attributes = {rename.get(name, name): name for name in names if rename.get(name, name) in CELEBA}
     if not attributes:
         raise UserError(
@@ -178,10 +180,8 @@ def read_tables(filesystem: fs.FileSystem, path: str, where: str, **options: obj
                     raise UserError(f"{where}: {name} has no column {missing[0]}, and {first} has one")
                 _check_image_type(schema.field(columns.image).type, columns.image, f"{where}: {name}")
                 table = parquet.read(columns=read)
-        except (pa.ArrowInvalid, OSError) as error:
-            if isinstance(error, pa.ArrowInvalid):
-                raise UserError(f"{where}: {name} is not a Parquet file ({error})") from error
-            raise
+        except pa.ArrowInvalid as error:
+            raise UserError(f"{where}: {name} is not a Parquet file ({error})") from error
         files.append(TableFile(info.path, info.size, table.num_rows))
         tables.append(table)
     assert columns is not None
@@ -224,9 +224,9 @@ def _images(filesystem: fs.FileSystem, file: TableFile, column: str, start: int)
         groups = []
         for group in range(parquet.num_row_groups):
             rows = parquet.metadata.row_group(group).num_rows
-            if start < rows:
+            if groups or start < rows:
                 groups.append(group)
-            elif not groups:
+            else:
                 start -= rows
         for batch in parquet.iter_batches(_BATCH, row_groups=groups, columns=[column]):
             values = batch.column(0)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import secrets
 
 from flows.storage import open_store
-from tests.benchmarks import codec, flows, generator, storage
+from tests.benchmarks import codec, flows, generator, loader, storage
 from tests.benchmarks.table import show
 
 
 def main() -> None:
     """Measure and print."""
     show("Codec, 178×218 JPEG, one core", codec.measure())
+    show("Loader, 178×218 JPEGs to faces of 128 px", loader.measure())
     show("Generator alone, CPU, 128 px", generator.measure())
     bucket = f"s3://bench-{secrets.token_hex(4)}"
     open_store(bucket).make_bucket()
