@@ -1,10 +1,11 @@
 """The command line: ``attgan COMMAND --option value``. Options are the flows' settings models, and nothing besides.
 
-A user's mistake prints one line and exits 2, work that failed exits 1, Ctrl-C 130.
+A user's mistake prints one line and exits 2, work that failed exits 1, Ctrl-C 130, SIGTERM 143.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import metadata
@@ -12,9 +13,10 @@ from typing import Annotated, NoReturn
 
 from cyclopts import App, Parameter
 
-from flows.exits import INTERRUPTED, exit_code, fail, noticing_ctrl_c
+from flows.exits import ending_signal, exit_code, fail, noticing_ctrl_c
 from flows.settings import (
     AlignSettings,
+    ClassifierSettings,
     DemoSettings,
     EditSettings,
     ImportWeightsSettings,
@@ -26,7 +28,7 @@ from flows.settings import (
 from flows.stack_choice import adopt_stack, become, ensure_stack
 from flows.terminal import print_mapping, print_rows
 
-_RESUMABLE = ("subset", "ingest", "edit", "train", "align")
+_RESUMABLE = ("subset", "ingest", "edit", "train", "align", "train-classifier")
 
 app = App(
     name="attgan",
@@ -49,10 +51,12 @@ def run(arguments: Sequence[str]) -> int:
         try:
             app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
         except BaseException as error:
-            if interrupted.is_set():  # whatever Prefect or Ray made of it on its way here
+            number = ending_signal(error, interrupted)
+            if number is not None:
                 goes_on = "; the same command goes on where it stopped"
                 resumable = bool(arguments) and arguments[0] in _RESUMABLE
-                return fail(f"interrupted{goes_on if resumable else ''}", INTERRUPTED)
+                words = "interrupted" if number == signal.SIGINT else "terminated"
+                return fail(f"{words}{goes_on if resumable else ''}", 128 + number)
             return exit_code(error)
     return 0
 
@@ -138,6 +142,23 @@ def align(*, settings: Annotated[AlignSettings, Parameter(name="*")]) -> None:
     from flows.running import run_from_terminal
 
     report.show(run_from_terminal(flow.align, settings=settings))
+
+
+@app.command
+def train_classifier(*, settings: Annotated[ClassifierSettings, Parameter(name="*")]) -> None:
+    """Train a small network that predicts the attributes of unlabelled faces, and add it to a bundle."""
+    adopt_stack()
+    from flows.classifier import report
+
+    if settings.dry_run:
+        from flows.classifier.preparation import prepare
+
+        print_rows("What this training would do", report.plan_rows(prepare(settings)))
+        return
+    from flows.classifier import flow
+    from flows.running import run_from_terminal
+
+    report.show(run_from_terminal(flow.train_classifier, settings=settings))
 
 
 @app.command

@@ -1,8 +1,11 @@
 """The card of a bundle: what a reader must know of a model before using it, as Markdown."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel
+
+_NUMBER = r"-?\d+(\.\d+)?(e[+-]\d+)?|nan|-?inf"
 
 
 def write_card(
@@ -38,3 +41,16 @@ def _table(heading: str, rows: Mapping[str, object]) -> str:
             *(f"| {name} | {value} |" for name, value in rows.items()),
         ]
     )
+
+
+def read_card(card: str) -> tuple[str, dict[str, float]]:
+    """What :func:`write_card` was told that stands nowhere else: ``about`` and the metrics.
+
+    A card that was written otherwise is all ``about``.
+    """
+    start, licence, metrics = "# AttGAN bundle\n\n", "\n\n## Licence\n\n", "\n\n## Metrics\n\n"
+    if not card.startswith(start) or licence not in card:
+        return card.strip(), {}
+    about = card.removeprefix(start).split(licence)[0]
+    rows = re.findall(r"^\| (.+) \| (\S+) \|$", card.partition(metrics)[2], re.MULTILINE)
+    return about, {name: float(value) for name, value in rows if re.fullmatch(_NUMBER, value)}

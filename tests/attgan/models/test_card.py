@@ -1,0 +1,22 @@
+from attgan.models import GeneratorConfig
+from attgan.models.card import read_card, write_card
+
+
+def test_a_card_is_read_back():
+    about, metrics = (
+        "Trained.\n\n### Data\n\n| a | b |\n| --- | --- |\n| c | 1 |",
+        {"psnr": 24.07, "loss": -1.5e-7},
+    )
+    card = write_card(about, "Free", ("Male", "Young"), {"generator": GeneratorConfig()}, metrics)
+    assert read_card(card) == (about, metrics)
+    assert write_card(*(read_card(card)[0], "Free"), ("Male",), {}, {}).startswith(
+        "# AttGAN bundle\n\nTrained."
+    )
+
+
+def test_a_card_without_metrics_has_none():
+    assert read_card(write_card("x", "Free", ("Male",), {}, {})) == ("x", {})
+
+
+def test_a_card_written_by_hand_is_kept_whole():
+    assert read_card("# My model\n\nIs good.\n") == ("# My model\n\nIs good.", {})
