@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
+from torch import nn
 
-from attgan.models import Generator
+from attgan.models import AttributeClassifier, Generator
 
-EDIT_FORMAT = 1
+EDIT_FORMAT = 2  # 2: source attributes that no label tells are those the classifier sees
 """Raised whenever the same input and settings would give other pixels; part of every run's fingerprint."""
+
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
 class Editor:
-    """A generator on its device, ready to edit.
+    """A generator on its device, ready to edit, and the classifier that sees what a face is like before.
 
     Attributes:
         generator: in evaluation mode, on ``device``, channels last.
+        classifier: likewise; None where the bundle has none.
         device: where it runs.
         batch_size: of every forward pass; a smaller rest is padded to it, because another size may choose other
             kernels and so other bits (on a GPU often, on a CPU for some narrow generators).
     """
 
     generator: Generator
+    classifier: AttributeClassifier | None
     device: torch.device
     batch_size: int
 
@@ -43,29 +50,60 @@ class Editor:
         Returns:
             ``(N, S, S, 3)`` uint8, RGB.
         """
-        batches = range(0, len(faces), self.batch_size)
-        edited = [
-            self._forward(faces[i : i + self.batch_size], targets[i : i + self.batch_size]) for i in batches
-        ]
-        return np.concatenate(edited) if edited else faces
+        if not len(faces):
+            return faces
+        return np.concatenate([self._edit(faces[part], targets[part]) for part in self._batches(len(faces))])
 
-    def _forward(self, faces: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        count = len(faces)
-        padding = self.batch_size - count
-        faces = np.concatenate([faces, np.repeat(faces[-1:], padding, axis=0)])  # (B, S, S, 3)
-        targets = np.concatenate([targets, np.repeat(targets[-1:], padding, axis=0)])  # (B, n)
+    def recognise(self, faces: np.ndarray) -> np.ndarray | None:
+        """The attributes that faces have, as the classifier sees them; None without a classifier.
+
+        Args:
+            faces: ``(N, S, S, 3)`` uint8, RGB.
+
+        Returns:
+            ``(N, n)`` bool.
+        """
+        if self.classifier is None:
+            return None
+        seen = [np.empty((0, self.classifier.config.n_attributes), dtype=bool)]
+        for part in self._batches(len(faces)):
+            with (
+                torch.inference_mode()
+            ):  # in float32 everywhere: it is small, and a decision is all or nothing
+                logits = self.classifier(self._images(faces[part]))
+            seen.append((logits > 0)[: len(faces[part])].cpu().numpy())
+        return np.concatenate(seen)
+
+    def _batches(self, count: int) -> list[slice]:
+        return [slice(start, start + self.batch_size) for start in range(0, count, self.batch_size)]
+
+    def _edit(self, faces: np.ndarray, targets: np.ndarray) -> np.ndarray:
         with (
             torch.inference_mode(),
             torch.autocast(self.device.type, torch.bfloat16, self.device.type == "cuda"),
         ):
-            batch = torch.from_numpy(faces).to(self.device).permute(0, 3, 1, 2)  # (B, 3, S, S), channels last
-            result = self.generator(batch.float() / 127.5 - 1, torch.from_numpy(targets).to(self.device))
+            wanted = torch.from_numpy(self._padded(targets)).to(self.device)
+            result = self.generator(self._images(faces), wanted)
             pixels = ((result.float() + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8)
-        return pixels[:count].permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        return pixels[: len(faces)].permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+    def _images(self, faces: np.ndarray) -> torch.Tensor:
+        """A whole batch ``(B, 3, S, S)`` float32 in [-1, 1], channels last, on the device."""
+        batch = torch.from_numpy(self._padded(faces)).to(self.device)
+        return batch.permute(0, 3, 1, 2).float() / 127.5 - 1
+
+    def _padded(self, rows: np.ndarray) -> np.ndarray:
+        return np.concatenate([rows, np.repeat(rows[-1:], self.batch_size - len(rows), axis=0)])
 
 
-def make_editor(generator: Generator, device: str, batch_size: int) -> Editor:
-    """Put a generator on ``device`` (``cpu``, ``cuda``, ``cuda:1`` …) in evaluation mode and wrap it."""
+def make_editor(
+    generator: Generator, device: str, batch_size: int, classifier: AttributeClassifier | None = None
+) -> Editor:
+    """Put both networks on ``device`` (``cpu``, ``cuda``, ``cuda:1`` …) in evaluation mode and wrap them."""
     placed = torch.device(device)
-    ready = generator.eval().requires_grad_(False).to(placed, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Editor(ready, placed, batch_size)
+    seeing = None if classifier is None else _ready(classifier, placed)
+    return Editor(_ready(generator, placed), seeing, placed, batch_size)
+
+
+def _ready(network: Network, device: torch.device) -> Network:
+    return network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -56,6 +56,7 @@ def edit(settings: EditSettings) -> dict[str, Any] | State[Any]:
     run = prepared.run
     log.info("run %s: %s images in %s shards, into %s", run.run_id, f"{run.inputs:,}", run.shards, run.url)
     log.info("bundle %s; %s", run.made_of["bundle"][:16], prepared.licence)
+    log.info("source attributes: %s", prepared.attributes_from)
     if is_there(prepared.store, "report.json"):
         log.info("run %s is finished already", run.run_id)
         return json.loads(prepared.store.get("report.json").data)

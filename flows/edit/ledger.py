@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from flows.storage import Store
 
 Status = Literal["edited", "copied", "skipped", "failed"]
+AttributesFrom = Literal["labels", "classifier", "unknown"]
 STATUSES: tuple[Status, ...] = ("edited", "copied", "skipped", "failed")
 STAGES = ("fetch", "decode", "edit", "encode", "put")
 
@@ -33,6 +34,8 @@ SCHEMA = pa.schema(
         ("reason", pa.string()),
         ("attempts", pa.int32()),
         ("source_etag", pa.string()),
+        ("attributes_from", pa.string()),
+        ("predicted", pa.list_(pa.bool_())),
         ("targets", pa.list_(pa.float32())),
         ("width", pa.int32()),
         ("height", pa.int32()),
@@ -47,8 +50,9 @@ SCHEMA = pa.schema(
 class Row:
     """One input and its fate.
 
-    ``stage`` and ``reason`` say where and why it was skipped or failed; ``targets`` is the attribute vector the
-    network was fed; sizes are in bytes and pixels.
+    ``stage`` and ``reason`` say where and why it was skipped or failed; ``attributes_from`` where the face's
+    attributes before the edit come from, and ``predicted`` what the classifier saw if it was asked, in the bundle's
+    order; ``targets`` is the attribute vector the network was fed; sizes are in bytes and pixels.
     """
 
     key: str
@@ -58,6 +62,8 @@ class Row:
     stage: str | None = None
     reason: str | None = None
     attempts: int = 1
+    attributes_from: AttributesFrom | None = None
+    predicted: list[bool] | None = None
     targets: list[float] | None = None
     width: int | None = None
     height: int | None = None
@@ -71,6 +77,7 @@ class Summary:
     """What a shard's ledger adds up to; small enough to travel as a task's result.
 
     Attributes:
+        attributes_from: how many faces' attributes before the edit come from where.
         seconds: per stage, how long it was busy (wall clock; stages overlap, so they add up to more than ``wall``).
         peak_mb: the largest the worker's process has been so far.
         sample: a few edited keys, chosen by their hash, for the before/after picture.
@@ -81,6 +88,7 @@ class Summary:
     reasons: dict[str, int]
     bytes_in: int
     bytes_out: int
+    attributes_from: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     wall: float = 0.0
     peak_mb: int = 0
@@ -103,6 +111,7 @@ def summarise(shard: int, rows: Sequence[Row], sample: Sequence[str] = ()) -> Su
         reasons=dict(reasons.most_common(50)),
         bytes_in=sum(row.bytes_in or 0 for row in rows),
         bytes_out=sum(row.bytes_out or 0 for row in rows),
+        attributes_from=dict(Counter(row.attributes_from for row in rows if row.attributes_from)),
         sample=list(sample),
     )
 

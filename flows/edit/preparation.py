@@ -17,11 +17,15 @@ from flows.storage import Store, open_store
 
 @dataclass(frozen=True)
 class Preparation:
-    """A run that may begin: its plan is written, or was found."""
+    """A run that may begin: its plan is written, or was found.
+
+    ``attributes_from`` says where the faces' attributes before the edit come from.
+    """
 
     run: Run
     store: Store
     licence: str
+    attributes_from: str
 
 
 def check(settings: EditSettings) -> BundleInfo:
@@ -78,7 +82,16 @@ def prepare(settings: EditSettings) -> Preparation:
         _begin(store, run)
     else:
         _refuse_another(run, settings, made_of)
-    return Preparation(run.under(settings), store, bundle.config.licence)
+    return Preparation(run.under(settings), store, bundle.config.licence, _attributes_from(settings, bundle))
+
+
+def _attributes_from(settings: EditSettings, bundle: BundleInfo) -> str:
+    without = "the bundle's classifier" if bundle.config.classifier else "unknown"
+    if settings.labels:
+        return f"{settings.labels}, of images not listed there: {without}"
+    return (
+        without if bundle.config.classifier else f"{without}; neither --labels nor a classifier in the bundle"
+    )
 
 
 def _begin(store: Store, run: Run) -> None:
@@ -126,6 +139,7 @@ def describe(settings: EditSettings) -> list[dict[str, Any]]:
         "shards": f"{-(-inputs // settings.shard_size):,} of up to {settings.shard_size:,} images",
         "edits": ", ".join(map(str, edits)),
         "bundle": f"{settings.bundle} ({bundle.digest[:16]}), {bundle.config.image_size} px",
+        "source attributes": _attributes_from(settings, bundle),
         "licence": bundle.config.licence,
         "destination": settings.destination,
     }

@@ -54,6 +54,7 @@ def build_report(
         "destination": run.settings.destination,
         "inputs": run.inputs,
         "counts": counts,
+        "attributes_from": dict(sum((Counter(s.attributes_from) for s in summaries), Counter())),
         "ignored": run.ignored,
         "reasons": dict(reasons.most_common(100)),
         "shards": run.shards,
@@ -110,6 +111,9 @@ def show(report: dict[str, Any]) -> None:
     print_rows("Stages (they overlap)", stage_rows(report))
     if reasons := reason_rows(report):
         print_rows("Skipped, failed and not planned", reasons)
+    if sources := report["attributes_from"]:
+        words = ", ".join(f"{source} ({count:,})" for source, count in sources.items())
+        print_line(f"source attributes from: {words}")
     images = report["inputs"] - report["images_done_before"]
     rate = images / max(report["wall"], 1e-9)
     before = f" ({report['images_done_before']:,} were done before)" if report["images_done_before"] else ""

@@ -165,7 +165,7 @@ def _editor(bundle: str, digest: str, gpu: bool, batch_size: int) -> Editor:
     loaded = load_bundle(path, filesystem, with_discriminator=False, label=f"--bundle {bundle}")
     if loaded.digest != digest:
         raise UserError(f"--bundle {bundle}: has been replaced since the run was begun")
-    return make_editor(loaded.generator, "cuda" if gpu else "cpu", batch_size)
+    return make_editor(loaded.generator, "cuda" if gpu else "cpu", batch_size, loaded.classifier)
 
 
 def _chunks(items: list[Item], images: int) -> Iterator[Chunk]:
@@ -236,12 +236,27 @@ def _edit(chunk: Chunk, editor: Editor, edits: tuple[Edit, ...], names: list[str
     items = [item for item in chunk if item.face is not None]
     if not items:
         return
-    unknown = [np.nan] * len(names)
-    targets = target_vector([item.labels or unknown for item in items], edits, names)
-    faces = editor.edit(np.stack([item.face for item in items if item.face is not None]), targets)
-    for item, face, target in zip(items, faces, targets, strict=True):
+    faces = np.stack([item.face for item in items if item.face is not None])
+    targets = target_vector(_source_attributes(items, faces, editor, len(names)), edits, names)
+    for item, face, target in zip(items, editor.edit(faces, targets), targets, strict=True):
         item.face = face
         item.row.targets = target.tolist()
+
+
+def _source_attributes(items: Chunk, faces: np.ndarray, editor: Editor, count: int) -> np.ndarray:
+    """The faces' attributes before the edit, ``(N, n)`` 0, 1 or NaN: their labels, or what the classifier sees."""
+    sources = np.full((len(items), count), np.nan, dtype=np.float32)
+    unlabelled = [i for i, item in enumerate(items) if item.labels is None]
+    seen = editor.recognise(faces[unlabelled])
+    for i, item in enumerate(items):
+        item.row.attributes_from = "unknown" if item.labels is None else "labels"
+        if item.labels is not None:
+            sources[i] = item.labels
+    if seen is not None:
+        sources[unlabelled] = seen
+        for i, predicted in zip(unlabelled, seen, strict=True):
+            items[i].row.attributes_from, items[i].row.predicted = "classifier", predicted.tolist()
+    return sources
 
 
 def _encode(chunk: Chunk, output: str, quality: int) -> None:

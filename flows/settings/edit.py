@@ -39,7 +39,8 @@ class EditSettings(Settings):
     )
     labels: Url | None = Field(
         default=None,
-        description="Folder with CelebA's label files, for the source attributes; without it they are unknown.",
+        description="Folder with CelebA's label files, for the source attributes of the images listed there; of others "
+        "they are what the bundle's classifier sees, or unknown if it has none.",
     )
     output: Literal["image", "face"] = Field(
         default="image", description="The whole image with the face put back, or the bare square face."

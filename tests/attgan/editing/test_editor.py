@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from attgan.editing.editor import Editor, make_editor
-from attgan.models import Generator, GeneratorConfig, fresh
+from attgan.models import AttributeClassifier, ClassifierConfig, Generator, GeneratorConfig, fresh
 
 RANDOM = np.random.default_rng(1)
 FACES = RANDOM.integers(0, 255, (7, 64, 64, 3), dtype=np.uint8)
@@ -40,6 +40,31 @@ def test_another_target_gives_another_face(editor: Editor) -> None:
 
 def test_no_faces_is_fine(editor: Editor) -> None:
     assert editor.edit(FACES[:0], TARGETS[:0]).shape == (0, 64, 64, 3)
+
+
+def test_what_the_classifier_sees_does_not_depend_on_how_many_come_along() -> None:
+    config = ClassifierConfig(image_size=64, width=4)
+    classifier = fresh(AttributeClassifier, config, seed=0).eval()
+    generator = fresh(Generator, GeneratorConfig(image_size=64, width=4), seed=0)
+    images = torch.from_numpy(FACES).permute(0, 3, 1, 2) / 127.5 - 1
+    with torch.no_grad():
+        classifier.head.weight.mul_(100)
+        classifier.head.bias -= classifier(images).mean(0)  # about half of all faces have each attribute
+        wanted = (classifier(images) > 0).numpy()
+    seeing = make_editor(generator, "cpu", batch_size=4, classifier=classifier)
+    seen = seeing.recognise(FACES)
+    assert seen is not None
+    assert len(np.unique(seen, axis=0)) > 1
+    np.testing.assert_array_equal(seen, wanted)
+    one_by_one = [seeing.recognise(FACES[i : i + 1]) for i in range(len(FACES))]
+    np.testing.assert_array_equal(seen, np.concatenate(one_by_one))
+    none = seeing.recognise(FACES[:0])
+    assert none is not None
+    assert none.shape == (0, 13)
+
+
+def test_without_a_classifier_nothing_is_seen(editor: Editor) -> None:
+    assert editor.recognise(FACES) is None
 
 
 @pytest.mark.gpu

@@ -4,7 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
+from attgan.attributes import PUBLISHED
+from attgan.models import AttributeClassifier, ClassifierConfig, fresh, load_bundle, save_bundle
 from flows.settings import EditSettings, InitSettings
 from flows.weights import init
 
@@ -14,6 +17,25 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A bundle with a small, freshly initialised generator at 64 px."""
     path = tmp_path_factory.mktemp("bundle") / "small"
     init(InitSettings(destination=str(path), image_size=64, width=4))
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def seeing_bundle(bundle: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The same with an untrained classifier whose opinion differs from image to image."""
+    path = tmp_path_factory.mktemp("bundle") / "seeing"
+    classifier = fresh(AttributeClassifier, ClassifierConfig(image_size=64, width=4), 0)
+    with torch.no_grad():
+        classifier.head.weight.mul_(100)
+        classifier.head.bias.zero_()
+    save_bundle(
+        path,
+        generator=load_bundle(bundle).generator,
+        classifier=classifier,
+        attributes=PUBLISHED,
+        licence="x",
+        about="x",
+    )
     return str(path)
 
 

@@ -8,14 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from attgan.attributes import CELEBA, PUBLISHED
 from attgan.errors import UserError
+from attgan.models import load_bundle
 from flows.edit.ledger import Summary, finished_shards, read_rows
-from flows.edit.preparation import Preparation, prepare
+from flows.edit.preparation import Preparation, describe, prepare
 from flows.edit.report import ConservationError, build_report, failed_share
 from flows.edit.run import first_free
 from flows.edit.shard import edit_shard
@@ -281,6 +283,72 @@ def test_labels_reach_the_network(tmp_path: Path, settings: MakeSettings) -> Non
     assert (known["Male"], known["Bald"]) == (0.5, -0.5)
     unknown = dict(zip(PUBLISHED, rows["other.jpg"]["targets"], strict=True))
     assert (unknown["Male"], unknown["Eyeglasses"]) == (0.0, pytest.approx(0.75))
+
+
+def test_where_no_label_tells_the_classifier_does(
+    tmp_path: Path, settings: MakeSettings, seeing_bundle: str
+) -> None:
+    for i in range(6):
+        (tmp_path / "in" / f"{i}.png").write_bytes(saved(noise(i, 64, 64), "PNG"))
+    classifier = load_bundle(seeing_bundle).classifier
+    assert classifier is not None
+    faces = torch.stack([torch.from_numpy(noise(i, 64, 64)) for i in range(6)]).permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        seen = (classifier(faces / 127.5 - 1) > 0).numpy()
+    assert len(np.unique(seen, axis=0)) > 1
+    results = []
+    for shard_size in (6, 2):
+        destination = tmp_path / f"out{shard_size}"
+        destination.mkdir()
+        prepared, summaries = run_all(
+            settings(bundle=seeing_bundle, destination=str(destination), shard_size=shard_size, batch_size=4)
+        )
+        rows = rows_of(prepared)
+        for i in range(6):
+            row = rows[f"{i}.png"]
+            assert (row["attributes_from"], row["predicted"]) == ("classifier", seen[i].tolist())
+            expected = np.where(seen[i], 0.5, -0.5)
+            expected[PUBLISHED.index("Eyeglasses")] = 1.0
+            np.testing.assert_array_equal(row["targets"], expected.astype(np.float32))
+        assert build_report(prepared.run, summaries, wall=1.0)["attributes_from"] == {"classifier": 6}
+        assert prepared.attributes_from == "the bundle's classifier"
+        results.append({path.name: path.read_bytes() for path in destination.glob("*.png")})
+    assert results[0] == results[1]
+
+
+def test_labels_go_before_what_the_classifier_sees(
+    tmp_path: Path, settings: MakeSettings, seeing_bundle: str
+) -> None:
+    for name in ("000001.png", "other.png"):
+        (tmp_path / "in" / name).write_bytes(saved(noise(0, 64, 64), "PNG"))
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    (labels / "list_attr_celeba.txt").write_text(
+        f"1\n{' '.join(CELEBA)}\n000001.png {' '.join(['1'] * 40)}\n"
+    )
+    prepared, summaries = run_all(settings(bundle=seeing_bundle, labels=str(labels)))
+    rows = rows_of(prepared)
+    assert (rows["000001.png"]["attributes_from"], rows["000001.png"]["predicted"]) == ("labels", None)
+    assert rows["000001.png"]["targets"][PUBLISHED.index("Male")] == 0.5
+    assert rows["other.png"]["attributes_from"] == "classifier"
+    assert summaries[0].attributes_from == {"labels": 1, "classifier": 1}
+    assert prepared.attributes_from.endswith("of images not listed there: the bundle's classifier")
+
+
+def test_without_labels_and_classifier_the_attributes_are_unknown(
+    tmp_path: Path, settings: MakeSettings, bundle: str, seeing_bundle: str
+) -> None:
+    (tmp_path / "in" / "a.jpg").write_bytes(saved(noise(0)))
+    prepared, summaries = run_all(settings())
+    row = rows_of(prepared)["a.jpg"]
+    assert (row["attributes_from"], row["predicted"]) == ("unknown", None)
+    assert sorted(set(row["targets"])) == [0.0, 1.0]
+    assert summaries[0].attributes_from == {"unknown": 1}
+    assert prepared.attributes_from.startswith("unknown; neither --labels nor a classifier")
+    seeing = prepare(settings(bundle=seeing_bundle))
+    assert seeing.run.fingerprint != prepared.run.fingerprint
+    told = {row["what"]: row["value"] for row in describe(settings(bundle=seeing_bundle))}
+    assert told["source attributes"] == "the bundle's classifier"
 
 
 def test_a_ledger_that_lost_a_row_is_found_out(tmp_path: Path, settings: MakeSettings) -> None:
