@@ -11,6 +11,8 @@ import torch
 from pydantic import AfterValidator, Field
 from torch import Tensor, nn
 
+from attgan.models.instance_norm import InstanceNorm2d
+
 # Five halvings, and at least 2×2 pixels left: an instance norm needs more than one.
 LAYERS = 5
 SIZE_STEP = 2**LAYERS
@@ -107,5 +109,5 @@ def _norm(norm: Norm, outputs: int) -> list[nn.Module]:
     if norm == "batch":
         return [nn.BatchNorm2d(outputs)]
     if norm == "instance":
-        return [nn.InstanceNorm2d(outputs, affine=True)]
+        return [InstanceNorm2d(outputs, affine=True)]
     return []
