@@ -6,35 +6,39 @@ this small has enough to do.
 """
 
 import hashlib
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from attgan.data.loader import Batch, Faces
+from attgan.data.loader import Faces
 from attgan.data.manifest import to_bytes
 from attgan.errors import Diverged, UserError
 from attgan.evaluation.attribute_scores import AttributeScore, attribute_scores, mean_scores
 from attgan.evaluation.curves import Panel, draw_curves
 from attgan.losses import attribute_loss
-from attgan.models import AttributeClassifier, ClassifierConfig, fresh, from_tensors
+from attgan.models import AttributeClassifier, ClassifierConfig, from_tensors
 from attgan.models.folder import Folder
-from attgan.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from attgan.training.classifier_config import ClassifierTraining
+from attgan.training.classifier_learner import (
+    Learner,
+    begin_or_resume,
+    descend,
+    keep,
+    learning_rate,
+    logits_of,
+)
 from attgan.training.metrics_log import MetricsLog
-from attgan.training.networks import _moments, _put_moments, set_rate, snapshot
 from attgan.training.progress import OnProgress, Progress, Reporter
 from attgan.training.randomness import generator_for
 from attgan.training.run_folder import Identity, begin
-from attgan.training.transfer import placed, to_float
+from attgan.training.transfer import placed
 
-_WARMUP = 0.1  # of the steps
 _CHECK_EVERY = 100  # steps at least
-_BATCH = 256  # of a validation
+_NUMBERS = ("loss", "classifier_accuracy", "balanced_accuracy")
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ def fit_classifier(
     check_rows(faces, config)
     begin(folder, classifier_identity(faces, config))
     settings = _network_settings(faces, config)
-    learner = _begin_or_resume(folder, config, settings, torch.device(device))
+    learner = begin_or_resume(folder, config, settings, torch.device(device))
     resumed_from = learner.step or None
     run = _Run(faces, config, folder, learner, on_progress)
     try:
@@ -102,7 +106,7 @@ def fit_classifier(
     best = {name: tensor.cpu() for name, tensor in learner.best.items()}
     classifier = from_tensors(AttributeClassifier, settings, best, folder.path)
     learner.network.load_state_dict(learner.best)
-    said = (_logits(learner.network, run.judged_by) > 0).cpu().numpy()
+    said = (logits_of(learner.network, run.judged_by) > 0).cpu().numpy()
     scores = attribute_scores(said, run.judged_by.labels.numpy() > 0.5, faces.attributes)
     return Fitted("finished", reason, learner.step, resumed_from, learner.best_step, classifier, scores)
 
@@ -137,20 +141,6 @@ def _network_settings(faces: Faces, config: ClassifierTraining) -> ClassifierCon
     return ClassifierConfig(n_attributes=len(faces.attributes), image_size=faces.size, width=config.width)
 
 
-@dataclass
-class _Learner:
-    """What changes in a run. ``best`` is the network's tensors after ``best_step``, where the loss was lowest."""
-
-    network: AttributeClassifier
-    adam: torch.optim.AdamW
-    device: torch.device
-    best: Mapping[str, Tensor]
-    step: int = 0
-    best_step: int = 0
-    best_loss: float = math.inf
-    waited: int = 0
-
-
 class _Run:
     """The loop and what it tells."""
 
@@ -159,7 +149,7 @@ class _Run:
         faces: Faces,
         config: ClassifierTraining,
         folder: Folder,
-        learner: _Learner,
+        learner: Learner,
         on_progress: OnProgress | None,
     ) -> None:
         self._faces, self._config, self._folder, self._learner = faces, config, folder, learner
@@ -188,8 +178,8 @@ class _Run:
         batches_there = placed(batches, learner.device)
         while (reason := self._reason()) is None:
             batch = next(batches_there)
-            rate = _learning_rate(config, learner.step, self._steps)
-            self._unread.append((rate, _descend(learner, batch.images, batch.labels, rate)))
+            rate = learning_rate(config, learner.step, self._steps)
+            self._unread.append((rate, descend(learner, batch.images, batch.labels, rate)))
             self._reporter.count(config.batch_size)
             if learner.step % self._check_every == 0 or learner.step == self._steps:
                 self._check()
@@ -211,11 +201,8 @@ class _Run:
         """Say where the run stands."""
         rows, checks = self._log.of("step"), self._log.of("check")
         losses = {"classifier/total": rows[-1]["loss"]} if rows else {}
-        check = (
-            {name: value for name, value in checks[-1].items() if name not in ("kind", "step")}
-            if checks
-            else {}
-        )
+        last = checks[-1] if checks else {}
+        check = {name: last[name] for name in _NUMBERS if last.get(name) is not None}
         epoch = self._learner.step / self._per_epoch
         self._reporter.tell(Progress(state, self._learner.step, self._steps, epoch, 0.0, losses, check, note))
 
@@ -230,38 +217,19 @@ class _Run:
         """Validate, and remember the network if its loss is the best so far."""
         learner, labels = self._learner, self.judged_by.labels
         self._read_losses()
-        logits = _logits(learner.network, self.judged_by).cpu()
+        logits = logits_of(learner.network, self.judged_by).cpu()
         loss = attribute_loss(logits, labels).item()
         said = (logits > 0).numpy()
         means = mean_scores(attribute_scores(said, labels.numpy() > 0.5, self._faces.attributes))
-        numbers = {
-            "loss": loss,
-            "classifier_accuracy": means["accuracy"],
-            "balanced_accuracy": means["balanced_accuracy"],
-        }
-        self._log.add({"kind": "check", "step": learner.step, **numbers})
-        if loss < learner.best_loss:
-            learner.best, learner.best_loss = snapshot(learner.network), loss
-            learner.best_step, learner.waited = learner.step, 0
-        else:
-            learner.waited += 1
+        numbers = zip(_NUMBERS, (loss, means["accuracy"], means["balanced_accuracy"]), strict=True)
+        self._log.add({"kind": "check", "step": learner.step, **dict(numbers)})
+        learner.judge(loss)
 
     def _keep(self) -> None:
         """Write the state, after its losses have been found to be good."""
         self._read_losses()
         self._log.flush()
-        learner = self._learner
-        memory: dict[str, Any] = {
-            "best_step": learner.best_step,
-            "best_loss": learner.best_loss if learner.best_step else None,
-            "waited": learner.waited,
-        }
-        tensors = {
-            "classifier": learner.network.state_dict(),
-            "adam": _moments(learner.network, learner.adam),
-            "best": learner.best,
-        }
-        write_checkpoint(self._folder, Checkpoint(learner.step, tensors, memory))
+        keep(self._folder, self._learner)
 
     def _read_losses(self) -> None:
         """Bring the last steps' losses to the host, all at once.
@@ -283,44 +251,6 @@ class _Run:
             self._log.add({"kind": "step", "step": step, "learning_rate": rate, "loss": loss})
 
 
-def _begin_or_resume(
-    folder: Folder, config: ClassifierTraining, settings: ClassifierConfig, device: torch.device
-) -> _Learner:
-    network = fresh(AttributeClassifier, settings, config.seed)
-    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    adam = torch.optim.AdamW(
-        network.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
-    )
-    checkpoint = read_checkpoint(folder)
-    if checkpoint is None:
-        return _Learner(network, adam, device, snapshot(network))
-    network.load_state_dict(checkpoint.tensors["classifier"])
-    _put_moments(network, adam, checkpoint.tensors["adam"])
-    memory: dict[str, Any] = dict(checkpoint.memory)
-    if memory["best_loss"] is None:
-        memory["best_loss"] = math.inf
-    return _Learner(network, adam, device, checkpoint.tensors["best"], checkpoint.step, **memory)
-
-
-def _descend(learner: _Learner, images: Tensor, labels: Tensor, rate: float) -> Tensor:
-    """One step; returns its loss, still on the device."""
-    learner.adam.zero_grad()
-    loss = attribute_loss(learner.network(images), labels)
-    loss.backward()
-    set_rate(learner.adam, rate)
-    learner.adam.step()
-    learner.step += 1
-    return loss.detach()
-
-
-def _learning_rate(config: ClassifierTraining, step: int, steps: int) -> float:
-    """Up in a straight line, then down along half a cosine; ``step`` is counted from 0."""
-    rising = max(1, round(_WARMUP * steps))
-    if step < rising:
-        return config.learning_rate * (step + 1) / rising
-    return config.learning_rate * (1 + math.cos(math.pi * (step - rising) / (steps - rising))) / 2
-
-
 def _write_curves(folder: Folder, log: MetricsLog) -> None:
     steps, checks = log.of("step"), log.of("check")
     losses = {"each step": [(row["step"], row["loss"]) for row in steps]}
@@ -331,17 +261,6 @@ def _write_curves(folder: Folder, log: MetricsLog) -> None:
     }
     panels = [Panel("Loss", losses), Panel("Held-out accuracy, mean of the attributes", accuracies)]
     folder.write("curves.png", draw_curves(panels))
-
-
-@torch.no_grad()
-def _logits(network: AttributeClassifier, batch: Batch) -> Tensor:
-    """(m, n), in evaluation mode, in batches of a fixed size."""
-    network.eval()
-    device = next(network.parameters()).device
-    parts = [to_float(part.to(device)) for part in batch.images.split(_BATCH)]
-    logits = torch.cat([network(part) for part in parts])
-    network.train()
-    return logits
 
 
 def _held_out_rows(faces: Faces, config: ClassifierTraining) -> np.ndarray:
