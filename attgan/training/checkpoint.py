@@ -158,7 +158,9 @@ def remove_others(folder: Folder, below: str, kept: set[str]) -> None:
     for info in folder.filesystem.get_file_info(selector):
         if info.type == fs.FileType.Directory and info.base_name.startswith("step-"):
             if info.base_name not in kept:
-                folder.filesystem.delete_dir(info.path)
+                # SeaweedFS goes on listing a folder whose objects are gone.
+                with contextlib.suppress(FileNotFoundError):
+                    folder.filesystem.delete_dir(info.path)
         elif info.base_name.endswith(PARTIAL):
             folder.filesystem.delete_file(info.path)
 

@@ -145,6 +145,3 @@ def put_moments(network: nn.Module, optimiser: torch.optim.Adam, tensors: Mappin
         # In the parameter's own memory layout: the fused kernel walks through all of them side by side.
         like = parameter.detach() if tensor.shape == parameter.shape and part != "step" else tensor
         optimiser.state[parameter][part] = torch.empty_like(like, device=parameter.device).copy_(tensor)
-
-
-_moments, _put_moments = moments, put_moments  # until the classifier's training asks for the public names

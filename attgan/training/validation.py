@@ -29,6 +29,8 @@ INTENSITY = 1.0
 _HIGHEST_PSNR = 100.0
 _BATCH = 64
 
+Values = dict[str, Tensor]
+
 
 @dataclass(frozen=True)
 class HeldOut:
@@ -104,47 +106,23 @@ def hold_out(
 def validate(
     networks: Networks, held_out: HeldOut, weights: LossWeights, mode: Adversarial
 ) -> dict[str, float]:
-    """Measure both networks, in evaluation mode, edits of the strategy's kind at the fixed intensity.
+    """Measure both networks in evaluation mode; the strategy's edits are made at the fixed intensity, ±0.5.
 
     Returns:
-        ``generator_loss`` and its ``adversarial``, ``attributes``, ``reconstruction``; ``discriminator_loss`` without
-        the penalty, and its ``critic``, ``classification``; ``classifier_accuracy`` over all attributes of real faces;
-        ``real_accuracy``, ``fake_accuracy``, ``critic_accuracy`` (their mean). Where one attribute is trained also
-        ``target_accuracy`` (of it, on real faces); ``edited_accuracy``, the share of all faces with that attribute
-        turned round, at intensity 1, in which the classifier sees it turned; ``psnr`` and ``ssim`` of the
-        reconstruction; and ``quality``, ``ssim`` times ``edited_accuracy``.
+        ``discriminator_loss`` without the penalty, and its ``critic`` and ``classification``; ``classifier_accuracy``
+        over all attributes of real faces; ``real_accuracy``, ``fake_accuracy``, and ``critic_accuracy``, their mean.
+        Where one attribute is trained also ``target_accuracy``, of it on real faces; ``generator_loss`` and its
+        ``adversarial``, ``attributes``, ``reconstruction``; ``psnr`` and ``ssim`` of the reconstruction;
+        ``edited_accuracy``, the share of all faces with that attribute turned round, at intensity 1, in which the
+        classifier sees it turned; and ``quality``, ``ssim`` times ``edited_accuracy``.
     """
     networks.evaluate()
     parts = [_measure(networks, held_out, start) for start in range(0, len(held_out.images), _BATCH)]
     networks.train()
     values = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-    source, real, labels = held_out.source, held_out.real, held_out.labels
-    adversarial = adversarial_loss(values["critic_fake"][source], mode)
-    attributes = attribute_loss(values["fake_logits"][source], held_out.targets[source])
-    reconstruction = values["distance"][source].mean()
-    critic = critic_loss(values["critic_real"][real], values["critic_fake"][source], mode)
-    classification = attribute_loss(values["logits"][real], labels[real])
-    right = right_attributes(values["logits"], labels)
-    right_real, right_fake = right_verdicts(values["critic_real"][real], values["critic_fake"][source])
-    numbers = {
-        "generator_loss": generator_objective(adversarial, attributes, reconstruction, weights),
-        "adversarial": adversarial,
-        "attributes": attributes,
-        "reconstruction": reconstruction,
-        "discriminator_loss": critic + weights.discriminator_attributes * classification,
-        "critic": critic,
-        "classification": classification,
-        "classifier_accuracy": right.mean(),
-        "real_accuracy": right_real.mean(),
-        "fake_accuracy": right_fake.mean(),
-        "critic_accuracy": (right_real.mean() + right_fake.mean()) / 2,
-    }
+    numbers = _of_discriminator(values, held_out, weights, mode)
     if held_out.attribute is not None:
-        numbers["target_accuracy"] = right[:, held_out.attribute].mean()
-        numbers["edited_accuracy"] = values["turned"].mean()
-        numbers["psnr"] = values["psnr"].mean()
-        numbers["ssim"] = values["ssim"].mean()
-        numbers["quality"] = numbers["ssim"] * numbers["edited_accuracy"]
+        numbers |= _of_generator(values, held_out, weights, mode)
     measured = torch.stack([number.double() for number in numbers.values()]).tolist()
     return dict(zip(numbers, measured, strict=True))
 
@@ -156,32 +134,60 @@ def turned_values(labels: Tensor, attribute: int, intensity: float) -> Tensor:
     return values
 
 
+def _of_discriminator(values: Values, held_out: HeldOut, weights: LossWeights, mode: Adversarial) -> Values:
+    real, fake = values["critic_real"][held_out.real], values["critic_fake"][held_out.source]
+    critic = critic_loss(real, fake, mode)
+    classification = attribute_loss(values["logits"][held_out.real], held_out.labels[held_out.real])
+    right_real, right_fake = (right.mean() for right in right_verdicts(real, fake))
+    return {
+        "discriminator_loss": critic + weights.discriminator_attributes * classification,
+        "critic": critic,
+        "classification": classification,
+        "classifier_accuracy": right_attributes(values["logits"], held_out.labels).mean(),
+        "real_accuracy": right_real,
+        "fake_accuracy": right_fake,
+        "critic_accuracy": (right_real + right_fake) / 2,
+    }
+
+
+def _of_generator(values: Values, held_out: HeldOut, weights: LossWeights, mode: Adversarial) -> Values:
+    source = held_out.source
+    adversarial = adversarial_loss(values["critic_fake"][source], mode)
+    attributes = attribute_loss(values["fake_logits"][source], held_out.targets[source])
+    reconstruction = values["distance"][source].mean()
+    right = right_attributes(values["logits"], held_out.labels)[:, held_out.attribute]
+    ssim_mean, turned = values["ssim"].mean(), values["turned"].mean()
+    return {
+        "target_accuracy": right.mean(),
+        "generator_loss": generator_objective(adversarial, attributes, reconstruction, weights),
+        "adversarial": adversarial,
+        "attributes": attributes,
+        "reconstruction": reconstruction,
+        "psnr": values["psnr"].mean(),
+        "ssim": ssim_mean,
+        "edited_accuracy": turned,
+        "quality": ssim_mean * turned,
+    }
+
+
 @torch.no_grad()
-def _measure(networks: Networks, held_out: HeldOut, start: int) -> dict[str, Tensor]:
-    """Per image: critic on real and fake, logits of both, and how the reconstruction and the usual edit came out."""
-    part = slice(start, start + _BATCH)
+def _measure(networks: Networks, held_out: HeldOut, start: int) -> Values:
+    """Per image: the critic's values, the classifier's logits, and how reconstruction and usual edit came out."""
+    part, attribute, none_drawn = slice(start, start + _BATCH), held_out.attribute, torch.Generator()
     images, labels = to_float(held_out.images[part]), held_out.labels[part]
-    no_draw = torch.Generator()
+    generator, discriminator = networks.generator, networks.discriminator
     with torch.autocast(networks.device.type, torch.bfloat16, enabled=networks.precision == "bfloat16"):
-        features = networks.generator.encode(images)
-        reconstructed = networks.generator.decode(features, network_values(labels, "fixed", no_draw))
-        fake = networks.generator.decode(features, network_values(held_out.targets[part], "fixed", no_draw))
-        critic_real, logits = networks.discriminator(images)
-        critic_fake, fake_logits = networks.discriminator(fake)
-        values = {
-            "critic_real": critic_real,
-            "critic_fake": critic_fake,
-            "logits": logits,
-            "fake_logits": fake_logits,
-            "distance": (reconstructed.float() - images).abs().flatten(1).mean(1),
-        }
-        attribute = held_out.attribute
+        features = generator.encode(images)
+        fake = generator.decode(features, network_values(held_out.targets[part], "fixed", none_drawn))
+        values = dict(zip(("critic_real", "logits"), discriminator(images), strict=True))
+        values |= dict(zip(("critic_fake", "fake_logits"), discriminator(fake), strict=True))
         if attribute is not None:
-            edited = networks.generator.decode(features, turned_values(labels, attribute, INTENSITY))
-            seen = networks.discriminator(edited)[1]
-            wanted = flipped(labels, attribute, no_draw)
-            values["turned"] = right_attributes(seen, wanted)[:, attribute]
+            same = generator.decode(features, network_values(labels, "fixed", none_drawn))
+            edited = generator.decode(features, turned_values(labels, attribute, INTENSITY))
+            wanted = flipped(labels, attribute, none_drawn)
+            values["turned"] = right_attributes(discriminator(edited)[1], wanted)[:, attribute]
     if attribute is not None:
-        values["psnr"] = psnr(reconstructed, images).clamp(max=_HIGHEST_PSNR)
-        values["ssim"] = ssim(reconstructed, images)
+        values["distance"] = (same.float() - images).abs().flatten(1).mean(1)
+        values["psnr"] = psnr(same, images).clamp(max=_HIGHEST_PSNR)
+        values["ssim"] = ssim(same, images)
     return {name: value.float() for name, value in values.items()}

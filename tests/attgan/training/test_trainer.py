@@ -1,0 +1,289 @@
+"""A run on drawn faces: what it leaves, that an interruption changes nothing, and what it refuses."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from attgan.data.loader import Faces
+from attgan.errors import Diverged, UserError
+from attgan.models import fresh, load_bundle
+from attgan.models.folder import Folder
+from attgan.models.generator import Generator, GeneratorConfig
+from attgan.strategies import STRATEGIES
+from attgan.training.checkpoint import read_checkpoint
+from attgan.training.networks import digest
+from attgan.training.plan import stream_rows
+from attgan.training.progress import Outcome, Progress
+from attgan.training.trainer import train
+from tests.small_training import (
+    CARD,
+    open_small,
+    record_order,
+    small_config,
+    small_discriminator,
+    small_generator,
+    small_train,
+)
+
+STEPS = 36  # 72 rows in batches of 6, 3 epochs
+
+
+def rows(folder: Path, kind: str) -> list[dict[str, Any]]:
+    every = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [row for row in every if row["kind"] == kind]
+
+
+def last_state(folder: Path) -> dict[str, str]:
+    """sha256 of every file of the newest checkpoint: networks, optimisers, step, stop rule, best."""
+    return json.loads((folder / "checkpoints/latest.json").read_text())["checkpoints"][0]
+
+
+def stop_after(calls: int) -> Any:
+    left = iter([False] * calls)
+    return lambda: next(left, True)
+
+
+@pytest.fixture(scope="module")
+def finished(
+    small_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Outcome, list[Progress]]:
+    folder, told = tmp_path_factory.mktemp("finished"), []
+    with open_small(small_data) as faces:
+        outcome = small_train(faces, folder, small_config(freeze_d=2), on_progress=told.append)
+    return folder, outcome, told
+
+
+def test_a_finished_run_leaves_its_bundle_numbers_and_pictures(finished: Any) -> None:
+    folder, outcome, told = finished
+    assert (outcome.ended, outcome.step, outcome.epoch) == ("finished", STEPS, 3.0)
+    steps = rows(folder, "step")
+    assert [row["step"] for row in steps] == list(range(1, STEPS + 1))
+    networks = [row["network"] for row in steps]
+    assert networks == ["discriminator", "discriminator", "generator"] * (STEPS // 3)
+    assert [row["step"] for row in rows(folder, "check")] == list(range(0, STEPS + 1, 6))
+    grids = sorted(path.name for path in (folder / "grids").iterdir())
+    assert grids == [f"step-{step:010d}.jpg" for step in (0, 12, 24, 36)]
+    for picture in (folder / "curves.png", *(folder / "grids").iterdir()):
+        assert np.asarray(Image.open(picture).convert("L")).std() > 10
+    progress = json.loads((folder / "progress.json").read_text())
+    assert (progress["state"], progress["step"], progress["steps"]) == ("finished", STEPS, STEPS)
+    assert told[-1].step == STEPS
+    assert told[-1].images_per_second > 0
+    assert {each.state for each in told} == {"training", "finished"}
+
+
+def test_the_result_is_the_best_by_quality(finished: Any) -> None:
+    folder, outcome, _ = finished
+    checks = {row["step"]: row for row in rows(folder, "check") if row["step"]}
+    assert checks[outcome.best_step]["quality"] == max(row["quality"] for row in checks.values())
+    assert outcome.best["quality"] == checks[outcome.best_step]["quality"]
+    result = load_bundle(folder / "bundle")
+    best = load_bundle(folder / f"best/step-{outcome.best_step:010d}")
+    assert result.digest == outcome.digest
+    assert digest(result.generator) == digest(best.generator)
+    assert result.config.licence == CARD.licence
+    assert "| quality |" in result.card
+    assert result.discriminator is not None
+
+
+def test_frozen_layers_are_named_at_the_start_and_stay_bit_for_bit(finished: Any) -> None:
+    folder, _, told = finished
+    before = small_discriminator().state_dict()
+    after = load_file(next((folder / "checkpoints").glob(f"step-{STEPS:010d}/discriminator.safetensors")))
+    for name, tensor in before.items():
+        frozen = name.startswith(("conv.0.", "conv.1."))
+        assert torch.equal(after[name], tensor) == frozen, name
+        assert (name in told[0].note) == frozen
+
+
+def test_a_finished_run_returns_its_result_without_training(finished: Any, small_faces: Faces) -> None:
+    folder, outcome, _ = finished
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    told: list[Progress] = []
+    assert small_train(small_faces, folder, small_config(freeze_d=2), on_progress=told.append) == outcome
+    assert not told
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"strategy": "inverse"},
+        {"strategy": "alternate", "batch_size": 5, "intensities": "uniform", "schedule": "cosine"},
+        {"strategy": "permutation", "adversarial": "lsgan", "clip_gradients": 0.5, "checkpoint_every": 1},
+    ],
+    ids=["inverse", "alternate", "permutation"],
+)
+def test_stopped_at_any_steps_it_ends_with_the_very_same_bits(
+    small_faces: Faces, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    config = small_config(**settings, max_steps=11)
+    record_order(small_faces, tmp_path / "order")
+    small_train(small_faces, tmp_path / "whole", config)
+    order = (tmp_path / "order").read_text().splitlines()
+    (tmp_path / "order").unlink()
+    resumed = []
+    for calls in (1, 4, 99):
+        outcome = small_train(small_faces, tmp_path / "parts", config, should_stop=stop_after(calls))
+        resumed.append(outcome.resumed_from)
+        assert outcome.ended == ("stopped" if calls < 99 else "finished")
+    assert resumed == [None, 1, 5]
+    assert (tmp_path / "order").read_text().splitlines() == order
+    for name in ("metrics.jsonl", "curves.png", "bundle/config.json", "bundle/README.md"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    assert last_state(tmp_path / "parts") == last_state(tmp_path / "whole")
+
+
+def test_each_step_has_a_batch_of_its_own(small_faces: Faces, tmp_path: Path) -> None:
+    record_order(small_faces, tmp_path / "order")
+    small_train(small_faces, tmp_path / "run", small_config(strategy="alternate", batch_size=5, max_steps=8))
+    taken = [json.loads(line) for line in (tmp_path / "order").read_text().splitlines()]
+    glasses = small_faces.attributes.index("Eyeglasses")
+    # Two discriminator steps, one of the generator, which is shown nothing real; both streams in their own count.
+    names = [name for name, _, _ in taken]
+    assert names == (["source", "real"] * 2 + ["source"]) * 2 + ["source", "real"] * 2
+    for stream, has in (("source", False), ("real", True)):
+        batches = [(number, batch) for name, number, batch in taken if name == stream]
+        assert [number for number, _ in batches] == list(range(len(batches)))
+        for _, batch in batches:
+            assert (small_faces.labels[batch, glasses] == has).all()
+            assert np.isin(batch, small_faces.training).all()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "line"),
+    [
+        ("learning_rate", 0.5, "--learning-rate 0.5: .* holds a run with 0.001"),
+        ("strategy", "alternate", "--strategy alternate: .* holds a run with inverse"),
+        ("clip_gradients", 1.0, "--clip-gradients 1.0: .* holds a run with null"),
+        ("seed", 7, "--seed 7: .* holds a run with 0"),
+    ],
+)
+def test_other_settings_are_refused_by_name(
+    small_faces: Faces, tmp_path: Path, setting: str, value: object, line: str
+) -> None:
+    small_train(small_faces, tmp_path, small_config(), should_stop=stop_after(2))
+    with pytest.raises(UserError, match=line):
+        small_train(small_faces, tmp_path, small_config(**{setting: value}))
+
+
+def test_settings_that_no_weight_depends_on_may_change(small_faces: Faces, tmp_path: Path) -> None:
+    for folder, changes in (("same", {}), ("other", {"log_every": 3, "checkpoint_every": 2})):
+        config = small_config(max_steps=9)
+        small_train(small_faces, tmp_path / folder, config, should_stop=stop_after(4))
+        changed = config.model_copy(update=changes)
+        assert small_train(small_faces, tmp_path / folder, changed).ended == "finished"
+    assert last_state(tmp_path / "same")["files"] == last_state(tmp_path / "other")["files"]
+
+
+def test_other_weights_or_data_are_refused(small_faces: Faces, tmp_path: Path) -> None:
+    config = small_config()
+    small_train(small_faces, tmp_path, config, should_stop=stop_after(0))
+    other = fresh(Generator, GeneratorConfig(image_size=64, width=2), 99)
+    with pytest.raises(UserError, match=r"--bundle: .* other weights"):
+        train(other, small_discriminator(), small_faces, config, Folder(tmp_path), card=CARD)
+    small_faces.training = small_faces.training[:-1]
+    with pytest.raises(UserError, match=r"--dataset: .* other data \(training differs\)"):
+        small_train(small_faces, tmp_path, config)
+
+
+def test_a_loss_that_explodes_ends_the_run_with_the_state_before(small_faces: Faces, tmp_path: Path) -> None:
+    config = small_config(explode_above=1e9, checks_per_epoch=4)
+    small_train(small_faces, tmp_path, config, should_stop=stop_after(7))
+    (tmp_path / "run.json").write_text((tmp_path / "run.json").read_text().replace("1000000000.0", "20.0"))
+    with pytest.raises(Diverged) as error:
+        small_train(small_faces, tmp_path, small_config(explode_above=20, checks_per_epoch=4))
+    line = str(error.value)
+    assert "the generator's loss 'total' exploded" in line
+    assert "above 20) at step 9; the state of step 7 is kept" in line
+    kept = read_checkpoint(Folder(tmp_path))
+    assert kept is not None
+    assert kept.step == 7
+    assert json.loads((tmp_path / "progress.json").read_text())["state"] == "diverged"
+    assert rows(tmp_path, "step")[-1]["total"] > 20
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_at_its_step(small_faces: Faces, tmp_path: Path) -> None:
+    config = small_config(lambda_penalty=1e39, checkpoint_every=1)  # beyond float32
+    line = "the discriminator's loss 'total' is inf at step 1; no earlier state was kept"
+    with pytest.raises(Diverged, match=line):
+        small_train(small_faces, tmp_path, config)
+    assert not list(tmp_path.rglob("*.safetensors"))
+    for row in (tmp_path / "metrics.jsonl").read_text().splitlines():
+        json.loads(row, parse_constant=pytest.fail)
+    assert rows(tmp_path, "step")[-1]["total"] is None
+
+
+def test_early_stopping_ends_it_and_survives_a_stop(small_faces: Faces, tmp_path: Path) -> None:
+    # Weights hardly move, so after some validations the loss cannot always become better.
+    config = small_config(patience=2, learning_rate=1e-12, epochs=50, checks_per_epoch=6)
+    whole = small_train(small_faces, tmp_path / "whole", config)
+    small_train(small_faces, tmp_path / "parts", config, should_stop=stop_after(whole.step - 1))
+    parts = small_train(small_faces, tmp_path / "parts", config)
+    assert "no better generator loss in 2 validations" in whole.reason
+    assert whole.step < 600
+    assert (parts.reason, parts.step, parts.digest) == (whole.reason, whole.step, whole.digest)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "strategy", "keep", "batch_size", "line"),
+    [
+        (
+            "Eyeglasses",
+            "alternate",
+            "with",
+            4,
+            "--strategy alternate: the dataset has no image without Eyeglasses",
+        ),
+        (
+            "Eyeglasses",
+            "alternate",
+            "without",
+            4,
+            "--strategy alternate: the dataset has no image with Eyeglasses",
+        ),
+        ("Eyeglasses", "inverse", "all", 73, "--batch-size 73: only 72 images to train on"),
+        ("Eyeglasses", "alternate", "all", 60, "--batch-size 60: only .. images with(out)? Eyeglasses"),
+        ("Smiling", "inverse", "all", 4, "--attribute Smiling: there is no attribute 'Smiling'"),
+    ],
+)
+def test_data_that_do_not_suffice_are_refused_before_anything_is_written(
+    small_faces: Faces, tmp_path: Path, attribute: str, strategy: str, keep: str, batch_size: int, line: str
+) -> None:
+    has = small_faces.labels[small_faces.training, small_faces.attributes.index("Eyeglasses")]
+    kept = {"with": has, "without": ~has, "all": has | True}[keep]
+    small_faces.training = small_faces.training[kept]
+    config = small_config(attribute=attribute, strategy=strategy, batch_size=batch_size)
+    with pytest.raises(UserError, match=line):
+        small_train(small_faces, tmp_path, config)
+    assert not list(tmp_path.iterdir())
+
+
+def test_networks_of_another_size_are_a_programmers_mistake(small_faces: Faces, tmp_path: Path) -> None:
+    other = fresh(Generator, GeneratorConfig(image_size=96, width=2), 0)
+    with pytest.raises(ValueError, match="Generator of 96 px and 13 attributes"):
+        train(other, small_discriminator(), small_faces, small_config(), Folder(tmp_path), card=CARD)
+
+
+def test_the_networks_given_are_left_as_they_are(small_faces: Faces, tmp_path: Path) -> None:
+    networks = small_generator(), small_discriminator()
+    before = [digest(network) for network in networks]
+    train(*networks, small_faces, small_config(max_steps=4), Folder(tmp_path), card=CARD)
+    assert [digest(network) for network in networks] == before
+    assert all(parameter.requires_grad for network in networks for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+def test_streams_are_the_rows_that_the_strategy_names(small_faces: Faces, strategy: str) -> None:
+    glasses = small_faces.attributes.index("Eyeglasses")
+    source, real = stream_rows(small_faces, STRATEGIES[strategy], glasses, 4)
+    has = small_faces.labels[small_faces.training, glasses]
+    expected = {"all": has | True, "with": has, "without": ~has}
+    for found, stream in ((source, STRATEGIES[strategy].source), (real, STRATEGIES[strategy].real)):
+        assert np.array_equal(found, small_faces.training[expected[stream]])
