@@ -17,7 +17,7 @@ from prefect_ray import RayTaskRunner
 from attgan.errors import UserError
 
 WINDOW = 1000  # pending submissions at most, on however large a cluster
-WAIT = 2.0  # seconds between two looks at what runs
+WAIT = 0.5  # seconds between two looks at what runs
 _HINT = "`attgan up` starts one here"
 
 
@@ -183,7 +183,7 @@ def run_tasks(
         cpus: what each task asks Ray for.
         gpus: likewise; 0 for none.
         parallel: how many tasks the cluster runs side by side.
-        waiting: called every other second for as long as none ends.
+        waiting: called twice a second while nothing ends; what it raises ends the waiting.
 
     Yields:
         The call and the task run's final Prefect state, in the order in which they end.

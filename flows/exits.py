@@ -18,7 +18,6 @@ from flows.settings import first_mistake
 
 WRONG_USE = 2
 FAILED = 1
-INTERRUPTED = 128 + signal.SIGINT
 TRACEBACK = "ATTGAN_TRACEBACK"
 
 
@@ -39,6 +38,15 @@ def noticing_ctrl_c() -> Iterator[threading.Event]:
         yield interrupted
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def ending_signal(error: BaseException, interrupted: threading.Event) -> signal.Signals | None:
+    """The signal that ended the command, whatever Prefect or Ray made of it on its way here; None if none did."""
+    if interrupted.is_set():
+        return signal.SIGINT
+    # Prefect ends a flow on SIGTERM, and then sends the signal on to Ray's handler, which exits with its number.
+    by_ray = isinstance(error, SystemExit) and error.code == signal.SIGTERM
+    return signal.SIGTERM if by_ray or type(error).__name__ == "TerminationSignal" else None
 
 
 def exit_code(error: BaseException) -> int:

@@ -39,10 +39,12 @@ class Progress:
         if self.done < self.total and now - self._said < _SECONDS_BETWEEN:
             return
         self._said = now
-        rate = (self.done - self._before) / max(now - self._started, 1e-9)
-        left = (self.total - self.done) / max(rate, 1e-9)
+        new = self.done - self._before
+        rate = new / max(now - self._started, 1e-9)
         share = min(1.0, self.done / self.total)
-        line = f"{self.done:,} of {self.total:,} {self.noun} ({share:.0%}), {rate:,.0f}/s, {left:,.0f} s left"
+        line = f"{self.done:,} of {self.total:,} {self.noun} ({share:.0%})"
+        if new:
+            line += f", {rate:,.{0 if rate >= 10 else 1}f}/s, {(self.total - self.done) / rate:,.0f} s left"
         line += f"; {note}" if note else ""
         self.log.info(line)
         try:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import time
 from typing import Any
 
 from prefect import State, Task
 from prefect.client.schemas.objects import TaskRun
-from prefect.exceptions import TerminationSignal
 from prefect.states import Failed
 
 from attgan.errors import Diverged, UserError
@@ -18,8 +18,8 @@ from flows.settings.train import RunSettings
 from flows.storage import StorageError, Store
 from flows.train import report
 from flows.train.preparation import Prepared
-from flows.train.stopping import clear_request, request_stop
-from flows.train.watch import ENDED, OPENING, Watch
+from flows.train.stopping import clear_request, deferred, request_stop
+from flows.train.watch import Watch
 
 PATIENCE = 30.0  # seconds for the step under way and a checkpoint
 GOES_ON = "the same command goes on from the last checkpoint"
@@ -84,13 +84,11 @@ def drive(
     clear_request(store)
     watch = Watch(store, task.name, log)
     call = {"settings": settings.model_copy(update={"cpus": cpus})}
-    tasks = cluster.run_tasks(task, [call], cpus=cpus, gpus=settings.gpus, parallel=1, waiting=watch.look)
-    try:
+    with deferred(signal.SIGINT, signal.SIGTERM) as arrived:  # Ray's wait makes a SystemError of a SIGTERM
+        look = _Looking(watch, store, arrived, log)
+        tasks = cluster.run_tasks(task, [call], cpus=cpus, gpus=settings.gpus, parallel=1, waiting=look)
         with contextlib.closing(tasks) as ended:
             _, state = next(ended)
-    except (KeyboardInterrupt, TerminationSignal):
-        _stop(store, watch, log)
-        raise
     watch.end()
     if not state.is_completed():
         return _failed(state)
@@ -114,14 +112,30 @@ def _failed(state: State[Any]) -> State[Any]:
     return Failed(message=f"{state.message}; {GOES_ON}")
 
 
-def _stop(store: Store, watch: Watch, log: reporting.Log) -> None:
-    """Have the worker end its step and write a checkpoint, if it is training and does not take too long."""
-    if watch.latest is None or watch.latest["state"] in (OPENING, *ENDED):
-        return
-    log.info("stopping after a checkpoint, which may take %g s; once more ends it at once", PATIENCE)
-    deadline = time.monotonic() + PATIENCE
-    with contextlib.suppress(StorageError):
-        request_stop(store)
-        while watch.latest["state"] not in ENDED and time.monotonic() < deadline:
-            time.sleep(0.2)
-            watch.look()
+class _GaveUp(Exception):
+    """The worker did not stop in time, or had nothing to lose."""
+
+
+class _Looking:
+    """Called while the task runs: shows what is new; once a signal has arrived, asks the worker to stop."""
+
+    def __init__(self, watch: Watch, store: Store, arrived: list[int], log: reporting.Log) -> None:
+        self._watch, self._store, self._arrived, self._log = watch, store, arrived, log
+        self._deadline: float | None = None
+
+    def __call__(self) -> None:
+        self._watch.look()
+        if self._deadline is not None:
+            if time.monotonic() > self._deadline:
+                raise _GaveUp
+        elif self._arrived:
+            if not self._watch.training:
+                raise _GaveUp
+            self._log.info(
+                "stopping after a checkpoint, which may take %g s; once more ends it at once", PATIENCE
+            )
+            self._deadline = time.monotonic() + PATIENCE
+            try:
+                request_stop(self._store)
+            except StorageError as error:
+                raise _GaveUp from error

@@ -32,34 +32,46 @@ def stop_requests(store: Store) -> Iterator[Callable[[], bool]]:
 
     A SIGTERM takes its usual effect at the end of this context: after the checkpoint, not in the middle of a step.
     """
-    terminated = threading.Event()
     looked, found = time.monotonic(), False
+    with deferred(signal.SIGTERM) as arrived:
 
-    def stop() -> bool:
-        nonlocal looked, found
-        if not found and time.monotonic() - looked >= _SECONDS_BETWEEN:
-            found, looked = _is_there(store), time.monotonic()
-        return found or terminated.is_set()
+        def stop() -> bool:
+            nonlocal looked, found
+            if not found and time.monotonic() - looked >= _SECONDS_BETWEEN:
+                found, looked = _is_there(store), time.monotonic()
+            return found or bool(arrived)
 
-    with _deferring(signal.SIGTERM, terminated):
         yield stop
 
 
 @contextlib.contextmanager
-def _deferring(number: signal.Signals, arrived: threading.Event) -> Iterator[None]:
-    def note(number: int, frame: FrameType | None) -> None:
-        arrived.set()
+def deferred(*numbers: signal.Signals) -> Iterator[list[int]]:
+    """Signals that take their usual effect at the end of this context; until then they are in the list it gives.
 
-    if threading.current_thread() is not threading.main_thread():  # where Python allows no handlers
-        yield
+    A second one takes effect at once. In a thread that Python does not let handle signals nothing is deferred.
+    """
+    arrived: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield arrived
         return
-    before = signal.signal(number, note)
-    try:
-        yield
-    finally:
-        signal.signal(number, before)
-        if arrived.is_set():
+
+    def note(number: int, frame: FrameType | None) -> None:
+        arrived.append(number)
+        if len(arrived) > 1:
+            restore()
             os.kill(os.getpid(), number)
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    before = {number: signal.signal(number, note) for number in numbers}
+    try:
+        yield arrived
+    finally:
+        restore()
+        if len(arrived) == 1:
+            os.kill(os.getpid(), arrived[0])
 
 
 def _is_there(store: Store) -> bool:

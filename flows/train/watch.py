@@ -14,6 +14,7 @@ CURVES = "curves.png"
 GRIDS = "grids/"
 OPENING = "opening"
 ENDED = ("finished", "stopped", "diverged")
+_LOOKS_EVERY = 2.0  # seconds
 _PICTURES_EVERY = 30.0  # seconds
 _LINES_EVERY = (2.0, 30.0)  # seconds: at first, and in a long run
 _SHOWN = ("psnr", "ssim", "critic_accuracy", "classifier_accuracy", "edited_accuracy", "quality")
@@ -29,15 +30,23 @@ class Watch:
     def __init__(self, store: Store, name: str, log: reporting.Log) -> None:
         self._store, self._name, self._log = store, name, log
         self._before = self._read(PROGRESS)  # of an earlier command: no news
-        self._started = self._said = self._pictured = time.monotonic()
+        self._started = self._said = self._pictured = self._looked = time.monotonic()
         self._progress: reporting.Progress | None = None
         self._curves = reporting.Picture(f"{name}-curves", f"Losses and validations, {store.url}")
         self._grid = reporting.Picture(f"{name}-faces", f"Fixed faces, original and edited, {store.url}")
         self._note = ""
         self.latest: dict[str, Any] | None = None
 
-    def look(self) -> None:
-        """Read and show what is new; to be called every other second."""
+    @property
+    def training(self) -> bool:
+        """Whether the worker is in mid-training, by its last words."""
+        return self.latest is not None and self.latest["state"] not in (OPENING, *ENDED)
+
+    def look(self, now: bool = False) -> None:
+        """Read and show what is new, every other second or now."""
+        if not now and time.monotonic() - self._looked < _LOOKS_EVERY:
+            return
+        self._looked = time.monotonic()
         raw = self._read(PROGRESS)
         if raw is None or raw == self._before:
             self._say_waiting()
@@ -58,15 +67,16 @@ class Watch:
 
     def end(self) -> None:
         """Say where it has come to, and show the last pictures."""
-        self.look()
+        self.look(now=True)
         self.show_pictures()
 
     def _say(self, now: dict[str, Any]) -> None:
-        if now["note"] and now["note"] != self._note:
-            self._log.info("%s%s", f"after step {now['step']:,}: " if "step" in now else "", now["note"])
-        self._note = now["note"]
         if now["state"] == OPENING:
+            self._log.info("%s", now["note"])
             return
+        if now["note"] and now["note"] != self._note:
+            self._log.info("after step %s: %s", f"{now['step']:,}", now["note"])
+        self._note = now["note"]
         if self._progress is None:
             self._progress = reporting.Progress(
                 f"{self._name}-progress", "steps", now["steps"], self._log, before=now["step"]
