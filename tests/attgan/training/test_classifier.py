@@ -189,3 +189,13 @@ def test_the_result_is_the_same_whatever_was_drawn_before(faces: Faces, tmp_path
     one: Fitted = fit_classifier(faces, QUICK, Folder(tmp_path / "one"))
     torch.manual_seed(2)
     assert equal(one.classifier, fit_classifier(faces, QUICK, Folder(tmp_path / "two")).classifier)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_on_a_gpu_too_a_stopped_run_goes_on(faces: Faces, tmp_path: Path) -> None:
+    fit_classifier(faces, QUICK, Folder(tmp_path), device="cuda", should_stop=stopping_after(9))
+    fitted = fit_classifier(faces, QUICK, Folder(tmp_path), device="cuda")
+    assert (fitted.resumed_from, fitted.step) == (9, 24)
+    assert fitted.classifier is not None
+    assert all(tensor.device.type == "cpu" for tensor in fitted.classifier.state_dict().values())
