@@ -19,7 +19,7 @@ from attgan.training.plan import Card, Plan, check_fit, stream_rows
 from attgan.training.progress import OnProgress, Outcome
 from attgan.training.result import finish
 from attgan.training.schedule import timetable
-from attgan.training.validation import hold_out
+from attgan.training.validation import choose_rows, hold_out
 
 
 def align(
@@ -55,6 +55,7 @@ def align(
     check_fit(generator, discriminator, faces)
     strategy = STRATEGIES["permutation"]
     source_rows, real_rows = stream_rows(faces, strategy, 0, config.batch_size)
+    held_out_rows = choose_rows(faces, strategy, None, config.validation_images, config.seed)
     run_folder.begin(folder, run_folder.identity("alignment", config, faces, generator, discriminator))
     if (result := run_folder.read_result(folder)) is not None:
         return result
@@ -74,9 +75,9 @@ def align(
         table=timetable(config, len(source_rows), None),
         held_out=hold_out(
             faces,
+            held_out_rows,
             strategy=strategy,
             attribute=None,
-            at_most=config.validation_images,
             seed=config.seed,
             device=networks.device,
         ),

@@ -18,24 +18,43 @@ GRIDS = "grids"
 INTENSITIES = (0.5, 1.0, 2.0)
 
 _FACES = 8
-# Title of a panel, and its curves: the rows' kind and network, and the number.
-_PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
-    ("Discriminator, each step", (("discriminator", "total"), ("discriminator", "critic"))),
-    ("Penalty and attributes of real faces", (("discriminator", "penalty"), ("discriminator", "attributes"))),
-    ("Generator, each step", (("generator", "total"), ("generator", "adversarial"))),
-    ("Its terms", (("generator", "reconstruction"), ("generator", "attributes"))),
-    ("Held-out losses", (("check", "generator_loss"), ("check", "discriminator_loss"))),
+# Title of a panel, and its curves: whose rows, the number in them, and what it is called.
+_PANELS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
+    ("Discriminator, total of each step", (("discriminator", "total", "loss"),)),
+    ("Generator, total of each step", (("generator", "total", "loss"),)),
+    (
+        "Adversarial, each step",
+        (("discriminator", "critic", "discriminator"), ("generator", "adversarial", "generator")),
+    ),
+    (
+        "Terms of each step",
+        (
+            ("discriminator", "penalty", "penalty"),
+            ("discriminator", "attributes", "attributes (real)"),
+            ("generator", "attributes", "attributes (edited)"),
+            ("generator", "reconstruction", "reconstruction"),
+        ),
+    ),
+    ("Held-out loss of the generator", (("check", "generator_loss", "loss"),)),
+    (
+        "Held-out loss of the discriminator",
+        (
+            ("check", "discriminator_loss", "loss"),
+            ("check", "critic", "critic"),
+            ("check", "classification", "classification"),
+        ),
+    ),
     (
         "Held-out accuracy",
         (
-            ("check", "classifier_accuracy"),
-            ("check", "target_accuracy"),
-            ("check", "edited_accuracy"),
-            ("check", "critic_accuracy"),
+            ("check", "classifier_accuracy", "all attributes"),
+            ("check", "target_accuracy", "target"),
+            ("check", "edited_accuracy", "edited"),
+            ("check", "critic_accuracy", "critic"),
         ),
     ),
-    ("PSNR of the reconstruction, dB", (("check", "psnr"),)),
-    ("SSIM and quality", (("check", "ssim"), ("check", "quality"))),
+    ("PSNR of the reconstruction, dB", (("check", "psnr", "psnr"),)),
+    ("SSIM of the reconstruction, and quality", (("check", "ssim", "ssim"), ("check", "quality", "quality"))),
 )
 
 
@@ -47,10 +66,10 @@ def write_curves(folder: Folder, log: MetricsLog) -> None:
     panels = []
     for title, curves in _PANELS:
         points = {
-            name: [(row["step"], row[name]) for row in rows.get(source, ()) if row.get(name) is not None]
-            for source, name in curves
+            shown: [(row["step"], row[name]) for row in rows.get(source, ()) if row.get(name) is not None]
+            for source, name, shown in curves
         }
-        found = {name.replace("_", " "): course for name, course in points.items() if course}
+        found = {shown: course for shown, course in points.items() if course}
         if found:
             panels.append(Panel(title, found))
     if panels:

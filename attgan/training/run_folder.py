@@ -16,6 +16,7 @@ from attgan.data.manifest import to_bytes
 from attgan.errors import UserError
 from attgan.models import Discriminator, Generator
 from attgan.models.folder import Folder
+from attgan.training.checkpoint import LATEST
 from attgan.training.config import EXECUTION_ONLY, LoopConfig
 from attgan.training.networks import digest
 from attgan.training.progress import Outcome
@@ -59,18 +60,16 @@ def identity(
 def begin(folder: Folder, wanted: Identity) -> None:
     """Write ``run.json``, or hold it against what is wanted if it is there already.
 
+    A run of which no state was ever kept has nothing to go on with: another one takes its place.
+
     Raises:
         UserError: the folder holds another run; the line names the first setting that differs, and both values.
         OSError: what the filesystem reports.
     """
-    try:
-        found = json.loads(folder.read(RUN))
-    except FileNotFoundError:
+    if folder.has(LATEST) or folder.has(RESULT):
+        _compare(folder, _read(folder), wanted)
+    else:
         folder.write(RUN, (json.dumps(wanted, indent=1) + "\n").encode())
-        return
-    except ValueError:
-        raise UserError(f"{folder.path}/{RUN}: is damaged; start anew in another folder") from None
-    _compare(folder, found, wanted)
 
 
 def read_result(folder: Folder) -> Outcome | None:
@@ -84,6 +83,14 @@ def read_result(folder: Folder) -> Outcome | None:
 def write_result(folder: Folder, outcome: Outcome) -> None:
     """Write ``result.json``: from now on the run is finished."""
     folder.write(RESULT, (json.dumps(asdict(outcome), indent=1) + "\n").encode())
+
+
+def _read(folder: Folder) -> Identity:
+    try:
+        found: Identity = json.loads(folder.read(RUN))
+    except (FileNotFoundError, ValueError):
+        raise UserError(f"{folder.path}/{RUN}: is missing or damaged; start anew in another folder") from None
+    return found
 
 
 def _compare(folder: Folder, found: Identity, wanted: Identity) -> None:

@@ -15,7 +15,7 @@ from attgan.training.plan import Card, Plan, check_fit, stream_rows
 from attgan.training.progress import OnProgress, Outcome
 from attgan.training.result import finish
 from attgan.training.schedule import timetable
-from attgan.training.validation import hold_out
+from attgan.training.validation import choose_rows, hold_out
 
 
 def train(
@@ -60,6 +60,7 @@ def train(
     attribute = faces.attributes.index(config.attribute)
     strategy = STRATEGIES[config.strategy]
     source_rows, real_rows = stream_rows(faces, strategy, attribute, config.batch_size)
+    held_out_rows = choose_rows(faces, strategy, attribute, config.validation_images, config.seed)
     run_folder.begin(folder, run_folder.identity("training", config, faces, generator, discriminator))
     if (result := run_folder.read_result(folder)) is not None:
         return result
@@ -82,9 +83,9 @@ def train(
         table=timetable(config, len(source_rows), config.discriminator_steps),
         held_out=hold_out(
             faces,
+            held_out_rows,
             strategy=strategy,
             attribute=attribute,
-            at_most=config.validation_images,
             seed=config.seed,
             device=networks.device,
         ),

@@ -59,24 +59,10 @@ def in_stream(labels: np.ndarray, stream: Stream, attribute: int) -> np.ndarray:
     return labels[:, attribute].astype(bool) == (stream == "with")
 
 
-def hold_out(
-    faces: Faces,
-    *,
-    strategy: Strategy,
-    attribute: int | None,
-    at_most: int,
-    seed: int,
-    device: torch.device,
-) -> HeldOut:
-    """Decode the fixed set and draw its targets, once for the whole run.
-
-    Args:
-        faces: their held-out rows are used, or ``at_most`` of them, drawn by the seed.
-        strategy: what the edits ask for.
-        attribute: column of the attribute that is trained, or None.
-        at_most: faces.
-        seed: of the run.
-        device: where the set stays.
+def choose_rows(
+    faces: Faces, strategy: Strategy, attribute: int | None, at_most: int, seed: int
+) -> np.ndarray:
+    """The rows of the fixed set: the dataset's held-out ones, or ``at_most`` of them, drawn by the seed.
 
     Raises:
         UserError: no row is held out, or none of a kind that the strategy needs.
@@ -90,8 +76,33 @@ def hold_out(
             raise UserError(
                 f"--strategy {strategy.name}: there is no held-out image{kind}, of {len(rows)} to validate on"
             )
-    batch = faces.take(rows)
-    labels = faces.labels[rows]
+    return rows
+
+
+def hold_out(
+    faces: Faces,
+    rows: np.ndarray,
+    *,
+    strategy: Strategy,
+    attribute: int | None,
+    seed: int,
+    device: torch.device,
+) -> HeldOut:
+    """Decode the fixed set and draw its targets, once for the whole run.
+
+    Args:
+        faces: the data.
+        rows: what :func:`choose_rows` chose.
+        strategy: what the edits ask for.
+        attribute: column of the attribute that is trained, or None.
+        seed: of the run.
+        device: where the set stays.
+
+    Raises:
+        UserError: a part of the dataset is missing or another one.
+    """
+    column = attribute or 0
+    batch, labels = faces.take(rows), faces.labels[rows]
     targets = strategy.targets(batch.labels, column, generator_for(seed, "held-out targets", 0))
     return HeldOut(
         batch.images.to(device),

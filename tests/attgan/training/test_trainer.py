@@ -173,6 +173,15 @@ def test_other_settings_are_refused_by_name(
         small_train(small_faces, tmp_path, small_config(**{setting: value}))
 
 
+def test_a_run_of_which_nothing_was_kept_may_start_over_with_other_settings(
+    small_faces: Faces, tmp_path: Path
+) -> None:
+    with pytest.raises(Diverged):
+        small_train(small_faces, tmp_path, small_config(lambda_penalty=1e39))
+    assert small_train(small_faces, tmp_path, small_config(max_steps=2)).ended == "finished"
+    assert len(rows(tmp_path, "step")) == 2
+
+
 def test_settings_that_no_weight_depends_on_may_change(small_faces: Faces, tmp_path: Path) -> None:
     for folder, changes in (("same", {}), ("other", {"log_every": 3, "checkpoint_every": 2})):
         config = small_config(max_steps=9)

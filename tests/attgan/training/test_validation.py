@@ -14,7 +14,7 @@ from attgan.strategies import STRATEGIES
 from attgan.training.networks import Networks, digest, place
 from attgan.training.steps import generator_losses
 from attgan.training.transfer import to_float
-from attgan.training.validation import HeldOut, hold_out, validate
+from attgan.training.validation import HeldOut, choose_rows, hold_out, validate
 from tests.small_training import small_config, small_discriminator, small_generator
 
 GLASSES = 6
@@ -30,9 +30,9 @@ def networks() -> Networks:
 def held(
     faces: Faces, strategy: str = "inverse", attribute: int | None = GLASSES, at_most: int = 99
 ) -> HeldOut:
-    return hold_out(
-        faces, strategy=STRATEGIES[strategy], attribute=attribute, at_most=at_most, seed=3, device=CPU
-    )
+    chosen = STRATEGIES[strategy]
+    rows = choose_rows(faces, chosen, attribute, at_most, 3)
+    return hold_out(faces, rows, strategy=chosen, attribute=attribute, seed=3, device=CPU)
 
 
 def test_the_fixed_set_is_held_out_drawn_by_the_seed_and_has_the_strategys_targets(
