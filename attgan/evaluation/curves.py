@@ -52,7 +52,7 @@ def draw_curves(panels: Sequence[Panel], *, columns: int = 2) -> bytes:
     for i, panel in enumerate(panels):
         _draw_panel(pen, panel, (i % columns) * _PANEL[0], (i // columns) * _PANEL[1])
     buffer = io.BytesIO()
-    sheet.save(buffer, "PNG", optimize=True)
+    sheet.save(buffer, "PNG")
     return buffer.getvalue()
 
 

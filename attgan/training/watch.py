@@ -89,7 +89,7 @@ class Watch:
         self.flush()
         if table.is_epoch_end(state.step):
             write_grid(self._folder, self._plan.networks, self._plan.held_out, state.step)
-        if time.monotonic() - self._drawn > _CURVES_AFTER or state.step == table.steps:
+        if state.step and time.monotonic() - self._drawn > _CURVES_AFTER:
             write_curves(self._folder, self._log)
             self._drawn = time.monotonic()
         self.tell(state, note="best so far" if better else "")
