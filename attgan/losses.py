@@ -3,6 +3,8 @@
 The report writes sums and norms, but its weights (100, 10, 1, 10) belong to means over batch, attributes and
 pixels, as in the published code.
 
+Whatever the precision of what comes in, a loss is at least float32.
+
 Shapes: N images, S image size, n attributes.
 
 References:
@@ -37,7 +39,7 @@ class LossWeights(NamedTuple):
 
 def reconstruction_loss(reconstructed: Tensor, images: Tensor) -> Tensor:
     """Mean absolute difference of two (N, 3, S, S) batches (eq. 9)."""
-    return functional.l1_loss(reconstructed.float(), images.float())
+    return functional.l1_loss(_full(reconstructed), _full(images))
 
 
 def attribute_loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -46,7 +48,7 @@ def attribute_loss(logits: Tensor, labels: Tensor) -> Tensor:
     For the generator: of the edited images, against the attributes asked for (eq. 5, 6). For the
     discriminator: of the real images, against their own (eq. 7, 8).
     """
-    return functional.binary_cross_entropy_with_logits(logits.float(), labels.float())
+    return functional.binary_cross_entropy_with_logits(_full(logits), _full(labels))
 
 
 def critic_loss(real: Tensor, fake: Tensor, mode: Adversarial = "wgan") -> Tensor:
@@ -55,7 +57,7 @@ def critic_loss(real: Tensor, fake: Tensor, mode: Adversarial = "wgan") -> Tenso
     "wgan": mean of fake - mean of real. "lsgan": squared distance of real to 1 and of fake to 0. "dcgan":
     binary cross entropy of the same, the critic's values being logits.
     """
-    real, fake = real.float(), fake.float()
+    real, fake = _full(real), _full(fake)
     if mode == "wgan":
         return fake.mean() - real.mean()
     distance = functional.mse_loss if mode == "lsgan" else functional.binary_cross_entropy_with_logits
@@ -67,7 +69,7 @@ def adversarial_loss(fake: Tensor, mode: Adversarial = "wgan") -> Tensor:
 
     "wgan": -mean. "lsgan" and "dcgan": their distance from 1, as in :func:`critic_loss`.
     """
-    fake = fake.float()
+    fake = _full(fake)
     if mode == "wgan":
         return -fake.mean()
     distance = functional.mse_loss if mode == "lsgan" else functional.binary_cross_entropy_with_logits
@@ -76,7 +78,7 @@ def adversarial_loss(fake: Tensor, mode: Adversarial = "wgan") -> Tensor:
 
 def points_between(real: Tensor, fake: Tensor, share: Tensor) -> Tensor:
     """A point on the line from each real image to its fake: both (N, 3, S, S), share (N, 1, 1, 1) in [0, 1]."""
-    return torch.lerp(real.float(), fake.float(), share)
+    return torch.lerp(_full(real), _full(fake), share)
 
 
 def dragan_points(real: Tensor, share: Tensor, noise: Tensor) -> Tensor:
@@ -87,7 +89,7 @@ def dragan_points(real: Tensor, share: Tensor, noise: Tensor) -> Tensor:
         share: (N, 1, 1, 1) in [0, 1], where on the line.
         noise: (N, 3, S, S) in [0, 1], scaled here by half the standard deviation of the batch's pixels.
     """
-    real = real.float()
+    real = _full(real)
     return real + share * (NOISE_SCALE * real.std() * noise)
 
 
@@ -120,3 +122,8 @@ def discriminator_objective(
 ) -> Tensor:
     """What the discriminator minimises, from its three losses."""
     return critic + weights.gradient_penalty * penalty + weights.discriminator_attributes * attributes
+
+
+def _full(tensor: Tensor) -> Tensor:
+    """In float32, unless it is more precise already."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

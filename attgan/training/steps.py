@@ -1,5 +1,11 @@
 """One training step of each network: from ready tensors to losses, without optimiser and without data.
 
+In precision "bfloat16" the networks' passes run under autocast, but the penalty in float32: at the same points
+its value came out 3 % off (median of 24 batches; at worst 60 %) and its gradient 24 % (at worst 136 %, so that it
+may point the other way), where the other losses were within 1.4 % and their gradients within 24 % for the
+discriminator and 47 % for the generator, all falling as training went on (width 16, 64 px, drawn faces, emulated
+on a CPU).
+
 Shapes: N images, S image size, n attributes.
 """
 
@@ -211,7 +217,7 @@ def _judge(discriminator: Discriminator, real: Tensor, fake: Tensor) -> tuple[Te
         critic_real, logits = discriminator(real)
         return critic_real, discriminator.critic(fake), logits
     count = len(real)
-    features = discriminator.features(torch.cat([real, fake.to(real.dtype)]))
+    features = discriminator.features(torch.cat([real.to(fake.dtype), fake]))
     critic = discriminator.fc_adv(features).squeeze(1)
     return critic[:count], critic[count:], discriminator.fc_cls(features[:count])
 

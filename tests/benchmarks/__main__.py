@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 
 from flows.storage import open_store
-from tests.benchmarks import codec, flows, generator, loader, storage
+from tests.benchmarks import codec, flows, generator, loader, storage, training
 from tests.benchmarks.table import show
 
 
@@ -14,6 +14,7 @@ def main() -> None:
     show("Codec, 178×218 JPEG, one core", codec.measure())
     show("Loader, 178×218 JPEGs to faces of 128 px", loader.measure())
     show("Generator alone, CPU, 128 px", generator.measure())
+    show("Training steps, CPU", training.measure())
     bucket = f"s3://bench-{secrets.token_hex(4)}"
     open_store(bucket).make_bucket()
     rows = list(storage.measure(bucket))
