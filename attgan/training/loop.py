@@ -26,7 +26,7 @@ from attgan.training.watch import Stepped, Watch, kept_words
 ShouldStop = Callable[[], bool]
 
 _SAVE_AFTER = 300.0  # seconds: no more work than this is ever done twice
-_SAVE_COST = 0.1  # of the time, at most, goes into the checkpoints of validations
+_SAVE_COST = 0.05  # of the time, at most, goes into the checkpoints of validations: 1 GB each at full width
 
 
 @dataclass(frozen=True)

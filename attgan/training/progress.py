@@ -12,6 +12,9 @@ PROGRESS = "progress.json"
 _EVERY = 2.0  # seconds
 
 
+Doing = Literal["training", "finished", "stopped", "diverged"]
+
+
 @dataclass(frozen=True)
 class Progress:
     """Where a run stands.
@@ -27,7 +30,7 @@ class Progress:
         note: what happened just now, one line; often empty.
     """
 
-    state: Literal["training", "finished", "stopped", "diverged"]
+    state: Doing
     step: int
     steps: int
     epoch: float

@@ -12,7 +12,7 @@ from attgan.models.folder import Folder
 from attgan.training.metrics_log import MetricsLog
 from attgan.training.pictures import write_curves, write_grid
 from attgan.training.plan import Plan
-from attgan.training.progress import OnProgress, Progress, Reporter
+from attgan.training.progress import Doing, OnProgress, Progress, Reporter
 from attgan.training.state import State
 from attgan.training.steps import DiscriminatorLosses, GeneratorLosses, Network
 
@@ -94,11 +94,11 @@ class Watch:
             self._drawn = time.monotonic()
         self.tell(state, note="best so far" if better else "")
 
-    def tell(self, state: State, doing: str = "training", note: str = "") -> None:
+    def tell(self, state: State, doing: Doing = "training", note: str = "") -> None:
         """Tell where the run stands, now."""
         self._reporter.tell(
             Progress(
-                state=doing,  # type: ignore[arg-type]
+                state=doing,
                 step=state.step,
                 steps=self._plan.table.steps,
                 epoch=self._plan.table.epoch(state.step),
@@ -108,7 +108,7 @@ class Watch:
             )
         )
 
-    def end(self, state: State, doing: str, note: str) -> None:
+    def end(self, state: State, doing: Doing, note: str) -> None:
         """The run ends here: the last rows, curves and words."""
         self.flush()
         write_curves(self._folder, self._log)

@@ -90,6 +90,7 @@ def test_the_result_is_the_best_by_quality(finished: Any) -> None:
     assert result.config.licence == CARD.licence
     assert "| quality |" in result.card
     assert result.discriminator is not None
+    assert 1 <= len(list((folder / "best").iterdir())) <= 2
 
 
 def test_frozen_layers_are_named_at_the_start_and_stay_bit_for_bit(finished: Any) -> None:
