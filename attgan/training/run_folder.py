@@ -58,18 +58,29 @@ def identity(
 
 
 def begin(folder: Folder, wanted: Identity) -> None:
-    """Write ``run.json``, or hold it against what is wanted if it is there already.
-
-    A run of which no state was ever kept has nothing to go on with: another one takes its place.
+    """Write ``run.json``, unless the folder holds a run to go on with: then it has to be the wanted one.
 
     Raises:
-        UserError: the folder holds another run; the line names the first setting that differs, and both values.
+        UserError: the folder holds another run, as :func:`check_same` finds.
         OSError: what the filesystem reports.
     """
-    if folder.has(LATEST) or folder.has(RESULT):
-        _compare(folder, _read(folder), wanted)
-    else:
+    if not check_same(folder, wanted):
         folder.write(RUN, (json.dumps(wanted, indent=1) + "\n").encode())
+
+
+def check_same(folder: Folder, wanted: Identity) -> bool:
+    """Whether the folder holds a run to go on with. Writes nothing.
+
+    A run of which no state was ever kept is none: another one may take its place.
+
+    Raises:
+        UserError: it is another run; the line names the first setting that differs, and both values.
+        OSError: what the filesystem reports.
+    """
+    if not folder.has(LATEST) and not folder.has(RESULT):
+        return False
+    _compare(folder, _read(folder), wanted)
+    return True
 
 
 def read_result(folder: Folder) -> Outcome | None:
