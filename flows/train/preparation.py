@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,13 +11,21 @@ from attgan.data.loader import Faces
 from attgan.errors import UserError
 from attgan.models.folder import Folder
 from attgan.strategies import STRATEGIES, Strategy
+from attgan.training.checkpoint import LATEST
 from attgan.training.plan import stream_rows
-from attgan.training.run_folder import RUN, begin, identity, read_result
+from attgan.training.run_folder import RESULT, RUN, begin, identity, read_result
 from attgan.training.schedule import Timetable, timetable
 from flows.settings import AlignSettings, ClassifierSettings, TrainSettings
 from flows.storage import Store, is_within, open_store
 from flows.train.data import open_data
 from flows.train.start import Start, licence_line, make_start
+
+_SHAPE = {
+    "size": "image_size",
+    "width": "width",
+    "shortcut-layers": "shortcut_layers",
+    "inject-layers": "inject_layers",
+}
 
 
 @dataclass(frozen=True)
@@ -103,9 +112,29 @@ def _find(
     """
     filesystem, path = store.filesystem()
     folder = Folder(path, filesystem)
-    if not folder.has(RUN):
+    if not (folder.has(LATEST) or folder.has(RESULT)):
         return None
     kind = "training" if isinstance(settings, TrainSettings) else "alignment"
+    if settings.bundle is None:
+        _refuse_another_shape(folder, start)
     begin(folder, identity(kind, settings.config, faces, start.generator, start.discriminator))
     outcome = read_result(folder)
     return asdict(outcome) if outcome else None
+
+
+def _refuse_another_shape(folder: Folder, start: Start) -> None:
+    """From scratch, by its option: what the run there would otherwise refuse as another bundle or other data."""
+    try:
+        before = json.loads(folder.read(RUN))
+        network, names = before["start"]["generator"]["settings"], before["data"]["attributes"]
+    except (FileNotFoundError, KeyError, TypeError, ValueError):
+        return  # a damaged one is refused by what reads it next
+    now = start.generator.config.model_dump()
+    values = {option: (network.get(name), now[name]) for option, name in _SHAPE.items()}
+    values["attributes"] = (" ".join(names), " ".join(start.attributes))
+    for option, (old, new) in values.items():
+        if old != new:
+            raise UserError(
+                f"--{option} {new}: {folder.path} holds a run with {old}, and a run goes on with its own settings; "
+                "other ones need another --destination"
+            )

@@ -1,0 +1,97 @@
+"""The networks that a run starts with, and the licence that its result carries."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from attgan.models import DiscriminatorConfig, Generator, GeneratorConfig, fresh, save_bundle
+from flows.settings import AlignSettings, InitSettings, TrainSettings
+from flows.train.start import licence_line, make_start
+from flows.weights import init
+
+PLACES = {"dataset": "d", "destination": "r"}
+
+
+def test_at_full_width_from_scratch_they_are_the_reports() -> None:
+    start = make_start(TrainSettings.model_validate(PLACES))
+    count = [
+        sum(p.numel() for p in network.parameters()) for network in (start.generator, start.discriminator)
+    ]
+    assert count == [43_352_707, 44_718_990]
+    assert start.discriminator.config == DiscriminatorConfig()
+
+
+def test_the_seed_decides_the_weights_and_the_two_differ() -> None:
+    small = PLACES | {"size": 64, "width": 4, "attributes": ["Male"]}
+    one, same, other = (
+        make_start(TrainSettings.model_validate(small | {"seed": seed})) for seed in (1, 1, 2)
+    )
+    weights = [start.generator.enc_layers[0].layers[0].weight for start in (one, same, other)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+    assert not torch.equal(weights[0], one.discriminator.conv[0].layers[0].weight)
+
+
+def test_from_a_bundle_all_is_taken_but_a_discriminator_that_it_lacks_or_that_is_not_wanted(
+    tmp_path: Path,
+) -> None:
+    names = ("Eyeglasses", "Young")
+    generator = fresh(
+        Generator, GeneratorConfig(n_attributes=2, image_size=64, width=4, shortcut_layers=2), 7
+    )
+    made = make_start(
+        TrainSettings.model_validate(PLACES | {"size": 64, "width": 4, "attributes": list(names), "seed": 9})
+    )
+    for name, discriminator in (("without", None), ("with", made.discriminator)):
+        save_bundle(
+            tmp_path / name,
+            generator=generator,
+            discriminator=discriminator,
+            attributes=names,
+            licence="L",
+            about="-",
+        )
+    for settings_of in (TrainSettings, AlignSettings):
+        for bundle, new, from_bundle in (
+            ("without", False, False),
+            ("with", False, True),
+            ("with", True, False),
+        ):
+            settings = settings_of.model_validate(
+                PLACES | {"bundle": str(tmp_path / bundle), "fresh_discriminator": new}
+            )
+            start = make_start(settings)
+            assert start.attributes == names
+            assert start.generator.config == generator.config
+            assert torch.equal(
+                start.generator.enc_layers[0].layers[0].weight, generator.enc_layers[0].layers[0].weight
+            )
+            same = torch.equal(
+                start.discriminator.conv[0].layers[0].weight, made.discriminator.conv[0].layers[0].weight
+            )
+            assert same == from_bundle
+            assert (start.discriminator_from == "freshly initialised") != from_bundle
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (None, "trained on the dataset random: the terms of its images apply"),
+        ("for study only", "for study only"),
+    ],
+)
+def test_the_licence_joins_that_of_the_weights_and_that_of_the_data(
+    tmp_path: Path, given: str | None, line: str
+) -> None:
+    scratch = TrainSettings.model_validate(PLACES | {"size": 64, "width": 2, "licence": given})
+    start = make_start(scratch)
+    assert licence_line(scratch, "random", start) == line
+    init(InitSettings(destination=str(tmp_path / "fresh"), image_size=64, width=2))
+    untrained = TrainSettings.model_validate(PLACES | {"bundle": str(tmp_path / "fresh"), "licence": given})
+    assert licence_line(untrained, "random", make_start(untrained)) == line
+    save_bundle(
+        tmp_path / "b", generator=start.generator, attributes=start.attributes, licence="MIT", about="-"
+    )
+    bundled = TrainSettings.model_validate(PLACES | {"bundle": str(tmp_path / "b"), "licence": given})
+    assert licence_line(bundled, "random", make_start(bundled)) == f"MIT; {line}"
