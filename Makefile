@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up status down test test-fast bench lint format clean
+.PHONY: help setup demo train-demo up status down test test-fast bench lint format clean
 
 help: ## Print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ $(READY): pyproject.toml infra/constraints.txt
 
 demo: $(READY) ## Draw faces, put them on S3, subset and edit them through Prefect on Ray, show the result
 	@$(BIN)/attgan demo
+
+train-demo: $(READY) ## Train on drawn faces: from scratch, aligned, fine-tuned for eyeglasses, measured (minutes)
+	@$(BIN)/attgan train-demo
 
 up: $(READY) ## Start the local stack: Prefect server and UI, S3 server, Ray head
 	@$(BIN)/attgan up

@@ -18,6 +18,7 @@ from flows.settings import (
     AlignSettings,
     ClassifierSettings,
     DemoSettings,
+    DemoTrainingSettings,
     EditSettings,
     ImportWeightsSettings,
     IngestSettings,
@@ -205,6 +206,21 @@ def demo(*, settings: Annotated[DemoSettings, Parameter(name="*")] = DemoSetting
     from flows.demo import run_demo
 
     run_demo(settings)
+
+
+@app.command
+def train_demo(
+    *,
+    settings: Annotated[DemoTrainingSettings, Parameter(name="*")] = DemoTrainingSettings(),  # noqa: B008
+) -> None:
+    """Train on drawn faces: from scratch, aligned, fine-tuned for eyeglasses, and measured against true pairs.
+
+    On a stack as `attgan demo` chooses it.
+    """
+    ensure_stack("train-demo", settings)
+    from flows.train.demo import run_train_demo
+
+    run_train_demo(settings)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ A field's description is its help text everywhere; its rule is checked here and 
 
 from flows.settings.base import Settings, Url, first_mistake
 from flows.settings.classifier import ClassifierSettings
-from flows.settings.demo import DemoSettings
+from flows.settings.demo import DemoSettings, DemoTrainingSettings
 from flows.settings.edit import EditSettings
 from flows.settings.ingest import IngestSettings
 from flows.settings.subset import SubsetSettings
@@ -16,6 +16,7 @@ __all__ = [
     "AlignSettings",
     "ClassifierSettings",
     "DemoSettings",
+    "DemoTrainingSettings",
     "EditSettings",
     "ImportWeightsSettings",
     "IngestSettings",

@@ -11,9 +11,8 @@ from attgan.data.loader import Faces
 from attgan.errors import UserError
 from attgan.models.folder import Folder
 from attgan.strategies import STRATEGIES, Strategy
-from attgan.training.checkpoint import LATEST
 from attgan.training.plan import stream_rows
-from attgan.training.run_folder import RESULT, RUN, begin, identity, read_result
+from attgan.training.run_folder import RUN, check_same, identity, read_result
 from attgan.training.schedule import Timetable, timetable
 from flows.settings import AlignSettings, ClassifierSettings, TrainSettings
 from flows.storage import Store, is_within, open_store
@@ -112,12 +111,16 @@ def _find(
     """
     filesystem, path = store.filesystem()
     folder = Folder(path, filesystem)
-    if not (folder.has(LATEST) or folder.has(RESULT)):
-        return None
     kind = "training" if isinstance(settings, TrainSettings) else "alignment"
-    if settings.bundle is None:
-        _refuse_another_shape(folder, start)
-    begin(folder, identity(kind, settings.config, faces, start.generator, start.discriminator))
+    wanted = identity(kind, settings.config, faces, start.generator, start.discriminator)
+    try:
+        begun = check_same(folder, wanted)
+    except UserError:
+        if settings.bundle is None:
+            _refuse_another_shape(folder, start)
+        raise
+    if not begun:
+        return None
     outcome = read_result(folder)
     return asdict(outcome) if outcome else None
 
