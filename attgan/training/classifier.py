@@ -2,7 +2,7 @@
 
 Mirrored faces are the only augmentation. Shifts of up to 4 pixels and changes of brightness made it worse on 22,780
 real faces in equal time (Eyeglasses 0.975 instead of 0.984 after 13 passes): these faces are aligned, and a network
-this small has enough to do.
+this small has enough to do. Six passes do for so many faces: of a run of twelve, the fifth was the best.
 """
 
 import hashlib

@@ -14,7 +14,7 @@ class ClassifierTraining(BaseModel):
         le=256,
         description="Channels after its first layer; each further one has twice as many.",
     )
-    epochs: int = Field(default=12, ge=1, description="Passes over the images.")
+    epochs: int = Field(default=6, ge=1, description="Passes over the images.")
     min_steps: int = Field(default=800, ge=1, description="Steps at least, however few images there are.")
     max_steps: int | None = Field(
         default=None, ge=1, description="Steps at most, however many images there are."
