@@ -1,7 +1,7 @@
 """The two training steps, beside the same steps written naively and beside the machine's matrix multiplication.
 
-On a CPU both loops run with freed memory kept, which a naive one alone would not do: at batch 128 that is a quarter of
-its time more.
+On a CPU both loops run with freed memory kept, which a naive one alone would not do: at batch 128 that costs it a
+third more time.
 
 On a machine with a GPU (no Ray, Prefect or S3 needed):
 ``python -m tests.benchmarks.training --device cuda --width 64 --batch 128``
