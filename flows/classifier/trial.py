@@ -11,6 +11,7 @@ from attgan.evaluation.attribute_scores import AttributeScore, mean_scores
 from attgan.models import save_bundle
 from attgan.models.card import read_card
 from attgan.training.classifier import Fitted, fit_classifier
+from attgan.training.memory import keep_freed_memory
 from attgan.training.progress import OnProgress
 from attgan.training.run_folder import RESULT
 from flows.classifier.preparation import Prepared, prepare, run_folder
@@ -48,6 +49,8 @@ def classifier_trial(
     """
     threads = max(1, int(settings.cpus or len(os.sched_getaffinity(0))))
     set_torch_threads(threads)
+    if not settings.gpus:
+        keep_freed_memory()
     prepared = prepare(settings)
     if prepared.finished is not None:
         return prepared.finished

@@ -12,6 +12,7 @@ from typing import Any
 
 from attgan.data.loader import Faces
 from attgan.models.folder import Folder
+from attgan.training.memory import keep_freed_memory
 from attgan.training.plan import Card
 from attgan.training.progress import OnProgress
 from attgan.training.trainer import train
@@ -90,6 +91,8 @@ def workplace(
     """Open all that a loop needs, and close it afterwards."""
     threads = max(1, int(settings.cpus or len(os.sched_getaffinity(0))))
     set_torch_threads(threads)
+    if not settings.gpus:
+        keep_freed_memory()
     store = open_store(settings.destination, option="--destination")
     filesystem, path = store.filesystem()
     with stop_requests(store) as asked:
