@@ -70,6 +70,9 @@ def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str], arguments: li
         ("init", settings.InitSettings),
         ("import-weights", settings.ImportWeightsSettings),
         ("demo", settings.DemoSettings),
+        ("train", settings.TrainSettings),
+        ("align", settings.AlignSettings),
+        ("train-demo", settings.DemoTrainingSettings),
     ],
 )
 def test_help_explains_every_option(
