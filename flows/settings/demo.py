@@ -18,18 +18,20 @@ class DemoSettings(Settings):
 class DemoTrainingSettings(Settings):
     """Training on drawn faces, from nothing: from scratch, aligned, fine-tuned, and measured against true pairs."""
 
-    images: int = Field(default=2400, ge=60, le=100_000, description="How many faces to draw.")
+    images: int = Field(default=4000, ge=60, le=100_000, description="How many faces to draw.")
     size: int = Field(default=64, ge=64, multiple_of=32, description="Side of the faces that are trained on.")
-    width: int = Field(default=16, ge=1, le=256, description="Width of both networks; 64 is full width.")
-    batch_size: int = Field(default=32, ge=2, description="Images per step.")
-    learning_rate: float = Field(default=2e-4, gt=0, description="Of all three trainings.")
-    discriminator_steps: int = Field(default=3, ge=1, description="For each generator step.")
-    scratch_epochs: int = Field(
-        default=30, ge=1, description="Of the training from scratch, with Permutation."
+    width: int = Field(default=12, ge=1, le=256, description="Width of both networks; 64 is full width.")
+    batch_size: int = Field(default=16, ge=2, description="Images per step.")
+    learning_rate: float = Field(default=1e-3, gt=0, description="Of all three trainings.")
+    discriminator_steps: int = Field(default=2, ge=1, description="For each generator step.")
+    scratch_steps: int = Field(
+        default=5000, ge=1, description="Of the training from scratch, with Permutation."
     )
-    align_epochs: int = Field(default=10, ge=1, description="Of the alignment, at most.")
-    tune_epochs: int = Field(default=20, ge=1, description="Of the fine-tuning for eyeglasses, with Inverse.")
-    freeze_d: int = Field(default=0, ge=0, le=5, description="Layers frozen while fine-tuning.")
+    align_steps: int = Field(default=1000, ge=1, description="Of the alignment, at most.")
+    tune_steps: int = Field(
+        default=6000, ge=1, description="Of the fine-tuning for eyeglasses, with Inverse."
+    )
+    freeze_d: int = Field(default=4, ge=0, le=5, description="Layers frozen while fine-tuning.")
     pairs: int = Field(default=100, ge=1, description="Pairs of unseen faces to measure with.")
     seed: int = Field(default=0, ge=0, description="Seed of the faces and of the trainings.")
     quick: bool = Field(default=False, description="A minute's worth of everything: the way, not the result.")
@@ -44,8 +46,8 @@ _QUICK = {
     "images": 80,
     "width": 2,
     "batch_size": 8,
-    "scratch_epochs": 2,
-    "align_epochs": 1,
-    "tune_epochs": 1,
+    "scratch_steps": 12,
+    "align_steps": 6,
+    "tune_steps": 6,
     "pairs": 6,
 }

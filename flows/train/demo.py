@@ -59,33 +59,38 @@ def run_train_demo(settings: DemoTrainingSettings) -> None:
         "dataset": dataset,
         "batch_size": settings.batch_size,
         "learning_rate": settings.learning_rate,
+        "discriminator_warmup": 0.5,
+        "epochs": settings.scratch_steps + settings.tune_steps,  # the steps decide
+        "checks_per_epoch": 1,
         "seed": settings.seed,
         "licence": "MIT; trained on faces that this project drew",
     }
     both = usual | {
         "discriminator_steps": settings.discriminator_steps,
         "attribute": ATTRIBUTE,
+        "generator_warmup": 1,
+        "schedule": "linear",
         "patience": 0,
     }
     console.rule("2. attgan train, from scratch, with Permutation")
     scratch = _train(
         both
         | {"destination": join(bucket, "scratch"), "size": settings.size, "width": settings.width}
-        | {"strategy": "permutation", "epochs": settings.scratch_epochs}
+        | {"strategy": "permutation", "max_steps": settings.scratch_steps}
     )
 
     console.rule("3. attgan align: its discriminator made anew against the frozen generator")
     aligned = _align(
         usual
         | {"destination": join(bucket, "aligned"), "bundle": scratch["bundle"], "fresh_discriminator": True}
-        | {"epochs": settings.align_epochs}
+        | {"max_steps": settings.align_steps}
     )
 
     console.rule(f"4. attgan train, from the aligned bundle, with Inverse, for {ATTRIBUTE}")
     tuned = _train(
         both
         | {"destination": join(bucket, "tuned"), "bundle": aligned["bundle"], "strategy": "inverse"}
-        | {"epochs": settings.tune_epochs, "freeze_d": settings.freeze_d}
+        | {"max_steps": settings.tune_steps, "freeze_d": settings.freeze_d}
     )
 
     console.rule(f"5. {settings.pairs:,} true pairs, of faces that it has not seen")
@@ -132,8 +137,9 @@ def _measure(bundles: dict[str, str], settings: DemoTrainingSettings) -> None:
         )
         editor = make_editor(bundle.generator, "cpu", _BATCH)
         edited = {intensity: edit_pairs(editor, pairs, intensity) for intensity in INTENSITIES}
-        rows.append({"model": name} | _row(measure_pairs(pairs, edited[1.0])))
-    print_rows(f"{ATTRIBUTE} at intensity 1; mean differences in grey levels of 255", rows)
+        for intensity, faces in edited.items():
+            rows.append({"model": name, "intensity": intensity} | _row(measure_pairs(pairs, faces)))
+    print_rows(f"{ATTRIBUTE}: mean differences in grey levels of 255", rows)
     OUTPUT.mkdir(parents=True, exist_ok=True)
     (OUTPUT / "pairs.jpg").write_bytes(_picture(pairs, edited))
 
