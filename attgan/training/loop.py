@@ -95,7 +95,14 @@ def run(
 
 def _check(plan: Plan, state: State) -> bool:
     """Validate; whether it was the best so far. Before the first step it is for comparison only."""
-    state.numbers = validate(plan.networks, plan.held_out, plan.weights, plan.config.adversarial)
+    state.numbers = validate(
+        plan.networks,
+        plan.held_out,
+        plan.weights,
+        plan.config.adversarial,
+        plan.judge,
+        edits=plan.keeps_best,
+    )
     state.checked = state.step
     if state.step == 0:
         return False
@@ -193,7 +200,7 @@ def _first_words(plan: Plan, state: State) -> str:
     frozen = plan.networks.frozen
     if frozen:
         words += f"; FreezeD: {len(frozen)} frozen: {', '.join(frozen)}"
-    return words
+    return "; ".join(filter(None, (words, plan.without_best)))
 
 
 class _Saving:

@@ -1,8 +1,10 @@
 """What a run does, before it has done anything."""
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from attgan.data.loader import Faces
 from attgan.errors import UserError
@@ -13,7 +15,7 @@ from attgan.training.config import LoopConfig
 from attgan.training.early_stopping import StopRule
 from attgan.training.networks import Networks
 from attgan.training.schedule import Timetable
-from attgan.training.validation import HeldOut, in_stream
+from attgan.training.validation import HeldOut, in_stream, sees_edits
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Card:
     Attributes:
         licence: one line on what the weights may be used for.
         about: data and training, Markdown.
-        classifier: the bundle's, passed on as it is.
+        classifier: the bundle's, of the same attributes. Passed on as it is, and the judge of edits.
     """
 
     licence: str
@@ -48,6 +50,7 @@ class Plan:
         held_out: what is validated on.
         rule: when to stop.
         card: of the result.
+        judge: the card's classifier where edits are measured, on the device, in evaluation mode.
     """
 
     config: LoopConfig
@@ -63,21 +66,47 @@ class Plan:
     held_out: HeldOut
     rule: StopRule
     card: Card
+    judge: AttributeClassifier | None = None
 
     @property
     def keeps_best(self) -> bool:
         """Whether the result is the best by quality; else it is the last."""
-        return self.attribute is not None
+        return self.attribute is not None and sees_edits(self.strategy, self.judge)
+
+    @property
+    def without_best(self) -> str:
+        """Why a training keeps no best state, as a clause; empty where it does, and in an alignment."""
+        if self.attribute is None or self.keeps_best:
+            return ""
+        return (
+            f"no state is kept as the best: {self.strategy.name} shows the discriminator only images "
+            f"{self.strategy.real} {self.faces.attributes[self.attribute]}, so that it cannot judge edits, and the "
+            "bundle has no attribute classifier; the result is the last state"
+        )
 
 
-def check_fit(generator: Generator, discriminator: Discriminator, faces: Faces) -> None:
+def place_judge(classifier: AttributeClassifier | None, device: torch.device) -> AttributeClassifier | None:
+    """A frozen copy of the classifier on the device, in evaluation mode."""
+    if classifier is None:
+        return None
+    return copy.deepcopy(classifier).to(device, torch.float32).eval().requires_grad_(False)
+
+
+def check_fit(
+    generator: Generator,
+    discriminator: Discriminator,
+    faces: Faces,
+    classifier: AttributeClassifier | None = None,
+) -> None:
     """Refuse networks and data that do not belong together.
 
     Raises:
         ValueError: another image size or number of attributes.
     """
     wanted = (faces.size, len(faces.attributes))
-    for network in (generator, discriminator):
+    for network in (generator, discriminator, classifier):
+        if network is None:
+            continue
         found = (network.config.image_size, network.config.n_attributes)
         if found != wanted:
             raise ValueError(

@@ -40,19 +40,19 @@ def finish(plan: Plan, folder: Folder, ending: Ending) -> Outcome:
         if ending.reason is None:
             ending.watch.end(state, "stopped", stopped.reason)
             return stopped
-        best = state.best or Best(state.step, state.numbers)
+        best = (state.best if plan.keeps_best else None) or Best(state.step, state.numbers)
         generator, discriminator = _tensors(plan, folder, best)
         info = save_networks(plan, folder, BUNDLE, generator, discriminator, best.numbers)
         finished = replace(
             stopped,
             ended="finished",
-            reason=ending.reason,
+            reason="; ".join(filter(None, (ending.reason, plan.without_best))),
             best_step=best.step,
             best=dict(best.numbers),
             bundle=f"{folder.path}/{BUNDLE}",
             digest=info.digest,
         )
-        ending.watch.end(state, "finished", ending.reason)
+        ending.watch.end(state, "finished", finished.reason)
         write_result(folder, finished)
     return finished
 

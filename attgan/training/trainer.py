@@ -11,7 +11,7 @@ from attgan.training.config import TrainingConfig
 from attgan.training.early_stopping import EarlyStopping
 from attgan.training.loop import ShouldStop, run
 from attgan.training.networks import place
-from attgan.training.plan import Card, Plan, check_fit, stream_rows
+from attgan.training.plan import Card, Plan, check_fit, place_judge, stream_rows
 from attgan.training.progress import OnProgress, Outcome
 from attgan.training.result import finish
 from attgan.training.schedule import timetable
@@ -40,8 +40,10 @@ def train(
         config: all that decides the result.
         folder: of the run, on a disk or on S3. It gets ``run.json``, ``checkpoints/``, ``metrics.jsonl``,
             ``progress.json``, ``curves.png``, ``grids/``, ``best/step-…/`` (the best bundle so far), and when the run
-            has finished ``bundle/`` (the result: the best) and ``result.json``.
-        card: for the bundles.
+            has finished ``bundle/`` (the result: the best) and ``result.json``. Without a best, which takes a judge of
+            edits, the result is the last.
+        card: for the bundles. Its classifier judges the edits; without one the discriminator does, where the strategy
+            shows it all images as real.
         device: ``cpu``, ``cuda``, ``cuda:1`` …
         on_progress: told about every two seconds, and at each validation.
         should_stop: asked before each step; when it says yes the state is kept and the call returns.
@@ -55,7 +57,7 @@ def train(
     """
     # A flow's settings inherit these; what they add has no place in the run's identity.
     config = TrainingConfig(**{name: getattr(config, name) for name in TrainingConfig.model_fields})
-    check_fit(generator, discriminator, faces)
+    check_fit(generator, discriminator, faces, card.classifier)
     check_names([config.attribute], faces.attributes, f"--attribute {config.attribute}")
     attribute = faces.attributes.index(config.attribute)
     strategy = STRATEGIES[config.strategy]
@@ -91,5 +93,6 @@ def train(
         ),
         rule=EarlyStopping(config.patience),
         card=card,
+        judge=place_judge(card.classifier, networks.device),
     )
     return finish(plan, folder, run(plan, folder, on_progress, should_stop))

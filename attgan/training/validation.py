@@ -17,6 +17,7 @@ from attgan.losses import (
     critic_loss,
     generator_objective,
 )
+from attgan.models import AttributeClassifier
 from attgan.strategies import Strategy, Stream, network_values
 from attgan.strategies.inverse import flipped
 from attgan.training.networks import Networks
@@ -114,21 +115,43 @@ def hold_out(
     )
 
 
+def sees_edits(strategy: Strategy, judge: AttributeClassifier | None) -> bool:
+    """Whether anyone can tell an edited face from one that is not.
+
+    A discriminator that is shown real faces of one kind alone says that kind of every face.
+    """
+    return judge is not None or strategy.real == "all"
+
+
 def validate(
-    networks: Networks, held_out: HeldOut, weights: LossWeights, mode: Adversarial
+    networks: Networks,
+    held_out: HeldOut,
+    weights: LossWeights,
+    mode: Adversarial,
+    judge: AttributeClassifier | None = None,
+    *,
+    edits: bool = True,
 ) -> dict[str, float]:
     """Measure both networks in evaluation mode; the strategy's edits are made at the fixed intensity, ±0.5.
+
+    Args:
+        networks: on the device of the set.
+        held_out: the fixed set.
+        weights, mode: of the losses.
+        judge: says what an edited face shows, in float32; without it the discriminator does.
+        edits: whether to judge edits at all, as :func:`sees_edits` has it.
 
     Returns:
         ``discriminator_loss`` without the penalty, and its ``critic`` and ``classification``; ``classifier_accuracy``
         over all attributes of real faces; ``real_accuracy``, ``fake_accuracy``, and ``critic_accuracy``, their mean.
         Where one attribute is trained also ``target_accuracy``, of it on real faces; ``generator_loss`` and its
         ``adversarial``, ``attributes``, ``reconstruction``; ``psnr`` and ``ssim`` of the reconstruction;
-        ``edited_accuracy``, the share of all faces with that attribute turned round, at intensity 1, in which the
-        classifier sees it turned; and ``quality``, ``ssim`` times ``edited_accuracy``.
+        and, where edits are judged, ``edited_accuracy``, the share of all faces with that attribute turned round, at
+        intensity 1, in which the judge sees it turned; and ``quality``, ``ssim`` times ``edited_accuracy``.
     """
     networks.evaluate()
-    parts = [_measure(networks, held_out, start) for start in range(0, len(held_out.images), _BATCH)]
+    starts = range(0, len(held_out.images), _BATCH)
+    parts = [_measure(networks, held_out, judge, start, edits) for start in starts]
     networks.train()
     values = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     numbers = _of_discriminator(values, held_out, weights, mode)
@@ -167,22 +190,25 @@ def _of_generator(values: Values, held_out: HeldOut, weights: LossWeights, mode:
     attributes = attribute_loss(values["fake_logits"][source], held_out.targets[source])
     reconstruction = values["distance"][source].mean()
     right = right_attributes(values["logits"], held_out.labels)[:, held_out.attribute]
-    ssim_mean, turned = values["ssim"].mean(), values["turned"].mean()
-    return {
+    numbers = {
         "target_accuracy": right.mean(),
         "generator_loss": generator_objective(adversarial, attributes, reconstruction, weights),
         "adversarial": adversarial,
         "attributes": attributes,
         "reconstruction": reconstruction,
         "psnr": values["psnr"].mean(),
-        "ssim": ssim_mean,
-        "edited_accuracy": turned,
-        "quality": ssim_mean * turned,
+        "ssim": values["ssim"].mean(),
     }
+    if "turned" in values:
+        numbers["edited_accuracy"] = values["turned"].mean()
+        numbers["quality"] = numbers["ssim"] * numbers["edited_accuracy"]
+    return numbers
 
 
 @torch.no_grad()
-def _measure(networks: Networks, held_out: HeldOut, start: int) -> Values:
+def _measure(
+    networks: Networks, held_out: HeldOut, judge: AttributeClassifier | None, start: int, edits: bool
+) -> Values:
     """Per image: the critic's values, the classifier's logits, and how reconstruction and usual edit came out."""
     part, attribute, none_drawn = slice(start, start + _BATCH), held_out.attribute, torch.Generator()
     images, labels = to_float(held_out.images[part]), held_out.labels[part]
@@ -195,9 +221,13 @@ def _measure(networks: Networks, held_out: HeldOut, start: int) -> Values:
         if attribute is not None:
             same = generator.decode(features, network_values(labels, "fixed", none_drawn))
             edited = generator.decode(features, turned_values(labels, attribute, INTENSITY))
-            wanted = flipped(labels, attribute, none_drawn)
-            values["turned"] = right_attributes(discriminator(edited)[1], wanted)[:, attribute]
+            seen = discriminator(edited)[1] if edits and judge is None else None
     if attribute is not None:
+        if edits and judge is not None:
+            seen = judge(edited.float())
+        if seen is not None:
+            wanted = flipped(labels, attribute, none_drawn)
+            values["turned"] = right_attributes(seen, wanted)[:, attribute]
         values["distance"] = (same.float() - images).abs().flatten(1).mean(1)
         values["psnr"] = psnr(same, images).clamp(max=_HIGHEST_PSNR)
         values["ssim"] = ssim(same, images)

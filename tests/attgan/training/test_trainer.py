@@ -12,15 +12,18 @@ from safetensors.torch import load_file
 
 from attgan.data.loader import Faces
 from attgan.errors import Diverged, UserError
-from attgan.models import fresh, load_bundle
+from attgan.models import AttributeClassifier, ClassifierConfig, fresh, load_bundle
 from attgan.models.folder import Folder
 from attgan.models.generator import Generator, GeneratorConfig
 from attgan.strategies import STRATEGIES
 from attgan.training.checkpoint import read_checkpoint
+from attgan.training.config import TrainingConfig
 from attgan.training.networks import digest
-from attgan.training.plan import stream_rows
+from attgan.training.plan import Card, stream_rows
 from attgan.training.progress import Outcome, Progress
 from attgan.training.trainer import train
+from attgan.training.transfer import to_float
+from attgan.training.validation import choose_rows, turned_values
 from tests.small_training import (
     CARD,
     open_small,
@@ -91,6 +94,57 @@ def test_the_result_is_the_best_by_quality(finished: Any) -> None:
     assert "| quality |" in result.card
     assert result.discriminator is not None
     assert 1 <= len(list((folder / "best").iterdir())) <= 2
+
+
+def test_where_nobody_can_judge_edits_the_result_is_the_last_state_and_it_says_so(
+    small_faces: Faces, tmp_path: Path
+) -> None:
+    told: list[Progress] = []
+    config = small_config(strategy="alternate", batch_size=5, max_steps=8)
+    outcome = small_train(small_faces, tmp_path, config, on_progress=told.append)
+    words = "alternate shows the discriminator only images with Eyeglasses, so that it cannot judge edits"
+    for line in (outcome.reason, told[0].note, told[-1].note):
+        assert words in line
+        assert line.endswith("the result is the last state")
+    assert outcome.best_step == outcome.step == 8
+    assert not (tmp_path / "best").exists()
+    assert all("quality" not in row and "edited_accuracy" not in row for row in rows(tmp_path, "check"))
+    last = load_file(tmp_path / "checkpoints/step-0000000008/generator.safetensors")
+    kept = load_bundle(tmp_path / "bundle").generator.state_dict()
+    assert all(torch.equal(tensor, last[name]) for name, tensor in kept.items())
+
+
+def test_the_bundles_classifier_judges_the_edits_of_one_that_sees_images_of_one_kind(
+    small_faces: Faces, tmp_path: Path
+) -> None:
+    classifier = fresh(AttributeClassifier, ClassifierConfig(image_size=64, width=2), 5).train()
+    before = digest(classifier)
+    card = Card(CARD.licence, CARD.about, classifier)
+    config = small_config(strategy="alternate", batch_size=5, max_steps=15, learning_rate=2e-3)
+    outcome = train(
+        small_generator(), small_discriminator(), small_faces, config, Folder(tmp_path), card=card
+    )
+    assert "the result is the last state" not in outcome.reason
+    checks = {row["step"]: row for row in rows(tmp_path, "check") if row["step"]}
+    assert checks[outcome.best_step]["quality"] == max(row["quality"] for row in checks.values())
+    assert digest(classifier) == before
+    kept = load_bundle(tmp_path / "bundle")
+    assert kept.classifier is not None
+    glasses = small_faces.attributes.index("Eyeglasses")
+    batch = small_faces.take(small_faces.held_out)
+    chosen = [int(row) for row in np.flatnonzero(np.isin(batch.rows, fixed_rows(small_faces, config)))]
+    labels = batch.labels[chosen]
+    values = turned_values(labels, glasses, 1.0)
+    with torch.no_grad():
+        edited = kept.generator.eval()(to_float(batch.images[chosen]), values)
+        seen = kept.classifier.eval()(edited)[:, glasses] > 0
+    expected = (seen != (labels[:, glasses] > 0.5)).float().mean().item()
+    assert outcome.best["edited_accuracy"] == pytest.approx(expected)
+
+
+def fixed_rows(faces: Faces, config: TrainingConfig) -> np.ndarray:
+    attribute = faces.attributes.index(config.attribute)
+    return choose_rows(faces, STRATEGIES[config.strategy], attribute, config.validation_images, config.seed)
 
 
 def test_frozen_layers_are_named_at_the_start_and_stay_bit_for_bit(finished: Any) -> None:

@@ -10,6 +10,7 @@ from attgan.data.loader import Faces
 from attgan.errors import UserError
 from attgan.evaluation.metrics import psnr, ssim
 from attgan.losses import LossWeights
+from attgan.models import AttributeClassifier, ClassifierConfig, fresh
 from attgan.strategies import STRATEGIES
 from attgan.training.networks import Networks, digest, place
 from attgan.training.steps import generator_losses
@@ -125,6 +126,37 @@ def test_every_other_number_is_what_counting_face_by_face_gives(
         "quality": np.mean(likeness) * np.mean(seen),
     }
     assert {name: numbers[name] for name in expected} == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("strategy", ["inverse", "alternate"])
+def test_a_classifier_that_is_given_judges_the_edits_in_place_of_the_discriminator(
+    small_faces: Faces, networks: Networks, strategy: str
+) -> None:
+    fixed = held(small_faces, strategy)
+    judge = fresh(AttributeClassifier, ClassifierConfig(image_size=64, width=2), 5).eval()
+    judge.head.bias.zero_()
+    edited = []
+    networks.evaluate()
+    for image, labels in zip(to_float(fixed.images), fixed.labels, strict=True):
+        values = labels[None] - 0.5
+        values[:, GLASSES] *= -2
+        edited.append(networks.generator(image[None], values))
+    # Its threshold amid the faces, so that neither all nor none of them show glasses.
+    logits = torch.cat([judge(face)[:, GLASSES] for face in edited])
+    judge.head.bias[GLASSES] = -logits.mean()
+    seen = logits > logits.mean()
+    expected = (seen != fixed.labels[:, GLASSES].bool()).float().mean().item()
+    numbers = validate(networks, fixed, WEIGHTS, "wgan", judge)
+    assert numbers["edited_accuracy"] == pytest.approx(expected)
+    assert numbers["quality"] == pytest.approx(numbers["ssim"] * expected)
+    without = validate(networks, fixed, WEIGHTS, "wgan")
+    assert without.keys() == numbers.keys()
+    of_edits = {"edited_accuracy", "quality"}
+    assert {name: without[name] for name in without.keys() - of_edits} == {
+        name: numbers[name] for name in numbers.keys() - of_edits
+    }
+    assert not of_edits & validate(networks, fixed, WEIGHTS, "wgan", edits=False).keys()
 
 
 def test_it_changes_nothing_and_gives_the_same_again(small_faces: Faces, networks: Networks) -> None:
