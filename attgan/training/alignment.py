@@ -15,6 +15,7 @@ from attgan.training.config import AlignmentConfig
 from attgan.training.early_stopping import InStep
 from attgan.training.loop import ShouldStop, run
 from attgan.training.networks import place
+from attgan.training.ownership import take_over
 from attgan.training.plan import Card, Plan, check_fit, stream_rows
 from attgan.training.progress import OnProgress, Outcome
 from attgan.training.result import finish
@@ -84,4 +85,5 @@ def align(
         rule=InStep(config.critic_accuracy, config.classifier_accuracy, config.patience, config.flatness),
         card=card,
     )
-    return finish(plan, folder, run(plan, folder, on_progress, should_stop))
+    owned = take_over(folder)
+    return finish(plan, owned, run(plan, owned, on_progress, should_stop))

@@ -24,6 +24,7 @@ from attgan.errors import Diverged, UserError
 from attgan.models.bundle_config import Sha256
 from attgan.models.folder import PARTIAL, Folder
 from attgan.models.tensors import check_finite, pack, unpack
+from attgan.training.ownership import OwnedFolder
 
 FOLDER = "checkpoints"
 LATEST = f"{FOLDER}/latest.json"
@@ -141,6 +142,8 @@ def room_for(folder: Folder, what: str, started: str | None = None) -> Iterator[
     try:
         yield
     except OSError as error:
+        if isinstance(folder, OwnedFolder):
+            folder.confirm()  # else it may be the other's work that is missing here
         if started is not None:
             with contextlib.suppress(OSError, NotImplementedError):
                 folder.filesystem.delete_dir(f"{folder.path}/{started}")
@@ -158,11 +161,24 @@ def remove_others(folder: Folder, below: str, kept: set[str]) -> None:
     for info in folder.filesystem.get_file_info(selector):
         if info.type == fs.FileType.Directory and info.base_name.startswith("step-"):
             if info.base_name not in kept:
-                # SeaweedFS goes on listing a folder whose objects are gone.
-                with contextlib.suppress(FileNotFoundError):
+                with _gone_already():
                     folder.filesystem.delete_dir(info.path)
         elif info.base_name.endswith(PARTIAL):
-            folder.filesystem.delete_file(info.path)
+            with _gone_already():
+                folder.filesystem.delete_file(info.path)
+
+
+@contextlib.contextmanager
+def _gone_already() -> Iterator[None]:
+    """Let pass that there is nothing to remove, or that another process removes or writes it just now.
+
+    SeaweedFS goes on listing a folder whose objects are gone.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not isinstance(error, FileNotFoundError) and error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+            raise
 
 
 def _entries(folder: Folder) -> tuple[Entry, ...]:

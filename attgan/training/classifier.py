@@ -32,6 +32,7 @@ from attgan.training.classifier_learner import (
     logits_of,
 )
 from attgan.training.metrics_log import MetricsLog
+from attgan.training.ownership import OwnedFolder, take_over
 from attgan.training.progress import OnProgress, Progress, Reporter
 from attgan.training.randomness import generator_for
 from attgan.training.run_folder import Identity, begin
@@ -84,16 +85,18 @@ def fit_classifier(
         should_stop: asked after each step; if so, the state is kept for the next call.
 
     Raises:
-        UserError: fewer images than a batch, none held out, the folder holds another run, or no room is left.
+        UserError: fewer images than a batch, none held out, the folder holds another run, no room is left, or
+            another process has taken the run over.
         Diverged: the loss was not finite, or exploded. The last good state is kept.
         OSError: what the filesystem reports.
     """
     check_rows(faces, config)
     begin(folder, classifier_identity(faces, config))
     settings = _network_settings(faces, config)
-    learner = begin_or_resume(folder, config, settings, torch.device(device))
+    owned = take_over(folder)
+    learner = begin_or_resume(owned, config, settings, torch.device(device))
     resumed_from = learner.step or None
-    run = _Run(faces, config, folder, learner, on_progress)
+    run = _Run(faces, config, owned, learner, on_progress)
     try:
         reason = run.go_on(should_stop or (lambda: False))
     except Diverged as error:
@@ -148,7 +151,7 @@ class _Run:
         self,
         faces: Faces,
         config: ClassifierTraining,
-        folder: Folder,
+        folder: OwnedFolder,
         learner: Learner,
         on_progress: OnProgress | None,
     ) -> None:
@@ -157,7 +160,7 @@ class _Run:
         most = max(config.epochs * self._per_epoch, config.min_steps)
         self._steps = min(most, config.max_steps or most)
         self._check_every = max(self._per_epoch, _CHECK_EVERY)
-        self._log = MetricsLog(folder, learner.step)
+        self._log = MetricsLog(folder, learner.step or None)
         self._reporter = Reporter(folder, on_progress)
         self._unread: list[tuple[float, Tensor]] = []  # learning rate and loss of the last steps
         self.judged_by = faces.take(_held_out_rows(faces, config))

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from attgan.errors import Diverged
-from attgan.models.folder import Folder
 from attgan.strategies import network_values
 from attgan.training.checkpoint import room_for
 from attgan.training.networks import set_rate
+from attgan.training.ownership import OwnedFolder
 from attgan.training.plan import Plan
 from attgan.training.progress import OnProgress
 from attgan.training.schedule import learning_rate
@@ -45,13 +45,17 @@ class Ending:
 
 
 def run(
-    plan: Plan, folder: Folder, on_progress: OnProgress | None = None, should_stop: ShouldStop | None = None
+    plan: Plan,
+    folder: OwnedFolder,
+    on_progress: OnProgress | None = None,
+    should_stop: ShouldStop | None = None,
 ) -> Ending:
     """Train until the rule, the last step or ``should_stop`` ends it; the last state is kept in each case.
 
     Raises:
         Diverged: a loss or a weight is not finite or exploded. The last good state is kept.
-        UserError: the disk is full, or a part of the dataset is missing or another one.
+        UserError: the disk is full, a part of the dataset is missing or another one, or another process has taken the
+            run over.
         OSError: what else a filesystem reports.
     """
     with room_for(folder, "the run's files"), ExitStack() as ending:
@@ -206,7 +210,7 @@ def _first_words(plan: Plan, state: State) -> str:
 class _Saving:
     """When to keep the state: at validations, but not so often that it costs much, and when long nothing was kept."""
 
-    def __init__(self, plan: Plan, folder: Folder, watch: Watch) -> None:
+    def __init__(self, plan: Plan, folder: OwnedFolder, watch: Watch) -> None:
         self._plan = plan
         self._folder = folder
         self._watch = watch

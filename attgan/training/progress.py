@@ -1,12 +1,12 @@
 """What a run tells while it goes on, and what it hands back in the end."""
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from attgan.models.folder import Folder
+from attgan.training.plain_json import to_json
 
 PROGRESS = "progress.json"
 _EVERY = 2.0  # seconds
@@ -98,6 +98,6 @@ class Reporter:
             self._rate = self._images / max(now - self._told, 1e-9)
         self._images, self._told = 0, now
         told = Progress(**{**asdict(progress), "images_per_second": round(self._rate, 2)})
-        self._folder.write(PROGRESS, (json.dumps(asdict(told), indent=1) + "\n").encode())
+        self._folder.write(PROGRESS, to_json(asdict(told), indent=1))
         if self._on_progress:
             self._on_progress(told)

@@ -6,9 +6,9 @@ from dataclasses import replace
 from torch import Tensor
 
 from attgan.models import load_bundle
-from attgan.models.folder import Folder
 from attgan.training.checkpoint import room_for
 from attgan.training.loop import Ending
+from attgan.training.ownership import OwnedFolder
 from attgan.training.plan import Plan
 from attgan.training.progress import Outcome
 from attgan.training.run_folder import write_result
@@ -20,11 +20,11 @@ BUNDLE = "bundle"
 _Parts = tuple[Mapping[str, Tensor], Mapping[str, Tensor]]
 
 
-def finish(plan: Plan, folder: Folder, ending: Ending) -> Outcome:
+def finish(plan: Plan, folder: OwnedFolder, ending: Ending) -> Outcome:
     """Write the result of a run that is complete; of one that was asked to stop only say so.
 
     Raises:
-        UserError: the disk is full, or the best bundle is damaged.
+        UserError: the disk is full, the best bundle is damaged, or another process has taken the run over.
         OSError: what else the filesystem reports.
     """
     state = ending.state
@@ -57,7 +57,7 @@ def finish(plan: Plan, folder: Folder, ending: Ending) -> Outcome:
     return finished
 
 
-def _tensors(plan: Plan, folder: Folder, best: Best) -> _Parts:
+def _tensors(plan: Plan, folder: OwnedFolder, best: Best) -> _Parts:
     """Of generator and discriminator: the best that were kept, or where the last are the result, as they are."""
     if not plan.keeps_best:
         return plan.networks.generator.state_dict(), plan.networks.discriminator.state_dict()

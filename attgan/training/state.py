@@ -13,7 +13,6 @@ from torch import Tensor
 
 from attgan.models import BundleInfo, Discriminator, Generator, save_bundle
 from attgan.models.build import from_tensors
-from attgan.models.folder import Folder
 from attgan.training.checkpoint import (
     KEPT,
     Checkpoint,
@@ -25,6 +24,7 @@ from attgan.training.checkpoint import (
 )
 from attgan.training.early_stopping import StopRule
 from attgan.training.networks import from_groups, snapshot, to_groups
+from attgan.training.ownership import OwnedFolder
 from attgan.training.plan import Plan
 
 BEST = "best"
@@ -83,7 +83,7 @@ class State:
         return True
 
 
-def load_state(plan: Plan, folder: Folder) -> State:
+def load_state(plan: Plan, folder: OwnedFolder) -> State:
     """The state to go on from: the last one kept, which is put into the networks, or the very first.
 
     Raises:
@@ -107,12 +107,12 @@ def load_state(plan: Plan, folder: Folder) -> State:
     )
 
 
-def save_state(plan: Plan, folder: Folder, state: State) -> None:
+def save_state(plan: Plan, folder: OwnedFolder, state: State) -> None:
     """Keep a state: the best bundle first, if it is new, then the checkpoint, whose last file makes both count.
 
     Raises:
         Diverged: a weight is not finite; nothing was written.
-        UserError: there is no room left; the state before still counts.
+        UserError: there is no room left, and the state before still counts; or another process has taken the run over.
         OSError: what else the filesystem reports; the same holds.
     """
     best = state.best
@@ -136,7 +136,7 @@ def save_state(plan: Plan, folder: Folder, state: State) -> None:
 
 def save_networks(
     plan: Plan,
-    folder: Folder,
+    folder: OwnedFolder,
     below: str,
     generator: Tensors,
     discriminator: Tensors,
@@ -151,6 +151,7 @@ def save_networks(
         generator, discriminator: tensors.
         numbers: for the card.
     """
+    folder.confirm()  # a bundle is written past the folder
     networks = plan.networks
     path = f"{folder.path}/{below}"
     on_cpu = [{name: tensor.cpu() for name, tensor in part.items()} for part in (generator, discriminator)]

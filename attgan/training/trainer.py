@@ -11,6 +11,7 @@ from attgan.training.config import TrainingConfig
 from attgan.training.early_stopping import EarlyStopping
 from attgan.training.loop import ShouldStop, run
 from attgan.training.networks import place
+from attgan.training.ownership import take_over
 from attgan.training.plan import Card, Plan, check_fit, place_judge, stream_rows
 from attgan.training.progress import OnProgress, Outcome
 from attgan.training.result import finish
@@ -32,6 +33,7 @@ def train(
 ) -> Outcome:
     """Train both networks, or go on where the run in ``folder`` was left; one that has finished returns its result.
 
+    A second process that trains in the same folder takes the run over, and the first one ends without writing more.
     On a CPU, with the same number of threads, an interrupted run gives bit for bit what an uninterrupted one gives.
 
     Args:
@@ -49,8 +51,8 @@ def train(
         should_stop: asked before each step; when it says yes the state is kept and the call returns.
 
     Raises:
-        UserError: the folder holds another run, the data do not suffice, a part of them is damaged, or the disk is
-            full.
+        UserError: the folder holds another run, the data do not suffice, a part of them is damaged, the disk is
+            full, or another process has taken the run over.
         Diverged: a loss or a weight is not finite or exploded. The last good state is kept.
         ValueError: networks and faces do not fit together.
         OSError: what else a filesystem reports.
@@ -95,4 +97,5 @@ def train(
         card=card,
         judge=place_judge(card.classifier, networks.device),
     )
-    return finish(plan, folder, run(plan, folder, on_progress, should_stop))
+    owned = take_over(folder)
+    return finish(plan, owned, run(plan, owned, on_progress, should_stop))

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 
 from attgan.errors import Diverged
-from attgan.models.folder import Folder
 from attgan.training.metrics_log import MetricsLog
+from attgan.training.ownership import OwnedFolder
 from attgan.training.pictures import write_curves, write_grid
 from attgan.training.plan import Plan
 from attgan.training.progress import Doing, OnProgress, Progress, Reporter
@@ -33,10 +33,10 @@ class Watch:
     So the host need not wait for a GPU in every step, and a step that diverged is still found by its number.
     """
 
-    def __init__(self, plan: Plan, folder: Folder, state: State, on_progress: OnProgress | None) -> None:
+    def __init__(self, plan: Plan, folder: OwnedFolder, state: State, on_progress: OnProgress | None) -> None:
         self._plan = plan
         self._folder = folder
-        self._log = MetricsLog(folder, state.step)
+        self._log = MetricsLog(folder, state.resumed_from)
         self._reporter = Reporter(folder, on_progress)
         self._pending: list[tuple[int, Stepped]] = []
         self._losses: dict[str, float] = {}
@@ -54,7 +54,7 @@ class Watch:
             self.read_losses(state)
         if self._reporter.due:
             self.read_losses(state)
-            self.flush()
+            self._log.flush_if_cheap()
             self.tell(state)
 
     def read_losses(self, state: State) -> None:

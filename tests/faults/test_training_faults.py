@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import random
 import resource
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +34,7 @@ SETTINGS: dict[str, Any] = {
     "epochs": 100,
     "max_steps": 70,
 }
-KILLS = 3
+KILLS = 2
 
 _spawn = multiprocessing.get_context("forkserver")
 _spawn.set_forkserver_preload(["tests.small_training", "torch._dynamo"])
@@ -77,11 +78,29 @@ def newest(run: Path) -> dict[str, Any]:
     return latest
 
 
+def kill_before_a_checkpoint(start: Callable[[str], Any], tmp_path: Path) -> None:
+    """The validation before the first step is written down, and no state is kept: once more if the kill came late."""
+    run, order = tmp_path / "killed", tmp_path / "killed.order"
+    for _ in range(5):
+        process = start("killed")
+        while not lines(run / "metrics.jsonl"):
+            assert process.is_alive()
+            time.sleep(0.001)
+        process.kill()
+        process.join()
+        if not (run / "checkpoints/latest.json").exists():
+            return
+        shutil.rmtree(run)
+        order.unlink()
+    pytest.fail("each kill came after the first checkpoint")
+
+
 def test_killed_again_and_again_it_ends_with_the_very_same_bits(
     start: Callable[[str], Any], tmp_path: Path
 ) -> None:
     lots = random.Random(20)
     order = tmp_path / "killed.order"
+    kill_before_a_checkpoint(start, tmp_path)
     for _ in range(KILLS):
         before, process = lines(order), start("killed")
         further = before + lots.randint(6, 16)
@@ -103,6 +122,24 @@ def test_killed_again_and_again_it_ends_with_the_very_same_bits(
     for name in ("metrics.jsonl", "curves.png", "bundle/config.json", "bundle/README.md"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
     assert list((tmp_path / "killed").rglob("*.partial")) == []
+
+
+def test_of_two_processes_in_one_folder_the_second_goes_on_and_the_first_ends(
+    start: Callable[[str], Any], tmp_path: Path
+) -> None:
+    first = start("both")
+    while lines(tmp_path / "both.order") < 20:
+        assert first.is_alive()
+        time.sleep(0.002)
+    second = start("both")
+    first.join()
+    second.join()
+    whole = start("whole")
+    whole.join()
+    assert [process.exitcode for process in (first, second, whole)] == [1, 0, 0]
+    assert newest(tmp_path / "both") == newest(tmp_path / "whole")
+    for name in ("metrics.jsonl", "bundle/config.json", "bundle/README.md"):
+        assert (tmp_path / "both" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
 def test_a_full_disk_is_one_line_and_costs_nothing_that_was_kept(data: Path, tmp_path: Path) -> None:

@@ -233,8 +233,43 @@ def test_a_run_of_which_nothing_was_kept_may_start_over_with_other_settings(
 ) -> None:
     with pytest.raises(Diverged):
         small_train(small_faces, tmp_path, small_config(lambda_penalty=1e39))
-    assert small_train(small_faces, tmp_path, small_config(max_steps=2)).ended == "finished"
-    assert len(rows(tmp_path, "step")) == 2
+    before = rows(tmp_path, "check")
+    assert [row["step"] for row in before] == [0]
+    assert small_train(small_faces, tmp_path, small_config(max_steps=2, lambda_classification=7)).ended
+    small_train(small_faces, tmp_path / "whole", small_config(max_steps=2, lambda_classification=7))
+    assert (tmp_path / "metrics.jsonl").read_bytes() == (tmp_path / "whole/metrics.jsonl").read_bytes()
+    assert [row["step"] for row in rows(tmp_path, "check")] == [0, 2]
+    assert rows(tmp_path, "check")[0] != before[0], "a validation of the run that diverged"
+
+
+def test_a_run_that_is_taken_over_ends_and_touches_nothing_more(small_faces: Faces, tmp_path: Path) -> None:
+    config = small_config(checkpoint_every=2, max_steps=9)
+    whole = small_train(small_faces, tmp_path / "whole", config)
+    run, calls, left = tmp_path / "run", iter(range(99)), {}
+
+    def second_comes_at_step_5() -> bool:
+        if next(calls) == 5:
+            other = small_train(small_faces, run, config)
+            assert (other.resumed_from, other.digest) == (4, whole.digest)
+            left.update({path: path.read_bytes() for path in run.rglob("*") if path.is_file()})
+        return False
+
+    with pytest.raises(UserError, match="another process has taken this run over, and this one ends"):
+        small_train(small_faces, run, config, should_stop=second_comes_at_step_5)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == left
+    assert last_state(run) == last_state(tmp_path / "whole")
+    assert (run / "metrics.jsonl").read_bytes() == (tmp_path / "whole/metrics.jsonl").read_bytes()
+
+
+def test_a_run_that_is_refused_takes_nothing_over(small_faces: Faces, tmp_path: Path) -> None:
+    def another_asks() -> bool:
+        with pytest.raises(UserError, match="--seed 9"):
+            small_train(small_faces, tmp_path, config.model_copy(update={"seed": 9}))
+        return False
+
+    config = small_config(max_steps=2, checkpoint_every=1)
+    small_train(small_faces, tmp_path, config, should_stop=lambda: True)
+    assert small_train(small_faces, tmp_path, config, should_stop=another_asks).ended == "finished"
 
 
 def test_settings_that_no_weight_depends_on_may_change(small_faces: Faces, tmp_path: Path) -> None:
