@@ -20,6 +20,7 @@ from pyarrow import fs
 
 from attgan.attributes import CELEBA
 from attgan.data.celeba import Labels
+from attgan.data.column_reader import read_columns, read_table
 from attgan.data.manifest import Manifest, PartEntry, Unreadable, read_manifest
 from attgan.data.stored import StoredImage
 from attgan.errors import UserError
@@ -108,7 +109,7 @@ def read_part(data: bytes, where: str) -> tuple[pa.Table, PartNote]:
         UserError: it is not a part of ours.
     """
     try:
-        table = pq.read_table(pa.BufferReader(data))
+        table = read_table(pa.BufferReader(data))
     except (pa.ArrowInvalid, OSError) as error:
         raise UserError(f"{where}: is not a Parquet file ({error})") from error
     return table, _note_from_schema(table.schema, where)
@@ -162,7 +163,7 @@ class Dataset:
             with self.filesystem.open_input_file(path) as file:
                 if file.size() != part.bytes:
                     raise UserError(f"{path}: is not the file that the manifest names{_AGAIN}")
-                table = pq.read_table(file, columns=list(names))
+                table = read_columns(file, names)
         except FileNotFoundError as error:
             raise UserError(f"{path}: the manifest names it, and it is not there{_AGAIN}") from error
         except pa.ArrowInvalid as error:

@@ -179,7 +179,7 @@ def read_tables(filesystem: fs.FileSystem, path: str, where: str, **options: obj
                     first = files[0].path.rsplit("/", 1)[-1]
                     raise UserError(f"{where}: {name} has no column {missing[0]}, and {first} has one")
                 _check_image_type(schema.field(columns.image).type, columns.image, f"{where}: {name}")
-                table = parquet.read(columns=read)
+                table = parquet.read(columns=read, use_threads=False)
         except pa.ArrowInvalid as error:
             raise UserError(f"{where}: {name} is not a Parquet file ({error})") from error
         files.append(TableFile(info.path, info.size, table.num_rows))
@@ -221,14 +221,14 @@ def _images(filesystem: fs.FileSystem, file: TableFile, column: str, start: int)
     ):
         if parquet.metadata.num_rows != file.rows:
             raise UserError(f"{file.path}: has changed since it was first read")
-        groups = []
+        groups: list[int] = []
         for group in range(parquet.num_row_groups):
             rows = parquet.metadata.row_group(group).num_rows
             if groups or start < rows:
                 groups.append(group)
             else:
                 start -= rows
-        for batch in parquet.iter_batches(_BATCH, row_groups=groups, columns=[column]):
+        for batch in parquet.iter_batches(_BATCH, groups, [column], use_threads=False):
             values = batch.column(0)
             if pa.types.is_struct(values.type):
                 values = pc.struct_field(values, "bytes")

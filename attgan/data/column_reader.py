@@ -1,0 +1,71 @@
+"""Some columns of a Parquet file, with few reads, all of them in the thread that asks.
+
+Arrow's own way of joining reads (``pre_buffer``) leaves them to threads of its own, which may still hold a Python
+file when the interpreter ends: the process then aborts, now and then, after its work is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+_TAIL = 64 * 2**10  # read first: the footer of most files lies within
+_GAP = 256 * 2**10  # columns nearer than this are read together
+_AFTER_FOOTER = 8  # its length, and the magic bytes
+
+
+def read_table(source: pa.BufferReader | pa.NativeFile, columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of an opened file, in this thread alone.
+
+    Raises:
+        pyarrow.ArrowInvalid: it is not a Parquet file.
+    """
+    names = None if columns is None else list(columns)
+    return pq.read_table(source, columns=names, pre_buffer=False, use_threads=False)
+
+
+def read_columns(file: pa.NativeFile, names: Sequence[str]) -> pa.Table:
+    """Some columns of an opened file: one read for the footer and one or a few for each row group.
+
+    Raises:
+        pyarrow.ArrowInvalid: it is not a Parquet file.
+    """
+    size = file.size()
+    content = np.zeros(size, dtype=np.uint8)  # memory is taken only where something is written
+
+    def fill(start: int, end: int) -> None:
+        file.seek(start)
+        data = np.frombuffer(file.read(end - start), dtype=np.uint8)
+        content[start : start + len(data)] = data
+
+    tail = max(0, size - _TAIL)
+    fill(tail, size)
+    length = int.from_bytes(content[-_AFTER_FOOTER:-4].tobytes(), "little") + _AFTER_FOOTER
+    if size - length < tail:
+        fill(max(0, size - length), tail)
+    metadata = pq.read_metadata(pa.BufferReader(pa.py_buffer(content)))
+    for start, end in _ranges(metadata, frozenset(names)):
+        fill(start, end)
+    return read_table(pa.BufferReader(pa.py_buffer(content)), names)
+
+
+def _ranges(metadata: pq.FileMetaData, names: frozenset[str]) -> list[tuple[int, int]]:
+    """Where the columns' bytes lie, from low to high, with those near one another joined."""
+    found: list[tuple[int, int]] = []
+    for group in range(metadata.num_row_groups):
+        row_group = metadata.row_group(group)
+        for number in range(row_group.num_columns):
+            column = row_group.column(number)
+            if column.path_in_schema.split(".")[0] in names:
+                start = column.dictionary_page_offset or column.data_page_offset
+                found.append((start, start + column.total_compressed_size))
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(found):
+        if joined and start - joined[-1][1] <= _GAP:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined
