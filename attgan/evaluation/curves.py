@@ -17,6 +17,7 @@ _PAPER, _INK, _GRID = (255, 255, 255), (60, 60, 60), (228, 228, 228)
 # Told apart by people with any colour vision: Okabe and Ito's, without yellow and black.
 _COLOURS = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233), (230, 159, 0))
 _TICKS = 4
+_GAP = 14
 _BINS = 180
 
 
@@ -106,6 +107,7 @@ def _draw_panel(pen: ImageDraw.ImageDraw, panel: Panel, left: int, top: int) -> 
         pen.line([(across, box[3]), (across, box[3] + 4)], fill=_INK)
         pen.text((across, box[3] + 6), f"{tick:.4g}", fill=_INK, font=font, anchor="mt")
     pen.rectangle(box, outline=_INK)
+    names = _fitting([*curves], box[2] - box[0])
     across = float(box[0])
     for i, (name, points) in enumerate(curves.items()):
         colour = _COLOURS[i % len(_COLOURS)]
@@ -114,8 +116,17 @@ def _draw_panel(pen: ImageDraw.ImageDraw, panel: Panel, left: int, top: int) -> 
         for point in points if len(points) < 30 else []:
             x, y = place(*point)
             pen.ellipse((x - 2, y - 2, x + 2, y + 2), fill=colour)
-        pen.text((across, top + 26), name, fill=colour, font=font)
-        across += font.getlength(name) + 14
+        pen.text((across, top + 26), name, fill=colour, font=names)
+        across += names.getlength(name) + _GAP
+
+
+def _fitting(names: Sequence[str], width: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The largest font, of a size that can be read, in which the names stand side by side in one line."""
+    for size in (11, 10, 9, 8, 7):
+        font = ImageFont.load_default(size)
+        if sum(font.getlength(name) + _GAP for name in names) - _GAP <= width:
+            break
+    return font
 
 
 def _room(values: Sequence[float], margin: float) -> tuple[float, float]:

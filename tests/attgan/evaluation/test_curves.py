@@ -29,6 +29,14 @@ def test_a_rising_curve_rises_in_the_picture() -> None:
     assert rows[columns < columns.min() + 20].mean() > rows[columns > columns.max() - 20].mean() + 80
 
 
+def test_long_names_of_curves_stay_inside_their_panel() -> None:
+    names = ("penalty", "attributes (real)", "attributes (edited)", "reconstruction", "one name more here")
+    picture = pixels([Panel("terms", {name: [(0, 1.0), (1, 2.0)] for name in names})])
+    legend = np.abs(picture[24:43] - 255).sum(axis=2) > 60
+    assert legend[:, 58:].any()
+    assert not legend[:, 409:].any()
+
+
 def test_panels_stand_side_by_side_and_an_empty_or_constant_one_is_drawn() -> None:
     panels = [
         Panel("none", {}),
