@@ -99,6 +99,13 @@ class Discriminator(nn.Module):
         return features.flatten(1)
 
 
+def set_training(discriminator: Discriminator) -> None:
+    """Training mode, but for frozen convolution layers: their batch norms keep their statistics too."""
+    discriminator.train()
+    for layer in discriminator.conv:
+        layer.train(any(parameter.requires_grad for parameter in layer.parameters()))
+
+
 def freeze_lowest(discriminator: Discriminator, layers: int) -> tuple[str, ...]:
     """FreezeD: train all but the lowest convolution layers (with their norms).
 

@@ -57,7 +57,10 @@ def align(
     strategy = STRATEGIES["permutation"]
     source_rows, real_rows = stream_rows(faces, strategy, 0, config.batch_size)
     held_out_rows = choose_rows(faces, strategy, None, config.validation_images, config.seed)
-    run_folder.begin(folder, run_folder.identity("alignment", config, faces, generator, discriminator))
+    wanted = run_folder.identity(
+        "alignment", config, faces, generator, discriminator, device=device, classifier=card.classifier
+    )
+    run_folder.begin(folder, wanted)
     if (result := run_folder.read_result(folder)) is not None:
         return result
     networks = place(generator, discriminator, config, device, train_generator=False)

@@ -88,8 +88,7 @@ def write_checkpoint(folder: Folder, checkpoint: Checkpoint) -> None:
         OSError: what else the filesystem reports; the same holds.
     """
     name = step_name(checkpoint.step)
-    for group, tensors in checkpoint.tensors.items():
-        _refuse_infinite(tensors, group, checkpoint.step)
+    refuse_infinite(checkpoint.tensors, checkpoint.step)
     before = [entry for entry in _entries(folder) if entry.step < checkpoint.step]
     files = {}
     with room_for(folder, f"the state after step {checkpoint.step}", f"{FOLDER}/{name}"):
@@ -102,22 +101,27 @@ def write_checkpoint(folder: Folder, checkpoint: Checkpoint) -> None:
             folder, f"{FOLDER}/{name}/{_STATE}", _MEMORY.dump_json(dict(checkpoint.memory), indent=1)
         )
         entry = Entry(name=name, step=checkpoint.step, files=files)
-        latest = Latest(checkpoints=(entry, *before[: KEPT - 1]))
-        folder.write(LATEST, latest.model_dump_json(indent=1).encode())
-    remove_others(folder, FOLDER, {entry.name for entry in latest.checkpoints})
+        counting = (entry, *before[: KEPT - 1])
+        _write_latest(folder, counting)
+    remove_others(folder, FOLDER, {entry.name for entry in counting})
 
 
 def read_checkpoint(folder: Folder) -> Checkpoint | None:
     """The newest state that is whole; None if there never was one.
+
+    Newer ones that are damaged no longer count: ``latest.json`` forgets them, so that the next state is kept beside
+    this one, not beside one of them.
 
     Raises:
         UserError: there are states, and all are damaged.
         OSError: what the filesystem reports, other than a missing file.
     """
     entries = _entries(folder)
-    for entry in entries:
+    for damaged, entry in enumerate(entries):
         checkpoint = _read(folder, entry)
         if checkpoint is not None:
+            if damaged:
+                _write_latest(folder, entries[damaged:])
             return checkpoint
     if entries:
         raise UserError(
@@ -125,6 +129,19 @@ def read_checkpoint(folder: Folder) -> Checkpoint | None:
             "not those that latest.json records; start anew in another folder"
         )
     return None
+
+
+def refuse_infinite(groups: Mapping[str, Mapping[str, Tensor]], step: int) -> None:
+    """See that every tensor of every group is finite.
+
+    Raises:
+        Diverged: naming the first one that is not, without a word on what is kept.
+    """
+    for group, tensors in groups.items():
+        try:
+            check_finite(tensors, group)
+        except UserError as error:
+            raise Diverged(f"after step {step} {error}") from None
 
 
 def step_name(step: int) -> str:
@@ -192,6 +209,10 @@ def _entries(folder: Folder) -> tuple[Entry, ...]:
         ) from None
 
 
+def _write_latest(folder: Folder, entries: tuple[Entry, ...]) -> None:
+    folder.write(LATEST, Latest(checkpoints=entries).model_dump_json(indent=1).encode())
+
+
 def _read(folder: Folder, entry: Entry) -> Checkpoint | None:
     """A state, or None where a file is missing or not the one recorded."""
     tensors, memory = {}, None
@@ -214,10 +235,3 @@ def _read(folder: Folder, entry: Entry) -> Checkpoint | None:
 def _write(folder: Folder, name: str, content: bytes) -> str:
     folder.write(name, content)
     return hashlib.sha256(content).hexdigest()
-
-
-def _refuse_infinite(tensors: Mapping[str, Tensor], group: str, step: int) -> None:
-    try:
-        check_finite(tensors, group)
-    except UserError as error:
-        raise Diverged(f"after step {step} {error}; the last good state is kept") from None

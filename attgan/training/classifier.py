@@ -6,6 +6,7 @@ this small has enough to do. Six passes do for so many faces: of a run of twelve
 """
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -31,7 +32,7 @@ from attgan.training.classifier_learner import (
     learning_rate,
     logits_of,
 )
-from attgan.training.metrics_log import MetricsLog
+from attgan.training.metrics_log import MetricsLog, Row
 from attgan.training.ownership import OwnedFolder, take_over
 from attgan.training.progress import OnProgress, Progress, Reporter
 from attgan.training.randomness import generator_for
@@ -105,6 +106,11 @@ def fit_classifier(
     if reason is None:
         run.tell("stopped")
         return Fitted("stopped", "stopped on demand", learner.step, resumed_from)
+    if not learner.best_step:
+        raise Diverged(
+            f"{folder.path}: no validation had a finite loss; {learner.kept_words}, but none to be a result: start "
+            "anew in another folder"
+        )
     run.tell("finished", reason)
     best = {name: tensor.cpu() for name, tensor in learner.best.items()}
     classifier = from_tensors(AttributeClassifier, settings, best, folder.path)
@@ -203,7 +209,7 @@ class _Run:
     def tell(self, state: Literal["training", "finished", "stopped", "diverged"], note: str = "") -> None:
         """Say where the run stands."""
         rows, checks = self._log.of("step"), self._log.of("check")
-        losses = {"classifier/total": rows[-1]["loss"]} if rows else {}
+        losses = {"classifier/total": rows[-1]["loss"]} if rows and rows[-1]["loss"] is not None else {}
         last = checks[-1] if checks else {}
         check = {name: last[name] for name in _NUMBERS if last.get(name) is not None}
         epoch = self._learner.step / self._per_epoch
@@ -226,7 +232,15 @@ class _Run:
         means = mean_scores(attribute_scores(said, labels.numpy() > 0.5, self._faces.attributes))
         numbers = zip(_NUMBERS, (loss, means["accuracy"], means["balanced_accuracy"]), strict=True)
         self._log.add({"kind": "check", "step": learner.step, **dict(numbers)})
+        if not math.isfinite(loss):
+            raise self._diverged(f"the held-out loss after step {learner.step}", loss)
         learner.judge(loss)
+
+    def _diverged(self, what: str, loss: float) -> Diverged:
+        return Diverged(
+            f"{what} is {loss:g}: the classifier diverged; {self._learner.kept_words}; "
+            f"a --learning-rate below {self._config.learning_rate:g} may help"
+        )
 
     def _keep(self) -> None:
         """Write the state, after its losses have been found to be good."""
@@ -247,23 +261,24 @@ class _Run:
         first = self._learner.step - len(losses) + 1
         for step, (rate, loss) in enumerate(zip(rates, torch.stack(losses).tolist(), strict=True), first):
             if not loss <= self._config.explode_above:
-                raise Diverged(
-                    f"the loss of step {step} is {loss:g}: the classifier diverged; the last good state is kept; "
-                    f"a --learning-rate below {self._config.learning_rate:g} may help"
-                )
+                raise self._diverged(f"the loss of step {step}", loss)
             self._log.add({"kind": "step", "step": step, "learning_rate": rate, "loss": loss})
 
 
 def _write_curves(folder: Folder, log: MetricsLog) -> None:
     steps, checks = log.of("step"), log.of("check")
-    losses = {"each step": [(row["step"], row["loss"]) for row in steps]}
-    losses["held out"] = [(row["step"], row["loss"]) for row in checks]
+    losses = {"each step": _points(steps, "loss"), "held out": _points(checks, "loss")}
     accuracies = {
-        words: [(row["step"], row[name]) for row in checks if row[name] is not None]
-        for words, name in (("all faces", "classifier_accuracy"), ("balanced", "balanced_accuracy"))
+        "all faces": _points(checks, "classifier_accuracy"),
+        "balanced": _points(checks, "balanced_accuracy"),
     }
     panels = [Panel("Loss", losses), Panel("Held-out accuracy, mean of the attributes", accuracies)]
     folder.write("curves.png", draw_curves(panels))
+
+
+def _points(rows: list[Row], name: str) -> list[tuple[float, float]]:
+    """Over the steps; what was not finite is null in a row, and left out."""
+    return [(row["step"], row[name]) for row in rows if row[name] is not None]
 
 
 def _held_out_rows(faces: Faces, config: ClassifierTraining) -> np.ndarray:

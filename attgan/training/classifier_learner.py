@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from attgan.data.loader import Batch
+from attgan.errors import Diverged
 from attgan.losses import attribute_loss
 from attgan.models import AttributeClassifier, ClassifierConfig, fresh
 from attgan.models.folder import Folder
@@ -33,6 +34,7 @@ class Learner:
         step: steps done.
         best_step, best_loss: of the best validation so far; 0 and infinity before the first.
         waited: validations since then.
+        kept: the step of the last checkpoint; None before the first.
     """
 
     network: AttributeClassifier
@@ -43,6 +45,14 @@ class Learner:
     best_step: int = 0
     best_loss: float = math.inf
     waited: int = 0
+    kept: int | None = None
+
+    @property
+    def kept_words(self) -> str:
+        """What is left of a run that ends now, as a clause."""
+        return (
+            "no state was kept" if self.kept is None else f"the last good state is kept, of step {self.kept}"
+        )
 
     def judge(self, loss: float) -> None:
         """Remember the network as it is if its held-out loss is the lowest so far."""
@@ -74,7 +84,8 @@ def begin_or_resume(
     memory: dict[str, Any] = dict(checkpoint.memory)
     if memory["best_loss"] is None:
         memory["best_loss"] = math.inf
-    return Learner(network, adam, device, checkpoint.tensors["best"], checkpoint.step, **memory)
+    step = checkpoint.step
+    return Learner(network, adam, device, checkpoint.tensors["best"], step, kept=step, **memory)
 
 
 def keep(folder: Folder, learner: Learner) -> None:
@@ -89,7 +100,11 @@ def keep(folder: Folder, learner: Learner) -> None:
         "adam": moments(learner.network, learner.adam),
         "best": learner.best,
     }
-    write_checkpoint(folder, Checkpoint(learner.step, tensors, memory))
+    try:
+        write_checkpoint(folder, Checkpoint(learner.step, tensors, memory))
+    except Diverged as error:
+        raise Diverged(f"{error}; {learner.kept_words}") from None
+    learner.kept = learner.step
 
 
 def descend(learner: Learner, images: Tensor, labels: Tensor, rate: float) -> Tensor:

@@ -196,9 +196,10 @@ def _stream(plan: Plan, name: str, rows: np.ndarray, start: int) -> Generator[Pl
 
 
 def _first_words(plan: Plan, state: State) -> str:
-    """Where it starts, and what FreezeD holds, by name."""
+    """Where it starts, on what, and what FreezeD holds, by name."""
     table = plan.table
     words = f"{table.steps:,} steps, {table.steps_per_epoch:,} in an epoch"
+    words += f"; on {plan.networks.device.type} in {plan.networks.precision}"
     if state.resumed_from is not None:
         words += f"; taken up after step {state.resumed_from:,}"
     frozen = plan.networks.frozen

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from attgan.models import Discriminator, Generator, freeze_lowest
+from attgan.models.discriminator import set_training
 from attgan.training.config import LoopConfig
 from attgan.training.steps import Precision
 
@@ -37,9 +38,9 @@ class Networks:
     frozen: tuple[str, ...]
 
     def train(self) -> None:
-        """Training mode, but for a frozen generator."""
+        """Training mode, but for a frozen generator and the discriminator's frozen layers."""
         self.generator.train(self.generator_adam is not None)
-        self.discriminator.train()
+        set_training(self.discriminator)
 
     def evaluate(self) -> None:
         """Evaluation mode: batch norms use what they have learnt."""
@@ -65,18 +66,24 @@ def place(
     for parameter in to_train[0].parameters():
         parameter.requires_grad_(train_generator)
     frozen = freeze_lowest(to_train[1], freeze_d)
-    precision: Precision = "bfloat16" if placed.type == "cuda" else "float32"
     networks = Networks(
         to_train[0],
         to_train[1],
         _adam(to_train[0], config) if train_generator else None,
         _adam(to_train[1], config),
         placed,
-        precision if config.precision == "auto" else config.precision,
+        precision_on(config, device),
         frozen,
     )
     networks.train()
     return networks
+
+
+def precision_on(config: LoopConfig, device: str) -> Precision:
+    """What the passes are computed in there: what is set, or for "auto" bfloat16 on a GPU and float32 on a CPU."""
+    if config.precision != "auto":
+        return config.precision
+    return "bfloat16" if torch.device(device).type == "cuda" else "float32"
 
 
 def to_groups(networks: Networks) -> Groups:

@@ -14,11 +14,11 @@ import numpy as np
 from attgan.data.loader import Faces
 from attgan.data.manifest import to_bytes
 from attgan.errors import UserError
-from attgan.models import Discriminator, Generator
+from attgan.models import AttributeClassifier, Discriminator, Generator
 from attgan.models.folder import Folder
 from attgan.training.checkpoint import LATEST
 from attgan.training.config import EXECUTION_ONLY, LoopConfig
-from attgan.training.networks import digest
+from attgan.training.networks import digest, precision_on
 from attgan.training.progress import Outcome
 
 RUN = "run.json"
@@ -28,21 +28,30 @@ Identity = Mapping[str, Any]
 
 
 def identity(
-    kind: str, config: LoopConfig, faces: Faces, generator: Generator, discriminator: Discriminator
+    kind: str,
+    config: LoopConfig,
+    faces: Faces,
+    generator: Generator,
+    discriminator: Discriminator,
+    *,
+    device: str,
+    classifier: AttributeClassifier | None,
 ) -> Identity:
-    """What a run is: settings, data and starting weights. The same identity gives the same result.
+    """What a run is: settings, data and starting weights. The same identity gives the same result on like devices.
 
     Args:
         kind: "training" or "alignment".
         config: its settings; what a subclass of them adds for a flow is not looked at.
         faces: its data.
         generator, discriminator: as they are at the start.
+        device: decides the precision where that is "auto".
+        classifier: judges the edits, and goes into the result.
     """
     manifest = hashlib.sha256(to_bytes(faces.dataset.manifest)).hexdigest()
     return {
         "kind": kind,
         "schema_version": 1,
-        "settings": config.model_dump(mode="json"),
+        "settings": config.model_dump(mode="json") | {"precision": precision_on(config, device)},
         "data": {
             "manifest": manifest,
             "size": faces.size,
@@ -53,6 +62,7 @@ def identity(
         "start": {
             "generator": {"settings": generator.config.model_dump(), "sha256": digest(generator)},
             "discriminator": {"settings": discriminator.config.model_dump(), "sha256": digest(discriminator)},
+            "classifier": None if classifier is None else {"sha256": digest(classifier)},
         },
     }
 

@@ -17,6 +17,7 @@ from attgan.training.checkpoint import (
     KEPT,
     Checkpoint,
     read_checkpoint,
+    refuse_infinite,
     remove_others,
     room_for,
     step_name,
@@ -115,8 +116,11 @@ def save_state(plan: Plan, folder: OwnedFolder, state: State) -> None:
         UserError: there is no room left, and the state before still counts; or another process has taken the run over.
         OSError: what else the filesystem reports; the same holds.
     """
-    best = state.best
+    best, groups = state.best, to_groups(plan.networks)
+    refuse_infinite(groups, state.step)
     if best is not None and best.generator is not None and best.discriminator is not None:
+        kept = {"best generator": best.generator, "best discriminator": best.discriminator}
+        refuse_infinite(kept, state.step)
         path = best_path(best.step)
         with room_for(folder, "the best bundle", path):
             save_networks(plan, folder, path, best.generator, best.discriminator, best.numbers)
@@ -126,7 +130,7 @@ def save_state(plan: Plan, folder: OwnedFolder, state: State) -> None:
         "rule": state.rule.to_json(),
         "best": {"step": best.step, "numbers": dict(best.numbers)} if best else None,
     }
-    write_checkpoint(folder, Checkpoint(state.step, to_groups(plan.networks), memory))
+    write_checkpoint(folder, Checkpoint(state.step, groups, memory))
     state.saved = state.step
     if best is not None:
         best.generator = best.discriminator = None

@@ -65,7 +65,10 @@ def train(
     strategy = STRATEGIES[config.strategy]
     source_rows, real_rows = stream_rows(faces, strategy, attribute, config.batch_size)
     held_out_rows = choose_rows(faces, strategy, attribute, config.validation_images, config.seed)
-    run_folder.begin(folder, run_folder.identity("training", config, faces, generator, discriminator))
+    wanted = run_folder.identity(
+        "training", config, faces, generator, discriminator, device=device, classifier=card.classifier
+    )
+    run_folder.begin(folder, wanted)
     if (result := run_folder.read_result(folder)) is not None:
         return result
     networks = place(generator, discriminator, config, device, train_generator=True, freeze_d=config.freeze_d)

@@ -65,19 +65,23 @@ def choose_rows(
 ) -> np.ndarray:
     """The rows of the fixed set: the dataset's held-out ones, or ``at_most`` of them, drawn by the seed.
 
+    A quarter of the set, if there are so many, is of each kind that the strategy needs, however rare it is.
+
     Raises:
         UserError: no row is held out, or none of a kind that the strategy needs.
     """
     order = torch.randperm(len(faces.held_out), generator=generator_for(seed, "held-out rows", 0)).numpy()
-    rows = np.sort(faces.held_out[order[:at_most]])
-    column = attribute or 0
+    rows, column, first = faces.held_out[order], attribute or 0, np.zeros(len(order), dtype=bool)
     for stream in (strategy.source, strategy.real):
-        if not in_stream(faces.labels[rows], stream, column).any():
+        of_kind = np.flatnonzero(in_stream(faces.labels[rows], stream, column))
+        if not len(of_kind):
             kind = "" if stream == "all" else f" {stream} {faces.attributes[column]}"
             raise UserError(
-                f"--strategy {strategy.name}: there is no held-out image{kind}, of {len(rows)} to validate on"
+                f"--strategy {strategy.name}: there is no held-out image{kind}, of {len(rows):,}, and a training "
+                "is validated on some"
             )
-    return rows
+        first[of_kind[: max(1, at_most // 4)]] = True
+    return np.sort(np.concatenate([rows[first], rows[~first]])[:at_most])
 
 
 def hold_out(

@@ -133,6 +133,6 @@ class Watch:
 def kept_words(state: State) -> str:
     """What is left of a run that ends now."""
     if state.saved is None:
-        return "no earlier state was kept"
+        return "no state was kept"
     best = f", the best one of step {state.best.step}" if state.best and state.best.generator is None else ""
     return f"the state of step {state.saved} is kept{best}"

@@ -14,6 +14,7 @@ from attgan.strategies import STRATEGIES, Strategy
 from attgan.training.plan import stream_rows
 from attgan.training.run_folder import RUN, check_same, identity, read_result
 from attgan.training.schedule import Timetable, timetable
+from attgan.training.validation import choose_rows
 from flows.settings import AlignSettings, ClassifierSettings, TrainSettings
 from flows.storage import Store, is_within, open_store
 from flows.train.data import open_data
@@ -76,6 +77,7 @@ def prepare(settings: TrainSettings | AlignSettings) -> Prepared:
     strategy = STRATEGIES[name]
     faces = open_data(settings, start.generator.config.image_size, start.attributes, decode=False)
     source, real = stream_rows(faces, strategy, attribute, settings.batch_size)
+    choose_rows(faces, strategy, attribute, settings.validation_images, settings.seed)
     alternates = settings.discriminator_steps if isinstance(settings, TrainSettings) else None
     return Prepared(
         settings=settings,
@@ -112,7 +114,15 @@ def _find(
     filesystem, path = store.filesystem()
     folder = Folder(path, filesystem)
     kind = "training" if isinstance(settings, TrainSettings) else "alignment"
-    wanted = identity(kind, settings.config, faces, start.generator, start.discriminator)
+    wanted = identity(
+        kind,
+        settings.config,
+        faces,
+        start.generator,
+        start.discriminator,
+        device="cuda" if settings.gpus else "cpu",
+        classifier=start.classifier,
+    )
     try:
         begun = check_same(folder, wanted)
     except UserError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from flows import reporting
@@ -86,7 +87,7 @@ class Watch:
         pause = min(last, max(first, (seconds - self._started) / 20))
         if now["state"] in ENDED or seconds - self._said >= pause:
             self._said = seconds
-            self._progress.advance(now["step"] - self._progress.done, _numbers(now))
+            self._progress.advance(now["step"] - self._progress.done, in_words(now))
 
     def _say_waiting(self) -> None:
         if self.latest is None and time.monotonic() - self._said >= _LINES_EVERY[1]:
@@ -109,9 +110,15 @@ class Watch:
             return None
 
 
-def _numbers(now: dict[str, Any]) -> str:
+def in_words(now: dict[str, Any]) -> str:
     """Losses and the last validation, for the end of a line."""
     told = [f"{now['images_per_second']:,.1f} images/s", f"epoch {now['epoch']:.2f}"]
-    told += [f"{name} {value:.3g}" for name, value in now["losses"].items() if name.endswith("total")]
-    told += [f"{name} {now['check'][name]:.3g}" for name in _SHOWN if name in now["check"]]
+    told += [f"{name} {value:.3g}" for name, value in _finite(now["losses"]) if name.endswith("total")]
+    check = dict(_finite(now["check"]))
+    told += [f"{name} {check[name]:.3g}" for name in _SHOWN if name in check]
     return ", ".join(told)
+
+
+def _finite(numbers: dict[str, float | None]) -> Iterator[tuple[str, float]]:
+    """What is not finite is null in a worker's words."""
+    return ((name, value) for name, value in numbers.items() if value is not None)

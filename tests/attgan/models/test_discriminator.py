@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch.nn import functional
 
-from attgan.models import Discriminator, DiscriminatorConfig, freeze_lowest
+from attgan.models import Discriminator, DiscriminatorConfig, freeze_lowest, fresh
+from attgan.models.discriminator import set_training
 
 fixed = settings(derandomize=True, deadline=None, max_examples=20)
 
@@ -145,3 +146,18 @@ def test_images_of_another_shape_are_refused(discriminator, faces):
 def test_settings_out_of_range_are_refused(settings, rule):
     with pytest.raises(ValidationError, match=rule):
         DiscriminatorConfig(**settings)
+
+
+def test_frozen_layers_keep_their_batch_norms_statistics_in_training_mode() -> None:
+    config = DiscriminatorConfig(image_size=64, width=2, hidden=8, norm="batch")
+    discriminator = fresh(Discriminator, config, 0)
+    freeze_lowest(discriminator, 2)
+    set_training(discriminator.eval())
+    before = {name: buffer.clone() for name, buffer in discriminator.named_buffers()}
+    discriminator(torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
+    assert discriminator.training
+    for name, buffer in discriminator.named_buffers():
+        assert torch.equal(buffer, before[name]) == name.startswith(("conv.0.", "conv.1.")), name
+    freeze_lowest(discriminator, 0)
+    set_training(discriminator)
+    assert all(layer.training for layer in discriminator.conv)

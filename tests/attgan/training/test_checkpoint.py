@@ -124,8 +124,43 @@ def test_a_damaged_state_gives_way_to_the_one_before(folder: Folder, harm: str) 
         if expected is not None:
             assert_same(read_checkpoint(folder), expected)
         else:
-            with pytest.raises(UserError, match="step-0000000010 and step-0000000005 are missing or not"):
+            with pytest.raises(UserError, match="the files of step-0000000005 are missing or not"):
                 read_checkpoint(folder)
+
+
+def test_where_every_state_is_damaged_all_are_named(folder: Folder) -> None:
+    for step in (5, 10):
+        write_checkpoint(folder, checkpoint(step))
+        (Path(folder.path) / f"checkpoints/step-{step:010d}/adam.safetensors").unlink()
+    with pytest.raises(UserError, match="step-0000000010 and step-0000000005 are missing or not"):
+        read_checkpoint(folder)
+
+
+def test_after_a_damaged_state_the_next_one_is_kept_beside_a_good_one(folder: Folder) -> None:
+    for step in (5, 10):
+        write_checkpoint(folder, checkpoint(step))
+    harm = Path(folder.path) / "checkpoints/step-0000000010/adam.safetensors"
+    harm.write_bytes(b"x")
+    assert_same(read_checkpoint(folder), 5)
+    write_checkpoint(folder, checkpoint(12))
+    assert folders(folder) == ["latest.json", "step-0000000005", "step-0000000012"]
+    (Path(folder.path) / "checkpoints/step-0000000012/adam.safetensors").write_bytes(b"x")
+    assert_same(read_checkpoint(folder), 5)
+
+
+def test_removing_what_another_process_removes_just_now_is_no_error(tmp_path: Path) -> None:
+    class Racing(Limited):
+        def delete_dir(self, path: str) -> None:
+            raise OSError(errno.ENOTEMPTY, "Directory not empty")
+
+        def delete_file(self, path: str) -> None:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    folder = Folder(tmp_path / "run", fs.PyFileSystem(Racing()))
+    for step in (5, 10, 12):
+        write_checkpoint(folder, checkpoint(step))
+        (tmp_path / "run/checkpoints/latest.json.partial").write_bytes(b"half")
+    assert_same(read_checkpoint(folder), 12)
 
 
 def test_work_done_again_after_a_damaged_state_replaces_it(folder: Folder) -> None:

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +13,11 @@ import torch
 from attgan.data.loader import Faces, open_faces
 from attgan.data.shards import Dataset
 from attgan.errors import Diverged, UserError
-from attgan.models import AttributeClassifier
+from attgan.models import AttributeClassifier, ClassifierConfig
 from attgan.models.folder import Folder
 from attgan.training.classifier import Fitted, fit_classifier
 from attgan.training.classifier_config import ClassifierTraining
+from attgan.training.classifier_learner import Learner, begin_or_resume, descend, keep
 from attgan.training.progress import Progress
 from tests.drawn_dataset import write_drawn_dataset
 
@@ -136,12 +138,62 @@ def test_a_loss_that_explodes_keeps_the_last_good_state(faces: Faces, tmp_path: 
     labels, faces.labels = faces.labels, np.full(faces.labels.shape, math.nan)
     try:
         with pytest.raises(
-            Diverged, match=r"the loss of step 5 is nan.*last good state is kept.*--learning-rate"
+            Diverged,
+            match=r"the loss of step 5 is nan.*last good state is kept, of step 4; a --learning-rate",
         ):
             fit_classifier(faces, spoilt, Folder(tmp_path), on_progress=told.append)
     finally:
         faces.labels = labels
     assert [path.read_bytes() for path in sorted((tmp_path / "checkpoints").rglob("*.safetensors"))] == before
+    assert told[-1].state == "diverged"
+
+
+def test_a_validation_that_is_not_finite_ends_it_and_it_never_finishes_untrained(
+    faces: Faces, tmp_path: Path
+) -> None:
+    # The step's losses are finite in training mode; from then on the statistics of a batch norm are not.
+    spoilt = QUICK.model_copy(update={"explode_above": 1e9})
+    fit_classifier(faces, spoilt, Folder(tmp_path), should_stop=stopping_after(20))
+
+    def spoil(learner: Learner, *arguments: Any) -> torch.Tensor:
+        loss = descend(learner, *arguments)
+        if learner.step == 24:
+            learner.network.body[0][1].running_var.fill_(math.nan)  # type: ignore[index,operator,union-attr]
+        return loss
+
+    for _ in range(2):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("attgan.training.classifier.descend", spoil)
+            with pytest.raises(Diverged) as error:
+                fit_classifier(faces, spoilt, Folder(tmp_path))
+        line = str(error.value)
+        assert line.startswith(
+            "the held-out loss after step 24 is nan: the classifier diverged; the last good"
+        )
+        assert "state is kept, of step 20; a --learning-rate below" in line
+    told = json.loads((tmp_path / "progress.json").read_text(), parse_constant=pytest.fail)
+    assert (told["state"], told["step"]) == ("diverged", 24)
+    fitted = fit_classifier(faces, spoilt, Folder(tmp_path))
+    assert (fitted.ended, fitted.best_step) == ("finished", 24)
+    assert [row["step"] for row in rows_of(tmp_path) if row["kind"] == "check"] == [24]
+
+
+def test_a_run_of_which_no_validation_was_good_has_no_result(faces: Faces, tmp_path: Path) -> None:
+    fit_classifier(faces, QUICK, Folder(tmp_path))
+    learner = begin_or_resume(
+        Folder(tmp_path), QUICK, ClassifierConfig(n_attributes=4, image_size=64, width=2), torch.device("cpu")
+    )
+    learner.best_step, learner.best_loss = 0, math.inf
+    keep(Folder(tmp_path), learner)
+    with pytest.raises(Diverged, match=r"no validation had a finite loss; .* start anew in another folder"):
+        fit_classifier(faces, QUICK, Folder(tmp_path))
+
+
+def test_one_that_diverges_before_anything_was_kept_says_so(faces: Faces, tmp_path: Path) -> None:
+    told: list[Progress] = []
+    exploding = QUICK.model_copy(update={"learning_rate": 1.0, "explode_above": 1e-9})
+    with pytest.raises(Diverged, match="; no state was kept; a --learning-rate"):
+        fit_classifier(faces, exploding, Folder(tmp_path), on_progress=told.append)
     assert told[-1].state == "diverged"
 
 

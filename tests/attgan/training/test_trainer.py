@@ -16,11 +16,14 @@ from attgan.models import AttributeClassifier, ClassifierConfig, fresh, load_bun
 from attgan.models.folder import Folder
 from attgan.models.generator import Generator, GeneratorConfig
 from attgan.strategies import STRATEGIES
+from attgan.training import run_folder
 from attgan.training.checkpoint import read_checkpoint
 from attgan.training.config import TrainingConfig
 from attgan.training.networks import digest
-from attgan.training.plan import Card, stream_rows
+from attgan.training.ownership import OwnedFolder
+from attgan.training.plan import Card, Plan, stream_rows
 from attgan.training.progress import Outcome, Progress
+from attgan.training.state import State, save_state
 from attgan.training.trainer import train
 from attgan.training.transfer import to_float
 from attgan.training.validation import choose_rows, turned_values
@@ -228,6 +231,61 @@ def test_other_settings_are_refused_by_name(
         small_train(small_faces, tmp_path, small_config(**{setting: value}))
 
 
+def test_another_precision_is_refused_by_name_and_auto_is_what_it_means_here(
+    small_faces: Faces, tmp_path: Path
+) -> None:
+    told: list[Progress] = []
+    small_train(small_faces, tmp_path, small_config(), should_stop=stop_after(2), on_progress=told.append)
+    assert "; on cpu in float32" in told[0].note
+    with pytest.raises(UserError, match=r"--precision bfloat16: .* holds a run with float32"):
+        small_train(small_faces, tmp_path, small_config(precision="bfloat16"))
+    wanted = run_folder.identity(
+        "training",
+        small_config(),
+        small_faces,
+        small_generator(),
+        small_discriminator(),
+        device="cuda",
+        classifier=None,
+    )
+    with pytest.raises(UserError, match=r"--precision bfloat16: .* holds a run with float32"):
+        run_folder.check_same(Folder(tmp_path), wanted)
+    same = small_train(small_faces, tmp_path, small_config(precision="float32"), should_stop=stop_after(0))
+    assert same.resumed_from == 2
+
+
+def test_another_judge_is_refused(small_faces: Faces, tmp_path: Path) -> None:
+    small_train(small_faces, tmp_path, small_config(), should_stop=stop_after(0))
+    classifier = fresh(AttributeClassifier, ClassifierConfig(image_size=64, width=2), 5)
+    card = Card(CARD.licence, CARD.about, classifier)
+    networks = small_generator(), small_discriminator()
+    with pytest.raises(UserError, match=r"--bundle: .* other weights"):
+        train(*networks, small_faces, small_config(), Folder(tmp_path), card=card)
+
+
+def test_weights_that_are_not_finite_are_never_kept_though_the_losses_were(
+    small_faces: Faces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoiling(plan: Plan, folder: OwnedFolder, state: State) -> None:
+        """As if a batch norm's statistics had overflowed since the validation."""
+        if state.step == 6:
+            assert state.best is not None
+            assert state.best.generator is not None
+            next(iter(state.best.generator.values())).fill_(float("inf"))
+        save_state(plan, folder, state)
+
+    monkeypatch.setattr("attgan.training.loop.save_state", spoiling)
+    with pytest.raises(Diverged) as error:
+        small_train(small_faces, tmp_path, small_config(checkpoint_every=3))
+    line = str(error.value)
+    assert line.startswith("after step 6 best generator: tensor ")
+    assert line.endswith("holds values that are not finite; the state of step 3 is kept")
+    assert "\n" not in line
+    assert [path.name for path in (tmp_path / "checkpoints").glob("step-*")] == ["step-0000000003"]
+    assert not (tmp_path / "best").exists()
+    assert json.loads((tmp_path / "progress.json").read_text())["state"] == "diverged"
+
+
 def test_a_run_of_which_nothing_was_kept_may_start_over_with_other_settings(
     small_faces: Faces, tmp_path: Path
 ) -> None:
@@ -310,12 +368,15 @@ def test_a_loss_that_explodes_ends_the_run_with_the_state_before(small_faces: Fa
 
 def test_a_loss_that_is_not_finite_ends_the_run_at_its_step(small_faces: Faces, tmp_path: Path) -> None:
     config = small_config(lambda_penalty=1e39, checkpoint_every=1)  # beyond float32
-    line = "the discriminator's loss 'total' is inf at step 1; no earlier state was kept"
+    line = "the discriminator's loss 'total' is inf at step 1; no state was kept$"
     with pytest.raises(Diverged, match=line):
         small_train(small_faces, tmp_path, config)
     assert not list(tmp_path.rglob("*.safetensors"))
-    for row in (tmp_path / "metrics.jsonl").read_text().splitlines():
-        json.loads(row, parse_constant=pytest.fail)
+    for text in (
+        *(tmp_path / "metrics.jsonl").read_text().splitlines(),
+        (tmp_path / "progress.json").read_text(),
+    ):
+        json.loads(text, parse_constant=pytest.fail)
     assert rows(tmp_path, "step")[-1]["total"] is None
 
 
@@ -328,6 +389,28 @@ def test_early_stopping_ends_it_and_survives_a_stop(small_faces: Faces, tmp_path
     assert "no better generator loss in 2 validations" in whole.reason
     assert whole.step < 600
     assert (parts.reason, parts.step, parts.digest) == (whole.reason, whole.step, whole.digest)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("mode", ["wgan", "lsgan"])
+def test_on_a_gpu_too_a_stopped_run_goes_on(small_faces: Faces, tmp_path: Path, mode: str) -> None:
+    config, told = small_config(adversarial=mode, max_steps=6), []
+    whole = small_train(small_faces, tmp_path / "whole", config, device="cuda", on_progress=told.append)
+    assert "; on cuda in bfloat16" in told[0].note
+    parts = tmp_path / "parts"
+    stopped = small_train(small_faces, parts, config, device="cuda", should_stop=stop_after(4))
+    assert (stopped.ended, stopped.step) == ("stopped", 4)
+    with pytest.raises(UserError, match=r"--precision float32: .* holds a run with bfloat16"):
+        small_train(small_faces, parts, config, device="cpu")
+    outcome = small_train(small_faces, parts, config, device="cuda")
+    assert (outcome.ended, outcome.resumed_from, outcome.step) == ("finished", 4, 6)
+    # Kernels of a GPU may add up in another order, in bfloat16; a state that was lost is another matter.
+    for name in ("psnr", "ssim", "generator_loss"):
+        assert outcome.check[name] == pytest.approx(whole.check[name], rel=0.05), name
+    totals = [[row["total"] for row in rows(folder, "step")] for folder in (parts, tmp_path / "whole")]
+    assert totals[0] == pytest.approx(totals[1], rel=0.1, abs=0.1)
+    assert load_bundle(parts / "bundle").discriminator is not None
 
 
 @pytest.mark.parametrize(

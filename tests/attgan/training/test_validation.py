@@ -66,6 +66,20 @@ def test_a_strategy_that_lacks_held_out_faces_is_refused(small_faces: Faces) -> 
         held(small_faces, "alternate", bald)
 
 
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("at_most", [2, 3, 4, 8])
+def test_a_small_fixed_set_has_both_kinds_that_alternate_needs(
+    small_faces: Faces, at_most: int, seed: int
+) -> None:
+    has = np.flatnonzero(small_faces.labels[small_faces.held_out, GLASSES])
+    rare = np.setdiff1d(np.arange(12), has[1:])
+    small_faces.held_out = small_faces.held_out[rare]  # one face with glasses is left
+    chosen = [choose_rows(small_faces, STRATEGIES["alternate"], GLASSES, at_most, seed) for _ in range(2)]
+    assert np.array_equal(*chosen)
+    assert len(set(chosen[0])) == min(at_most, len(rare))
+    assert small_faces.labels[chosen[0], GLASSES].sum() == 1
+
+
 @pytest.mark.parametrize("strategy", sorted(STRATEGIES))
 def test_the_generators_numbers_are_those_of_its_step(
     small_faces: Faces, networks: Networks, strategy: str

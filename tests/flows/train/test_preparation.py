@@ -75,6 +75,23 @@ def test_alternate_needs_faces_of_both_kinds(
     assert line == f"--strategy alternate: the dataset has no image {kind} Eyeglasses to train on"
 
 
+def test_alternate_needs_held_out_faces_of_both_kinds_too(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    columns = {
+        "image": pictures(24),
+        "Eyeglasses": [0, 1] * 10 + [0] * 4,
+        "Male": [1, 0] * 12,
+        "split": ["train"] * 20 + ["valid"] * 4,
+    }
+    write_table(tmp_path / "table.parquet", columns)
+    folder = tmp_path / "ingested"
+    ingest(IngestSettings(source=str(tmp_path / "table.parquet"), destination=str(folder)))
+    options = [f"--dataset={folder}", f"--destination={tmp_path / 'out'}", *SCRATCH]
+    line = refusal(capsys, "train", *options, "--strategy=alternate")
+    assert line.startswith("--strategy alternate: there is no held-out image with Eyeglasses, of 4")
+
+
 def test_a_dataset_that_is_damaged_or_not_there(
     capsys: pytest.CaptureFixture[str], dataset: Path, tmp_path: Path
 ) -> None:
