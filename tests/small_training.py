@@ -57,6 +57,12 @@ def open_small(data: Path) -> Faces:
     return open_faces(open_dataset(fs.LocalFileSystem(), str(data)), size=SIZE, attributes=PUBLISHED)
 
 
+def stop_after(calls: int) -> Any:
+    """Says yes when it has been asked so often."""
+    left = iter([False] * calls)
+    return lambda: next(left, True)
+
+
 def record_order(faces: Faces, file: Path) -> None:
     """From now on every batch that is taken leaves a line: stream, number, rows."""
     original = faces.batches

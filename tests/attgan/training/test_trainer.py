@@ -14,14 +14,12 @@ from attgan.data.loader import Faces
 from attgan.errors import Diverged, UserError
 from attgan.models import AttributeClassifier, ClassifierConfig, fresh, load_bundle
 from attgan.models.folder import Folder
-from attgan.models.generator import Generator, GeneratorConfig
 from attgan.strategies import STRATEGIES
-from attgan.training import run_folder
 from attgan.training.checkpoint import read_checkpoint
 from attgan.training.config import TrainingConfig
 from attgan.training.networks import digest
 from attgan.training.ownership import OwnedFolder
-from attgan.training.plan import Card, Plan, stream_rows
+from attgan.training.plan import Card, Plan
 from attgan.training.progress import Outcome, Progress
 from attgan.training.state import State, save_state
 from attgan.training.trainer import train
@@ -35,6 +33,7 @@ from tests.small_training import (
     small_discriminator,
     small_generator,
     small_train,
+    stop_after,
 )
 
 STEPS = 36  # 72 rows in batches of 6, 3 epochs
@@ -48,11 +47,6 @@ def rows(folder: Path, kind: str) -> list[dict[str, Any]]:
 def last_state(folder: Path) -> dict[str, str]:
     """sha256 of every file of the newest checkpoint: networks, optimisers, step, stop rule, best."""
     return json.loads((folder / "checkpoints/latest.json").read_text())["checkpoints"][0]
-
-
-def stop_after(calls: int) -> Any:
-    left = iter([False] * calls)
-    return lambda: next(left, True)
 
 
 @pytest.fixture(scope="module")
@@ -214,55 +208,6 @@ def test_each_step_has_a_batch_of_its_own(small_faces: Faces, tmp_path: Path) ->
             assert np.isin(batch, small_faces.training).all()
 
 
-@pytest.mark.parametrize(
-    ("setting", "value", "line"),
-    [
-        ("learning_rate", 0.5, "--learning-rate 0.5: .* holds a run with 0.001"),
-        ("strategy", "alternate", "--strategy alternate: .* holds a run with inverse"),
-        ("clip_gradients", 1.0, "--clip-gradients 1.0: .* holds a run with null"),
-        ("seed", 7, "--seed 7: .* holds a run with 0"),
-    ],
-)
-def test_other_settings_are_refused_by_name(
-    small_faces: Faces, tmp_path: Path, setting: str, value: object, line: str
-) -> None:
-    small_train(small_faces, tmp_path, small_config(), should_stop=stop_after(2))
-    with pytest.raises(UserError, match=line):
-        small_train(small_faces, tmp_path, small_config(**{setting: value}))
-
-
-def test_another_precision_is_refused_by_name_and_auto_is_what_it_means_here(
-    small_faces: Faces, tmp_path: Path
-) -> None:
-    told: list[Progress] = []
-    small_train(small_faces, tmp_path, small_config(), should_stop=stop_after(2), on_progress=told.append)
-    assert "; on cpu in float32" in told[0].note
-    with pytest.raises(UserError, match=r"--precision bfloat16: .* holds a run with float32"):
-        small_train(small_faces, tmp_path, small_config(precision="bfloat16"))
-    wanted = run_folder.identity(
-        "training",
-        small_config(),
-        small_faces,
-        small_generator(),
-        small_discriminator(),
-        device="cuda",
-        classifier=None,
-    )
-    with pytest.raises(UserError, match=r"--precision bfloat16: .* holds a run with float32"):
-        run_folder.check_same(Folder(tmp_path), wanted)
-    same = small_train(small_faces, tmp_path, small_config(precision="float32"), should_stop=stop_after(0))
-    assert same.resumed_from == 2
-
-
-def test_another_judge_is_refused(small_faces: Faces, tmp_path: Path) -> None:
-    small_train(small_faces, tmp_path, small_config(), should_stop=stop_after(0))
-    classifier = fresh(AttributeClassifier, ClassifierConfig(image_size=64, width=2), 5)
-    card = Card(CARD.licence, CARD.about, classifier)
-    networks = small_generator(), small_discriminator()
-    with pytest.raises(UserError, match=r"--bundle: .* other weights"):
-        train(*networks, small_faces, small_config(), Folder(tmp_path), card=card)
-
-
 def test_weights_that_are_not_finite_are_never_kept_though_the_losses_were(
     small_faces: Faces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -319,17 +264,6 @@ def test_a_run_that_is_taken_over_ends_and_touches_nothing_more(small_faces: Fac
     assert (run / "metrics.jsonl").read_bytes() == (tmp_path / "whole/metrics.jsonl").read_bytes()
 
 
-def test_a_run_that_is_refused_takes_nothing_over(small_faces: Faces, tmp_path: Path) -> None:
-    def another_asks() -> bool:
-        with pytest.raises(UserError, match="--seed 9"):
-            small_train(small_faces, tmp_path, config.model_copy(update={"seed": 9}))
-        return False
-
-    config = small_config(max_steps=2, checkpoint_every=1)
-    small_train(small_faces, tmp_path, config, should_stop=lambda: True)
-    assert small_train(small_faces, tmp_path, config, should_stop=another_asks).ended == "finished"
-
-
 def test_settings_that_no_weight_depends_on_may_change(small_faces: Faces, tmp_path: Path) -> None:
     for folder, changes in (("same", {}), ("other", {"log_every": 3, "checkpoint_every": 2})):
         config = small_config(max_steps=9)
@@ -337,17 +271,6 @@ def test_settings_that_no_weight_depends_on_may_change(small_faces: Faces, tmp_p
         changed = config.model_copy(update=changes)
         assert small_train(small_faces, tmp_path / folder, changed).ended == "finished"
     assert last_state(tmp_path / "same")["files"] == last_state(tmp_path / "other")["files"]
-
-
-def test_other_weights_or_data_are_refused(small_faces: Faces, tmp_path: Path) -> None:
-    config = small_config()
-    small_train(small_faces, tmp_path, config, should_stop=stop_after(0))
-    other = fresh(Generator, GeneratorConfig(image_size=64, width=2), 99)
-    with pytest.raises(UserError, match=r"--bundle: .* other weights"):
-        train(other, small_discriminator(), small_faces, config, Folder(tmp_path), card=CARD)
-    small_faces.training = small_faces.training[:-1]
-    with pytest.raises(UserError, match=r"--dataset: .* other data \(training differs\)"):
-        small_train(small_faces, tmp_path, config)
 
 
 def test_a_loss_that_explodes_ends_the_run_with_the_state_before(small_faces: Faces, tmp_path: Path) -> None:
@@ -413,59 +336,9 @@ def test_on_a_gpu_too_a_stopped_run_goes_on(small_faces: Faces, tmp_path: Path, 
     assert load_bundle(parts / "bundle").discriminator is not None
 
 
-@pytest.mark.parametrize(
-    ("attribute", "strategy", "keep", "batch_size", "line"),
-    [
-        (
-            "Eyeglasses",
-            "alternate",
-            "with",
-            4,
-            "--strategy alternate: the dataset has no image without Eyeglasses",
-        ),
-        (
-            "Eyeglasses",
-            "alternate",
-            "without",
-            4,
-            "--strategy alternate: the dataset has no image with Eyeglasses",
-        ),
-        ("Eyeglasses", "inverse", "all", 73, "--batch-size 73: only 72 images to train on"),
-        ("Eyeglasses", "alternate", "all", 60, "--batch-size 60: only .. images with(out)? Eyeglasses"),
-        ("Smiling", "inverse", "all", 4, "--attribute Smiling: there is no attribute 'Smiling'"),
-    ],
-)
-def test_data_that_do_not_suffice_are_refused_before_anything_is_written(
-    small_faces: Faces, tmp_path: Path, attribute: str, strategy: str, keep: str, batch_size: int, line: str
-) -> None:
-    has = small_faces.labels[small_faces.training, small_faces.attributes.index("Eyeglasses")]
-    kept = {"with": has, "without": ~has, "all": has | True}[keep]
-    small_faces.training = small_faces.training[kept]
-    config = small_config(attribute=attribute, strategy=strategy, batch_size=batch_size)
-    with pytest.raises(UserError, match=line):
-        small_train(small_faces, tmp_path, config)
-    assert not list(tmp_path.iterdir())
-
-
-def test_networks_of_another_size_are_a_programmers_mistake(small_faces: Faces, tmp_path: Path) -> None:
-    other = fresh(Generator, GeneratorConfig(image_size=96, width=2), 0)
-    with pytest.raises(ValueError, match="Generator of 96 px and 13 attributes"):
-        train(other, small_discriminator(), small_faces, small_config(), Folder(tmp_path), card=CARD)
-
-
 def test_the_networks_given_are_left_as_they_are(small_faces: Faces, tmp_path: Path) -> None:
     networks = small_generator(), small_discriminator()
     before = [digest(network) for network in networks]
     train(*networks, small_faces, small_config(max_steps=4), Folder(tmp_path), card=CARD)
     assert [digest(network) for network in networks] == before
     assert all(parameter.requires_grad for network in networks for parameter in network.parameters())
-
-
-@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
-def test_streams_are_the_rows_that_the_strategy_names(small_faces: Faces, strategy: str) -> None:
-    glasses = small_faces.attributes.index("Eyeglasses")
-    source, real = stream_rows(small_faces, STRATEGIES[strategy], glasses, 4)
-    has = small_faces.labels[small_faces.training, glasses]
-    expected = {"all": has | True, "with": has, "without": ~has}
-    for found, stream in ((source, STRATEGIES[strategy].source), (real, STRATEGIES[strategy].real)):
-        assert np.array_equal(found, small_faces.training[expected[stream]])
