@@ -1,6 +1,7 @@
 """Columns are read with few reads, and none of them in a thread of Arrow's."""
 
 import io
+import sys
 import threading
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attgan.data.column_reader import read_columns
+from attgan.data.column_reader import read_columns, read_table
 
 
 class Watched(io.BytesIO):
@@ -80,3 +81,12 @@ def test_a_footer_longer_than_usual(tmp_path: Path) -> None:
 def test_what_is_no_parquet_file_is_said(data: bytes) -> None:
     with pytest.raises(pa.ArrowInvalid):
         read_columns(pa.PythonFile(io.BytesIO(data), mode="r"), ["a0"])
+
+
+def test_nothing_is_held_once_a_read_has_returned() -> None:
+    """What Arrow's threads still held at the interpreter's end would abort the process."""
+    data = written(wide_table(300), 100)
+    before = sys.getrefcount(data)
+    for _ in range(100):
+        read_table(pa.BufferReader(data))
+        assert sys.getrefcount(data) == before
