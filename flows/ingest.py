@@ -262,6 +262,8 @@ def _known_shares(attributes: np.ndarray, unknown: np.ndarray) -> list[Attribute
 def _remarks(tables: Tables) -> list[str]:
     """What a user may not expect."""
     lines = []
+    if tables.columns.partition is None:
+        lines.append("no column says which rows are for training, validation and test: all may be trained on")
     if tables.columns.ignored:
         lines.append(f"columns that are not used: {', '.join(tables.columns.ignored)}")
     nowhere = [name for i, name in enumerate(CELEBA) if tables.unknown[:, i].all()]

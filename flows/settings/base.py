@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from attgan.errors import UserError
-from flows.storage.urls import parse_url
+from flows.storage.urls import hide_credentials, parse_url
 
 
 def _absolute(url: str) -> str:
@@ -15,7 +15,8 @@ def _absolute(url: str) -> str:
     try:
         return parse_url(url, "URL").url
     except UserError:
-        return url  # refused where it is opened, by the name of its option
+        # Refused where it is opened, by the name of its option; until then Prefect keeps it as a parameter.
+        return hide_credentials(url)
 
 
 Url = Annotated[str, AfterValidator(_absolute)]

@@ -52,7 +52,7 @@ def parse_url(url: str, option: str = "--source") -> Location:
             return _parse_s3(rest, option)
         case "file":
             return _parse_file(rest, option)
-    raise UserError(f"{option} {_hide_credentials(url)!r}: unknown scheme {scheme.group(1)!r}; {RULE}")
+    raise UserError(f"{option} {hide_credentials(url)!r}: unknown scheme {scheme.group(1)!r}; {RULE}")
 
 
 def _parse_s3(rest: str, option: str) -> Location:
@@ -75,11 +75,11 @@ def _parse_file(rest: str, option: str) -> Location:
     host, slash, path = rest.partition("/")
     path = unquote(slash + path)
     if host not in ("", "localhost") or not path or "\0" in path:
-        raise UserError(f"{option} {_hide_credentials('file://' + rest)!r}: {RULE}")
+        raise UserError(f"{option} {hide_credentials('file://' + rest)!r}: {RULE}")
     return Location(None, os.path.abspath(path))
 
 
-def _hide_credentials(url: str) -> str:
+def hide_credentials(url: str) -> str:
     """The URL without what stands before an ``@`` in its host part."""
     return re.sub(r"://[^/]*@", "://…@", url)
 

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from attgan.errors import UserError
 from flows.settings import EditSettings, SubsetSettings, first_mistake
+from flows.storage.urls import parse_url
 
 GIVEN = {"source": "in", "destination": "out", "bundle": "model"}
 
@@ -65,3 +67,11 @@ def test_a_place_has_one_spelling(given: str, meant: str) -> None:
 def test_a_path_is_the_drivers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert EditSettings.model_validate(GIVEN).source == str(tmp_path / "in")
+
+
+@pytest.mark.parametrize("url", ["s3://KEY:SECRET@bucket/in", "ftp://user:SECRET@host/in"])
+def test_credentials_in_a_url_are_not_kept_where_prefect_records_them(url: str) -> None:
+    settings = EditSettings.model_validate(GIVEN | {"source": url})
+    assert "SECRET" not in settings.model_dump_json()
+    with pytest.raises(UserError, match=r"--source"):
+        parse_url(settings.source, "--source")
