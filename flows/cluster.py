@@ -92,9 +92,9 @@ def connect_ray() -> None:
             raise UserError(
                 f"RAY_ADDRESS {address}: no Ray cluster answers there ({error}); {_HINT}"
             ) from error
-    os.environ.setdefault(
-        "RAY_gcs_server_port_wait_time_s", "1"
-    )  # one attempt of 30 s, not twenty without a word
+    # One attempt of 30 s to join, not twenty without a word; one more for a task that was out of memory, not endless.
+    os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "1")
+    os.environ.setdefault("RAY_task_oom_retries", "1")
     try:
         ray.init(address=address, namespace="prefect", log_to_driver=False, logging_level=logging.WARNING)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
