@@ -71,6 +71,7 @@ def fit_classifier(
     config: ClassifierTraining,
     folder: Folder,
     *,
+    bundle: str | None = None,
     device: str = "cpu",
     on_progress: OnProgress | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -81,6 +82,7 @@ def fit_classifier(
         faces: the data; its attributes and its size are the classifier's.
         config: settings; a run is not taken up with others.
         folder: of the run: its checkpoints, ``metrics.jsonl`` and ``progress.json``.
+        bundle: digest of the one that it is for, if any; a run is not taken up for another.
         device: ``cpu``, ``cuda`` …
         on_progress: told every two seconds and at each validation.
         should_stop: asked after each step; if so, the state is kept for the next call.
@@ -92,7 +94,7 @@ def fit_classifier(
         OSError: what the filesystem reports.
     """
     check_rows(faces, config)
-    begin(folder, classifier_identity(faces, config))
+    begin(folder, classifier_identity(faces, config, bundle))
     settings = _network_settings(faces, config)
     owned = take_over(folder)
     learner = begin_or_resume(owned, config, settings, torch.device(device))
@@ -134,15 +136,21 @@ def check_rows(faces: Faces, config: ClassifierTraining) -> None:
         raise UserError("--validation-share: no image is held out, and a classifier is judged by some")
 
 
-def classifier_identity(faces: Faces, config: ClassifierTraining) -> Identity:
-    """What a run is: with the same the result is the same."""
+def classifier_identity(faces: Faces, config: ClassifierTraining, bundle: str | None) -> Identity:
+    """What a run is: with the same the result is the same.
+
+    Args:
+        faces, config: data and settings.
+        bundle: digest of the one that the classifier is for, if any: the weights do not depend on it, but what the
+            run ends with does.
+    """
     data = {
         "manifest": hashlib.sha256(to_bytes(faces.dataset.manifest)).hexdigest(),
         "size": faces.size,
         "attributes": list(faces.attributes),
     }
     chosen = config.model_dump(mode="json", include=set(ClassifierTraining.model_fields))
-    start = {"classifier": _network_settings(faces, config).model_dump(mode="json")}
+    start = {"classifier": _network_settings(faces, config).model_dump(mode="json"), "bundle": bundle}
     return {"kind": "classifier", "schema_version": 1, "settings": chosen, "data": data, "start": start}
 
 

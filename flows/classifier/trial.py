@@ -14,7 +14,7 @@ from attgan.training.classifier import Fitted, fit_classifier
 from attgan.training.memory import keep_freed_memory
 from attgan.training.progress import OnProgress
 from attgan.training.run_folder import RESULT
-from flows.classifier.preparation import Prepared, prepare, run_folder
+from flows.classifier.preparation import Prepared, prepare, refuse_foreign_bundle, run_folder
 from flows.settings import ClassifierSettings
 from flows.stages import set_torch_threads
 from flows.storage import open_store
@@ -63,6 +63,7 @@ def classifier_trial(
                 faces,
                 settings.config,
                 folder,
+                bundle=bundle.digest,
                 device="cuda" if settings.gpus else "cpu",
                 on_progress=on_progress,
                 should_stop=lambda: asked() or (should_stop is not None and should_stop()),
@@ -80,6 +81,7 @@ def _write_bundle(prepared: Prepared, fitted: Fitted) -> str:
     """The bundle with the classifier, at the destination; returns its digest."""
     settings, bundle = prepared.settings, prepared.bundle
     about, metrics = read_card(bundle.card)
+    refuse_foreign_bundle(settings, bundle, begun=True)  # one may have come since the beginning
     filesystem, path = open_store(settings.destination, option="--destination").filesystem()
     means = mean_scores(fitted.scores)
     saved = save_bundle(

@@ -6,9 +6,10 @@ from typing import Any
 
 from torch import nn
 
+from attgan.models import inspect_bundle
 from attgan.models.discriminator import freeze_lowest
 from flows.settings import TrainSettings
-from flows.storage import join
+from flows.storage import join, open_store
 from flows.terminal import print_line, print_rows
 from flows.train.preparation import Prepared
 
@@ -58,7 +59,7 @@ def plan(prepared: Prepared) -> dict[str, Any]:
     rows["discriminator"] = f"{_count(start.discriminator)}; {start.discriminator_from}"
     rows["frozen"] = _frozen(prepared)
     rows["device"] = "cuda" if settings.gpus else "cpu"
-    rows["licence"] = prepared.licence
+    rows["licence"] = prepared.licence if prepared.finished is None else _licence_there(prepared)
     rows["destination"] = prepared.store.url
     return rows
 
@@ -82,7 +83,7 @@ def result(prepared: Prepared, outcome: dict[str, Any], seconds: float) -> dict[
         "run": prepared.store.url,
         "bundle": join(prepared.store.url, BUNDLE),
         "digest": outcome["digest"],
-        "licence": prepared.licence,
+        "licence": _licence_there(prepared),
         "reason": outcome["reason"],
         "step": outcome["step"],
         "epoch": outcome["epoch"],
@@ -109,6 +110,13 @@ def show(shown: dict[str, Any]) -> None:
     print_rows("Result", result_rows(shown))
     print_line(f"bundle: {shown['bundle']}")
     print_line(f"curves, grids and metrics: {shown['run']}/")
+
+
+def _licence_there(prepared: Prepared) -> str:
+    """The line in the finished run's bundle: this call's options may say another, which the weights do not carry."""
+    url = join(prepared.store.url, BUNDLE)
+    filesystem, path = open_store(url, option="--destination").filesystem()
+    return inspect_bundle(path, filesystem, f"--destination {url}").config.licence
 
 
 def _count(network: nn.Module) -> str:

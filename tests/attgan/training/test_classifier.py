@@ -227,6 +227,12 @@ def test_another_run_is_refused(faces: Faces, tmp_path: Path, change: dict[str, 
     assert fit_classifier(faces, QUICK.model_copy(update={"log_every": 3}), Folder(tmp_path)).step == 24
 
 
+def test_another_bundle_is_refused(faces: Faces, tmp_path: Path) -> None:
+    fit_classifier(faces, QUICK, Folder(tmp_path), bundle="one", should_stop=stopping_after(2))
+    with pytest.raises(UserError, match=r"--bundle: .* started from other weights"):
+        fit_classifier(faces, QUICK, Folder(tmp_path), bundle="other")
+
+
 def test_other_data_are_refused(faces: Faces, dataset: Dataset, tmp_path: Path) -> None:
     fit_classifier(faces, QUICK, Folder(tmp_path), should_stop=stopping_after(2))
     with (

@@ -51,6 +51,13 @@ def settings(places: dict[str, str], tmp_path: Path) -> MakeSettings:
     return make
 
 
+def save_other(folder: Path) -> str:
+    """A bundle with another generator."""
+    other = fresh(Generator, GeneratorConfig(image_size=64, width=2), 1)
+    save_bundle(folder, generator=other, attributes=PUBLISHED, licence="Another's", about="Another.")
+    return str(folder)
+
+
 def content(folder: str | Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in Path(folder).iterdir() if path.is_file()}
 
@@ -96,6 +103,59 @@ def test_a_finished_run_is_recognised_and_a_stopped_one_goes_on(settings: MakeSe
     assert classifier_trial(settings()) == outcome
     with pytest.raises(UserError, match=r"--seed 1: .* holds a run with 0"):
         prepare(settings(seed=1))
+
+
+def test_another_bundle_is_refused_and_the_licence_is_what_stands(
+    settings: MakeSettings, tmp_path: Path
+) -> None:
+    classifier_trial(settings())
+    other = save_other(tmp_path / "other")
+    with pytest.raises(UserError, match=r"--bundle: .* other ones need another --destination"):
+        prepare(settings(bundle=other))
+    stands = load_bundle(settings().destination).config.licence
+    again = prepare(settings(licence="Only on Mondays"))
+    assert again.finished is not None
+    assert again.licence == stands
+    assert "Mondays" not in stands
+
+
+def test_preparing_writes_nothing_where_a_run_has_kept_no_state(settings: MakeSettings) -> None:
+    run = Path(settings().destination) / "training" / "run.json"
+    run.parent.mkdir(parents=True)
+    run.write_text("{}")
+    prepare(settings())
+    assert run.read_text() == "{}"
+    assert list(run.parent.iterdir()) == [run]
+
+
+def test_a_foreign_bundle_is_never_replaced(settings: MakeSettings) -> None:
+    out = Path(settings().destination)
+    save_other(out)
+    (out / "training").mkdir()
+    (out / "training" / "run.json").write_text("{}")
+    before = content(out)
+    with pytest.raises(UserError, match=r"there is a bundle already; it is not replaced"):
+        classifier_trial(settings())
+    for name in before:
+        (out / name).unlink()
+    classifier_trial(settings(), should_stop=lambda: True)
+    save_other(out)
+    with pytest.raises(UserError, match=r"there is a bundle already; it is not replaced"):
+        prepare(settings())
+    assert content(out) == before
+
+
+def test_a_foreign_bundle_that_comes_during_the_training_is_not_replaced(settings: MakeSettings) -> None:
+    out = Path(settings().destination)
+
+    def never_but_save() -> bool:
+        if not (out / "config.json").exists():
+            save_other(out)
+        return False
+
+    with pytest.raises(UserError, match=r"there is a bundle already; it is not replaced"):
+        classifier_trial(settings(), should_stop=never_but_save)
+    assert load_bundle(out).config.licence == "Another's"
 
 
 def test_a_run_killed_before_its_result_was_noted_is_finished(settings: MakeSettings) -> None:
