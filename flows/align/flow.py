@@ -16,9 +16,9 @@ from flows.train.preparation import prepare
 
 
 @task(name="align", task_run_name="align {settings.destination}", **RETRIES)
-def align_task(settings: AlignSettings) -> dict[str, Any]:
+def align_task(settings: AlignSettings, command: str) -> dict[str, Any]:
     """The alignment, on Ray."""
-    return align_trial(settings)
+    return align_trial(settings, command=command)
 
 
 @flow(

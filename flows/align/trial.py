@@ -15,11 +15,12 @@ from flows.train.trial import workplace
 def align_trial(
     settings: AlignSettings,
     *,
+    command: str | None = None,
     should_stop: Callable[[], bool] | None = None,
     on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """Align, or go on with what the destination holds; all as in :func:`flows.train.trial.train_trial`."""
-    with workplace(settings, should_stop) as at:
+    with workplace(settings, command, should_stop) as at:
         outcome = align(
             at.start.generator,
             at.start.discriminator,

@@ -16,9 +16,9 @@ from flows.train.driver import RETRIES, drive
 
 
 @task(name="train-classifier", task_run_name="train-classifier {settings.destination}", **RETRIES)
-def train_classifier_task(settings: ClassifierSettings) -> dict[str, Any]:
+def train_classifier_task(settings: ClassifierSettings, command: str) -> dict[str, Any]:
     """The training, on Ray."""
-    return classifier_trial(settings)
+    return classifier_trial(settings, command=command)
 
 
 @flow(

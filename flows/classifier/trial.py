@@ -28,6 +28,7 @@ _HEADING = "### Source attributes of unlabelled faces"
 def classifier_trial(
     settings: ClassifierSettings,
     *,
+    command: str | None = None,
     should_stop: Callable[[], bool] | None = None,
     on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
@@ -35,7 +36,8 @@ def classifier_trial(
 
     Args:
         settings: what to train; without ``cpus``, all that this process may use.
-        should_stop: asked at each step, beside the run's own marker and SIGTERM.
+        command: the id of the command that looks on, and that alone can ask it to stop by the run's marker.
+        should_stop: asked at each step, beside that marker and SIGTERM.
         on_progress: told at most every two seconds, and at each validation.
 
     Returns:
@@ -56,7 +58,7 @@ def classifier_trial(
         return prepared.finished
     bundle, store = prepared.bundle, prepared.store
     folder = run_folder(store)
-    with stop_requests(store) as asked:
+    with stop_requests(store, command) as asked:
         size, names = bundle.config.generator.image_size, bundle.config.attributes
         with open_data(settings, size, names, threads=threads, report=Opening(store).tell) as faces:
             fitted = fit_classifier(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 from prefect import State, Task
 from prefect.client.schemas.objects import TaskRun
@@ -18,16 +18,16 @@ from flows.settings.train import RunSettings
 from flows.storage import StorageError, Store
 from flows.train import report
 from flows.train.preparation import Prepared
-from flows.train.stopping import clear_request, deferred, request_stop
+from flows.train.stopping import deferred, new_command, request_stop
 from flows.train.watch import Watch
 
-PATIENCE = 30.0  # seconds for the step under way and a checkpoint
+SILENT, PATIENCE = 60.0, 300.0  # seconds for the step under way and a checkpoint: without news, and at most
 GOES_ON = "the same command goes on from the last checkpoint"
 
 
 def may_go_on(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    """A training task's retry condition: neither a user's mistake nor a divergence goes away by itself."""
-    return not isinstance(state.data, UserError | Diverged)
+    """A training task's retry condition: a storage's trouble may go away by itself, a mistake or a bug does not."""
+    return isinstance(state.data, StorageError | OSError)
 
 
 RETRIES: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [2, 20], "retry_condition_fn": may_go_on}
@@ -37,7 +37,8 @@ def run_on_ray(task: Task[..., Any], prepared: Prepared, log: reporting.Log) -> 
     """Run the task that trains, unless its run is finished already, and show how it goes.
 
     Args:
-        task: takes ``settings`` and returns how the training ended, as :func:`flows.train.trial.train_trial` does.
+        task: takes ``settings`` and ``command``, and returns how the training ended, as
+            :func:`flows.train.trial.train_trial` does.
         prepared: what has been checked.
         log: of the flow's run.
 
@@ -68,7 +69,8 @@ def drive(
     """Hand the task to Ray, show what it writes into its run's folder, and wait for its end.
 
     Args:
-        task: takes ``settings``; returns how it ended: ``ended`` ("finished" or "stopped"), ``step`` …
+        task: takes ``settings`` and ``command``, the id that this call gives itself; returns how it ended:
+            ``ended`` ("finished" or "stopped"), ``step`` …
         settings: of the run.
         store: the run's folder, with the worker's ``progress.json``, curves and grids.
         log: of the flow's run.
@@ -81,11 +83,11 @@ def drive(
     """
     cpus = settings.cpus or cluster.largest_node(settings.gpus)
     cluster.require_ray(cpus, settings.gpus)
-    clear_request(store)
-    watch = Watch(store, task.name, log)
-    call = {"settings": settings.model_copy(update={"cpus": cpus})}
+    command = new_command()
+    watch = Watch(store, task.name, log, command)
+    call = {"settings": settings.model_copy(update={"cpus": cpus}), "command": command}
     with deferred(signal.SIGINT, signal.SIGTERM) as arrived:  # Ray's wait makes a SystemError of a SIGTERM
-        look = _Looking(watch, store, arrived, log)
+        look = _Looking(watch, store, command, arrived, log)
         tasks = cluster.run_tasks(task, [call], cpus=cpus, gpus=settings.gpus, parallel=1, waiting=look)
         with contextlib.closing(tasks) as ended:
             _, state = next(ended)
@@ -119,23 +121,32 @@ class _GaveUp(Exception):
 class _Looking:
     """Called while the task runs: shows what is new; once a signal has arrived, asks the worker to stop."""
 
-    def __init__(self, watch: Watch, store: Store, arrived: list[int], log: reporting.Log) -> None:
-        self._watch, self._store, self._arrived, self._log = watch, store, arrived, log
-        self._deadline: float | None = None
+    def __init__(
+        self, watch: Watch, store: Store, command: str, arrived: list[int], log: reporting.Log
+    ) -> None:
+        self._watch, self._store, self._command = watch, store, command
+        self._arrived, self._log = arrived, log
+        self._asked: float | None = None
 
     def __call__(self) -> None:
         self._watch.look()
-        if self._deadline is not None:
-            if time.monotonic() > self._deadline:
-                raise _GaveUp
+        if self._asked is not None:
+            now = time.monotonic()
+            if now - max(self._asked, self._watch.heard) > SILENT or now - self._asked > PATIENCE:
+                self._give_up(f"the worker has not stopped within {now - self._asked:.0f} s")
         elif self._arrived:
+            self._watch.look(now=True)
             if not self._watch.training:
                 raise _GaveUp
+            self._asked = time.monotonic()
             self._log.info(
                 "stopping after a checkpoint, which may take %g s; once more ends it at once", PATIENCE
             )
-            self._deadline = time.monotonic() + PATIENCE
             try:
-                request_stop(self._store)
+                request_stop(self._store, self._command)
             except StorageError as error:
-                raise _GaveUp from error
+                self._give_up(f"the worker cannot be asked to stop: {error}")
+
+    def _give_up(self, why: str) -> NoReturn:
+        self._log.warning("%s; the work since its last checkpoint is done again", why)
+        raise _GaveUp

@@ -16,9 +16,9 @@ from flows.train.trial import train_trial
 
 
 @task(name="train", task_run_name="train {settings.destination}", **RETRIES)
-def train_task(settings: TrainSettings) -> dict[str, Any]:
+def train_task(settings: TrainSettings, command: str) -> dict[str, Any]:
     """The training, on Ray."""
-    return train_trial(settings)
+    return train_trial(settings, command=command)
 
 
 @flow(

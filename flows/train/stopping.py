@@ -1,47 +1,86 @@
-"""How a training is asked to stop before its end: it ends its step, writes a checkpoint, and goes on another time."""
+"""How a training is asked to stop before its end: it ends its step, writes a checkpoint, and goes on another time.
+
+Two commands may have the same destination. So each has an id, which goes with the task to its worker: the worker says
+in the run's folder whose it is, and obeys nobody else.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import secrets
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+from attgan.errors import UserError
 from flows.storage import StorageError, Store
 
 MARKER = "stop"
-_SECONDS_BETWEEN = 1.0
+WORKER = "worker.json"
+_LOOKS_EVERY = 2.0  # seconds
+_LAST_LOOK = 5.0  # seconds that one under way may still take in the end
+_UNREADABLE = (OSError, StorageError, UserError)  # a storage that is gone ends the run at its next checkpoint
 
 
-def request_stop(store: Store) -> None:
-    """Ask whoever trains in this run's folder to stop."""
-    store.put(MARKER, b"")
+def new_command() -> str:
+    """The id of one command, unlike any other's."""
+    return secrets.token_hex(8)
 
 
-def clear_request(store: Store) -> None:
-    """Forget a request that an earlier command has left."""
-    store.delete(MARKER)
+def request_stop(store: Store, command: str) -> None:
+    """Ask the worker that trains for this command in this run's folder to stop."""
+    store.put(MARKER, command.encode())
+
+
+def works_for(store: Store, command: str) -> bool:
+    """Whether it is this command's worker that writes into the run's folder."""
+    try:
+        said = json.loads(store.get(WORKER).data)
+    except (*_UNREADABLE, ValueError):
+        return False
+    return isinstance(said, dict) and said.get("command") == command
 
 
 @contextlib.contextmanager
-def stop_requests(store: Store) -> Iterator[Callable[[], bool]]:
-    """A function that tells whether to stop: because of the marker, looked for once a second, or a SIGTERM.
+def stop_requests(store: Store, command: str | None = None) -> Iterator[Callable[[], bool]]:
+    """A function that tells whether to stop: because of a SIGTERM, or of the marker. It never waits for the storage.
 
     A SIGTERM takes its usual effect at the end of this context: after the checkpoint, not in the middle of a step.
+
+    Args:
+        store: the run's folder.
+        command: the id of the command that this process works for: from now on the folder says so, and a marker with
+            this id is found within two seconds or so. Without one no marker is looked for.
+
+    Raises:
+        StorageError: the folder cannot be told whose worker this is.
     """
-    looked, found = time.monotonic(), False
     with deferred(signal.SIGTERM) as arrived:
+        if command is None:
+            yield lambda: bool(arrived)
+            return
+        store.put(WORKER, json.dumps({"command": command}).encode())
+        found, ended = threading.Event(), threading.Event()
+        looking = threading.Thread(
+            target=_look_for_marker, args=(store, command, found, ended), name="stop-marker", daemon=True
+        )
+        looking.start()
+        try:
+            yield lambda: found.is_set() or bool(arrived)
+        finally:
+            ended.set()
+            looking.join(_LAST_LOOK)
 
-        def stop() -> bool:
-            nonlocal looked, found
-            if not found and time.monotonic() - looked >= _SECONDS_BETWEEN:
-                found, looked = _is_there(store), time.monotonic()
-            return found or bool(arrived)
 
-        yield stop
+def _look_for_marker(store: Store, command: str, found: threading.Event, ended: threading.Event) -> None:
+    while not ended.wait(_LOOKS_EVERY):
+        with contextlib.suppress(*_UNREADABLE):
+            if store.get(MARKER).data == command.encode():
+                found.set()
+                return
 
 
 @contextlib.contextmanager
@@ -72,11 +111,3 @@ def deferred(*numbers: signal.Signals) -> Iterator[list[int]]:
         restore()
         if len(arrived) == 1:
             os.kill(os.getpid(), arrived[0])
-
-
-def _is_there(store: Store) -> bool:
-    try:
-        store.head(MARKER)
-    except (FileNotFoundError, StorageError):  # a storage that is gone ends the run at its next checkpoint
-        return False
-    return True

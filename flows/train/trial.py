@@ -51,6 +51,7 @@ class Workplace:
 def train_trial(
     settings: TrainSettings,
     *,
+    command: str | None = None,
     should_stop: Callable[[], bool] | None = None,
     on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
@@ -58,7 +59,8 @@ def train_trial(
 
     Args:
         settings: what to train; without ``cpus``, all that this process may use.
-        should_stop: asked at each step, beside the run's own marker and SIGTERM.
+        command: the id of the command that looks on, and that alone can ask it to stop by the run's marker.
+        should_stop: asked at each step, beside that marker and SIGTERM.
         on_progress: told at most every two seconds, and at each validation.
 
     Returns:
@@ -69,7 +71,7 @@ def train_trial(
         Diverged: the losses are not finite or exploded; the last good state is kept.
         StorageError: the storage failed after its retries; the run can be taken up again.
     """
-    with workplace(settings, should_stop) as at:
+    with workplace(settings, command, should_stop) as at:
         outcome = train(
             at.start.generator,
             at.start.discriminator,
@@ -86,7 +88,7 @@ def train_trial(
 
 @contextlib.contextmanager
 def workplace(
-    settings: TrainSettings | AlignSettings, should_stop: Callable[[], bool] | None
+    settings: TrainSettings | AlignSettings, command: str | None, should_stop: Callable[[], bool] | None
 ) -> Iterator[Workplace]:
     """Open all that a loop needs, and close it afterwards."""
     threads = max(1, int(settings.cpus or len(os.sched_getaffinity(0))))
@@ -95,7 +97,7 @@ def workplace(
         keep_freed_memory()
     store = open_store(settings.destination, option="--destination")
     filesystem, path = store.filesystem()
-    with stop_requests(store) as asked:
+    with stop_requests(store, command) as asked:
         start = make_start(settings)
         size = start.generator.config.image_size
         opening = Opening(store)

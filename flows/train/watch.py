@@ -9,6 +9,7 @@ from typing import Any
 
 from flows import reporting
 from flows.storage import StorageError, Store
+from flows.train.stopping import works_for
 
 PROGRESS = "progress.json"
 CURVES = "curves.png"
@@ -18,6 +19,7 @@ ENDED = ("finished", "stopped", "diverged")
 _LOOKS_EVERY = 2.0  # seconds
 _PICTURES_EVERY = 30.0  # seconds
 _LINES_EVERY = (2.0, 30.0)  # seconds: at first, and in a long run
+_SILENCE = 60.0  # seconds without news that are worth a line
 _SHOWN = ("psnr", "ssim", "critic_accuracy", "classifier_accuracy", "edited_accuracy", "quality")
 
 
@@ -26,12 +28,16 @@ class Watch:
 
     Attributes:
         latest: the worker's last words; None before its first.
+        heard: when they came, by the monotonic clock; at first when this began.
     """
 
-    def __init__(self, store: Store, name: str, log: reporting.Log) -> None:
-        self._store, self._name, self._log = store, name, log
-        self._before = self._read(PROGRESS)  # of an earlier command: no news
-        self._started = self._said = self._pictured = self._looked = time.monotonic()
+    def __init__(self, store: Store, name: str, log: reporting.Log, command: str) -> None:
+        """Look on for the command with this id: the words of another command's worker are no news."""
+        self._store, self._name, self._log, self._command = store, name, log, command
+        self._before = self._read(PROGRESS)  # of an earlier command
+        self.heard = self._started = self._said = self._pictured = self._looked = self._silent = (
+            time.monotonic()
+        )
         self._progress: reporting.Progress | None = None
         self._curves = reporting.Picture(f"{name}-curves", f"Losses and validations, {store.url}")
         self._grid = reporting.Picture(f"{name}-faces", f"Fixed faces, original and edited, {store.url}")
@@ -48,11 +54,14 @@ class Watch:
         if not now and time.monotonic() - self._looked < _LOOKS_EVERY:
             return
         self._looked = time.monotonic()
+        ours = works_for(self._store, self._command)  # before its words: they are later than what this says
         raw = self._read(PROGRESS)
-        if raw is None or raw == self._before:
+        if raw is None or raw == self._before or not ours:
+            self._before = raw if raw is not None else self._before
             self._say_waiting()
             return
         self._before = raw
+        self.heard = time.monotonic()
         self.latest = json.loads(raw)
         self._say(self.latest)
         if time.monotonic() - self._pictured >= _PICTURES_EVERY:
@@ -90,9 +99,17 @@ class Watch:
             self._progress.advance(now["step"] - self._progress.done, in_words(now))
 
     def _say_waiting(self) -> None:
-        if self.latest is None and time.monotonic() - self._said >= _LINES_EVERY[1]:
-            self._said = time.monotonic()
+        now = time.monotonic()
+        if now - max(self._silent, self.heard) < _SILENCE:
+            return
+        self._silent = now
+        if self.latest is None:
             self._log.info("waiting for the worker: the cluster has no room for it yet, or it is starting")
+            return
+        self._log.info(
+            "no news from the worker for %.0f s: a long step or checkpoint, or it was lost and is run again",
+            now - self.heard,
+        )
 
     def _newest_grid(self) -> str | None:
         try:

@@ -4,14 +4,16 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from flows.settings import TrainSettings
-from flows.storage import open_store
-from flows.train.stopping import clear_request, deferred, request_stop, stop_requests
+from flows.storage import Fetched, StorageError, open_store
+from flows.storage.disk import DiskStore
+from flows.storage.urls import Location
+from flows.train.stopping import MARKER, deferred, new_command, request_stop, stop_requests, works_for
 from flows.train.trial import train_trial
 
 
@@ -52,20 +54,65 @@ def test_where_python_allows_no_handlers_nothing_is_deferred() -> None:
     assert found == [[]]
 
 
-def test_the_marker_is_found_within_a_second_or_so_and_can_be_cleared(tmp_path: Path) -> None:
+def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_only_the_command_that_a_worker_works_for_can_stop_it(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
-    clear_request(store)
-    with stop_requests(store) as stop:
-        assert not stop()
-        request_stop(store)
-        deadline = time.monotonic() + 3
-        while not stop():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-    clear_request(store)
-    with stop_requests(store) as stop:
-        time.sleep(1.1)
-        assert not stop()
+    first, second = new_command(), new_command()
+    request_stop(store, second)
+    with (
+        stop_requests(store, first) as stop,
+        stop_requests(store) as without,
+        stop_requests(store, second) as other,
+    ):
+        until(other)
+        time.sleep(0.3)
+        assert not stop(), "what another command wants, or wanted earlier"
+        request_stop(store, first)
+        until(stop)
+        assert not without(), "nobody but a signal stops a run that no command looks on"
+
+
+def test_the_folder_says_for_whom_its_worker_works(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    first, second = new_command(), new_command()
+    assert not works_for(store, first)
+    with stop_requests(store, first):
+        assert works_for(store, first)
+        assert not works_for(store, second)
+
+
+class FarStore(DiskStore):
+    """A disk that takes a second to answer."""
+
+    def get(self, key: str) -> Fetched:
+        time.sleep(1)
+        return super().get(key)
+
+
+def test_a_slow_storage_in_trouble_holds_no_step_up_and_ends_no_looking(tmp_path: Path) -> None:
+    store, command = FarStore(Location(None, str(tmp_path)), "--destination"), new_command()
+    (tmp_path / MARKER).symlink_to(MARKER)  # it leads to itself
+    with pytest.raises(StorageError):
+        store.get(MARKER)
+    longest = 0.0
+    with stop_requests(store, command) as stop:
+        began = time.monotonic()
+        while time.monotonic() - began < 3.3:
+            asked = time.monotonic()
+            assert not stop()
+            longest = max(longest, time.monotonic() - asked)
+            time.sleep(0.02)
+        (tmp_path / MARKER).unlink()
+        request_stop(store, command)
+        until(stop)
+    assert longest < 0.7
+    assert "stop-marker" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_stopped_and_taken_up_again_it_ends_like_one_that_was_not(dataset: Path, tmp_path: Path) -> None:
