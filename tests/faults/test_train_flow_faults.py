@@ -21,7 +21,7 @@ from tests.drawn_dataset import write_drawn_dataset
 
 pytestmark = [pytest.mark.stack, pytest.mark.fault]
 
-STEPS = 120
+STEPS = 240  # the interruptions take up to 75 each where 50 are done in a second
 OPTIONS = {
     "size": 64,
     "width": 2,
@@ -66,12 +66,12 @@ def run(stack: dict[str, str], fresh_bucket: Callable[[], str]) -> Store:
 
 @contextlib.contextmanager
 def started(run: Store, dataset: Path, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The command in a process group of its own, caught in mid-epoch, after its next checkpoint."""
+    """The command in a process group of its own, caught in mid-training, some steps on."""
     before = step(run)
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(command(run, dataset), start_new_session=True, stdout=log, stderr=log)
     try:
-        wait_until(lambda: before + 10 < step(run), (tmp_path / "log").read_text)
+        wait_until(lambda: before + 4 < step(run), (tmp_path / "log").read_text)
         yield process
     finally:
         if process.poll() is None:
