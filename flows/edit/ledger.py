@@ -16,6 +16,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from attgan.data.column_reader import read_table
 from flows.storage import Store
 
 Status = Literal["edited", "copied", "skipped", "failed"]
@@ -153,4 +154,4 @@ def read_summary(run: Store, key: str) -> Summary:
 
 def read_rows(run: Store, key: str) -> pa.Table:
     """A whole ledger."""
-    return pq.read_table(pa.BufferReader(run.get(key).data))
+    return read_table(pa.BufferReader(run.get(key).data))

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from attgan.attributes import CELEBA
 from attgan.data import celeba
+from attgan.data.column_reader import read_table
 from attgan.errors import UserError
 from flows.edit.run import RUNS, STATE, Run
 from flows.settings import EditSettings
@@ -126,7 +127,7 @@ def plan_key(plan: str, shard: int) -> str:
 def read_shard(store: Store, run: Run, shard: int) -> list[dict[str, Any]]:
     """A shard's planned inputs: ``key``, ``size``, ``etag``, ``labels``."""
     data = store.get(plan_key(run.plan, shard)).data
-    rows: list[dict[str, Any]] = pq.read_table(pa.BufferReader(data)).to_pylist()
+    rows: list[dict[str, Any]] = read_table(pa.BufferReader(data)).to_pylist()
     return rows
 
 
