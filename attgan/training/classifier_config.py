@@ -1,12 +1,12 @@
 """What a user can set of the attribute classifier's training. Read by the command line, so without loading torch."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from attgan.training.config import RunConfig
 
 
-class ClassifierTraining(BaseModel):
+class ClassifierTraining(RunConfig):
     """Train the small network that predicts the attributes of unlabelled faces."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     width: int = Field(
         default=16,
@@ -27,28 +27,13 @@ class ClassifierTraining(BaseModel):
         description="AdamW's highest: it rises for a tenth of the steps, then falls to 0.",
     )
     weight_decay: float = Field(default=0.01, ge=0, le=1, description="AdamW's.")
-    flip: bool = Field(default=True, description="Mirror every second image, drawn at random.")
     patience: int = Field(
         default=5, ge=0, description="Stop after so many validations without a better loss; 0 never stops."
-    )
-    seed: int = Field(
-        default=0, ge=0, le=2**32 - 1, description="Seed of everything that is drawn at random."
-    )
-    validation_share: float = Field(
-        default=0.05,
-        gt=0,
-        lt=1,
-        description="Share of images held out, where the dataset has no validation partition.",
     )
     validation_images: int = Field(
         default=4096, ge=1, description="At most so many of the held-out images are validated on."
     )
     explode_above: float = Field(
         default=1e3, gt=0, description="A loss beyond this, or not a number, ends the run as diverged."
-    )
-    checkpoint_every: int | None = Field(
-        default=None,
-        ge=1,
-        description="Steps between checkpoints, beside those at validations and when stopped.",
     )
     log_every: int = Field(default=50, ge=1, description="Steps between readings of the losses.")

@@ -14,10 +14,32 @@ _LAYERS = 5  # attgan.models.blocks.LAYERS, without loading torch: the command l
 EXECUTION_ONLY = frozenset({"log_every", "checkpoint_every"})
 
 
-class LoopConfig(BaseModel):
-    """What training and alignment have in common. Losses are means over batch, attributes and pixels."""
+class RunConfig(BaseModel):
+    """What every training has in common, the classifier's too."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    flip: bool = Field(
+        default=True, description="Mirror every second image, drawn at random; --flip=false mirrors none."
+    )
+    seed: int = Field(
+        default=0, ge=0, le=2**32 - 1, description="Seed of everything that is drawn at random."
+    )
+    validation_share: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="Share of images held out, where the dataset has no validation partition.",
+    )
+    checkpoint_every: int | None = Field(
+        default=None,
+        ge=1,
+        description="Steps between checkpoints, beside those at validations and when stopped.",
+    )
+
+
+class LoopConfig(RunConfig):
+    """What training and alignment have in common. Losses are means over batch, attributes and pixels."""
 
     adversarial: Literal["wgan", "lsgan", "dcgan"] = Field(
         default="wgan", description="Adversarial loss: wgan as the report has it, lsgan or dcgan."
@@ -46,33 +68,16 @@ class LoopConfig(BaseModel):
     clip_gradients: float | None = Field(
         default=None, gt=0, description="Largest norm of a network's gradient; unlimited by default."
     )
-    flip: bool = Field(
-        default=True, description="Mirror every second image, drawn at random; --flip=false mirrors none."
-    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto",
         description="Of convolutions and linear layers; auto: bfloat16 on a GPU, float32 on a CPU.",
     )
-    seed: int = Field(
-        default=0, ge=0, le=2**32 - 1, description="Seed of everything that is drawn at random."
-    )
     checks_per_epoch: int = Field(default=4, ge=1, description="Validations in each epoch.")
-    validation_share: float = Field(
-        default=0.05,
-        gt=0,
-        lt=1,
-        description="Share of images held out, where the dataset has no validation partition.",
-    )
     validation_images: int = Field(
         default=512, ge=2, description="At most so many of the held-out images are validated on."
     )
     explode_above: float = Field(
         default=1e6, gt=0, description="A loss beyond this, or not a number, ends the run as diverged."
-    )
-    checkpoint_every: int | None = Field(
-        default=None,
-        ge=1,
-        description="Steps between checkpoints, beside those at validations and when stopped.",
     )
     log_every: int = Field(default=20, ge=1, description="Steps between readings of the losses.")
 

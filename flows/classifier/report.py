@@ -18,7 +18,7 @@ def plan(prepared: Prepared) -> dict[str, Any]:
         "rows": f"{len(faces.training):,} to train on, {len(faces.held_out):,} held out",
         "bundle": f"{settings.bundle} ({prepared.bundle.digest[:16]}), {config.image_size} px; {there}",
         "attributes": ", ".join(config.attributes),
-        "device": "cuda" if settings.gpus else "cpu",
+        "device": settings.device,
         "licence": prepared.licence,
         "destination": settings.destination,
     }

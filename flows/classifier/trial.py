@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -11,16 +10,14 @@ from attgan.evaluation.attribute_scores import AttributeScore, mean_scores
 from attgan.models import save_bundle
 from attgan.models.card import read_card
 from attgan.training.classifier import Fitted, fit_classifier
-from attgan.training.memory import keep_freed_memory
 from attgan.training.progress import OnProgress
 from attgan.training.run_folder import RESULT
 from flows.classifier.preparation import Prepared, prepare, refuse_foreign_bundle, run_folder
 from flows.settings import ClassifierSettings
-from flows.stages import set_torch_threads
 from flows.storage import open_store
 from flows.train.data import open_data
 from flows.train.stopping import stop_requests
-from flows.train.trial import Opening
+from flows.train.trial import Opening, ready_process
 
 _HEADING = "### Source attributes of unlabelled faces"
 
@@ -49,16 +46,13 @@ def classifier_trial(
         Diverged: the loss is not finite or exploded; the last good state is kept.
         StorageError: the storage failed after its retries; the run can be taken up again.
     """
-    threads = max(1, int(settings.cpus or len(os.sched_getaffinity(0))))
-    set_torch_threads(threads)
-    if not settings.gpus:
-        keep_freed_memory()
+    threads = ready_process(settings)
     prepared = prepare(settings)
     if prepared.finished is not None:
         return prepared.finished
     bundle, store = prepared.bundle, prepared.store
     folder = run_folder(store)
-    with stop_requests(store, command) as asked:
+    with stop_requests(store, command, should_stop) as asked:
         size, names = bundle.config.generator.image_size, bundle.config.attributes
         with open_data(settings, size, names, threads=threads, report=Opening(store).tell) as faces:
             fitted = fit_classifier(
@@ -66,9 +60,9 @@ def classifier_trial(
                 settings.config,
                 folder,
                 bundle=bundle.digest,
-                device="cuda" if settings.gpus else "cpu",
+                device=settings.device,
                 on_progress=on_progress,
-                should_stop=lambda: asked() or (should_stop is not None and should_stop()),
+                should_stop=asked,
             )
             outcome = {"ended": fitted.ended, "reason": fitted.reason, "step": fitted.step}
             if fitted.classifier is None:

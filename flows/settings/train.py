@@ -37,6 +37,11 @@ class RunSettings(Settings):
     )
     dry_run: bool = Field(default=False, description="Print what would be trained, and stop.")
 
+    @property
+    def device(self) -> str:
+        """Where the networks are: "cuda" or "cpu"."""
+        return "cuda" if self.gpus else "cpu"
+
 
 class _Networks(RunSettings):
     fresh_discriminator: bool = Field(

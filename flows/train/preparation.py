@@ -120,7 +120,7 @@ def _find(
         faces,
         start.generator,
         start.discriminator,
-        device="cuda" if settings.gpus else "cpu",
+        device=settings.device,
         classifier=start.classifier,
     )
     try:

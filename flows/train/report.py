@@ -58,7 +58,7 @@ def plan(prepared: Prepared) -> dict[str, Any]:
     )
     rows["discriminator"] = f"{_count(start.discriminator)}; {start.discriminator_from}"
     rows["frozen"] = _frozen(prepared)
-    rows["device"] = "cuda" if settings.gpus else "cpu"
+    rows["device"] = settings.device
     rows["licence"] = prepared.licence if prepared.finished is None else _licence_there(prepared)
     rows["destination"] = prepared.store.url
     return rows

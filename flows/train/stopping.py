@@ -45,7 +45,9 @@ def works_for(store: Store, command: str) -> bool:
 
 
 @contextlib.contextmanager
-def stop_requests(store: Store, command: str | None = None) -> Iterator[Callable[[], bool]]:
+def stop_requests(
+    store: Store, command: str | None = None, also: Callable[[], bool] | None = None
+) -> Iterator[Callable[[], bool]]:
     """A function that tells whether to stop: because of a SIGTERM, or of the marker. It never waits for the storage.
 
     A SIGTERM takes its usual effect at the end of this context: after the checkpoint, not in the middle of a step.
@@ -54,13 +56,14 @@ def stop_requests(store: Store, command: str | None = None) -> Iterator[Callable
         store: the run's folder.
         command: the id of the command that this process works for: from now on the folder says so, and a marker with
             this id is found within two seconds or so. Without one no marker is looked for.
+        also: the caller's own reason to stop, asked each time.
 
     Raises:
         StorageError: the folder cannot be told whose worker this is.
     """
     with deferred(signal.SIGTERM) as arrived:
         if command is None:
-            yield lambda: bool(arrived)
+            yield lambda: bool(arrived) or (also is not None and also())
             return
         store.put(WORKER, json.dumps({"command": command}).encode())
         found, ended = threading.Event(), threading.Event()
@@ -69,7 +72,7 @@ def stop_requests(store: Store, command: str | None = None) -> Iterator[Callable
         )
         looking.start()
         try:
-            yield lambda: found.is_set() or bool(arrived)
+            yield lambda: found.is_set() or bool(arrived) or (also is not None and also())
         finally:
             ended.set()
             looking.join(_LAST_LOOK)

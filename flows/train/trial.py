@@ -17,6 +17,7 @@ from attgan.training.plan import Card
 from attgan.training.progress import OnProgress
 from attgan.training.trainer import train
 from flows.settings import AlignSettings, TrainSettings
+from flows.settings.train import RunSettings
 from flows.stages import set_torch_threads
 from flows.storage import Store, open_store
 from flows.train.data import open_data
@@ -86,18 +87,24 @@ def train_trial(
     return asdict(outcome)
 
 
+def ready_process(settings: RunSettings) -> int:
+    """Make this process one that trains; returns how many threads it may use."""
+    threads = max(1, int(settings.cpus or len(os.sched_getaffinity(0))))
+    set_torch_threads(threads)
+    if settings.device == "cpu":
+        keep_freed_memory()
+    return threads
+
+
 @contextlib.contextmanager
 def workplace(
     settings: TrainSettings | AlignSettings, command: str | None, should_stop: Callable[[], bool] | None
 ) -> Iterator[Workplace]:
     """Open all that a loop needs, and close it afterwards."""
-    threads = max(1, int(settings.cpus or len(os.sched_getaffinity(0))))
-    set_torch_threads(threads)
-    if not settings.gpus:
-        keep_freed_memory()
+    threads = ready_process(settings)
     store = open_store(settings.destination, option="--destination")
     filesystem, path = store.filesystem()
-    with stop_requests(store, command) as asked:
+    with stop_requests(store, command, should_stop) as asked:
         start = make_start(settings)
         size = start.generator.config.image_size
         opening = Opening(store)
@@ -106,13 +113,13 @@ def workplace(
                 start=start,
                 faces=faces,
                 folder=Folder(path, filesystem),
-                device="cuda" if settings.gpus else "cpu",
+                device=settings.device,
                 card=Card(
                     licence=licence_line(settings, faces.dataset.manifest.subset.name, start),
                     about=_about(settings, faces, start),
                     classifier=start.classifier,
                 ),
-                should_stop=lambda: asked() or (should_stop is not None and should_stop()),
+                should_stop=asked,
             )
 
 
