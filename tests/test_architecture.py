@@ -19,6 +19,7 @@ FORBIDDEN = {
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "attributes": {"errors"},
+    "default_bundle": set(),  # data alone
     "models": {"attributes", "errors"},
     "losses": {"attributes", "errors"},
     "strategies": {"attributes", "errors"},

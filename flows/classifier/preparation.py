@@ -10,11 +10,12 @@ from pyarrow import fs
 
 from attgan.data.loader import Faces
 from attgan.errors import UserError
-from attgan.models import Bundle, inspect_bundle, load_bundle
+from attgan.models import Bundle, inspect_bundle
 from attgan.models.bundle_config import CONFIG, GENERATOR
 from attgan.models.folder import Folder
 from attgan.training.classifier import check_rows, classifier_identity
 from attgan.training.run_folder import RESULT, check_same
+from flows.bundles import open_bundle
 from flows.settings import ClassifierSettings
 from flows.storage import Store, join, open_store
 from flows.train.data import open_data
@@ -55,7 +56,7 @@ def prepare(settings: ClassifierSettings) -> Prepared:
     store = open_store(settings.destination, option="--destination")
     refuse_overlap(settings, store)
     store.check(write=True)
-    bundle = _open_bundle(settings)
+    bundle = open_bundle(settings.bundle)
     faces = open_data(settings, bundle.config.generator.image_size, bundle.config.attributes, decode=False)
     check_rows(faces, settings.config)
     training = open_store(join(settings.destination, TRAINING), option="--destination")
@@ -100,13 +101,6 @@ def _destination(settings: ClassifierSettings) -> tuple[str, fs.FileSystem, str]
     """Path, filesystem and label of the bundle that is made."""
     filesystem, path = open_store(settings.destination, option="--destination").filesystem()
     return path, filesystem, f"--destination {settings.destination}"
-
-
-def _open_bundle(settings: ClassifierSettings) -> Bundle:
-    store = open_store(settings.bundle, option="--bundle")
-    store.check()
-    filesystem, path = store.filesystem()
-    return load_bundle(path, filesystem, label=f"--bundle {settings.bundle}")
 
 
 def _find(

@@ -8,7 +8,8 @@ from typing import Any
 
 from attgan.attributes import parse_edits
 from attgan.errors import UserError
-from attgan.models import BundleInfo, load_bundle
+from attgan.models import BundleInfo
+from flows.bundles import open_bundle
 from flows.edit.plan import list_inputs, read_source_labels, refuse_overlap, write_plan
 from flows.edit.run import Run, choose_run_id, hash_of, read_run, run_url, what_decides_the_bytes
 from flows.settings import EditSettings
@@ -39,11 +40,7 @@ def check(settings: EditSettings) -> BundleInfo:
     refuse_overlap(source.url, destination.url)
     source.check()
     destination.check(write=True)
-    store = open_store(settings.bundle, option="--bundle")
-    store.check()
-    filesystem, path = store.filesystem()
-    label = f"--bundle {settings.bundle}"
-    bundle = load_bundle(path, filesystem, with_discriminator=False, label=label)
+    bundle = open_bundle(settings.bundle, with_discriminator=False)
     parse_edits(settings.set, settings.intensity, bundle.config.attributes)
     return bundle
 

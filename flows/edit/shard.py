@@ -26,7 +26,7 @@ from attgan.data.codec import Decoded, Limits
 from attgan.data.transforms import Box, face_box, put_face, take_face
 from attgan.editing.editor import Editor, make_editor
 from attgan.errors import DataError, UserError
-from attgan.models import load_bundle
+from flows.bundles import open_bundle
 from flows.edit import plan
 from flows.edit.ledger import Row, Status, Summary, summarise, write_ledger
 from flows.edit.run import Run, check_versions, read_run
@@ -161,8 +161,7 @@ async def _run(run: Run, items: list[Item]) -> list[Stage[Chunk]]:
 @functools.lru_cache(maxsize=2)
 def _editor(bundle: str, digest: str, gpu: bool, batch_size: int) -> Editor:
     """The model, loaded once per process and digest; the next shard of this worker finds it warm."""
-    filesystem, path = open_store(bundle, option="--bundle").filesystem()
-    loaded = load_bundle(path, filesystem, with_discriminator=False, label=f"--bundle {bundle}")
+    loaded = open_bundle(bundle, with_discriminator=False)
     if loaded.digest != digest:
         raise UserError(f"--bundle {bundle}: has been replaced since the run was begun")
     return make_editor(loaded.generator, "cuda" if gpu else "cpu", batch_size, loaded.classifier)

@@ -3,7 +3,7 @@
 A field's description is its help text everywhere; its rule is checked here and nowhere else.
 """
 
-from flows.settings.base import Settings, Url, first_mistake
+from flows.settings.base import DEFAULT_BUNDLE, BundleUrl, Settings, Url, first_mistake
 from flows.settings.classifier import ClassifierSettings
 from flows.settings.demo import DemoSettings, DemoTrainingSettings
 from flows.settings.edit import EditSettings
@@ -13,7 +13,9 @@ from flows.settings.train import AlignSettings, TrainSettings
 from flows.settings.weights import ImportWeightsSettings, InitSettings
 
 __all__ = [
+    "DEFAULT_BUNDLE",
     "AlignSettings",
+    "BundleUrl",
     "ClassifierSettings",
     "DemoSettings",
     "DemoTrainingSettings",

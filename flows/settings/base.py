@@ -21,6 +21,16 @@ def _absolute(url: str) -> str:
 
 Url = Annotated[str, AfterValidator(_absolute)]
 
+DEFAULT_BUNDLE = "default"
+"""The word for the bundle that the package brings; a folder of that name is ./default."""
+
+
+def _default_or_absolute(url: str) -> str:
+    return url if url == DEFAULT_BUNDLE else _absolute(url)
+
+
+BundleUrl = Annotated[str, AfterValidator(_default_or_absolute)]
+
 
 class Settings(BaseModel):
     """The base of every flow's settings: immutable, and nothing that it does not know."""

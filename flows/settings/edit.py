@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from attgan.attributes import MAX_INTENSITY
-from flows.settings.base import Name, Settings, Share, Url
+from flows.settings.base import DEFAULT_BUNDLE, BundleUrl, Name, Settings, Share, Url
 
 
 def _edit_form(edit: str) -> str:
@@ -25,7 +25,10 @@ class EditSettings(Settings):
 
     source: Url = Field(description="Images to edit: s3://bucket/prefix, file:///folder or a path.")
     destination: Url = Field(description="Where the edited images go, under the same keys: URL or path.")
-    bundle: Url = Field(description="The trained model: URL or path of a bundle's folder.")
+    bundle: BundleUrl = Field(
+        default=DEFAULT_BUNDLE,
+        description="The trained model: URL or path of a bundle's folder, or `default`: the one that is shipped.",
+    )
     set: list[Edit] = Field(
         default=["Eyeglasses=1"],
         min_length=1,

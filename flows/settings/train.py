@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from attgan.training.config import AlignmentConfig, TrainingConfig
-from flows.settings.base import Settings, Url
+from flows.settings.base import DEFAULT_BUNDLE, BundleUrl, Settings, Url
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=r"^[^\n]+$")]
 
@@ -50,8 +50,10 @@ class _Networks(RunSettings):
 
 
 class _Start(_Networks):
-    bundle: Url | None = Field(
-        default=None, description="A trained model to start from: URL or path; by default from scratch."
+    bundle: BundleUrl | None = Field(
+        default=None,
+        description="A trained model to start from: URL, path, or `default`: the one that is shipped; without it from "
+        "scratch.",
     )
     size: int | None = Field(
         default=None, ge=64, multiple_of=32, description="From scratch: side of the images; 128 by default."
@@ -85,7 +87,10 @@ class TrainSettings(TrainingConfig, _Start):
 
 
 class _Model(_Networks):
-    bundle: Url = Field(description="The model whose generator stays as it is: URL or path.")
+    bundle: BundleUrl = Field(
+        default=DEFAULT_BUNDLE,
+        description="The model whose generator stays as it is: URL or path, or `default`: the one that is shipped.",
+    )
 
 
 class AlignSettings(AlignmentConfig, _Model):

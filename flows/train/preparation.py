@@ -15,6 +15,7 @@ from attgan.training.plan import stream_rows
 from attgan.training.run_folder import RUN, check_same, identity, read_result
 from attgan.training.schedule import Timetable, timetable
 from attgan.training.validation import choose_rows
+from flows.bundles import place_of
 from flows.settings import AlignSettings, ClassifierSettings, TrainSettings
 from flows.storage import Store, is_within, open_store
 from flows.train.data import open_data
@@ -98,7 +99,8 @@ def refuse_overlap(settings: TrainSettings | AlignSettings | ClassifierSettings,
     Raises:
         UserError: it is so.
     """
-    for option, place in (("--dataset", settings.dataset), ("--bundle", settings.bundle)):
+    bundle = None if settings.bundle is None else place_of(settings.bundle)
+    for option, place in (("--dataset", settings.dataset), ("--bundle", bundle)):
         if place is not None and (is_within(store.url, place) or is_within(place, store.url)):
             raise UserError(f"--destination {store.url}: must not be, hold or lie inside {option} {place}")
 

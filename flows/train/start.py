@@ -13,10 +13,9 @@ from attgan.models import (
     Generator,
     GeneratorConfig,
     fresh,
-    load_bundle,
 )
+from flows.bundles import open_bundle
 from flows.settings import AlignSettings, TrainSettings
-from flows.storage import open_store
 from flows.weights import UNTRAINED
 
 _SHAPE = ("size", "width", "shortcut_layers", "inject_layers", "attributes")
@@ -89,10 +88,7 @@ def _from_bundle(settings: TrainSettings | AlignSettings, url: str) -> Start:
         if value is not None:
             option = f"--{name.replace('_', '-')} {' '.join(value) if isinstance(value, list) else value}"
             raise UserError(f"{option}: is what the bundle says; only a training from scratch takes it")
-    store = open_store(url, option="--bundle")
-    store.check()
-    filesystem, path = store.filesystem()
-    bundle = load_bundle(path, filesystem, label=f"--bundle {url}")
+    bundle = open_bundle(url)
     from_bundle = f"{url} ({bundle.digest[:16]})"
     keep = bundle.discriminator is not None and not settings.fresh_discriminator
     return Start(

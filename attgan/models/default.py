@@ -1,0 +1,22 @@
+"""The bundle that this package brings: where it lies."""
+
+from importlib import resources
+
+from attgan.errors import UserError
+from attgan.models.bundle_config import CONFIG
+
+FOLDER = "default_bundle"
+
+
+def default_bundle_path() -> str:
+    """The folder of the default bundle in the package as it is installed here.
+
+    Raises:
+        UserError: this installation has none.
+    """
+    folder = resources.files("attgan") / FOLDER
+    if not (folder / CONFIG).is_file():
+        raise UserError(
+            f"attgan/{FOLDER}/{CONFIG} is missing: this installation brings no bundle; name one of yours"
+        )
+    return str(folder)
