@@ -64,6 +64,7 @@ class Faces:
         labels: ``(rows, n)`` bool.
         training: ``(t,)`` int64, ascending: the rows to train on.
         held_out: ``(h,)`` int64, ascending: the rows to judge by.
+        test: ``(e,)`` int64, ascending: the rows of the test partition, for the end.
         in_memory: they have all been decoded already.
     """
 
@@ -83,7 +84,7 @@ class Faces:
         self.attributes = tuple(attributes)
         self.size = size
         self.labels = rows.labels
-        self.training, self.held_out = split
+        self.training, self.held_out, self.test = split
         self.in_memory = cache is not None
         self._rows = rows
         self._cache = cache

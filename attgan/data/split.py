@@ -14,10 +14,11 @@ _VALID, _TEST = PARTITIONS.index("valid"), PARTITIONS.index("test")
 
 
 class Split(NamedTuple):
-    """Row numbers, int64, ascending; rows of the test partition are in neither."""
+    """Row numbers, int64, ascending; each row is in one of the three."""
 
     training: np.ndarray
     held_out: np.ndarray
+    test: np.ndarray
 
 
 def split_rows(partition: np.ndarray, identity: np.ndarray | None, share: float, seed: int) -> Split:
@@ -49,7 +50,7 @@ def split_rows(partition: np.ndarray, identity: np.ndarray | None, share: float,
             f"no rows are left to train on: of {len(partition):,}, {len(partition) - len(rows):,} are of the test "
             f"partition and {len(held_out):,} are held out"
         )
-    return Split(training, held_out)
+    return Split(training, held_out, np.flatnonzero(partition == _TEST))
 
 
 def _draw(count: int, people: np.ndarray | None, share: float, seed: int) -> np.ndarray:

@@ -19,6 +19,7 @@ def test_the_valid_partition_is_held_out_and_the_test_partition_left_alone() -> 
         split = split_rows(partition, None, share, seed=0)
         assert split.training.tolist() == [0, 3, 4]
         assert split.held_out.tolist() == [1, 5]
+        assert split.test.tolist() == [2]
 
 
 @given(st.integers(2, 300), st.floats(0, 0.9), st.integers(0, 2**63))
