@@ -16,6 +16,7 @@ class AttributeScore(NamedTuple):
         accuracy: share of right answers.
         recall: share of right answers among the faces that have it; NaN where none has.
         balanced_accuracy: mean of the recall and of the same among those that lack it; NaN where either is empty.
+        false_positives: share of wrong answers among the faces that lack it; NaN where none does.
     """
 
     attribute: str
@@ -23,6 +24,7 @@ class AttributeScore(NamedTuple):
     accuracy: float
     recall: float
     balanced_accuracy: float
+    false_positives: float
 
 
 def attribute_scores(
@@ -38,7 +40,8 @@ def attribute_scores(
     for name, said, true in zip(attributes, predicted.T, labels.T, strict=True):
         found, rejected = _share(said[true]), _share(~said[~true])
         right = float((said == true).mean())
-        scores.append(AttributeScore(name, float(true.mean()), right, found, (found + rejected) / 2))
+        balanced = (found + rejected) / 2
+        scores.append(AttributeScore(name, float(true.mean()), right, found, balanced, 1 - rejected))
     return tuple(scores)
 
 

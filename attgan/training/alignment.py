@@ -16,9 +16,10 @@ from attgan.training.early_stopping import InStep
 from attgan.training.loop import ShouldStop, run
 from attgan.training.networks import place
 from attgan.training.ownership import take_over
-from attgan.training.plan import Card, Plan, check_fit, stream_rows
+from attgan.training.plan import Card, Plan, check_fit
 from attgan.training.progress import OnProgress, Outcome
 from attgan.training.result import finish
+from attgan.training.rows import stream_rows
 from attgan.training.schedule import timetable
 from attgan.training.validation import choose_rows, hold_out
 
@@ -55,7 +56,7 @@ def align(
     config = AlignmentConfig(**{name: getattr(config, name) for name in AlignmentConfig.model_fields})
     check_fit(generator, discriminator, faces)
     strategy = STRATEGIES["permutation"]
-    source_rows, real_rows = stream_rows(faces, strategy, 0, config.batch_size)
+    source_rows, real_rows = stream_rows(faces, faces.training, strategy, 0, config.batch_size)
     held_out_rows = choose_rows(faces, strategy, None, config.validation_images, config.seed)
     wanted = run_folder.identity(
         "alignment", config, faces, generator, discriminator, device=device, classifier=card.classifier

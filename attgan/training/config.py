@@ -89,6 +89,11 @@ class TrainingConfig(LoopConfig):
         default="inverse", description="Who sees which images, and with which target attributes."
     )
     attribute: str = Field(default="Eyeglasses", description="The attribute that is to be edited.")
+    subset: Literal["all", "only", "extended"] = Field(
+        default="all",
+        description="Images to train on: all; only those with the attribute; or extended: those, and twice as many "
+        "others, drawn by the seed. The held-out ones are the same for all three.",
+    )
     lambda_reconstruction: float = Field(default=100, ge=0, description="Weight of the reconstruction loss.")
     lambda_attributes: float = Field(
         default=10, ge=0, description="Weight of the attribute loss on edited faces, for the generator."

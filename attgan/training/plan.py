@@ -7,7 +7,6 @@ import numpy as np
 import torch
 
 from attgan.data.loader import Faces
-from attgan.errors import UserError
 from attgan.losses import LossWeights
 from attgan.models import AttributeClassifier, Discriminator, Generator
 from attgan.strategies import Strategy
@@ -15,7 +14,7 @@ from attgan.training.config import LoopConfig
 from attgan.training.early_stopping import StopRule
 from attgan.training.networks import Networks
 from attgan.training.schedule import Timetable
-from attgan.training.validation import HeldOut, in_stream, sees_edits
+from attgan.training.validation import HeldOut, sees_edits
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Card:
     Attributes:
         licence: one line on what the weights may be used for.
         about: data and training, Markdown.
-        classifier: the bundle's, of the same attributes. Passed on as it is, and the judge of edits.
+        classifier: the bundle's, of the same attributes. Passed on as it is.
     """
 
     licence: str
@@ -50,7 +49,7 @@ class Plan:
         held_out: what is validated on.
         rule: when to stop.
         card: of the result.
-        judge: the card's classifier where edits are measured, on the device, in evaluation mode.
+        judge: says what edited faces show, on the device, in evaluation mode; None where the discriminator does.
     """
 
     config: LoopConfig
@@ -80,8 +79,8 @@ class Plan:
             return ""
         return (
             f"no state is kept as the best: {self.strategy.name} shows the discriminator only images "
-            f"{self.strategy.real} {self.faces.attributes[self.attribute]}, so that it cannot judge edits, and the "
-            "bundle has no attribute classifier; the result is the last state"
+            f"{self.strategy.real} {self.faces.attributes[self.attribute]}, so that it cannot judge edits, and there "
+            "is no attribute classifier, the bundle's or another, that could; the result is the last state"
         )
 
 
@@ -96,7 +95,7 @@ def check_fit(
     generator: Generator,
     discriminator: Discriminator,
     faces: Faces,
-    classifier: AttributeClassifier | None = None,
+    *classifiers: AttributeClassifier | None,
 ) -> None:
     """Refuse networks and data that do not belong together.
 
@@ -104,7 +103,7 @@ def check_fit(
         ValueError: another image size or number of attributes.
     """
     wanted = (faces.size, len(faces.attributes))
-    for network in (generator, discriminator, classifier):
+    for network in (generator, discriminator, *classifiers):
         if network is None:
             continue
         found = (network.config.image_size, network.config.n_attributes)
@@ -113,23 +112,3 @@ def check_fit(
                 f"{type(network).__name__} of {found[0]} px and {found[1]} attributes for faces of {wanted[0]} px and "
                 f"{wanted[1]}"
             )
-
-
-def stream_rows(
-    faces: Faces, strategy: Strategy, attribute: int, batch_size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The training rows of a strategy's source and real streams.
-
-    Raises:
-        UserError: there are none, or fewer than a batch.
-    """
-    found = []
-    for stream in (strategy.source, strategy.real):
-        rows = faces.training[in_stream(faces.labels[faces.training], stream, attribute)]
-        kind = "" if stream == "all" else f" {stream} {faces.attributes[attribute]}"
-        if not len(rows):
-            raise UserError(f"--strategy {strategy.name}: the dataset has no image{kind} to train on")
-        if len(rows) < batch_size:
-            raise UserError(f"--batch-size {batch_size}: only {len(rows):,} images{kind} to train on")
-        found.append(rows)
-    return found[0], found[1]

@@ -26,6 +26,9 @@ RESULT = "result.json"
 
 Identity = Mapping[str, Any]
 
+# Settings that came later, and what a run without them did.
+_LATER = {"subset": "all"}
+
 
 def identity(
     kind: str,
@@ -36,6 +39,7 @@ def identity(
     *,
     device: str,
     classifier: AttributeClassifier | None,
+    judge: AttributeClassifier | None = None,
 ) -> Identity:
     """What a run is: settings, data and starting weights. The same identity gives the same result on like devices.
 
@@ -45,8 +49,10 @@ def identity(
         faces: its data.
         generator, discriminator: as they are at the start.
         device: decides the precision where that is "auto".
-        classifier: judges the edits, and goes into the result.
+        classifier: goes into the result.
+        judge: says what edited faces show; None: the classifier does.
     """
+    judge = classifier if judge is None else judge
     manifest = hashlib.sha256(to_bytes(faces.dataset.manifest)).hexdigest()
     return {
         "kind": kind,
@@ -63,6 +69,7 @@ def identity(
             "generator": {"settings": generator.config.model_dump(), "sha256": digest(generator)},
             "discriminator": {"settings": discriminator.config.model_dump(), "sha256": digest(discriminator)},
             "classifier": None if classifier is None else {"sha256": digest(classifier)},
+            "judge": None if judge is None else {"sha256": digest(judge)},
         },
     }
 
@@ -119,7 +126,7 @@ def _compare(folder: Folder, found: Identity, wanted: Identity) -> None:
     if (found.get("kind"), found.get("schema_version")) != (wanted["kind"], wanted["schema_version"]):
         raise UserError(f"--destination {folder.path}: there is another kind of run: {found.get('kind')}")
     for name, value in wanted["settings"].items():
-        before = found["settings"].get(name)
+        before = found["settings"].get(name, _LATER.get(name))
         if name not in EXECUTION_ONLY and before != value:
             option = "--" + name.replace("_", "-")
             raise UserError(
@@ -132,11 +139,24 @@ def _compare(folder: Folder, found: Identity, wanted: Identity) -> None:
                 f"--dataset: {where} a run on other data ({name} differs), and a run goes on with its own; other "
                 "data need another --destination"
             )
-    if found["start"] != wanted["start"]:
+    weights, judge = _parted(found["start"])
+    wanted_weights, wanted_judge = _parted(wanted["start"])
+    if weights != wanted_weights:
         raise UserError(
             f"--bundle: {where} a run that started from other weights or networks; other ones need another "
             "--destination"
         )
+    if judge != wanted_judge:
+        raise UserError(
+            f"--judge: {where} a run whose edits another classifier judged, and a run goes on with its own; another "
+            "one needs another --destination"
+        )
+
+
+def _parted(start: Mapping[str, Any]) -> tuple[Mapping[str, Any], Any]:
+    """What a run started from, and who judges its edits: before that was a choice, the classifier did."""
+    weights = {name: value for name, value in start.items() if name != "judge"}
+    return weights, start.get("judge", start.get("classifier"))
 
 
 def _text(value: object) -> str:

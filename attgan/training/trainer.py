@@ -1,9 +1,11 @@
 """Train AttGAN: from a bundle's networks or from fresh ones, with any strategy, to a result bundle."""
 
+from dataclasses import replace
+
 from attgan.attributes import check_names
 from attgan.data.loader import Faces
 from attgan.losses import LossWeights
-from attgan.models import Discriminator, Generator
+from attgan.models import AttributeClassifier, Discriminator, Generator
 from attgan.models.folder import Folder
 from attgan.strategies import STRATEGIES
 from attgan.training import run_folder
@@ -12,9 +14,10 @@ from attgan.training.early_stopping import EarlyStopping
 from attgan.training.loop import ShouldStop, run
 from attgan.training.networks import place
 from attgan.training.ownership import take_over
-from attgan.training.plan import Card, Plan, check_fit, place_judge, stream_rows
+from attgan.training.plan import Card, Plan, check_fit, place_judge
 from attgan.training.progress import OnProgress, Outcome
 from attgan.training.result import finish
+from attgan.training.rows import stream_rows, subset_rows
 from attgan.training.schedule import timetable
 from attgan.training.validation import choose_rows, hold_out
 
@@ -27,6 +30,7 @@ def train(
     folder: Folder,
     *,
     card: Card,
+    judge: AttributeClassifier | None = None,
     device: str = "cpu",
     on_progress: OnProgress | None = None,
     should_stop: ShouldStop | None = None,
@@ -44,8 +48,9 @@ def train(
             ``progress.json``, ``curves.png``, ``grids/``, ``best/step-…/`` (the best bundle so far), and when the run
             has finished ``bundle/`` (the result: the best) and ``result.json``. Without a best, which takes a judge of
             edits, the result is the last.
-        card: for the bundles. Its classifier judges the edits; without one the discriminator does, where the strategy
-            shows it all images as real.
+        card: for the bundles. Without a classifier they get the judge.
+        judge: of the same attributes; says what edited faces show. By default the card's classifier does; without one
+            the discriminator, where the strategy shows it all images as real.
         device: ``cpu``, ``cuda``, ``cuda:1`` …
         on_progress: told about every two seconds, and at each validation.
         should_stop: asked before each step; when it says yes the state is kept and the call returns.
@@ -59,14 +64,22 @@ def train(
     """
     # A flow's settings inherit these; what they add has no place in the run's identity.
     config = TrainingConfig(**{name: getattr(config, name) for name in TrainingConfig.model_fields})
-    check_fit(generator, discriminator, faces, card.classifier)
+    check_fit(generator, discriminator, faces, card.classifier, judge)
     check_names([config.attribute], faces.attributes, f"--attribute {config.attribute}")
     attribute = faces.attributes.index(config.attribute)
     strategy = STRATEGIES[config.strategy]
-    source_rows, real_rows = stream_rows(faces, strategy, attribute, config.batch_size)
+    rows = subset_rows(faces, config.subset, attribute, config.seed)
+    source_rows, real_rows = stream_rows(faces, rows, strategy, attribute, config.batch_size)
     held_out_rows = choose_rows(faces, strategy, attribute, config.validation_images, config.seed)
     wanted = run_folder.identity(
-        "training", config, faces, generator, discriminator, device=device, classifier=card.classifier
+        "training",
+        config,
+        faces,
+        generator,
+        discriminator,
+        device=device,
+        classifier=card.classifier,
+        judge=judge,
     )
     run_folder.begin(folder, wanted)
     if (result := run_folder.read_result(folder)) is not None:
@@ -97,8 +110,8 @@ def train(
             device=networks.device,
         ),
         rule=EarlyStopping(config.patience),
-        card=card,
-        judge=place_judge(card.classifier, networks.device),
+        card=replace(card, classifier=judge) if card.classifier is None else card,
+        judge=place_judge(card.classifier if judge is None else judge, networks.device),
     )
     owned = take_over(folder)
     return finish(plan, owned, run(plan, owned, on_progress, should_stop))

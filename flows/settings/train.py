@@ -43,18 +43,17 @@ class RunSettings(Settings):
         return "cuda" if self.gpus else "cpu"
 
 
-class _Networks(RunSettings):
+class FreshDiscriminator(Settings):
+    """Whether to go on with a bundle's discriminator."""
+
     fresh_discriminator: bool = Field(
         default=False, description="Begin with a new discriminator, whatever the bundle has."
     )
 
 
-class _Start(_Networks):
-    bundle: BundleUrl | None = Field(
-        default=None,
-        description="A trained model to start from: URL, path, or `default`: the one that is shipped; without it from "
-        "scratch.",
-    )
+class NetworkShape(FreshDiscriminator):
+    """What fresh networks are like; a bundle's are what they are."""
+
     size: int | None = Field(
         default=None, ge=64, multiple_of=32, description="From scratch: side of the images; 128 by default."
     )
@@ -77,8 +76,19 @@ class _Start(_Networks):
     )
 
 
-class TrainSettings(TrainingConfig, _Start):
+class TrainSettings(TrainingConfig, NetworkShape, RunSettings):
     """Train AttGAN, from a bundle or from scratch."""
+
+    bundle: BundleUrl | None = Field(
+        default=None,
+        description="A trained model to start from: URL, path, or `default`: the one that is shipped; without it from "
+        "scratch.",
+    )
+    judge: BundleUrl | None = Field(
+        default=None,
+        description="Who says what edited faces show, in validations: a judge's folder, or a bundle with a "
+        "classifier; by default the classifier of --bundle.",
+    )
 
     @property
     def config(self) -> TrainingConfig:
@@ -86,15 +96,13 @@ class TrainSettings(TrainingConfig, _Start):
         return TrainingConfig.model_validate(self.model_dump(include=set(TrainingConfig.model_fields)))
 
 
-class _Model(_Networks):
+class AlignSettings(AlignmentConfig, FreshDiscriminator, RunSettings):
+    """Train a discriminator against a bundle's frozen generator until it is in step with it."""
+
     bundle: BundleUrl = Field(
         default=DEFAULT_BUNDLE,
         description="The model whose generator stays as it is: URL or path, or `default`: the one that is shipped.",
     )
-
-
-class AlignSettings(AlignmentConfig, _Model):
-    """Train a discriminator against a bundle's frozen generator until it is in step with it."""
 
     @property
     def config(self) -> AlignmentConfig:

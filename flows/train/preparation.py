@@ -11,7 +11,7 @@ from attgan.data.loader import Faces
 from attgan.errors import UserError
 from attgan.models.folder import Folder
 from attgan.strategies import STRATEGIES, Strategy
-from attgan.training.plan import stream_rows
+from attgan.training.rows import stream_rows, subset_rows
 from attgan.training.run_folder import RUN, check_same, identity, read_result
 from attgan.training.schedule import Timetable, timetable
 from attgan.training.validation import choose_rows
@@ -39,7 +39,8 @@ class Prepared:
         start: the networks it starts with.
         faces: its data; no image of it has been decoded.
         strategy: who sees which images.
-        source_rows, real_rows: how many training rows the two streams have.
+        rows: how many rows are trained on.
+        source_rows, real_rows: how many of them the two streams have.
         table: its steps.
         finished: how it ended, if it has.
     """
@@ -49,6 +50,7 @@ class Prepared:
     start: Start
     faces: Faces
     strategy: Strategy
+    rows: int
     source_rows: int
     real_rows: int
     table: Timetable
@@ -71,13 +73,15 @@ def prepare(settings: TrainSettings | AlignSettings) -> Prepared:
     refuse_overlap(settings, store)
     store.check(write=True)
     start = make_start(settings)
-    name, attribute = "permutation", 0
+    name, subset, attribute = "permutation", "all", 0
     if isinstance(settings, TrainSettings):
         check_names([settings.attribute], start.attributes, f"--attribute {settings.attribute}")
-        name, attribute = settings.strategy, start.attributes.index(settings.attribute)
+        name, subset = settings.strategy, settings.subset
+        attribute = start.attributes.index(settings.attribute)
     strategy = STRATEGIES[name]
     faces = open_data(settings, start.generator.config.image_size, start.attributes, decode=False)
-    source, real = stream_rows(faces, strategy, attribute, settings.batch_size)
+    rows = subset_rows(faces, subset, attribute, settings.seed)
+    source, real = stream_rows(faces, rows, strategy, attribute, settings.batch_size)
     choose_rows(faces, strategy, attribute, settings.validation_images, settings.seed)
     alternates = settings.discriminator_steps if isinstance(settings, TrainSettings) else None
     return Prepared(
@@ -86,6 +90,7 @@ def prepare(settings: TrainSettings | AlignSettings) -> Prepared:
         start=start,
         faces=faces,
         strategy=strategy,
+        rows=len(rows),
         source_rows=len(source),
         real_rows=len(real),
         table=timetable(settings.config, len(source), alternates),
@@ -94,13 +99,16 @@ def prepare(settings: TrainSettings | AlignSettings) -> Prepared:
 
 
 def refuse_overlap(settings: TrainSettings | AlignSettings | ClassifierSettings, store: Store) -> None:
-    """Refuse a destination that is, holds or lies inside the dataset or the bundle.
+    """Refuse a destination that is, holds or lies inside the dataset, the bundle or the judge.
 
     Raises:
         UserError: it is so.
     """
-    bundle = None if settings.bundle is None else place_of(settings.bundle)
-    for option, place in (("--dataset", settings.dataset), ("--bundle", bundle)):
+    places = {"--dataset": settings.dataset, "--bundle": settings.bundle}
+    if isinstance(settings, TrainSettings):
+        places["--judge"] = settings.judge
+    for option, named in places.items():
+        place = named if named is None or option == "--dataset" else place_of(named, option)
         if place is not None and (is_within(store.url, place) or is_within(place, store.url)):
             raise UserError(f"--destination {store.url}: must not be, hold or lie inside {option} {place}")
 
@@ -124,6 +132,7 @@ def _find(
         start.discriminator,
         device=settings.device,
         classifier=start.classifier,
+        judge=None if start.judge is None else start.judge.classifier,
     )
     try:
         begun = check_same(folder, wanted)

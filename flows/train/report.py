@@ -34,10 +34,12 @@ def plan(prepared: Prepared) -> dict[str, Any]:
     config = start.generator.config
     rows: dict[str, Any] = {
         "dataset": f"{settings.dataset} ({manifest.subset.name}, {manifest.counts.rows:,} rows)",
-        "rows": f"{len(faces.training):,} to train on, {len(faces.held_out):,} held out",
+        "rows": f"{prepared.rows:,} to train on, {len(faces.held_out):,} held out",
         "strategy": prepared.strategy.name,
     }
     if isinstance(settings, TrainSettings):
+        if settings.subset != "all":
+            rows["rows"] += f" ({settings.subset}: out of {len(faces.training):,})"
         rows["strategy"] += f", {settings.attribute}"
         rows["streams"] = (
             f"{prepared.source_rows:,} rows are edited ({prepared.strategy.source}), "
@@ -58,6 +60,8 @@ def plan(prepared: Prepared) -> dict[str, Any]:
     )
     rows["discriminator"] = f"{_count(start.discriminator)}; {start.discriminator_from}"
     rows["frozen"] = _frozen(prepared)
+    if isinstance(settings, TrainSettings):
+        rows["judge of edits"] = _judge(prepared)
     rows["device"] = settings.device
     rows["licence"] = prepared.licence if prepared.finished is None else _licence_there(prepared)
     rows["destination"] = prepared.store.url
@@ -121,6 +125,19 @@ def _licence_there(prepared: Prepared) -> str:
 
 def _count(network: nn.Module) -> str:
     return f"{sum(parameter.numel() for parameter in network.parameters()):,} parameters"
+
+
+def _judge(prepared: Prepared) -> str:
+    """Who says what edited faces show, and how often that is right."""
+    start, settings = prepared.start, prepared.settings
+    assert isinstance(settings, TrainSettings)
+    if start.judge is not None:
+        score = start.judge.score_of(settings.attribute)
+        known = "" if score is None else f"; right about {score.accuracy:.1%} of held-out real faces"
+        return f"{start.judge_from}{known}"
+    if start.classifier is not None:
+        return "the bundle's classifier"
+    return "the discriminator" if prepared.strategy.real == "all" else "nobody"
 
 
 def _frozen(prepared: Prepared) -> str:

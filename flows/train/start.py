@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from attgan.attributes import CELEBA, PUBLISHED, check_names
 from attgan.errors import UserError
+from attgan.evaluation.judge import Judge, fitted
 from attgan.models import (
     AttributeClassifier,
     Discriminator,
@@ -15,6 +16,7 @@ from attgan.models import (
     fresh,
 )
 from flows.bundles import open_bundle
+from flows.judges import open_judge
 from flows.settings import AlignSettings, TrainSettings
 from flows.weights import UNTRAINED
 
@@ -32,6 +34,8 @@ class Start:
         classifier: the bundle's source attribute classifier, which training leaves as it is.
         generator_from, discriminator_from: where they come from, in words.
         licence: the bundle's line; None from scratch.
+        judge: who judges the edits if not that classifier; of the same attributes. Passed on where there is none.
+        judge_from: where it comes from, in words.
     """
 
     attributes: tuple[str, ...]
@@ -41,18 +45,47 @@ class Start:
     generator_from: str
     discriminator_from: str
     licence: str | None
+    judge: Judge | None = None
+    judge_from: str | None = None
 
 
 def make_start(settings: TrainSettings | AlignSettings) -> Start:
     """Load or initialise the networks.
 
     Raises:
-        UserError: no such bundle, a damaged one, options beside a bundle that only shape a fresh network, or an
-            unknown attribute.
+        UserError: no such bundle, a damaged one, options beside a bundle that only shape a fresh network, an unknown
+            attribute, or a judge of other attributes or another size.
     """
     if settings.bundle is not None:
-        return _from_bundle(settings, settings.bundle)
-    assert isinstance(settings, TrainSettings)
+        start = _from_bundle(settings, settings.bundle)
+    else:
+        assert isinstance(settings, TrainSettings)
+        start = _from_scratch(settings)
+    url = settings.judge if isinstance(settings, TrainSettings) else None
+    if url is None:
+        return start
+    found = open_judge(url)
+    judge = fitted(found, start.attributes, start.generator.config.image_size, f"--judge {url}")
+    return replace(start, judge=judge, judge_from=f"{url} ({found.digest[:16]})")
+
+
+def licence_line(settings: TrainSettings | AlignSettings, subset: str, start: Start) -> str:
+    """The licence of what is trained: that of the weights it started from or passes on, and that of the data."""
+    line = joined_licence(start.licence, settings.licence, subset)
+    if start.classifier is None and start.judge is not None and start.judge.licence is not None:
+        return joined_licence(start.judge.licence, line, subset)
+    return line
+
+
+def joined_licence(before: str | None, chosen: str | None, subset: str) -> str:
+    """The line of a bundle's ``before`` and of data with a line of their own, or by the name of their subset."""
+    data = chosen or f"trained on the dataset {subset}: the terms of its images apply"
+    if before is None or before == UNTRAINED:
+        return data
+    return before if data in before else f"{before}; {data}"
+
+
+def _from_scratch(settings: TrainSettings) -> Start:
     names = tuple(settings.attributes or PUBLISHED)
     _check_attributes(names)
     shape = {"width": settings.width, "image_size": settings.size, "n_attributes": len(names)}
@@ -67,19 +100,6 @@ def make_start(settings: TrainSettings | AlignSettings) -> Start:
         discriminator_from="freshly initialised",
         licence=None,
     )
-
-
-def licence_line(settings: TrainSettings | AlignSettings, subset: str, start: Start) -> str:
-    """The licence of what is trained: that of the weights it started from, and that of the data."""
-    return joined_licence(start.licence, settings.licence, subset)
-
-
-def joined_licence(before: str | None, chosen: str | None, subset: str) -> str:
-    """The line of a bundle's ``before`` and of data with a line of their own, or by the name of their subset."""
-    data = chosen or f"trained on the dataset {subset}: the terms of its images apply"
-    if before is None or before == UNTRAINED:
-        return data
-    return before if data in before else f"{before}; {data}"
 
 
 def _from_bundle(settings: TrainSettings | AlignSettings, url: str) -> Start:

@@ -81,6 +81,7 @@ def train_trial(
             at.folder,
             device=at.device,
             card=at.card,
+            judge=None if at.start.judge is None else at.start.judge.classifier,
             on_progress=on_progress,
             should_stop=at.should_stop,
         )

@@ -12,8 +12,9 @@ from attgan.models.folder import Folder
 from attgan.models.generator import Generator, GeneratorConfig
 from attgan.strategies import STRATEGIES
 from attgan.training import run_folder
-from attgan.training.plan import Card, stream_rows
+from attgan.training.plan import Card
 from attgan.training.progress import Progress
+from attgan.training.rows import stream_rows
 from attgan.training.trainer import train
 from tests.small_training import (
     CARD,
@@ -139,7 +140,7 @@ def test_networks_of_another_size_are_a_programmers_mistake(small_faces: Faces, 
 @pytest.mark.parametrize("strategy", sorted(STRATEGIES))
 def test_streams_are_the_rows_that_the_strategy_names(small_faces: Faces, strategy: str) -> None:
     glasses = small_faces.attributes.index("Eyeglasses")
-    source, real = stream_rows(small_faces, STRATEGIES[strategy], glasses, 4)
+    source, real = stream_rows(small_faces, small_faces.training, STRATEGIES[strategy], glasses, 4)
     has = small_faces.labels[small_faces.training, glasses]
     expected = {"all": has | True, "with": has, "without": ~has}
     for found, stream in ((source, STRATEGIES[strategy].source), (real, STRATEGIES[strategy].real)):

@@ -1,0 +1,257 @@
+"""The judge of edits: an attribute classifier trained apart from AttGAN, and how often it is right by itself.
+
+A judge in a folder is ``classifier.safetensors`` and, written last, ``judge.json``, which holds the other file's
+sha256. Nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from attgan.attributes import check_names
+from attgan.errors import UserError
+from attgan.evaluation.attribute_scores import AttributeScore, attribute_scores
+from attgan.models import AttributeClassifier, Bundle, ClassifierConfig, from_tensors
+from attgan.models.bundle_config import CLASSIFIER, AttributeNames, Line, Sha256, first_problem
+from attgan.models.folder import Folder
+from attgan.models.tensors import pack, unpack
+
+JUDGE = "judge.json"
+
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Says which attributes a face shows.
+
+    Attributes:
+        classifier: in evaluation mode, on the CPU.
+        names: of its n attributes, in its order.
+        scores: how well it recognises each on held-out real faces; None where nobody has measured that.
+        about: one line: what it was trained on, or whose it is.
+        faces: how many faces ``scores`` were measured on.
+        licence: one line on what its weights may be used for.
+    """
+
+    classifier: AttributeClassifier
+    names: tuple[str, ...]
+    scores: tuple[AttributeScore, ...] | None
+    about: str
+    faces: int | None = None
+    licence: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Side of the faces that it takes, in pixels."""
+        return self.classifier.config.image_size
+
+    @property
+    def digest(self) -> str:
+        """sha256 of names and weights: equal ones judge alike."""
+        weights = pack(self.classifier.state_dict(), "float32", "judge")
+        return hashlib.sha256("\n".join(self.names).encode() + weights).hexdigest()
+
+    def score_of(self, attribute: str) -> AttributeScore | None:
+        """How well it recognises one attribute; None where that is not known."""
+        return next((score for score in self.scores or () if score.attribute == attribute), None)
+
+
+def recognise(
+    judge: Judge, images: np.ndarray, *, device: str = "cpu", batch_size: int = _BATCH
+) -> np.ndarray:
+    """The attributes that faces show, as the judge sees them, in float32 on every device.
+
+    Args:
+        judge: its classifier stays where it is.
+        images: ``(N, S, S, 3)`` uint8, of the judge's size.
+        device: ``cpu``, ``cuda`` …
+        batch_size: faces per pass.
+
+    Returns:
+        ``(N, n)`` bool, in the order of the judge's names.
+
+    Raises:
+        ValueError: faces of another size.
+    """
+    placed = from_tensors(
+        AttributeClassifier, judge.classifier.config, judge.classifier.state_dict(), "judge"
+    )
+    placed = placed.to(torch.device(device))
+    seen = [np.empty((0, len(judge.names)), dtype=bool)]
+    for start in range(0, len(images), batch_size):
+        batch = torch.from_numpy(images[start : start + batch_size]).to(device)
+        with torch.inference_mode():
+            logits = placed(batch.permute(0, 3, 1, 2).float() / 127.5 - 1)
+        seen.append((logits > 0).cpu().numpy())
+    return np.concatenate(seen)
+
+
+def score(
+    judge: Judge, images: np.ndarray, labels: np.ndarray, *, device: str = "cpu"
+) -> tuple[AttributeScore, ...]:
+    """How well a judge recognises each attribute of real faces.
+
+    Args:
+        judge: to be judged.
+        images: ``(N, S, S, 3)`` uint8, of at least one face.
+        labels: ``(N, n)``, 0 or 1, in the order of the judge's names.
+        device: where it is done.
+    """
+    return attribute_scores(recognise(judge, images, device=device), np.asarray(labels) > 0.5, judge.names)
+
+
+def judge_of(bundle: Bundle) -> Judge:
+    """A bundle's own classifier as a judge; how well it judges is not known.
+
+    Raises:
+        UserError: the bundle has none.
+    """
+    if bundle.classifier is None:
+        raise UserError("the bundle has no attribute classifier, so that it cannot judge edits")
+    config = bundle.config
+    about = f"the classifier of the bundle {bundle.digest[:16]}"
+    return Judge(bundle.classifier, config.attributes, None, about, licence=config.licence)
+
+
+def fitted(judge: Judge, names: Sequence[str], size: int, where: str) -> Judge:
+    """The judge of these attributes alone, in this order.
+
+    Args:
+        judge: of these attributes, among others perhaps.
+        names: wanted.
+        size: of the faces that are to be judged.
+        where: what a refusal starts with.
+
+    Raises:
+        UserError: it takes faces of another size, or does not know an attribute.
+    """
+    if judge.size != size:
+        raise UserError(f"{where}: judges faces of {judge.size} px, and these have {size}")
+    if judge.names == tuple(names):
+        return judge
+    check_names(names, judge.names, where)
+    columns = [judge.names.index(name) for name in names]
+    tensors = judge.classifier.state_dict()
+    tensors |= {name: tensors[name][columns] for name in ("head.weight", "head.bias")}
+    config = judge.classifier.config.model_copy(update={"n_attributes": len(columns)})
+    return Judge(
+        classifier=from_tensors(AttributeClassifier, config, tensors, where),
+        names=tuple(names),
+        scores=None if judge.scores is None else tuple(judge.scores[column] for column in columns),
+        about=judge.about,
+        faces=judge.faces,
+        licence=judge.licence,
+    )
+
+
+def save_judge(folder: Folder, judge: Judge) -> None:
+    """Write a judge, in place of one that is there.
+
+    Raises:
+        UserError: a tensor is not finite, or names and scores do not belong to the classifier.
+        OSError: what the filesystem reports.
+    """
+    weights = pack(judge.classifier.state_dict(), "float32", f"{folder.path}: judge")
+    try:
+        record = _Record(
+            attributes=judge.names,
+            classifier=judge.classifier.config,
+            about=judge.about,
+            licence=judge.licence,
+            faces=judge.faces,
+            scores=None if judge.scores is None else tuple(_known(each) for each in judge.scores),
+            files={CLASSIFIER: hashlib.sha256(weights).hexdigest()},
+        )
+    except ValidationError as error:
+        raise UserError(f"{folder.path}: judge: {first_problem(error)}") from None
+    folder.remove(JUDGE)  # until the new one stands there is no judge
+    folder.write(CLASSIFIER, weights)
+    folder.write(JUDGE, (record.model_dump_json(indent=2) + "\n").encode())
+
+
+def load_judge(folder: Folder, label: str | None = None) -> Judge:
+    """Read a judge that :func:`save_judge` wrote.
+
+    Args:
+        folder: of the judge.
+        label: what refusals start with, the option and its value.
+
+    Raises:
+        UserError: no judge is there, or a file of it is missing, damaged or another one.
+        OSError: what else the filesystem reports.
+    """
+    where = label or f"judge {folder.path}"
+    try:
+        record = _Record.model_validate_json(folder.read(JUDGE))
+        weights = folder.read(CLASSIFIER)
+    except FileNotFoundError:
+        missing = CLASSIFIER if folder.has(JUDGE) else JUDGE
+        raise UserError(f"{where}: no judge is there: {missing} is missing") from None
+    except ValidationError as error:
+        raise UserError(f"{where}: {JUDGE} is not that of a judge: {first_problem(error)}") from None
+    if hashlib.sha256(weights).hexdigest() != record.files.get(CLASSIFIER):
+        raise UserError(f"{where}: {CLASSIFIER} is not the file that {JUDGE} records (its sha256 differs)")
+    tensors = unpack(weights, f"{where}: {CLASSIFIER}")
+    return Judge(
+        classifier=from_tensors(AttributeClassifier, record.classifier, tensors, f"{where}: {CLASSIFIER}"),
+        names=record.attributes,
+        scores=None if record.scores is None else tuple(each.restored() for each in record.scores),
+        about=record.about,
+        faces=record.faces,
+        licence=record.licence,
+    )
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Score(_Model):
+    """An :class:`AttributeScore` as JSON knows it: what is not a number is null."""
+
+    attribute: str
+    share: float | None
+    accuracy: float | None
+    recall: float | None
+    balanced_accuracy: float | None
+    false_positives: float | None
+
+    def restored(self) -> AttributeScore:
+        known: dict[str, Any] = {name: value for name, value in self if value is not None}
+        return AttributeScore(**(dict.fromkeys(AttributeScore._fields, math.nan) | known))
+
+
+class _Record(_Model):
+    """The content of ``judge.json``."""
+
+    schema_version: Literal[1] = 1
+    attributes: AttributeNames
+    classifier: ClassifierConfig
+    about: Line
+    licence: Line | None
+    faces: int | None
+    scores: tuple[_Score, ...] | None
+    files: dict[str, Sha256]
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if len(self.attributes) != self.classifier.n_attributes:
+            raise ValueError(
+                f"{len(self.attributes)} attribute names for a classifier of {self.classifier.n_attributes}"
+            )
+        if self.scores is not None and tuple(each.attribute for each in self.scores) != self.attributes:
+            raise ValueError("the scores are not those of the attributes")
+        return self
+
+
+def _known(values: AttributeScore) -> _Score:
+    return _Score(**{name: None if value != value else value for name, value in values._asdict().items()})

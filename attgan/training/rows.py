@@ -1,0 +1,63 @@
+"""The rows of a dataset that a run trains on: a subset of them, dealt to the strategy's streams."""
+
+import numpy as np
+
+from attgan.data.loader import Faces
+from attgan.data.order import permutation
+from attgan.errors import UserError
+from attgan.strategies import Strategy
+from attgan.training.validation import in_stream
+
+_OTHERS = 2  # rows without the attribute for each row with it: the report's third
+
+
+def subset_rows(faces: Faces, subset: str, attribute: int, seed: int) -> np.ndarray:
+    """The training rows of a subset, ascending; the held-out rows do not depend on it.
+
+    Args:
+        faces: the data.
+        subset: "all"; "only", those with the attribute; or "extended", those and twice as many others.
+        attribute: column of the attribute.
+        seed: draws the others.
+
+    Raises:
+        UserError: no row has the attribute, or too few lack it.
+    """
+    if subset == "all":
+        return faces.training
+    has = in_stream(faces.labels[faces.training], "with", attribute)
+    chosen, others = faces.training[has], faces.training[~has]
+    name = faces.attributes[attribute]
+    if not len(chosen):
+        raise UserError(f"--subset {subset}: the dataset has no image with {name} to train on")
+    if subset == "only":
+        return chosen
+    wanted = _OTHERS * len(chosen)
+    if wanted > len(others):
+        raise UserError(
+            f"--subset extended: the {len(chosen):,} images with {name} call for {wanted:,} without it, and there "
+            f"are {len(others):,} to train on"
+        )
+    drawn = others[permutation(len(others), seed, "extended", name)[:wanted]]
+    return np.sort(np.concatenate([chosen, drawn]))
+
+
+def stream_rows(
+    faces: Faces, rows: np.ndarray, strategy: Strategy, attribute: int, batch_size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Those of ``rows`` that belong to a strategy's source stream, and those of its real stream.
+
+    Raises:
+        UserError: there are none, or fewer than a batch.
+    """
+    found = []
+    among = "dataset" if len(rows) == len(faces.training) else "subset"
+    for stream in (strategy.source, strategy.real):
+        of_stream = rows[in_stream(faces.labels[rows], stream, attribute)]
+        kind = "" if stream == "all" else f" {stream} {faces.attributes[attribute]}"
+        if not len(of_stream):
+            raise UserError(f"--strategy {strategy.name}: the {among} has no image{kind} to train on")
+        if len(of_stream) < batch_size:
+            raise UserError(f"--batch-size {batch_size}: only {len(of_stream):,} images{kind} to train on")
+        found.append(of_stream)
+    return found[0], found[1]
