@@ -9,6 +9,7 @@ from pathlib import Path
 
 STACK_FOLDER = "ATTGAN_STACK_FOLDER"
 DEFAULT_STACK_FOLDER = ".local/stack"
+LOCAL_RAY = "ATTGAN_LOCAL_RAY"  # the address of the cluster whose workers import the same code as its drivers
 _ADDRESS = {"Prefect": "PREFECT_API_URL", "Ray": "RAY_ADDRESS", "S3": "AWS_ENDPOINT_URL"}
 # What says that the user means another server, cluster or account. A region or a CA bundle does not.
 _PREFECT = ("PREFECT_API_", "PREFECT_PROFILE")
@@ -55,7 +56,7 @@ def adopt_local_stack() -> Adoption:
     because_of: list[str] = []
     for group, choices, prefixes in (
         (("Prefect",), _PREFECT, ("PREFECT_",)),
-        (("Ray", "S3"), _RAY_AND_S3, ("RAY_", "AWS_")),
+        (("Ray", "S3"), _RAY_AND_S3, ("RAY_", "AWS_", LOCAL_RAY)),
     ):
         present = [service for service in group if _ADDRESS[service] in stack]
         others = _others(choices, stack) if present else []

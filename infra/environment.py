@@ -11,6 +11,7 @@ from infra.stack import Stack, write_private
 
 # The user's own cloud account, Prefect workspace or Ray cluster must not leak into a stack.
 _FOREIGN = (
+    "ATTGAN_LOCAL_RAY",
     "AWS_",
     "PREFECT_API_",
     "PREFECT_PROFILE",
@@ -47,6 +48,8 @@ def client_environment(stack: Stack) -> dict[str, str]:
     if "ray" in stack.services:
         found |= {
             "RAY_ADDRESS": stack.address("ray", scheme=""),
+            # The workers of this address import the very code that its drivers run: nothing has to be sent to them.
+            "ATTGAN_LOCAL_RAY": stack.address("ray", scheme=""),
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(keys.ray_token_file),
             # Ray's own switch for clusters of one machine: every server and worker binds 127.0.0.1 only, and the

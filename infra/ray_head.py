@@ -10,7 +10,7 @@ from infra.errors import StackError
 from infra.service import Service, fetch
 from infra.stack import Stack
 
-_LIST_NODES = "/ray.rpc.NodeInfoGcsService/GetAllNodeInfo"
+LIST_NODES = "/ray.rpc.NodeInfoGcsService/GetAllNodeInfo"
 _HEALTH = "/grpc.health.v1.Health/Check"
 PORTS = (
     "ray",
@@ -82,9 +82,9 @@ def _check(stack: Stack) -> None:
     head, node = stack.ports["ray"], stack.ports["ray-node-manager"]
     # The reply lists nodes with their addresses. To read more of it would take Ray's own modules, and importing
     # `ray` here would freeze its settings before the caller has the stack's environment.
-    if b"127.0.0.1" not in _call(head, _LIST_NODES, token):
+    if b"127.0.0.1" not in call(head, LIST_NODES, token):
         raise StackError("no node has joined yet")
-    _call(node, _HEALTH, token)
+    call(node, _HEALTH, token)
     if _lets_in(head, token=None):
         raise StackError("a client without the token is let in")
     if stack.dashboard:
@@ -93,13 +93,13 @@ def _check(stack: Stack) -> None:
 
 def _lets_in(port: int, token: str | None) -> bool:
     try:
-        _call(port, _LIST_NODES, token)
+        call(port, LIST_NODES, token)
     except StackError as error:
         return "UNAUTHENTICATED" not in str(error)
     return True
 
 
-def _call(port: int, method: str, token: str | None, seconds: float = 3.0) -> bytes:
+def call(port: int, method: str, token: str | None, seconds: float = 3.0) -> bytes:
     """The reply to a gRPC method called with an empty message. Raises: StackError with the status's name."""
     metadata = [("authorization", f"Bearer {token}")] if token else []
     with grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.enable_http_proxy", 0)]) as channel:
