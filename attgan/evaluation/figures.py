@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+
+from attgan.evaluation.lettering import font_of, legible, without_beginning, wrapped
 
 _GAP = 6
 _HEADER = 22
 _BACKGROUND = (250, 250, 250)
 _INK = (40, 40, 40)
+_TEXT = 12
+_LINE, _LINES = 15, 4  # height and greatest number of a caption's lines
 
 
 def before_after_grid(
@@ -39,11 +44,11 @@ def before_after_grid(
     cell = (width + 2 * _GAP, height + _HEADER + _GAP)
     sheet = Image.new("RGB", (columns * cell[0], rows * cell[1] + _GAP), _BACKGROUND)
     pen = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(12)
+    font = font_of(_TEXT)
     for i, tile in enumerate(tiles):
         left, top = (i % columns) * cell[0] + _GAP, (i // columns) * cell[1]
         caption = captions[i] if captions else ""
-        pen.text((left, top + 6), _shorten(caption, font, width), fill=_INK, font=font)
+        pen.text((left, top + 6), without_beginning(legible(caption), font, width), fill=_INK, font=font)
         sheet.paste(tile, (left, top + _HEADER))
     return _jpeg(sheet)
 
@@ -52,24 +57,50 @@ def faces_grid(columns: Sequence[tuple[str, np.ndarray]], *, side: int = 128) ->
     """Faces in rows, what became of them in captioned columns.
 
     Args:
-        columns: caption, and ``(N, S, S, 3)`` uint8, the same N faces in each.
+        columns: caption, and ``(N, S, S, 3)`` uint8, the same N faces in each. A caption takes up to four lines.
         side: of every face in the picture, in pixels.
 
     Returns:
         A JPEG.
     """
-    rows = len(columns[0][1])
-    sheet = Image.new(
-        "RGB", (len(columns) * (side + _GAP) + _GAP, rows * (side + _GAP) + _HEADER + _GAP), _BACKGROUND
-    )
-    pen = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(12)
-    for i, (caption, faces) in enumerate(columns):
-        left = i * (side + _GAP) + _GAP
-        pen.text((left, 6), _shorten(caption, font, side), fill=_INK, font=font)
-        for j, face in enumerate(faces):
-            picture = Image.fromarray(face).resize((side, side), Image.Resampling.LANCZOS)
-            sheet.paste(picture, (left, _HEADER + j * (side + _GAP)))
+    return _jpeg(_band(columns, side))
+
+
+def trials_grid(
+    originals: np.ndarray,
+    trials: Sequence[tuple[str, np.ndarray]],
+    *,
+    side: int = 128,
+    most_rows: int = 8,
+    most_columns: int = 12,
+) -> bytes:
+    """The same faces as every trial edits them, a column for each trial beside the originals.
+
+    Trials that do not fit side by side continue below, beside the originals once more.
+
+    Args:
+        originals: ``(N, S, S, 3)`` uint8.
+        trials: caption, and ``(N, T, T, 3)`` uint8, the same faces edited.
+        side: of every face in the picture, in pixels.
+        most_rows: faces that are shown, the first ones.
+        most_columns: in one row, the originals among them.
+
+    Returns:
+        A JPEG.
+    """
+    beside = max(1, most_columns - 1)
+    # Of nearly equal length, rather than full ones and a short last one.
+    count = max(1, math.ceil(len(trials) / beside))
+    beside = math.ceil(len(trials) / count)
+    bands = []
+    for start in range(0, max(1, len(trials)), max(1, beside)):
+        columns = [("original", originals), *trials[start : start + beside]]
+        bands.append(_band([(caption, faces[:most_rows]) for caption, faces in columns], side))
+    sheet = Image.new("RGB", (max(b.width for b in bands), sum(b.height for b in bands)), _BACKGROUND)
+    top = 0
+    for band in bands:
+        sheet.paste(band, (0, top))
+        top += band.height
     return _jpeg(sheet)
 
 
@@ -96,12 +127,24 @@ def _pair(before: np.ndarray, after: np.ndarray, height: int) -> Image.Image:
     return pair
 
 
-def _shorten(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength("…" + text) > width:
-        text = text[1:]
-    return "…" + text
+def _band(columns: Sequence[tuple[str, np.ndarray]], side: int) -> Image.Image:
+    """Captioned columns of faces."""
+    font = font_of(_TEXT)
+    captions = [wrapped(legible(caption), font, side, _LINES) for caption, _ in columns]
+    header = _HEADER + _LINE * (max(len(lines) for lines in captions) - 1)
+    rows = len(columns[0][1])
+    sheet = Image.new(
+        "RGB", (len(columns) * (side + _GAP) + _GAP, rows * (side + _GAP) + header + _GAP), _BACKGROUND
+    )
+    pen = ImageDraw.Draw(sheet)
+    for i, (lines, (_, faces)) in enumerate(zip(captions, columns, strict=True)):
+        left = i * (side + _GAP) + _GAP
+        for j, line in enumerate(lines):
+            pen.text((left, header - _HEADER + 6 - _LINE * (len(lines) - 1 - j)), line, fill=_INK, font=font)
+        for j, face in enumerate(faces):
+            picture = Image.fromarray(face).resize((side, side), Image.Resampling.LANCZOS)
+            sheet.paste(picture, (left, header + j * (side + _GAP)))
+    return sheet
 
 
 def _jpeg(sheet: Image.Image) -> bytes:
