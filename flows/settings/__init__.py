@@ -4,11 +4,12 @@ A field's description is its help text everywhere; its rule is checked here and 
 """
 
 from flows.settings.base import DEFAULT_BUNDLE, BundleUrl, Settings, Url, first_mistake
-from flows.settings.classifier import ClassifierSettings
+from flows.settings.classifier import ClassifierSettings, JudgeSettings
 from flows.settings.demo import DemoSettings, DemoTrainingSettings
 from flows.settings.edit import EditSettings
 from flows.settings.ingest import IngestSettings
 from flows.settings.subset import SubsetSettings
+from flows.settings.sweep import SweepSettings
 from flows.settings.train import AlignSettings, TrainSettings
 from flows.settings.weights import ImportWeightsSettings, InitSettings
 
@@ -23,8 +24,10 @@ __all__ = [
     "ImportWeightsSettings",
     "IngestSettings",
     "InitSettings",
+    "JudgeSettings",
     "Settings",
     "SubsetSettings",
+    "SweepSettings",
     "TrainSettings",
     "Url",
     "first_mistake",

@@ -1,0 +1,131 @@
+"""What a sweep is: ``sweep.json`` in its folder. The same command goes on with it; one of another sweep is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from attgan.errors import UserError
+from attgan.training.config import EXECUTION_ONLY
+from attgan.training.plain_json import to_json
+from flows.settings import SweepSettings
+from flows.storage import Store
+
+SWEEP = "sweep.json"
+SCHEMA = 1
+
+# What may differ when a sweep is taken up again: no result depends on it, or it is told by its content, the digests.
+_FREE = EXECUTION_ONLY | {
+    "preset",
+    "space_file",
+    "destination",
+    "dataset",
+    "bundle",
+    "judge",
+    "hours",
+    "cpus_per_trial",
+    "gpus_per_trial",
+    "parallel",
+    "attempts",
+    "cache_gb",
+    "licence",
+    "dry_run",
+    "trials",
+}
+_WHAT = {
+    "dataset": "on other data",
+    "bundle": "that starts from other weights",
+    "judge": "with another judge",
+}
+
+
+def describe(settings: SweepSettings, digests: Mapping[str, str | None]) -> dict[str, Any]:
+    """The content of ``sweep.json``."""
+    return {
+        "kind": "sweep",
+        "schema_version": SCHEMA,
+        "device": settings.device,
+        "digests": dict(digests),
+        "settings": settings.model_dump(mode="json", exclude={"dry_run", "space_file"}),
+    }
+
+
+def check_same(
+    store: Store, settings: SweepSettings, digests: Mapping[str, str | None] | None = None
+) -> bool:
+    """Whether the folder holds this sweep. Writes nothing.
+
+    Args:
+        store: the folder.
+        settings: resolved.
+        digests: of data, start and judge; None where they are not known yet, and not compared.
+
+    Raises:
+        UserError: it holds another sweep; the line names the first option that differs. Or it is damaged.
+        StorageError: the storage failed.
+    """
+    where = f"{store.url} holds a sweep"
+    found = _read(store)
+    if found is None:
+        return False
+    if found["device"] != settings.device:
+        raise UserError(
+            f"--gpus-per-trial {settings.gpus_per_trial:g}: {where} on the device {found['device']}, whose numbers "
+            f"are not those of {settings.device}; another --destination holds the other one"
+        )
+    before, now = found["settings"], settings.model_dump(mode="json")
+    for name, default in SweepSettings().model_dump(mode="json").items():
+        if name in _FREE or (name == "images" and settings.dataset is not None):
+            continue
+        _compare(name, before.get(name, default), now[name], where)
+    if (settings.trials or 0) < before["trials"]:
+        raise UserError(
+            f"--trials {settings.trials}: {where} of {before['trials']}, and it may only grow; fewer need another "
+            "--destination"
+        )
+    for name, digest in (digests or {}).items():
+        if found["digests"].get(name) != digest:
+            raise UserError(
+                f"--{name}: {where} {_WHAT[name]}, and a sweep goes on with its own; others need another --destination"
+            )
+    return True
+
+
+def write(store: Store, content: Mapping[str, Any]) -> None:
+    """Write ``sweep.json``, over that of the same sweep with fewer trials."""
+    store.put(SWEEP, to_json(content, indent=1))
+
+
+def _read(store: Store) -> dict[str, Any] | None:
+    try:
+        data = store.get(SWEEP).data
+    except FileNotFoundError:
+        return None
+    where = f"--destination {store.url}: {SWEEP}"
+    try:
+        found = json.loads(data)
+        version = found["schema_version"]
+        complete = found["kind"] == "sweep" and {"device", "digests", "settings"} <= set(found)
+        complete = complete and isinstance(found["settings"]["trials"], int)
+    except (KeyError, TypeError, ValueError):
+        complete = False
+    if not complete:
+        raise UserError(f"{where} is damaged; choose another place, or delete the sweep to make it again")
+    if version != SCHEMA:
+        raise UserError(f"{where} has schema_version {version}, this version reads {SCHEMA}")
+    return dict(found)
+
+
+def _compare(name: str, before: Any, now: Any, where: str) -> None:
+    if before != now:
+        raise UserError(
+            f"--{name.replace('_', '-')} {_text(now)}: {where} with {_text(before)}, and a sweep goes on with its own "
+            "settings; other ones need another --destination"
+        )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(value) or "none"
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,252 @@
+"""The plan of a sweep: its settings, places and trials, before any of them runs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from pydantic import ValidationError
+
+from attgan.attributes import check_names
+from attgan.data.manifest import MANIFEST
+from attgan.errors import UserError
+from attgan.training.config import TrainingConfig
+from flows import bundles
+from flows.judges import open_judge
+from flows.settings import SweepSettings, TrainSettings, first_mistake
+from flows.settings.train import NetworkShape
+from flows.storage import Store, join, open_store
+from flows.sweep import identity
+from flows.sweep.label import label
+from flows.sweep.records import read_record
+from flows.sweep.resolve import axes_of, datasets_of, resolve
+from flows.sweep.space import Axis, draws, grid
+
+__all__ = ["Places", "Plan", "Trial", "describe", "make_plan", "refuse_another", "resolve", "write_or_check"]
+
+TRIALS = "trials"
+
+
+@dataclass(frozen=True)
+class Places:
+    """URLs of what a sweep needs before its first trial, all of them there by then.
+
+    Attributes:
+        dataset: of the trials, unless they search it.
+        bundle: that they start from, with a discriminator in step; None from scratch.
+        judge: of their edits; None for the bundle's own classifier.
+    """
+
+    dataset: str
+    bundle: str | None
+    judge: str | None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training of a sweep.
+
+    Attributes:
+        number: from 0.
+        changes: what differs from the sweep's fixed settings, in the order of its axes.
+        settings: the whole of it, with its folder as the destination.
+    """
+
+    number: int
+    changes: dict[str, Any]
+    settings: TrainSettings
+
+    @property
+    def name(self) -> str:
+        """``003`` for 3, its folder's."""
+        return f"{self.number:03d}"
+
+    @property
+    def label(self) -> str:
+        """Short words for figures and tables: ``λ1 50, FreezeD 4``."""
+        return label(self.changes)
+
+    @property
+    def url(self) -> str:
+        """Of its folder."""
+        return self.settings.destination
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep that may begin or go on.
+
+    Attributes:
+        settings: resolved.
+        axes: what is searched.
+        places: what its trials need.
+        store: its folder; like any store it stays in its process.
+        digests: by ``dataset``, ``bundle`` and ``judge``; None for what there is not.
+        known: the trials in their order: of a grid or a random search all of them, of Optuna's those that it has
+            suggested before.
+    """
+
+    settings: SweepSettings
+    axes: tuple[Axis, ...]
+    places: Places
+    store: Store
+    digests: dict[str, str | None]
+    known: list[Trial]
+
+    @property
+    def count(self) -> int:
+        """How many trials there will be at most."""
+        return self.settings.trials or len(self.known)
+
+    def trial(self, number: int, changes: Mapping[str, Any]) -> Trial:
+        """The trial of that number with these changes.
+
+        Raises:
+            UserError: a change is of no setting, or not what its rule allows.
+        """
+        return make_trial(self.settings, self.places, self.store.url, number, changes)
+
+
+def make_plan(settings: SweepSettings, *, places: Places) -> Plan:
+    """Plan the trials of resolved settings. Writes nothing.
+
+    Raises:
+        UserError: something at the places is missing, damaged, or has no such attribute; the destination cannot be
+            written to.
+        StorageError: the storage failed.
+    """
+    store = open_store(settings.place, option="--destination")
+    store.check(write=True)
+    _check_attribute(settings, places)
+    axes = axes_of(settings)
+    plan = Plan(settings, axes, places, store, _digests(settings, places), [])
+    if settings.search != "optuna":
+        known = [plan.trial(number, changes) for number, changes in enumerate(_drawn(settings, axes))]
+    else:
+        known = _suggested(plan)
+    plan.known.extend(known)
+    return plan
+
+
+def write_or_check(plan: Plan) -> None:
+    """Make the destination this sweep's, by its ``sweep.json``, unless it is that already.
+
+    Raises:
+        UserError: another sweep is there; the line names the first option that differs.
+        StorageError: the storage failed.
+    """
+    identity.check_same(plan.store, plan.settings, plan.digests)
+    identity.write(plan.store, identity.describe(plan.settings, plan.digests))
+
+
+def refuse_another(settings: SweepSettings) -> None:
+    """Before anything is prepared: as :func:`write_or_check`, as far as resolved settings tell. Writes nothing."""
+    store = open_store(settings.place, option="--destination")
+    store.check(write=True)
+    identity.check_same(store, settings)
+
+
+def make_trial(
+    settings: SweepSettings, places: Places, folder: str, number: int, changes: Mapping[str, Any]
+) -> Trial:
+    """One trial of a sweep in ``folder``; errors as of :meth:`Plan.trial`."""
+    fixed = settings.model_dump(include={*TrainingConfig.model_fields, *NetworkShape.model_fields})
+    whole = {
+        **fixed,
+        "dataset": places.dataset,
+        "bundle": places.bundle,
+        "judge": places.judge,
+        "destination": join(folder, TRIALS, f"{number:03d}"),
+        "cpus": settings.cpus_per_trial,
+        "gpus": settings.gpus_per_trial,
+        "cache_gb": settings.cache_gb,
+        "licence": settings.licence,
+        **changes,
+    }
+    try:
+        checked = TrainSettings.model_validate(whole)
+    except ValidationError as error:
+        raise UserError(f"trial {number:03d}: {first_mistake(error)}") from None
+    return Trial(number, {name: getattr(checked, name) for name in changes}, checked)
+
+
+def describe(settings: SweepSettings) -> list[dict[str, Any]]:
+    """What a sweep would do, as rows of a table. Asks no server.
+
+    Raises:
+        UserError: as :func:`resolve`.
+    """
+    settings = resolve(settings)
+    axes = axes_of(settings)
+    data = ", ".join(datasets_of(settings)) or f"{settings.images:,} drawn faces"
+    better = "higher" if settings.mode == "max" else "lower"
+    rows: dict[str, Any] = {
+        "preset": settings.preset,
+        "dataset": data,
+        "start": settings.bundle or "fresh networks",
+        "judge": settings.judge or "trained beside the trials",
+        "search": f"{settings.search}, {settings.trials} trials",
+        "scheduler": settings.scheduler,
+        "metric": f"{settings.metric}, {better} is better",
+        "each trial": f"{settings.cpus_per_trial:g} CPUs, {settings.gpus_per_trial:g} GPUs",
+        "destination": settings.place,
+    }
+    rows |= {f"axis {axis.name}": axis.text.partition("=")[2] for axis in axes}
+    places = Places(dataset=settings.place, bundle=settings.bundle, judge=settings.judge)
+    if settings.search != "optuna":
+        for number, changes in enumerate(_drawn(settings, axes)):
+            trial = make_trial(settings, places, settings.place, number, changes)
+            rows[f"trial {trial.name}"] = trial.label
+    searched = {axis.name for axis in axes}
+    shown = {*TrainingConfig.model_fields, *NetworkShape.model_fields} - searched
+    rows |= {f"--{name.replace('_', '-')}": value for name, value in settings if name in shown}
+    return [{"what": what, "value": value} for what, value in rows.items()]
+
+
+def _drawn(settings: SweepSettings, axes: tuple[Axis, ...]) -> list[dict[str, Any]]:
+    """The changes of all trials of a grid or a random search."""
+    count = settings.trials or 1
+    if settings.search == "grid":
+        return list(islice(grid(axes), count))
+    return draws(axes, count, settings.seed)
+
+
+def _suggested(plan: Plan) -> list[Trial]:
+    """The trials that a search has suggested to an earlier command, as their folders say."""
+    trials: list[Trial] = []
+    while len(trials) < plan.count:
+        number = len(trials)
+        record = read_record(
+            open_store(join(plan.store.url, TRIALS, f"{number:03d}"), option="--destination")
+        )
+        if record is None:
+            break
+        trials.append(plan.trial(number, record["changes"]))
+    return trials
+
+
+def _check_attribute(settings: SweepSettings, places: Places) -> None:
+    if places.bundle is not None:
+        known = bundles.inspect(places.bundle).config.attributes
+        check_names([settings.attribute], known, f"--attribute {settings.attribute}")
+
+
+def _digests(settings: SweepSettings, places: Places) -> dict[str, str | None]:
+    manifests = b"".join(_manifest(url) for url in datasets_of(settings) or [places.dataset])
+    return {
+        "dataset": hashlib.sha256(manifests).hexdigest(),
+        "bundle": None if places.bundle is None else bundles.inspect(places.bundle).digest,
+        "judge": None if places.judge is None else open_judge(places.judge).digest,
+    }
+
+
+def _manifest(url: str) -> bytes:
+    store = open_store(url, option="--dataset")
+    store.check()
+    try:
+        return store.get(MANIFEST).data
+    except FileNotFoundError:
+        raise UserError(f"--dataset {url}: {MANIFEST} is not there; a finished dataset has one") from None

@@ -1,0 +1,96 @@
+"""Presets: the report's experiments and a search, each a YAML file beside this one; and files of users like them.
+
+A file holds ``settings`` (options of the sweep), ``space`` (what is searched) and ``drawn``: settings, and perhaps a
+space, that come before those when no dataset is named, so that two cores are done with drawn faces in minutes.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from attgan.errors import UserError
+from flows.settings import SweepSettings
+from flows.settings.sweep import PresetName
+from flows.storage import open_store
+
+NAMES: tuple[str, ...] = get_args(PresetName)
+
+_COMMON = "_drawn"  # what all presets do with drawn faces
+_NOT_IN_A_FILE = frozenset({"preset", "space", "space_file", "destination", "dry_run"})
+_MOST_BYTES = 2**20
+
+
+class Layer(BaseModel):
+    """Settings of a sweep and what it searches; either may say nothing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    settings: dict[str, Any] = {}
+    space: dict[str, Any] | None = None
+
+
+class Preset(Layer):
+    """The content of a file."""
+
+    drawn: Layer = Layer()
+
+
+def read_preset(name: str) -> Preset:
+    """One of the presets that the package brings."""
+    return _parse(_text(name), f"--preset {name}")
+
+
+def common_drawn() -> Layer:
+    """What sweeps do with drawn faces unless their preset says otherwise."""
+    return Layer(settings=yaml.safe_load(_text(_COMMON)))
+
+
+def read_space_file(url: str) -> Preset:
+    """A user's file, in YAML or JSON.
+
+    Raises:
+        UserError: it is not there, or not of that form.
+    """
+    where = f"--space-file {url}"
+    folder, _, name = url.rpartition("/")
+    if not name or folder == "s3:/":
+        raise UserError(f"{where}: must name one YAML or JSON file")
+    store = open_store(folder or "/", option="--space-file")
+    store.check()
+    try:
+        data = store.get(name).data
+    except FileNotFoundError:
+        raise UserError(f"{where}: is not there") from None
+    if len(data) > _MOST_BYTES:
+        raise UserError(
+            f"{where}: has {len(data):,} bytes; a space is described in fewer than {_MOST_BYTES:,}"
+        )
+    return _parse(data, where)
+
+
+def _text(name: str) -> bytes:
+    return files("flows.sweep").joinpath("presets", f"{name}.yaml").read_bytes()
+
+
+def _parse(text: bytes, where: str) -> Preset:
+    try:
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{where}: is neither YAML nor JSON: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{where}: must hold settings, space or drawn")
+    try:
+        preset = Preset.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise UserError(f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    for layer in (preset, preset.drawn):
+        for name in layer.settings:
+            if name in _NOT_IN_A_FILE or name not in SweepSettings.model_fields:
+                what = "belongs on the command line" if name in _NOT_IN_A_FILE else "is no option of a sweep"
+                raise UserError(f"{where}: settings.{name}: {what}")
+    return preset

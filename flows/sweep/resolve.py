@@ -1,0 +1,214 @@
+"""From what a user gave to the whole settings of a sweep.
+
+An option that is given comes before the space file, that before the preset, and that before the defaults. Without a
+dataset the file's and the preset's ``drawn`` come before the rest of them, and below everything lies what all sweeps
+over drawn faces have in common.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from attgan.attributes import CELEBA, PUBLISHED, check_names
+from attgan.errors import UserError
+from flows.settings import SweepSettings, first_mistake
+from flows.settings.base import DEFAULT_BUNDLE
+from flows.settings.sweep import MOST_TRIALS
+from flows.settings.train import NetworkShape
+from flows.sweep import preset
+from flows.sweep.space import Axis, Choices, Range, draws, grid_size, parse_axis, parse_space, value_text
+
+_SHAPE = tuple(name for name in NetworkShape.model_fields if name != "fresh_discriminator")
+_USUAL_TRIALS = 10
+_OF_A_SPACE = ("search", "trials")  # made for a space, and of no use to another one
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """What one source says, and what refusals of it start with."""
+
+    settings: Mapping[str, Any]
+    axes: tuple[Axis, ...] | None
+    where: str
+
+
+def resolve(settings: SweepSettings) -> SweepSettings:
+    """The settings with preset, space file and defaults applied: search, trials and all axes are there.
+
+    Resolving what is resolved changes nothing.
+
+    Raises:
+        UserError: a space that is empty, malformed or searches what cannot be searched; options that contradict each
+            other; a space file that is not there or not in order.
+    """
+    merged, axes = _merge(_layers(settings))
+    if not axes and merged.get("trials") != 1:
+        raise UserError(
+            "--space: is empty; name a setting and its values, such as lambda_reconstruction=1,10,50, or say "
+            "--trials 1 for one trial of the settings as they are"
+        )
+    merged |= {name: getattr(settings, name) for name in ("preset", "destination", "dry_run")}
+    merged["space"] = [axis.text for axis in axes]
+    merged["search"] = merged.get("search") or _usual_search(axes)
+    resolved = SweepSettings.model_validate(merged)
+    _check(resolved, axes)
+    return resolved.model_copy(update={"trials": _count_trials(resolved, axes)})
+
+
+def axes_of(settings: SweepSettings) -> tuple[Axis, ...]:
+    """The axes of resolved settings."""
+    return parse_space(settings.space)
+
+
+def datasets_of(settings: SweepSettings) -> list[str]:
+    """The datasets that resolved settings name: none, one, or those that they search."""
+    searched = [axis for axis in axes_of(settings) if axis.name == "dataset"]
+    if searched and isinstance(searched[0], Choices):
+        return list(searched[0].values)
+    return [] if settings.dataset is None else [settings.dataset]
+
+
+def _layers(settings: SweepSettings) -> list[_Layer]:
+    """All sources, the one that counts least first."""
+    given = _given(settings)
+    space = given.pop("space", None)
+    command = _Layer(_with_start(given, ""), None if space is None else parse_space(space), "")
+    built_in = preset.read_preset(settings.preset)
+    own = preset.read_space_file(settings.space_file) if settings.space_file else preset.Preset()
+    theirs, ours = f"--space-file {settings.space_file}", f"--preset {settings.preset}"
+    named = [command, _layer(own, theirs)]
+    if any(_names_data(layer) for layer in named):
+        return [_layer(built_in, ours), *reversed(named)]
+    return [
+        _layer(preset.common_drawn(), ours),
+        _layer(built_in, ours),
+        _layer(built_in.drawn, ours),
+        _layer(own, theirs),
+        _layer(own.drawn, theirs),
+        command,
+    ]
+
+
+def _given(settings: SweepSettings) -> dict[str, Any]:
+    """The options that the user chose. A form of the UI sends all of them: then those that are not the defaults."""
+    chosen = settings.model_fields_set - {"preset", "space_file", "destination", "dry_run"}
+    values = {name: getattr(settings, name) for name in chosen}
+    if settings.model_fields_set >= set(SweepSettings.model_fields):
+        defaults = SweepSettings()
+        return {name: value for name, value in values.items() if value != getattr(defaults, name)}
+    return values
+
+
+def _layer(source: preset.Layer, where: str) -> _Layer:
+    """What a file says, checked.
+
+    Raises:
+        UserError: by the name of the file.
+    """
+    try:
+        checked = SweepSettings.model_validate(source.settings)
+    except ValidationError as error:
+        raise UserError(f"{where}: {first_mistake(error)}") from None
+    settings = {name: getattr(checked, name) for name in source.settings}
+    axes = None
+    if source.space is not None:
+        axes = tuple(parse_axis(name, values, f"{where}: space") for name, values in source.space.items())
+    return _Layer(_with_start(settings, f"{where}: "), axes, f"{where}: ")
+
+
+def _with_start(settings: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """With both of ``bundle`` and ``from_scratch`` where one of them is said, so that a lower layer's does not stay.
+
+    Raises:
+        UserError: they contradict each other.
+    """
+    bundle, scratch = settings.get("bundle"), settings.get("from_scratch")
+    if scratch and bundle is not None:
+        raise UserError(f"{where}--from-scratch: starts without a bundle, and --bundle {bundle} names one")
+    if scratch is None and "bundle" not in settings:
+        return dict(settings)
+    if scratch is None:
+        scratch = bundle is None
+    return {**settings, "from_scratch": scratch, "bundle": None if scratch else bundle or DEFAULT_BUNDLE}
+
+
+def _names_data(layer: _Layer) -> bool:
+    return bool(layer.settings.get("dataset")) or any(axis.name == "dataset" for axis in layer.axes or ())
+
+
+def _merge(layers: list[_Layer]) -> tuple[dict[str, Any], tuple[Axis, ...]]:
+    """Settings and axes of all layers; a value above an axis of its name fixes it, and a space replaces all of one.
+
+    Raises:
+        UserError: a source both fixes and searches a setting.
+    """
+    merged: dict[str, Any] = {}
+    axes: dict[str, Axis] = {}
+    for layer in layers:
+        if layer.axes is not None:
+            axes = {axis.name: axis for axis in layer.axes}
+            merged = {name: value for name, value in merged.items() if name not in (*_OF_A_SPACE, *axes)}
+        for name, value in layer.settings.items():
+            if layer.axes is not None and name in axes:
+                option = f"--{name.replace('_', '-')} {value_text(value)}"
+                raise UserError(
+                    f"{layer.where}{option}: is one value for all trials, and --space searches {name}"
+                )
+            axes.pop(name, None)
+            merged[name] = value
+    return merged, tuple(axes.values())
+
+
+def _usual_search(axes: tuple[Axis, ...]) -> str:
+    return "random" if any(isinstance(axis, Range) for axis in axes) else "grid"
+
+
+def _count_trials(settings: SweepSettings, axes: tuple[Axis, ...]) -> int:
+    """How many trials there will be, at most.
+
+    Raises:
+        UserError: a grid that is too large to be meant.
+    """
+    size = grid_size(axes)
+    if settings.search == "grid" and size is not None:
+        if settings.trials is None and size > MOST_TRIALS:
+            raise UserError(
+                f"--space: is a grid of {size:,} trials; name fewer values, or --trials {MOST_TRIALS}"
+            )
+        return min(size, settings.trials or size)
+    count = settings.trials or _USUAL_TRIALS
+    return len(draws(axes, count, settings.seed)) if settings.search == "random" else count
+
+
+def _check(settings: SweepSettings, axes: tuple[Axis, ...]) -> None:
+    """What concerns more than one option.
+
+    Raises:
+        UserError: options that do not go together.
+    """
+    for axis in axes:
+        if isinstance(axis, Range) and settings.search == "grid":
+            raise UserError(
+                f"--search grid: {axis.text} is a range; --search random draws from it, optuna too"
+            )
+        if settings.bundle is not None and axis.name in _SHAPE:
+            raise UserError(f"--space {axis.text}: a bundle has its shape; only --from-scratch takes another")
+        if settings.bundle is None and axis.name == "fresh_discriminator":
+            raise UserError(f"--space {axis.text}: with --from-scratch every discriminator is fresh")
+    if settings.bundle is None:
+        check_names(settings.attributes or (), CELEBA, "--attributes")
+        where = f"--attribute {settings.attribute}"
+        check_names([settings.attribute], settings.attributes or PUBLISHED, where)
+    else:
+        for name in _SHAPE:
+            if (value := getattr(settings, name)) is not None:
+                words = " ".join(value) if isinstance(value, list) else value
+                raise UserError(
+                    f"--{name.replace('_', '-')} {words}: is what the bundle says; only --from-scratch takes it"
+                )
+    if settings.grace_steps is not None and settings.scheduler == "none":
+        raise UserError(f"--grace-steps {settings.grace_steps}: is ASHA's; say --scheduler asha")

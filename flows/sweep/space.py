@@ -1,0 +1,250 @@
+"""The space of a sweep: one axis for each setting that differs between trials.
+
+In words, as on the command line: ``lambda_reconstruction=1,10,50`` is a list, ``learning_rate=log:1e-5:1e-3``,
+``lambda_penalty=uniform:1:20`` and ``width=int:8:32`` are ranges.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from itertools import product
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import TypeAdapter, ValidationError
+
+from attgan.errors import UserError
+from attgan.training.config import EXECUTION_ONLY, TrainingConfig
+from flows.settings import TrainSettings
+
+Scale = Literal["log", "uniform", "int"]
+
+_ONE_FOR_ALL = {
+    "attribute": "a sweep is for one attribute, --attribute",
+    "attributes": "trials of a sweep have the same attributes, --attributes",
+    "size": "trials of a sweep are judged on the same faces, of one --size",
+}
+_SHAPE = frozenset({"width", "shortcut_layers", "inject_layers"})
+NAMES: frozenset[str] = (
+    frozenset(TrainingConfig.model_fields) - EXECUTION_ONLY - {"attribute"}
+    | _SHAPE
+    | {"fresh_discriminator", "dataset"}
+)
+"""What can be searched: the settings of a training that decide its result."""
+
+_DIGITS = 6  # of a number drawn from a range, so that another machine's logarithm draws the same
+
+
+@dataclass(frozen=True)
+class Choices:
+    """An axis that is a list of values, none of them twice."""
+
+    name: str
+    values: tuple[Any, ...]
+
+    @property
+    def size(self) -> int:
+        """How many values it has."""
+        return len(self.values)
+
+    @property
+    def text(self) -> str:
+        """As it is written: ``parse_axis`` reads it again."""
+        return f"{self.name}={','.join(map(value_text, self.values))}"
+
+    def at(self, share: float) -> Any:
+        """The value at ``share`` of the axis, in [0, 1)."""
+        return self.values[int(share * len(self.values))]
+
+
+@dataclass(frozen=True)
+class Range:
+    """An axis that is all numbers from ``low`` to ``high``, both included; of an ``int`` the whole ones."""
+
+    name: str
+    scale: Scale
+    low: float
+    high: float
+
+    @property
+    def size(self) -> None:
+        """It has no number of values that a grid could hold."""
+        return None
+
+    @property
+    def text(self) -> str:
+        """As it is written: ``parse_axis`` reads it again."""
+        return f"{self.name}={self.scale}:{value_text(self.low)}:{value_text(self.high)}"
+
+    def at(self, share: float) -> float:
+        """The number at ``share`` of the axis, in [0, 1)."""
+        low, high = self.low, self.high
+        if self.scale == "int":
+            return int(low) + int(share * (high - low + 1))
+        number = low * (high / low) ** share if self.scale == "log" else low + share * (high - low)
+        return min(max(float(f"{number:.{_DIGITS}g}"), low), high)
+
+
+Axis = Choices | Range
+
+
+def parse_space(texts: Sequence[str]) -> tuple[Axis, ...]:
+    """Read the axes of ``--space``.
+
+    Raises:
+        UserError: one is malformed, or an axis comes twice.
+    """
+    axes: dict[str, Axis] = {}
+    for text in texts:
+        name, equals, words = text.partition("=")
+        if not equals:
+            raise UserError(f"--space {text or repr(text)}: write NAME=VALUE,VALUE,… or NAME=log:LOW:HIGH")
+        axis = parse_axis(name.strip(), words, f"--space {text}")
+        if axis.name in axes:
+            raise UserError(
+                f"--space {text}: {axis.name} is an axis already; write all its values as one list"
+            )
+        axes[axis.name] = axis
+    return tuple(axes.values())
+
+
+def parse_axis(name: str, values: object, where: str) -> Axis:
+    """Read one axis.
+
+    Args:
+        name: of a setting.
+        values: a list, one value, or text as on the command line.
+        where: what refusals start with.
+
+    Raises:
+        UserError: nothing of that name can be searched, there is no value, one comes twice, or the setting's rule
+            refuses one.
+    """
+    _check_name(name, where)
+    if isinstance(values, str):
+        scale, *ends = values.split(":")
+        if scale in get_args(Scale) and name != "dataset":
+            return _range(name, scale, ends, where)  # type: ignore[arg-type]
+        values = [part.strip() for part in values.split(",")] if values.strip() else []
+    elif not isinstance(values, Sequence):
+        values = [values]
+    if not values:
+        raise UserError(f"{where}: {name} has no values")
+    found: list[Any] = []
+    for value in values:
+        checked = check_value(name, value, where)
+        if checked in found:
+            raise UserError(f"{where}: {value_text(checked)} comes twice, and no trial is done twice")
+        found.append(checked)
+    return Choices(name, tuple(found))
+
+
+def check_value(name: str, value: object, where: str) -> Any:
+    """The value as the setting of that name has it.
+
+    Raises:
+        UserError: the setting's rule refuses it, or it is not finite.
+    """
+    shown = value if isinstance(value, str) else value_text(value)
+    if isinstance(value, str) and value.lower() in ("none", "null"):
+        value = None
+    if isinstance(value, str) and "," in value:
+        raise UserError(f"{where}: {name} {shown}: a comma stands between values")
+    try:
+        checked = _rule(name).validate_python(value)
+    except ValidationError as error:
+        rule = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        raise UserError(f"{where}: {name} {shown or repr(shown)}: {rule}") from None
+    if isinstance(checked, float) and not math.isfinite(checked):
+        raise UserError(f"{where}: {name} {shown}: is not finite")
+    return checked
+
+
+def value_text(value: object) -> str:
+    """A value as it is written in a space."""
+    if isinstance(value, float):
+        return repr(value).removesuffix(".0")
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+
+def grid(axes: Sequence[Axis]) -> Iterator[dict[str, Any]]:
+    """All combinations of lists; the last axis changes fastest. Without axes one, of nothing."""
+    lists = [axis.values for axis in axes if isinstance(axis, Choices)]
+    for values in product(*lists):
+        yield dict(zip((axis.name for axis in axes), values, strict=True))
+
+
+def grid_size(axes: Sequence[Axis]) -> int | None:
+    """How many combinations there are; None where an axis is a range."""
+    sizes = [axis.size for axis in axes]
+    return None if None in sizes else math.prod(size or 0 for size in sizes)
+
+
+def draws(axes: Sequence[Axis], count: int, seed: int) -> list[dict[str, Any]]:
+    """The first ``count`` combinations that the seed draws, none of them twice; fewer where there are no more.
+
+    A larger count only adds to those of a smaller one.
+    """
+    stream = random.Random(seed)  # its random() is promised to stay the same in all versions of Python
+    count = min(count, grid_size(axes) or count)
+    drawn: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for _ in range(1000 + 100 * count):  # a narrow range may hold fewer
+        if len(drawn) == count:
+            break
+        values = tuple(axis.at(stream.random()) for axis in axes)
+        drawn.setdefault(values, dict(zip((axis.name for axis in axes), values, strict=True)))
+    return list(drawn.values())
+
+
+def _check_name(name: str, where: str) -> None:
+    if name in NAMES:
+        return
+    if name in _ONE_FOR_ALL:
+        raise UserError(f"{where}: {name} cannot be searched: {_ONE_FOR_ALL[name]}")
+    if name in EXECUTION_ONLY:
+        raise UserError(f"{where}: {name} cannot be searched: it changes no result")
+    near = get_close_matches(name.replace("-", "_"), NAMES)
+    offer = f"did you mean {' or '.join(near)}?" if near else f"one of {', '.join(sorted(NAMES))}"
+    raise UserError(f"{where}: there is no setting {name!r} to search; {offer}")
+
+
+def _range(name: str, scale: Scale, ends: Sequence[str], where: str) -> Range:
+    kinds = _kinds(name)
+    if not kinds & {int, float}:
+        raise UserError(f"{where}: {name} is no number; write its values as a list")
+    if len(ends) != 2:
+        raise UserError(f"{where}: a range is {scale}:LOW:HIGH")
+    if scale != "int" and float not in kinds:
+        raise UserError(f"{where}: {name} is a whole number; write int:LOW:HIGH")
+    low, high = (_end(name, end, scale, where) for end in ends)
+    if low >= high:
+        raise UserError(f"{where}: {value_text(low)} must be below {value_text(high)}")
+    if scale == "log" and low <= 0:
+        raise UserError(f"{where}: a log range begins above 0")
+    return Range(name, scale, low, high)
+
+
+def _end(name: str, text: str, scale: Scale, where: str) -> float:
+    value = check_value(name, text.strip(), where)
+    if value is None:
+        raise UserError(f"{where}: {name} {text}: is no end of a range")
+    if scale != "int":
+        return float(value)
+    if value != int(value):
+        raise UserError(f"{where}: {name} {text}: is not a whole number")
+    return int(value)
+
+
+def _kinds(name: str) -> set[Any]:
+    annotation = TrainSettings.model_fields[name].annotation
+    return set(get_args(annotation)) or {annotation}
+
+
+@cache
+def _rule(name: str) -> TypeAdapter[Any]:
+    field = TrainSettings.model_fields[name]
+    return TypeAdapter(Annotated[field.annotation, field])
