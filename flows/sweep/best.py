@@ -1,0 +1,110 @@
+"""The best trial's weights as a bundle of their own, whose card says how they were found and what they are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attgan.models import BundleInfo, save_bundle
+from attgan.models.card import read_card
+from flows.bundles import open_bundle
+from flows.storage import join, open_store
+from flows.sweep.leaderboard import Row, number
+from flows.sweep.plan import Plan
+
+BEST = "best"
+_HEADING = "### How it was found"
+MEASURED = {
+    "edit_success": "edited faces in which the judge sees it",
+    "success_weaker": "the same, edited half as strongly",
+    "success_stronger": "the same, edited one and a half times as strongly",
+    "false_positives": "the faces as they were, in which the judge sees it",
+    "on_reconstruction": "unchanged reconstructions in which the judge sees it",
+    "psnr": "PSNR of the unchanged reconstruction, dB",
+    "ssim": "SSIM of the unchanged reconstruction",
+    "outside": "grey levels changed outside the attribute's region, against the face",
+    "outside_reconstruction": "the same, against the unchanged reconstruction",
+    "kept_attributes": "other attributes that the judge sees as before",
+}
+
+
+def export_best(
+    plan: Plan, row: Row, start: Row | None, trials: int, measures: Mapping[str, Any] | None
+) -> BundleInfo:
+    """Write the bundle ``best/``, in place of one that an earlier call wrote.
+
+    Args:
+        plan: of the sweep.
+        row: the best trial's.
+        start: the starting bundle's; None from scratch.
+        trials: how many were compared.
+        measures: content of the trial's ``measures.json``; None where it has not been measured.
+
+    Raises:
+        UserError: the trial's bundle is damaged.
+        StorageError: the storage failed after its retries.
+    """
+    assert row.bundle is not None
+    bundle = open_bundle(row.bundle)
+    about, metrics = read_card(bundle.card)
+    filesystem, path = open_store(join(plan.store.url, BEST), option="--destination").filesystem()
+    return save_bundle(
+        path,
+        generator=bundle.generator,
+        discriminator=bundle.discriminator,
+        classifier=bundle.classifier,
+        attributes=bundle.config.attributes,
+        licence=bundle.config.licence,
+        about=f"{about}\n\n{_HEADING}\n\n{_found(plan, row, start, trials)}{_measured(row, start, measures)}",
+        metrics={f"held out: {name.replace('_', ' ')}": value for name, value in metrics.items()},
+        dtype=bundle.config.dtype,
+        overwrite=True,
+        filesystem=filesystem,
+        label=f"--destination {plan.store.url}",
+    )
+
+
+def judge_words(measures: Mapping[str, Any]) -> str:
+    """The judge, and how often it is right by itself: what stands beside every number that is its word."""
+    judge, attribute = measures["judge"], measures["made_of"]["attribute"]
+    return (
+        f"the judge ({judge['about']}) sees {attribute} in {number(judge['recall'])} of the real faces that have it "
+        f"and in {number(judge['false_positives'])} of those without: balanced accuracy "
+        f"{number(judge['balanced_accuracy'])} on {judge['faces']:,} {measures['partition']} faces"
+    )
+
+
+def _found(plan: Plan, row: Row, start: Row | None, trials: int) -> str:
+    settings = plan.settings
+    order = "highest" if settings.mode == "max" else "lowest"
+    searched = ", ".join(name for name in row.changes) or "nothing"
+    from_where = (
+        f"It started from the bundle whose digest is `{start.digest}`."
+        if start
+        else "It started from fresh networks."
+    )
+    return (
+        f"Trial {row.name} ({row.label}) of a sweep of {trials:,} trials, preset *{settings.preset}*, search "
+        f"*{settings.search}*, over: {searched}. Its {settings.metric.replace('_', ' ')} on held-out faces is the "
+        f"{order} of those compared: {number(row.value)}, after step {row.best_step:,}. {from_where}"
+    )
+
+
+def _measured(row: Row, start: Row | None, measures: Mapping[str, Any] | None) -> str:
+    if measures is None:
+        return ""
+    seen = (
+        "which no training has seen"
+        if measures["partition"] == "test"
+        else "by which the best step was chosen"
+    )
+    heading = "| measure | this bundle | the starting bundle |\n| --- | --- | --- |"
+    rows = "\n".join(
+        f"| {words} | {number(row.test.get(name))} | {number(start.test.get(name) if start else None)} |"
+        for name, words in MEASURED.items()
+    )
+    return (
+        f"\n\nMeasured on {measures['measured']['faces']:,} {measures['partition']} faces without "
+        f"{measures['made_of']['attribute']}, {seen}, edited to have it:\n\n{heading}\n{rows}\n\n"
+        f"Of these numbers and of the held-out ones, what the judge sees is its word: {judge_words(measures)}."
+    )

@@ -1,0 +1,203 @@
+"""How the trials compare: a row for each, made of the files that they wrote, and of nothing else."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flows.storage import join, open_store
+from flows.sweep.exam import MEASURES
+from flows.sweep.folders import START, kept_weights, read_json
+from flows.sweep.plan import Plan, Trial
+from flows.sweep.records import finite, new_record, read_checks, read_record
+
+Mode = Literal["max", "min"]
+_UNRANKED = frozenset({"failed", "diverged", "waiting"})
+
+
+@dataclass(frozen=True)
+class Row:
+    """A trial, or the starting bundle.
+
+    Attributes:
+        name: "003", or "start".
+        label: in which settings it differs.
+        state: as in its record.
+        changes: the settings that are searched.
+        value: the sweep's metric, where the kept weights were validated; None where it is not known.
+        rank: 1 for the best; None for the start, and for what failed, diverged or has no value.
+        reason: why it ended.
+        step: steps done.
+        best_step: after which the kept weights were so.
+        held_out: all numbers of that validation.
+        test: measured on the fixed test faces.
+        bundle: URL of the kept weights.
+        digest: of that bundle.
+        seconds, attempts, node: as in its record.
+    """
+
+    name: str
+    label: str
+    state: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    value: float | None = None
+    rank: int | None = None
+    reason: str = ""
+    step: int = 0
+    best_step: int | None = None
+    held_out: Mapping[str, float | None] = field(default_factory=dict)
+    test: Mapping[str, float | None] = field(default_factory=dict)
+    bundle: str | None = None
+    digest: str | None = None
+    seconds: float | None = None
+    attempts: int | None = None
+    node: str | None = None
+
+
+def read_rows(plan: Plan, trials: Sequence[Trial]) -> list[Row]:
+    """The start first, then the trials from the best to the worst, then those that are not compared.
+
+    Args:
+        plan: of the sweep.
+        trials: all of its trials.
+    """
+    start = _read_start(plan, trials)
+    rows = ranked([_read_row(trial, plan.settings.metric) for trial in trials], plan.settings.mode)
+    return [start, *rows] if start else rows
+
+
+def ranked(rows: Sequence[Row], mode: Mode) -> list[Row]:
+    """Rows in the order of their value, numbered; those that failed, diverged or have none last, without a number."""
+    able = [row for row in rows if row.value is not None and row.bundle and row.state not in _UNRANKED]
+    others = [row for row in rows if row not in able]
+    able.sort(key=lambda row: sort_value(row.value, mode))
+    return [replace(row, rank=rank) for rank, row in enumerate(able, start=1)] + others
+
+
+def to_parquet(rows: Sequence[Row], metric: str) -> bytes:
+    """All rows with all their numbers; what is not known is null.
+
+    Columns: ``rank, trial, label, state, metric, value, step, best_step``; ``set_…`` for each setting that is
+    searched; ``held_out_…`` of the validation, ``test_…`` of the fixed test faces; ``seconds, attempts, node, reason,
+    bundle, digest``.
+    """
+    columns: dict[str, list[Any]] = {
+        "rank": [row.rank for row in rows],
+        "trial": [row.name for row in rows],
+        "label": [row.label for row in rows],
+        "state": [row.state for row in rows],
+        "metric": [metric for _ in rows],
+        "value": [row.value for row in rows],
+        "step": [row.step for row in rows],
+        "best_step": [row.best_step for row in rows],
+    }
+    groups = {"set": "changes", "held_out": "held_out", "test": "test"}
+    for prefix, attribute in groups.items():
+        mappings = [getattr(row, attribute) for row in rows]
+        for name in dict.fromkeys(name for mapping in mappings for name in mapping):
+            columns[f"{prefix}_{name}"] = [mapping.get(name) for mapping in mappings]
+    for name in ("seconds", "attempts", "node", "reason", "bundle", "digest"):
+        columns[name] = [getattr(row, name) for row in rows]
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({name: _array(values) for name, values in columns.items()}), buffer)
+    return buffer.getvalue()
+
+
+def shown(rows: Sequence[Row], metric: str) -> list[dict[str, str]]:
+    """The rows as a table that is read by people."""
+    return [
+        {
+            "rank": str(row.rank or "–"),
+            "trial": row.name,
+            "settings": row.label,
+            "state": row.state.replace("_", " "),
+            metric.replace("_", " "): number(row.value),
+            "steps": f"{row.step:,}" + (f", best {row.best_step:,}" if row.best_step else ""),
+            "edits seen": number(row.test.get("edit_success")),
+            "PSNR, dB": number(row.test.get("psnr")),
+            "SSIM": number(row.test.get("ssim")),
+            "changed outside": number(row.test.get("outside")),
+            "seconds": number(row.seconds),
+        }
+        for row in rows
+    ]
+
+
+def number(value: float | None) -> str:
+    """Three significant digits, or a dash."""
+    return "–" if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _read_row(trial: Trial, metric: str) -> Row:
+    store = open_store(trial.url, option="--destination")
+    record, checks, kept = read_record(store), read_checks(store), kept_weights(store)
+    record = record or new_record(trial.number, trial.changes, trial.label)
+    held_out = _numbers(next((row for row in reversed(checks) if kept and row["step"] == kept.step), {}))
+    measures = read_json(store, MEASURES) or {}
+    return Row(
+        name=trial.name,
+        label=trial.label,
+        state=record["state"],
+        changes=trial.changes,
+        value=finite(held_out.get(metric)),
+        reason=record["reason"],
+        step=kept.steps
+        if kept and kept.steps is not None
+        else max((row["step"] for row in checks), default=0),
+        best_step=kept.step if kept else None,
+        held_out=held_out,
+        test=measures.get("measured", {}),
+        bundle=join(trial.url, kept.path) if kept else None,
+        digest=measures.get("made_of", {}).get("bundle"),
+        seconds=record["seconds"],
+        attempts=record["attempts"],
+        node=record["node"],
+    )
+
+
+def _read_start(plan: Plan, trials: Sequence[Trial]) -> Row | None:
+    """The starting bundle, as the first trial validated it before its first step; None from scratch."""
+    measures = read_json(plan.store, f"{START}/{MEASURES}")
+    if measures is None:
+        return None
+    validated: dict[str, Any] = {}
+    for trial in trials:
+        checks = read_checks(open_store(trial.url, option="--destination"))
+        validated = next((row for row in checks if row["step"] == 0), {})
+        if validated:
+            break
+    held_out = _numbers(validated)
+    return Row(
+        name=START,
+        label="the starting bundle",
+        state="as it came",
+        value=finite(held_out.get(plan.settings.metric)),
+        held_out=held_out,
+        test=measures["measured"],
+        bundle=measures["url"],
+        digest=measures["made_of"]["bundle"],
+    )
+
+
+def _numbers(check: Mapping[str, Any]) -> dict[str, float | None]:
+    return {name: value for name, value in check.items() if name not in ("kind", "step")}
+
+
+def sort_value(value: float | None, mode: Mode) -> float:
+    """By which the best comes first; what is not known last."""
+    return math.inf if value is None else -value if mode == "max" else value
+
+
+def _array(values: Sequence[Any]) -> pa.Array:
+    """The values as they are, or as JSON where a column has values of several kinds."""
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.array([None if value is None else json.dumps(value) for value in values])

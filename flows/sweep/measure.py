@@ -1,0 +1,64 @@
+"""The measuring of all trials, and of what they started from: one Prefect task on Ray for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from prefect import task
+
+from flows import cluster, reporting
+from flows.running import cause_of
+from flows.storage import join
+from flows.sweep.exam import Exam, measure_weights
+from flows.sweep.folders import START, all_trials, kept_weights, trial_store
+from flows.sweep.plan import Plan
+from flows.train.driver import RETRIES
+
+
+@task(name="measure-trial", task_run_name="measure {place}", **RETRIES)
+def measure_task(place: str, bundle: str, exam: Exam, device: str, threads: int) -> dict[str, Any]:
+    """One trial, on Ray."""
+    return measure_weights(place, bundle, exam, device=device, threads=threads)
+
+
+def measure_all(plan: Plan, log: reporting.Log) -> None:
+    """Measure every trial that kept weights, and the starting bundle, unless it is done.
+
+    What cannot be measured is said, and has no numbers in the leaderboard.
+
+    Raises:
+        UserError: no node has the resources of a trial.
+    """
+    settings = plan.settings
+    cpus, gpus = settings.cpus_per_trial, settings.gpus_per_trial
+    parallel = cluster.workers(cluster.require_ray(cpus, gpus), cpus, gpus)
+    tasks = cluster.run_tasks(measure_task, _calls(plan), cpus=cpus, gpus=gpus, parallel=parallel)
+    for call, state in tasks:
+        if not state.is_completed():
+            log.warning("%s is not measured: %s", call["place"], cause_of(state) or state.message)
+
+
+def exam_of(plan: Plan) -> Exam:
+    """What the trials of a sweep are measured on."""
+    settings, judge = plan.settings, plan.places.judge or plan.places.bundle
+    assert judge is not None
+    return Exam(
+        dataset=plan.places.dataset,
+        judge=judge,
+        attribute=settings.attribute,
+        faces=settings.test_faces,
+        seed=settings.seed,
+        validation_share=settings.validation_share,
+    )
+
+
+def _calls(plan: Plan) -> Iterator[dict[str, Any]]:
+    settings, start = plan.settings, plan.places.bundle
+    same = {"exam": exam_of(plan), "device": settings.device, "threads": int(settings.cpus_per_trial)}
+    if start is not None:
+        yield same | {"place": join(plan.store.url, START), "bundle": start}
+    for trial in all_trials(plan):
+        kept = kept_weights(trial_store(plan, trial.number))
+        if kept is not None:
+            yield same | {"place": trial.url, "bundle": join(trial.url, kept.path)}

@@ -1,0 +1,62 @@
+"""What a sweep says of itself when it is done: in the Prefect UI and in the terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flows import reporting
+from flows.storage import join, open_store
+from flows.sweep.best import MEASURED
+from flows.sweep.leaderboard import number
+from flows.sweep.results import CURVES, FACES, LEADERBOARD, TENSORBOARD
+from flows.terminal import print_line, print_rows
+
+_PICTURES = {
+    CURVES: "Losses and validations of all trials",
+    FACES: "The same faces, edited by each trial",
+}
+
+
+def show_artifacts(report: dict[str, Any]) -> None:
+    """Leaderboard, what the best trial is worth, curves and faces, in the run's artifacts."""
+    store = open_store(report["sweep"], option="--destination")
+    reporting.table("sweep-leaderboard", report["leaderboard"], _caption(report))
+    if report["best"] is not None:
+        reporting.table("sweep-result", measure_rows(report), f"The best trial, {report['bundle']}")
+    for key in report["pictures"]:
+        reporting.picture(
+            f"sweep-{key.partition('.')[0]}", store.get(key).data, f"{_PICTURES[key]}, {store.url}"
+        )
+
+
+def show(report: dict[str, Any]) -> None:
+    """Print a report to the terminal."""
+    print_rows(_caption(report), report["leaderboard"])
+    if report["best"] is None:
+        print_line(f"{report['reason']}; no trial kept weights that can be compared")
+    else:
+        print_rows(f"The best trial: {report['best']['label']}", measure_rows(report))
+        print_line(f"best bundle: {report['bundle']} ({report['digest'][:16]})")
+        print_line(f"licence: {report['licence']}")
+    if report["judge"]:
+        print_line(f"what is seen is a judge's word: {report['judge']}")
+    places = [*report["pictures"], LEADERBOARD]
+    print_line(f"pictures and tables: {', '.join(join(report['sweep'], key) for key in places)}")
+    print_line(f"curves for TensorBoard: {join(report['sweep'], TENSORBOARD)}")
+
+
+def measure_rows(report: dict[str, Any]) -> list[dict[str, str]]:
+    """What the best trial is worth, beside the start."""
+    best, start = report["best"], report["start"]
+    metric = report["metric"]
+    rows = [{"measure": f"{metric.replace('_', ' ')}, held out", "best": number(best["value"])}]
+    rows += [{"measure": words, "best": number(best["test"].get(name))} for name, words in MEASURED.items()]
+    if start is not None:
+        values = [start["value"], *(start["test"].get(name) for name in MEASURED)]
+        rows = [row | {"start": number(value)} for row, value in zip(rows, values, strict=True)]
+    return rows
+
+
+def _caption(report: dict[str, Any]) -> str:
+    states = ", ".join(f"{count:,} {state.replace('_', ' ')}" for state, count in report["states"].items())
+    return f"Leaderboard by {report['metric'].replace('_', ' ')}: {report['trials']:,} trials, {states}"

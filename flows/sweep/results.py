@@ -1,0 +1,137 @@
+"""What a sweep comes to: files beside the trials, made of what the trials wrote, and the same when made again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from attgan.evaluation.curves import comparison_curves
+from attgan.evaluation.figures import trials_grid
+from attgan.training.plain_json import plain, to_json
+from flows import reporting
+from flows.storage import join
+from flows.sweep.best import BEST, export_best, judge_words
+from flows.sweep.exam import EDITED, MEASURES, unpack_faces
+from flows.sweep.folders import START, all_trials, read_json, read_metrics, trial_store
+from flows.sweep.leaderboard import Row, read_rows, shown, to_parquet
+from flows.sweep.plan import TRIALS, Plan, Trial
+from flows.sweep.tensorboard import FILE, event_file
+
+LEADERBOARD = "leaderboard.parquet"
+CURVES = "curves.png"
+FACES = "faces.jpg"
+TENSORBOARD = "tensorboard"
+REPORT = "report.json"
+_CURVES, _COLUMNS = 12, 10  # trials in a picture
+
+
+def finish(plan: Plan, log: reporting.Log, *, seconds: float, reason: str) -> dict[str, Any]:
+    """Compare the trials, and write leaderboard, curves, faces, the best bundle and TensorBoard's files.
+
+    Args:
+        plan: of the sweep, whose trials have ended and been measured.
+        log: of the flow's run.
+        seconds: that this command took.
+        reason: why the sweep ended.
+
+    Returns:
+        The content of ``report.json``, which is written last.
+
+    Raises:
+        UserError: the best trial's bundle is damaged.
+        StorageError: the storage failed after its retries.
+    """
+    store, settings, trials = plan.store, plan.settings, all_trials(plan)
+    rows = read_rows(plan, trials)
+    store.put(LEADERBOARD, to_parquet(rows, settings.metric))
+    labels = unique_labels(rows)
+    pictures = [_write_curves(plan, rows, labels), _write_faces(plan, rows, labels)]
+    _write_tensorboard(plan, trials)
+    start = next((row for row in rows if row.name == START), None)
+    best = next((row for row in rows if row.rank == 1), None)
+    measures = read_json(trial_store(plan, int(best.name)), MEASURES) if best else None
+    exported = export_best(plan, best, start, len(trials), measures) if best else None
+    if exported is None:
+        log.warning("no trial kept weights that can be compared, so there is no best bundle")
+    report = {
+        "sweep": store.url,
+        "preset": settings.preset,
+        "search": settings.search,
+        "metric": settings.metric,
+        "mode": settings.mode,
+        "reason": reason,
+        "trials": len(trials),
+        "states": dict(Counter(row.state for row in rows if row.name != START)),
+        "best": None if best is None else _summary(best),
+        "start": None if start is None else _summary(start),
+        "judge": None if measures is None else judge_words(measures),
+        "bundle": None if exported is None else join(store.url, BEST),
+        "digest": None if exported is None else exported.digest,
+        "licence": None if exported is None else exported.config.licence,
+        "leaderboard": shown(rows, settings.metric),
+        "pictures": [key for key in pictures if key],
+        "seconds": round(seconds, 1),
+    }
+    store.put(REPORT, to_json(report, indent=1))
+    return report
+
+
+def unique_labels(rows: Sequence[Row]) -> dict[str, str]:
+    """What each row is called in the pictures, by its name: its label, after its name where another has the same."""
+    counts = Counter(row.label for row in rows)
+    return {row.name: row.label if counts[row.label] == 1 else f"{row.name} {row.label}" for row in rows}
+
+
+def _pictured(rows: Sequence[Row], at_most: int) -> list[Row]:
+    """The best trials, or all if they are few, in the order of their numbers."""
+    return sorted([row for row in rows if row.name != START][:at_most], key=lambda row: row.name)
+
+
+def _write_curves(plan: Plan, rows: Sequence[Row], labels: dict[str, str]) -> str | None:
+    courses = {
+        labels[row.name]: read_metrics(trial_store(plan, int(row.name))) for row in _pictured(rows, _CURVES)
+    }
+    courses = {label: metrics for label, metrics in courses.items() if metrics}
+    if not courses:
+        return None
+    plan.store.put(CURVES, comparison_curves(courses), content_type="image/png")
+    return CURVES
+
+
+def _write_faces(plan: Plan, rows: Sequence[Row], labels: dict[str, str]) -> str | None:
+    places = {row.name: f"{TRIALS}/{row.name}" for row in _pictured(rows, _COLUMNS)}
+    originals, columns = None, []
+    for name, place in ({START: START} | places).items():
+        try:
+            originals, edited = unpack_faces(plan.store.get(f"{place}/{EDITED}").data)
+        except FileNotFoundError:
+            continue  # it kept no weights
+        columns.append((labels[name], edited))
+    if originals is None:
+        return None
+    plan.store.put(FACES, trials_grid(originals, columns), content_type="image/jpeg")
+    return FACES
+
+
+def _write_tensorboard(plan: Plan, trials: Sequence[Trial]) -> None:
+    for trial in trials:
+        metrics = read_metrics(trial_store(plan, trial.number))
+        if metrics:
+            content = event_file(metrics, trial.changes, [f"held out/{plan.settings.metric}"])
+            plan.store.put(f"{TENSORBOARD}/{trial.name}/{FILE}", content)
+
+
+def _summary(row: Row) -> dict[str, Any]:
+    return plain(
+        {
+            "trial": row.name,
+            "label": row.label,
+            "settings": dict(row.changes),
+            "value": row.value,
+            "step": row.best_step,
+            "held_out": dict(row.held_out),
+            "test": dict(row.test),
+            "digest": row.digest,
+        }
+    )
