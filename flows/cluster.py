@@ -10,11 +10,12 @@ import os
 import socket
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from prefect_ray import RayTaskRunner
 
 from attgan.errors import UserError
+from flows import nodes
 
 WINDOW = 1000  # pending submissions at most, on however large a cluster
 WAIT = 0.5  # seconds between two looks at what runs
@@ -74,16 +75,20 @@ def require_ray_address() -> str:
 def connect_ray() -> None:
     """Connect this process to the cluster, once and for all its flows.
 
-    RayTaskRunner would do so for each flow anew, and its workers would start cold every time.
+    RayTaskRunner would do so for each flow anew, and its workers would start cold every time. A cluster that is not the
+    local stack's is sent our packages, and its nodes are asked what else they have.
 
     Raises:
-        UserError: no cluster is set, none answers there, or it refuses this process (its token, another version).
+        UserError: no cluster is set, none answers there, it refuses this process (its token, another version), or a
+            node of it cannot do this process's work (:func:`flows.nodes.check_nodes`).
     """
     import ray
+    from prefect.settings import PREFECT_API_URL
 
-    address = require_ray_address()
-    if ray.is_initialized():
+    if ray.is_initialized():  # a worker always is, and it enters its flow's task runner too
         return
+    address = require_ray_address()
+    elsewhere = not nodes.shares_code(address)
     host, _, port = address.rpartition(":")
     if host and port.isdecimal():  # Ray itself would try for minutes
         try:
@@ -96,20 +101,40 @@ def connect_ray() -> None:
     os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "1")
     os.environ.setdefault("RAY_task_oom_retries", "1")
     try:
-        ray.init(address=address, namespace="prefect", log_to_driver=False, logging_level=logging.WARNING)
+        ray.init(
+            address=address,
+            namespace="prefect",
+            log_to_driver=False,
+            logging_level=logging.WARNING,
+            runtime_env=nodes.runtime_env() if elsewhere else None,
+        )
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise UserError(
             f"RAY_ADDRESS {address}: cannot be joined ({_first_sentence(error)}); {_HINT}"
         ) from error
+    if elsewhere:
+        try:
+            nodes.check_nodes(PREFECT_API_URL.value())
+        except UserError:
+            ray.shutdown()  # the next flow of this process asks again
+            raise
 
 
 def _first_sentence(error: BaseException) -> str:
     return " ".join(str(error).split(". ")[0].split()) or type(error).__name__
 
 
+class _Runner(RayTaskRunner[Any]):
+    """Submits through this process's one connection, also where no terminal made it."""
+
+    def __enter__(self) -> Self:
+        connect_ray()
+        return super().__enter__()
+
+
 def task_runner() -> RayTaskRunner[Any]:
     """The runner of every flow: the Ray cluster of the environment; workers' logs reach the UI, not the terminal."""
-    return RayTaskRunner(address=os.environ.get("RAY_ADDRESS"), init_kwargs={"log_to_driver": False})
+    return _Runner(init_kwargs={"log_to_driver": False})
 
 
 def require_ray(cpus_per_task: float, gpus_per_task: float) -> Resources:

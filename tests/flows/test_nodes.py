@@ -1,0 +1,45 @@
+"""What keeps a node of a cluster from the work."""
+
+from dataclasses import replace
+
+import pytest
+
+from flows.nodes import NEEDED, NodeReport, code_digest, differences, report
+
+WANTED = NodeReport("3.11", dict.fromkeys(NEEDED, "1.0") | {"torch": "2.14.1"}, "digest")
+
+
+def having(**versions: str | None) -> NodeReport:
+    return replace(WANTED, versions=WANTED.versions | versions)
+
+
+def test_this_process_can_do_its_own_work() -> None:
+    mine = report([])
+    assert mine.code == code_digest()
+    assert None not in mine.versions.values()
+    assert differences(report([]), mine) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "gpus", "problem"),
+    [
+        (replace(WANTED, python="3.12"), 0, "it has Python 3.12, 3.11 is wanted"),
+        (having(torch="2.13.0"), 0, "it has torch 2.13.0, 2.14.1 is wanted"),
+        (having(torch=None), 0, "torch is not installed there (2.14.1 is wanted)"),
+        (having(torch="2.14.1+cpu"), 2, "it has 2 GPU(s), but its torch 2.14.1+cpu is built without CUDA"),
+        (replace(WANTED, code="other"), 0, "its workers import other code of attgan than this process"),
+        (replace(WANTED, silent=("http://prefect",)), 0, "http://prefect does not answer it"),
+    ],
+)
+def test_a_node_that_cannot_work_says_why(found: NodeReport, gpus: float, problem: str) -> None:
+    assert differences(found, WANTED, gpus=gpus) == [problem]
+
+
+@pytest.mark.parametrize(
+    ("found", "gpus"),
+    [(having(torch="2.14.1+cu128"), 2), (having(torch="2.14.1+cpu"), 0), (having(numpy="3"), 1)],
+)
+def test_how_torch_was_built_and_other_versions_of_the_rest_do_not_matter(
+    found: NodeReport, gpus: float
+) -> None:
+    assert differences(found, WANTED, gpus=gpus) == []

@@ -1,0 +1,92 @@
+"""Work on a cluster elsewhere: two nodes without our packages, which share nothing but the S3 server."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+
+import boto3
+import pytest
+
+from flows.storage import open_store
+from tests.drawn_dataset import write_drawn_dataset
+from tests.two_nodes import TwoNodes, two_nodes
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture(scope="module")
+def nodes(stack: dict[str, str]) -> Iterator[TwoNodes]:
+    with two_nodes(stack) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def bucket(stack: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a bucket with a small dataset of drawn faces."""
+    name = "two-nodes"
+    boto3.session.Session().resource("s3").Bucket(name).create()
+    folder = tmp_path_factory.mktemp("dataset")
+    write_drawn_dataset(folder, 40)
+    store = open_store(f"s3://{name}/dataset")
+    for path in folder.iterdir():
+        store.put(path.name, path.read_bytes())
+    return f"s3://{name}"
+
+
+REACH = """
+import os
+from flows import cluster, nodes
+cluster.connect_ray()
+nodes.require_reachable({"--dataset": "s3://somewhere/else", "--bundle": "default"}, os.path.expanduser("~/new/folder"))
+nodes.require_reachable({"--dataset": f"/proc/self/task/{os.getpid()}"})
+"""
+
+
+def output(nodes: TwoNodes, *arguments: str, code: int = 0) -> str:
+    """What `attgan ARGUMENTS`, or Python with these, prints, once it has ended with this code."""
+    before = nodes.log.stat().st_size if nodes.log.exists() else 0
+    start = nodes.start_python if arguments[0] == "-c" else nodes.start
+    ended = start(*arguments).wait(timeout=90)
+    said = nodes.log.read_bytes()[before:].decode()
+    assert ended == code, said
+    return said
+
+
+def test_our_packages_go_to_the_nodes_with_the_job(nodes: TwoNodes, bucket: str) -> None:
+    small = [
+        "--size=64",
+        "--width=2",
+        "--batch-size=8",
+        "--max-steps=4",
+        "--cpus=1",
+        "--strategy=permutation",
+    ]
+    places = [f"--dataset={bucket}/dataset", f"--destination={bucket}/trained"]
+    output(nodes, "train", *places, *small, "--attributes=Eyeglasses", "--attributes=Male")
+    assert json.loads(open_store(f"{bucket}/trained").get("result.json").data)["step"] == 4
+
+
+def test_a_folder_that_a_node_does_not_see_is_refused(nodes: TwoNodes) -> None:
+    said = output(nodes, "-c", REACH, code=1).strip().splitlines()[-1]
+    assert "UserError: --dataset /proc/self/task/" in said
+    assert "a place is needed that all of them reach (s3://BUCKET/PREFIX)" in said
+
+
+def test_a_node_with_another_torch_is_named_before_anything_is_submitted(
+    nodes: TwoNodes, bucket: str
+) -> None:
+    (site,) = nodes.python.parents[1].glob("lib/python*/site-packages")
+    installed = site / "torch-0.1.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 0.1\n")
+    try:
+        said = output(
+            nodes, "train", f"--dataset={bucket}/dataset", f"--destination={bucket}/refused", code=2
+        )
+    finally:
+        shutil.rmtree(installed)
+    assert re.fullmatch(
+        r"attgan: the node (head|worker) \(127.0.0.1\) cannot work .*: it has torch 0.1, .* is wanted\n", said
+    )
+    assert not list(open_store(f"{bucket}/refused").list())
