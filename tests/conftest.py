@@ -41,6 +41,12 @@ def pytest_configure() -> None:
     os.environ.update(RAY_AUTH_MODE="token", RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def face_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Decoded faces of the tests go with the tests, those of the stack's workers too."""
+    os.environ["ATTGAN_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Variables]:
     """Prefect server, S3 server and Ray head (2 CPUs, no GPU, no dashboard); the environment leads to them."""

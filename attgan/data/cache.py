@@ -1,4 +1,4 @@
-"""All faces of a dataset, decoded once and kept in memory."""
+"""All faces of a dataset, decoded once: part by part, or into memory."""
 
 from __future__ import annotations
 
@@ -45,19 +45,32 @@ def decode_all(dataset: Dataset, size: int, threads: int, report: Report | None 
     Raises:
         UserError: a part is missing or another one, or an image does not open.
     """
+    faces = np.empty((dataset.manifest.counts.rows, size, size, 3), dtype=np.uint8)
+    done = 0
+    with closing(decode_parts(dataset, size, threads)) as parts:
+        for part in parts:
+            faces[done : done + len(part)] = part
+            done += len(part)
+            if report is not None:
+                report(done, len(faces))
+    return faces
+
+
+def decode_parts(dataset: Dataset, size: int, threads: int) -> Generator[np.ndarray, None, None]:
+    """One part's faces ``(n, size, size, 3)`` uint8 after the other's, in one buffer: each takes the last one's place.
+
+    Raises:
+        UserError: a part is missing or another one, or an image does not open.
+    """
     manifest = dataset.manifest
-    faces = np.empty((manifest.counts.rows, size, size, 3), dtype=np.uint8)
+    faces = np.empty((max((part.rows for part in manifest.parts), default=0), size, size, 3), dtype=np.uint8)
 
     def read() -> Generator[PartImages, None, None]:
         for part in range(len(manifest.parts)):
             yield read_images(dataset, part)
 
-    done = 0
     with decoding_pool(threads) as pool, closing(Prefetched(read, _AHEAD, "read parts")) as parts:
         for part in parts:
             rows = len(part.data)
-            decode_into(pool, [(part, i) for i in range(rows)], manifest.images, faces[done : done + rows])
-            done += rows
-            if report is not None:
-                report(done, len(faces))
-    return faces
+            decode_into(pool, [(part, i) for i in range(rows)], manifest.images, faces[:rows])
+            yield faces[:rows]

@@ -4,7 +4,8 @@
 ...     for batch in faces.batches(faces.training, 128, seed=0, name="train"):
 ...         ...                                       # endless
 
-Faces that fit into the cache are decoded once, when the dataset is opened, and all streams share them. Otherwise
+Faces that fit into the cache are decoded once, when the dataset is opened, and all streams share them; so do all
+processes of a machine that are given the same folder for it. Otherwise
 every stream decodes them as it needs them, and reads the parts ahead in windows of some parts (see
 :mod:`attgan.data.order`): it holds the images of its rows in two windows as they are stored, the present one and
 the one being read, and a few decoded batches. Parts that fit into the cache as they are stored are read only once
@@ -18,6 +19,7 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
@@ -31,6 +33,7 @@ from attgan.data.parts import PartReader, Window
 from attgan.data.prefetch import Prefetched
 from attgan.data.rows import Rows, read_rows
 from attgan.data.shards import Dataset
+from attgan.data.shared import share_faces
 from attgan.data.split import Split, split_rows
 from attgan.data.stored import check_size
 from attgan.errors import UserError
@@ -228,6 +231,7 @@ def open_faces(
     cache_bytes: int | None = None,
     threads: int = 1,
     window: int = WINDOW,
+    shared: Path | None = None,
     report: Report | None = None,
 ) -> Faces:
     """Open a dataset's faces for training.
@@ -244,6 +248,8 @@ def open_faces(
             :func:`attgan.data.cache.default_cache_bytes`.
         threads: that decode.
         window: parts between which rows are shuffled, at least 1; see :mod:`attgan.data.order`.
+        shared: a folder on this machine's own disk, through which its processes share what is decoded; see
+            :func:`attgan.data.shared.share_faces`. None keeps it in this process's memory.
         report: told how many rows are decoded, and how many there are, while a cache is filled. What it raises
             ends the opening.
 
@@ -259,7 +265,10 @@ def open_faces(
     limit = default_cache_bytes() if cache_bytes is None else cache_bytes
     cache = None
     if cache_bytes_of(len(rows.labels), size) <= limit:
-        cache = decode_all(dataset, size, threads, report)
+        if shared is not None:
+            cache = share_faces(dataset, size, shared, threads, report)
+        if cache is None:
+            cache = decode_all(dataset, size, threads, report)
     reader = PartReader(dataset, keep=sum(part.bytes for part in dataset.manifest.parts) <= limit)
     return Faces(dataset, attributes, size, rows, split, cache, reader, threads, window)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from attgan.data.loader import Faces, open_faces
 from attgan.data.shards import Dataset, open_dataset
@@ -51,11 +54,18 @@ def open_data(
             validation_share=settings.validation_share,
             cache_bytes=limit if decode else 0,
             threads=threads,
+            shared=shared_folder(),
             report=report,
         )
     except UserError as error:
         line = str(error)
         raise UserError(line if line.startswith("--") else f"{where}: {line}") from None
+
+
+def shared_folder() -> Path:
+    """Where this machine's processes share decoded faces: below ``ATTGAN_CACHE_DIR``, or a temporary folder."""
+    chosen = os.environ.get("ATTGAN_CACHE_DIR") or os.path.join(tempfile.gettempdir(), f"attgan-{os.getuid()}")
+    return Path(chosen).absolute() / "faces"
 
 
 def _open(filesystem: object, path: str) -> Dataset:
