@@ -11,6 +11,7 @@ from attgan.training.config import EXECUTION_ONLY
 from attgan.training.plain_json import to_json
 from flows.settings import SweepSettings
 from flows.storage import Store
+from flows.sweep.resolve import datasets_of
 
 SWEEP = "sweep.json"
 SCHEMA = 1
@@ -40,7 +41,7 @@ _WHAT = {
 }
 
 
-def describe(settings: SweepSettings, digests: Mapping[str, str | None]) -> dict[str, Any]:
+def content(settings: SweepSettings, digests: Mapping[str, str | None]) -> dict[str, Any]:
     """The content of ``sweep.json``."""
     return {
         "kind": "sweep",
@@ -76,7 +77,7 @@ def check_same(
         )
     before, now = found["settings"], settings.model_dump(mode="json")
     for name, default in SweepSettings().model_dump(mode="json").items():
-        if name in _FREE or (name == "images" and settings.dataset is not None):
+        if name in _FREE or (name == "images" and datasets_of(settings)):
             continue
         _compare(name, before.get(name, default), now[name], where)
     if (settings.trials or 0) < before["trials"]:
@@ -92,9 +93,9 @@ def check_same(
     return True
 
 
-def write(store: Store, content: Mapping[str, Any]) -> None:
+def write(store: Store, text: Mapping[str, Any]) -> None:
     """Write ``sweep.json``, over that of the same sweep with fewer trials."""
-    store.put(SWEEP, to_json(content, indent=1))
+    store.put(SWEEP, to_json(text, indent=1))
 
 
 def _read(store: Store) -> dict[str, Any] | None:

@@ -10,7 +10,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from attgan.attributes import check_names
 from attgan.data.manifest import MANIFEST
 from attgan.errors import UserError
 from attgan.training.config import TrainingConfig
@@ -25,7 +24,7 @@ from flows.sweep.records import read_record
 from flows.sweep.resolve import axes_of, datasets_of, resolve
 from flows.sweep.space import Axis, draws, grid
 
-__all__ = ["Places", "Plan", "Trial", "describe", "make_plan", "refuse_another", "resolve", "write_or_check"]
+__all__ = ["Places", "Plan", "Trial", "describe", "make_plan", "make_trial", "resolve", "write_or_check"]
 
 TRIALS = "trials"
 
@@ -114,13 +113,11 @@ def make_plan(settings: SweepSettings, *, places: Places) -> Plan:
     """Plan the trials of resolved settings. Writes nothing.
 
     Raises:
-        UserError: something at the places is missing, damaged, or has no such attribute; the destination cannot be
-            written to.
+        UserError: something at the places is missing or damaged; the destination cannot be written to.
         StorageError: the storage failed.
     """
     store = open_store(settings.place, option="--destination")
     store.check(write=True)
-    _check_attribute(settings, places)
     axes = axes_of(settings)
     plan = Plan(settings, axes, places, store, _digests(settings, places), [])
     if settings.search != "optuna":
@@ -139,20 +136,17 @@ def write_or_check(plan: Plan) -> None:
         StorageError: the storage failed.
     """
     identity.check_same(plan.store, plan.settings, plan.digests)
-    identity.write(plan.store, identity.describe(plan.settings, plan.digests))
-
-
-def refuse_another(settings: SweepSettings) -> None:
-    """Before anything is prepared: as :func:`write_or_check`, as far as resolved settings tell. Writes nothing."""
-    store = open_store(settings.place, option="--destination")
-    store.check(write=True)
-    identity.check_same(store, settings)
+    identity.write(plan.store, identity.content(plan.settings, plan.digests))
 
 
 def make_trial(
     settings: SweepSettings, places: Places, folder: str, number: int, changes: Mapping[str, Any]
 ) -> Trial:
-    """One trial of a sweep in ``folder``; errors as of :meth:`Plan.trial`."""
+    """One trial of the sweep in ``folder``.
+
+    Raises:
+        UserError: as :meth:`Plan.trial`.
+    """
     fixed = settings.model_dump(include={*TrainingConfig.model_fields, *NetworkShape.model_fields})
     whole = {
         **fixed,
@@ -226,12 +220,6 @@ def _suggested(plan: Plan) -> list[Trial]:
             break
         trials.append(plan.trial(number, record["changes"]))
     return trials
-
-
-def _check_attribute(settings: SweepSettings, places: Places) -> None:
-    if places.bundle is not None:
-        known = bundles.inspect(places.bundle).config.attributes
-        check_names([settings.attribute], known, f"--attribute {settings.attribute}")
 
 
 def _digests(settings: SweepSettings, places: Places) -> dict[str, str | None]:

@@ -54,6 +54,9 @@ def resolve(settings: SweepSettings) -> SweepSettings:
     merged |= {name: getattr(settings, name) for name in ("preset", "destination", "dry_run")}
     merged["space"] = [axis.text for axis in axes]
     merged["search"] = merged.get("search") or _usual_search(axes)
+    if merged.get("scheduler", "none") == "none":
+        _refuse_grace(settings)
+        merged["grace_steps"] = None
     resolved = SweepSettings.model_validate(merged)
     _check(resolved, axes)
     return resolved.model_copy(update={"trials": _count_trials(resolved, axes)})
@@ -167,6 +170,11 @@ def _usual_search(axes: tuple[Axis, ...]) -> str:
     return "random" if any(isinstance(axis, Range) for axis in axes) else "grid"
 
 
+def _refuse_grace(settings: SweepSettings) -> None:
+    if "grace_steps" in _given(settings) and settings.grace_steps is not None:
+        raise UserError(f"--grace-steps {settings.grace_steps}: is ASHA's; say --scheduler asha")
+
+
 def _count_trials(settings: SweepSettings, axes: tuple[Axis, ...]) -> int:
     """How many trials there will be, at most.
 
@@ -210,5 +218,3 @@ def _check(settings: SweepSettings, axes: tuple[Axis, ...]) -> None:
                 raise UserError(
                     f"--{name.replace('_', '-')} {words}: is what the bundle says; only --from-scratch takes it"
                 )
-    if settings.grace_steps is not None and settings.scheduler == "none":
-        raise UserError(f"--grace-steps {settings.grace_steps}: is ASHA's; say --scheduler asha")

@@ -131,7 +131,7 @@ def parse_axis(name: str, values: object, where: str) -> Axis:
             return _range(name, scale, ends, where)  # type: ignore[arg-type]
         values = [part.strip() for part in values.split(",")] if values.strip() else []
     elif not isinstance(values, Sequence):
-        values = [values]
+        values = [] if values is None else [values]
     if not values:
         raise UserError(f"{where}: {name} has no values")
     found: list[Any] = []
