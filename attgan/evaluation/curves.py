@@ -1,4 +1,4 @@
-"""Curves of a run as one picture: a panel for each kind of number."""
+"""Curves as one picture: a panel for each kind of number."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from PIL import Image, ImageDraw, ImageFont
+import numpy as np
+from PIL import Image, ImageDraw
+
+from attgan.evaluation.legend import LINE, Style, draw_legend, draw_line, legend_lines, styles_of
+from attgan.evaluation.lettering import font_of, legible
 
 Points = Sequence[tuple[float, float]]
 
 _PANEL = (420, 240)
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 44, 26
 _PAPER, _INK, _GRID = (255, 255, 255), (60, 60, 60), (228, 228, 228)
-# Told apart by people with any colour vision: Okabe and Ito's, without yellow and black.
-_COLOURS = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233), (230, 159, 0))
 _TICKS = 4
-_GAP = 14
 _BINS = 180
+_SMOOTH, _MARGIN = 3, 4  # how many times as large curves are drawn, and how far they may leave the frame
+_MARKED = 30  # of a curve with fewer points each one is marked
+# Values beyond 20 times the third quartile leave the panel to those up to 4 times as large.
+_OUTLIER, _CUT = 20.0, 4.0
 
 
 @dataclass(frozen=True)
@@ -28,13 +33,17 @@ class Panel:
     Attributes:
         title: above it.
         curves: by name, the points (x, y) in the order of x. What is not finite is left out.
+        cut: curves that run away are cut off, and the title says so, where else the others would all look flat.
     """
 
     title: str
     curves: Mapping[str, Points]
+    cut: bool = False
 
 
-def draw_curves(panels: Sequence[Panel], *, columns: int = 2) -> bytes:
+def draw_curves(
+    panels: Sequence[Panel], *, columns: int = 2, shared_legend: bool = False, bins: int = _BINS
+) -> bytes:
     """Draw the panels side by side.
 
     Long curves are thinned to the means of equal spans, so that noise does not hide the course.
@@ -42,16 +51,32 @@ def draw_curves(panels: Sequence[Panel], *, columns: int = 2) -> bytes:
     Args:
         panels: at least one.
         columns: panels per row.
+        shared_legend: a curve of the same name looks the same in all panels, and all names stand once, above the
+            panels; else each panel names its own curves.
+        bins: spans of a long curve.
 
     Returns:
         A PNG.
     """
     columns = min(columns, len(panels))
-    rows = math.ceil(len(panels) / columns)
-    sheet = Image.new("RGB", (columns * _PANEL[0], rows * _PANEL[1]), _PAPER)
+    width, inner = columns * _PANEL[0], _PANEL[0] - _LEFT - _RIGHT
+    styles = [styles_of(panel.curves) for panel in panels]
+    top, header = 0, _TOP + LINE * (max(legend_lines([*each], inner) for each in styles) - 1)
+    if shared_legend:
+        shared = styles_of(name for each in styles for name in each)
+        styles = [shared] * len(panels)
+        top, header = LINE * legend_lines([*shared], width - _LEFT - _RIGHT) + 12, _TOP - LINE
+    height = _PANEL[1] - _TOP + header
+    sheet = Image.new("RGB", (width, top + math.ceil(len(panels) / columns) * height), _PAPER)
     pen = ImageDraw.Draw(sheet)
+    if shared_legend:
+        draw_legend(pen, shared, _LEFT, 8, width - _LEFT - _RIGHT)
     for i, panel in enumerate(panels):
-        _draw_panel(pen, panel, (i % columns) * _PANEL[0], (i // columns) * _PANEL[1])
+        left, above = (i % columns) * _PANEL[0], top + (i // columns) * height
+        if not shared_legend:
+            draw_legend(pen, styles[i], left + _LEFT, above + 25, inner)
+        box = (left + _LEFT, above + header, left + _PANEL[0] - _RIGHT, above + height - _BOTTOM)
+        _draw_panel(sheet, panel, styles[i], (left + _LEFT, above + 6), box, bins)
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
     return buffer.getvalue()
@@ -81,21 +106,31 @@ def ticks(low: float, high: float, count: int = _TICKS) -> list[float]:
     return [i * step for i in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
 
 
-def _draw_panel(pen: ImageDraw.ImageDraw, panel: Panel, left: int, top: int) -> None:
-    font, bold = ImageFont.load_default(11), ImageFont.load_default(13)
-    pen.text((left + _LEFT, top + 6), panel.title, fill=_INK, font=bold)
-    curves = {name: thinned(points) for name, points in panel.curves.items()}
+def _draw_panel(
+    sheet: Image.Image,
+    panel: Panel,
+    styles: Mapping[str, Style],
+    title: tuple[int, int],
+    box: tuple[int, int, int, int],
+    bins: int,
+) -> None:
+    """Title, frame, ticks and curves; ``box`` is the frame: left, top, right, bottom."""
+    pen, font, bold = ImageDraw.Draw(sheet), font_of(11), font_of(13)
+    curves = {name: thinned(points, bins) for name, points in panel.curves.items()}
     every = [point for points in curves.values() for point in points]
     if not every:
-        pen.text((left + _LEFT, top + _TOP + 20), "nothing yet", fill=_INK, font=font)
+        pen.text(title, legible(panel.title), fill=_INK, font=bold)
+        pen.text((box[0], box[1] + 20), "nothing yet", fill=_INK, font=font)
         return
-    x_range = _room([x for x, _ in every], 0.0)
-    y_range = _room([y for _, y in every], 0.06)
-    box = (left + _LEFT, top + _TOP, left + _PANEL[0] - _RIGHT, top + _PANEL[1] - _BOTTOM)
+    heights = [y for _, y in every]
+    shown = _without_outliers(heights) if panel.cut else heights
+    words = panel.title if len(shown) == len(heights) else f"{panel.title} (cut off)"
+    pen.text(title, legible(words), fill=_INK, font=bold)
+    x_range, y_range = _room([x for x, _ in every], 0.0), _room(shown, 0.06)
 
     def place(x: float, y: float) -> tuple[float, float]:
         right = (x - x_range[0]) / (x_range[1] - x_range[0])
-        up = (y - y_range[0]) / (y_range[1] - y_range[0])
+        up = min(1.0, max(0.0, (y - y_range[0]) / (y_range[1] - y_range[0])))
         return box[0] + right * (box[2] - box[0]), box[3] - up * (box[3] - box[1])
 
     for tick in ticks(*y_range):
@@ -107,26 +142,38 @@ def _draw_panel(pen: ImageDraw.ImageDraw, panel: Panel, left: int, top: int) -> 
         pen.line([(across, box[3]), (across, box[3] + 4)], fill=_INK)
         pen.text((across, box[3] + 6), f"{tick:.4g}", fill=_INK, font=font, anchor="mt")
     pen.rectangle(box, outline=_INK)
-    names = _fitting([*curves], box[2] - box[0])
-    across = float(box[0])
-    for i, (name, points) in enumerate(curves.items()):
-        colour = _COLOURS[i % len(_COLOURS)]
+    _draw_lines(
+        sheet, {name: [place(*point) for point in points] for name, points in curves.items()}, styles, box
+    )
+
+
+def _draw_lines(
+    sheet: Image.Image,
+    curves: Mapping[str, Points],
+    styles: Mapping[str, Style],
+    box: tuple[int, int, int, int],
+) -> None:
+    """Lines and marks with smooth edges: drawn several times as large, and reduced."""
+    left, top = box[0] - _MARGIN, box[1] - _MARGIN
+    size = box[2] + _MARGIN - left, box[3] + _MARGIN - top
+    layer = Image.new("RGBA", (size[0] * _SMOOTH, size[1] * _SMOOTH), (*_PAPER, 0))
+    pen, radius = ImageDraw.Draw(layer), 2.5 * _SMOOTH
+    for name, points in curves.items():
+        placed = [((x - left) * _SMOOTH, (y - top) * _SMOOTH) for x, y in points]
         if len(points) > 1:
-            pen.line([place(*point) for point in points], fill=colour, width=2, joint="curve")
-        for point in points if len(points) < 30 else []:
-            x, y = place(*point)
-            pen.ellipse((x - 2, y - 2, x + 2, y + 2), fill=colour)
-        pen.text((across, top + 26), name, fill=colour, font=names)
-        across += names.getlength(name) + _GAP
+            draw_line(pen, placed, styles[name], _SMOOTH)
+        for x, y in placed if len(points) < _MARKED else []:
+            pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=styles[name].colour)
+    reduced = layer.reduce(_SMOOTH)
+    sheet.paste(reduced, (left, top), reduced)
 
 
-def _fitting(names: Sequence[str], width: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """The largest font, of a size that can be read, in which the names stand side by side in one line."""
-    for size in (11, 10, 9, 8, 7):
-        font = ImageFont.load_default(size)
-        if sum(font.getlength(name) + _GAP for name in names) - _GAP <= width:
-            break
-    return font
+def _without_outliers(values: Sequence[float]) -> Sequence[float]:
+    """The values but for those that dwarf most others; all of them where none does."""
+    usual = float(np.quantile(np.abs(values), 0.75))
+    if not usual or max(map(abs, values)) <= _OUTLIER * usual:
+        return values
+    return [value for value in values if abs(value) <= _CUT * usual]
 
 
 def _room(values: Sequence[float], margin: float) -> tuple[float, float]:
