@@ -1,0 +1,83 @@
+"""Optuna's part of a search: which settings to try next, given what came of those before.
+
+It is asked anew for each trial with a seed of its own, made of the search's and the trial's number. So a search that
+is taken up again, and knows what it knew, suggests what it would have suggested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import TrialState
+
+from flows.sweep.space import Axis, Choices
+
+_AT_RANDOM = 10  # trials before the model of the space is used; of a small budget a third
+_REPEATS = 100  # suggestions in a row of what was tried already: a small space is exhausted
+
+Changes = dict[str, Any]
+
+
+class Suggestions:
+    """What a search has suggested, and what came of it.
+
+    Args:
+        axes: of the space.
+        mode: "max" or "min": which values are better.
+        seed: of the search.
+        budget: trials in all.
+    """
+
+    def __init__(self, axes: Sequence[Axis], mode: Literal["max", "min"], seed: int, budget: int) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._space = {axis.name: _distribution(axis) for axis in axes}
+        self._seed = seed
+        self._at_random = min(_AT_RANDOM, max(2, budget // 3))
+        self._study = optuna.create_study(direction="maximize" if mode == "max" else "minimize")
+        self._open: dict[int, optuna.Trial] = {}
+        self._tried: list[Changes] = []
+
+    def remember(self, number: int, changes: Changes) -> None:
+        """A trial that was suggested before, in the order of the numbers; what came of it is told next, or later."""
+        self._study.enqueue_trial(changes)
+        self._open[number] = self._study.ask(self._space)
+        self._tried.append(changes)
+
+    def next(self, number: int) -> Changes | None:
+        """Suggest a trial; None if all that is suggested has been tried."""
+        self._study.sampler = optuna.samplers.TPESampler(
+            seed=(self._seed * 1_000_003 + number) % 2**32, n_startup_trials=self._at_random
+        )
+        for _ in range(_REPEATS):
+            trial = self._study.ask(self._space)
+            changes = dict(trial.params)
+            if changes not in self._tried:
+                self._open[number] = trial
+                self._tried.append(changes)
+                return changes
+            self._study.tell(trial, state=TrialState.FAIL)
+        return None
+
+    def tell(self, number: int, value: float | None) -> None:
+        """What came of a trial; None if it has no value. Only the first word about it counts."""
+        trial = self._open.pop(number, None)
+        if trial is not None:
+            # One without a value counts as worse than all others: its neighbours are likely to come to no better end.
+            state = TrialState.PRUNED if value is None else TrialState.COMPLETE
+            self._study.tell(trial, value, state=state)
+
+
+def _distribution(axis: Axis) -> BaseDistribution:
+    if isinstance(axis, Choices):
+        return CategoricalDistribution(axis.values)
+    if axis.scale == "int":
+        return IntDistribution(int(axis.low), int(axis.high))
+    return FloatDistribution(axis.low, axis.high, log=axis.scale == "log")

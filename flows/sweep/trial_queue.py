@@ -1,0 +1,116 @@
+"""Which trial is next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from flows.storage import Store, open_store
+from flows.sweep.plan import Plan, Trial
+from flows.sweep.records import (
+    is_settled,
+    new_record,
+    read_checks,
+    read_record,
+    value_of,
+    write_record,
+)
+from flows.sweep.suggestions import Suggestions
+from flows.sweep.unkept import Unkept
+
+
+class TrialQueue(Unkept, Searcher):
+    """Hands the trials to Tune, one by one: those that are known, and then those that a search suggests.
+
+    Attributes:
+        settled: trials that need no process any more.
+        count: how many trials there are so far.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        """Read what the folders of the known trials say.
+
+        Raises:
+            StorageError: the storage failed for longer than its retries last.
+        """
+        super().__init__()
+        self._plan = plan
+        settings, known = plan.settings, sorted(plan.known, key=lambda trial: trial.number)
+        self.settled = [trial for trial in known if is_settled(read_record(store_of(trial)))]
+        self.count = len(known)
+        self._todo = [trial for trial in known if trial not in self.settled]
+        self._running: dict[str, Trial] = {}
+        self._suggestions: Suggestions | None = None
+        self._budget = settings.trials or len(known)
+        if settings.search == "optuna":
+            self._suggestions = Suggestions(plan.axes, settings.mode, settings.seed, self._budget)
+            for trial in known:
+                self._suggestions.remember(trial.number, trial.changes)
+            for trial in self.settled:
+                self._tell(trial)
+
+    @property
+    def left(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self._todo) or (self._suggestions is not None and self.count < self._budget)
+
+    def suggest(self, trial_id: str) -> Any:
+        """The configuration of the next trial's process."""
+        trial = self._todo.pop(0) if self._todo else self._suggest()
+        if trial is None:
+            return Searcher.FINISHED
+        self._running[trial_id] = trial
+        return payload(self._plan, trial)
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Tune has seen the last of a trial."""
+        self._tell(self._running.pop(trial_id))
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Nothing is kept."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing is kept."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing was kept."""
+
+    def _suggest(self) -> Trial | None:
+        """A trial that the search thinks of. It is on record before it begins, so that its number is taken."""
+        if self._suggestions is None or self.count >= self._budget:
+            return None
+        changes = self._suggestions.next(self.count)
+        if changes is None:
+            return None
+        trial = self._plan.trial(self.count, changes)
+        write_record(store_of(trial), new_record(trial.number, trial.changes, trial.label))
+        self.count += 1
+        return trial
+
+    def _tell(self, trial: Trial) -> None:
+        if self._suggestions is not None:
+            value = value_of(read_checks(store_of(trial)), self._plan.settings.metric)
+            self._suggestions.tell(trial.number, value)
+
+
+def payload(plan: Plan, trial: Trial) -> dict[str, Any]:
+    """A trial as plain JSON, for its process: :class:`flows.sweep.trial.TrialActor`."""
+    settings = plan.settings
+    return {
+        "number": trial.number,
+        "label": trial.label,
+        "changes": trial.changes,
+        "settings": trial.settings.model_dump(mode="json", exclude_defaults=True),
+        "cpus": settings.cpus_per_trial,
+        "gpus": settings.gpus_per_trial,
+        "metric": settings.metric,
+        "waits": settings.scheduler == "asha",
+    }
+
+
+def store_of(trial: Trial) -> Store:
+    """A trial's folder."""
+    return open_store(trial.url, option="--destination")
