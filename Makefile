@@ -5,7 +5,9 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train-demo up status down test test-fast bench lint format clean
+ARGS   ?=
+
+.PHONY: help setup demo sweep pipeline train-demo up status down test test-fast bench lint format clean
 
 help: ## Print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +26,12 @@ $(READY): pyproject.toml infra/constraints.txt
 
 demo: $(READY) ## Draw faces, put them on S3, subset and edit them through Prefect on Ray, show the result
 	@$(BIN)/attgan demo
+
+sweep: $(READY) ## Fine-tune over a search space: on drawn faces here, or ARGS="--dataset s3://… --preset lambda1"
+	@$(BIN)/attgan sweep $(ARGS)
+
+pipeline: $(READY) ## Subset, align, sweep and edit in a row: on drawn faces here, or with ARGS="--source …"
+	@$(BIN)/attgan pipeline $(ARGS)
 
 train-demo: $(READY) ## Train on drawn faces: from scratch, aligned, fine-tuned for eyeglasses, measured (minutes)
 	@$(BIN)/attgan train-demo

@@ -24,12 +24,13 @@ from flows.settings import (
     IngestSettings,
     InitSettings,
     SubsetSettings,
+    SweepSettings,
     TrainSettings,
 )
-from flows.stack_choice import adopt_stack, become, ensure_stack
+from flows.stack_choice import adopt_stack, become, ensure_stack, stack_for
 from flows.terminal import print_mapping, print_rows
 
-_RESUMABLE = ("subset", "ingest", "edit", "train", "align", "train-classifier")
+_RESUMABLE = ("subset", "ingest", "edit", "train", "align", "train-classifier", "sweep", "pipeline")
 
 app = App(
     name="attgan",
@@ -160,6 +161,25 @@ def train_classifier(*, settings: Annotated[ClassifierSettings, Parameter(name="
     from flows.running import run_from_terminal
 
     report.show(run_from_terminal(flow.train_classifier, settings=settings))
+
+
+@app.command
+def sweep(*, settings: Annotated[SweepSettings, Parameter(name="*")] = SweepSettings()) -> None:  # noqa: B008
+    """Fine-tune for one attribute over a grid or a search of training choices, side by side, and compare them.
+
+    Without --dataset it draws faces; where no stack is up and none is named, it then also starts one for itself.
+    """
+    if settings.dry_run:
+        adopt_stack()
+        from flows.sweep.plan import describe
+
+        print_rows("What this sweep would do", describe(settings))
+        return
+    stack_for("sweep", settings, own=settings.dataset is None)
+    from flows.running import run_from_terminal
+    from flows.sweep import flow, report
+
+    report.show(run_from_terminal(flow.sweep, settings=settings))
 
 
 @app.command

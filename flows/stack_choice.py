@@ -33,13 +33,28 @@ def ensure_stack(demo: str, settings: Settings) -> None:
     stack = adopt_local_stack()
     if not stack.complete:
         print_line(
-            "this demo's servers are stopped at its end; after `make up` it uses those, "
+            "this command's servers are stopped at its end; after `make up` it uses those, "
             "and you can look around afterwards"
         )
         os.environ[_OWNER] = str(os.getpid())
         own = [sys.executable, "-P", "-m", "flows.cli", demo, *_as_options(settings)]
         become("infra", "run", "--free-ports", "--", *own)
     _say_adopted(stack)
+
+
+def stack_for(command: str, settings: Settings, *, own: bool) -> None:
+    """Take up the local stack where it is up; where none is, and nothing else is named, start one for this command.
+
+    Args:
+        command: its name.
+        settings: its settings, to be given again.
+        own: whether a stack of its own would do: it holds nothing but what the command puts there.
+    """
+    named = [name for name in ("PREFECT_API_URL", "RAY_ADDRESS") if os.environ.get(name)]
+    if own and not named:
+        ensure_stack(command, settings)
+    else:
+        adopt_stack()
 
 
 def become(module: str, *arguments: str) -> NoReturn:
@@ -50,14 +65,12 @@ def become(module: str, *arguments: str) -> NoReturn:
 
 
 def _as_options(settings: Settings) -> list[str]:
-    """The command line that gives these settings again; a switch stands there or not."""
+    """The command line that gives these settings again: what was given stands there, and nothing else."""
     options = []
-    for name, value in settings.model_dump().items():
-        option = f"--{name.replace('_', '-')}"
-        if isinstance(value, bool):
-            options += [option] if value else []
-        elif value is not None:
-            options.append(f"{option}={value}")
+    for name, value in settings.model_dump(mode="json", exclude_unset=True).items():
+        for one in value if isinstance(value, list) else [value]:
+            word = str(one).lower() if isinstance(one, bool) else one
+            options.append(f"--{name.replace('_', '-')}={word}")
     return options
 
 

@@ -11,14 +11,14 @@ from attgan.data.loader import Faces, open_faces
 from attgan.data.shards import Dataset, open_dataset
 from attgan.data.stored import check_size
 from attgan.errors import UserError
-from flows.settings import AlignSettings, ClassifierSettings, TrainSettings
+from flows.settings import AlignSettings, ClassifierSettings, JudgeSettings, TrainSettings
 from flows.storage import open_store
 
 _GIGABYTE = 2**30
 
 
 def open_data(
-    settings: TrainSettings | AlignSettings | ClassifierSettings,
+    settings: TrainSettings | AlignSettings | ClassifierSettings | JudgeSettings,
     size: int,
     attributes: Sequence[str],
     *,
@@ -76,7 +76,7 @@ def _open(filesystem: object, path: str) -> Dataset:
 
 
 def _check_size(
-    settings: TrainSettings | AlignSettings | ClassifierSettings, dataset: Dataset, size: int
+    settings: TrainSettings | AlignSettings | ClassifierSettings | JudgeSettings, dataset: Dataset, size: int
 ) -> None:
     option = f"--size {size}" if settings.bundle is None else f"--bundle {settings.bundle}: of {size} px"
     try:

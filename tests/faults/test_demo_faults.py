@@ -47,7 +47,7 @@ def test_ctrl_c_leaves_nothing_of_the_demo(tmp_path: Path, whole_group: bool) ->
             demo.send_signal(signal.SIGINT)
         printed, _ = demo.communicate(timeout=60)
         assert demo.returncode == 128 + signal.SIGINT, printed
-        assert "this demo's servers are stopped at its end" in printed.splitlines()[0]
+        assert "this command's servers are stopped at its end" in printed.splitlines()[0]
         assert printed.splitlines()[-1] == "interrupted: everything that was started has been stopped"
         assert "Traceback" not in printed
         assert leftovers(state) == []

@@ -1,0 +1,62 @@
+"""The sweep flow: data, judge and start are made ready, Ray Tune runs the trials, and what they came to is compared."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import Any
+
+from prefect import State, flow, get_run_logger
+from prefect.states import Failed
+
+from flows import cluster, reporting
+from flows.cancelling import GOES_ON, RunCancelled, cancel_requests
+from flows.running import refusals_as_states
+from flows.settings import SweepSettings
+from flows.sweep import report
+from flows.sweep.measure import measure_all
+from flows.sweep.plan import describe, make_plan, resolve, write_or_check
+from flows.sweep.preparation import Unfinished, make_places
+from flows.sweep.results import finish
+from flows.sweep.tuning import run_trials
+from flows.sweep.watch import SweepWatch
+from flows.train.stopping import deferred
+
+
+@flow(
+    name="sweep",
+    flow_run_name="sweep {settings.preset}",
+    task_runner=cluster.task_runner(),
+    validate_parameters=True,
+)
+@refusals_as_states
+def sweep(settings: SweepSettings) -> dict[str, Any] | State[Any]:
+    """Fine-tune for one attribute over a grid or a search of training choices, and compare what came of them."""
+    log = get_run_logger()
+    resolved = resolve(settings)
+    if resolved.dry_run:
+        reporting.table("sweep-dry-run", describe(resolved), "What a sweep would do")
+        return {}
+    started = time.monotonic()
+    try:
+        plan = make_plan(resolved, places=make_places(resolved, log))
+    except Unfinished as why:
+        return Failed(message=str(why))
+    write_or_check(plan)
+    watch = SweepWatch(plan, log)
+    with deferred(signal.SIGINT, signal.SIGTERM) as arrived, cancel_requests(log) as cancelled:
+
+        def stop() -> str | None:
+            return cancelled() or ("interrupted" if arrived else None)
+
+        ending = run_trials(plan, log=log, on_event=watch.event, stop=stop)
+        watch.end()
+        if ending.interrupted:
+            words = f"{ending.reason}; {GOES_ON}"
+            if cancelled() is not None:
+                raise RunCancelled(words)
+            return Failed(message=words)
+    measure_all(plan, log)
+    result = finish(plan, log, seconds=time.monotonic() - started, reason=ending.reason)
+    report.show_artifacts(result)
+    return result

@@ -1,0 +1,98 @@
+"""A judge of a sweep's own, where neither the user nor the starting bundle has one: trained once, before the trials."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from prefect import State, task
+
+from attgan.evaluation.judge import Judge, save_judge
+from attgan.models.folder import Folder
+from attgan.training.classifier import fit_classifier
+from attgan.training.progress import OnProgress
+from flows import reporting
+from flows.settings import JudgeSettings
+from flows.storage import join, open_store
+from flows.train.data import open_data
+from flows.train.driver import RETRIES, drive
+from flows.train.start import joined_licence
+from flows.train.stopping import stop_requests
+from flows.train.trial import Opening, ready_process
+
+TRAINING = "training"
+
+
+@task(name="train-judge", task_run_name="train-judge {settings.destination}", **RETRIES)
+def train_judge_task(settings: JudgeSettings, command: str) -> dict[str, Any]:
+    """The training, on Ray."""
+    return judge_trial(settings, command=command)
+
+
+def train_judge(settings: JudgeSettings, log: reporting.Log) -> dict[str, Any] | State[Any]:
+    """Train a judge on Ray into its folder, and show how it goes.
+
+    Returns:
+        How it ended, or a failed state with one line.
+
+    Raises:
+        UserError: what the worker refused.
+    """
+    training = open_store(join(settings.destination, TRAINING), option="--destination")
+    return drive(train_judge_task, settings, training, log)
+
+
+def judge_trial(
+    settings: JudgeSettings,
+    *,
+    command: str | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    on_progress: OnProgress | None = None,
+) -> dict[str, Any]:
+    """Train a judge, or go on with what the folder holds, and write it. Asks neither Prefect nor Ray.
+
+    Args:
+        settings: what to train, and where.
+        command: the id of the command that looks on, and that alone can ask it to stop by the run's marker.
+        should_stop: asked at each step, beside that marker and SIGTERM.
+        on_progress: told at most every two seconds, and at each validation.
+
+    Returns:
+        ``ended`` ("finished" or "stopped"), ``reason``, ``step``; where it has finished also ``digest``.
+
+    Raises:
+        UserError: a mistake in the settings, or another training in the folder.
+        Diverged: the loss is not finite or exploded.
+        StorageError: the storage failed after its retries; the training can be taken up again.
+    """
+    threads = ready_process(settings)
+    filesystem, path = open_store(settings.destination, option="--destination").filesystem()
+    training = open_store(join(settings.destination, TRAINING), option="--destination")
+    with (
+        stop_requests(training, command, should_stop) as asked,
+        open_data(
+            settings, settings.size, settings.attributes, threads=threads, report=Opening(training).tell
+        ) as faces,
+    ):
+        fitted = fit_classifier(
+            faces,
+            settings.config,
+            Folder(join(path, TRAINING), filesystem),
+            device=settings.device,
+            on_progress=on_progress,
+            should_stop=asked,
+        )
+        outcome = {"ended": fitted.ended, "reason": fitted.reason, "step": fitted.step}
+        if fitted.classifier is None:
+            return outcome
+        subset = faces.dataset.manifest.subset.name
+        judge = Judge(
+            classifier=fitted.classifier,
+            names=tuple(settings.attributes),
+            scores=fitted.scores,
+            about=f"trained on the dataset {subset} ({len(faces.training):,} rows, seed {settings.seed})",
+            faces=len(faces.held_out),
+            licence=joined_licence(None, settings.licence, subset),
+        )
+        save_judge(Folder(path, filesystem), judge)
+    return outcome | {"digest": judge.digest}

@@ -1,0 +1,155 @@
+"""Before the first trial: data, a judge, and a discriminator in step with the generator, each made if it is missing."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from prefect import Flow, State
+
+from attgan.attributes import PUBLISHED
+from attgan.data.manifest import MANIFEST
+from attgan.data.synthetic import write_celeba
+from attgan.errors import UserError
+from attgan.evaluation.judge import JUDGE
+from attgan.models import BundleInfo, GeneratorConfig
+from attgan.models.folder import Folder
+from flows import cluster, reporting
+from flows.align.flow import align
+from flows.bundles import inspect
+from flows.cancelling import RunCancelled
+from flows.running import REFUSED
+from flows.settings import AlignSettings, JudgeSettings, SubsetSettings, SweepSettings
+from flows.storage import Store, join, open_store
+from flows.subset import subset
+from flows.sweep.checks import check_before
+from flows.sweep.judge import train_judge
+from flows.sweep.plan import Places
+from flows.sweep.resolve import datasets_of
+
+FACES, DATASET, JUDGED, ALIGNED = "faces", "dataset", "judge", "aligned"
+DRAWN_LICENCE = "MIT; trained on faces that this project drew"
+_JUDGE_STEPS = 300  # on drawn faces it is right by then
+
+
+class Unfinished(Exception):
+    """What comes before the trials did not end well; the message is the line to end with."""
+
+
+def make_places(settings: SweepSettings, log: reporting.Log) -> Places:
+    """Make what the trials need and the user has not named; what an earlier command made is taken as it is.
+
+    Raises:
+        UserError: the cluster cannot run such trials, a place is not there, or bundle and data do not fit.
+        Unfinished: one of these steps was stopped or failed; the same command goes on.
+    """
+    cluster.require_ray(settings.cpus_per_trial, settings.gpus_per_trial)
+    check_before(settings)
+    store = open_store(settings.place, option="--destination")
+    start = None if settings.bundle is None else inspect(settings.bundle)
+    size = _size(settings, start)
+    named = datasets_of(settings)
+    dataset = named[0] if named else _drawn(settings, size, store, log)
+    bundle = settings.bundle
+    if start is not None and start.config.discriminator is None and not settings.fresh_discriminator:
+        bundle = _aligned(settings, dataset, store, log)
+    return Places(dataset=dataset, bundle=bundle, judge=_judge(settings, start, dataset, size, store, log))
+
+
+def _size(settings: SweepSettings, start: BundleInfo | None) -> int:
+    if start is not None:
+        return start.config.generator.image_size
+    return settings.size or GeneratorConfig().image_size
+
+
+def _drawn(settings: SweepSettings, size: int, store: Store, log: reporting.Log) -> str:
+    """Draw faces in CelebA's layout, and cut them into a dataset."""
+    faces, dataset = join(store.url, FACES), join(store.url, DATASET)
+    if _has(dataset, MANIFEST):
+        return dataset
+    log.info("drawing %s faces: no --dataset is named", f"{settings.images:,}")
+    filesystem, path = open_store(faces).filesystem()
+    workers = len(os.sched_getaffinity(0))
+    write_celeba(path, settings.images, filesystem=filesystem, seed=settings.seed, workers=workers)
+    cut = SubsetSettings(
+        source=faces, destination=dataset, subset="all", store="cropped", size=size, seed=settings.seed
+    )
+    _finish(subset, cut)
+    return dataset
+
+
+def _aligned(settings: SweepSettings, dataset: str, store: Store, log: reporting.Log) -> str:
+    """The starting bundle with a discriminator that has been trained against its generator."""
+    log.info("the bundle has no discriminator: one is aligned with its generator first")
+    assert settings.bundle is not None
+    shared = set(AlignSettings.model_fields) & set(SweepSettings.model_fields) - {"patience", "dry_run"}
+    options = settings.model_dump(include=shared) | {
+        "dataset": dataset,
+        "destination": join(store.url, ALIGNED),
+        "bundle": settings.bundle,
+        "max_steps": settings.align_steps,
+        "fresh_discriminator": False,
+        "licence": _licence(settings),
+        "gpus": settings.gpus_per_trial,
+    }
+    result = _finish(align, AlignSettings.model_validate(options))
+    bundle: str = result["bundle"]
+    return bundle
+
+
+def _judge(
+    settings: SweepSettings,
+    start: BundleInfo | None,
+    dataset: str,
+    size: int,
+    store: Store,
+    log: reporting.Log,
+) -> str:
+    """Who judges the edits: the user's judge, the starting bundle's classifier, or one that is trained now."""
+    if settings.judge is not None:
+        return settings.judge
+    if start is not None and start.config.classifier is not None:
+        assert settings.bundle is not None
+        return settings.bundle
+    place = join(store.url, JUDGED)
+    if _has(place, JUDGE):
+        return place
+    log.info("nobody is there to judge edits: a judge is trained first")
+    wanted = JudgeSettings(
+        dataset=dataset,
+        destination=place,
+        size=size,
+        attributes=settings.attributes or list(start.config.attributes if start else PUBLISHED),
+        seed=settings.seed,
+        validation_share=settings.validation_share,
+        max_steps=None if settings.dataset else _JUDGE_STEPS,
+        licence=_licence(settings),
+        gpus=settings.gpus_per_trial,
+        cache_gb=settings.cache_gb,
+    )
+    outcome = train_judge(wanted, log)
+    if not isinstance(outcome, dict):
+        raise Unfinished(outcome.message or "the judge's training failed")
+    return place
+
+
+def _has(url: str, name: str) -> bool:
+    filesystem, path = open_store(url).filesystem()
+    return Folder(path, filesystem).has(name)
+
+
+def _licence(settings: SweepSettings) -> str | None:
+    return settings.licence or (None if settings.dataset else DRAWN_LICENCE)
+
+
+def _finish(flow: Flow[..., Any], settings: Any) -> dict[str, Any]:
+    """Run a flow below this one, and return its result."""
+    state: State[Any] = flow(settings=settings, return_state=True)  # type: ignore[assignment]
+    if state.name == REFUSED:
+        raise UserError(state.message or REFUSED)
+    if state.is_cancelled():
+        raise RunCancelled(state.message or "cancelled")
+    if not state.is_completed():
+        raise Unfinished(state.message or f"{flow.name} failed")
+    made: dict[str, Any] = state.result()
+    return made
