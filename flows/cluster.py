@@ -5,17 +5,19 @@ Where they are stands in the environment: ``PREFECT_API_URL`` and ``RAY_ADDRESS`
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
+from prefect import get_run_logger
 from prefect_ray import RayTaskRunner
 
 from attgan.errors import UserError
-from flows import nodes
+from flows import cancelling, nodes
 
 WINDOW = 1000  # pending submissions at most, on however large a cluster
 WAIT = 0.5  # seconds between two looks at what runs
@@ -208,17 +210,45 @@ def run_tasks(
         cpus: what each task asks Ray for.
         gpus: likewise; 0 for none.
         parallel: how many tasks the cluster runs side by side.
-        waiting: called twice a second while nothing ends; what it raises ends the waiting.
+        waiting: called at least twice a second; what it raises ends the waiting. Without it a cancellation on
+            the Prefect server does so.
 
     Yields:
         The call and the task run's final Prefect state, in the order in which they end.
+
+    Raises:
+        RunCancelled: the flow's run was cancelled on the server.
     """
+    with contextlib.ExitStack() as stack:
+        if waiting is None:
+            waiting = stack.enter_context(_ended_by_cancelling())
+        yield from _run_tasks(task, calls, cpus, gpus, min(2 * parallel, WINDOW), waiting)
+
+
+@contextlib.contextmanager
+def _ended_by_cancelling() -> Iterator[Callable[[], None]]:
+    with cancelling.cancel_requests(get_run_logger()) as cancelled:
+
+        def look() -> None:
+            if why := cancelled():
+                raise cancelling.RunCancelled(f"{why}; {cancelling.GOES_ON}")
+
+        yield look
+
+
+def _run_tasks(
+    task: Any,
+    calls: Iterable[dict[str, Any]],
+    cpus: float,
+    gpus: float,
+    window: int,
+    waiting: Callable[[], None],
+) -> Iterator[tuple[dict[str, Any], Any]]:
     import ray
     from prefect_ray.context import remote_options
 
     pending: dict[Any, tuple[dict[str, Any], Any]] = {}
     todo = iter(calls)
-    window = min(2 * parallel, WINDOW)
     exhausted = False
     with remote_options(num_cpus=cpus, num_gpus=gpus, max_calls=0, max_retries=1):
         while True:
@@ -231,9 +261,8 @@ def run_tasks(
                 pending[future.wrapped_future] = (call, future)
             if not pending:
                 return
-            done, _ = ray.wait(list(pending), num_returns=1, timeout=WAIT if waiting else None)
-            if waiting and not done:
-                waiting()
+            waiting()
+            done, _ = ray.wait(list(pending), num_returns=1, timeout=WAIT)
             for reference in done:
                 call, future = pending.pop(reference)
                 future.wait()

@@ -10,10 +10,11 @@ from typing import Any, ParamSpec, TypeVar, get_type_hints
 from prefect import Flow, State, Task
 from prefect.client.schemas.objects import TaskRun
 from prefect.exceptions import MissingResult
-from prefect.states import Failed
+from prefect.states import Cancelled, Failed
 
 from attgan.errors import UserError
 from flows import cluster
+from flows.cancelling import RunCancelled
 
 REFUSED = "Refused"
 
@@ -22,7 +23,10 @@ R = TypeVar("R")
 
 
 def refusals_as_states(body: Callable[P, R]) -> Callable[P, R | State[Any]]:
-    """A flow's body whose :class:`UserError` ends the run as failed, named ``Refused``, with that line as message."""
+    """A flow's body whose :class:`UserError` ends the run as failed, named ``Refused``, with that line as message.
+
+    Likewise :class:`flows.cancelling.RunCancelled` ends it as cancelled.
+    """
 
     @functools.wraps(body)
     def refusing(*args: P.args, **kwargs: P.kwargs) -> R | State[Any]:
@@ -30,6 +34,8 @@ def refusals_as_states(body: Callable[P, R]) -> Callable[P, R | State[Any]]:
             return body(*args, **kwargs)
         except UserError as error:
             return Failed(name=REFUSED, message=str(error))
+        except RunCancelled as cancelled:
+            return Cancelled(message=str(cancelled))
 
     # Prefect looks the annotations up where the function was defined, which for a wrapper is here.
     refusing.__annotations__ = get_type_hints(body)
@@ -55,10 +61,13 @@ def run_from_terminal(flow: Flow[..., Any], **parameters: Any) -> Any:
 
     Raises:
         UserError: no Prefect server or Ray cluster is at hand, or the flow refused.
+        RunCancelled: its run was cancelled on the server.
     """
     cluster.require_prefect()
     cluster.connect_ray()
     state: Any = flow(**parameters, return_state=True)
     if state.name == REFUSED:
         raise UserError(state.message or REFUSED)
+    if state.is_cancelled():
+        raise RunCancelled(state.message or "cancelled")
     return state.result()

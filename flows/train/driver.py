@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from prefect import State, Task
@@ -13,6 +14,7 @@ from prefect.states import Failed
 
 from attgan.errors import Diverged, UserError
 from flows import cluster, reporting
+from flows.cancelling import RunCancelled, cancel_requests
 from flows.running import cause_of
 from flows.settings.train import RunSettings
 from flows.storage import StorageError, Store
@@ -80,24 +82,36 @@ def drive(
 
     Raises:
         UserError: the cluster has no such node, or what the worker refused.
+        RunCancelled: the run was cancelled on the server, and the worker has stopped or did not in time.
     """
     cpus = settings.cpus or cluster.largest_node(settings.gpus)
     cluster.require_ray(cpus, settings.gpus)
     command = new_command()
     watch = Watch(store, task.name, log, command)
     call = {"settings": settings.model_copy(update={"cpus": cpus}), "command": command}
-    with deferred(signal.SIGINT, signal.SIGTERM) as arrived:  # Ray's wait makes a SystemError of a SIGTERM
-        look = _Looking(watch, store, command, arrived, log)
-        tasks = cluster.run_tasks(task, [call], cpus=cpus, gpus=settings.gpus, parallel=1, waiting=look)
-        with contextlib.closing(tasks) as ended:
-            _, state = next(ended)
+    try:
+        with (
+            deferred(signal.SIGINT, signal.SIGTERM) as arrived,  # Ray's wait makes a SystemError of a SIGTERM
+            cancel_requests(log) as cancelled,
+        ):
+            look = _Looking(watch, store, command, lambda: bool(arrived or cancelled()), log)
+            tasks = cluster.run_tasks(task, [call], cpus=cpus, gpus=settings.gpus, parallel=1, waiting=look)
+            with contextlib.closing(tasks) as ended:
+                _, state = next(ended)
+    except _GaveUp as ending:
+        if why := cancelled():
+            raise RunCancelled(f"{why}; {GOES_ON}") from ending
+        raise
     watch.end()
     if not state.is_completed():
         return _failed(state)
     outcome: dict[str, Any] = state.result()
-    if outcome["ended"] != "finished":
-        return Failed(message=f"stopped after step {outcome['step']:,}; {GOES_ON}")
-    return outcome
+    if outcome["ended"] == "finished":
+        return outcome
+    stopped = f"stopped after step {outcome['step']:,}; {GOES_ON}"
+    if why := cancelled():
+        raise RunCancelled(f"{why}; {stopped}")
+    return Failed(message=stopped)
 
 
 def _failed(state: State[Any]) -> State[Any]:
@@ -119,13 +133,18 @@ class _GaveUp(Exception):
 
 
 class _Looking:
-    """Called while the task runs: shows what is new; once a signal has arrived, asks the worker to stop."""
+    """Called while the task runs: shows what is new; once there is a reason, asks the worker to stop."""
 
     def __init__(
-        self, watch: Watch, store: Store, command: str, arrived: list[int], log: reporting.Log
+        self,
+        watch: Watch,
+        store: Store,
+        command: str,
+        to_stop: Callable[[], bool],
+        log: reporting.Log,
     ) -> None:
         self._watch, self._store, self._command = watch, store, command
-        self._arrived, self._log = arrived, log
+        self._to_stop, self._log = to_stop, log
         self._asked: float | None = None
 
     def __call__(self) -> None:
@@ -134,7 +153,7 @@ class _Looking:
             now = time.monotonic()
             if now - max(self._asked, self._watch.heard) > SILENT or now - self._asked > PATIENCE:
                 self._give_up(f"the worker has not stopped within {now - self._asked:.0f} s")
-        elif self._arrived:
+        elif self._to_stop():
             self._watch.look(now=True)
             if not self._watch.training:
                 raise _GaveUp

@@ -1,0 +1,109 @@
+"""A run is cancelled on the Prefect server, as the UI does: the work stops, the run ends cancelled, nothing is lost."""
+
+import json
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from prefect import flow, runtime
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
+from prefect.states import Cancelling
+
+from flows.cancelling import RunCancelled, cancel_requests
+from flows.running import refusals_as_states, run_from_terminal
+from flows.storage import Store, open_store
+from tests.drawn_dataset import write_drawn_dataset
+
+pytestmark = pytest.mark.stack
+LOG = logging.getLogger(__name__)
+
+
+def cancel(run: UUID) -> None:
+    """What the UI's button sends."""
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(run, Cancelling())
+
+
+def wait_until(condition: Callable[[], bool], explain: Callable[[], str] = str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, explain()
+        time.sleep(0.1)
+
+
+def step(run: Store) -> int:
+    try:
+        return int(json.loads(run.get("progress.json").data).get("step", 0))
+    except FileNotFoundError:
+        return 0
+
+
+def wait_for_cancelling(run: UUID) -> None:
+    """Work that goes on until the run named is cancelled, by itself."""
+    with cancel_requests(LOG) as cancelled:
+        assert cancelled() is None
+        cancel(run)
+        wait_until(lambda: cancelled() is not None, seconds=20)
+        raise RunCancelled(f"{cancelled()}, as wished")
+
+
+@flow
+@refusals_as_states
+def below(run: str) -> None:
+    wait_for_cancelling(UUID(run))
+
+
+@flow
+@refusals_as_states
+def above() -> None:
+    below(runtime.flow_run.id, return_state=True)
+    wait_for_cancelling(UUID(runtime.flow_run.id))
+
+
+def test_a_run_ends_cancelled_and_so_does_one_below_it(stack: dict[str, str]) -> None:
+    with pytest.raises(RunCancelled, match="was cancelled in Prefect, as wished"):
+        run_from_terminal(above)
+    with get_client(sync_client=True) as client:
+        states = {run.state.name for run in client.read_flow_runs(limit=2) if run.state}
+    assert states == {"Cancelled"}
+
+
+def test_outside_a_run_nobody_can_cancel() -> None:
+    with cancel_requests(LOG) as cancelled:
+        assert cancelled() is None
+
+
+def test_a_training_stops_after_a_checkpoint_and_goes_on_another_time(
+    stack: dict[str, str], tmp_path: Path, fresh_bucket: Callable[[], str]
+) -> None:
+    write_drawn_dataset(tmp_path / "dataset", 40)
+    run = open_store(f"s3://{fresh_bucket()}/run")
+    small = ["--size=64", "--width=2", "--attributes=Eyeglasses", "--strategy=permutation", "--cpus=1"]
+    steps = ["--batch-size=8", "--epochs=1000", "--max-steps=2000", "--patience=0"]
+    places = [f"--dataset={tmp_path / 'dataset'}", f"--destination={run.url}"]
+    with (tmp_path / "log").open("wb") as log:
+        command = [sys.executable, "-m", "flows.cli", "train", *places, *small, *steps]
+        driver = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        wait_until(lambda: step(run) > 2, (tmp_path / "log").read_text)
+        with get_client(sync_client=True) as client:
+            named = FlowRunFilter(name=FlowRunFilterName(any_=[f"train {run.url}"]))
+            (seen,) = client.read_flow_runs(flow_run_filter=named)
+        cancel(seen.id)
+        assert driver.wait(timeout=60) == 1, (tmp_path / "log").read_text()
+    finally:
+        driver.kill()
+        driver.wait()
+    with get_client(sync_client=True) as client:
+        ended = client.read_flow_run(seen.id).state
+    assert ended is not None
+    assert ended.name == "Cancelled"
+    newest = json.loads(run.get("checkpoints/latest.json").data)["checkpoints"][0]["step"]
+    line = f"was cancelled in Prefect; stopped after step {newest:,}; the same command goes on from the last checkpoint"
+    assert (tmp_path / "log").read_text().strip().endswith(line)
