@@ -1,0 +1,159 @@
+"""A judge comes back from its folder as it was, damage is refused, and what it says is its classifier's word."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from attgan.errors import UserError
+from attgan.evaluation.attribute_scores import AttributeScore
+from attgan.evaluation.judge import Judge, fitted, judge_of, load_judge, recognise, save_judge, score
+from attgan.models import (
+    AttributeClassifier,
+    ClassifierConfig,
+    Generator,
+    GeneratorConfig,
+    fresh,
+    load_bundle,
+    save_bundle,
+)
+from attgan.models.folder import Folder
+
+NAMES = ("Male", "Eyeglasses", "Young")
+SCORES = (
+    AttributeScore("Male", 0.4, 0.9, 0.8, 0.85, 0.1),
+    AttributeScore("Eyeglasses", 0.3, 0.95, 0.9, 0.94, 0.02),
+    AttributeScore("Young", 1.0, 0.7, 0.7, math.nan, math.nan),
+)
+
+
+def classifier(seed: int = 0, attributes: int = 3) -> AttributeClassifier:
+    config = ClassifierConfig(n_attributes=attributes, image_size=64, width=2)
+    return fresh(AttributeClassifier, config, seed).eval()
+
+
+def faces(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, 64, 64, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def judge() -> Judge:
+    """One that sees each attribute in about half of the noise above."""
+    network = classifier()
+    with torch.no_grad():
+        logits = network(torch.from_numpy(faces(40)).permute(0, 3, 1, 2).float() / 127.5 - 1)
+        network.head.bias -= logits.median(dim=0).values
+    return Judge(network, NAMES, SCORES, "trained on drawn faces", faces=500, licence="MIT")
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_it_comes_back_as_it_was(judge: Judge, tmp_path: Path, known: bool) -> None:
+    if not known:
+        judge = replace(judge, scores=None, faces=None, licence=None)
+    save_judge(Folder(tmp_path / "judge"), judge)
+    again = load_judge(Folder(tmp_path / "judge"))
+    assert (again.names, again.about, again.faces, again.licence) == (
+        judge.names,
+        judge.about,
+        judge.faces,
+        judge.licence,
+    )
+    np.testing.assert_equal(again.scores, judge.scores)
+    assert again.digest == judge.digest
+    np.testing.assert_array_equal(recognise(again, faces(9)), recognise(judge, faces(9)))
+    assert not again.classifier.training
+
+
+def test_another_one_takes_its_place_and_has_another_digest(judge: Judge, tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    for one in (judge, replace(judge, classifier=classifier(7))):
+        save_judge(folder, one)
+        assert load_judge(folder).digest == one.digest
+    assert replace(judge, names=("Young", "Eyeglasses", "Male")).digest != judge.digest
+
+
+def test_damage_is_refused_by_the_file_it_is_in(judge: Judge, tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    with pytest.raises(UserError, match=r"--judge there: no judge is there: judge.json is missing"):
+        load_judge(folder, "--judge there")
+    save_judge(folder, judge)
+    weights = tmp_path / "classifier.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(UserError, match=r"classifier.safetensors is not the file that judge.json records"):
+        load_judge(folder)
+    weights.unlink()
+    with pytest.raises(UserError, match=r"no judge is there: classifier.safetensors is missing"):
+        load_judge(folder)
+    weights.write_bytes(content)
+    record = json.loads((tmp_path / "judge.json").read_text())
+    for change in ({"attributes": ["Male"]}, {"schema_version": 2}, {"pickle": "x"}):
+        (tmp_path / "judge.json").write_text(json.dumps(record | change))
+        with pytest.raises(UserError, match=r"judge.json is not that of a judge: ") as error:
+            load_judge(folder)
+        assert "\n" not in str(error.value)
+
+
+def test_what_does_not_belong_together_is_not_written(judge: Judge, tmp_path: Path) -> None:
+    for wrong in (replace(judge, names=NAMES[:2]), replace(judge, scores=SCORES[:2])):
+        with pytest.raises(UserError, match="judge: "):
+            save_judge(Folder(tmp_path / "new"), wrong)
+    assert not (tmp_path / "new").exists()
+
+
+def test_it_says_what_its_classifier_says_whatever_the_batch(judge: Judge) -> None:
+    images = faces(7, seed=1)
+    with torch.no_grad():
+        logits = torch.cat(
+            [judge.classifier(torch.from_numpy(face).permute(2, 0, 1)[None] / 127.5 - 1) for face in images]
+        )
+    for batch_size in (1, 4, 64):
+        np.testing.assert_array_equal(recognise(judge, images, batch_size=batch_size), logits.numpy() > 0)
+    assert recognise(judge, images[:0]).shape == (0, 3)
+
+
+def test_its_scores_are_counted(judge: Judge) -> None:
+    images = faces(40)
+    said = recognise(judge, images)
+    labels = np.zeros((40, 3))
+    labels[:10] = 1
+    glasses = score(judge, images, labels)[1]
+    assert glasses.attribute == "Eyeglasses"
+    assert 0 < glasses.false_positives < 1
+    assert glasses.recall == pytest.approx(said[:10, 1].mean())
+    assert glasses.false_positives == pytest.approx(said[10:, 1].mean())
+    assert judge.score_of("Eyeglasses") == SCORES[1]
+    assert judge.score_of("Bald") is None
+
+
+def test_the_judge_of_some_of_its_attributes_says_of_them_what_it_said(judge: Judge) -> None:
+    images, wanted = faces(20), ("Young", "Male")
+    some = fitted(judge, wanted, 64, "--judge j")
+    np.testing.assert_array_equal(recognise(some, images), recognise(judge, images)[:, [2, 0]])
+    np.testing.assert_equal(some.scores, (SCORES[2], SCORES[0]))
+    assert fitted(judge, NAMES, 64, "--judge j") is judge
+    with pytest.raises(UserError, match="--judge j: there is no attribute 'Bald'"):
+        fitted(judge, ("Bald",), 64, "--judge j")
+    with pytest.raises(UserError, match="--judge j: judges faces of 64 px, and these have 128"):
+        fitted(judge, NAMES, 128, "--judge j")
+
+
+def test_a_bundles_classifier_is_a_judge_of_which_nobody_knows_how_good(judge: Judge, tmp_path: Path) -> None:
+    generator = fresh(Generator, GeneratorConfig(n_attributes=3, image_size=64, width=2), 0)
+    for name, network in (("with", judge.classifier), ("without", None)):
+        save_bundle(
+            tmp_path / name,
+            generator=generator,
+            classifier=network,
+            attributes=NAMES,
+            licence="by hand",
+            about="-",
+        )
+    own = judge_of(load_bundle(tmp_path / "with"))
+    assert (own.digest, own.scores, own.licence) == (judge.digest, None, "by hand")
+    with pytest.raises(UserError, match="no attribute classifier"):
+        judge_of(load_bundle(tmp_path / "without"))
