@@ -73,11 +73,11 @@ def run_trials(
     queue = TrialQueue(plan)
     listener = Listener(settings.attempts, log, on_event)
     ends = _Ends(stop, settings.hours, listener)
+    room = cluster.workers(resources, settings.cpus_per_trial, settings.gpus_per_trial)
     at_once = settings.parallel
     if (
         settings.search == "optuna"
     ):  # asked for a trial when there is room, knowing all that has ended by then
-        room = cluster.workers(resources, settings.cpus_per_trial, settings.gpus_per_trial)
         at_once = min(at_once or room, room)
     if queue.left:
         with tempfile.TemporaryDirectory(prefix="attgan-tune-") as folder, _quiet_tune(room):
