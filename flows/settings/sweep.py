@@ -61,7 +61,7 @@ class SweepSettings(TrainingConfig, NetworkShape):
     )
     space: list[str] = Field(
         default=[],
-        description="What is searched, in place of all that the preset searches: NAME=VALUE,VALUE,… or "
+        description="What is searched, in place of what the preset searches and how: NAME=VALUE,VALUE,… or "
         "NAME=log:LOW:HIGH, NAME=uniform:LOW:HIGH, NAME=int:LOW:HIGH, where NAME is an option of a training, such as "
         "lambda_reconstruction=1,10,50. Repeatable.",
     )

@@ -223,7 +223,8 @@ def _suggested(plan: Plan) -> list[Trial]:
 
 
 def _digests(settings: SweepSettings, places: Places) -> dict[str, str | None]:
-    manifests = b"".join(_manifest(url) for url in datasets_of(settings) or [places.dataset])
+    searched = "dataset" in {axis.name for axis in axes_of(settings)}
+    manifests = b"".join(_manifest(url) for url in (datasets_of(settings) if searched else [places.dataset]))
     return {
         "dataset": hashlib.sha256(manifests).hexdigest(),
         "bundle": None if places.bundle is None else bundles.inspect(places.bundle).digest,

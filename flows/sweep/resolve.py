@@ -24,7 +24,7 @@ from flows.sweep.space import Axis, Choices, Range, draws, grid_size, parse_axis
 
 _SHAPE = tuple(name for name in NetworkShape.model_fields if name != "fresh_discriminator")
 _USUAL_TRIALS = 10
-_OF_A_SPACE = ("search", "trials")  # made for a space, and of no use to another one
+_OF_A_SPACE = ("search", "trials", "scheduler", "grace_steps")  # chosen for a space; another one has its own
 
 
 @dataclass(frozen=True)
@@ -182,13 +182,12 @@ def _count_trials(settings: SweepSettings, axes: tuple[Axis, ...]) -> int:
         UserError: a grid that is too large to be meant.
     """
     size = grid_size(axes)
-    if settings.search == "grid" and size is not None:
-        if settings.trials is None and size > MOST_TRIALS:
-            raise UserError(
-                f"--space: is a grid of {size:,} trials; name fewer values, or --trials {MOST_TRIALS}"
-            )
-        return min(size, settings.trials or size)
-    count = settings.trials or _USUAL_TRIALS
+    if settings.search == "grid" and settings.trials is None and (size or 0) > MOST_TRIALS:
+        raise UserError(
+            f"--space: is a grid of {size:,} trials; name fewer values, or --trials {MOST_TRIALS}"
+        )
+    usual = MOST_TRIALS if settings.search == "grid" else _USUAL_TRIALS
+    count = min(settings.trials or usual, size or MOST_TRIALS)
     return len(draws(axes, count, settings.seed)) if settings.search == "random" else count
 
 

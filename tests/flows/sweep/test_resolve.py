@@ -1,0 +1,212 @@
+"""What counts of all that a sweep is told, and what it refuses."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attgan.errors import UserError
+from flows.settings import SweepSettings
+from flows.sweep.resolve import datasets_of, resolve
+from flows.sweep.space import NAMES
+
+
+def resolved(**options: Any) -> SweepSettings:
+    return resolve(SweepSettings.model_validate(options))
+
+
+def refusal(**options: Any) -> str:
+    with pytest.raises(UserError) as caught:
+        resolved(**options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def file_of(folder: Path, content: object) -> str:
+    path = folder / "space.yaml"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return str(path)
+
+
+def test_an_option_comes_before_the_file_that_before_the_preset_that_before_the_default(
+    tmp_path: Path,
+) -> None:
+    file = file_of(tmp_path, {"settings": {"lambda_reconstruction": 7, "freeze_d": 3}})
+    chosen = resolved(preset="final", dataset="faces", space_file=file, freeze_d=2)
+    assert (chosen.freeze_d, chosen.lambda_reconstruction) == (2, 7)
+    assert (chosen.subset, chosen.batch_size) == ("extended", 128)
+
+
+def test_small_sizes_are_for_drawn_faces_alone(tmp_path: Path) -> None:
+    assert resolved(preset="lambda1").max_steps is not None
+    assert resolved(preset="lambda1", dataset="faces").max_steps is None
+    assert resolved(preset="lambda1", space=["dataset=a,b"]).max_steps is None
+    file = file_of(tmp_path, {"settings": {"dataset": "faces"}})
+    assert resolved(preset="lambda1", space_file=file).max_steps is None
+
+
+def test_a_file_may_say_what_to_do_with_drawn_faces(tmp_path: Path) -> None:
+    file = file_of(tmp_path, {"settings": {"batch_size": 32}, "drawn": {"settings": {"batch_size": 4}}})
+    assert resolved(space_file=file).batch_size == 4
+    assert resolved(space_file=file, dataset="faces").batch_size == 32
+
+
+def test_an_option_fixes_what_the_preset_searches() -> None:
+    chosen = resolved(preset="alternate", freeze_d=4)
+    assert chosen.space == ["lambda_reconstruction=50,100"]
+    assert (chosen.freeze_d, chosen.trials) == (4, 2)
+
+
+def test_a_space_replaces_that_of_the_preset_and_brings_its_own_search() -> None:
+    chosen = resolved(space=["freeze_d=0,4", "lambda_reconstruction=1,10,50,100"])
+    assert (chosen.search, chosen.trials, chosen.scheduler) == ("grid", 8, "none")
+    chosen = resolved(space=["learning_rate=log:1e-5:1e-3"])
+    assert (chosen.search, chosen.trials) == ("random", 10)
+
+
+def test_a_file_is_yaml_as_people_write_it(tmp_path: Path) -> None:
+    file = file_of(
+        tmp_path,
+        """
+        # what I want to know
+        settings: {epochs: 3, search: optuna, trials: 7}
+        space:
+          learning_rate: log:1e-5:1e-3
+          fresh_discriminator: [yes, no]
+          freeze_d: [0, 4]
+          lambda_reconstruction: 50
+          clip_gradients: [null, 1]
+        """,
+    )
+    chosen = resolved(space_file=file, dataset="faces")
+    assert (chosen.search, chosen.trials, chosen.epochs) == ("optuna", 7, 3)
+    assert chosen.space == [
+        "learning_rate=log:1e-05:0.001",
+        "fresh_discriminator=true,false",
+        "freeze_d=0,4",
+        "lambda_reconstruction=50",
+        "clip_gradients=none,1",
+    ]
+
+
+def test_starting_from_scratch_and_from_a_bundle_exclude_each_other() -> None:
+    assert resolved(preset="shortcut").bundle is None
+    assert resolved(preset="lambda1", from_scratch=True).bundle is None
+    assert resolved(preset="lambda1", bundle=None).from_scratch
+    assert resolved(preset="lambda1").bundle == "default"
+    assert refusal(from_scratch=True, bundle="model").startswith("--from-scratch: starts without a bundle")
+
+
+def test_a_form_that_sends_every_field_leaves_the_preset_its_say() -> None:
+    """The UI's form may fill all fields with their defaults."""
+    form = SweepSettings().model_dump() | {"preset": "final", "freeze_d": 2}
+    chosen = resolved(**form)
+    assert (chosen.lambda_reconstruction, chosen.freeze_d) == (50, 2)
+    assert resolved(preset="final", lambda_reconstruction=100).lambda_reconstruction == 100
+
+
+def test_no_more_trials_than_a_space_has() -> None:
+    for search in ("grid", "random", "optuna"):
+        assert resolved(space=["freeze_d=0,1,2"], search=search, trials=50).trials == 3
+    assert resolved(space=["freeze_d=0,1,2"], trials=2).trials == 2
+
+
+def test_the_datasets_are_those_that_are_named_or_searched() -> None:
+    assert datasets_of(resolved()) == []
+    assert datasets_of(resolved(dataset="/faces")) == ["/faces"]
+    assert datasets_of(resolved(space=["dataset=/a,/b"])) == ["/a", "/b"]
+
+
+def test_the_place_is_the_presets_unless_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert resolved(preset="lambda1").place == str(tmp_path / ".local/sweep/lambda1")
+    assert resolved(destination="s3://bucket/x/").place == "s3://bucket/x"
+
+
+def test_a_direction_for_every_metric() -> None:
+    assert resolved(metric="edited_accuracy").mode == resolved(metric="psnr").mode == "max"
+    assert resolved(metric="generator_loss").mode == resolved(metric="reconstruction").mode == "min"
+
+
+def test_all_that_can_be_searched_can_be_fixed() -> None:
+    assert set(SweepSettings.model_fields) > NAMES
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"space": []}, "--space: is empty; name a setting and its values"),
+        ({"preset": "final", "trials": 3}, "--space: is empty"),
+        ({"preset": "lambda1", "lambda_reconstruction": 5}, "--space: is empty"),
+        (
+            {"space": ["freeze_d=0,4"], "freeze_d": 2},
+            "--freeze-d 2: is one value for all trials, and --space searches freeze_d",
+        ),
+        (
+            {"space": ["learning_rate=log:1e-5:1e-3"], "search": "grid"},
+            "--search grid: learning_rate=log:1e-05:0.001 is a range",
+        ),
+        ({"space": ["width=8,16"]}, "--space width=8,16: a bundle has its shape; only --from-scratch"),
+        ({"width": 8}, "--width 8: is what the bundle says; only --from-scratch takes it"),
+        ({"attributes": ["Male", "Young"]}, "--attributes Male Young: is what the bundle says"),
+        (
+            {"space": ["fresh_discriminator=true,false"], "from_scratch": True},
+            "--space fresh_discriminator=true,false: with --from-scratch every discriminator is fresh",
+        ),
+        (
+            {"from_scratch": True, "attribute": "Glasses"},
+            "--attribute Glasses: there is no attribute 'Glasses'",
+        ),
+        ({"from_scratch": True, "attributes": ["Hat"]}, "--attributes: there is no attribute 'Hat'"),
+        (
+            {"preset": "lambda1", "grace_steps": 5},
+            "--grace-steps 5: is ASHA's; say --scheduler asha",
+        ),
+        (
+            {"space": ["seed=" + ",".join(map(str, range(1001)))]},
+            "--space: is a grid of 1,001 trials; name fewer values, or --trials 1000",
+        ),
+    ],
+)
+def test_options_that_do_not_go_together_are_one_line(options: dict[str, Any], line: str) -> None:
+    assert refusal(**options).startswith(line)
+
+
+def test_asha_can_be_turned_off_in_a_preset_that_has_it() -> None:
+    assert resolved().scheduler == "asha"
+    assert resolved(scheduler="none").grace_steps is None
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("a: [", "is neither YAML nor JSON: while parsing"),
+        ("- 1", "must hold settings, space or drawn"),
+        ("", "must hold settings, space or drawn"),
+        ({"spcae": {}}, "spcae: Extra inputs are not permitted"),
+        ({"settings": {"batch_sizes": 3}}, "settings.batch_sizes: is no option of a sweep"),
+        ({"settings": {"destination": "x"}}, "settings.destination: belongs on the command line"),
+        ({"drawn": {"settings": {"preset": "x"}}}, "settings.preset: belongs on the command line"),
+        ({"settings": {"batch_size": 0}}, "--batch-size 0: Input should be greater than or equal to 2"),
+        ({"settings": {"metric": "beauty"}}, "--metric beauty: Input should be 'quality', 'edited_accuracy'"),
+        ({"space": {"freeze_d": []}}, "space: freeze_d has no values"),
+        ({"space": {"freeze_d": None}}, "space: freeze_d has no values"),
+        ({"space": {"freeze_d": [9]}}, "space: freeze_d 9: Input should be less than or equal to 5"),
+        ({"space": {"lr": [1]}}, "space: there is no setting 'lr' to search"),
+        ({"space": {"dataset": ["a,b"]}}, "space: dataset a,b: a comma stands between values"),
+        (
+            {"space": {"freeze_d": [1]}, "settings": {"freeze_d": 2}},
+            "--freeze-d 2: is one value for all trials",
+        ),
+        ({"settings": {"from_scratch": True, "bundle": "x"}}, "--from-scratch: starts without a bundle"),
+    ],
+)
+def test_a_file_that_is_not_in_order_is_named(tmp_path: Path, content: object, line: str) -> None:
+    file = file_of(tmp_path, content)
+    assert refusal(space_file=file).startswith(f"--space-file {file}: {line}")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    url = str(tmp_path / "none.yaml")
+    assert refusal(space_file=url) == f"--space-file {url}: is not there"

@@ -1,0 +1,167 @@
+"""A space is what was written, its trials are those of the seed, and what cannot be searched is refused by name."""
+
+import math
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attgan.errors import UserError
+from flows.settings import TrainSettings
+from flows.sweep.space import NAMES, Axis, Choices, Range, check_value, draws, grid, grid_size, parse_space
+
+FLOATS = ("lambda_reconstruction", "lambda_attributes", "learning_rate", "generator_warmup")
+INTS = ("discriminator_steps", "width", "max_steps")
+numbers = st.floats(1e-6, 1)
+
+
+@st.composite
+def axes(draw: st.DrawFn, *, finite: bool = False) -> tuple[Axis, ...]:
+    """Up to four axes of different names."""
+    names = draw(st.lists(st.sampled_from(FLOATS + INTS), min_size=1, max_size=4, unique=True))
+    found: list[Axis] = []
+    for name in names:
+        values = numbers if name in FLOATS else st.integers(1, 100)
+        ends = sorted(draw(st.lists(values, min_size=2, max_size=5, unique=True)))
+        scale = "list" if finite else draw(st.sampled_from(["list", "range"]))
+        if scale == "list":
+            found.append(Choices(name, tuple(ends)))
+        else:
+            kind = draw(st.sampled_from(["log", "uniform"])) if name in FLOATS else "int"
+            found.append(Range(name, kind, ends[0], ends[-1]))
+    return tuple(found)
+
+
+@given(axes())
+def test_a_space_reads_as_it_is_written(space: tuple[Axis, ...]) -> None:
+    assert parse_space([axis.text for axis in space]) == space
+
+
+@given(axes(), st.integers(1, 20), st.integers(1, 20), st.integers(0, 2**32 - 1))
+def test_more_trials_are_those_of_fewer_and_others(
+    space: tuple[Axis, ...], few: int, more: int, seed: int
+) -> None:
+    first, both = draws(space, few, seed), draws(space, few + more, seed)
+    assert both[: len(first)] == first
+    assert len({tuple(trial.values()) for trial in both}) == len(both)
+
+
+@given(axes(), st.integers(0, 2**32 - 1))
+def test_what_is_drawn_is_on_its_axis_and_a_training_takes_it(space: tuple[Axis, ...], seed: int) -> None:
+    for trial in draws(space, 5, seed):
+        for axis in space:
+            value = trial[axis.name]
+            if isinstance(axis, Choices):
+                assert value in axis.values
+            else:
+                assert axis.low <= value <= axis.high
+            assert check_value(axis.name, value, "--space") == value
+
+
+@given(axes(finite=True), st.integers(0, 2**32 - 1))
+def test_random_trials_of_lists_are_the_whole_grid_in_the_end(space: tuple[Axis, ...], seed: int) -> None:
+    size = grid_size(space)
+    assert size is not None
+    if size <= 60:
+        drawn = {tuple(sorted(trial.items())) for trial in draws(space, 1000, seed)}
+        assert drawn == {tuple(sorted(trial.items())) for trial in grid(space)}
+
+
+@given(axes(finite=True))
+def test_a_grid_has_every_combination_once(space: tuple[Axis, ...]) -> None:
+    trials = [tuple(trial.values()) for trial in grid(space)]
+    assert len(trials) == len(set(trials)) == grid_size(space)
+
+
+def test_the_last_axis_of_a_grid_changes_fastest() -> None:
+    space = parse_space(["lambda_reconstruction=10,50", "freeze_d=0,4"])
+    assert [list(trial.values()) for trial in grid(space)] == [[10, 0], [10, 4], [50, 0], [50, 4]]
+
+
+def test_a_log_range_has_as_many_draws_in_each_decade() -> None:
+    (axis,) = parse_space(["learning_rate=log:1e-5:1e-2"])
+    drawn = [trial["learning_rate"] for trial in draws([axis], 900, 0)]
+    counts = [sum(low <= value < high for value in drawn) for low, high in pairwise((1e-5, 1e-4, 1e-3, 1e-2))]
+    assert all(math.isclose(count, 300, rel_tol=0.15) for count in counts)
+
+
+def test_both_ends_of_an_int_range_are_drawn() -> None:
+    drawn = {trial["freeze_d"] for trial in draws(parse_space(["freeze_d=int:2:4"]), 3, 0)}
+    assert drawn == {2, 3, 4}
+
+
+def test_a_range_with_hardly_any_numbers_ends() -> None:
+    assert len(draws([Range("learning_rate", "uniform", 0.5, 0.5000001)], 10, 0)) < 10
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("lambda_reconstruction=1, 10,5e1", (1.0, 10.0, 50.0)),
+        ("strategy=inverse,alternate", ("inverse", "alternate")),
+        ("fresh_discriminator=true,false", (True, False)),
+        ("clip_gradients=none,1", (None, 1.0)),
+        ("dataset=s3://bucket/a/,s3://bucket/b", ("s3://bucket/a", "s3://bucket/b")),
+        ("seed=0,1,2", (0, 1, 2)),
+    ],
+)
+def test_values_are_those_of_the_setting(text: str, values: tuple[object, ...]) -> None:
+    (axis,) = parse_space([text])
+    assert isinstance(axis, Choices)
+    assert axis.values == values
+    assert [type(value) for value in axis.values] == [type(value) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", "--space '': write NAME=VALUE"),
+        ("freeze_d", "--space freeze_d: write NAME=VALUE"),
+        ("freeze_d=", "--space freeze_d=: freeze_d has no values"),
+        ("freeze_d=1,,2", "--space freeze_d=1,,2: freeze_d '': Input should be a valid integer"),
+        ("freeze_d=0,9", "--space freeze_d=0,9: freeze_d 9: Input should be less than or equal to 5"),
+        ("freeze_d=0.5", "--space freeze_d=0.5: freeze_d 0.5: Input should be a valid integer"),
+        ("strategy=reverse", "--space strategy=reverse: strategy reverse: Input should be 'permutation'"),
+        ("lambda_penalty=inf", "--space lambda_penalty=inf: lambda_penalty inf: is not finite"),
+        ("lambda_penalty=1,1.0", "--space lambda_penalty=1,1.0: 1 comes twice"),
+        (
+            "freezed=1,2",
+            "--space freezed=1,2: there is no setting 'freezed' to search; did you mean freeze_d?",
+        ),
+        ("λ1=1,2", "--space λ1=1,2: there is no setting 'λ1' to search; one of "),
+        (
+            "attribute=Male,Bald",
+            "--space attribute=Male,Bald: attribute cannot be searched: a sweep is for one",
+        ),
+        ("size=64,128", "--space size=64,128: size cannot be searched: trials of a sweep are judged"),
+        ("log_every=1,2", "--space log_every=1,2: log_every cannot be searched: it changes no result"),
+        ("learning_rate=log:1e-3", "--space learning_rate=log:1e-3: a range is log:LOW:HIGH"),
+        ("learning_rate=log:1e-3:1e-4", "--space learning_rate=log:1e-3:1e-4: 0.001 must be below 0.0001"),
+        ("learning_rate=log:a:b", "--space learning_rate=log:a:b: learning_rate a: Input should be a valid"),
+        ("lambda_penalty=log:0:1", "--space lambda_penalty=log:0:1: a log range begins above 0"),
+        ("freeze_d=uniform:0:4", "--space freeze_d=uniform:0:4: freeze_d is a whole number; write int:"),
+        ("freeze_d=int:0:9", "--space freeze_d=int:0:9: freeze_d 9: Input should be less than or equal to 5"),
+        ("lambda_penalty=int:1:2.5", "--space lambda_penalty=int:1:2.5: lambda_penalty 2.5: is not a whole"),
+        ("max_steps=int:none:5", "--space max_steps=int:none:5: max_steps none: is no end of a range"),
+        ("strategy=uniform:0:1", "--space strategy=uniform:0:1: strategy is no number"),
+        (
+            "fresh_discriminator=int:0:1",
+            "--space fresh_discriminator=int:0:1: fresh_discriminator is no number",
+        ),
+    ],
+)
+def test_what_cannot_be_searched_is_one_line(text: str, line: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_space([text])
+    assert str(caught.value).startswith(line)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_axis_comes_once() -> None:
+    with pytest.raises(UserError, match="--space freeze_d=2: freeze_d is an axis already"):
+        parse_space(["freeze_d=1", "freeze_d=2"])
+
+
+def test_every_setting_that_can_be_searched_is_a_trainings() -> None:
+    assert set(TrainSettings.model_fields) > NAMES
