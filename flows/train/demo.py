@@ -15,8 +15,8 @@ from attgan.data.synthetic import write_celeba
 from attgan.editing.editor import make_editor
 from attgan.evaluation.figures import faces_grid
 from attgan.evaluation.pairs import PairMeasures, TruePairs, draw_true_pairs, edit_pairs, measure_pairs
-from attgan.models import load_bundle
 from flows.align.flow import align
+from flows.bundles import open_bundle
 from flows.cluster import connect_ray, require_prefect
 from flows.running import run_from_terminal
 from flows.settings import AlignSettings, DemoTrainingSettings, SubsetSettings, TrainSettings
@@ -126,8 +126,7 @@ def _measure(bundles: dict[str, str], settings: DemoTrainingSettings) -> None:
     """Edit unseen faces with each bundle; print how near they come to the truth, and draw those of the last one."""
     rows = []
     for name, url in bundles.items():
-        filesystem, path = open_store(url).filesystem()
-        bundle = load_bundle(path, filesystem, with_discriminator=False)
+        bundle = open_bundle(url, with_discriminator=False)
         pairs = draw_true_pairs(
             settings.pairs,
             size=settings.size,

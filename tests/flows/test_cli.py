@@ -41,7 +41,7 @@ def image_folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["edit", "--source", "a", "--destination", "b"], "attgan: --bundle: is required"),
+        (["edit", "--source", "a"], "attgan: --destination: is required"),
         (["edit", "--sorce", "a"], "attgan: --sorce: there is no such option; `attgan edit --help`"),
         (
             ["edit", "--source", "a", "--destination", "b", "--bundle", "c", "--quality", "0"],

@@ -1,0 +1,64 @@
+"""The demo, in small, on real servers: glasses are on faces that had none."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from attgan.data.codec import decode
+from attgan.data.transforms import face_box, take_face
+from attgan.editing.editor import make_editor
+from attgan.errors import UserError
+from attgan.models.default import default_bundle_path
+from flows.bundles import open_bundle
+from flows.demo import OUTPUT, run_demo
+from flows.settings import DemoSettings
+from flows.storage import open_store
+
+IMAGES = 24
+
+
+def _shipped() -> bool:
+    try:
+        return bool(default_bundle_path())
+    except UserError:
+        return False
+
+
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.skipif(not _shipped(), reason="the trained bundle is not in yet"),
+]
+
+
+def glasses(url: str) -> list[bool]:
+    """What the shipped bundle's classifier says of the images at a URL, in the order of their names."""
+    bundle = open_bundle("default")
+    size = bundle.config.generator.image_size
+    store = open_store(url)
+    faces = []
+    for info in store.list():
+        if info.key.endswith(".jpg") and not info.key.startswith("_"):
+            pixels = decode(store.get(info.key).data).pixels
+            box = face_box(pixels.shape[1], pixels.shape[0])
+            assert box is not None
+            faces.append(take_face(pixels, box, size))
+    assert len(faces) == IMAGES
+    seen = make_editor(bundle.generator, "cpu", 16, bundle.classifier).recognise(np.stack(faces))
+    assert seen is not None
+    column: list[bool] = seen[:, bundle.config.attributes.index("Eyeglasses")].tolist()
+    return column
+
+
+def test_the_demo_puts_glasses_on(
+    stack: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    report = run_demo(DemoSettings(images=IMAGES))
+    assert report["counts"]["edited"] == IMAGES
+    assert sum(glasses(report["source"])) < IMAGES / 2
+    assert sum(glasses(report["destination"])) >= 0.9 * IMAGES
+    assert open_bundle("default").config.licence in capsys.readouterr().out.replace("\n", " ")
+    with Image.open(OUTPUT / "before-after.jpg") as picture:
+        assert picture.width > 1000
