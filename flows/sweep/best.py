@@ -67,11 +67,19 @@ def export_best(
 def judge_words(measures: Mapping[str, Any]) -> str:
     """The judge, and how often it is right by itself: what stands beside every number that is its word."""
     judge, attribute = measures["judge"], measures["made_of"]["attribute"]
-    return (
-        f"the judge ({judge['about']}) sees {attribute} in {number(judge['recall'])} of the real faces that have it "
-        f"and in {number(judge['false_positives'])} of those without: balanced accuracy "
-        f"{number(judge['balanced_accuracy'])} on {judge['faces']:,} {measures['partition']} faces"
+    found, wrong, balanced = (
+        "–" if judge[name] is None else f"{judge[name]:.1%}"
+        for name in ("recall", "false_positives", "balanced_accuracy")
     )
+    return (
+        f"{judge['about']}; by itself it sees {attribute} in {found} of the real faces with it and in {wrong} of those "
+        f"without (balanced accuracy {balanced}, {judge['faces']:,} {_of(measures)} faces)"
+    )
+
+
+def _of(measures: Mapping[str, Any]) -> str:
+    """The partition, as a word before faces."""
+    return str(measures["partition"]).replace(" ", "-")
 
 
 def _found(plan: Plan, row: Row, start: Row | None, trials: int) -> str:
@@ -104,7 +112,7 @@ def _measured(row: Row, start: Row | None, measures: Mapping[str, Any] | None) -
         for name, words in MEASURED.items()
     )
     return (
-        f"\n\nMeasured on {measures['measured']['faces']:,} {measures['partition']} faces without "
+        f"\n\nMeasured on {measures['measured']['faces']:,} {_of(measures)} faces without "
         f"{measures['made_of']['attribute']}, {seen}, edited to have it:\n\n{heading}\n{rows}\n\n"
-        f"Of these numbers and of the held-out ones, what the judge sees is its word: {judge_words(measures)}."
+        f"What is seen here and in the metrics below is the word of a judge: {judge_words(measures)}."
     )

@@ -63,9 +63,9 @@ def measure_weights(
         threads: that torch may use.
 
     Returns:
-        The content of ``measures.json``: ``made_of``, the digests and choices that the numbers follow from; ``url`` of
-        the bundle; ``judge``, how well it recognises the attribute itself on faces of the same partition;
-        ``partition``; and ``measured``.
+        The content of ``measures.json``: ``made_of``, the digests and choices that the numbers follow from;
+        ``partition`` of the faces; ``judge``, how well it recognises the attribute itself on faces of that partition;
+        and ``measured``, as :class:`attgan.evaluation.edit_measures.EditMeasures` has it.
 
     Raises:
         UserError: no such bundle, dataset or judge, a damaged one, or no face without the attribute.
@@ -99,7 +99,6 @@ def measure_weights(
     store.put(EDITED, pack_faces(before, after))
     content = {
         "made_of": made_of,
-        "url": bundle,
         "partition": chosen.partition,
         "judge": judged,
         "measured": plain(asdict(measured)),

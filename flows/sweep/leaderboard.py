@@ -12,6 +12,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from flows.bundles import inspect
 from flows.storage import join, open_store
 from flows.sweep.exam import MEASURES
 from flows.sweep.folders import START, kept_weights, read_json
@@ -19,6 +20,7 @@ from flows.sweep.plan import Plan, Trial
 from flows.sweep.records import finite, new_record, read_checks, read_record
 
 Mode = Literal["max", "min"]
+UNKNOWN = "–"
 _UNRANKED = frozenset({"failed", "diverged", "waiting"})
 
 
@@ -114,7 +116,7 @@ def shown(rows: Sequence[Row], metric: str) -> list[dict[str, str]]:
     """The rows as a table that is read by people."""
     return [
         {
-            "rank": str(row.rank or "–"),
+            "rank": str(row.rank or UNKNOWN),
             "trial": row.name,
             "settings": row.label,
             "state": row.state.replace("_", " "),
@@ -132,15 +134,16 @@ def shown(rows: Sequence[Row], metric: str) -> list[dict[str, str]]:
 
 def number(value: float | None) -> str:
     """Three significant digits, or a dash."""
-    return "–" if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return UNKNOWN if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _read_row(trial: Trial, metric: str) -> Row:
     store = open_store(trial.url, option="--destination")
     record, checks, kept = read_record(store), read_checks(store), kept_weights(store)
     record = record or new_record(trial.number, trial.changes, trial.label)
-    held_out = _numbers(next((row for row in reversed(checks) if kept and row["step"] == kept.step), {}))
-    measures = read_json(store, MEASURES) or {}
+    held_out = _numbers(next((check for check in checks if kept and check["step"] == kept.step), {}))
+    bundle = join(trial.url, kept.path) if kept else None
+    digest = inspect(bundle).digest if bundle else None
     return Row(
         name=trial.name,
         label=trial.label,
@@ -148,14 +151,12 @@ def _read_row(trial: Trial, metric: str) -> Row:
         changes=trial.changes,
         value=finite(held_out.get(metric)),
         reason=record["reason"],
-        step=kept.steps
-        if kept and kept.steps is not None
-        else max((row["step"] for row in checks), default=0),
+        step=(kept.steps if kept else None) or max((check["step"] for check in checks), default=0),
         best_step=kept.step if kept else None,
         held_out=held_out,
-        test=measures.get("measured", {}),
-        bundle=join(trial.url, kept.path) if kept else None,
-        digest=measures.get("made_of", {}).get("bundle"),
+        test=_measured(read_json(store, MEASURES), digest),
+        bundle=bundle,
+        digest=digest,
         seconds=record["seconds"],
         attempts=record["attempts"],
         node=record["node"],
@@ -164,26 +165,30 @@ def _read_row(trial: Trial, metric: str) -> Row:
 
 def _read_start(plan: Plan, trials: Sequence[Trial]) -> Row | None:
     """The starting bundle, as the first trial validated it before its first step; None from scratch."""
-    measures = read_json(plan.store, f"{START}/{MEASURES}")
-    if measures is None:
+    url = plan.places.bundle
+    if url is None:
         return None
-    validated: dict[str, Any] = {}
-    for trial in trials:
-        checks = read_checks(open_store(trial.url, option="--destination"))
-        validated = next((row for row in checks if row["step"] == 0), {})
-        if validated:
-            break
-    held_out = _numbers(validated)
+    stores = (open_store(trial.url, option="--destination") for trial in trials)
+    checks = (check for store in stores for check in read_checks(store))
+    held_out = _numbers(next((check for check in checks if check["step"] == 0), {}))
+    digest = inspect(url).digest
     return Row(
         name=START,
         label="the starting bundle",
         state="as it came",
         value=finite(held_out.get(plan.settings.metric)),
         held_out=held_out,
-        test=measures["measured"],
-        bundle=measures["url"],
-        digest=measures["made_of"]["bundle"],
+        test=_measured(read_json(plan.store, f"{START}/{MEASURES}"), digest),
+        bundle=url,
+        digest=digest,
     )
+
+
+def _measured(measures: Mapping[str, Any] | None, digest: str | None) -> Mapping[str, float | None]:
+    """What was measured of these weights; nothing where it was of others that the trial had before."""
+    if measures is None or measures["made_of"]["bundle"] != digest:
+        return {}
+    return dict(measures["measured"])
 
 
 def _numbers(check: Mapping[str, Any]) -> dict[str, float | None]:

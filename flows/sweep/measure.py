@@ -33,7 +33,7 @@ def measure_all(plan: Plan, log: reporting.Log) -> None:
     settings = plan.settings
     cpus, gpus = settings.cpus_per_trial, settings.gpus_per_trial
     parallel = cluster.workers(cluster.require_ray(cpus, gpus), cpus, gpus)
-    tasks = cluster.run_tasks(measure_task, _calls(plan), cpus=cpus, gpus=gpus, parallel=parallel)
+    tasks = cluster.run_tasks(measure_task, calls(plan), cpus=cpus, gpus=gpus, parallel=parallel)
     for call, state in tasks:
         if not state.is_completed():
             log.warning("%s is not measured: %s", call["place"], cause_of(state) or state.message)
@@ -53,7 +53,8 @@ def exam_of(plan: Plan) -> Exam:
     )
 
 
-def _calls(plan: Plan) -> Iterator[dict[str, Any]]:
+def calls(plan: Plan) -> Iterator[dict[str, Any]]:
+    """What :func:`flows.sweep.exam.measure_weights` is called with: for the start, and each trial with weights."""
     settings, start = plan.settings, plan.places.bundle
     same = {"exam": exam_of(plan), "device": settings.device, "threads": int(settings.cpus_per_trial)}
     if start is not None:

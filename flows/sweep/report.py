@@ -7,10 +7,11 @@ from typing import Any
 from flows import reporting
 from flows.storage import join, open_store
 from flows.sweep.best import MEASURED
-from flows.sweep.leaderboard import number
+from flows.sweep.leaderboard import UNKNOWN, number
 from flows.sweep.results import CURVES, FACES, LEADERBOARD, TENSORBOARD
-from flows.terminal import print_line, print_rows
+from flows.terminal import console, print_line, print_rows
 
+_WIDE = 130  # columns of a terminal in which all of a leaderboard fits
 _PICTURES = {
     CURVES: "Losses and validations of all trials",
     FACES: "The same faces, edited by each trial",
@@ -31,7 +32,7 @@ def show_artifacts(report: dict[str, Any]) -> None:
 
 def show(report: dict[str, Any]) -> None:
     """Print a report to the terminal."""
-    print_rows(_caption(report), report["leaderboard"])
+    print_rows(_caption(report), _fitting(report["leaderboard"], report["metric"]))
     if report["best"] is None:
         print_line(f"{report['reason']}; no trial kept weights that can be compared")
     else:
@@ -39,7 +40,7 @@ def show(report: dict[str, Any]) -> None:
         print_line(f"best bundle: {report['bundle']} ({report['digest'][:16]})")
         print_line(f"licence: {report['licence']}")
     if report["judge"]:
-        print_line(f"what is seen is a judge's word: {report['judge']}")
+        print_line(f"judge: {report['judge']}")
     places = [*report["pictures"], LEADERBOARD]
     print_line(f"pictures and tables: {', '.join(join(report['sweep'], key) for key in places)}")
     print_line(f"curves for TensorBoard: {join(report['sweep'], TENSORBOARD)}")
@@ -55,6 +56,18 @@ def measure_rows(report: dict[str, Any]) -> list[dict[str, str]]:
         values = [start["value"], *(start["test"].get(name) for name in MEASURED)]
         rows = [row | {"start": number(value)} for row, value in zip(rows, values, strict=True)]
     return rows
+
+
+def _fitting(rows: list[dict[str, str]], metric: str) -> list[dict[str, str]]:
+    """The rows as they are, or where the terminal is narrow what matters most of them; what has no rank says why."""
+    if console.width >= _WIDE:
+        return rows
+    shown = ("trial", "settings", metric.replace("_", " "), "edits seen", "SSIM", "changed outside")
+    return [
+        {"rank": row["rank"] if row["rank"] != UNKNOWN else row["state"]}
+        | {name: row[name] for name in shown}
+        for row in rows
+    ]
 
 
 def _caption(report: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from attgan.evaluation.curves import comparison_curves
+from attgan.evaluation.comparison import comparison_curves
 from attgan.evaluation.figures import trials_grid
 from attgan.training.plain_json import plain, to_json
 from flows import reporting
@@ -14,7 +14,7 @@ from flows.storage import join
 from flows.sweep.best import BEST, export_best, judge_words
 from flows.sweep.exam import EDITED, MEASURES, unpack_faces
 from flows.sweep.folders import START, all_trials, read_json, read_metrics, trial_store
-from flows.sweep.leaderboard import Row, read_rows, shown, to_parquet
+from flows.sweep.leaderboard import Row, number, read_rows, shown, to_parquet
 from flows.sweep.plan import TRIALS, Plan, Trial
 from flows.sweep.tensorboard import FILE, event_file
 
@@ -100,14 +100,15 @@ def _write_curves(plan: Plan, rows: Sequence[Row], labels: dict[str, str]) -> st
 
 
 def _write_faces(plan: Plan, rows: Sequence[Row], labels: dict[str, str]) -> str | None:
-    places = {row.name: f"{TRIALS}/{row.name}" for row in _pictured(rows, _COLUMNS)}
     originals, columns = None, []
-    for name, place in ({START: START} | places).items():
+    for row in [*(row for row in rows if row.name == START), *_pictured(rows, _COLUMNS)]:
+        place = START if row.name == START else f"{TRIALS}/{row.name}"
         try:
             originals, edited = unpack_faces(plan.store.get(f"{place}/{EDITED}").data)
         except FileNotFoundError:
             continue  # it kept no weights
-        columns.append((labels[name], edited))
+        words = f"seen {number(row.test.get('edit_success'))}, SSIM {number(row.test.get('ssim'))}"
+        columns.append((f"{labels[row.name]}: {words}", edited))
     if originals is None:
         return None
     plan.store.put(FACES, trials_grid(originals, columns), content_type="image/jpeg")

@@ -1,0 +1,139 @@
+"""Where the trials of a sweep stand, as far as their events have told: nothing is read, nothing is shown."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from flows.sweep.events import TrialEvent
+from flows.sweep.leaderboard import Mode, number, sort_value
+from flows.sweep.plan import Trial
+from flows.sweep.records import SETTLED, State, finite
+
+_ENDED = SETTLED | {"failed"}
+_ORDER: tuple[State, ...] = (
+    "finished",
+    "stopped_early",
+    "diverged",
+    "failed",
+    "running",
+    "interrupted",
+    "waiting",
+)
+
+
+@dataclass
+class Course:
+    """One trial so far.
+
+    Attributes:
+        label: in which settings it differs.
+        state: as its last event said.
+        step: steps done.
+        steps: of the whole trial, at most; 0 before that is known.
+        value: the metric at its last validation.
+        best: the metric at the best one of trained weights.
+    """
+
+    label: str
+    state: State = "waiting"
+    step: int = 0
+    steps: int = 0
+    value: float | None = None
+    best: float | None = None
+
+    @property
+    def share(self) -> float:
+        """Of its steps that are done; all of them where it has ended."""
+        if self.state in _ENDED:
+            return 1.0
+        return min(1.0, self.step / self.steps) if self.steps else 0.0
+
+
+class Standings:
+    """All trials of a sweep so far."""
+
+    def __init__(
+        self, trials: Iterable[Trial], count: int, metric: str, mode: Mode, label_of: Callable[[int], str]
+    ) -> None:
+        """Nobody has begun.
+
+        Args:
+            trials: those that are known beforehand.
+            count: of all trials, those that a search will suggest among them.
+            metric, mode: by which trials are compared.
+            label_of: the label of a trial that was not known beforehand, by its number.
+        """
+        self._count, self._metric, self._mode, self._label_of = count, metric, mode, label_of
+        self._courses = {trial.number: Course(trial.label) for trial in trials}
+
+    def take(self, event: TrialEvent) -> bool:
+        """Take in an event; whether the trial is in another state now."""
+        course = self._courses.get(event.number)
+        if course is None:
+            course = self._courses[event.number] = Course(self._label_of(event.number))
+        news, course.state = course.state != event.state, event.state
+        course.step, course.steps = max(course.step, event.step), event.steps or course.steps
+        if event.numbers:
+            course.value = finite(event.numbers.get(self._metric))
+            if event.step:
+                course.best = min(course.best, course.value, key=lambda value: sort_value(value, self._mode))
+        return news
+
+    @property
+    def percent(self) -> float:
+        """How much of all is done, from 0 to 100."""
+        return round(100 * sum(course.share for course in self._courses.values()) / max(1, self._count), 1)
+
+    @property
+    def ahead(self) -> int | None:
+        """The number of the trial with the best value so far."""
+        known = [item for item in self._courses.items() if item[1].best is not None]
+        return (
+            min(known, key=lambda item: (sort_value(item[1].best, self._mode), item[0]))[0] if known else None
+        )
+
+    def line(self, event: TrialEvent) -> str:
+        """An event in words: ``trial 003 (λ1 50): step 300 of 1,000, quality 0.61``."""
+        course = self._courses[event.number]
+        words = [event.state.replace("_", " ") if event.state != "running" else ""]
+        if course.step:
+            words.append(f"step {course.step:,}" + (f" of {course.steps:,}" if course.steps else ""))
+        if course.value is not None:
+            words.append(f"{self._metric.replace('_', ' ')} {number(course.value)}")
+        told = ", ".join(filter(None, words)) or "begins"
+        return f"trial {event.number:03d} ({course.label}): {told}" + (
+            f"; {event.note}" if event.note else ""
+        )
+
+    def words(self) -> str:
+        """How many trials are where: ``3 of 8 trials have ended: 2 finished, 1 failed; 2 running, 3 waiting``."""
+        counts: Counter[str] = Counter(course.state for course in self._courses.values())
+        counts["waiting"] += self._count - len(self._courses)
+        told = {
+            state: f"{counts[state]:,} {state.replace('_', ' ')}" for state in _ORDER if counts[state] > 0
+        }
+        ended = ", ".join(words for state, words in told.items() if state in _ENDED)
+        others = ", ".join(words for state, words in told.items() if state not in _ENDED)
+        done = sum(counts[state] for state in _ENDED)
+        line = f"{done:,} of {self._count:,} trials have ended" + (f": {ended}" if ended else "")
+        return "; ".join(filter(None, (line, others)))
+
+    def rows(self) -> list[dict[str, str]]:
+        """The trials that have been begun as a table: the best first, the failed last."""
+        begun = [item for item in self._courses.items() if item[1].state != "waiting"]
+        begun.sort(
+            key=lambda item: (item[1].state == "failed", sort_value(item[1].best, self._mode), item[0])
+        )
+        return [
+            {
+                "trial": f"{trial:03d}",
+                "settings": course.label,
+                "state": course.state.replace("_", " "),
+                "step": f"{course.step:,}" + (f" of {course.steps:,}" if course.steps else ""),
+                f"best {self._metric.replace('_', ' ')}": number(course.best),
+                "last": number(course.value),
+            }
+            for trial, course in begun
+        ]
