@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attgan.errors import UserError
 from attgan.evaluation.judge import JUDGE, Judge, judge_of, load_judge
+from attgan.models.bundle_config import CONFIG
 from attgan.models.folder import Folder
 from flows.bundles import open_bundle, place_of
 from flows.storage import open_store
@@ -26,6 +27,8 @@ def open_judge(url: str, option: str = "--judge") -> Judge:
     folder = Folder(path, filesystem)
     if folder.has(JUDGE):
         return load_judge(folder, f"{option} {url}")
+    if not folder.has(CONFIG):
+        raise UserError(f"{option} {url}: there is neither a judge's {JUDGE} nor a bundle's {CONFIG}")
     bundle = open_bundle(url, option, with_discriminator=False)
     try:
         return judge_of(bundle)

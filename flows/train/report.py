@@ -12,6 +12,7 @@ from flows.settings import TrainSettings
 from flows.storage import join, open_store
 from flows.terminal import print_line, print_rows
 from flows.train.preparation import Prepared
+from flows.train.start import judged_by
 
 BUNDLE = "bundle"
 _MEASURES = {
@@ -61,7 +62,8 @@ def plan(prepared: Prepared) -> dict[str, Any]:
     rows["discriminator"] = f"{_count(start.discriminator)}; {start.discriminator_from}"
     rows["frozen"] = _frozen(prepared)
     if isinstance(settings, TrainSettings):
-        rows["judge of edits"] = _judge(prepared)
+        place = f"{start.judge_from}: " if start.judge_from else ""
+        rows["judge of edits"] = place + judged_by(settings, start)
     rows["device"] = settings.device
     rows["licence"] = prepared.licence if prepared.finished is None else _licence_there(prepared)
     rows["destination"] = prepared.store.url
@@ -125,19 +127,6 @@ def _licence_there(prepared: Prepared) -> str:
 
 def _count(network: nn.Module) -> str:
     return f"{sum(parameter.numel() for parameter in network.parameters()):,} parameters"
-
-
-def _judge(prepared: Prepared) -> str:
-    """Who says what edited faces show, and how often that is right."""
-    start, settings = prepared.start, prepared.settings
-    assert isinstance(settings, TrainSettings)
-    if start.judge is not None:
-        score = start.judge.score_of(settings.attribute)
-        known = "" if score is None else f"; right about {score.accuracy:.1%} of held-out real faces"
-        return f"{start.judge_from}{known}"
-    if start.classifier is not None:
-        return "the bundle's classifier"
-    return "the discriminator" if prepared.strategy.real == "all" else "nobody"
 
 
 def _frozen(prepared: Prepared) -> str:

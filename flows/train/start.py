@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from attgan.attributes import CELEBA, PUBLISHED, check_names
@@ -15,6 +16,8 @@ from attgan.models import (
     GeneratorConfig,
     fresh,
 )
+from attgan.strategies import STRATEGIES
+from attgan.training.validation import sees_edits
 from flows.bundles import open_bundle
 from flows.judges import open_judge
 from flows.settings import AlignSettings, TrainSettings
@@ -69,12 +72,31 @@ def make_start(settings: TrainSettings | AlignSettings) -> Start:
     return replace(start, judge=judge, judge_from=f"{url} ({found.digest[:16]})")
 
 
+def judged_by(settings: TrainSettings, start: Start) -> str:
+    """Who says what edited faces show, and how often that is right of faces as they are. It holds no address."""
+    if start.judge is not None:
+        score = start.judge.score_of(settings.attribute)
+        if score is None or math.isnan(score.balanced_accuracy):
+            return start.judge.about
+        faces = "" if start.judge.faces is None else f" {start.judge.faces:,}"
+        return (
+            f"{start.judge.about}; its balanced accuracy on{faces} held-out faces is "
+            f"{score.balanced_accuracy:.3f} for {settings.attribute}"
+        )
+    if start.classifier is not None:
+        return "the starting bundle's classifier"
+    if sees_edits(STRATEGIES[settings.strategy], None):
+        return "the discriminator that is being trained"
+    return "nobody"
+
+
 def licence_line(settings: TrainSettings | AlignSettings, subset: str, start: Start) -> str:
     """The licence of what is trained: that of the weights it started from or passes on, and that of the data."""
     line = joined_licence(start.licence, settings.licence, subset)
-    if start.classifier is None and start.judge is not None and start.judge.licence is not None:
-        return joined_licence(start.judge.licence, line, subset)
-    return line
+    passed_on = start.judge if start.classifier is None else None
+    if passed_on is None or passed_on.licence is None or passed_on.licence in line:
+        return line
+    return f"{line}; its classifier: {passed_on.licence}"
 
 
 def joined_licence(before: str | None, chosen: str | None, subset: str) -> str:

@@ -21,7 +21,7 @@ from flows.settings.train import RunSettings
 from flows.stages import set_torch_threads
 from flows.storage import Store, open_store
 from flows.train.data import open_data
-from flows.train.start import Start, licence_line, make_start
+from flows.train.start import Start, judged_by, licence_line, make_start
 from flows.train.stopping import stop_requests
 from flows.train.watch import OPENING, PROGRESS
 
@@ -146,8 +146,9 @@ def _about(settings: TrainSettings | AlignSettings, faces: Faces, start: Start) 
     data = f"the dataset *{manifest.subset.name}* ({manifest.counts.rows:,} rows, seed {manifest.seed})"
     if isinstance(settings, TrainSettings):
         how = f"Trained on {data} with the strategy *{settings.strategy}* for {settings.attribute}"
+        judge = f" Edits were judged by: {judged_by(settings, start)}."
     else:
-        how = f"The discriminator was trained on {data} against the generator as it is"
+        how, judge = f"The discriminator was trained on {data} against the generator as it is", ""
     chosen = "\n".join(f"- {name}: {value}" for name, value in settings.config.model_dump().items())
     generator = "a bundle's" if start.licence is not None else start.generator_from
-    return f"{how}. The generator it began with: {generator}.\n\nSettings:\n\n{chosen}"
+    return f"{how}. The generator it began with: {generator}.{judge}\n\nSettings:\n\n{chosen}"

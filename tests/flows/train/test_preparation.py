@@ -1,5 +1,6 @@
 """What cannot be trained is refused within seconds, in one line that names the option, before anything is written."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -43,6 +44,12 @@ def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     [
         ([*SCRATCH, "--freeze-d=9"], "--freeze-d 9: Input should be less than or equal to 5"),
         (scratch("--batch-size=52"), "--batch-size 52: only 51 images to train on"),
+        ([*SCRATCH, "--subset=rest"], "--subset rest: Input should be 'all', 'only' or 'extended'"),
+        (
+            [*SCRATCH, "--subset=only", "--strategy=alternate"],
+            "--strategy alternate: the subset has no image without",
+        ),
+        ([*SCRATCH, "--judge=there"], "--judge "),
         ([*SCRATCH, "--attribute=Glasses"], "--attribute Glasses: there is no attribute 'Glasses'"),
         (
             ["--attributes=Eyeglases"],
@@ -110,6 +117,14 @@ def test_a_dataset_that_is_damaged_or_not_there(
     assert line.startswith(f"--destination {damaged}/run: must not be, hold or lie inside --dataset")
 
 
+def test_a_run_is_not_written_into_its_judge(
+    capsys: pytest.CaptureFixture[str], dataset: Path, tmp_path: Path
+) -> None:
+    options = [f"--dataset={dataset}", f"--judge={tmp_path / 'judge'}", *SCRATCH]
+    line = refusal(capsys, "train", f"--destination={tmp_path / 'judge' / 'run'}", *options)
+    assert line.startswith(f"--destination {tmp_path}/judge/run: must not be, hold or lie inside --judge")
+
+
 def test_a_bundle_must_fit_the_dataset(
     capsys: pytest.CaptureFixture[str], dataset: Path, tmp_path: Path
 ) -> None:
@@ -157,6 +172,7 @@ def test_a_run_goes_on_with_its_own_settings_only(
         (["--width=4"], "--width 4: "),
         (["--inject-layers=1"], "--inject-layers 1: "),
         (["--attributes=Eyeglasses", "--attributes=Young"], "--attributes Eyeglasses Young: "),
+        (["--subset=only"], "--subset only: "),
         (["--seed=1"], "--seed 1: "),
     ):
         refused = refusal(capsys, "train", *places, *scratch("--max-steps=2", *change))
@@ -180,4 +196,8 @@ def test_a_dry_run_says_what_would_be_trained(
     ):
         assert words in printed
     assert "43,671 parameters" in printed
+    assert cli.run(["train", *places, *SCRATCH, "--subset=only", "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"\d+ to train on, 9 held out \(only: out of 51\)", printed)
+    assert "the discriminator that is being trained" in printed
     assert not (tmp_path / "out").exists()

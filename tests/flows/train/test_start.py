@@ -5,9 +5,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from attgan.models import DiscriminatorConfig, Generator, GeneratorConfig, fresh, save_bundle
+from attgan.errors import UserError
+from attgan.evaluation.attribute_scores import AttributeScore
+from attgan.evaluation.judge import Judge, save_judge
+from attgan.models import (
+    AttributeClassifier,
+    ClassifierConfig,
+    DiscriminatorConfig,
+    Generator,
+    GeneratorConfig,
+    fresh,
+    save_bundle,
+)
+from attgan.models.folder import Folder
 from flows.settings import AlignSettings, InitSettings, TrainSettings
-from flows.train.start import licence_line, make_start
+from flows.train.start import judged_by, licence_line, make_start
 from flows.weights import init
 
 PLACES = {"dataset": "d", "destination": "r"}
@@ -95,3 +107,53 @@ def test_the_licence_joins_that_of_the_weights_and_that_of_the_data(
     )
     bundled = TrainSettings.model_validate(PLACES | {"bundle": str(tmp_path / "b"), "licence": given})
     assert licence_line(bundled, "random", make_start(bundled)) == f"MIT; {line}"
+
+
+def write_judge(folder: Path, names: tuple[str, ...], *, size: int = 64, licence: str | None = None) -> Judge:
+    config = ClassifierConfig(n_attributes=len(names), image_size=size, width=2)
+    network = fresh(AttributeClassifier, config, 5).eval()
+    scores = tuple(AttributeScore(name, 0.3, 0.97, 0.9, 0.94, 0.02) for name in names)
+    judge = Judge(network, names, scores, "trained on drawn faces", faces=512, licence=licence)
+    save_judge(Folder(folder), judge)
+    return judge
+
+
+def test_a_judge_is_that_of_the_networks_attributes(tmp_path: Path) -> None:
+    judge = write_judge(tmp_path / "judge", ("Male", "Young", "Eyeglasses"), licence="for study only")
+    small = PLACES | {"size": 64, "width": 2, "attributes": ["Eyeglasses", "Male"]}
+    settings = TrainSettings.model_validate(small | {"judge": str(tmp_path / "judge")})
+    start = make_start(settings)
+    assert start.judge is not None
+    assert start.judge.names == ("Eyeglasses", "Male")
+    assert torch.equal(start.judge.classifier.head.weight, judge.classifier.head.weight[[2, 0]])
+    assert start.judge_from == f"{tmp_path / 'judge'} ({judge.digest[:16]})"
+    words = judged_by(settings, start)
+    assert words == (
+        "trained on drawn faces; its balanced accuracy on 512 held-out faces is 0.940 for Eyeglasses"
+    )
+    assert licence_line(settings, "all", start).endswith(
+        "the terms of its images apply; its classifier: for study only"
+    )
+
+
+def test_who_judges_without_a_judge(tmp_path: Path) -> None:
+    small = PLACES | {"size": 64, "width": 2}
+    for strategy, words in (("inverse", "the discriminator that is being trained"), ("alternate", "nobody")):
+        settings = TrainSettings.model_validate(small | {"strategy": strategy})
+        assert judged_by(settings, make_start(settings)) == words
+
+
+@pytest.mark.parametrize(
+    ("names", "size", "line"),
+    [
+        (("Male",), 64, "there is no attribute 'Eyeglasses'"),
+        (("Eyeglasses", "Male"), 96, "judges faces of 96 px, and these have 64"),
+    ],
+)
+def test_a_judge_of_other_faces_or_attributes_is_refused(
+    tmp_path: Path, names: tuple[str, ...], size: int, line: str
+) -> None:
+    write_judge(tmp_path / "judge", names, size=size)
+    small = PLACES | {"size": 64, "width": 2, "attributes": ["Eyeglasses"]}
+    with pytest.raises(UserError, match=f"--judge {tmp_path / 'judge'}: {line}"):
+        make_start(TrainSettings.model_validate(small | {"judge": str(tmp_path / "judge")}))
