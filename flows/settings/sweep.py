@@ -103,7 +103,7 @@ class SweepSettings(TrainingConfig, NetworkShape):
     judge: BundleUrl | None = Field(
         default=None,
         description="Who says what edited faces show: a judge's folder, or a bundle with a classifier; by default "
-        "one is trained beside the trials.",
+        "the classifier of --bundle, or one that is trained before the trials.",
     )
     align_steps: int | None = Field(
         default=None,

@@ -36,7 +36,7 @@ class Places:
     Attributes:
         dataset: of the trials, unless they search it.
         bundle: that they start from, with a discriminator in step; None from scratch.
-        judge: of their edits; None for the bundle's own classifier.
+        judge: of their edits; None for the bundle's classifier.
     """
 
     dataset: str
@@ -181,7 +181,7 @@ def describe(settings: SweepSettings) -> list[dict[str, Any]]:
         "preset": settings.preset,
         "dataset": data,
         "start": settings.bundle or "fresh networks",
-        "judge": settings.judge or "trained beside the trials",
+        "judge": settings.judge or "the classifier of the start, or one that is trained first",
         "search": f"{settings.search}, {settings.trials} trials",
         "scheduler": settings.scheduler,
         "metric": f"{settings.metric}, {better} is better",
