@@ -6,6 +6,7 @@ import itertools
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ def measure(images: int = 2048) -> Iterator[Row]:
         against = "files one by one, Pillow, one core"
         dataset = _write_dataset(Path(folder) / "dataset", images)
 
-        def fill(threads: int) -> Faces:
+        def fill(threads: int, shared: Path | None = None) -> Faces:
             return open_faces(
                 dataset,
                 size=SIZE,
@@ -45,6 +46,7 @@ def measure(images: int = 2048) -> Iterator[Row]:
                 validation_share=0,
                 cache_bytes=2**31,
                 threads=threads,
+                shared=shared,
             )
 
         for threads in sorted({1, min(2, cores)}):
@@ -54,6 +56,14 @@ def measure(images: int = 2048) -> Iterator[Row]:
         with fill(cores) as faces:
             from_cache = rate(lambda: _epoch(faces, images), images)
         yield Row("loader, an epoch from the cache", from_cache, "img/s", against, one_by_one, peak_mb())
+        shared = partial(fill, 1, Path(folder) / "shared")
+        shared().close()
+        opened = rate(shared, images)
+        yield Row("loader, opening what another has decoded", opened, "img/s", against, one_by_one, peak_mb())
+        with shared() as faces:
+            _epoch(faces, images)  # maps the pages
+            mapped = rate(lambda: _epoch(faces, images), images)
+        yield Row("loader, an epoch from the shared file", mapped, "img/s", "memory", from_cache, peak_mb())
         for threads in sorted({1, min(2, cores)}):
             with open_faces(
                 dataset, size=SIZE, attributes=PUBLISHED, validation_share=0, cache_bytes=0, threads=threads

@@ -69,21 +69,24 @@ def test_the_word_means_each_nodes_own_copy(installed: Callable[..., Path], tmp_
         "import pickle, sys; from flows.bundles import inspect, place_of;"
         "url = pickle.load(open(sys.argv[1], 'rb')).bundle; print(place_of(url), inspect(url).digest)"
     )
-    seen = {}
-    for name, seed in (("one", 1), ("other", 1), ("older", 2)):
-        place = installed(name, seed)
-        printed = subprocess.run(
+    places = [installed(name, seed) for seed, name in enumerate(("one", "another"))]
+    readers = [
+        subprocess.Popen(
             [sys.executable, "-P", "-c", read, str(tmp_path / "settings")],
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": str(place)},
-            capture_output=True,
+            stdout=subprocess.PIPE,
             text=True,
-            check=True,
-            timeout=120,
-        ).stdout
-        where, seen[name] = printed.split()
+        )
+        for place in places
+    ]
+    digests = set()
+    for place, reader in zip(places, readers, strict=True):
+        where, digest = reader.communicate(timeout=120)[0].split()
         assert where == str(place / "attgan" / default.FOLDER)
-    assert seen["one"] == seen["other"] != seen["older"], "the digest tells a node with another bundle"
+        assert digest == inspect(where).digest
+        digests.add(digest)
+    assert len(digests) == 2, "the digest tells a node that has another bundle"
 
 
 def test_where_there_is_none_one_line_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
