@@ -28,7 +28,6 @@ from flows.sweep.plan import Places
 from flows.sweep.resolve import datasets_of
 
 FACES, DATASET, JUDGED, ALIGNED = "faces", "dataset", "judge", "aligned"
-DRAWN_LICENCE = "MIT; trained on faces that this project drew"
 _JUDGE_STEPS = 300  # on drawn faces it is right by then
 
 
@@ -89,7 +88,6 @@ def _aligned(settings: SweepSettings, dataset: str, store: Store, log: reporting
         "bundle": settings.bundle,
         "max_steps": settings.align_steps,
         "fresh_discriminator": False,
-        "licence": _licence(settings),
         "gpus": settings.gpus_per_trial,
     }
     result = _finish(align, AlignSettings.model_validate(options))
@@ -122,8 +120,8 @@ def _judge(
         attributes=settings.attributes or list(start.config.attributes if start else PUBLISHED),
         seed=settings.seed,
         validation_share=settings.validation_share,
-        max_steps=None if settings.dataset else _JUDGE_STEPS,
-        licence=_licence(settings),
+        max_steps=None if datasets_of(settings) else _JUDGE_STEPS,
+        licence=settings.licence,
         gpus=settings.gpus_per_trial,
         cache_gb=settings.cache_gb,
     )
@@ -136,10 +134,6 @@ def _judge(
 def _has(url: str, name: str) -> bool:
     filesystem, path = open_store(url).filesystem()
     return Folder(path, filesystem).has(name)
-
-
-def _licence(settings: SweepSettings) -> str | None:
-    return settings.licence or (None if settings.dataset else DRAWN_LICENCE)
 
 
 def _finish(flow: Flow[..., Any], settings: Any) -> dict[str, Any]:
