@@ -72,8 +72,8 @@ def judge_words(measures: Mapping[str, Any]) -> str:
         for name in ("recall", "false_positives", "balanced_accuracy")
     )
     return (
-        f"{judge['about']}; by itself it sees {attribute} in {found} of the real faces with it and in {wrong} of those "
-        f"without (balanced accuracy {balanced}, {judge['faces']:,} {_of(measures)} faces)"
+        f"{judge['about']}; by itself it sees {attribute} in {found} of the unedited faces with it and in {wrong} of "
+        f"those without (balanced accuracy {balanced}, {judge['faces']:,} {_of(measures)} faces)"
     )
 
 

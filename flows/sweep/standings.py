@@ -97,15 +97,13 @@ class Standings:
     def line(self, event: TrialEvent) -> str:
         """An event in words: ``trial 003 (λ1 50): step 300 of 1,000, quality 0.61``."""
         course = self._courses[event.number]
-        words = [event.state.replace("_", " ") if event.state != "running" else ""]
+        words = [event.state.replace("_", " ")] if event.state != "running" else []
         if course.step:
             words.append(f"step {course.step:,}" + (f" of {course.steps:,}" if course.steps else ""))
         if course.value is not None:
             words.append(f"{self._metric.replace('_', ' ')} {number(course.value)}")
-        told = ", ".join(filter(None, words)) or "begins"
-        return f"trial {event.number:03d} ({course.label}): {told}" + (
-            f"; {event.note}" if event.note else ""
-        )
+        told = "; ".join(filter(None, (", ".join(words), event.note)))
+        return f"trial {event.number:03d} ({course.label}): {told or 'begins'}"
 
     def words(self) -> str:
         """How many trials are where: ``3 of 8 trials have ended: 2 finished, 1 failed; 2 running, 3 waiting``."""

@@ -49,7 +49,10 @@ class SweepWatch:
 
     def _label(self, number: int) -> str:
         """Of a trial that a search has suggested meanwhile."""
-        record = read_record(trial_store(self._plan, number))
+        try:
+            record = read_record(trial_store(self._plan, number))
+        except StorageError:  # the trials' storage is not ours to judge: they raise their own
+            record = None
         return record["label"] if record else "?"
 
     def _say(self, event: TrialEvent, news: bool) -> None:
@@ -57,7 +60,7 @@ class SweepWatch:
         now = time.monotonic()
         first, last = _LINES_EVERY
         pause = min(last, max(first, (now - self._started) / 20))
-        if news or event.note or now - self._said >= pause:
+        if news or now - self._said >= pause:
             self._said = now
             self._log.info("%s", self._standings.line(event))
 
@@ -77,5 +80,5 @@ class SweepWatch:
             newest = max((info.key for info in store.list(GRIDS)), default=None)
             if newest is not None:
                 self._faces.show(store.get(newest).data, self._log)
-        except (FileNotFoundError, StorageError) as error:  # the trials' storage is not ours to judge
+        except (FileNotFoundError, StorageError) as error:
             self._log.warning("the best trial's faces are not shown: %s", error)

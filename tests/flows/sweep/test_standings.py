@@ -80,6 +80,7 @@ def test_where_less_is_better_the_least_is_ahead(places: Places, tmp_path: Path)
 def test_events_in_words(standings: Standings) -> None:
     assert standings.take(running(1, 0, None)), "it was waiting before"
     assert standings.line(running(1, 0, None)) == "trial 001 (λ1 10): begins"
+    assert standings.line(TrialEvent(1, "running", note="on cpu")) == "trial 001 (λ1 10): on cpu"
     event = running(1, 300, 0.614)
     assert not standings.take(event)
     assert standings.line(event) == "trial 001 (λ1 10): step 300 of 1,000, quality 0.614"
