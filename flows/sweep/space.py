@@ -247,4 +247,4 @@ def _kinds(name: str) -> set[Any]:
 @cache
 def _rule(name: str) -> TypeAdapter[Any]:
     field = TrainSettings.model_fields[name]
-    return TypeAdapter(Annotated[field.annotation, field])
+    return TypeAdapter(Annotated[field.annotation, field])  # type: ignore[arg-type]
