@@ -22,10 +22,14 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+class Unfinished(Exception):
+    """A flow that another one needs did not end well; the message is the line to end with."""
+
+
 def refusals_as_states(body: Callable[P, R]) -> Callable[P, R | State[Any]]:
     """A flow's body whose :class:`UserError` ends the run as failed, named ``Refused``, with that line as message.
 
-    Likewise :class:`flows.cancelling.RunCancelled` ends it as cancelled.
+    Likewise :class:`flows.cancelling.RunCancelled` ends it as cancelled, and :class:`Unfinished` as failed.
     """
 
     @functools.wraps(body)
@@ -36,6 +40,8 @@ def refusals_as_states(body: Callable[P, R]) -> Callable[P, R | State[Any]]:
             return Failed(name=REFUSED, message=str(error))
         except RunCancelled as cancelled:
             return Cancelled(message=str(cancelled))
+        except Unfinished as why:
+            return Failed(message=str(why))
 
     # Prefect looks the annotations up where the function was defined, which for a wrapper is here.
     refusing.__annotations__ = get_type_hints(body)
@@ -54,6 +60,25 @@ def cause_of(state: State[Any]) -> Any:
         return state.result(raise_on_failure=False)
     except MissingResult:
         return None
+
+
+def run_below(flow: Flow[..., Any], settings: Any) -> dict[str, Any]:
+    """Run a flow below the one that runs here, and return its result.
+
+    Raises:
+        UserError: it refused.
+        RunCancelled: it was cancelled, or a run above it was.
+        Unfinished: it failed or was stopped.
+    """
+    state: Any = flow(settings=settings, return_state=True)
+    if state.name == REFUSED:
+        raise UserError(state.message or REFUSED)
+    if state.is_cancelled():
+        raise RunCancelled(state.message or "cancelled")
+    if not state.is_completed():
+        raise Unfinished(state.message or f"{flow.name} failed")
+    result: dict[str, Any] = state.result()
+    return result
 
 
 def run_from_terminal(flow: Flow[..., Any], **parameters: Any) -> Any:

@@ -8,6 +8,7 @@ from flows.settings.classifier import ClassifierSettings, JudgeSettings
 from flows.settings.demo import DemoSettings, DemoTrainingSettings
 from flows.settings.edit import EditSettings
 from flows.settings.ingest import IngestSettings
+from flows.settings.pipeline import PipelineSettings
 from flows.settings.subset import SubsetSettings
 from flows.settings.sweep import SweepSettings
 from flows.settings.train import AlignSettings, TrainSettings
@@ -25,6 +26,7 @@ __all__ = [
     "IngestSettings",
     "InitSettings",
     "JudgeSettings",
+    "PipelineSettings",
     "Settings",
     "SubsetSettings",
     "SweepSettings",

@@ -1,0 +1,216 @@
+"""The pipeline flow: subset → align → sweep → edit, each a flow below this one.
+
+Each of the four knows again what it has made, by its own settings and not by a file's mere presence: so a step whose
+result is there is skipped, and one that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from prefect import State, flow, get_run_logger
+from pydantic import ValidationError
+
+from attgan.attributes import PUBLISHED, parse_edits
+from attgan.data.manifest import MANIFEST
+from attgan.data.synthetic import write_celeba
+from attgan.data.synthetic.dataset import IMAGE_FOLDER, LABEL_FILES
+from attgan.errors import UserError
+from attgan.models import GeneratorConfig
+from attgan.models.folder import Folder
+from attgan.training.run_folder import RESULT
+from flows import bundles, nodes, reporting
+from flows.align.flow import align
+from flows.edit.flow import edit
+from flows.edit.run import hash_of
+from flows.running import Unfinished, refusals_as_states, run_below
+from flows.settings import (
+    AlignSettings,
+    EditSettings,
+    PipelineSettings,
+    Settings,
+    SubsetSettings,
+    SweepSettings,
+    first_mistake,
+)
+from flows.storage import join, open_store
+from flows.subset import subset
+from flows.sweep.best import BEST
+from flows.sweep.flow import sweep
+from flows.sweep.preparation import ALIGNED, DATASET, FACES
+from flows.sweep.resolve import resolve
+from flows.sweep.results import REPORT
+from flows.train.report import BUNDLE
+
+EDITED = "edited"
+# What an alignment takes from the sweep that follows. Its own patience ends it; the sweep's is for the trials.
+_SHARED = (set(AlignSettings.model_fields) & set(SweepSettings.model_fields)) - {"patience", "dry_run"}
+_FIXED = {"destination", "dry_run"}
+
+S = TypeVar("S", bound=Settings)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The settings of the four flows, checked before the first of them begins.
+
+    Attributes:
+        align: None where there is nothing to align: the sweep starts from scratch, with new discriminators, or with a
+            bundle that has one.
+    """
+
+    subset: SubsetSettings
+    align: AlignSettings | None
+    sweep: SweepSettings
+    edit: EditSettings
+
+
+@flow(name="pipeline", flow_run_name="pipeline {settings.preset}", validate_parameters=True)
+@refusals_as_states
+def pipeline(settings: PipelineSettings) -> dict[str, Any] | State[Any]:
+    """Cut a dataset, align a discriminator, fine-tune in many ways, and edit images with the best of it."""
+    log = get_run_logger()
+    steps = make_steps(settings)
+    if settings.dry_run:
+        reporting.table("pipeline-dry-run", describe(settings), "What the pipeline would do")
+        return {}
+    nodes.require_reachable({"--source": settings.source, "--photos": settings.photos}, settings.place)
+    started = time.monotonic()
+    if settings.source is None:
+        _draw(settings, log)
+    run_below(subset, steps.subset)
+    if steps.align is not None:
+        run_below(align, steps.align)
+    swept = run_below(sweep, steps.sweep)
+    if swept["best"] is None:
+        raise Unfinished(
+            "no trial of the sweep kept weights that can be compared, so there is none to edit with"
+        )
+    edited = run_below(edit, _named(steps.edit, swept["digest"]))
+    result = {
+        "dataset": steps.subset.destination,
+        "start": steps.sweep.bundle or "from scratch",
+        "trials": swept["trials"],
+        "best trial": swept["best"]["label"],
+        "bundle": steps.edit.bundle,
+        "edited": edited["destination"],
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    rows = [{"what": what, "value": value} for what, value in result.items()]
+    reporting.table("pipeline-result", rows, f"Result, {settings.place}")
+    return result
+
+
+def make_steps(settings: PipelineSettings) -> Steps:
+    """The settings of each step. Reads the bundle that it starts from, and writes nothing.
+
+    Raises:
+        UserError: no such bundle, a step that refuses its settings, or an attribute to edit that no model will have.
+    """
+    place = settings.place
+    faces, dataset, aligned = (join(place, name) for name in (FACES, DATASET, ALIGNED))
+    source = settings.source or faces
+    data = {"images": settings.images} if settings.source is None else {"dataset": dataset}
+    common = {"preset": settings.preset, "seed": settings.seed, "gpus_per_trial": settings.gpus}
+    wanted = {**common, **data, "destination": place}
+    resolved = resolve(_checked(SweepSettings, wanted, settings.sweep_options, "--sweep-options"))
+    size = resolved.size or GeneratorConfig().image_size
+    names, alignment = resolved.attributes or PUBLISHED, None
+    if not resolved.from_scratch:
+        start = bundles.inspect(settings.bundle)
+        size, names = start.config.image_size, start.config.attributes
+        bundle = settings.bundle
+        if start.config.discriminator is None and not resolved.fresh_discriminator:
+            bundle = join(aligned, BUNDLE)
+            own = {
+                "dataset": dataset,
+                "destination": aligned,
+                "bundle": settings.bundle,
+                "gpus": settings.gpus,
+                "max_steps": resolved.align_steps,
+            }
+            shared = resolved.model_dump(include=_SHARED)
+            alignment = _checked(AlignSettings, shared | own, settings.align_options, "--align-options")
+        wanted["bundle"] = bundle
+    cut = {"source": source, "destination": dataset, "store": "cropped", "size": size, "seed": settings.seed}
+    cut["subset"] = "all" if settings.source is None else settings.subset
+    changed = {
+        "source": settings.photos or join(source, IMAGE_FOLDER),
+        "destination": settings.edited or join(place, EDITED),
+        "bundle": join(place, BEST),
+        "labels": None if settings.photos else source,
+        "gpus_per_shard": settings.gpus,
+    }
+    steps = Steps(
+        subset=_checked(SubsetSettings, cut, settings.subset_options, "--subset-options"),
+        align=alignment,
+        sweep=_checked(SweepSettings, wanted, settings.sweep_options, "--sweep-options"),
+        edit=_checked(EditSettings, changed, settings.edit_options, "--edit-options"),
+    )
+    parse_edits(steps.edit.set, steps.edit.intensity, names)
+    return steps
+
+
+def describe(settings: PipelineSettings) -> list[dict[str, str]]:
+    """What the pipeline would do: the rows of the dry run's table. Writes nothing.
+
+    Raises:
+        UserError: as :func:`make_steps`.
+    """
+    steps = make_steps(settings)
+    place, trials = settings.place, resolve(steps.sweep).trials
+    drawn = f"{settings.images:,} drawn faces"
+    made = [
+        ("subset", steps.subset.source if settings.source else drawn, join(place, DATASET), MANIFEST),
+        ("sweep", f"{settings.preset}, up to {trials:,} trials", place, REPORT),
+        ("edit", steps.edit.source, steps.edit.destination, ""),
+    ]
+    if steps.align is not None:
+        made.insert(1, ("align", steps.align.bundle, join(place, ALIGNED), RESULT))
+    return [
+        {"step": step, "of": of, "makes": makes, "there already": "yes" if end and _has(makes, end) else "no"}
+        for step, of, makes, end in made
+    ]
+
+
+def _draw(settings: PipelineSettings, log: reporting.Log) -> None:
+    """Draw the faces, unless they have all been drawn."""
+    faces = join(settings.place, FACES)
+    if _has(faces, LABEL_FILES[-1]):
+        return
+    log.info("drawing %s faces: no --source is named", f"{settings.images:,}")
+    filesystem, path = open_store(faces, option="--destination").filesystem()
+    workers = len(os.sched_getaffinity(0))
+    write_celeba(path, settings.images, filesystem=filesystem, seed=settings.seed, workers=workers)
+
+
+def _named(settings: EditSettings, digest: str) -> EditSettings:
+    """With a run's name made of all that it does, by which it is known again once it is finished."""
+    if settings.run_id:
+        return settings
+    made_of = [digest, settings.model_dump(mode="json", exclude={"cpus_per_shard", "gpus_per_shard"})]
+    return settings.model_copy(update={"run_id": f"pipeline-{hash_of(made_of)}"})
+
+
+def _has(url: str, name: str) -> bool:
+    filesystem, path = open_store(url, option="--destination").filesystem()
+    return Folder(path, filesystem).has(name)
+
+
+def _checked(kind: type[S], values: dict[str, Any], options: dict[str, Any], where: str) -> S:
+    """A step's settings: these values, and before them the user's options for it.
+
+    Raises:
+        UserError: by the name of those options; also a place that the other steps count on.
+    """
+    for name in _FIXED & set(options):
+        raise UserError(
+            f"{where}: {name} is the pipeline's own; --{name.replace('_', '-')} says it for all steps"
+        )
+    try:
+        return kind.model_validate(values | options)
+    except ValidationError as error:
+        raise UserError(f"{where}: {first_mistake(error)}") from None
