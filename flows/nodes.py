@@ -83,13 +83,15 @@ def require_reachable(inputs: Mapping[str, str | None], destination: str | None 
     """Refuse folders of this machine that the connected cluster's nodes do not see.
 
     Args:
-        inputs: URL of what is read by option ("--dataset"); None where there is none.
+        inputs: URL of what is read by option ("--dataset"); None where there is none. What is not here either is for
+            others to refuse.
         destination: URL of what is written, which need not be there yet.
 
     Raises:
         UserError: a node does not see one of them. URLs with a scheme are reached from everywhere.
     """
     paths = {option: url for option, url in inputs.items() if url is not None and os.path.isabs(url)}
+    paths = {option: path for option, path in paths.items() if os.path.exists(path)}
     writes = destination is not None and os.path.isabs(destination)
     if shares_code(os.environ.get("RAY_ADDRESS", "")) or not (paths or writes):
         return  # the local stack is this machine

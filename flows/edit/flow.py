@@ -11,7 +11,7 @@ from prefect import State, flow, get_run_logger, task
 from prefect.states import Failed
 
 from attgan.errors import UserError
-from flows import cluster, reporting
+from flows import cluster, nodes, reporting
 from flows.edit import report
 from flows.edit.ledger import Summary, finished_shards, read_summary
 from flows.edit.preparation import Preparation, describe, prepare
@@ -52,6 +52,7 @@ def edit(settings: EditSettings) -> dict[str, Any] | State[Any]:
         return {}
     started = time.monotonic()
     resources = cluster.require_ray(settings.cpus_per_shard, settings.gpus_per_shard)
+    nodes.require_reachable({"--source": settings.source, "--bundle": settings.bundle}, settings.destination)
     prepared = prepare(settings)
     run = prepared.run
     log.info("run %s: %s images in %s shards, into %s", run.run_id, f"{run.inputs:,}", run.shards, run.url)

@@ -15,7 +15,7 @@ from prefect.states import Failed
 
 from attgan.data.manifest import Manifest
 from attgan.errors import UserError
-from flows import cluster, reporting
+from flows import cluster, nodes, reporting
 from flows.datasets import find_finished, publish
 from flows.running import cause_of, may_pass, refusals_as_states
 from flows.settings import SubsetSettings
@@ -56,6 +56,7 @@ def subset(settings: SubsetSettings) -> dict[str, Any] | State[Any]:
     store = open_store(refuse_overlap(settings), option="--destination")
     store.check(write=True)
     resources = cluster.require_ray(settings.cpus_per_part, 0)
+    nodes.require_reachable({"--source": settings.source}, store.url)
     plan = make_plan(settings)
     log.info(
         "%s rows of %s at hand, in %s parts",

@@ -13,7 +13,7 @@ from prefect.client.schemas.objects import TaskRun
 from prefect.states import Failed
 
 from attgan.errors import Diverged, UserError
-from flows import cluster, reporting
+from flows import cluster, nodes, reporting
 from flows.cancelling import RunCancelled, cancel_requests
 from flows.running import cause_of
 from flows.settings.train import RunSettings
@@ -81,11 +81,14 @@ def drive(
         What the task returned if it has finished, or a failed state with one line.
 
     Raises:
-        UserError: the cluster has no such node, or what the worker refused.
+        UserError: the cluster has no such node, nodes that do not see a path, or what the worker refused.
         RunCancelled: the run was cancelled on the server, and the worker has stopped or did not in time.
     """
     cpus = settings.cpus or cluster.largest_node(settings.gpus)
     cluster.require_ray(cpus, settings.gpus)
+    nodes.require_reachable(
+        {"--dataset": settings.dataset, "--bundle": getattr(settings, "bundle", None)}, settings.destination
+    )
     command = new_command()
     watch = Watch(store, task.name, log, command)
     call = {"settings": settings.model_copy(update={"cpus": cpus}), "command": command}
