@@ -7,7 +7,7 @@ from typing import Any
 
 from attgan.models import BundleInfo, save_bundle
 from attgan.models.card import read_card
-from flows.bundles import open_bundle
+from flows.bundles import inspect, open_bundle
 from flows.storage import join, open_store
 from flows.sweep.leaderboard import Row, number
 from flows.sweep.plan import Plan
@@ -55,7 +55,7 @@ def export_best(
         classifier=bundle.classifier,
         attributes=bundle.config.attributes,
         licence=bundle.config.licence,
-        about=f"{about}\n\n{_HEADING}\n\n{_found(plan, row, start, trials)}{_measured(row, start, measures)}",
+        about=f"{about}\n\n{_HEADING}\n\n{_found(plan, row, trials)}{_measured(row, start, measures)}",
         metrics={f"held out: {name.replace('_', ' ')}": value for name, value in metrics.items()},
         dtype=bundle.config.dtype,
         overwrite=True,
@@ -82,37 +82,39 @@ def _of(measures: Mapping[str, Any]) -> str:
     return str(measures["partition"]).replace(" ", "-")
 
 
-def _found(plan: Plan, row: Row, start: Row | None, trials: int) -> str:
+def _found(plan: Plan, row: Row, trials: int) -> str:
     settings = plan.settings
     order = "highest" if settings.mode == "max" else "lowest"
     searched = ", ".join(name for name in row.changes) or "nothing"
-    from_where = (
-        f"It started from the bundle whose digest is `{start.digest}`."
-        if start
-        else "It started from fresh networks."
-    )
     return (
         f"Trial {row.name} ({row.label}) of a sweep of {trials:,} trials, preset *{settings.preset}*, search "
         f"*{settings.search}*, over: {searched}. Its {settings.metric.replace('_', ' ')} on held-out faces is the "
-        f"{order} of those compared: {number(row.value)}, after step {row.best_step:,}. {from_where}"
+        f"{order} of those compared: {number(row.value)}, after step {row.best_step:,}. {_start(plan)}"
     )
+
+
+def _start(plan: Plan) -> str:
+    if plan.settings.bundle is None:
+        return "It started from fresh networks."
+    words = f"It started from the bundle whose digest is `{inspect(plan.settings.bundle).digest}`"
+    aligned = plan.places.bundle != plan.settings.bundle
+    return words + (", with a discriminator that was aligned with it first." if aligned else ".")
 
 
 def _measured(row: Row, start: Row | None, measures: Mapping[str, Any] | None) -> str:
     if measures is None:
         return ""
     seen = (
-        "which no training has seen"
-        if measures["partition"] == "test"
-        else "by which the best step was chosen"
+        "which no trial has seen" if measures["partition"] == "test" else "by which the best step was chosen"
     )
-    heading = "| measure | this bundle | the starting bundle |\n| --- | --- | --- |"
-    rows = "\n".join(
-        f"| {words} | {number(row.test.get(name))} | {number(start.test.get(name) if start else None)} |"
-        for name, words in MEASURED.items()
-    )
+    columns = {"this bundle": row} | ({"the starting bundle": start} if start else {})
+    lines = [f"| measure | {' | '.join(columns)} |", "| --- |" + " --- |" * len(columns)]
+    for name, words in MEASURED.items():
+        values = " | ".join(number(column.test.get(name)) for column in columns.values())
+        lines.append(f"| {words} | {values} |")
+    table = "\n".join(lines)
     return (
         f"\n\nMeasured on {measures['measured']['faces']:,} {_of(measures)} faces without "
-        f"{measures['made_of']['attribute']}, {seen}, edited to have it:\n\n{heading}\n{rows}\n\n"
+        f"{measures['made_of']['attribute']}, {seen}, edited to have it:\n\n{table}\n\n"
         f"What is seen here and in the metrics below is the word of a judge: {judge_words(measures)}."
     )

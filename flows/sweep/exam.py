@@ -128,7 +128,7 @@ def _made_of(exam: Exam, bundle: str, judge: Judge, dataset: Dataset) -> dict[st
 
 
 def _judge_itself(judge: Judge, faces: Faces, partition: str, exam: Exam, device: str) -> dict[str, Any]:
-    """How the judge does on real faces of the same partition: so many with the attribute, so many without."""
+    """How the judge does on unedited faces of the same partition: so many with the attribute, so many without."""
     rows = np.random.default_rng(exam.seed).permutation(faces.test if partition == "test" else faces.held_out)
     has = faces.labels[rows, faces.attributes.index(exam.attribute)]
     chosen = np.concatenate([rows[has][: exam.faces], rows[~has][: exam.faces]])

@@ -40,6 +40,7 @@ class Row:
         best_step: after which the kept weights were so.
         held_out: all numbers of that validation.
         test: measured on the fixed test faces.
+        judge: how well the judge recognises the attribute itself.
         bundle: URL of the kept weights.
         digest: of that bundle.
         seconds, attempts, node: as in its record.
@@ -56,6 +57,7 @@ class Row:
     best_step: int | None = None
     held_out: Mapping[str, float | None] = field(default_factory=dict)
     test: Mapping[str, float | None] = field(default_factory=dict)
+    judge: Mapping[str, float | None] = field(default_factory=dict)
     bundle: str | None = None
     digest: str | None = None
     seconds: float | None = None
@@ -87,8 +89,8 @@ def to_parquet(rows: Sequence[Row], metric: str) -> bytes:
     """All rows with all their numbers; what is not known is null.
 
     Columns: ``rank, trial, label, state, metric, value, step, best_step``; ``set_…`` for each setting that is
-    searched; ``held_out_…`` of the validation, ``test_…`` of the fixed test faces; ``seconds, attempts, node, reason,
-    bundle, digest``.
+    searched; ``held_out_…`` of the validation, ``test_…`` of the fixed test faces, ``judge_…`` of the judge itself;
+    ``seconds, attempts, node, reason, bundle, digest``.
     """
     columns: dict[str, list[Any]] = {
         "rank": [row.rank for row in rows],
@@ -100,7 +102,7 @@ def to_parquet(rows: Sequence[Row], metric: str) -> bytes:
         "step": [row.step for row in rows],
         "best_step": [row.best_step for row in rows],
     }
-    groups = {"set": "changes", "held_out": "held_out", "test": "test"}
+    groups = {"set": "changes", "held_out": "held_out", "test": "test", "judge": "judge"}
     for prefix, attribute in groups.items():
         mappings = [getattr(row, attribute) for row in rows]
         for name in dict.fromkeys(name for mapping in mappings for name in mapping):
@@ -154,7 +156,7 @@ def _read_row(trial: Trial, metric: str) -> Row:
         step=(kept.steps if kept else None) or max((check["step"] for check in checks), default=0),
         best_step=kept.step if kept else None,
         held_out=held_out,
-        test=_measured(read_json(store, MEASURES), digest),
+        **_measured(read_json(store, MEASURES), digest),
         bundle=bundle,
         digest=digest,
         seconds=record["seconds"],
@@ -178,17 +180,18 @@ def _read_start(plan: Plan, trials: Sequence[Trial]) -> Row | None:
         state="as it came",
         value=finite(held_out.get(plan.settings.metric)),
         held_out=held_out,
-        test=_measured(read_json(plan.store, f"{START}/{MEASURES}"), digest),
+        **_measured(read_json(plan.store, f"{START}/{MEASURES}"), digest),
         bundle=url,
         digest=digest,
     )
 
 
-def _measured(measures: Mapping[str, Any] | None, digest: str | None) -> Mapping[str, float | None]:
-    """What was measured of these weights; nothing where it was of others that the trial had before."""
+def _measured(measures: Mapping[str, Any] | None, digest: str | None) -> dict[str, Any]:
+    """What was measured of these weights, and by whom; nothing where it was of others that the trial had before."""
     if measures is None or measures["made_of"]["bundle"] != digest:
         return {}
-    return dict(measures["measured"])
+    judge = {name: value for name, value in measures["judge"].items() if name != "about"}
+    return {"test": measures["measured"], "judge": judge}
 
 
 def _numbers(check: Mapping[str, Any]) -> dict[str, float | None]:

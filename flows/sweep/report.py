@@ -21,7 +21,8 @@ _PICTURES = {
 def show_artifacts(report: dict[str, Any]) -> None:
     """Leaderboard, what the best trial is worth, curves and faces, in the run's artifacts."""
     store = open_store(report["sweep"], option="--destination")
-    reporting.table("sweep-leaderboard", report["leaderboard"], _caption(report))
+    judge = f"; judge: {report['judge']}" if report["judge"] else ""
+    reporting.table("sweep-leaderboard", report["leaderboard"], _caption(report) + judge)
     if report["best"] is not None:
         reporting.table("sweep-result", measure_rows(report), f"The best trial, {report['bundle']}")
     for key in report["pictures"]:

@@ -102,11 +102,10 @@ def _write_curves(plan: Plan, rows: Sequence[Row], labels: dict[str, str]) -> st
 def _write_faces(plan: Plan, rows: Sequence[Row], labels: dict[str, str]) -> str | None:
     originals, columns = None, []
     for row in [*(row for row in rows if row.name == START), *_pictured(rows, _COLUMNS)]:
+        if not row.test:
+            continue  # it kept no weights, or could not be measured
         place = START if row.name == START else f"{TRIALS}/{row.name}"
-        try:
-            originals, edited = unpack_faces(plan.store.get(f"{place}/{EDITED}").data)
-        except FileNotFoundError:
-            continue  # it kept no weights
+        originals, edited = unpack_faces(plan.store.get(f"{place}/{EDITED}").data)
         words = f"seen {number(row.test.get('edit_success'))}, SSIM {number(row.test.get('ssim'))}"
         columns.append((f"{labels[row.name]}: {words}", edited))
     if originals is None:

@@ -104,6 +104,7 @@ def test_the_parquet_file_has_a_row_for_each_trial_and_all_numbers(finished: Pla
     ]
     assert columns["test_psnr"][1] == rows[1].test["psnr"]
     assert columns["held_out_ssim"][4] is None
+    assert columns["judge_balanced_accuracy"][:4] == [rows[0].judge["balanced_accuracy"]] * 4
 
 
 @pytest.mark.parametrize(

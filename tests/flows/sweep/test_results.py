@@ -3,6 +3,8 @@
 import io
 import json
 import logging
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,13 @@ import pytest
 from PIL import Image
 
 from attgan.models import inspect_bundle, load_bundle
-from attgan.training.metrics_log import METRICS
 from flows.storage import open_store
 from flows.sweep import report
 from flows.sweep.leaderboard import Row
 from flows.sweep.plan import Places, Plan
 from flows.sweep.records import new_record, write_record
 from flows.sweep.results import finish, unique_labels
-from tests.finished_sweep import SIZE, plan_at
+from tests.finished_sweep import NAMES, SIZE, plan_at
 
 LOG = logging.getLogger("test")
 
@@ -109,29 +110,66 @@ def test_a_sweep_whose_trials_all_failed_says_so(
     assert "no trial kept weights" in capsys.readouterr().out
 
 
+def with_a_trial_of(finished: Plan, plan: Plan, number: int, state: str) -> None:
+    """The files of a trial in another sweep's folder, where it ended otherwise; the others fail."""
+    shutil.copytree(finished.known[number].url, plan.known[number].url)
+    for trial in plan.known:
+        record = new_record(trial.number, trial.changes, trial.label)
+        write_record(open_store(trial.url), record | {"state": state if trial.number == number else "failed"})
+
+
 def test_a_diverged_trial_stays_in_the_pictures_but_is_not_the_best(
-    finished: Plan, result: dict[str, Any], places: Places, tmp_path: Path
+    finished: Plan, places: Places, tmp_path: Path
 ) -> None:
     plan = plan_at(str(tmp_path), places)
-    best = finished.known[int(result["best"]["trial"])]
-    trial = plan.known[best.number]
-    store = open_store(trial.url)
-    for key in (METRICS, "measures.json", "edited.npz"):
-        store.put(key, open_store(best.url).get(key).data)
-    kept = f"best/step-{result['best']['step']:010d}"
-    for name in (
-        "config.json",
-        "README.md",
-        "generator.safetensors",
-        "discriminator.safetensors",
-        "classifier.safetensors",
-    ):
-        store.put(f"{kept}/{name}", open_store(best.url).get(f"{kept}/{name}").data)
-    record = new_record(trial.number, trial.changes, trial.label)
-    write_record(store, record | {"state": "diverged", "reason": "the generator's loss is nan at step 4"})
+    with_a_trial_of(finished, plan, 1, "diverged")
     again = finish(plan, LOG, seconds=1, reason="all 4 trials are done")
     assert again["best"] is None
     assert again["pictures"] == ["curves.png", "faces.jpg"]
+
+
+def test_an_interrupted_trial_is_worth_the_best_weights_that_it_kept(
+    finished: Plan, places: Places, tmp_path: Path
+) -> None:
+    plan = plan_at(str(tmp_path), places)
+    with_a_trial_of(finished, plan, 1, "interrupted")
+    trial = Path(plan.known[1].url)
+    (trial / "result.json").unlink()
+    shutil.rmtree(trial / "bundle")
+    (trial / "measures.json").unlink()
+    again = finish(plan, LOG, seconds=1, reason="an hour is over")
+    best = again["best"]
+    assert (best["trial"], best["test"]) == ("001", {})
+    assert best["digest"] == inspect_bundle(trial / "best" / f"step-{best['step']:010d}").digest
+    assert "Measured on" not in load_bundle(again["bundle"]).card
+    assert again["pictures"] == ["curves.png"], "what was not measured has no faces to show"
+
+
+def test_the_card_says_what_the_discriminator_came_from(
+    finished: Plan, places: Places, tmp_path: Path
+) -> None:
+    aligned = tmp_path / "aligned"
+    shutil.copytree(str(places.bundle), aligned)
+    plan = plan_at(str(tmp_path / "sweep"), replace(places, bundle=str(aligned)), bundle=places.bundle)
+    with_a_trial_of(finished, plan, 0, "finished")
+    card = load_bundle(finish(plan, LOG, seconds=1, reason="done")["bundle"]).card
+    start = inspect_bundle(str(places.bundle)).digest
+    assert f"bundle whose digest is `{start}`, with a discriminator that was aligned with it first." in card
+
+
+def test_from_scratch_there_is_no_start_to_compare_with(
+    finished: Plan, places: Places, tmp_path: Path
+) -> None:
+    fresh = {"bundle": None, "from_scratch": True, "size": SIZE, "width": 2, "attributes": list(NAMES)}
+    plan = plan_at(str(tmp_path), replace(places, bundle=None), **fresh)
+    with_a_trial_of(finished, plan, 0, "finished")
+    result = finish(plan, LOG, seconds=1, reason="done")
+    assert [row["trial"] for row in result["leaderboard"]] == ["000", "001", "002", "003"]
+    assert result["start"] is None
+    card = load_bundle(result["bundle"]).card
+    assert "It started from fresh networks." in card
+    assert "| measure | this bundle |\n" in card
+    assert set(report.measure_rows(result)[0]) == {"measure", "best"}
 
 
 def test_the_terminal_shows_places_and_the_judge(
