@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from prefect import flow, runtime
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter, FlowRunFilterName
 from prefect.states import Cancelling
 
 from flows.cancelling import RunCancelled, cancel_requests
@@ -70,8 +70,9 @@ def test_a_run_ends_cancelled_and_so_does_one_below_it(stack: dict[str, str]) ->
     with pytest.raises(RunCancelled, match="was cancelled in Prefect, as wished"):
         run_from_terminal(above)
     with get_client(sync_client=True) as client:
-        states = {run.state.name for run in client.read_flow_runs(limit=2) if run.state}
-    assert states == {"Cancelled"}
+        both = FlowFilter(name=FlowFilterName(any_=["above", "below"]))
+        states = [run.state.name for run in client.read_flow_runs(flow_filter=both) if run.state]
+    assert states == ["Cancelled", "Cancelled"]
 
 
 def test_outside_a_run_nobody_can_cancel() -> None:
