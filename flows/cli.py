@@ -20,6 +20,7 @@ from flows.settings import (
     DemoSettings,
     DemoTrainingSettings,
     EditSettings,
+    ExportSettings,
     ImportWeightsSettings,
     IngestSettings,
     InitSettings,
@@ -204,6 +205,15 @@ def import_weights(*, settings: Annotated[ImportWeightsSettings, Parameter(name=
     from flows import weights
 
     print_rows(settings.destination, weights.import_weights(settings))
+
+
+@app.command
+def export(*, settings: Annotated[ExportSettings, Parameter(name="*")]) -> None:
+    """Copy a bundle in the form in which it is handed on: small, and without what only a training needs."""
+    adopt_stack()
+    from flows import weights
+
+    print_rows(settings.destination, weights.export(settings))
 
 
 @app.command

@@ -8,8 +8,10 @@ from typing import Any
 from attgan.attributes import PUBLISHED
 from attgan.errors import UserError
 from attgan.models import BundleInfo, Generator, GeneratorConfig, fresh, import_published, save_bundle
+from attgan.models.card import read_card
 from attgan.models.published import LICENCE
-from flows.settings import ImportWeightsSettings, InitSettings
+from flows.bundles import open_bundle
+from flows.settings import ExportSettings, ImportWeightsSettings, InitSettings
 from flows.storage import open_store
 
 UNTRAINED = "MIT; freshly initialised, saw no data"
@@ -74,6 +76,34 @@ def import_weights(settings: ImportWeightsSettings) -> list[dict[str, Any]]:
         attributes=published.attributes,
         licence=LICENCE,
         about=f"Imported from the published AttGAN-PyTorch checkpoint {name}.",
+        filesystem=filesystem,
+        label=f"--destination {settings.destination}",
+    )
+    return _written(info)
+
+
+def export(settings: ExportSettings) -> list[dict[str, Any]]:
+    """Copy a bundle, rounded and without its discriminator unless it is wanted; returns a table of what it is.
+
+    Raises:
+        UserError: there is no such bundle, it is damaged, a bundle is at the destination already, or that cannot be
+            written to.
+    """
+    bundle = open_bundle(settings.bundle, with_discriminator=settings.discriminator)
+    store = open_store(settings.destination, option="--destination")
+    store.check(write=True)
+    filesystem, path = store.filesystem()
+    about, metrics = read_card(bundle.card)
+    info = save_bundle(
+        path,
+        generator=bundle.generator,
+        discriminator=bundle.discriminator,
+        classifier=bundle.classifier,
+        attributes=bundle.config.attributes,
+        licence=bundle.config.licence,
+        about=f"{about}\n\nExported in {settings.dtype} from the bundle whose digest is `{bundle.digest}`.",
+        metrics=metrics,
+        dtype=settings.dtype,
         filesystem=filesystem,
         label=f"--destination {settings.destination}",
     )

@@ -12,7 +12,7 @@ from flows.settings.pipeline import PipelineSettings
 from flows.settings.subset import SubsetSettings
 from flows.settings.sweep import SweepSettings
 from flows.settings.train import AlignSettings, TrainSettings
-from flows.settings.weights import ImportWeightsSettings, InitSettings
+from flows.settings.weights import ExportSettings, ImportWeightsSettings, InitSettings
 
 __all__ = [
     "DEFAULT_BUNDLE",
@@ -22,6 +22,7 @@ __all__ = [
     "DemoSettings",
     "DemoTrainingSettings",
     "EditSettings",
+    "ExportSettings",
     "ImportWeightsSettings",
     "IngestSettings",
     "InitSettings",

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from flows.settings.base import Settings, Url
+from flows.settings.base import BundleUrl, Settings, Url
 
 Activation = Literal["relu", "leaky_relu"]
 
@@ -46,3 +46,16 @@ class ImportWeightsSettings(Settings):
     decoder_activation: Activation = Field(default="relu", description="Of the generator's decoder.")
     slope: float = Field(default=0.01, ge=0, description="Of the leaky ones, for negative values.")
     dry_run: bool = Field(default=False, description="Read and describe the checkpoint, then stop.")
+
+
+class ExportSettings(Settings):
+    """Copy a bundle in the form in which it is handed on: small, and without what only a training needs."""
+
+    bundle: BundleUrl = Field(
+        description="The trained model: URL or path, or `default`: the one that is shipped."
+    )
+    destination: Url = Field(description="The bundle's folder to make: URL or path.")
+    dtype: Literal["float16", "float32"] = Field(
+        default="float16", description="Of the stored weights; float16 halves the files."
+    )
+    discriminator: bool = Field(default=False, description="Keep the discriminator, for further training.")

@@ -185,3 +185,19 @@ def test_published_weights_become_a_bundle(capsys: pytest.CaptureFixture[str], t
         == exits.WRONG_USE
     )
     assert f"attgan: --checkpoint {tmp_path / 'x.pth'}: there is no such file" in capsys.readouterr().err
+
+
+def test_a_bundle_is_handed_on_small(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    whole, small = tmp_path / "whole", tmp_path / "small"
+    assert run("init", f"--destination={whole}", "--width=2", "--image-size=64") == 0
+    assert run("export", f"--bundle={whole}", f"--destination={small}") == 0
+    before, after = load_bundle(whole), load_bundle(small)
+    assert (small / "generator.safetensors").stat().st_size < 0.6 * (
+        whole / "generator.safetensors"
+    ).stat().st_size
+    assert before.digest in after.card
+    for name, tensor in before.generator.state_dict().items():
+        torch.testing.assert_close(after.generator.state_dict()[name], tensor, rtol=1e-3, atol=1e-4)
+    capsys.readouterr()
+    assert run("export", f"--bundle={whole}", f"--destination={small}") == 2
+    assert "there is a bundle already" in capsys.readouterr().err
