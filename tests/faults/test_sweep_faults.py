@@ -1,0 +1,282 @@
+"""A sweep loses its driver, a trial's process or a node, is stopped, or has trials that cannot end well."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import ray
+import torch
+
+from attgan.models import load_bundle
+from flows.storage import Store, open_store
+from flows.sweep.events import TrialEvent
+from flows.sweep.folders import kept_weights
+from flows.sweep.plan import Plan, Trial
+from flows.sweep.records import Record, read_checks, read_record, value_of
+from flows.sweep.suggestions import Suggestions
+from flows.train.trial import train_trial
+from tests import small_sweep
+from tests.drawn_dataset import write_drawn_dataset
+from tests.small_sweep import run_small, small_plan
+
+pytestmark = [pytest.mark.stack, pytest.mark.fault]
+
+LONG = {"max_steps": 200, "space": ["lambda_reconstruction=1,10,100"]}
+BUNDLE = ("metrics.jsonl", "bundle/generator.safetensors", "bundle/discriminator.safetensors")
+
+Results = dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("dataset")
+    write_drawn_dataset(folder, 60)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(dataset: str, tmp_path_factory: pytest.TempPathFactory) -> list[Results]:
+    """What the trials of LONG come to when each is trained by itself and nothing happens to it."""
+    threads = torch.get_num_threads()
+    plan = small_plan(dataset, str(tmp_path_factory.mktemp("undisturbed")), **LONG)
+    try:
+        for trial in plan.known:
+            train_trial(trial.settings)
+    finally:
+        torch.set_num_threads(threads)
+    return [results(trial) for trial in plan.known]
+
+
+def results(trial: Trial) -> Results:
+    return {name: store_of(trial).get(name).data for name in BUNDLE}
+
+
+def store_of(trial: Trial) -> Store:
+    return open_store(trial.url)
+
+
+def record_of(trial: Trial) -> Record:
+    record = read_record(store_of(trial))
+    assert record is not None, f"trial {trial.name} has no record"
+    return record
+
+
+def states(plan: Plan) -> list[str]:
+    return [record_of(trial)["state"] for trial in plan.known]
+
+
+def step_of(trial: Trial) -> int:
+    try:
+        return int(json.loads(store_of(trial).get("progress.json").data).get("step", 0))
+    except FileNotFoundError:
+        return 0
+
+
+def processes(token: str) -> list[psutil.Process]:
+    """The processes of the Ray cluster with this token's path that run a trial now."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            ours = process.environ().get("RAY_AUTH_TOKEN_PATH") == token
+            if ours and "".join(process.cmdline()[:1]).startswith("ray::TrialActor"):
+                found.append(process)
+    return found
+
+
+def wait_until(condition: Callable[[], bool], explain: Callable[[], str] = str, seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, explain()
+        time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def driver(tmp_path: Path, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A sweep in a process group of its own."""
+    with (tmp_path / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, small_sweep.__file__, json.dumps(options)],
+            start_new_session=True,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_a_sweep_goes_on_after_its_driver_and_a_trial_were_killed(
+    stack: dict[str, str],
+    fresh_bucket: Callable[[], str],
+    dataset: str,
+    undisturbed: list[Results],
+    tmp_path: Path,
+) -> None:
+    options: dict[str, Any] = LONG | {
+        "dataset": dataset,
+        "destination": f"s3://{fresh_bucket()}/sweep",
+    }
+    plan = small_plan(**options)
+    log, token = (tmp_path / "log").read_text, stack["RAY_AUTH_TOKEN_PATH"]
+
+    with driver(tmp_path, **options) as process:
+        wait_until(lambda: min(step_of(trial) for trial in plan.known[:2]) > 20, log)
+        process.kill()
+    wait_until(lambda: not processes(token), seconds=30)
+    assert max(map(step_of, plan.known)) < LONG["max_steps"]
+    begun = [step_of(trial) for trial in plan.known]
+
+    with driver(tmp_path, **options) as process:
+        wait_until(
+            lambda: any(step_of(t) > before + 20 for t, before in zip(plan.known, begun, strict=True)), log
+        )
+        processes(token)[0].kill()
+        assert process.wait(timeout=120) == 0, log()
+
+    assert [results(trial) for trial in plan.known] == undisturbed
+    records = [record_of(trial) for trial in plan.known]
+    assert [record["state"] for record in records] == ["finished"] * 3
+    assert (
+        sum(record["attempts"] for record in records) == 3 + 2 + 1
+    )  # three trials, two begun before, one killed
+    assert "its process died" in log()
+    folders = {info.key.split("/")[1] for info in plan.store.list("trials/")}
+    assert folders == {"000", "001", "002"}
+
+    events: list[TrialEvent] = []
+    ending = run_small(small_plan(**options), on_event=events.append)
+    assert (ending.interrupted, events) == (False, [])
+
+
+def test_trials_that_cannot_end_well_are_on_record_and_the_others_finish(
+    stack: dict[str, str], dataset: str, tmp_path: Path
+) -> None:
+    space = ["batch_size=4,8,4000", "explode_above=1e6,1e-6"]
+    plan = small_plan(dataset, str(tmp_path / "sweep"), space=space, attempts=2, max_steps=20)
+    broken = Path(plan.known[2].url) / "checkpoints"
+    broken.parent.mkdir(parents=True)
+    broken.touch()  # no state can be kept below a file: that is no mistake of the settings, and is tried again
+    events: list[TrialEvent] = []
+    ending = run_small(plan, on_event=events.append)
+    assert not ending.interrupted
+    assert states(plan) == ["finished", "diverged", "failed", "diverged", "failed", "failed"]
+    records = [record_of(trial) for trial in plan.known]
+    assert "exploded" in records[1]["reason"]
+    assert "checkpoints" in records[2]["reason"]
+    assert "--batch-size 4000" in records[4]["reason"]
+    assert [record["attempts"] for record in records] == [1, 1, 2, 1, 1, 1]
+    assert {event.number: event.state for event in events} == dict(enumerate(states(plan)))
+
+    broken.unlink()  # the same call tries what may end better now, and nothing else
+    events.clear()
+    run_small(plan, on_event=events.append)
+    assert {event.number for event in events} == {2}
+    assert states(plan) == ["finished", "diverged", "finished", "diverged", "failed", "failed"]
+
+
+def test_a_stop_ends_all_trials_after_a_checkpoint_and_frees_what_they_held(
+    stack: dict[str, str], dataset: str, tmp_path: Path
+) -> None:
+    plan = small_plan(dataset, str(tmp_path / "sweep"), max_steps=5000)
+    asked: list[float] = []
+
+    def stop() -> str | None:
+        if min(step_of(trial) for trial in plan.known[:2]) < 20:
+            return None
+        asked.append(time.monotonic())
+        return "enough"
+
+    events: list[TrialEvent] = []
+    ending = run_small(plan, events.append, stop)
+    assert (ending.reason, ending.interrupted) == ("enough", True)
+    wait_until(lambda: not processes(stack["RAY_AUTH_TOKEN_PATH"]), seconds=30)
+    wait_until(lambda: ray.available_resources().get("CPU") == 2, seconds=30)
+    assert time.monotonic() - asked[0] < 30
+    assert [event.state for event in events[-2:]] == ["interrupted"] * 2
+    for trial in plan.known[:2]:
+        record, newest = record_of(trial), json.loads(store_of(trial).get("checkpoints/latest.json").data)
+        assert record["state"] == "interrupted"
+        assert record["reason"] == f"stopped on demand after step {newest['checkpoints'][0]['step']}"
+    assert read_record(store_of(plan.known[2])) is None
+
+    # The time is over while the processes begin.
+    plan = small_plan(dataset, str(tmp_path / "sweep"), max_steps=5000, hours=1.5 / 3600)
+    ending = run_small(plan)
+    assert (ending.reason, ending.interrupted) == ("its 0.000416667 hours are over", False)
+    wait_until(lambda: not processes(stack["RAY_AUTH_TOKEN_PATH"]), seconds=30)
+    wait_until(lambda: ray.available_resources().get("CPU") == 2, seconds=30)
+
+
+def test_a_trial_behind_one_of_an_earlier_command_is_stopped_early_and_its_best_is_kept(
+    stack: dict[str, str], dataset: str, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {
+        "dataset": dataset,
+        "destination": str(tmp_path / "sweep"),
+        "space": ["learning_rate=1e-3,1e-9"],
+        "metric": "reconstruction",
+        "scheduler": "asha",
+        "grace_steps": 12,
+    }
+    run_small(small_plan(**options, trials=1))
+    plan = small_plan(**options, trials=2)
+    events: list[TrialEvent] = []
+    run_small(plan, on_event=events.append)
+    bad = plan.known[1]
+    assert states(plan) == ["finished", "stopped_early"]
+    assert {event.number for event in events} == {1}
+    assert events[-1].state == "stopped_early"
+    steps = [check["step"] for check in read_checks(store_of(bad))]
+    assert steps == [0, 12]
+    assert record_of(bad)["reason"] == (
+        f"stopped early: reconstruction {value_of(read_checks(store_of(bad))[-1:], 'reconstruction'):.3g} at step 12 "
+        "is behind the other trials"
+    )
+    kept = kept_weights(store_of(bad))
+    assert kept is not None
+    filesystem, path = store_of(bad).filesystem()
+    assert load_bundle(f"{path}/{kept.path}", filesystem).discriminator is not None
+
+
+def test_a_search_goes_on_with_what_it_has_suggested_and_then_as_if_it_had_not_ended(
+    stack: dict[str, str], dataset: str, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {
+        "dataset": dataset,
+        "destination": str(tmp_path / "sweep"),
+        "search": "optuna",
+        "space": ["learning_rate=log:1e-5:1e-2", "discriminator_steps=int:1:3"],
+        "trials": 3,
+        "parallel": 1,
+        "seed": 3,
+    }
+    begun = {"second": False}
+
+    def look(event: TrialEvent) -> None:
+        begun["second"] = begun["second"] or (event.number == 1 and event.step > 0)
+
+    ending = run_small(small_plan(**options), look, lambda: "enough" if begun["second"] else None)
+    assert ending.interrupted
+    suggested = [trial.changes for trial in small_plan(**options).known]
+    assert len(suggested) == 2
+    run_small(small_plan(**options))
+    plan = small_plan(**options)
+    assert states(plan) == ["finished"] * 3
+    assert [trial.changes for trial in plan.known][:2] == suggested
+    assert [record_of(trial)["attempts"] for trial in plan.known] == [1, 2, 1]
+    search = Suggestions(plan.axes, plan.settings.mode, seed=3, budget=3)
+    for trial in plan.known:
+        assert search.next(trial.number) == trial.changes
+        search.tell(trial.number, value_of(read_checks(store_of(trial)), "quality"))
