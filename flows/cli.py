@@ -24,6 +24,7 @@ from flows.settings import (
     ImportWeightsSettings,
     IngestSettings,
     InitSettings,
+    PipelineSettings,
     SubsetSettings,
     SweepSettings,
     TrainSettings,
@@ -181,6 +182,25 @@ def sweep(*, settings: Annotated[SweepSettings, Parameter(name="*")] = SweepSett
     from flows.sweep import flow, report
 
     report.show(run_from_terminal(flow.sweep, settings=settings))
+
+
+@app.command
+def pipeline(*, settings: Annotated[PipelineSettings, Parameter(name="*")] = PipelineSettings()) -> None:  # noqa: B008
+    """Cut a dataset, align a discriminator, fine-tune in many ways, and edit images with the best of it.
+
+    Without --source it draws faces; where no stack is up and none is named, it then also starts one for itself.
+    """
+    if settings.dry_run:
+        adopt_stack()
+        from flows.pipeline import describe
+
+        print_rows("What the pipeline would do", describe(settings))
+        return
+    stack_for("pipeline", settings, own=settings.source is None)
+    from flows.pipeline import pipeline as run_pipeline
+    from flows.running import run_from_terminal
+
+    print_mapping("Pipeline", run_from_terminal(run_pipeline, settings=settings))
 
 
 @app.command

@@ -6,7 +6,6 @@ result is there is skipped, and one that was stopped goes on.
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -16,14 +15,13 @@ from pydantic import ValidationError
 
 from attgan.attributes import PUBLISHED, parse_edits
 from attgan.data.manifest import MANIFEST
-from attgan.data.synthetic import write_celeba
-from attgan.data.synthetic.dataset import IMAGE_FOLDER, LABEL_FILES
+from attgan.data.synthetic.dataset import IMAGE_FOLDER
 from attgan.errors import UserError
 from attgan.models import GeneratorConfig
-from attgan.models.folder import Folder
 from attgan.training.run_folder import RESULT
 from flows import bundles, nodes, reporting
 from flows.align.flow import align
+from flows.drawn_faces import draw_faces
 from flows.edit.flow import edit
 from flows.edit.run import hash_of
 from flows.running import Unfinished, refusals_as_states, run_below
@@ -36,7 +34,7 @@ from flows.settings import (
     SweepSettings,
     first_mistake,
 )
-from flows.storage import join, open_store
+from flows.storage import has, join
 from flows.subset import subset
 from flows.sweep.best import BEST
 from flows.sweep.flow import sweep
@@ -80,7 +78,7 @@ def pipeline(settings: PipelineSettings) -> dict[str, Any] | State[Any]:
     nodes.require_reachable({"--source": settings.source, "--photos": settings.photos}, settings.place)
     started = time.monotonic()
     if settings.source is None:
-        _draw(settings, log)
+        draw_faces(join(settings.place, FACES), settings.images, settings.seed, log)
     run_below(subset, steps.subset)
     if steps.align is not None:
         run_below(align, steps.align)
@@ -171,20 +169,9 @@ def describe(settings: PipelineSettings) -> list[dict[str, str]]:
     if steps.align is not None:
         made.insert(1, ("align", steps.align.bundle, join(place, ALIGNED), RESULT))
     return [
-        {"step": step, "of": of, "makes": makes, "there already": "yes" if end and _has(makes, end) else "no"}
+        {"step": step, "of": of, "makes": makes, "there already": "yes" if end and has(makes, end) else "no"}
         for step, of, makes, end in made
     ]
-
-
-def _draw(settings: PipelineSettings, log: reporting.Log) -> None:
-    """Draw the faces, unless they have all been drawn."""
-    faces = join(settings.place, FACES)
-    if _has(faces, LABEL_FILES[-1]):
-        return
-    log.info("drawing %s faces: no --source is named", f"{settings.images:,}")
-    filesystem, path = open_store(faces, option="--destination").filesystem()
-    workers = len(os.sched_getaffinity(0))
-    write_celeba(path, settings.images, filesystem=filesystem, seed=settings.seed, workers=workers)
 
 
 def _named(settings: EditSettings, digest: str) -> EditSettings:
@@ -193,11 +180,6 @@ def _named(settings: EditSettings, digest: str) -> EditSettings:
         return settings
     made_of = [digest, settings.model_dump(mode="json", exclude={"cpus_per_shard", "gpus_per_shard"})]
     return settings.model_copy(update={"run_id": f"pipeline-{hash_of(made_of)}"})
-
-
-def _has(url: str, name: str) -> bool:
-    filesystem, path = open_store(url, option="--destination").filesystem()
-    return Folder(path, filesystem).has(name)
 
 
 def _checked(kind: type[S], values: dict[str, Any], options: dict[str, Any], where: str) -> S:

@@ -19,6 +19,7 @@ __all__ = [
     "PreconditionFailed",
     "StorageError",
     "Store",
+    "has",
     "is_within",
     "join",
     "open_store",
@@ -44,3 +45,17 @@ def open_store(url: str, option: str = "--source") -> Store:
     from flows.storage.s3 import S3Store  # boto3 takes a while to import, and a disk does not need it
 
     return S3Store(location, option)
+
+
+def has(url: str, key: str, option: str = "--destination") -> bool:
+    """Whether there is an object of that key below a URL.
+
+    Raises:
+        UserError: the URL is malformed.
+        StorageError: the storage failed after its retries.
+    """
+    try:
+        open_store(url, option).head(key)
+    except FileNotFoundError:
+        return False
+    return True

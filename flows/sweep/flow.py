@@ -7,16 +7,15 @@ import time
 from typing import Any
 
 from prefect import State, flow, get_run_logger
-from prefect.states import Failed
 
 from flows import cluster, reporting
 from flows.cancelling import GOES_ON, RunCancelled, cancel_requests
-from flows.running import refusals_as_states
+from flows.running import Unfinished, refusals_as_states
 from flows.settings import SweepSettings
 from flows.sweep import report
 from flows.sweep.measure import measure_all
 from flows.sweep.plan import describe, make_plan, resolve, write_or_check
-from flows.sweep.preparation import Unfinished, make_places
+from flows.sweep.preparation import make_places
 from flows.sweep.results import finish
 from flows.sweep.tuning import run_trials
 from flows.sweep.watch import SweepWatch
@@ -38,10 +37,7 @@ def sweep(settings: SweepSettings) -> dict[str, Any] | State[Any]:
         reporting.table("sweep-dry-run", describe(resolved), "What a sweep would do")
         return {}
     started = time.monotonic()
-    try:
-        plan = make_plan(resolved, places=make_places(resolved, log))
-    except Unfinished as why:
-        return Failed(message=str(why))
+    plan = make_plan(resolved, places=make_places(resolved, log))
     write_or_check(plan)
     watch = SweepWatch(plan, log)
     with deferred(signal.SIGINT, signal.SIGTERM) as arrived, cancel_requests(log) as cancelled:
@@ -53,9 +49,7 @@ def sweep(settings: SweepSettings) -> dict[str, Any] | State[Any]:
         watch.end()
         if ending.interrupted:
             words = f"{ending.reason}; {GOES_ON}"
-            if cancelled() is not None:
-                raise RunCancelled(words)
-            return Failed(message=words)
+            raise (RunCancelled if cancelled() else Unfinished)(words)
     measure_all(plan, log)
     result = finish(plan, log, seconds=time.monotonic() - started, reason=ending.reason)
     report.show_artifacts(result)

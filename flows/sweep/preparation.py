@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from typing import Any
-
-from prefect import Flow, State
-
 from attgan.attributes import PUBLISHED
 from attgan.data.manifest import MANIFEST
-from attgan.data.synthetic import write_celeba
-from attgan.errors import UserError
 from attgan.evaluation.judge import JUDGE
 from attgan.models import BundleInfo, GeneratorConfig
-from attgan.models.folder import Folder
-from flows import cluster, reporting
+from flows import cluster, nodes, reporting
 from flows.align.flow import align
 from flows.bundles import inspect
-from flows.cancelling import RunCancelled
-from flows.running import REFUSED
+from flows.drawn_faces import draw_faces
+from flows.running import Unfinished, run_below
 from flows.settings import AlignSettings, JudgeSettings, SubsetSettings, SweepSettings
-from flows.storage import Store, join, open_store
+from flows.storage import Store, has, join, open_store
 from flows.subset import subset
 from flows.sweep.checks import check_before
 from flows.sweep.judge import train_judge
@@ -31,10 +23,6 @@ FACES, DATASET, JUDGED, ALIGNED = "faces", "dataset", "judge", "aligned"
 _JUDGE_STEPS = 300  # on drawn faces it is right by then
 
 
-class Unfinished(Exception):
-    """What comes before the trials did not end well; the message is the line to end with."""
-
-
 def make_places(settings: SweepSettings, log: reporting.Log) -> Places:
     """Make what the trials need and the user has not named; what an earlier command made is taken as it is.
 
@@ -43,6 +31,8 @@ def make_places(settings: SweepSettings, log: reporting.Log) -> Places:
         Unfinished: one of these steps was stopped or failed; the same command goes on.
     """
     cluster.require_ray(settings.cpus_per_trial, settings.gpus_per_trial)
+    named_places = {"--dataset": settings.dataset, "--bundle": settings.bundle, "--judge": settings.judge}
+    nodes.require_reachable(named_places, settings.place)
     check_before(settings)
     store = open_store(settings.place, option="--destination")
     start = None if settings.bundle is None else inspect(settings.bundle)
@@ -64,16 +54,13 @@ def _size(settings: SweepSettings, start: BundleInfo | None) -> int:
 def _drawn(settings: SweepSettings, size: int, store: Store, log: reporting.Log) -> str:
     """Draw faces in CelebA's layout, and cut them into a dataset."""
     faces, dataset = join(store.url, FACES), join(store.url, DATASET)
-    if _has(dataset, MANIFEST):
+    if has(dataset, MANIFEST):
         return dataset
-    log.info("drawing %s faces: no --dataset is named", f"{settings.images:,}")
-    filesystem, path = open_store(faces).filesystem()
-    workers = len(os.sched_getaffinity(0))
-    write_celeba(path, settings.images, filesystem=filesystem, seed=settings.seed, workers=workers)
+    draw_faces(faces, settings.images, settings.seed, log)
     cut = SubsetSettings(
         source=faces, destination=dataset, subset="all", store="cropped", size=size, seed=settings.seed
     )
-    _finish(subset, cut)
+    run_below(subset, cut)
     return dataset
 
 
@@ -90,7 +77,7 @@ def _aligned(settings: SweepSettings, dataset: str, store: Store, log: reporting
         "fresh_discriminator": False,
         "gpus": settings.gpus_per_trial,
     }
-    result = _finish(align, AlignSettings.model_validate(options))
+    result = run_below(align, AlignSettings.model_validate(options))
     bundle: str = result["bundle"]
     return bundle
 
@@ -110,7 +97,7 @@ def _judge(
         assert settings.bundle is not None
         return settings.bundle
     place = join(store.url, JUDGED)
-    if _has(place, JUDGE):
+    if has(place, JUDGE):
         return place
     log.info("nobody is there to judge edits: a judge is trained first")
     wanted = JudgeSettings(
@@ -129,21 +116,3 @@ def _judge(
     if not isinstance(outcome, dict):
         raise Unfinished(outcome.message or "the judge's training failed")
     return place
-
-
-def _has(url: str, name: str) -> bool:
-    filesystem, path = open_store(url).filesystem()
-    return Folder(path, filesystem).has(name)
-
-
-def _finish(flow: Flow[..., Any], settings: Any) -> dict[str, Any]:
-    """Run a flow below this one, and return its result."""
-    state: State[Any] = flow(settings=settings, return_state=True)  # type: ignore[assignment]
-    if state.name == REFUSED:
-        raise UserError(state.message or REFUSED)
-    if state.is_cancelled():
-        raise RunCancelled(state.message or "cancelled")
-    if not state.is_completed():
-        raise Unfinished(state.message or f"{flow.name} failed")
-    made: dict[str, Any] = state.result()
-    return made

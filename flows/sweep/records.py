@@ -10,10 +10,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
-from attgan.training.metrics_log import METRICS
 from flows.storage import Store
 
 RECORD = "trial.json"
+METRICS = "metrics.jsonl"  # attgan.training.metrics_log's, without loading torch
 EARLY = "stop_early"
 SCHEMA = 1
 

@@ -64,7 +64,9 @@ def open_data(
 
 def shared_folder() -> Path:
     """Where this machine's processes share decoded faces: below ``ATTGAN_CACHE_DIR``, or a temporary folder."""
-    chosen = os.environ.get("ATTGAN_CACHE_DIR") or os.path.join(tempfile.gettempdir(), f"attgan-{os.getuid()}")
+    chosen = os.environ.get("ATTGAN_CACHE_DIR") or os.path.join(
+        tempfile.gettempdir(), f"attgan-{os.getuid()}"
+    )
     return Path(chosen).absolute() / "faces"
 
 

@@ -200,4 +200,4 @@ def test_a_bundle_is_handed_on_small(capsys: pytest.CaptureFixture[str], tmp_pat
         torch.testing.assert_close(after.generator.state_dict()[name], tensor, rtol=1e-3, atol=1e-4)
     capsys.readouterr()
     assert run("export", f"--bundle={whole}", f"--destination={small}") == 2
-    assert "there is a bundle already" in capsys.readouterr().err
+    assert "it is not replaced" in capsys.readouterr().err
