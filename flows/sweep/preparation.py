@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attgan.attributes import PUBLISHED
 from attgan.data.manifest import MANIFEST
+from attgan.errors import UserError
 from attgan.evaluation.judge import JUDGE
 from attgan.models import BundleInfo, GeneratorConfig
 from flows import cluster, nodes, reporting
@@ -30,7 +31,11 @@ def make_places(settings: SweepSettings, log: reporting.Log) -> Places:
         UserError: the cluster cannot run such trials, a place is not there, or bundle and data do not fit.
         Unfinished: one of these steps was stopped or failed; the same command goes on.
     """
-    cluster.require_ray(settings.cpus_per_trial, settings.gpus_per_trial)
+    cpus, gpus = settings.cpus_per_trial, settings.gpus_per_trial
+    try:
+        cluster.require_ray(cpus, gpus)
+    except UserError as error:
+        raise UserError(f"--cpus-per-trial {cpus:g}, --gpus-per-trial {gpus:g}: {error}") from None
     named_places = {"--dataset": settings.dataset, "--bundle": settings.bundle, "--judge": settings.judge}
     nodes.require_reachable(named_places, settings.place)
     check_before(settings)
