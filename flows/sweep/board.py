@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,8 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
 
 from flows import reporting
+
+_AWAY = 30.0  # seconds: each try takes some, in which nobody looks after the work
 
 
 class Board:
@@ -28,14 +31,14 @@ class Board:
         self._kind, self._key, self._every = kind, reporting.artifact_key(key), every
         self._artifact: UUID | None = None
         self._shown: tuple[Any, str] | None = None
-        self._when: float | None = None
+        self._next = -math.inf  # when it is due again, by the monotonic clock
+        self._back = -math.inf  # when a server that was away is asked again
 
     def show(self, data: Any, description: str, log: reporting.Log, *, now: bool = False) -> None:
         """Show it: now, or if the last time is long enough ago. A server that is away ends nobody's work."""
-        early = self._when is not None and time.monotonic() - self._when < self._every
-        if (data, description) == self._shown or (early and not now):
+        clock = time.monotonic()
+        if (data, description) == self._shown or clock < self._back or (clock < self._next and not now):
             return
-        self._when = time.monotonic()
         text = json.dumps(data) if self._kind == "table" else data
         try:
             if self._artifact is None:
@@ -47,3 +50,5 @@ class Board:
             self._shown = (data, description)
         except Exception as error:
             log.warning("%s is not shown: %s", self._key, error)
+            self._back = time.monotonic() + _AWAY
+        self._next = time.monotonic() + self._every
