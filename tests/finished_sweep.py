@@ -58,7 +58,10 @@ def plan_at(url: str, places: Places, *space: str, **more: Any) -> Plan:
         "validation_images": 8,
         "test_faces": 6,
     }
-    plan = make_plan(resolve(SweepSettings.model_validate(options | more)), places=places)
+    options |= more
+    if any(axis.startswith("dataset=") for axis in space):
+        del options["dataset"]
+    plan = make_plan(resolve(SweepSettings.model_validate(options)), places=places)
     write_or_check(plan)
     return plan
 

@@ -13,6 +13,7 @@ from flows.storage import join
 from flows.sweep.exam import Exam, measure_weights
 from flows.sweep.folders import START, all_trials, kept_weights, trial_store
 from flows.sweep.plan import Plan
+from flows.sweep.resolve import datasets_of
 from flows.train.driver import RETRIES
 
 
@@ -33,18 +34,20 @@ def measure_all(plan: Plan, log: reporting.Log) -> None:
     settings = plan.settings
     cpus, gpus = settings.cpus_per_trial, settings.gpus_per_trial
     parallel = cluster.workers(cluster.require_ray(cpus, gpus), cpus, gpus)
-    tasks = cluster.run_tasks(measure_task, calls(plan), cpus=cpus, gpus=gpus, parallel=parallel)
-    for call, state in tasks:
+    todo = list(calls(plan))
+    progress = reporting.Progress("sweep-measured", "bundles measured on the test faces", len(todo), log)
+    for call, state in cluster.run_tasks(measure_task, todo, cpus=cpus, gpus=gpus, parallel=parallel):
         if not state.is_completed():
             log.warning("%s is not measured: %s", call["place"], cause_of(state) or state.message)
+        progress.advance(1)
 
 
 def exam_of(plan: Plan) -> Exam:
-    """What the trials of a sweep are measured on."""
+    """What the trials of a sweep are measured on: where they search the dataset, test faces of the first one."""
     settings, judge = plan.settings, plan.places.judge or plan.places.bundle
     assert judge is not None
     return Exam(
-        dataset=plan.places.dataset,
+        dataset=next(iter(datasets_of(settings)), plan.places.dataset),
         judge=judge,
         attribute=settings.attribute,
         faces=settings.test_faces,

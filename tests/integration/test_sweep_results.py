@@ -74,6 +74,7 @@ def test_a_sweep_is_watched_measured_and_compared_on_s3(plan: Plan) -> None:
             "sweep-progress",
             "sweep-so-far",
             "sweep-best-so-far",
+            "sweep-measured",
             "sweep-leaderboard",
             "sweep-result",
             "sweep-curves",
@@ -89,6 +90,7 @@ def test_a_sweep_is_watched_measured_and_compared_on_s3(plan: Plan) -> None:
         ("001", "failed", "–"),
     ]
     assert "data:image/jpeg;base64," in artifacts["sweep-best-so-far"][0].data, "its newest grid"
+    assert artifacts["sweep-measured"][0].data == 100
     assert json.loads(artifacts["sweep-leaderboard"][0].data) == result["leaderboard"]
     assert "data:image/png;base64," in artifacts["sweep-curves"][0].data
 
