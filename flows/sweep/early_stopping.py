@@ -58,7 +58,7 @@ class EarlyStopping(InOrder):
             return self.CONTINUE
         words = f"stopped early: {metric} {result[metric]:.3g} at step {step:,} is behind the other trials"
         with self._guarded():
-            store = open_store(trial.config["settings"]["destination"], option="--destination")
+            store = open_store(trial.config["url"], option="--destination")
             store.put(EARLY, words.encode())
             return self.STOP
         return self.CONTINUE

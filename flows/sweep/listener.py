@@ -10,7 +10,6 @@ from typing import Any
 from ray.tune import Callback
 from ray.tune.experiment import Trial as TuneTrial
 
-from flows import reporting
 from flows.storage import open_store
 from flows.sweep.events import TrialEvent
 from flows.sweep.records import new_record, read_record, write_record
@@ -24,15 +23,14 @@ class Listener(Unkept, Callback):
 
     Args:
         attempts: that a trial has.
-        log: of the flow's run.
         on_event: told whatever is new.
 
     Attributes:
         error: the first one that came of it, if any; it ends the sweep.
     """
 
-    def __init__(self, attempts: int, log: reporting.Log, on_event: Callable[[TrialEvent], None]) -> None:
-        self._attempts, self._log, self._on_event = attempts, log, on_event
+    def __init__(self, attempts: int, on_event: Callable[[TrialEvent], None]) -> None:
+        self._attempts, self._on_event = attempts, on_event
         self._last: dict[int, TrialEvent] = {}
         self.error: Exception | None = None
 
@@ -67,15 +65,14 @@ class Listener(Unkept, Callback):
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
     ) -> None:
         """A trial has failed, and will be tried again."""
-        words = f"attempt {trial.num_failures} of {self._attempts} failed: {_reason(trial)}"
-        self._log.warning("trial %03d: %s", trial.config["number"], words)
-        self._tell(trial, state="running", note=words)
+        failed = f"attempt {trial.num_failures} of {self._attempts} failed: {_reason(trial)}"
+        self._tell(trial, state="running", note=failed)
 
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         """A trial has failed for good."""
         config, reason = trial.config, _reason(trial)
         with self.guarded():
-            store = open_store(config["settings"]["destination"], option="--destination")
+            store = open_store(config["url"], option="--destination")
             record = read_record(store) or new_record(config["number"], config["changes"], config["label"])
             record |= {"state": "failed", "reason": reason}
             write_record(store, record)

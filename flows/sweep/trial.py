@@ -18,7 +18,7 @@ from ray.tune import PlacementGroupFactory, Trainable
 
 from attgan.errors import Diverged, UserError
 from flows.settings import TrainSettings
-from flows.storage import PreconditionFailed, open_store
+from flows.storage import PreconditionFailed, StorageError, open_store
 from flows.sweep.records import (
     EARLY,
     State,
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from attgan.training.progress import Progress
 
 BEAT = 1.0  # seconds: how long a trial without news keeps Tune waiting, and a stop with it
-GRACE = 18.0  # seconds for the step under way and a checkpoint, when a trial is asked to stop
+GRACE = 18.0  # seconds for the step under way and a checkpoint, when everything is to end
+PATIENCE = 300.0  # seconds for the same, when the others go on
 
 News = dict[str, Any]
 
@@ -71,8 +72,8 @@ class Training:
     """A training in a thread, and what it says in a queue.
 
     Args:
-        config: ``settings`` of the training, ``number, changes, label`` of the trial, the ``metric`` that is compared,
-            and whether the training ``waits`` after each validation until somebody has decided about it.
+        config: ``number, url, label, changes`` of the trial, the training's ``settings``, the ``metric`` that is
+            compared, and whether the training ``waits`` after each validation until somebody has decided about it.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -106,7 +107,8 @@ class Training:
     def stop(self) -> None:
         """Ask it to stop, and wait for its checkpoint."""
         self._stopping.set()
-        self._thread.join(GRACE)
+        if self._thread.is_alive():
+            self._thread.join(PATIENCE if self._early_reason() else GRACE)
 
     def _run(self) -> None:
         try:
@@ -119,7 +121,7 @@ class Training:
         from flows.train.trial import train_trial  # torch is loaded here, not by who looks at the class
 
         settings = TrainSettings.model_validate(self._config["settings"])
-        self._store = open_store(settings.destination, option="--destination")
+        self._store = open_store(self._config["url"], option="--destination")
         record = read_record(self._store) or new_record(
             self._config["number"], self._config["changes"], self._config["label"]
         )
@@ -137,7 +139,8 @@ class Training:
             outcome = train_trial(settings, should_stop=self._stopping.is_set, on_progress=self._tell)
             state, reason, step = "finished", outcome["reason"], outcome["step"]
             if outcome["ended"] != "finished":
-                state, reason = self._why_stopped(outcome["reason"])
+                early = self._early_reason()  # else it goes on another time
+                state, reason = ("stopped_early", early) if early else ("interrupted", reason)
         except Diverged as error:
             state, reason = "diverged", str(error)
         except UserError as error:
@@ -152,11 +155,14 @@ class Training:
             write_record(self._store, record, if_match=mine)
         return {"state": state, "step": step, "note": reason, "done": True}
 
-    def _why_stopped(self, reason: str) -> tuple[State, str]:
-        """Stopped early if the driver has said so before it did; else it goes on another time."""
-        with contextlib.suppress(FileNotFoundError):
-            return "stopped_early", self._store.get(EARLY).data.decode()
-        return "interrupted", reason
+    def _early_reason(self) -> str | None:
+        """Why the driver stops this trial before the others; None if it does not. It says so before it does."""
+        if not self._config["waits"]:
+            return None
+        try:
+            return open_store(self._config["url"]).get(EARLY).data.decode()
+        except (FileNotFoundError, StorageError):
+            return None
 
     def _tell(self, progress: Progress) -> None:
         """Hand on what the training says. Where somebody decides, each validation waits for the decision."""

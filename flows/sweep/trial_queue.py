@@ -101,6 +101,7 @@ def payload(plan: Plan, trial: Trial) -> dict[str, Any]:
     settings = plan.settings
     return {
         "number": trial.number,
+        "url": trial.url,
         "label": trial.label,
         "changes": trial.changes,
         "settings": trial.settings.model_dump(mode="json", exclude_defaults=True),

@@ -24,7 +24,7 @@ from flows.sweep.events import Ending, TrialEvent
 from flows.sweep.in_order import InOrder
 from flows.sweep.listener import Listener
 from flows.sweep.plan import Plan
-from flows.sweep.trial import GRACE, TrialActor
+from flows.sweep.trial import PATIENCE, TrialActor
 from flows.sweep.trial_queue import TrialQueue
 from flows.sweep.unkept import Unkept
 
@@ -38,7 +38,7 @@ _TUNE = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_GLOBAL_CHECKPOINT_S": _NEVER,
     "TUNE_WARN_THRESHOLD_S": _NEVER,
-    "TUNE_FORCE_TRIAL_CLEANUP_S": f"{GRACE + 2:.0f}",  # of a trial that is stopped while others go on
+    "TUNE_FORCE_TRIAL_CLEANUP_S": f"{PATIENCE + 2:.0f}",  # of a trial that is stopped while others go on
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # it prints tables whatever the verbosity
 }
@@ -71,8 +71,9 @@ def run_trials(
     settings = plan.settings
     resources = cluster.require_ray(settings.cpus_per_trial, settings.gpus_per_trial)
     queue = TrialQueue(plan)
-    listener = Listener(settings.attempts, log, on_event)
-    ends = _Ends(stop, settings.hours, listener)
+    listener = Listener(settings.attempts, on_event)
+    scheduler = _scheduler(plan, queue, listener)
+    ends = _Ends(stop, settings.hours, listener, scheduler)
     room = cluster.workers(resources, settings.cpus_per_trial, settings.gpus_per_trial)
     at_once = settings.parallel
     if (
@@ -80,12 +81,18 @@ def run_trials(
     ):  # asked for a trial when there is room, knowing all that has ended by then
         at_once = min(at_once or room, room)
     if queue.left:
+        log.info(
+            "%s of %s trials are settled; room for %s at a time",
+            len(queue.settled),
+            plan.count,
+            at_once or room,
+        )
         with tempfile.TemporaryDirectory(prefix="attgan-tune-") as folder, _quiet_tune(room):
             tune.Tuner(
                 TrialActor,
                 tune_config=tune.TuneConfig(
                     search_alg=queue,
-                    scheduler=_scheduler(plan, queue, listener),
+                    scheduler=scheduler,
                     num_samples=-1,
                     max_concurrent_trials=at_once,
                     trial_name_creator=_name,
@@ -116,8 +123,14 @@ class _Ends(Unkept, Stopper):
         ending: how; None while it goes on.
     """
 
-    def __init__(self, stop: Callable[[], str | None], hours: float | None, listener: Listener) -> None:
-        self._stop, self._hours, self._listener = stop, hours, listener
+    def __init__(
+        self,
+        stop: Callable[[], str | None],
+        hours: float | None,
+        listener: Listener,
+        scheduler: InOrder,
+    ) -> None:
+        self._stop, self._hours, self._listener, self._scheduler = stop, hours, listener, scheduler
         self._began = self._asked = time.monotonic()
         self.ending: Ending | None = None
 
@@ -135,7 +148,10 @@ class _Ends(Unkept, Stopper):
                     self.ending = Ending(reason, interrupted=True)
             if self.ending is None and self._hours is not None and now - self._began > self._hours * 3600:
                 self.ending = Ending(f"its {self._hours:g} hours are over", interrupted=False)
-        return self.ending is not None or self._listener.error is not None
+        if self.ending is None and self._listener.error is None:
+            return False
+        self._scheduler.hurry()
+        return True
 
 
 def _scheduler(plan: Plan, queue: TrialQueue, listener: Listener) -> InOrder:

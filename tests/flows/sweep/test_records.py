@@ -1,0 +1,76 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.storage import PreconditionFailed, open_store
+from flows.sweep.records import (
+    is_settled,
+    new_record,
+    read_checks,
+    read_record,
+    value_of,
+    write_record,
+)
+
+
+def check(step: int, **numbers: float | None) -> dict[str, Any]:
+    return {"kind": "check", "step": step, **numbers}
+
+
+def test_a_record_is_read_as_it_was_written_and_only_its_writer_replaces_it(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "trials" / "003"))
+    assert read_record(store) is None
+    first = new_record(3, {"freeze_d": 4}, "FreezeD 4")
+    mine = write_record(store, first)
+    assert read_record(store) == first
+    theirs = new_record(3, {"freeze_d": 4}, "FreezeD 4")
+    theirs["attempts"] = 12
+    write_record(store, theirs)
+    with pytest.raises(PreconditionFailed):
+        write_record(store, first, if_match=mine)
+    assert read_record(store) == theirs
+
+
+@pytest.mark.parametrize(
+    ("state", "mistake", "settled"),
+    [
+        ("waiting", False, False),
+        ("running", False, False),
+        ("interrupted", False, False),
+        ("finished", False, True),
+        ("stopped_early", False, True),
+        ("diverged", False, True),
+        ("failed", False, False),
+        ("failed", True, True),
+    ],
+)
+def test_what_another_command_takes_up(state: Any, mistake: bool, settled: bool) -> None:
+    record = new_record(0, {}, "")
+    record["state"], record["mistake"] = state, mistake
+    assert is_settled(record) is settled
+    assert not is_settled(None)
+
+
+def test_validations_are_read_up_to_a_line_that_a_kill_cut_off(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    assert read_checks(store) == []
+    rows = [check(0, quality=0.1), {"kind": "step", "step": 1, "total": 3.0}, check(1, quality=None)]
+    store.put("metrics.jsonl", "\n".join(map(json.dumps, rows)).encode() + b'\n{"kind": "che')
+    assert read_checks(store) == [rows[0], rows[2]]
+
+
+def test_a_trial_is_worth_what_the_weights_are_that_it_keeps() -> None:
+    checks = [check(0, quality=0.9, psnr=40), check(5, quality=0.5, psnr=20), check(9, quality=0.3, psnr=30)]
+    assert value_of(checks, "quality") == 0.5  # what it began with is not its merit
+    assert value_of(checks, "psnr") == 20  # of the best, not the best
+    assert (
+        value_of([*checks, check(12, quality=0.5, psnr=21)], "psnr") == 21
+    )  # of two equals the later is kept
+    assert (
+        value_of([check(5, psnr=20), check(9, psnr=30)], "psnr") == 30
+    )  # nobody judges edits: the last is kept
+    assert value_of([check(5, quality=None, psnr=None)], "psnr") is None
+    assert value_of([check(0, quality=0.9)], "quality") is None
+    assert value_of([], "quality") is None
