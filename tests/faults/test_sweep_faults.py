@@ -106,6 +106,7 @@ def driver(tmp_path: Path, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
     with (tmp_path / "log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, small_sweep.__file__, json.dumps(options)],
+            env=os.environ | {"TMPDIR": str(tmp_path)},  # who is killed cannot clear up
             start_new_session=True,
             stdout=log,
             stderr=log,
