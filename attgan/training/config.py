@@ -92,7 +92,7 @@ class TrainingConfig(LoopConfig):
     subset: Literal["all", "only", "extended"] = Field(
         default="all",
         description="Images to train on: all; only those with the attribute; or extended: those, and twice as many "
-        "others, drawn by the seed. The held-out ones are the same for all three.",
+        "others, drawn by the seed, or all others if they are fewer. The held-out ones are the same for all three.",
     )
     lambda_reconstruction: float = Field(default=100, ge=0, description="Weight of the reconstruction loss.")
     lambda_attributes: float = Field(

@@ -16,12 +16,14 @@ def subset_rows(faces: Faces, subset: str, attribute: int, seed: int) -> np.ndar
 
     Args:
         faces: the data.
-        subset: "all"; "only", those with the attribute; or "extended", those and twice as many others.
+        subset: "all"; "only", those with the attribute; or "extended", those and twice as many others, or all the
+            others where there are fewer: a third of a dataset cut as extended has the attribute, of its training
+            rows a little more or less.
         attribute: column of the attribute.
         seed: draws the others.
 
     Raises:
-        UserError: no row has the attribute, or too few lack it.
+        UserError: no row has the attribute, or for "extended" none lacks it.
     """
     if subset == "all":
         return faces.training
@@ -32,13 +34,9 @@ def subset_rows(faces: Faces, subset: str, attribute: int, seed: int) -> np.ndar
         raise UserError(f"--subset {subset}: the dataset has no image with {name} to train on")
     if subset == "only":
         return chosen
-    wanted = _OTHERS * len(chosen)
-    if wanted > len(others):
-        raise UserError(
-            f"--subset extended: the {len(chosen):,} images with {name} call for {wanted:,} without it, and there "
-            f"are {len(others):,} to train on"
-        )
-    drawn = others[permutation(len(others), seed, "extended", name)[:wanted]]
+    if not len(others):
+        raise UserError(f"--subset extended: the dataset has no image without {name} to train on")
+    drawn = others[permutation(len(others), seed, "extended", name)[: _OTHERS * len(chosen)]]
     return np.sort(np.concatenate([chosen, drawn]))
 
 
