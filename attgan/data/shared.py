@@ -22,13 +22,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from attgan.data import codec
 from attgan.data.cache import Report, cache_bytes_of, decode_parts
 from attgan.data.manifest import to_bytes
 from attgan.data.shards import Dataset
 
-FORMAT = 1  # of the file, and of the way from stored bytes to pixels as far as the codec does not say it
+FORMAT = 1  # of the file, and of the way from stored bytes to pixels as far as the libraries' versions do not say it
 MOST_BYTES = 16 * 2**30  # of all files together; beyond that the ones unused for longest go
 UNUSED_SECONDS = 7 * 24 * 3600.0  # after which one goes anyway
 FREE_SHARE = 0.1  # of the disk: left free, because others fail when it is full (Ray does at a twentieth)
@@ -99,7 +100,8 @@ def share_faces(
 
 
 def _name(dataset: Dataset, size: int) -> str:
-    content = to_bytes(dataset.manifest) + f"\n{FORMAT}\n{codec.VERSION}".encode()
+    made_by = f"\n{FORMAT}\n{codec.VERSION}\ntorch {torch.__version__}"  # torch resizes
+    content = to_bytes(dataset.manifest) + made_by.encode()
     return f"{hashlib.sha256(content).hexdigest()[:32]}-{size}{SUFFIX}"
 
 
@@ -183,8 +185,8 @@ def _make(file: _File, at: int, dataset: Dataset, threads: int, report: Report) 
     """Decode into the claimed file, give it its name, and map it."""
     rows = file.shape[0]
     with _in_words():
+        os.ftruncate(at, 0)  # what a maker that died has left, before it counts as taken
         _make_room(file)
-        os.ftruncate(at, 0)  # what a maker that died has left
         _write(at, file.heading(0), 0)
     done, offset = 0, _PAGE
     with contextlib.closing(decode_parts(dataset, file.shape[1], threads)) as parts:

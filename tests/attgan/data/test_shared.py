@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from attgan.attributes import CELEBA
 from attgan.data import shared
@@ -95,6 +96,31 @@ def test_another_size_or_dataset_is_another_file(
         assert faces is not None
         assert faces.shape == (*shape, shape[1], 3)
     assert len(found(folder)) == 3
+
+
+def test_another_version_of_what_decodes_or_resizes_makes_its_own(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, share: Callable[..., np.ndarray | None]
+) -> None:
+    share()
+    monkeypatch.setattr(torch, "__version__", "0.0.1")
+    share()
+    assert len(found(folder)) == 2
+    monkeypatch.setattr(shared.codec, "VERSION", "another")
+    share()
+    assert len(found(folder)) == 3
+
+
+def test_what_a_maker_that_died_has_left_takes_no_room_from_others(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: Callable[..., np.ndarray | None]
+) -> None:
+    share_faces(write_dataset(tmp_path / "other", (10,)), SIZE, folder, 1)
+    (other,) = found(folder)
+    share()
+    (mine,) = set(found(folder)) - {other}
+    mine.rename(f"{mine}{PARTIAL}")
+    monkeypatch.setattr(shared, "MOST_BYTES", EACH + other.stat().st_size + 4096)
+    assert share() is not None
+    assert found(folder) == sorted((mine, other))
 
 
 def test_of_processes_that_begin_together_one_decodes(dataset: Dataset, folder: Path) -> None:
