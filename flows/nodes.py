@@ -28,6 +28,7 @@ NEEDED = (
     *SAME,
     *("boto3", "numpy", "obstore", "pillow", "prefect-ray", "psutil", "pyarrow", "pydantic", "safetensors"),
     *("simplejpeg", "torchvision"),
+    *("fsspec", "pandas", "requests"),  # without which Ray Tune cannot be imported
 )
 _NOT_SENT = ["__pycache__", "*.pyc"]
 _PATIENCE = 120.0  # seconds for a node to unpack what is sent and to start a worker
@@ -191,7 +192,11 @@ def _marked(folder: str) -> Iterator[str]:
     nearest = Path(folder)
     while not nearest.is_dir():
         nearest = nearest.parent
-    with tempfile.NamedTemporaryFile(dir=nearest, prefix=".attgan-", suffix=".reached") as mark:
+    try:
+        mark = tempfile.NamedTemporaryFile(dir=nearest, prefix=".attgan-", suffix=".reached")  # noqa: SIM115
+    except OSError as error:
+        raise UserError(f"--destination {folder}: {nearest} cannot be written to: {error.strerror}") from None
+    with mark:
         yield mark.name
 
 

@@ -7,6 +7,7 @@ result is there is skipped, and one that was stopped goes on.
 from __future__ import annotations
 
 import time
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ from attgan.data.synthetic.dataset import IMAGE_FOLDER
 from attgan.errors import UserError
 from attgan.models import GeneratorConfig
 from attgan.training.run_folder import RESULT
-from flows import bundles, nodes, reporting
+from flows import bundles, cluster, nodes, reporting
 from flows.align.flow import align
 from flows.drawn_faces import draw_faces
 from flows.edit.flow import edit
@@ -34,7 +35,7 @@ from flows.settings import (
     SweepSettings,
     first_mistake,
 )
-from flows.storage import has, join
+from flows.storage import has, join, open_store
 from flows.subset import subset
 from flows.sweep.best import BEST
 from flows.sweep.flow import sweep
@@ -47,6 +48,7 @@ EDITED = "edited"
 # What an alignment takes from the sweep that follows. Its own patience ends it; the sweep's is for the trials.
 _SHARED = (set(AlignSettings.model_fields) & set(SweepSettings.model_fields)) - {"patience", "dry_run"}
 _FIXED = {"destination", "dry_run"}
+_STARTS = {"bundle"}  # what is aligned is what the trials start from
 
 S = TypeVar("S", bound=Settings)
 
@@ -75,7 +77,8 @@ def pipeline(settings: PipelineSettings) -> dict[str, Any] | State[Any]:
     if settings.dry_run:
         reporting.table("pipeline-dry-run", describe(settings), "What the pipeline would do")
         return {}
-    nodes.require_reachable({"--source": settings.source, "--photos": settings.photos}, settings.place)
+    cluster.connect_ray()  # no task of this flow's own would: a deployment's process has not
+    check_places(settings)
     started = time.monotonic()
     if settings.source is None:
         draw_faces(join(settings.place, FACES), settings.images, settings.seed, log)
@@ -114,7 +117,7 @@ def make_steps(settings: PipelineSettings) -> Steps:
     data = {"images": settings.images} if settings.source is None else {"dataset": dataset}
     common = {"preset": settings.preset, "seed": settings.seed, "gpus_per_trial": settings.gpus}
     wanted = {**common, **data, "destination": place}
-    resolved = resolve(_checked(SweepSettings, wanted, settings.sweep_options, "--sweep-options"))
+    resolved = resolve(_checked(SweepSettings, wanted, settings.sweep_options, "--sweep-options", _STARTS))
     size = resolved.size or GeneratorConfig().image_size
     names, alignment = resolved.attributes or PUBLISHED, None
     if not resolved.from_scratch:
@@ -131,7 +134,8 @@ def make_steps(settings: PipelineSettings) -> Steps:
                 "max_steps": resolved.align_steps,
             }
             shared = resolved.model_dump(include=_SHARED)
-            alignment = _checked(AlignSettings, shared | own, settings.align_options, "--align-options")
+            where = "--align-options"
+            alignment = _checked(AlignSettings, shared | own, settings.align_options, where, _STARTS)
         wanted["bundle"] = bundle
     cut = {"source": source, "destination": dataset, "store": "cropped", "size": size, "seed": settings.seed}
     cut["subset"] = "all" if settings.source is None else settings.subset
@@ -182,13 +186,39 @@ def _named(settings: EditSettings, digest: str) -> EditSettings:
     return settings.model_copy(update={"run_id": f"pipeline-{hash_of(made_of)}"})
 
 
-def _checked(kind: type[S], values: dict[str, Any], options: dict[str, Any], where: str) -> S:
+def check_places(settings: PipelineSettings) -> None:
+    """Look whether places can be used that would otherwise be needed hours later.
+
+    Raises:
+        UserError: one cannot, or a node does not see it.
+    """
+    for option, url in {"--source": settings.source, "--photos": settings.photos}.items():
+        if url is not None:
+            open_store(url, option=option).check()
+            nodes.require_reachable({option: url})
+    open_store(settings.place, option="--destination").check(write=True)
+    if settings.edited is not None:
+        open_store(settings.edited, option="--edited").check(write=True)
+    nodes.require_reachable({}, settings.place)
+
+
+def _checked(
+    kind: type[S], values: dict[str, Any], options: dict[str, Any], where: str, also: Set[str] = frozenset()
+) -> S:
     """A step's settings: these values, and before them the user's options for it.
+
+    Args:
+        kind: of the settings.
+        values: that the pipeline gives.
+        options: of the user, whose names may be as the command line has them.
+        where: what the user calls these.
+        also: names that are the pipeline's own, beside those that are so in every step.
 
     Raises:
         UserError: by the name of those options; also a place that the other steps count on.
     """
-    for name in _FIXED & set(options):
+    options = {name.replace("-", "_"): value for name, value in options.items()}
+    for name in sorted((_FIXED | also) & set(options)):
         raise UserError(
             f"{where}: {name} is the pipeline's own; --{name.replace('_', '-')} says it for all steps"
         )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from flows.local_stack import Adoption, adopt_local_stack
 from flows.settings import Settings
@@ -48,10 +49,11 @@ def stack_for(command: str, settings: Settings, *, own: bool) -> None:
     Args:
         command: its name.
         settings: its settings, to be given again.
-        own: whether a stack of its own would do: it holds nothing but what the command puts there.
+        own: whether a stack of its own would do: it holds nothing but what the command puts there, and so no bucket
+            that the settings name.
     """
     named = [name for name in ("PREFECT_API_URL", "RAY_ADDRESS") if os.environ.get(name)]
-    if own and not named:
+    if own and not named and "s3://" not in settings.model_dump_json():
         ensure_stack(command, settings)
     else:
         adopt_stack()
@@ -69,9 +71,13 @@ def _as_options(settings: Settings) -> list[str]:
     options = []
     for name, value in settings.model_dump(mode="json", exclude_unset=True).items():
         for one in value if isinstance(value, list) else [value]:
-            word = str(one).lower() if isinstance(one, bool) else one
-            options.append(f"--{name.replace('_', '-')}={word}")
+            options.append(f"--{name.replace('_', '-')}={_as_word(one)}")
     return options
+
+
+def _as_word(value: Any) -> Any:
+    """As the command line reads it: yes and no in lower case, what has names of its own as JSON."""
+    return json.dumps(value) if isinstance(value, bool | dict) else value
 
 
 def _say_adopted(stack: Adoption) -> None:

@@ -10,7 +10,7 @@ from attgan.models import BundleInfo, GeneratorConfig
 from flows import cluster, nodes, reporting
 from flows.align.flow import align
 from flows.bundles import inspect
-from flows.drawn_faces import draw_faces
+from flows.drawn_faces import DRAWN, draw_faces
 from flows.running import Unfinished, run_below
 from flows.settings import AlignSettings, JudgeSettings, SubsetSettings, SweepSettings
 from flows.storage import Store, has, join, open_store
@@ -36,8 +36,10 @@ def make_places(settings: SweepSettings, log: reporting.Log) -> Places:
         cluster.require_ray(cpus, gpus)
     except UserError as error:
         raise UserError(f"--cpus-per-trial {cpus:g}, --gpus-per-trial {gpus:g}: {error}") from None
-    named_places = {"--dataset": settings.dataset, "--bundle": settings.bundle, "--judge": settings.judge}
+    named_places = {"--bundle": settings.bundle, "--judge": settings.judge}
     nodes.require_reachable(named_places, settings.place)
+    for url in datasets_of(settings):
+        nodes.require_reachable({"--dataset": url})
     check_before(settings)
     store = open_store(settings.place, option="--destination")
     start = None if settings.bundle is None else inspect(settings.bundle)
@@ -59,9 +61,11 @@ def _size(settings: SweepSettings, start: BundleInfo | None) -> int:
 def _drawn(settings: SweepSettings, size: int, store: Store, log: reporting.Log) -> str:
     """Draw faces in CelebA's layout, and cut them into a dataset."""
     faces, dataset = join(store.url, FACES), join(store.url, DATASET)
+    if has(dataset, MANIFEST) and not has(faces, DRAWN):
+        return dataset  # the faces that it was cut from are not needed any more
+    draw_faces(faces, settings.images, settings.seed, log)
     if has(dataset, MANIFEST):
         return dataset
-    draw_faces(faces, settings.images, settings.seed, log)
     cut = SubsetSettings(
         source=faces, destination=dataset, subset="all", store="cropped", size=size, seed=settings.seed
     )
@@ -82,9 +86,20 @@ def _aligned(settings: SweepSettings, dataset: str, store: Store, log: reporting
         "fresh_discriminator": False,
         "gpus": settings.gpus_per_trial,
     }
-    result = run_below(align, AlignSettings.model_validate(options))
+    try:
+        result = run_below(align, AlignSettings.model_validate(options))
+    except UserError as error:
+        raise UserError(_in_our_words(str(error))) from None
     bundle: str = result["bundle"]
     return bundle
+
+
+def _in_our_words(refusal: str) -> str:
+    """What an alignment refuses, by the option of the sweep."""
+    for theirs, ours in (("--max-steps ", "--align-steps "), ("--gpus ", "--gpus-per-trial ")):
+        if refusal.startswith(theirs):
+            return ours + refusal.removeprefix(theirs)
+    return refusal
 
 
 def _judge(

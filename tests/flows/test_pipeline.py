@@ -8,7 +8,7 @@ import pytest
 from attgan.attributes import PUBLISHED
 from attgan.errors import UserError
 from attgan.models import save_bundle
-from flows.pipeline import Steps, describe, make_steps
+from flows.pipeline import Steps, check_places, describe, make_steps
 from flows.settings import PipelineSettings
 from tests.small_training import small_discriminator, small_generator
 
@@ -70,7 +70,7 @@ def test_nothing_is_aligned_where_a_discriminator_is_there_or_all_begins_anew(tm
 
 
 def test_a_step_s_own_options_come_first(tmp_path: Path, bundle: str) -> None:
-    own = {"align_options": {"max_steps": 3}, "sweep_options": {"trials": 2}, "edit_options": {"quality": 80}}
+    own = {"align_options": {"max-steps": 3}, "sweep_options": {"trials": 2}, "edit_options": {"quality": 80}}
     made = steps(tmp_path, bundle=bundle, **own)
     assert made.align is not None
     assert (made.align.max_steps, made.sweep.trials, made.edit.quality) == (3, 2, 80)
@@ -83,6 +83,7 @@ def test_a_step_s_own_options_come_first(tmp_path: Path, bundle: str) -> None:
         ({"edit_options": {"sett": 1}}, "--edit-options: --sett 1: "),
         ({"edit_options": {"set": ["Hat=1"]}}, "Hat"),
         ({"align_options": {"destination": "/x"}}, "--align-options: destination is the pipeline's own"),
+        ({"sweep_options": {"bundle": "/x"}}, "--sweep-options: bundle is the pipeline's own"),
         ({"bundle": "/nowhere"}, "--bundle '/nowhere'"),
     ],
 )
@@ -91,6 +92,14 @@ def test_a_mistake_in_any_step_is_known_before_the_first(
 ) -> None:
     with pytest.raises(UserError, match=line):
         steps(tmp_path, **{"bundle": bundle, **options})
+
+
+def test_places_of_the_last_step_are_looked_at_before_the_first(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--photos .*there is no such directory"):
+        check_places(PipelineSettings(photos=str(tmp_path / "typo")))
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"--edited .* is a file"):
+        check_places(PipelineSettings(destination=str(tmp_path), edited=str(tmp_path / "file")))
 
 
 def test_a_dry_run_names_the_steps(tmp_path: Path, bundle: str) -> None:
