@@ -18,7 +18,7 @@ from flows.subset import subset
 from flows.terminal import console, print_line, print_mapping
 
 OUTPUT = Path(".local/demo")
-_GLASSES_SHARE = 0.15  # of the faces as drawn; the others are given theirs here
+GLASSES_SHARE = 0.15  # of the faces as drawn; the others are given theirs here
 
 
 def run_demo(settings: DemoSettings) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def run_demo(settings: DemoSettings) -> dict[str, Any]:
     store.make_bucket()
     filesystem, path = store.filesystem()
     write_celeba(
-        path, settings.images, filesystem=filesystem, seed=settings.seed, glasses_share=_GLASSES_SHARE
+        path, settings.images, filesystem=filesystem, seed=settings.seed, glasses_share=GLASSES_SHARE
     )
 
     console.rule(f"2. attgan subset → {dataset}")

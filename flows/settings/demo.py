@@ -10,7 +10,8 @@ from flows.settings.base import Settings
 class DemoSettings(Settings):
     """The main job on drawn faces, from nothing."""
 
-    images: int = Field(default=400, ge=20, le=100_000, description="How many faces to draw.")
+    # Of fewer, none may wear glasses, or more than a third: then there is no subset to cut.
+    images: int = Field(default=400, ge=60, le=100_000, description="How many faces to draw.")
     seed: int = Field(
         default=1,
         ge=0,

@@ -64,6 +64,8 @@ def plan(prepared: Prepared) -> dict[str, Any]:
     if isinstance(settings, TrainSettings):
         place = f"{start.judge_from}: " if start.judge_from else ""
         rows["judge of edits"] = place + judged_by(settings, start)
+        if start.judge is not None and start.judge.licence is not None:
+            rows["judge's licence"] = start.judge.licence
     rows["device"] = settings.device
     rows["licence"] = prepared.licence if prepared.finished is None else _licence_there(prepared)
     rows["destination"] = prepared.store.url

@@ -16,7 +16,7 @@ from flows.demo import OUTPUT, run_demo
 from flows.settings import DemoSettings
 from flows.storage import open_store
 
-IMAGES = 24
+IMAGES = 60
 
 
 def _shipped() -> bool:
