@@ -20,6 +20,7 @@ from infra.service import program
 from infra.stack import SERVICES, Stack, load
 from infra.status import status
 
+PATIENCE = 60.0  # seconds for a command to end in good order, such as after checkpoints; a second Ctrl-C ends it at once
 DEFAULT_FOLDER = Path(os.environ.get("ATTGAN_STACK_FOLDER") or ".local/stack")
 # option, name of the port, default
 _PORT_OPTIONS = (
@@ -130,7 +131,7 @@ def _foreground(command: list[str], environment: dict[str, str]) -> int:
         if not (interruption.code == 130 and sys.stdin.isatty()):
             child.send_signal(interruption.code - 128)
         try:
-            child.wait(timeout=10)
+            child.wait(timeout=PATIENCE)
         except (subprocess.TimeoutExpired, Interrupted):
             child.kill()
             child.wait()

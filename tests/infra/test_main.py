@@ -2,7 +2,8 @@ import socket
 
 import pytest
 
-from infra.__main__ import main
+from flows.sweep import trial
+from infra.__main__ import PATIENCE, main
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +34,11 @@ def test_refusal_is_one_line_with_code_2_and_nothing_is_made(arguments, told, ca
     assert told in err
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_has_the_time_that_a_sweep_takes_to_stop():
+    """Its trials write their checkpoints first; then processes end and servers are told."""
+    assert PATIENCE >= 2 * trial.GRACE
 
 
 @pytest.mark.parametrize("option", ["--prefect-port", "--s3-port", "--ray-port", "--dashboard-port"])
