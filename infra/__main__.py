@@ -20,7 +20,7 @@ from infra.service import program
 from infra.stack import SERVICES, Stack, load
 from infra.status import status
 
-PATIENCE = 60.0  # seconds for a command to end in good order, such as after checkpoints; a second Ctrl-C ends it at once
+PATIENCE = 60.0  # seconds for a command to end in good order; a second Ctrl-C ends it at once
 DEFAULT_FOLDER = Path(os.environ.get("ATTGAN_STACK_FOLDER") or ".local/stack")
 # option, name of the port, default
 _PORT_OPTIONS = (
