@@ -145,6 +145,8 @@ def make_steps(settings: PipelineSettings) -> Steps:
         "bundle": join(place, BEST),
         "labels": None if settings.photos else source,
         "gpus_per_shard": settings.gpus,
+        # A sweep that goes on may find better weights: what the ones before made is never left as theirs.
+        "on_existing": "overwrite" if settings.edited is None else "fail",
     }
     steps = Steps(
         subset=_checked(SubsetSettings, cut, settings.subset_options, "--subset-options"),

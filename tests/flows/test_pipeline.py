@@ -52,6 +52,15 @@ def test_photos_of_the_users_own_have_no_labels(tmp_path: Path, bundle: str) -> 
     assert (edit.source, edit.destination, edit.labels) == ("s3://mine", "s3://theirs", None)
 
 
+def test_what_earlier_weights_have_edited_is_not_left_as_that_of_the_best(
+    tmp_path: Path, bundle: str
+) -> None:
+    assert steps(tmp_path, bundle=bundle).edit.on_existing == "overwrite"
+    assert steps(tmp_path, bundle=bundle, edited="s3://theirs").edit.on_existing == "fail"
+    chosen = steps(tmp_path, bundle=bundle, edit_options={"on_existing": "skip"}).edit
+    assert chosen.on_existing == "skip"
+
+
 def test_nothing_is_aligned_where_a_discriminator_is_there_or_all_begins_anew(tmp_path: Path) -> None:
     folder = tmp_path / "whole"
     save_bundle(
