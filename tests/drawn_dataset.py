@@ -19,14 +19,21 @@ PLAN = "0" * 64
 
 
 def write_drawn_dataset(
-    folder: Path, count: int, *, size: int = 64, parts: int = 2, seed: int = 0, glasses_share: float = 0.4
+    folder: Path,
+    count: int,
+    *,
+    size: int = 64,
+    parts: int = 2,
+    seed: int = 0,
+    glasses_share: float = 0.4,
+    validation: bool = True,
 ) -> Dataset:
-    """Draw ``count`` faces and write them as cropped shards; every seventh is in the validation partition."""
+    """Draw ``count`` faces and write them as cropped shards; every seventh is in the validation partition, if any."""
     drawn = [labels(face_at(number, seed, glasses_share)) for number in range(count)]
     table = Labels(
         pa.array([image_name(number) for number in range(count)]),
         np.array([[bool(face[name]) for name in CELEBA] for face in drawn]),
-        np.array([int(number % 7 == 3) for number in range(count)], dtype=np.int8),
+        np.array([int(validation and number % 7 == 3) for number in range(count)], dtype=np.int8),
     )
     entries = []
     folder.mkdir(parents=True, exist_ok=True)

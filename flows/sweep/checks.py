@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from attgan.attributes import check_names
+from attgan.errors import UserError
 from flows.settings import SweepSettings
 from flows.storage import join, open_store
 from flows.sweep import identity
@@ -32,7 +37,31 @@ def check_before(settings: SweepSettings) -> None:
         changes = corner | ({"dataset": url} if "dataset" in corner else {})
         places = Places(url, settings.bundle, settings.judge)
         prepare(make_trial(settings, places, folder, 0, changes).settings)
+        for axis in axes_of(settings):
+            if axis.name == "seed":
+                for share in (0.0, 0.999):
+                    _refuse_other_faces(settings, folder, places, changes | {"seed": axis.at(share)})
     if not datasets:  # faces will be drawn, and drawn ones have all attributes
         places = Places(join(folder, "dataset"), settings.bundle, settings.judge)
         start = make_start(make_trial(settings, places, folder, 0, corner).settings)
         check_names([settings.attribute], start.attributes, f"--attribute {settings.attribute}")
+
+
+def _refuse_other_faces(
+    settings: SweepSettings, folder: str, places: Places, changes: dict[str, Any]
+) -> None:
+    """Refuse seeds as an axis where they decide who is held out: some would train on the faces that measure others.
+
+    Raises:
+        UserError: it is so.
+    """
+    seeds = (settings.seed, changes["seed"])
+    one, other = (
+        prepare(make_trial(settings, places, folder, 0, changes | {"seed": seed}).settings).faces.held_out
+        for seed in seeds
+    )
+    if not np.array_equal(one, other):
+        raise UserError(
+            f"--space seed: --dataset {places.dataset} has no validation partition, and each seed would hold out other "
+            "images of it: such trials cannot be compared"
+        )

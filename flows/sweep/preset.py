@@ -20,6 +20,7 @@ from flows.storage import open_store
 NAMES: tuple[str, ...] = get_args(PresetName)
 
 _COMMON = "_drawn"  # what all presets do with drawn faces
+_FRESH = "_drawn_fresh"  # and those that start from scratch
 _NOT_IN_A_FILE = frozenset({"preset", "space", "space_file", "destination", "dry_run"})
 _MOST_BYTES = 2**20
 
@@ -39,6 +40,22 @@ class Preset(Layer):
     drawn: Layer = Layer()
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key that comes twice is a mistake: else the last one counts, and the others are lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A mapping, if its keys are all different."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"{key.value} comes twice", problem_mark=key.start_mark
+                )
+            if isinstance(key.value, str):
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def read_preset(name: str) -> Preset:
     """One of the presets that the package brings."""
     return _parse(_text(name), f"--preset {name}")
@@ -47,6 +64,11 @@ def read_preset(name: str) -> Preset:
 def common_drawn() -> Layer:
     """What sweeps do with drawn faces unless their preset says otherwise."""
     return Layer(settings=yaml.safe_load(_text(_COMMON)))
+
+
+def fresh_drawn() -> dict[str, Any]:
+    """What fresh networks are like that see drawn faces, unless somebody says otherwise."""
+    return dict(yaml.safe_load(_text(_FRESH)))
 
 
 def read_space_file(url: str) -> Preset:
@@ -78,11 +100,17 @@ def _text(name: str) -> bytes:
 
 def _parse(text: bytes, where: str) -> Preset:
     try:
-        content = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = yaml.load(text, _Loader)  # a SafeLoader
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{where}: is neither YAML nor JSON: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise UserError(f"{where}: must hold settings, space or drawn")
+    for name in content:
+        if name not in Preset.model_fields:
+            raise UserError(
+                f"{where}: {name}: a file holds settings, space and drawn, and all else is below these"
+            )
+    content = {name: {} if value is None else value for name, value in content.items()}  # only a heading
     try:
         preset = Preset.model_validate(content)
     except ValidationError as error:

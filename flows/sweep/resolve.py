@@ -20,11 +20,27 @@ from flows.settings.base import DEFAULT_BUNDLE
 from flows.settings.sweep import MOST_TRIALS
 from flows.settings.train import NetworkShape
 from flows.sweep import preset
-from flows.sweep.space import Axis, Choices, Range, draws, grid_size, parse_axis, parse_space, value_text
+from flows.sweep.space import (
+    Axis,
+    Choices,
+    Range,
+    draws,
+    grid_size,
+    parse_axis,
+    parse_space,
+    refuse_switch,
+    value_text,
+)
 
 _SHAPE = tuple(name for name in NetworkShape.model_fields if name != "fresh_discriminator")
 _USUAL_TRIALS = 10
 _OF_A_SPACE = ("search", "trials", "scheduler", "grace_steps")  # chosen for a space; another one has its own
+_WEIGHED_BY = {  # metrics that are sums, and the settings that say of what
+    "generator_loss": ("lambda_reconstruction", "lambda_attributes", "adversarial"),
+    "discriminator_loss": ("lambda_classification", "adversarial"),
+    "adversarial": ("adversarial",),
+    "critic": ("adversarial",),
+}
 
 
 @dataclass(frozen=True)
@@ -45,7 +61,11 @@ def resolve(settings: SweepSettings) -> SweepSettings:
         UserError: a space that is empty, malformed or searches what cannot be searched; options that contradict each
             other; a space file that is not there or not in order.
     """
-    merged, axes = _merge(_layers(settings))
+    layers = _layers(settings)
+    merged, axes = _merge(layers)
+    if merged.get("from_scratch") and not any(map(_names_data, layers)):
+        fresh = preset.fresh_drawn()
+        merged = {name: value for name, value in fresh.items() if name not in {a.name for a in axes}} | merged
     if not axes and merged.get("trials") != 1:
         raise UserError(
             "--space: is empty; name a setting and its values, such as lambda_reconstruction=1,10,50, or say "
@@ -97,11 +117,11 @@ def _layers(settings: SweepSettings) -> list[_Layer]:
 
 
 def _given(settings: SweepSettings) -> dict[str, Any]:
-    """The options that the user chose. A form of the UI sends all of them: then those that are not the defaults."""
+    """The options that the user chose. A form of the UI sends all that have a value: then those not the defaults."""
     chosen = settings.model_fields_set - {"preset", "space_file", "destination", "dry_run"}
     values = {name: getattr(settings, name) for name in chosen}
-    if settings.model_fields_set >= set(SweepSettings.model_fields):
-        defaults = SweepSettings()
+    defaults = SweepSettings()
+    if settings.model_fields_set >= set(defaults.model_dump(exclude_none=True)):
         return {name: value for name, value in values.items() if value != getattr(defaults, name)}
     return values
 
@@ -116,6 +136,9 @@ def _layer(source: preset.Layer, where: str) -> _Layer:
         checked = SweepSettings.model_validate(source.settings)
     except ValidationError as error:
         raise UserError(f"{where}: {first_mistake(error)}") from None
+    for name, value in source.settings.items():
+        if isinstance(value, bool):
+            refuse_switch(name, value, f"{where}: --{name.replace('_', '-')}")
     settings = {name: getattr(checked, name) for name in source.settings}
     axes = None
     if source.space is not None:
@@ -154,7 +177,9 @@ def _merge(layers: list[_Layer]) -> tuple[dict[str, Any], tuple[Axis, ...]]:
     for layer in layers:
         if layer.axes is not None:
             axes = {axis.name: axis for axis in layer.axes}
-            merged = {name: value for name, value in merged.items() if name not in (*_OF_A_SPACE, *axes)}
+            merged = {name: value for name, value in merged.items() if name not in _OF_A_SPACE}
+        if layer.settings.get("bundle") is not None:  # which has a shape: that of fresh networks is not meant
+            merged = {name: value for name, value in merged.items() if name not in _SHAPE}
         for name, value in layer.settings.items():
             if layer.axes is not None and name in axes:
                 option = f"--{name.replace('_', '-')} {value_text(value)}"
@@ -163,7 +188,8 @@ def _merge(layers: list[_Layer]) -> tuple[dict[str, Any], tuple[Axis, ...]]:
                 )
             axes.pop(name, None)
             merged[name] = value
-    return merged, tuple(axes.values())
+    # What is searched has no value; but what an axis hid that another space has replaced is in force again.
+    return {name: value for name, value in merged.items() if name not in axes}, tuple(axes.values())
 
 
 def _usual_search(axes: tuple[Axis, ...]) -> str:
@@ -198,6 +224,11 @@ def _check(settings: SweepSettings, axes: tuple[Axis, ...]) -> None:
         UserError: options that do not go together.
     """
     for axis in axes:
+        if axis.name in _WEIGHED_BY.get(settings.metric, ()):
+            raise UserError(
+                f"--metric {settings.metric}: has another meaning for each {axis.name}, which --space searches, so it "
+                "cannot compare the trials; quality can"
+            )
         if isinstance(axis, Range) and settings.search == "grid":
             raise UserError(
                 f"--search grid: {axis.text} is a range; --search random draws from it, optuna too"

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from attgan.errors import UserError
 from attgan.training.config import EXECUTION_ONLY, TrainingConfig
-from flows.settings import TrainSettings
+from flows.settings import SweepSettings, TrainSettings
 
 Scale = Literal["log", "uniform", "int"]
 
@@ -27,10 +27,12 @@ _ONE_FOR_ALL = {
     "attribute": "a sweep is for one attribute, --attribute",
     "attributes": "trials of a sweep have the same attributes, --attributes",
     "size": "trials of a sweep are judged on the same faces, of one --size",
+    "validation_share": "trials of a sweep are validated on the same faces, --validation-share",
+    "validation_images": "trials of a sweep are validated on the same faces, --validation-images",
 }
 _SHAPE = frozenset({"width", "shortcut_layers", "inject_layers"})
 NAMES: frozenset[str] = (
-    frozenset(TrainingConfig.model_fields) - EXECUTION_ONLY - {"attribute"}
+    frozenset(TrainingConfig.model_fields) - EXECUTION_ONLY - set(_ONE_FOR_ALL)
     | _SHAPE
     | {"fresh_discriminator", "dataset"}
 )
@@ -134,12 +136,12 @@ def parse_axis(name: str, values: object, where: str) -> Axis:
         values = [] if values is None else [values]
     if not values:
         raise UserError(f"{where}: {name} has no values")
-    found: list[Any] = []
+    found: dict[Any, None] = {}
     for value in values:
         checked = check_value(name, value, where)
         if checked in found:
             raise UserError(f"{where}: {value_text(checked)} comes twice, and no trial is done twice")
-        found.append(checked)
+        found[checked] = None
     return Choices(name, tuple(found))
 
 
@@ -150,6 +152,8 @@ def check_value(name: str, value: object, where: str) -> Any:
         UserError: the setting's rule refuses it, or it is not finite.
     """
     shown = value if isinstance(value, str) else value_text(value)
+    if isinstance(value, bool):
+        refuse_switch(name, value, f"{where}: {name} {shown}")
     if isinstance(value, str) and value.lower() in ("none", "null"):
         value = None
     if isinstance(value, str) and "," in value:
@@ -162,6 +166,16 @@ def check_value(name: str, value: object, where: str) -> Any:
     if isinstance(checked, float) and not math.isfinite(checked):
         raise UserError(f"{where}: {name} {shown}: is not finite")
     return checked
+
+
+def refuse_switch(name: str, value: bool, where: str) -> None:
+    """Refuse yes or no for a number: what YAML makes of the words yes, no, on and off would count as 1 and 0.
+
+    Raises:
+        UserError: the setting of that name is a number.
+    """
+    if bool not in (kinds := _kinds(name)) and kinds & {int, float}:
+        raise UserError(f"{where}: is {'yes' if value else 'no'}, and a number is wanted")
 
 
 def value_text(value: object) -> str:
@@ -240,7 +254,8 @@ def _end(name: str, text: str, scale: Scale, where: str) -> float:
 
 
 def _kinds(name: str) -> set[Any]:
-    annotation = TrainSettings.model_fields[name].annotation
+    field = TrainSettings.model_fields.get(name) or SweepSettings.model_fields[name]
+    annotation = field.annotation
     return set(get_args(annotation)) or {annotation}
 
 

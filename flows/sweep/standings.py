@@ -33,7 +33,8 @@ class Course:
         step: steps done.
         steps: of the whole trial, at most; 0 before that is known.
         value: the metric at its last validation.
-        best: the metric at the best one of trained weights.
+        best: the metric of the weights that it keeps: at the best quality of trained ones, as in the leaderboard.
+        quality: the best so far.
     """
 
     label: str
@@ -42,6 +43,7 @@ class Course:
     steps: int = 0
     value: float | None = None
     best: float | None = None
+    quality: float | None = None
 
     @property
     def share(self) -> float:
@@ -78,7 +80,10 @@ class Standings:
         if event.numbers:
             course.value = finite(event.numbers.get(self._metric))
             if event.step:
-                course.best = min(course.best, course.value, key=lambda value: sort_value(value, self._mode))
+                quality = finite(event.numbers.get("quality"))
+                # As flows.sweep.records.value_of: where nothing judges it, the last weights are kept.
+                if course.quality is None or (quality is not None and quality >= course.quality):
+                    course.quality, course.best = quality, course.value
         return news
 
     @property
@@ -130,7 +135,7 @@ class Standings:
                 "settings": course.label,
                 "state": course.state.replace("_", " "),
                 "step": f"{course.step:,}" + (f" of {course.steps:,}" if course.steps else ""),
-                f"best {self._metric.replace('_', ' ')}": number(course.best),
+                f"{self._metric.replace('_', ' ')}": number(course.best),
                 "last": number(course.value),
             }
             for trial, course in begun

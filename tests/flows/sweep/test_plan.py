@@ -238,3 +238,15 @@ def test_a_dry_run_shows_each_trial_and_what_is_fixed() -> None:
     assert rows["metric"] == "quality, higher is better"
     assert rows["--freeze-d"] == 0
     assert "--lambda-reconstruction" not in rows
+
+
+def test_seeds_are_searched_only_where_they_do_not_choose_the_faces_that_measure(
+    options: Options, tmp_path: Path
+) -> None:
+    write_drawn_dataset(tmp_path / "unsplit", 40, validation=False)
+    for axis in ("seed=0,1,2", "seed=5"):
+        seeds = options | {"space": [axis], "batch_size": 4}
+        check_before(resolve(SweepSettings.model_validate(seeds)))
+        unsplit = resolve(SweepSettings.model_validate(seeds | {"dataset": str(tmp_path / "unsplit")}))
+        with pytest.raises(UserError, match=r"--space seed: --dataset .* has no validation partition"):
+            check_before(unsplit)

@@ -28,7 +28,7 @@ SPACES = {
 
 def test_every_file_is_a_preset_and_every_preset_a_file() -> None:
     files = {path.stem for path in FOLDER.glob("*.yaml")}
-    assert files == {*preset.NAMES, "_drawn"}
+    assert files == {*preset.NAMES, "_drawn", "_drawn_fresh"}
 
 
 @pytest.mark.parametrize("data", [{}, {"dataset": "/faces"}], ids=["drawn", "photographs"])

@@ -1,6 +1,7 @@
 """A space is what was written, its trials are those of the seed, and what cannot be searched is refused by name."""
 
 import math
+import time
 from itertools import pairwise
 
 import pytest
@@ -9,7 +10,18 @@ from hypothesis import strategies as st
 
 from attgan.errors import UserError
 from flows.settings import TrainSettings
-from flows.sweep.space import NAMES, Axis, Choices, Range, check_value, draws, grid, grid_size, parse_space
+from flows.sweep.space import (
+    NAMES,
+    Axis,
+    Choices,
+    Range,
+    check_value,
+    draws,
+    grid,
+    grid_size,
+    parse_axis,
+    parse_space,
+)
 
 FLOATS = ("lambda_reconstruction", "lambda_attributes", "learning_rate", "generator_warmup")
 INTS = ("discriminator_steps", "width", "max_steps")
@@ -165,3 +177,16 @@ def test_an_axis_comes_once() -> None:
 
 def test_every_setting_that_can_be_searched_is_a_trainings() -> None:
     assert set(TrainSettings.model_fields) > NAMES
+
+
+def test_a_list_of_very_many_values_is_read_at_once() -> None:
+    began = time.process_time()
+    axis = parse_axis("max_steps", list(range(1, 20_001)), "here")
+    assert axis.size == 20_000
+    assert time.process_time() - began < 3
+
+
+@pytest.mark.parametrize("name", ["validation_share", "validation_images"])
+def test_the_faces_of_validations_are_the_same_for_all(name: str) -> None:
+    with pytest.raises(UserError, match="validated on the same faces"):
+        parse_axis(name, "0.1,0.2", "here")

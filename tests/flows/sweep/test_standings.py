@@ -64,17 +64,28 @@ def test_the_best_trial_is_ahead_by_what_its_trained_weights_came_to(standings: 
     assert standings.ahead == 1
     rows = standings.rows()
     assert [row["trial"] for row in rows] == ["001", "000", "002"]
-    assert (rows[0]["best quality"], rows[0]["last"], rows[0]["step"]) == ("0.6", "0.2", "200 of 1,000")
-    assert rows[2]["best quality"] == "–"
+    assert (rows[0]["quality"], rows[0]["last"], rows[0]["step"]) == ("0.6", "0.2", "200 of 1,000")
+    assert rows[2]["quality"] == "–"
 
 
 def test_where_less_is_better_the_least_is_ahead(places: Places, tmp_path: Path) -> None:
-    plan = plan_at(str(tmp_path), places, metric="generator_loss")
+    plan = plan_at(str(tmp_path), places, metric="reconstruction")
     standings = Standings(plan.known, plan.count, plan.settings.metric, plan.settings.mode, str)
-    for number, loss in enumerate((3.0, -2.0, 1.0)):
-        standings.take(TrialEvent(number, "running", 10, 20, {"generator_loss": loss, "quality": 0.5}))
+    for number, loss in enumerate((3.0, 0.5, 1.0)):
+        standings.take(TrialEvent(number, "running", 10, 20, {"reconstruction": loss, "quality": 0.5}))
     assert standings.ahead == 1
     assert [row["trial"] for row in standings.rows()] == ["001", "002", "000"]
+
+
+def test_a_trial_is_worth_what_the_weights_are_that_it_keeps(places: Places, tmp_path: Path) -> None:
+    """Untouched faces have the best SSIM: the leaderboard counts that of the weights with the best quality."""
+    plan = plan_at(str(tmp_path), places, metric="ssim")
+    standings = Standings(plan.known, plan.count, plan.settings.metric, plan.settings.mode, str)
+    for number, course in enumerate((((0.99, 0.1), (0.8, 0.7)), ((0.9, 0.6), (0.95, 0.5)))):
+        for step, (ssim, quality) in enumerate(course, start=1):
+            standings.take(TrialEvent(number, "running", step, 9, {"ssim": ssim, "quality": quality}))
+    assert standings.ahead == 1
+    assert [(row["trial"], row["ssim"]) for row in standings.rows()] == [("001", "0.9"), ("000", "0.8")]
 
 
 def test_events_in_words(standings: Standings) -> None:
