@@ -17,6 +17,7 @@ from flows.sweep.measure import measure_all
 from flows.sweep.plan import describe, make_plan, resolve, write_or_check
 from flows.sweep.preparation import make_places
 from flows.sweep.results import finish
+from flows.sweep.terms import licence_lines
 from flows.sweep.tuning import run_trials
 from flows.sweep.watch import SweepWatch
 from flows.train.stopping import deferred
@@ -39,6 +40,8 @@ def sweep(settings: SweepSettings) -> dict[str, Any] | State[Any]:
     started = time.monotonic()
     plan = make_plan(resolved, places=make_places(resolved, log))
     write_or_check(plan)
+    for line in licence_lines(plan.places):
+        log.info("%s", line)
     watch = SweepWatch(plan, log)
     with deferred(signal.SIGINT, signal.SIGTERM) as arrived, cancel_requests(log) as cancelled:
 
