@@ -28,8 +28,8 @@ class RunSettings(Settings):
     cache_gb: float | None = Field(
         default=None,
         ge=0,
-        description="Keep all images decoded in memory if they fit into so many GiB; by default a quarter of the "
-        "memory, at most 4.",
+        description="Keep all images decoded, once for each node, if they fit into so many GiB; by default a quarter "
+        "of the memory, at most 4.",
     )
     licence: Line | None = Field(
         default=None,
