@@ -22,6 +22,7 @@ from flows.sweep.records import EARLY, finite, read_checks
 
 REDUCTION = 3  # of so many trials that come to a rung one goes on
 _GRACE = 4  # the first rung is after this part of the steps
+_RUNGS = 12  # more than any trial comes to
 
 
 class EarlyStopping(InOrder):
@@ -65,12 +66,12 @@ class EarlyStopping(InOrder):
 
     def _begin(self, steps: int) -> ASHAScheduler:
         """Set the rungs, now that it is known how long a trial is, and tell what is known of the settled ones."""
-        grace = min(self._settings.grace_steps or max(1, steps // _GRACE), steps)
+        grace = self._settings.grace_steps or max(1, steps // _GRACE)
         self._asha = asha = ASHAScheduler(
             time_attr="step",
             metric=self._settings.metric,
             mode=self._settings.mode,
-            max_t=steps,
+            max_t=grace * REDUCTION**_RUNGS,  # not this trial's steps: others, on more images, may have more
             grace_period=grace,
             reduction_factor=REDUCTION,
             stop_last_trials=False,  # who has come to its end has a result to write
