@@ -182,7 +182,7 @@ def describe(settings: SweepSettings) -> list[dict[str, Any]]:
         "dataset": data,
         "start": settings.bundle or "fresh networks",
         "judge": settings.judge or "the classifier of the start, or one that is trained first",
-        "search": f"{settings.search}, {settings.trials} trials",
+        "search": f"{settings.search}, {settings.trials} trial{'s' if settings.trials != 1 else ''}",
         "scheduler": settings.scheduler,
         "metric": f"{settings.metric}, {better} is better",
         "each trial": f"{settings.cpus_per_trial:g} CPUs, {settings.gpus_per_trial:g} GPUs",
