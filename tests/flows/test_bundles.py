@@ -100,9 +100,6 @@ def test_where_there_is_none_one_line_says_so(monkeypatch: pytest.MonkeyPatch, t
         inspect(str(tmp_path / "none"))
 
 
-@pytest.mark.skipif(
-    not (ROOT / "attgan" / default.FOLDER / CONFIG).is_file(), reason="the trained bundle is not in yet"
-)
 def test_what_is_shipped_edits_sees_and_is_small() -> None:
     bundle = open_bundle("default")
     folder = Path(place_of("default"))

@@ -1,0 +1,88 @@
+"""The sweep flow on real Prefect, Ray and S3 servers: from the command line to a bundle that edits."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from attgan.editing.editor import make_editor
+from flows import cli
+from flows.bundles import open_bundle
+from flows.storage import join, open_store
+from flows.sweep.records import read_record
+from tests.finished_sweep import make_places
+from tests.pictures import noise
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture(scope="module")
+def arguments(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Two trials from a bundle of untrained networks."""
+    places = make_places(tmp_path_factory.mktemp("places"))
+    options = [f"--dataset={places.dataset}", f"--bundle={places.bundle}", f"--judge={places.judge}"]
+    options += ["--space=lambda_reconstruction=10,100", "--batch-size=8", "--max-steps=4", "--test-faces=6"]
+    return ["sweep", *options, "--discriminator-steps=1", "--checks-per-epoch=3", "--validation-images=8"]
+
+
+@pytest.fixture
+def sweep(stack: dict[str, str], fresh_bucket: Callable[[], str]) -> str:
+    return f"s3://{fresh_bucket()}/sweep"
+
+
+def test_trials_are_compared_and_the_best_one_edits(
+    sweep: str, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run([*arguments, f"--destination={sweep}"]) == 0
+    printed = capsys.readouterr().out
+    assert "Leaderboard by quality: 2 trials, 2 finished" in printed
+    store = open_store(sweep)
+    with store.filesystem()[0].open_input_file(f"{store.filesystem()[1]}/leaderboard.parquet") as stream:
+        table = pq.read_table(stream).to_pydict()
+    assert sorted(table["trial"]) == ["000", "001", "start"]
+    assert store.get("curves.png").data.startswith(b"\x89PNG")
+    assert store.get("faces.jpg").data.startswith(b"\xff\xd8")
+    bundle = open_bundle(join(sweep, "best"))
+    assert bundle.discriminator is not None
+    faces = noise(0, 64, 64)[None]
+    values = bundle.generator.config.n_attributes * [0.5]
+    edited = make_editor(bundle.generator, "cpu", 1).edit(faces, np.array([values], dtype=np.float32))
+    assert edited.shape == faces.shape
+    before = {info.key: info.etag for info in store.list("trials")}
+    assert cli.run([*arguments, f"--destination={sweep}"]) == 0
+    assert {info.key: info.etag for info in store.list("trials")} == before
+    assert open_bundle(join(sweep, "best")).digest == bundle.digest
+    assert cli.run([*arguments, f"--destination={sweep}", "--learning-rate=0.01"]) == 2
+    assert "attgan: --learning-rate 0.01: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--metric=beauty"], "--metric beauty: Input should be"),
+        (["--space=lambda_reconstruction="], "--space lambda_reconstruction=: "),
+        (["--space=beauty=1,2"], "--space beauty=1,2: "),
+        (["--gpus-per-trial=1"], "--cpus-per-trial 1, --gpus-per-trial 1: a task asks for 1 CPUs and 1 GPUs"),
+        (["--cpus-per-trial=99"], "--cpus-per-trial 99, --gpus-per-trial 0: a task asks for 99 CPUs"),
+        (["--attribute=Bald"], "--attribute Bald: "),
+        (["--bundle=default"], "--judge "),
+    ],
+)
+def test_a_mistake_is_one_line_and_nothing_is_begun(
+    sweep: str, arguments: list[str], options: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replaced = {option.partition("=")[0] for option in options}
+    kept = [argument for argument in arguments if argument.partition("=")[0] not in replaced]
+    assert cli.run([*kept, *options, f"--destination={sweep}"]) == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert said[-1].startswith(f"attgan: {line}"), said
+    assert read_record(open_store(join(sweep, "trials/000"))) is None
+
+
+def test_a_place_that_is_another_sweeps_dataset_is_refused(
+    arguments: list[str], tmp_path: Path, stack: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run([*arguments, f"--destination={tmp_path}", "--dataset=" + str(tmp_path / "none")]) == 2
+    assert "--dataset" in capsys.readouterr().err
