@@ -14,8 +14,9 @@ from flows.running import Unfinished, refusals_as_states
 from flows.settings import SweepSettings
 from flows.sweep import report
 from flows.sweep.measure import measure_all
-from flows.sweep.plan import describe, make_plan, resolve, write_or_check
+from flows.sweep.plan import TRIALS, describe, make_plan, resolve, write_or_check
 from flows.sweep.preparation import make_places
+from flows.sweep.records import RECORD
 from flows.sweep.results import finish
 from flows.sweep.terms import licence_lines
 from flows.sweep.tuning import run_trials
@@ -56,4 +57,6 @@ def sweep(settings: SweepSettings) -> dict[str, Any] | State[Any]:
     measure_all(plan, log)
     result = finish(plan, log, seconds=time.monotonic() - started, reason=ending.reason)
     report.show_artifacts(result)
+    if set(result["states"]) == {"failed"}:
+        raise Unfinished(f"every trial failed; {result['sweep']}/{TRIALS}/*/{RECORD} say why; {GOES_ON}")
     return result

@@ -86,3 +86,16 @@ def test_a_place_that_is_another_sweeps_dataset_is_refused(
 ) -> None:
     assert cli.run([*arguments, f"--destination={tmp_path}", "--dataset=" + str(tmp_path / "none")]) == 2
     assert "--dataset" in capsys.readouterr().err
+
+
+def test_a_sweep_whose_trials_all_fail_has_failed(
+    sweep: str, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Drawn faces are not there to be counted beforehand: here are fewer than a batch takes."""
+    kept = [argument for argument in arguments if not argument.startswith(("--dataset", "--batch-size"))]
+    assert cli.run([*kept, "--images=60", "--batch-size=64", f"--destination={sweep}"]) == 1
+    assert "every trial failed" in capsys.readouterr().err
+    record = read_record(open_store(join(sweep, "trials/001")))
+    assert record is not None
+    assert (record["state"], record["attempts"]) == ("failed", 1)
+    assert record["reason"].startswith("--batch-size 64: only ")
