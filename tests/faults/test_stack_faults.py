@@ -43,7 +43,7 @@ def test_start_that_was_killed_is_cleared_by_the_next_one_on_the_same_ports(tmp_
     (port,) = lifecycle.free_ports(["s3"]).values()
     words = ("up", "--without", "prefect", "--without", "ray", "--s3-port", port, "--dir", tmp_path)
     starting = _infra(*words)
-    _wait(lambda: not lifecycle.is_free(port))
+    _wait(lambda: "s3" in record(tmp_path)["processes"])
     killed = record(tmp_path)
     assert not killed["ready"]
     starting.kill()

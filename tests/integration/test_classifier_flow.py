@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter
+from prefect.client.schemas.sorting import FlowRunSort
 
 from attgan.errors import UserError
 from attgan.models import load_bundle
@@ -49,7 +51,10 @@ def run_training(bucket: str, **options: Any) -> dict[str, Any]:
 
 async def read_artifacts() -> dict[str | None, Any]:
     async with get_client() as client:
-        return {artifact.key: artifact for artifact in await client.read_artifacts()}
+        (last,) = await client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=1)
+        only = FlowRunFilter.model_validate({"id": {"any_": [last.id]}})
+        found = await client.read_artifacts(artifact_filter=ArtifactFilter(), flow_run_filter=only)
+        return {artifact.key: artifact for artifact in found}
 
 
 def test_a_classifier_is_trained_and_then_asked(bucket: str) -> None:

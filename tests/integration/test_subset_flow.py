@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter
+from prefect.client.schemas.sorting import FlowRunSort
 
 from attgan.attributes import CELEBA
 from attgan.data.manifest import from_bytes
@@ -52,7 +54,10 @@ def run(bucket: str, name: str, **options: Any) -> dict[str, Any]:
 
 async def read_artifacts() -> dict[str | None, Any]:
     async with get_client() as client:
-        return {artifact.key: artifact for artifact in await client.read_artifacts()}
+        (last,) = await client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=1)
+        only = FlowRunFilter.model_validate({"id": {"any_": [last.id]}})
+        found = await client.read_artifacts(artifact_filter=ArtifactFilter(), flow_run_filter=only)
+        return {artifact.key: artifact for artifact in found}
 
 
 def files(bucket: str, name: str) -> dict[str, bytes]:

@@ -85,7 +85,7 @@ def test_a_sweep_is_watched_measured_and_compared_on_s3(plan: Plan) -> None:
     progress = artifacts["sweep-progress"][0]
     assert (progress.data, progress.description) == (100, "2 of 2 trials have ended: 1 finished, 1 failed")
     rows = json.loads(artifacts["sweep-so-far"][0].data)
-    assert [(row["trial"], row["state"], row["best quality"]) for row in rows] == [
+    assert [(row["trial"], row["state"], row["quality"]) for row in rows] == [
         ("000", "finished", "0.5"),
         ("001", "failed", "–"),
     ]
