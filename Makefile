@@ -7,10 +7,10 @@ READY  := $(VENV)/.ready
 .DEFAULT_GOAL := help
 ARGS   ?=
 
-.PHONY: help setup demo sweep pipeline train-demo up status down test test-fast bench lint format clean
+.PHONY: help setup demo sweep pipeline train-demo up status down test test-fast test-servers bench lint format clean
 
 help: ## Print the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make .venv with the pinned versions (the other targets do this by themselves)
 
@@ -46,10 +46,13 @@ down: $(READY) ## Stop the local stack
 	@$(BIN)/attgan down
 
 test: $(READY) lint ## Lint, types and every test that runs without a GPU
-	@$(BIN)/python -m pytest
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line test-fast test-servers
 
 test-fast: $(READY) ## The unit tests alone
 	@$(BIN)/python -m pytest -m "not stack and not fault"
+
+test-servers: $(READY) ## The tests with real servers, and those that kill processes
+	@$(BIN)/python -m pytest -m "stack or fault"
 
 bench: $(READY) ## Measure storage, codec, generator and the flows, each beside its ceiling
 	@$(BIN)/python -m infra run --free-ports -- $(BIN)/python -m tests.benchmarks

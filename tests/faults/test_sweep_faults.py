@@ -32,7 +32,7 @@ from tests.two_nodes import two_nodes
 # Processes begin several times, and each loads torch: on a machine with other work that takes minutes.
 pytestmark = [pytest.mark.stack, pytest.mark.fault, pytest.mark.timeout(900)]
 
-LONG = {"max_steps": 160, "space": ["lambda_reconstruction=1,10,100"]}
+LONG = {"max_steps": 120, "space": ["lambda_reconstruction=1,10,100"]}
 BUNDLE = ("metrics.jsonl", "bundle/generator.safetensors", "bundle/discriminator.safetensors")
 
 Results = dict[str, bytes]
@@ -262,7 +262,7 @@ def test_a_search_goes_on_with_what_it_has_suggested_and_then_as_if_it_had_not_e
         "search": "optuna",
         "space": ["learning_rate=log:1e-5:1e-2", "discriminator_steps=int:1:3"],
         "trials": 3,
-        "max_steps": 200,
+        "max_steps": 120,
         "parallel": 1,
         "seed": 3,
     }

@@ -93,9 +93,9 @@ def test_a_sweep_whose_trials_all_fail_has_failed(
 ) -> None:
     """Drawn faces are not there to be counted beforehand: here are fewer than a batch takes."""
     kept = [argument for argument in arguments if not argument.startswith(("--dataset", "--batch-size"))]
-    assert cli.run([*kept, "--images=60", "--batch-size=64", f"--destination={sweep}"]) == 1
+    assert cli.run([*kept, "--images=60", "--batch-size=64", "--trials=1", f"--destination={sweep}"]) == 1
     assert "every trial failed" in capsys.readouterr().err
-    record = read_record(open_store(join(sweep, "trials/001")))
+    record = read_record(open_store(join(sweep, "trials/000")))
     assert record is not None
     assert (record["state"], record["attempts"]) == ("failed", 1)
     assert record["reason"].startswith("--batch-size 64: only ")
