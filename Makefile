@@ -49,10 +49,10 @@ test: $(READY) lint ## Lint, types and every test that runs without a GPU
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line test-fast test-servers
 
 test-fast: $(READY) ## The unit tests alone
-	@$(BIN)/python -m pytest -m "not stack and not fault"
+	@$(BIN)/python -u -m pytest -m "not stack and not fault"
 
 test-servers: $(READY) ## The tests with real servers, and those that kill processes
-	@$(BIN)/python -m pytest -m "stack or fault"
+	@$(BIN)/python -u -m pytest -m "stack or fault"
 
 bench: $(READY) ## Measure storage, codec, generator and the flows, each beside its ceiling
 	@$(BIN)/python -m infra run --free-ports -- $(BIN)/python -m tests.benchmarks
