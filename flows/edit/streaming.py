@@ -1,0 +1,203 @@
+"""The stages of a shard: fetch → decode → edit → encode → put, all at once, with bounded memory.
+
+Bad data ends as a row; an infrastructure fault leaves as an exception.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from attgan.attributes import Edit, parse_edits, target_vector
+from attgan.data import codec
+from attgan.data.codec import Limits
+from attgan.data.transforms import face_box, put_face, take_face
+from attgan.editing.editor import Editor, make_editor
+from attgan.errors import DataError, UserError
+from flows.bundles import open_bundle
+from flows.edit.item import Chunk, Item
+from flows.edit.output import put_item
+from flows.edit.run import Run
+from flows.stages import Stage, each, run_stages, set_torch_threads
+from flows.storage import KeyRefused, Store, open_store
+
+CHUNK_IMAGES = 64
+CHUNK_BYTES = 32 * 2**20
+CHUNK_PIXELS = 32_000_000
+REQUESTS_IN_FLIGHT = 64
+
+
+async def stream(run: Run, items: list[Item]) -> list[Stage[Chunk]]:
+    """Send a shard's inputs through all stages, which fills their rows; returns the stages with their seconds.
+
+    Raises:
+        StorageError: the storage failed after its retries.
+        UserError: the bundle was replaced since the run was begun.
+    """
+    settings = run.settings
+    cpus = max(1, int(settings.cpus_per_shard))
+    editor = _editor(
+        settings.bundle, run.made_of["bundle"], bool(settings.gpus_per_shard), settings.batch_size
+    )
+    edits = parse_edits(settings.set, settings.intensity, run.attributes)
+    source = open_store(settings.source)
+    destination = open_store(settings.destination)
+    requests = asyncio.Semaphore(REQUESTS_IN_FLIGHT)
+    limits = Limits(max_pixels=settings.max_pixels)
+    # Codec calls keep to one core each; the model has a thread of its own, because torch's thread pools belong to the
+    # thread that calls it, and as many cores as the task was granted.
+    with (
+        ThreadPoolExecutor(2 * cpus, "codec", set_torch_threads, (1,)) as codec_pool,
+        ThreadPoolExecutor(1, "model", set_torch_threads, (cpus,)) as model_pool,
+    ):
+        loop = asyncio.get_running_loop()
+
+        async def fetch(chunk: Chunk) -> Chunk:
+            await asyncio.gather(*(_fetch(item, source, requests, limits) for item in chunk))
+            return chunk
+
+        async def decode(chunk: Chunk) -> AsyncIterator[Chunk]:
+            todo = iter(chunk)
+            while part := await loop.run_in_executor(codec_pool, _decode_some, todo, editor.size, limits):
+                yield part
+
+        async def edit(chunk: Chunk) -> Chunk:
+            await loop.run_in_executor(model_pool, _edit, chunk, editor, edits, run.attributes)
+            return chunk
+
+        async def encode(chunk: Chunk) -> Chunk:
+            await loop.run_in_executor(codec_pool, _encode, chunk, settings.output, settings.quality)
+            return chunk
+
+        async def put(chunk: Chunk) -> Chunk:
+            await asyncio.gather(*(put_item(item, destination, requests, run) for item in chunk))
+            return chunk
+
+        stages = [
+            Stage("fetch", each(fetch), workers=2),
+            Stage("decode", decode, workers=cpus),
+            Stage("edit", each(edit)),
+            Stage("encode", each(encode), workers=cpus),
+            Stage("put", each(put), workers=2),
+        ]
+        await run_stages(_chunks(items, max(CHUNK_IMAGES, settings.batch_size)), stages, lambda chunk: None)
+    return stages
+
+
+@functools.lru_cache(maxsize=2)
+def _editor(bundle: str, digest: str, gpu: bool, batch_size: int) -> Editor:
+    """The model, loaded once per process and digest; the next shard of this worker finds it warm."""
+    loaded = open_bundle(bundle, with_discriminator=False)
+    if loaded.digest != digest:
+        raise UserError(f"--bundle {bundle}: has been replaced since the run was begun")
+    return make_editor(loaded.generator, "cuda" if gpu else "cpu", batch_size, loaded.classifier)
+
+
+def _chunks(items: list[Item], images: int) -> Iterator[Chunk]:
+    """At most so many inputs and about 32 MiB of encoded bytes each."""
+    chunk: Chunk = []
+    size = 0
+    for item in items:
+        if chunk and (len(chunk) == images or size + item.size > CHUNK_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(item)
+        size += item.size
+    if chunk:
+        yield chunk
+
+
+async def _fetch(item: Item, source: Store, requests: asyncio.Semaphore, limits: Limits) -> None:
+    if item.size > limits.max_bytes:
+        item.fail(DataError("fetch", f"{item.size:,} bytes; the limit is {limits.max_bytes:,}"))
+        return
+    async with requests:
+        try:
+            fetched = await source.aget(item.row.key)
+        except FileNotFoundError:
+            item.fail(DataError("fetch", "gone since it was planned"))
+            return
+        except KeyRefused as error:
+            item.fail(DataError("fetch", str(error)))
+            return
+    item.data = fetched.data
+    item.row.source_etag = fetched.etag
+    item.row.bytes_in = len(fetched.data)
+
+
+def _decode_some(todo: Iterator[Item], size: int, limits: Limits) -> Chunk:
+    """Decode until the inputs end or the pixels held are many; an empty chunk means the end."""
+    part: Chunk = []
+    pixels = 0
+    for item in todo:
+        part.append(item)
+        if item.data is not None:
+            _decode(item, size, limits)
+        if item.image is not None:
+            pixels += item.image.pixels.shape[0] * item.image.pixels.shape[1]
+        if pixels >= CHUNK_PIXELS:
+            break
+    return part
+
+
+def _decode(item: Item, size: int, limits: Limits) -> None:
+    data, item.data = item.data, None
+    try:
+        image = codec.decode(data or b"", limits)
+    except DataError as error:
+        item.fail(error)
+        return
+    item.row.height, item.row.width = image.pixels.shape[:2]
+    item.row.notes = ", ".join(image.notes) or None
+    box = face_box(item.row.width, item.row.height)
+    if box is None:
+        item.skip("decode", "not an aligned face: neither square nor of 178×218's proportions")
+        return
+    item.image, item.box = image, box
+    item.face = take_face(image.pixels, box, size)
+
+
+def _edit(chunk: Chunk, editor: Editor, edits: tuple[Edit, ...], names: list[str]) -> None:
+    items = [item for item in chunk if item.face is not None]
+    if not items:
+        return
+    faces = np.stack([item.face for item in items if item.face is not None])
+    targets = target_vector(_source_attributes(items, faces, editor, len(names)), edits, names)
+    for item, face, target in zip(items, editor.edit(faces, targets), targets, strict=True):
+        item.face = face
+        item.row.targets = target.tolist()
+
+
+def _source_attributes(items: Chunk, faces: np.ndarray, editor: Editor, count: int) -> np.ndarray:
+    """The faces' attributes before the edit, ``(N, n)`` 0, 1 or NaN: their labels, or what the classifier sees."""
+    sources = np.full((len(items), count), np.nan, dtype=np.float32)
+    unlabelled = [i for i, item in enumerate(items) if item.labels is None]
+    seen = editor.recognise(faces[unlabelled])
+    for i, item in enumerate(items):
+        item.row.attributes_from = "unknown" if item.labels is None else "labels"
+        if item.labels is not None:
+            sources[i] = item.labels
+    if seen is not None:
+        sources[unlabelled] = seen
+        for i, predicted in zip(unlabelled, seen, strict=True):
+            items[i].row.attributes_from, items[i].row.predicted = "classifier", predicted.tolist()
+    return sources
+
+
+def _encode(chunk: Chunk, output: str, quality: int) -> None:
+    for item in chunk:
+        if item.image is None or item.box is None or item.face is None:
+            continue
+        pixels = item.face if output == "face" else put_face(item.image.pixels, item.box, item.face)
+        try:
+            item.data = codec.encode(item.image.with_pixels(pixels), quality=quality)
+        except DataError as error:
+            item.fail(error)
+            continue
+        item.row.bytes_out = len(item.data)
+        item.content_type = codec.CONTENT_TYPES[item.image.format]
+        item.image = item.face = None
