@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 .DEFAULT_GOAL := help
 ARGS   ?=
 
-.PHONY: help setup demo sweep pipeline train-demo up status down test test-fast test-servers bench lint format clean
+.PHONY: help setup demo sweep pipeline train-demo up status down test test-fast test-stack test-faults bench lint format clean
 
 help: ## Print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,13 +46,16 @@ down: $(READY) ## Stop the local stack
 	@$(BIN)/attgan down
 
 test: $(READY) lint ## Lint, types and every test that runs without a GPU
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line test-fast test-servers
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=line test-fast test-stack test-faults
 
 test-fast: $(READY) ## The unit tests alone
 	@$(BIN)/python -u -m pytest -m "not stack and not fault"
 
-test-servers: $(READY) ## The tests with real servers, and those that kill processes
-	@$(BIN)/python -u -m pytest -m "stack or fault"
+test-stack: $(READY) ## The tests with real servers
+	@$(BIN)/python -u -m pytest -m "stack and not fault"
+
+test-faults: $(READY) ## Those that kill processes or break the network on purpose
+	@$(BIN)/python -u -m pytest -m fault
 
 bench: $(READY) ## Measure storage, codec, generator and the flows, each beside its ceiling
 	@$(BIN)/python -m infra run --free-ports -- $(BIN)/python -m tests.benchmarks
