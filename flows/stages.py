@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 _QUEUED = 1  # chunks that may wait between two stages
 _END = object()
@@ -22,13 +25,60 @@ class Stage(Generic[T]):
         name: for the record of seconds.
         work: takes a chunk and yields it on, whole or in smaller ones.
         workers: how many chunks it works on at a time.
-        seconds: how long it was busy, summed over its workers.
+        admit: waits until a chunk that is done with may go on, for want of room further down.
+        seconds: how long it was busy, summed over its workers; waiting for a chunk, for room or for the next stage is
+            not in it.
     """
 
     name: str
     work: Callable[[T], AsyncIterator[T]]
     workers: int = 1
+    admit: Callable[[T], Awaitable[None]] | None = None
     seconds: float = field(default=0.0, init=False)
+
+
+class Room:
+    """So many bytes for all that is under way; what is larger than the whole of it gets it alone.
+
+    For the tasks of one event loop.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.taken = 0
+        self._given_back = asyncio.Condition()
+
+    async def take(self, size: int) -> None:
+        """Wait until there is room for ``size`` bytes and take it."""
+        async with self._given_back:
+            await self._given_back.wait_for(lambda: not self.taken or self.taken + size <= self.size)
+            self.taken += size
+
+    async def give_back(self, size: int) -> None:
+        """Let others have what was taken."""
+        async with self._given_back:
+            self.taken -= size
+            self._given_back.notify_all()
+
+
+async def in_threads(pool: Executor, threads: int, work: Callable[[U], None], items: list[U]) -> None:
+    """Call ``work`` with each of the items, in so many threads of a pool: whichever is free takes the next one.
+
+    Raises:
+        Exception: the first that one of them raised; the others stop after the item in hand.
+    """
+    todo = iter(items)  # a list's iterator may be shared by threads
+
+    def some() -> None:
+        try:
+            for item in todo:
+                work(item)
+        except BaseException:
+            deque(todo, 0)  # nothing is left for the others
+            raise
+
+    loop = asyncio.get_running_loop()
+    await asyncio.gather(*(loop.run_in_executor(pool, some) for _ in range(min(threads, len(items)))))
 
 
 def set_torch_threads(count: int) -> None:
@@ -76,6 +126,8 @@ async def _run_stage(stage: Stage[T], inbox: asyncio.Queue[object], outbox: asyn
             started = time.perf_counter()
             async for part in stage.work(chunk):  # type: ignore[arg-type]
                 stage.seconds += time.perf_counter() - started
+                if stage.admit is not None:
+                    await stage.admit(part)
                 await outbox.put(part)
                 started = time.perf_counter()
             stage.seconds += time.perf_counter() - started

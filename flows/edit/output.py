@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from attgan.errors import DataError
 from flows.edit.item import Item
 from flows.edit.run import Run
 from flows.storage import KeyRefused, Store
 
 
-async def put_item(item: Item, destination: Store, requests: asyncio.Semaphore, run: Run) -> None:
+def put_item(item: Item, destination: Store, run: Run) -> None:
     """Write an item's encoded bytes under its output key, unless it ended before; its row says what came of it.
 
     Raises:
@@ -19,40 +17,35 @@ async def put_item(item: Item, destination: Store, requests: asyncio.Semaphore, 
     if item.data is None:
         return
     ours = {"attgan-fingerprint": run.fingerprint, "attgan-source-etag": item.row.source_etag.strip('"')}
-    async with requests:
-        try:
-            await destination.aput(
-                item.row.output_key,
-                item.data,
-                create_only=True,
-                metadata=ours,
-                content_type=item.content_type,
-            )
-        except KeyRefused as error:
-            item.fail(DataError("put", str(error)))
+    try:
+        destination.put(
+            item.row.output_key, item.data, create_only=True, metadata=ours, content_type=item.content_type
+        )
+    except KeyRefused as error:
+        item.fail(DataError("put", str(error)))
+        return
+    except FileExistsError:
+        if not _is_ours(item, destination, ours):
+            _put_over(item, destination, ours, run.settings.on_existing)
             return
-        except FileExistsError:
-            if not await _is_ours(item, destination, ours):
-                await _put_over(item, destination, ours, run.settings.on_existing)
-                return
     item.row.status = "edited"
     item.data = None
 
 
-async def _is_ours(item: Item, destination: Store, ours: dict[str, str]) -> bool:
+def _is_ours(item: Item, destination: Store, ours: dict[str, str]) -> bool:
     """Whether what stands there is this very result: by its metadata, or on disk, which has none, by its bytes."""
-    there = await destination.ahead(item.row.output_key)
+    there = destination.head(item.row.output_key)
     if there.metadata:
         return all(there.metadata.get(name) == value for name, value in ours.items())
     if there.size != len(item.data or b""):
         return False
-    return (await destination.aget(item.row.output_key)).data == item.data
+    return destination.get(item.row.output_key).data == item.data
 
 
-async def _put_over(item: Item, destination: Store, ours: dict[str, str], rule: str) -> None:
+def _put_over(item: Item, destination: Store, ours: dict[str, str], rule: str) -> None:
     if rule == "overwrite":
         data, content_type = item.data or b"", item.content_type
-        await destination.aput(item.row.output_key, data, metadata=ours, content_type=content_type)
+        destination.put(item.row.output_key, data, metadata=ours, content_type=content_type)
         item.row.status = "edited"
     elif rule == "skip":
         item.skip("put", "the destination holds another object under this key")

@@ -22,13 +22,17 @@ from flows.bundles import open_bundle
 from flows.edit.item import Chunk, Item
 from flows.edit.output import put_item
 from flows.edit.run import Run
-from flows.stages import Stage, each, run_stages, set_torch_threads
+from flows.stages import Room, Stage, each, in_threads, run_stages, set_torch_threads
 from flows.storage import KeyRefused, Store, open_store
 
 CHUNK_IMAGES = 64
 CHUNK_BYTES = 32 * 2**20
-CHUNK_PIXELS = 32_000_000
-REQUESTS_IN_FLIGHT = 64
+PART_PIXELS = 8_000_000
+ROOM_BYTES = 256 * 2**20
+CHUNKS_IN_FLIGHT = 2
+REQUESTS_IN_FLIGHT = (
+    32  # of each kind; in threads, which cost half of what an event loop's do here (measured)
+)
 
 
 async def stream(run: Run, items: list[Item]) -> list[Stage[Chunk]]:
@@ -46,18 +50,25 @@ async def stream(run: Run, items: list[Item]) -> list[Stage[Chunk]]:
     edits = parse_edits(settings.set, settings.intensity, run.attributes)
     source = open_store(settings.source)
     destination = open_store(settings.destination)
-    requests = asyncio.Semaphore(REQUESTS_IN_FLIGHT)
     limits = Limits(max_pixels=settings.max_pixels)
+    room = Room(ROOM_BYTES)
     # Codec calls keep to one core each; the model has a thread of its own, because torch's thread pools belong to the
     # thread that calls it, and as many cores as the task was granted.
     with (
+        ThreadPoolExecutor(REQUESTS_IN_FLIGHT, "fetch") as fetch_pool,
         ThreadPoolExecutor(2 * cpus, "codec", set_torch_threads, (1,)) as codec_pool,
         ThreadPoolExecutor(1, "model", set_torch_threads, (cpus,)) as model_pool,
+        ThreadPoolExecutor(REQUESTS_IN_FLIGHT, "put") as put_pool,
     ):
         loop = asyncio.get_running_loop()
 
         async def fetch(chunk: Chunk) -> Chunk:
-            await asyncio.gather(*(_fetch(item, source, requests, limits) for item in chunk))
+            await in_threads(
+                fetch_pool,
+                REQUESTS_IN_FLIGHT // CHUNKS_IN_FLIGHT,
+                lambda item: _fetch(item, source, limits),
+                chunk,
+            )
             return chunk
 
         async def decode(chunk: Chunk) -> AsyncIterator[Chunk]:
@@ -74,15 +85,21 @@ async def stream(run: Run, items: list[Item]) -> list[Stage[Chunk]]:
             return chunk
 
         async def put(chunk: Chunk) -> Chunk:
-            await asyncio.gather(*(put_item(item, destination, requests, run) for item in chunk))
+            await in_threads(
+                put_pool,
+                REQUESTS_IN_FLIGHT // CHUNKS_IN_FLIGHT,
+                lambda item: put_item(item, destination, run),
+                chunk,
+            )
+            await room.give_back(_held(chunk))
             return chunk
 
         stages = [
-            Stage("fetch", each(fetch), workers=2),
-            Stage("decode", decode, workers=cpus),
+            Stage("fetch", each(fetch), workers=CHUNKS_IN_FLIGHT),
+            Stage("decode", decode, workers=cpus, admit=lambda chunk: room.take(_held(chunk))),
             Stage("edit", each(edit)),
             Stage("encode", each(encode), workers=cpus),
-            Stage("put", each(put), workers=2),
+            Stage("put", each(put), workers=CHUNKS_IN_FLIGHT),
         ]
         await run_stages(_chunks(items, max(CHUNK_IMAGES, settings.batch_size)), stages, lambda chunk: None)
     return stages
@@ -111,22 +128,26 @@ def _chunks(items: list[Item], images: int) -> Iterator[Chunk]:
         yield chunk
 
 
-async def _fetch(item: Item, source: Store, requests: asyncio.Semaphore, limits: Limits) -> None:
+def _fetch(item: Item, source: Store, limits: Limits) -> None:
     if item.size > limits.max_bytes:
         item.fail(DataError("fetch", f"{item.size:,} bytes; the limit is {limits.max_bytes:,}"))
         return
-    async with requests:
-        try:
-            fetched = await source.aget(item.row.key)
-        except FileNotFoundError:
-            item.fail(DataError("fetch", "gone since it was planned"))
-            return
-        except KeyRefused as error:
-            item.fail(DataError("fetch", str(error)))
-            return
+    try:
+        fetched = source.get(item.row.key)
+    except FileNotFoundError:
+        item.fail(DataError("fetch", "gone since it was planned"))
+        return
+    except KeyRefused as error:
+        item.fail(DataError("fetch", str(error)))
+        return
     item.data = fetched.data
     item.row.source_etag = fetched.etag
     item.row.bytes_in = len(fetched.data)
+
+
+def _held(chunk: Chunk) -> int:
+    """The bytes that a decoded chunk's images hold until they are put, as pixels and then encoded."""
+    return sum(4 * item.row.width * item.row.height for item in chunk if item.row.width and item.row.height)
 
 
 def _decode_some(todo: Iterator[Item], size: int, limits: Limits) -> Chunk:
@@ -139,7 +160,7 @@ def _decode_some(todo: Iterator[Item], size: int, limits: Limits) -> Chunk:
             _decode(item, size, limits)
         if item.image is not None:
             pixels += item.image.pixels.shape[0] * item.image.pixels.shape[1]
-        if pixels >= CHUNK_PIXELS:
+        if pixels >= PART_PIXELS:
             break
     return part
 
