@@ -55,8 +55,8 @@ def resize(pixels: np.ndarray, size: int, mode: str) -> np.ndarray:
     """Resize a square ``(S, S, 3)`` uint8 to ``(size, size, 3)`` uint8, antialiased when it shrinks."""
     if pixels.shape[:2] == (size, size):
         return pixels
-    batch = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).permute(2, 0, 1)[
-        None
-    ]  # (1, 3, S, S), channels last
+    # (1, 3, S, S), channels last by the strides of all four dimensions: only then does torch leave out a conversion on
+    # the way in and one on the way out, two thirds of the time. The bits are the same.
+    batch = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))[None].permute(0, 3, 1, 2)
     resized = interpolate(batch, size=(size, size), mode=mode, antialias=True)
     return resized[0].permute(1, 2, 0).contiguous().numpy()  # (size, size, 3)

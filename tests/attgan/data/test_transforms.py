@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from torch.nn.functional import interpolate
 
 from attgan.data.transforms import Box, face_box, put_face, resize, take_face
 
@@ -58,3 +60,11 @@ def test_a_face_of_the_models_size_is_taken_as_it_is() -> None:
     image = RANDOM.integers(0, 255, (128, 128, 3), dtype=np.uint8)
     np.testing.assert_array_equal(take_face(image, Box(0, 0, 128), 128), image)
     np.testing.assert_array_equal(put_face(image, Box(0, 0, 128), image), image)
+
+
+@given(side=st.integers(3, 80), size=st.integers(3, 80), mode=st.sampled_from(["bilinear", "bicubic"]))
+def test_the_short_way_through_torch_gives_the_bits_of_the_plain_one(side: int, size: int, mode: str) -> None:
+    pixels = np.random.default_rng(side).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    planes = torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous()
+    plain = interpolate(planes, size=(size, size), mode=mode, antialias=True)[0].permute(1, 2, 0)
+    assert np.array_equal(resize(pixels, size, mode), plain.numpy() if side != size else pixels)
