@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import PIL
 import simplejpeg
-from PIL import Image, ImageCms, ImageOps, JpegImagePlugin
+from PIL import Image, ImageCms, ImageOps, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
 from attgan.errors import DataError
 
@@ -32,6 +32,7 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 # A JPEG that carries one of these needs more than its pixels: an orientation, or a colour profile.
 _NEEDS_PILLOW = {0xE1: b"Exif\x00\x00", 0xE2: b"ICC_PROFILE\x00"}
+_XMP_SEGMENT = b"http://ns.adobe.com/xap/1.0/\x00"
 _START_OF_SCAN = 0xDA
 _SUBSAMPLINGS = {0: "444", 1: "422", 2: "420"}
 _MOST_PAGES = 1000
@@ -89,13 +90,17 @@ def decode(data: bytes, limits: Limits = Limits()) -> Decoded:
     return _decode_with_pillow(data, limits)
 
 
-def encode(image: Decoded, *, format: str | None = None, quality: int = 95) -> bytes:
+def encode(
+    image: Decoded, *, format: str | None = None, quality: int = 95, xmp: bytes | None = None
+) -> bytes:
     """Encode an image in its own format, or in another.
 
     Args:
         image: what to write.
         format: one of :data:`FORMATS`; None keeps the image's own.
         quality: 1 to 100, for JPEG and WebP (but not for a lossless one).
+        xmp: a packet of at most 65,502 bytes to put into the file, see :mod:`attgan.data.provenance`; GIF and BMP have
+            no room for it.
 
     Raises:
         DataError: stage ``encode``: the format cannot hold the image (WebP beyond 16,383 pixels, say).
@@ -103,32 +108,47 @@ def encode(image: Decoded, *, format: str | None = None, quality: int = 95) -> b
     format = format or image.format
     try:
         if format == "JPEG":
-            return bytes(
-                simplejpeg.encode_jpeg(
-                    np.ascontiguousarray(image.pixels),
-                    quality=quality,
-                    colorspace="RGB",
-                    colorsubsampling=image.subsampling,
-                )
+            data = simplejpeg.encode_jpeg(
+                np.ascontiguousarray(image.pixels),
+                quality=quality,
+                colorspace="RGB",
+                colorsubsampling=image.subsampling,
             )
+            return _with_xmp(data, xmp) if xmp else bytes(data)
         pixels = image.pixels if image.alpha is None else np.dstack([image.pixels, image.alpha])
         picture = Image.fromarray(pixels)
         if format == "BMP":
             picture = picture.convert("RGB")
         buffer = io.BytesIO()
-        picture.save(buffer, format, **_save_options(image, format, quality))
+        picture.save(buffer, format, **_save_options(image, format, quality, xmp))
         return buffer.getvalue()
     except (ValueError, OSError, KeyError) as error:
         raise DataError("encode", f"as {format}: {_one_line(error)}") from error
 
 
-def _save_options(image: Decoded, format: str, quality: int) -> dict[str, object]:
+def _with_xmp(jpeg: bytes, xmp: bytes) -> bytes:
+    """A segment of its own behind the JFIF header (XMP specification, part 3, 1.1.3); nothing is encoded again."""
+    start = 4 + int.from_bytes(jpeg[4:6]) if jpeg[2:4] == b"\xff\xe0" else 2
+    segment = b"\xff\xe1" + (2 + len(_XMP_SEGMENT) + len(xmp)).to_bytes(2) + _XMP_SEGMENT + xmp
+    return jpeg[:start] + segment + jpeg[start:]
+
+
+def _save_options(image: Decoded, format: str, quality: int, xmp: bytes | None) -> dict[str, object]:
     if format == "WEBP":
         # exact: the colour of transparent pixels is kept as well
-        return {"lossless": True, "exact": True} if image.lossless else {"quality": quality}
+        stored: dict[str, object] = (
+            {"lossless": True, "exact": True} if image.lossless else {"quality": quality}
+        )
+        return {**stored, "xmp": xmp} if xmp else stored
     if format == "TIFF":
-        return {"compression": "tiff_adobe_deflate"}
-    return {"compress_level": 4} if format == "PNG" else {}
+        tags = {"tiffinfo": {TiffImagePlugin.XMP: xmp}} if xmp else {}
+        return {"compression": "tiff_adobe_deflate", **tags}
+    if format == "PNG":
+        text = PngImagePlugin.PngInfo()
+        if xmp:
+            text.add_itxt("XML:com.adobe.xmp", xmp.decode())
+        return {"compress_level": 4, "pnginfo": text}
+    return {}
 
 
 def _is_plain(data: bytes) -> bool:
