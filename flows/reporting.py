@@ -18,6 +18,8 @@ from prefect.artifacts import (
 )
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
+from prefect.context import FlowRunContext
+from prefect.events import emit_event
 
 _SECONDS_BETWEEN = 2.0
 Log = logging.Logger | logging.LoggerAdapter[Any]
@@ -94,6 +96,22 @@ def picture(key: str, image: bytes, description: str) -> None:
 def markdown(key: str, text: str, description: str) -> None:
     """A page of Markdown."""
     create_markdown_artifact(text, key=artifact_key(key), description=description)
+
+
+def event(name: str, resource: str, payload: Mapping[str, Any]) -> None:
+    """An event, for automations to act upon; related to the flow run at work, if one is.
+
+    Args:
+        name: what has happened, as ``attgan.edit.failed-share-passed``.
+        resource: the identifier of what it has happened to.
+        payload: what else there is to say.
+    """
+    run = FlowRunContext.get()
+    related = []
+    if run is not None and run.flow_run is not None:
+        id_ = f"prefect.flow-run.{run.flow_run.id}"
+        related = [{"prefect.resource.id": id_, "prefect.resource.role": "flow-run"}]
+    emit_event(name, {"prefect.resource.id": resource}, related=related, payload=dict(payload))
 
 
 def _page(image: bytes, description: str) -> str:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from prefect import State, flow, get_run_logger, task
-from prefect.states import Failed
+from prefect.states import Completed, Failed
 
 from attgan.errors import UserError
-from flows import cluster, nodes, reporting
-from flows.edit import report
-from flows.edit.ledger import Summary, finished_shards, read_summary
-from flows.edit.preparation import Preparation, describe, prepare
-from flows.edit.run import Run, is_there
+from flows import cancelling, cluster, nodes, reporting
+from flows.edit import finish, lease, report
+from flows.edit.ledger import Summary, read_summary
+from flows.edit.preparation import NothingToDo, Preparation, check, describe, prepare
+from flows.edit.run import Run
 from flows.edit.shard import edit_shard
-from flows.running import cause_of, may_pass, refusals_as_states
+from flows.running import Unfinished, cause_of, may_pass, refusals_as_states
 from flows.settings import EditSettings
-from flows.storage import join
+from flows.storage import open_store
 
 JUDGED_FROM = 1000
 """Images after which the share of failures can stop a run: one broken file among the first seven proves nothing."""
@@ -32,9 +32,9 @@ JUDGED_FROM = 1000
     retry_delay_seconds=[2, 20],
     retry_condition_fn=may_pass,
 )
-def edit_shard_task(run_url: str, shard: int, settings: EditSettings) -> Summary:
+def edit_shard_task(run_url: str, shard: int, settings: EditSettings, generation: int = 0) -> Summary:
     """One shard, on Ray."""
-    return edit_shard(run_url, shard, settings)
+    return edit_shard(run_url, shard, settings, generation)
 
 
 @flow(
@@ -53,48 +53,96 @@ def edit(settings: EditSettings) -> dict[str, Any] | State[Any]:
     started = time.monotonic()
     resources = cluster.require_ray(settings.cpus_per_shard, settings.gpus_per_shard)
     nodes.require_reachable({"--source": settings.source, "--bundle": settings.bundle}, settings.destination)
-    prepared = prepare(settings)
+    check(settings)  # before the lease is written: a mistake leaves nothing behind
+    with lease.held(open_store(settings.destination, option="--destination"), log) as held:
+        prepared = prepare(settings)
+        if isinstance(prepared, NothingToDo):
+            empty = report.build_empty_report(settings, prepared.passed_over)
+            log.info(report.nothing_to_do(empty))
+            return Completed(message=report.nothing_to_do(empty), data=empty)
+        with _stop_signs(held, log) as look:
+            return _edit(prepared, resources, started, look, log)
+
+
+@contextlib.contextmanager
+def _stop_signs(held: lease.Lease, log: reporting.Log) -> Iterator[Callable[[], None]]:
+    """A function that raises once the run was cancelled, or its destination belongs to another one."""
+    with cancelling.cancel_requests(log) as cancelled:
+
+        def look() -> None:
+            if why := cancelled():
+                raise cancelling.RunCancelled(f"{why}; {cancelling.GOES_ON}")
+            if held.lost:
+                raise Unfinished(f"the lease of the destination was taken over by {held.lost}; stopped")
+
+        yield look
+
+
+def _edit(
+    prepared: Preparation,
+    resources: cluster.Resources,
+    started: float,
+    look: Callable[[], None],
+    log: reporting.Log,
+) -> dict[str, Any] | State[Any]:
     run = prepared.run
     log.info("run %s: %s images in %s shards, into %s", run.run_id, f"{run.inputs:,}", run.shards, run.url)
+    if run.unchanged:
+        log.info("%s images were done by earlier runs and have not changed", f"{run.unchanged:,}")
     log.info("bundle %s; %s", run.made_of["bundle"][:16], prepared.licence)
     log.info("source attributes: %s", prepared.attributes_from)
-    if is_there(prepared.store, "report.json"):
+    if prepared.is_reported:
         log.info("run %s is finished already", run.run_id)
-        return json.loads(prepared.store.get("report.json").data)
-    before = [read_summary(prepared.store, key) for key in finished_shards(prepared.store).values()]
-    summaries = list(before)
-    if lost := _run_shards(run, resources, summaries, log):
+        return finish.read_report(prepared)
+    summaries = {
+        shard: read_summary(prepared.store, key)
+        for shard, key in prepared.finished.items()
+        if shard not in prepared.todo
+    }
+    before = list(summaries.values())
+    if lost := _run_shards(prepared, resources, summaries, look, log):
         message = f"{len(lost)} of {run.shards} shards did not finish ({lost[0]}); the same command goes on"
         return Failed(message=message)
     if len(summaries) < run.shards:
-        message = _too_many_failures(run, summaries)
+        message = _failed_share_passed(run, summaries)
         return Failed(message=message + "; stopped, with a higher limit the same command goes on")
-    result = _finish(prepared, summaries, time.monotonic() - started, before)
-    if report.failed_share(summaries) > settings.max_failed_share:
-        return Failed(message=_too_many_failures(run, summaries) + f"; all results are listed in {run.url}")
+    result = finish.finish(prepared, list(summaries.values()), time.monotonic() - started, before)
+    if report.failed_share(summaries.values()) > run.settings.max_failed_share:
+        return Failed(message=_failed_share_passed(run, summaries) + f"; all results are listed in {run.url}")
     return result
 
 
 def _run_shards(
-    run: Run, resources: cluster.Resources, summaries: list[Summary], log: reporting.Log
+    prepared: Preparation,
+    resources: cluster.Resources,
+    summaries: dict[int, Summary],
+    look: Callable[[], None],
+    log: reporting.Log,
 ) -> list[str]:
-    """Run what has no ledger yet, adding to ``summaries``; returns a line for each shard that did not finish.
+    """Run what there is to do, adding to ``summaries``; returns a line for each shard that did not finish.
 
     Raises:
         UserError: what a worker refused; it would be refused again and again.
     """
-    settings = run.settings
-    done = sum(summary.images for summary in summaries)
+    run, settings = prepared.run, prepared.run.settings
+    done = sum(summary.images for summary in summaries.values())
     progress = reporting.Progress("edit-progress", "images", run.inputs, log, done)
-    finished = {summary.shard for summary in summaries}
-    todo = [shard for shard in range(run.shards) if shard not in finished]
-    calls = ({"run_url": run.url, "shard": shard, "settings": settings} for shard in todo)
+    calls = (
+        {"run_url": run.url, "shard": shard, "settings": settings, "generation": generation}
+        for shard, generation in prepared.todo.items()
+    )
     parallel = cluster.workers(resources, settings.cpus_per_shard, settings.gpus_per_shard)
     tasks = cluster.run_tasks(
-        edit_shard_task, calls, cpus=settings.cpus_per_shard, gpus=settings.gpus_per_shard, parallel=parallel
+        edit_shard_task,
+        calls,
+        cpus=settings.cpus_per_shard,
+        gpus=settings.gpus_per_shard,
+        parallel=parallel,
+        waiting=look,
     )
     lost: list[str] = []
     lost_in_a_row = 0
+    images = failed = 0
     with contextlib.closing(tasks) as ended:
         for call, state in ended:
             if not state.is_completed():
@@ -108,36 +156,29 @@ def _run_shards(
                 continue
             lost_in_a_row = 0
             summary = state.result()
-            summaries.append(summary)
+            summaries[summary.shard] = summary
             progress.advance(summary.images)
-            images = sum(s.images for s in summaries)
-            if images >= JUDGED_FROM and report.failed_share(summaries) > settings.max_failed_share:
+            images += summary.images
+            failed += summary.counts["failed"]
+            if images >= JUDGED_FROM and failed / images > settings.max_failed_share:
                 break
     return lost
 
 
-def _too_many_failures(run: Run, summaries: list[Summary]) -> str:
+def _failed_share_passed(run: Run, summaries: dict[int, Summary]) -> str:
+    """Tell Prefect's automations that too many images have failed; the line that the run ends with."""
     limit = run.settings.max_failed_share
-    failed, images = sum(s.counts["failed"] for s in summaries), sum(s.images for s in summaries)
-    return f"{failed:,} of {images:,} images failed, more than --max-failed-share {limit:g} allows"
-
-
-def _finish(
-    prepared: Preparation, summaries: list[Summary], wall: float, before: list[Summary]
-) -> dict[str, Any]:
-    """Write and show the report; the run is over when ``report.json`` is there."""
-    run, store = prepared.run, prepared.store
-    result = report.build_report(run, summaries, wall, before)
-    grid = report.before_after(run, result["sample"])
-    if grid is not None:
-        store.put("before-after.jpg", grid, content_type="image/jpeg")
-        reporting.picture("edit-before-after", grid, f"Before and after, run {run.run_id}")
-        result["picture"] = join(run.url, "before-after.jpg")
-    store.put("report.json", json.dumps(result, indent=2).encode(), content_type="application/json")
-    reporting.table("edit-counts", report.count_rows(result), f"Run {run.run_id}: inputs by outcome")
-    reporting.table("edit-stages", report.stage_rows(result), f"Run {run.run_id}: seconds and rate per stage")
-    if reasons := report.reason_rows(result):
-        reporting.table(
-            "edit-reasons", reasons, f"Run {run.run_id}: skipped, failed and not planned, by reason"
-        )
-    return result
+    failed = sum(summary.counts["failed"] for summary in summaries.values())
+    images = sum(summary.images for summary in summaries.values())
+    message = f"{failed:,} of {images:,} images failed, more than --max-failed-share {limit:g} allows"
+    reporting.event(
+        "attgan.edit.failed-share-passed",
+        f"attgan.edit-run.{run.run_id}",
+        {
+            "failed_share": failed / max(images, 1),
+            "limit": limit,
+            "run_url": run.url,
+            "message": message,
+        },
+    )
+    return message

@@ -1,17 +1,21 @@
 """The ledger: what became of every input of a shard, written once, when the shard is done.
 
-What is not in a ledger did not happen. A shard's ledgers are numbered by generation; the highest one counts.
+What is not in a ledger did not happen. A shard's ledgers are numbered by generation, one for each time that its failed
+inputs were tried again; the highest one counts, and has all of the shard's rows.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from heapq import nsmallest
+from itertools import islice
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,6 +27,8 @@ Status = Literal["edited", "copied", "skipped", "failed"]
 AttributesFrom = Literal["labels", "classifier", "unknown"]
 STATUSES: tuple[Status, ...] = ("edited", "copied", "skipped", "failed")
 STAGES = ("fetch", "decode", "edit", "encode", "put")
+SAMPLE = 12
+FAILURES_SHOWN = 20  # of a shard
 
 _LEDGER = re.compile(r"ledger/(\d+)\.\d+\.parquet")
 
@@ -34,7 +40,9 @@ SCHEMA = pa.schema(
         ("stage", pa.string()),
         ("reason", pa.string()),
         ("attempts", pa.int32()),
+        ("generation", pa.int32()),
         ("source_etag", pa.string()),
+        ("output_etag", pa.string()),
         ("attributes_from", pa.string()),
         ("predicted", pa.list_(pa.bool_())),
         ("targets", pa.list_(pa.float32())),
@@ -51,9 +59,10 @@ SCHEMA = pa.schema(
 class Row:
     """One input and its fate.
 
-    ``stage`` and ``reason`` say where and why it was skipped or failed; ``attributes_from`` where the face's
-    attributes before the edit come from, and ``predicted`` what the classifier saw if it was asked, in the bundle's
-    order; ``targets`` is the attribute vector the network was fed; sizes are in bytes and pixels.
+    ``stage`` and ``reason`` say where and why it was skipped or failed; ``generation`` is that of the ledger whose
+    making settled it; the ETags are those of what was read and of what was written or found; ``attributes_from`` says
+    where the face's attributes before the edit come from, and ``predicted`` what the classifier saw if it was asked, in
+    the bundle's order; ``targets`` is the attribute vector the network was fed; sizes are in bytes and pixels.
     """
 
     key: str
@@ -63,6 +72,8 @@ class Row:
     stage: str | None = None
     reason: str | None = None
     attempts: int = 1
+    generation: int = 0
+    output_etag: str | None = None
     attributes_from: AttributesFrom | None = None
     predicted: list[bool] | None = None
     targets: list[float] | None = None
@@ -73,6 +84,14 @@ class Row:
     notes: str | None = None
 
 
+class Failure(NamedTuple):
+    """A failed input: its key, and where and why."""
+
+    key: str
+    stage: str
+    reason: str
+
+
 @dataclass
 class Summary:
     """What a shard's ledger adds up to; small enough to travel as a task's result.
@@ -80,11 +99,14 @@ class Summary:
     Attributes:
         attributes_from: how many faces' attributes before the edit come from where.
         seconds: per stage, how long it was busy (wall clock; stages overlap, so they add up to more than ``wall``).
+        found: outputs that an earlier attempt at the shard had put already.
+        failures: the first failed inputs, for the report: key, stage, reason.
         peak_mb: the largest the worker's process has been so far.
-        sample: a few edited keys, chosen by their hash, for the before/after picture.
+        sample: a few edited inputs (key, output key), chosen by their hash, for the before/after picture.
     """
 
     shard: int
+    generation: int
     counts: dict[str, int]
     reasons: dict[str, int]
     bytes_in: int
@@ -94,7 +116,9 @@ class Summary:
     wall: float = 0.0
     peak_mb: int = 0
     host: str = ""
-    sample: list[str] = field(default_factory=list)
+    found: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    sample: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def images(self) -> int:
@@ -102,19 +126,29 @@ class Summary:
         return sum(self.counts.values())
 
 
-def summarise(shard: int, rows: Sequence[Row], sample: Sequence[str] = ()) -> Summary:
+def summarise(shard: int, generation: int, rows: Sequence[Row]) -> Summary:
     """Count a shard's rows by status, and the skipped and failed ones by reason."""
     counts = Counter(row.status for row in rows)
     reasons = Counter(f"{row.status} at {row.stage}: {row.reason}" for row in rows if row.reason)
+    failed = (row for row in rows if row.status == "failed")
     return Summary(
         shard=shard,
+        generation=generation,
         counts={status: counts[status] for status in STATUSES},
         reasons=dict(reasons.most_common(50)),
         bytes_in=sum(row.bytes_in or 0 for row in rows),
         bytes_out=sum(row.bytes_out or 0 for row in rows),
         attributes_from=dict(Counter(row.attributes_from for row in rows if row.attributes_from)),
-        sample=list(sample),
+        failures=[
+            Failure(row.key, row.stage or "", row.reason or "") for row in islice(failed, FAILURES_SHOWN)
+        ],
+        sample=choose_sample((row.key, row.output_key) for row in rows if row.status == "edited"),
     )
+
+
+def choose_sample(keys: Iterable[tuple[str, str]], count: int = SAMPLE) -> list[tuple[str, str]]:
+    """A few of them, the same ones whatever the order: those whose key has the smallest hash."""
+    return nsmallest(count, keys, key=lambda pair: hashlib.sha256(pair[0].encode()).digest())
 
 
 def ledger_key(shard: int, generation: int) -> str:
@@ -122,13 +156,13 @@ def ledger_key(shard: int, generation: int) -> str:
     return f"ledger/{shard:05d}.{generation:04d}.parquet"
 
 
-def write_ledger(run: Store, generation: int, rows: Sequence[Row], summary: Summary) -> Summary:
+def write_ledger(run: Store, rows: Sequence[Row], summary: Summary) -> Summary:
     """Write a shard's ledger, create-only. If another attempt was faster, its ledger counts and its summary returns."""
     table = pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA)
     table = table.replace_schema_metadata({"summary": json.dumps(asdict(summary))})
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
-    key = ledger_key(summary.shard, generation)
+    key = ledger_key(summary.shard, summary.generation)
     try:
         run.put(key, buffer.getvalue(), create_only=True, content_type="application/vnd.apache.parquet")
     except FileExistsError:
@@ -149,9 +183,11 @@ def read_summary(run: Store, key: str) -> Summary:
     """A ledger's summary alone, from its footer's metadata."""
     metadata = pq.read_schema(pa.BufferReader(run.get(key).data)).metadata
     fields: dict[str, Any] = json.loads(metadata[b"summary"])
+    fields["failures"] = [Failure(*failure) for failure in fields["failures"]]
+    fields["sample"] = [(key, output_key) for key, output_key in fields["sample"]]
     return Summary(**fields)
 
 
 def read_rows(run: Store, key: str) -> pa.Table:
-    """A whole ledger."""
+    """A whole ledger: the columns of :class:`Row`, in the order of the plan."""
     return read_table(pa.BufferReader(run.get(key).data))

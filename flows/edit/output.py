@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
+from urllib.parse import quote
+
 from attgan.errors import DataError
 from flows.edit.item import Item
 from flows.edit.run import Run
-from flows.storage import KeyRefused, Store
+from flows.storage import KeyRefused, ObjectInfo, PreconditionFailed, Store
+
+FINGERPRINT, SOURCE_ETAG = "attgan-fingerprint", "attgan-source-etag"
+_TRIES = 3  # at an object that others replace meanwhile
+_TAKEN = "the destination holds another object under this key"
 
 
-def put_item(item: Item, destination: Store, run: Run) -> None:
+def put_item(item: Item, source: Store, destination: Store, run: Run) -> None:
     """Write an item's encoded bytes under its output key, unless it ended before; its row says what came of it.
 
     Raises:
@@ -16,41 +24,96 @@ def put_item(item: Item, destination: Store, run: Run) -> None:
     """
     if item.data is None:
         return
-    ours = {"attgan-fingerprint": run.fingerprint, "attgan-source-etag": item.row.source_etag.strip('"')}
+    ours = _proof(item, run)
     try:
-        destination.put(
-            item.row.output_key, item.data, create_only=True, metadata=ours, content_type=item.content_type
-        )
+        item.done(_put(item, destination, ours, create_only=True))
     except KeyRefused as error:
         item.fail(DataError("put", str(error)))
-        return
     except FileExistsError:
-        if not _is_ours(item, destination, ours):
-            _put_over(item, destination, ours, run.settings.on_existing)
+        _put_where_taken(item, source, destination, ours, run.settings.on_existing)
+
+
+def _proof(item: Item, run: Run) -> dict[str, str]:
+    """The metadata by which an output is known as this run's, and as an edited image."""
+    edits = ", ".join(f"{name}={int(value)}@{intensity:g}" for name, value, intensity in run.made_of["edits"])
+    return {
+        FINGERPRINT: run.fingerprint,
+        SOURCE_ETAG: quote(item.row.source_etag.strip('"'), safe="-"),
+        "attgan-model": run.made_of["bundle"],
+        "attgan-edit": "none" if item.present else quote(edits, safe="=@, "),
+    }
+
+
+def _put(
+    item: Item,
+    destination: Store,
+    ours: Mapping[str, str],
+    *,
+    create_only: bool = False,
+    if_match: str | None = None,
+) -> str:
+    return destination.put(
+        item.row.output_key,
+        item.data or b"",
+        create_only=create_only,
+        if_match=if_match,
+        metadata=ours,
+        content_type=item.content_type,
+    )
+
+
+def _put_where_taken(
+    item: Item, source: Store, destination: Store, ours: Mapping[str, str], on_existing: str
+) -> None:
+    """Decide by what stands there. Only what was looked at is ever replaced: by compare-and-swap."""
+    key = item.row.output_key
+    for _ in range(_TRIES):
+        try:
+            there = destination.head(key)
+        except FileNotFoundError:
+            with contextlib.suppress(FileExistsError):
+                item.done(_put(item, destination, ours, create_only=True))
+                return
+            continue
+        if _is_this_result(item, there, destination, ours):
+            item.done(there.etag, found=True)
             return
-    item.row.status = "edited"
-    item.data = None
+        if _is_of_earlier_content(item, there, ours):
+            if not _is_current(item, source):
+                item.skip("put", "the source has changed while it was edited; the next run edits it")
+                return
+        elif on_existing == "skip":
+            item.skip("put", f"{_TAKEN} (--on-existing overwrite --redo replaces it)")
+            return
+        elif on_existing == "fail":
+            item.fail(DataError("put", f"{_TAKEN} (--on-existing fail)"))
+            return
+        with contextlib.suppress(PreconditionFailed):
+            item.done(_put(item, destination, ours, if_match=there.etag))
+            return
+    item.fail(DataError("put", "others keep writing under this key"))
 
 
-def _is_ours(item: Item, destination: Store, ours: dict[str, str]) -> bool:
-    """Whether what stands there is this very result: by its metadata, or on disk, which has none, by its bytes."""
-    there = destination.head(item.row.output_key)
+def _is_this_result(item: Item, there: ObjectInfo, destination: Store, ours: Mapping[str, str]) -> bool:
+    """By its metadata, or on disk, which has none, by its bytes."""
     if there.metadata:
-        return all(there.metadata.get(name) == value for name, value in ours.items())
+        return all(there.metadata.get(name) == ours[name] for name in (FINGERPRINT, SOURCE_ETAG))
     if there.size != len(item.data or b""):
         return False
-    return destination.get(item.row.output_key).data == item.data
+    try:
+        return destination.get(item.row.output_key).data == item.data
+    except FileNotFoundError:
+        return False
 
 
-def _put_over(item: Item, destination: Store, ours: dict[str, str], rule: str) -> None:
-    if rule == "overwrite":
-        data, content_type = item.data or b"", item.content_type
-        destination.put(item.row.output_key, data, metadata=ours, content_type=content_type)
-        item.row.status = "edited"
-    elif rule == "skip":
-        item.skip("put", "the destination holds another object under this key")
-    else:
-        item.fail(
-            DataError("put", "the destination holds another object under this key (--on-existing fail)")
-        )
-    item.data = None
+def _is_of_earlier_content(item: Item, there: ObjectInfo, ours: Mapping[str, str]) -> bool:
+    """Whether it is what we made when the source was another one, or when the run was another one that did the same."""
+    return there.etag == item.replaces or there.metadata.get(FINGERPRINT) == ours[FINGERPRINT]
+
+
+def _is_current(item: Item, source: Store) -> bool:
+    """Whether the source is still what was fetched: a straggler must not put the older edit over the newer one."""
+    try:
+        return source.head(item.row.key).etag == item.row.source_etag
+    except FileNotFoundError:
+        return False

@@ -1,10 +1,15 @@
-"""The plan of an edit run: which keys each shard has (``plan/00012.<plan>.parquet``)."""
+"""The plan of an edit run: which keys each shard has (``plan/00012.<plan>.parquet``).
+
+Listing and state are both sorted, so what is new or changed is found by walking along both, with a page of each in
+memory.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import io
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -16,7 +21,9 @@ from attgan.attributes import CELEBA
 from attgan.data import celeba
 from attgan.data.column_reader import read_table
 from attgan.errors import UserError
-from flows.edit.run import RUNS, STATE, Run
+from flows.edit.naming import refuse_collisions
+from flows.edit.run import RUNS, Run
+from flows.edit.state import STATE, Settled
 from flows.settings import EditSettings
 from flows.storage import ObjectInfo, Store, is_within, open_store
 
@@ -28,6 +35,7 @@ SCHEMA = pa.schema(
         ("size", pa.int64()),
         ("etag", pa.string()),
         ("labels", pa.list_(pa.float32())),  # in the bundle's order; NaN or null: unknown
+        ("replaces", pa.string()),  # the ETag of the output of the key's earlier content
     ]
 )
 
@@ -47,10 +55,55 @@ class PlanSize(NamedTuple):
     bytes_in: int
 
 
-def list_inputs(settings: EditSettings, ignored: dict[str, int]) -> Iterator[ObjectInfo]:
-    """The inputs of a run in key order, lazily; what is passed over is counted into ``ignored``, by reason."""
-    inputs = _image_keys(open_store(settings.source, option="--source"), ignored)
-    return islice(inputs, settings.limit)
+class Planned(NamedTuple):
+    """An input of a run; ``replaces`` is the ETag of the output that the key's earlier content has."""
+
+    info: ObjectInfo
+    replaces: str | None = None
+
+
+@dataclass
+class PassedOver:
+    """What lies below the source and is not planned, counted while it is listed.
+
+    Attributes:
+        ignored: keys that are no inputs, by reason.
+        unchanged: inputs that an earlier run of the same settings is done with.
+    """
+
+    ignored: dict[str, int] = field(default_factory=dict)
+    unchanged: int = 0
+
+
+def list_inputs(
+    settings: EditSettings, settled: Iterable[Settled], passed_over: PassedOver
+) -> Iterator[Planned]:
+    """The inputs of a run in key order, lazily: those that are new or have another ETag than when they were done, or
+    with ``--redo`` all of them.
+
+    Raises:
+        UserError: two inputs would have one output key.
+    """
+    inputs = _image_keys(open_store(settings.source, option="--source"), passed_over.ignored)
+    if settings.format != "keep":
+        inputs = refuse_collisions(inputs, settings.format)
+    return islice(_to_do(inputs, settled, passed_over, redo=settings.redo), settings.limit)
+
+
+def _to_do(
+    inputs: Iterable[ObjectInfo], settled: Iterable[Settled], passed_over: PassedOver, *, redo: bool
+) -> Iterator[Planned]:
+    done = iter(settled)
+    last = next(done, None)
+    for info in inputs:
+        while last is not None and last.key < info.key:
+            last = next(done, None)
+        if last is None or last.key != info.key:
+            yield Planned(info)
+        elif redo or last.etag != info.etag:
+            yield Planned(info, last.output_etag)
+        else:
+            passed_over.unchanged += 1
 
 
 def _image_keys(source: Store, ignored: dict[str, int]) -> Iterator[ObjectInfo]:
@@ -95,27 +148,25 @@ def read_source_labels(url: str | None, attributes: list[str]) -> SourceLabels:
 
 
 def write_plan(
-    run: Store, plan: str, inputs: Iterable[ObjectInfo], labels: dict[str, np.ndarray], shard_size: int
+    run: Store, plan: str, inputs: Iterable[Planned], labels: dict[str, np.ndarray], shard_size: int
 ) -> PlanSize:
     """Cut the keys into shards of ``shard_size`` and write each one's plan, one shard in memory at a time."""
     shards = total = size = 0
     stream = iter(inputs)
     while chunk := list(islice(stream, shard_size)):
-        rows = [
-            {
-                "key": info.key,
-                "size": info.size,
-                "etag": info.etag,
-                "labels": labels.get(info.key.rsplit("/", 1)[-1]),
-            }
-            for info in chunk
-        ]
+        columns = {
+            "key": [planned.info.key for planned in chunk],
+            "size": [planned.info.size for planned in chunk],
+            "etag": [planned.info.etag for planned in chunk],
+            "labels": [labels.get(planned.info.key.rsplit("/", 1)[-1]) for planned in chunk],
+            "replaces": [planned.replaces for planned in chunk],
+        }
         buffer = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), buffer, compression="zstd")
+        pq.write_table(pa.table(columns, schema=SCHEMA), buffer, compression="zstd")
         run.put(plan_key(plan, shards), buffer.getvalue(), create_only=True)
         shards += 1
-        total += len(rows)
-        size += sum(info.size for info in chunk)
+        total += len(chunk)
+        size += sum(planned.info.size for planned in chunk)
     return PlanSize(shards, total, size)
 
 
@@ -125,7 +176,7 @@ def plan_key(plan: str, shard: int) -> str:
 
 
 def read_shard(store: Store, run: Run, shard: int) -> list[dict[str, Any]]:
-    """A shard's planned inputs: ``key``, ``size``, ``etag``, ``labels``."""
+    """A shard's planned inputs: ``key``, ``size``, ``etag``, ``labels``, ``replaces``."""
     data = store.get(plan_key(run.plan, shard)).data
     rows: list[dict[str, Any]] = read_table(pa.BufferReader(data)).to_pylist()
     return rows

@@ -10,23 +10,75 @@ from attgan.attributes import parse_edits
 from attgan.errors import UserError
 from attgan.models import BundleInfo
 from flows.bundles import open_bundle
-from flows.edit.plan import list_inputs, read_source_labels, refuse_overlap, write_plan
-from flows.edit.run import Run, choose_run_id, hash_of, read_run, run_url, what_decides_the_bytes
+from flows.edit.ledger import finished_shards, read_summary
+from flows.edit.plan import (
+    PassedOver,
+    SourceLabels,
+    list_inputs,
+    read_source_labels,
+    refuse_overlap,
+    write_plan,
+)
+from flows.edit.run import (
+    Run,
+    choose_run_id,
+    hash_of,
+    is_there,
+    lineage_of,
+    read_run,
+    run_url,
+    what_decides_the_bytes,
+)
+from flows.edit.state import STATE, State
 from flows.settings import EditSettings
-from flows.storage import Store, open_store
+from flows.storage import Store, join, open_store
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """A run that may begin: its plan is written, or was found.
+    """A run that may go on: its plan is written, or was found.
 
-    ``attributes_from`` says where the faces' attributes before the edit come from.
+    Attributes:
+        run: under the settings of this command.
+        store: the run's folder.
+        state: what the runs of its lineage are done with.
+        licence: the bundle's, one line.
+        attributes_from: where the faces' attributes before the edit come from.
+        finished: the ledger that counts of each shard that has one.
+        todo: the shards to do, and of which generation their ledgers will be.
     """
 
     run: Run
     store: Store
+    state: State
     licence: str
     attributes_from: str
+    finished: dict[int, str]
+    todo: dict[int, int]
+
+    @property
+    def is_reported(self) -> bool:
+        """Whether the run has ended with a report, and nothing of it is to be done again."""
+        return not self.todo and is_there(self.store, "report.json")
+
+
+@dataclass(frozen=True)
+class NothingToDo:
+    """Why there is no run: all images are done with, or none of them has failed."""
+
+    passed_over: PassedOver
+
+
+@dataclass(frozen=True)
+class _Request:
+    """Settings, and what follows from them and from their bundle."""
+
+    settings: EditSettings
+    bundle: BundleInfo
+    labels: SourceLabels
+    made_of: dict[str, Any]
+    fingerprint: str
+    lineage: str
 
 
 def check(settings: EditSettings) -> BundleInfo:
@@ -45,41 +97,108 @@ def check(settings: EditSettings) -> BundleInfo:
     return bundle
 
 
-def prepare(settings: EditSettings) -> Preparation:
-    """Check, then find the unfinished run of these settings or plan a new one.
+def prepare(settings: EditSettings) -> Preparation | NothingToDo:
+    """Check, then find the unfinished run of these settings, or plan a new one of what is new or changed since.
+
+    With ``retry_failed`` find the last run that has failed images, or the one that is named.
 
     Raises:
-        UserError: as :func:`check`; also nothing to edit, or a named run that was made of something else.
+        UserError: as :func:`check`; also no images at all, or a named run that was made of something else.
     """
+    request = _request(settings)
+    return _prepare_retry(request) if settings.retry_failed else _prepare_run(request)
+
+
+def _request(settings: EditSettings) -> _Request:
     bundle = check(settings)
     attributes = list(bundle.config.attributes)
     labels = read_source_labels(settings.labels, attributes)
     edits = parse_edits(settings.set, settings.intensity, attributes)
     made_of = what_decides_the_bytes(settings, edits, bundle.digest, labels.digest)
-    fingerprint = hash_of(made_of)
-    run_id = choose_run_id(settings, fingerprint)
+    return _Request(settings, bundle, labels, made_of, hash_of(made_of), lineage_of(settings.source, made_of))
+
+
+def _prepare_run(request: _Request) -> Preparation | NothingToDo:
+    settings = request.settings
+    run_id = choose_run_id(settings, request.lineage, request.fingerprint)
     store = open_store(run_url(settings.destination, run_id), option="--destination")
     run = read_run(store)
     if run is None:
         plan = secrets.token_hex(4)
-        ignored: dict[str, int] = {}
-        size = write_plan(store, plan, list_inputs(settings, ignored), labels.by_name, settings.shard_size)
+        passed_over = PassedOver()
+        inputs = list_inputs(settings, _state(request).settled(), passed_over)
+        size = write_plan(store, plan, inputs, request.labels.by_name, settings.shard_size)
         if not size.inputs:
-            raise UserError(f"--source {settings.source}: has no images ({_ignored_text(ignored)})")
+            return _nothing_new(settings, passed_over)
         run = Run(
             run_id=run_id,
+            lineage=request.lineage,
             settings=settings,
-            attributes=attributes,
-            fingerprint=fingerprint,
-            made_of=made_of,
+            attributes=list(request.bundle.config.attributes),
+            fingerprint=request.fingerprint,
+            made_of=request.made_of,
             plan=plan,
-            ignored=ignored,
+            ignored=passed_over.ignored,
+            unchanged=passed_over.unchanged,
             **size._asdict(),
         )
         _begin(store, run)
     else:
-        _refuse_another(run, settings, made_of)
-    return Preparation(run.under(settings), store, bundle.config.licence, _attributes_from(settings, bundle))
+        _refuse_another(run, request)
+    finished = finished_shards(store)
+    return _preparation(
+        request, run, store, finished, dict.fromkeys(set(range(run.shards)) - set(finished), 0)
+    )
+
+
+def _prepare_retry(request: _Request) -> Preparation | NothingToDo:
+    """The run to be tried again, with those of its shards that have failed images."""
+    settings = request.settings
+    run_id = settings.run_id or _state(request).last_with_failures()
+    if run_id is None:
+        return NothingToDo(PassedOver())
+    store = open_store(run_url(settings.destination, run_id), option="--destination")
+    run = read_run(store)
+    if run is None:
+        raise UserError(f"--run-id {run_id}: there is no such run below --destination {settings.destination}")
+    _refuse_another(run, request)
+    finished = finished_shards(store)
+    if len(finished) < run.shards:
+        raise UserError(f"--retry-failed: run {run_id} is not finished; without this option it goes on")
+    summaries = [read_summary(store, key) for key in finished.values()]
+    todo = {summary.shard: summary.generation + 1 for summary in summaries if summary.counts["failed"]}
+    return _preparation(request, run, store, finished, todo)
+
+
+def _preparation(
+    request: _Request, run: Run, store: Store, finished: dict[int, str], todo: dict[int, int]
+) -> Preparation:
+    settings, bundle = request.settings, request.bundle
+    return Preparation(
+        run=run.under(settings),
+        store=store,
+        state=_state(request),
+        licence=bundle.config.licence,
+        attributes_from=_attributes_from(settings, bundle),
+        finished=finished,
+        todo=dict(sorted(todo.items())),
+    )
+
+
+def _state(request: _Request) -> State:
+    place = join(request.settings.destination, STATE, request.lineage)
+    return State(open_store(place, option="--destination"))
+
+
+def _nothing_new(settings: EditSettings, passed_over: PassedOver) -> NothingToDo:
+    """No image is new.
+
+    Raises:
+        UserError: there is none at all.
+    """
+    if not passed_over.unchanged:
+        raise UserError(f"--source {settings.source}: has no images ({ignored_text(passed_over.ignored)})")
+    return NothingToDo(passed_over)
 
 
 def _attributes_from(settings: EditSettings, bundle: BundleInfo) -> str:
@@ -100,18 +219,19 @@ def _begin(store: Store, run: Run) -> None:
         raise UserError(f"--destination {store.url}: another command has just begun this run") from None
 
 
-def _refuse_another(run: Run, settings: EditSettings, made_of: dict[str, Any]) -> None:
+def _refuse_another(run: Run, request: _Request) -> None:
     """A run that is taken up must be the one that was begun."""
+    settings, made_of = request.settings, request.made_of
     differs = [name for name in made_of if made_of[name] != run.made_of.get(name)]
-    differs += [
-        name for name in ("source", "limit") if getattr(run.settings, name) != getattr(settings, name)
-    ]
+    same = ("source",) if settings.retry_failed else ("source", "limit", "redo")
+    differs += [name for name in same if getattr(run.settings, name) != getattr(settings, name)]
     if differs:
         names = ", ".join(differs)
         raise UserError(f"--run-id {run.run_id}: was begun with another {names}; give a new run another id")
 
 
-def _ignored_text(ignored: dict[str, int]) -> str:
+def ignored_text(ignored: dict[str, int]) -> str:
+    """What was not planned, by reason, on one line."""
     return ", ".join(f"{count:,} {reason}" for reason, count in ignored.items()) or "the prefix is empty"
 
 
@@ -119,21 +239,13 @@ def describe(settings: EditSettings) -> list[dict[str, Any]]:
     """What a run with these settings would do: the rows of the dry run's table. Writes nothing.
 
     Raises:
-        UserError: as :func:`check`; also nothing to edit.
+        UserError: as :func:`check`; also no images at all, or nothing that --retry-failed could mean.
     """
-    bundle = check(settings)
-    ignored: dict[str, int] = {}
-    inputs = size = 0
-    for info in list_inputs(settings, ignored):
-        inputs += 1
-        size += info.size
-    if not inputs:
-        raise UserError(f"--source {settings.source}: has no images ({_ignored_text(ignored)})")
+    request = _request(settings)
+    bundle = request.bundle
     edits = parse_edits(settings.set, settings.intensity, bundle.config.attributes)
-    rows = {
-        "images": f"{inputs:,} ({size / 1e6:,.1f} MB)",
-        "not planned": _ignored_text(ignored) if ignored else "none",
-        "shards": f"{-(-inputs // settings.shard_size):,} of up to {settings.shard_size:,} images",
+    rows = _retry_rows(request) if settings.retry_failed else _plan_rows(request)
+    rows |= {
         "edits": ", ".join(map(str, edits)),
         "bundle": f"{settings.bundle} ({bundle.digest[:16]}), {bundle.config.image_size} px",
         "source attributes": _attributes_from(settings, bundle),
@@ -141,3 +253,28 @@ def describe(settings: EditSettings) -> list[dict[str, Any]]:
         "destination": settings.destination,
     }
     return [{"what": what, "value": value} for what, value in rows.items()]
+
+
+def _plan_rows(request: _Request) -> dict[str, str]:
+    settings, passed_over = request.settings, PassedOver()
+    inputs = size = 0
+    for planned in list_inputs(settings, _state(request).settled(), passed_over):
+        inputs += 1
+        size += planned.info.size
+    if not inputs:
+        _nothing_new(settings, passed_over)
+    return {
+        "images": f"{inputs:,} ({size / 1e6:,.1f} MB)",
+        "done before, unchanged": f"{passed_over.unchanged:,}",
+        "not planned": ignored_text(passed_over.ignored) if passed_over.ignored else "none",
+        "shards": f"{-(-inputs // settings.shard_size):,} of up to {settings.shard_size:,} images",
+    }
+
+
+def _retry_rows(request: _Request) -> dict[str, str]:
+    prepared = _prepare_retry(request)
+    if isinstance(prepared, NothingToDo):
+        return {"images": "none has failed"}
+    keys = [prepared.finished[shard] for shard in prepared.todo]
+    failed = sum(read_summary(prepared.store, key).counts["failed"] for key in keys)
+    return {"run": prepared.run.run_id, "images": f"{failed:,} failed ones", "shards": f"{len(keys):,}"}

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from attgan.data import codec
 from attgan.errors import DataError
 from attgan.evaluation.figures import before_after_grid, scaled
-from flows.edit.ledger import STAGES, STATUSES, Summary
-from flows.edit.run import Run, run_url
-from flows.edit.shard import choose_sample
+from flows.edit.ledger import STAGES, STATUSES, Summary, choose_sample, ledger_key
+from flows.edit.plan import PassedOver
+from flows.edit.run import Run
+from flows.settings import EditSettings
 from flows.storage import open_store
 from flows.terminal import print_line, print_rows
 
 HEIGHT = 218  # of the pictures in the before/after grid
+FAILURES_LISTED, FAILURES_PRINTED = 200, 10
 
 
 class ConservationError(RuntimeError):
@@ -46,8 +48,14 @@ def build_report(
     for summary in summaries:
         reasons.update(summary.reasons)
     seconds = {stage: round(sum(s.seconds.get(stage, 0.0) for s in summaries), 3) for stage in STAGES}
+    failures = [
+        {"key": f.key, "stage": f.stage, "reason": f.reason, "ledger": ledger_key(s.shard, s.generation)}
+        for s in sorted(summaries, key=lambda s: s.shard)
+        for f in s.failures
+    ]
     return {
         "run_id": run.run_id,
+        "url": run.url,
         "fingerprint": run.fingerprint,
         "made_of": run.made_of,
         "source": run.settings.source,
@@ -55,11 +63,13 @@ def build_report(
         "inputs": run.inputs,
         "counts": counts,
         "attributes_from": dict(sum((Counter(s.attributes_from) for s in summaries), Counter())),
+        "unchanged": run.unchanged,
         "ignored": run.ignored,
         "reasons": dict(reasons.most_common(100)),
         "shards": run.shards,
         "shards_done_before": len(before),
         "images_done_before": sum(summary.images for summary in before),
+        "found": sum(summary.found for summary in summaries),
         "bytes_in": sum(summary.bytes_in for summary in summaries),
         "bytes_out": sum(summary.bytes_out for summary in summaries),
         "seconds": seconds,
@@ -69,11 +79,25 @@ def build_report(
             {"shard": s.shard, "images": s.images, "seconds": s.wall, "worker": s.host}
             for s in sorted(summaries, key=lambda s: -s.wall)[:5]
         ],
-        "sample": choose_sample(key for summary in summaries for key in summary.sample),
+        "failures": failures[:FAILURES_LISTED],
+        "sample": choose_sample(pair for summary in summaries for pair in summary.sample),
     }
 
 
-def failed_share(summaries: Sequence[Summary]) -> float:
+def build_empty_report(settings: EditSettings, passed_over: PassedOver) -> dict[str, Any]:
+    """In place of a report, where there was nothing to do and so no run."""
+    return {
+        "run_id": None,
+        "source": settings.source,
+        "destination": settings.destination,
+        "inputs": 0,
+        "counts": dict.fromkeys(STATUSES, 0),
+        "unchanged": passed_over.unchanged,
+        "ignored": passed_over.ignored,
+    }
+
+
+def failed_share(summaries: Collection[Summary]) -> float:
     """Failed inputs as a share of all inputs of these shards."""
     images = sum(summary.images for summary in summaries)
     return sum(summary.counts["failed"] for summary in summaries) / max(images, 1)
@@ -105,12 +129,37 @@ def reason_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
+def slowest_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """The table of the slowest shards."""
+    return [
+        {
+            "shard": shard["shard"],
+            "images": f"{shard['images']:,}",
+            "seconds": f"{shard['seconds']:,.1f}",
+            "worker": shard["worker"],
+        }
+        for shard in report["slowest_shards"]
+    ]
+
+
+def failure_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """The table of failed images, with the ledger that has all of each one's row."""
+    return [failure | {"ledger": f"{report['url']}/{failure['ledger']}"} for failure in report["failures"]]
+
+
 def show(report: dict[str, Any]) -> None:
     """Print a report to the terminal."""
+    if report["run_id"] is None:
+        print_line(nothing_to_do(report))
+        return
     print_rows(f"Run {report['run_id']}", count_rows(report))
     print_rows("Stages (they overlap)", stage_rows(report))
     if reasons := reason_rows(report):
         print_rows("Skipped, failed and not planned", reasons)
+    if report["failures"]:
+        shown = report["failures"][:FAILURES_PRINTED]
+        count = f"{len(shown)} of {report['counts']['failed']:,}"
+        print_rows(f"Failed images ({count}; `--retry-failed` tries them again)", shown)
     if sources := report["attributes_from"]:
         words = ", ".join(f"{source} ({count:,})" for source, count in sources.items())
         print_line(f"source attributes from: {words}")
@@ -118,18 +167,32 @@ def show(report: dict[str, Any]) -> None:
     rate = images / max(report["wall"], 1e-9)
     before = f" ({report['images_done_before']:,} were done before)" if report["images_done_before"] else ""
     print_line(f"{images:,} images in {report['wall']:,.1f} s: {rate:,.0f} images/s{before}")
-    print_line(f"report, ledgers and picture: {run_url(report['destination'], report['run_id'])}/")
+    if report["unchanged"]:
+        print_line(f"{report['unchanged']:,} images were done by earlier runs and have not changed")
+    print_line(f"report, ledgers and picture: {report['url']}/")
 
 
-def before_after(run: Run, keys: Sequence[str]) -> bytes | None:
+def nothing_to_do(report: dict[str, Any]) -> str:
+    """One line for an empty report."""
+    why = (
+        f"{report['unchanged']:,} images are done and unchanged"
+        if report["unchanged"]
+        else "no image has failed"
+    )
+    return (
+        f"nothing to do: {why}, from {report['source']} into {report['destination']} (--redo does all again)"
+    )
+
+
+def before_after(run: Run, pairs_of_keys: Sequence[tuple[str, str]]) -> bytes | None:
     """A JPEG with the sampled images beside their edits; None where nothing was edited."""
     source, destination = open_store(run.settings.source), open_store(run.settings.destination)
     limits = codec.Limits(max_pixels=run.settings.max_pixels)
     pairs, captions = [], []
-    for key in keys:
+    for key, output_key in pairs_of_keys:
         try:
             before = scaled(codec.decode(source.get(key).data, limits).pixels, HEIGHT)
-            after = scaled(codec.decode(destination.get(key).data, limits).pixels, HEIGHT)
+            after = scaled(codec.decode(destination.get(output_key).data, limits).pixels, HEIGHT)
         except (FileNotFoundError, DataError):  # changed since; the picture can do without it
             continue
         pairs.append((before, after))

@@ -9,6 +9,7 @@ import hashlib
 import json
 import socket
 from collections.abc import Callable, Sequence
+from importlib import metadata
 from typing import Any
 
 import torch
@@ -22,17 +23,20 @@ from flows.settings import EditSettings
 from flows.storage import Store, join, open_store
 
 RUNS = "_runs"
-STATE = "_state"
+LATEST = "_runs/latest.json"  # names the run that ended last
 
 MAY_CHANGE = (
     "bundle",  # another place for the same digest
     "cpus_per_shard",
     "gpus_per_shard",
+    "max_bytes",
     "max_failed_share",
     "max_pixels",
     "on_existing",
 )
 """Settings that decide no bytes: a run that is taken up again has those of the command that takes it up."""
+
+_ASKED_FOR = ("bundle", "edits", "output", "format", "on_present", "quality")
 
 
 class Run(BaseModel):
@@ -40,13 +44,14 @@ class Run(BaseModel):
 
     ``made_of`` is everything that decides the results' bytes, ``fingerprint`` its hash; ``plan`` tells the run's own
     plan from one that another command began to write; ``ignored`` counts the keys below the source prefix that were
-    not planned, by reason.
+    not planned, by reason, ``unchanged`` the images that an earlier run of the lineage is done with.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    schema_version: int = 1
+    schema_version: int = 2
     run_id: str
+    lineage: str
     settings: EditSettings
     attributes: list[str]
     fingerprint: str
@@ -56,6 +61,7 @@ class Run(BaseModel):
     inputs: int
     bytes_in: int
     ignored: dict[str, int]
+    unchanged: int
 
     @property
     def url(self) -> str:
@@ -96,11 +102,22 @@ def what_decides_the_bytes(
         "labels": labels_digest,
         "edits": [[edit.attribute, edit.value, edit.intensity] for edit in edits],
         "output": settings.output,
+        "format": settings.format,
+        "on_present": settings.on_present,
         "quality": settings.quality,
         "batch_size": settings.batch_size,
         "device": "cuda" if settings.gpus_per_shard else "cpu",
+        "software": _software(),
         **versions(),
     }
+
+
+def _software() -> str:
+    """The name that results are marked with; also where the package runs without having been installed."""
+    try:
+        return f"attgan {metadata.version('attgan')}"
+    except metadata.PackageNotFoundError:
+        return "attgan"
 
 
 def versions() -> dict[str, Any]:
@@ -125,12 +142,21 @@ def hash_of(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def choose_run_id(settings: EditSettings, fingerprint: str) -> str:
-    """The given run id, or the unfinished run of this source and fingerprint, or the next one in its sequence."""
+def lineage_of(source: str, made_of: dict[str, Any]) -> str:
+    """What runs have in common that want the same of the same images: an image that one is done with is done for all.
+
+    Library versions are not part of it, nor what else of the fingerprint nobody asked for: after an upgrade the next
+    run edits what is new, and not a whole bucket again.
+    """
+    return hash_of([source, {name: made_of[name] for name in _ASKED_FOR}])
+
+
+def choose_run_id(settings: EditSettings, lineage: str, fingerprint: str) -> str:
+    """The given run id, or the unfinished run of these settings, or the next one in their sequence."""
     if settings.run_id:
         return settings.run_id
     runs = open_store(join(settings.destination, RUNS), option="--destination")
-    name = hash_of([settings.source, fingerprint, settings.limit])
+    name = hash_of([lineage, fingerprint, settings.limit, settings.redo])
     sequence = first_free(lambda number: is_there(runs, f"{name}-{number:04d}/report.json"))
     return f"{name}-{sequence:04d}"
 

@@ -14,17 +14,19 @@ import numpy as np
 
 from attgan.attributes import Edit, parse_edits, target_vector
 from attgan.data import codec
-from attgan.data.codec import Limits
-from attgan.data.transforms import face_box, put_face, take_face
+from attgan.data.codec import Decoded, Limits
+from attgan.data.transforms import Box, face_box, put_face, take_face
 from attgan.editing.editor import Editor, make_editor
 from attgan.errors import DataError, UserError
 from flows.bundles import open_bundle
 from flows.edit.item import Chunk, Item
 from flows.edit.output import put_item
 from flows.edit.run import Run
+from flows.settings import EditSettings
 from flows.stages import Room, Stage, each, in_threads, run_stages, set_torch_threads
 from flows.storage import KeyRefused, Store, open_store
 
+_FORMATS = {"keep": None, "jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "tiff": "TIFF"}
 CHUNK_IMAGES = 64
 CHUNK_BYTES = 32 * 2**20
 PART_PIXELS = 8_000_000
@@ -50,7 +52,8 @@ async def stream(run: Run, items: list[Item]) -> list[Stage[Chunk]]:
     edits = parse_edits(settings.set, settings.intensity, run.attributes)
     source = open_store(settings.source)
     destination = open_store(settings.destination)
-    limits = Limits(max_pixels=settings.max_pixels)
+    limits = Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
+    keep_original = settings.on_present == "copy"
     room = Room(ROOM_BYTES)
     # Codec calls keep to one core each; the model has a thread of its own, because torch's thread pools belong to the
     # thread that calls it, and as many cores as the task was granted.
@@ -66,7 +69,7 @@ async def stream(run: Run, items: list[Item]) -> list[Stage[Chunk]]:
             await in_threads(
                 fetch_pool,
                 REQUESTS_IN_FLIGHT // CHUNKS_IN_FLIGHT,
-                lambda item: _fetch(item, source, limits),
+                lambda item: _fetch(item, source, limits, keep_original),
                 chunk,
             )
             return chunk
@@ -77,18 +80,18 @@ async def stream(run: Run, items: list[Item]) -> list[Stage[Chunk]]:
                 yield part
 
         async def edit(chunk: Chunk) -> Chunk:
-            await loop.run_in_executor(model_pool, _edit, chunk, editor, edits, run.attributes)
+            await loop.run_in_executor(model_pool, _edit, chunk, editor, edits, run)
             return chunk
 
         async def encode(chunk: Chunk) -> Chunk:
-            await loop.run_in_executor(codec_pool, _encode, chunk, settings.output, settings.quality)
+            await loop.run_in_executor(codec_pool, _encode, chunk, settings)
             return chunk
 
         async def put(chunk: Chunk) -> Chunk:
             await in_threads(
                 put_pool,
                 REQUESTS_IN_FLIGHT // CHUNKS_IN_FLIGHT,
-                lambda item: put_item(item, destination, run),
+                lambda item: put_item(item, source, destination, run),
                 chunk,
             )
             await room.give_back(_held(chunk))
@@ -128,7 +131,7 @@ def _chunks(items: list[Item], images: int) -> Iterator[Chunk]:
         yield chunk
 
 
-def _fetch(item: Item, source: Store, limits: Limits) -> None:
+def _fetch(item: Item, source: Store, limits: Limits, keep_original: bool) -> None:
     if item.size > limits.max_bytes:
         item.fail(DataError("fetch", f"{item.size:,} bytes; the limit is {limits.max_bytes:,}"))
         return
@@ -141,6 +144,7 @@ def _fetch(item: Item, source: Store, limits: Limits) -> None:
         item.fail(DataError("fetch", str(error)))
         return
     item.data = fetched.data
+    item.original = fetched.data if keep_original else None
     item.row.source_etag = fetched.etag
     item.row.bytes_in = len(fetched.data)
 
@@ -182,15 +186,32 @@ def _decode(item: Item, size: int, limits: Limits) -> None:
     item.face = take_face(image.pixels, box, size)
 
 
-def _edit(chunk: Chunk, editor: Editor, edits: tuple[Edit, ...], names: list[str]) -> None:
+def _edit(chunk: Chunk, editor: Editor, edits: tuple[Edit, ...], run: Run) -> None:
     items = [item for item in chunk if item.face is not None]
     if not items:
         return
     faces = np.stack([item.face for item in items if item.face is not None])
-    targets = target_vector(_source_attributes(items, faces, editor, len(names)), edits, names)
-    for item, face, target in zip(items, editor.edit(faces, targets), targets, strict=True):
-        item.face = face
-        item.row.targets = target.tolist()
+    sources = _source_attributes(items, faces, editor, len(run.attributes))
+    targets = target_vector(sources, edits, run.attributes)
+    todo = list(range(len(items)))
+    if run.settings.on_present != "edit":
+        present = _have_it_already(sources, edits, run.attributes)
+        todo = [i for i in todo if not present[i]]
+        for item in (items[i] for i in np.flatnonzero(present)):
+            if run.settings.on_present == "skip":
+                item.skip("edit", "has all that is asked for already")
+            item.present = True
+    for i, face in zip(todo, editor.edit(faces[todo], targets[todo]), strict=True):
+        items[i].face = face
+        items[i].row.targets = targets[i].tolist()
+
+
+def _have_it_already(sources: np.ndarray, edits: tuple[Edit, ...], names: list[str]) -> np.ndarray:
+    """Which of the faces, by their attributes ``(N, n)``, have all that is asked for: ``(N,)`` bool."""
+    columns = [names.index(edit.attribute) for edit in edits]
+    wanted = np.array([edit.value for edit in edits], dtype=np.float32)
+    found: np.ndarray = (sources[:, columns] == wanted).all(axis=1)
+    return found
 
 
 def _source_attributes(items: Chunk, faces: np.ndarray, editor: Editor, count: int) -> np.ndarray:
@@ -209,16 +230,29 @@ def _source_attributes(items: Chunk, faces: np.ndarray, editor: Editor, count: i
     return sources
 
 
-def _encode(chunk: Chunk, output: str, quality: int) -> None:
+def _encode(chunk: Chunk, settings: EditSettings) -> None:
+    format = _FORMATS[settings.format]
     for item in chunk:
         if item.image is None or item.box is None or item.face is None:
             continue
-        pixels = item.face if output == "face" else put_face(item.image.pixels, item.box, item.face)
-        try:
-            item.data = codec.encode(item.image.with_pixels(pixels), quality=quality)
-        except DataError as error:
-            item.fail(error)
-            continue
-        item.row.bytes_out = len(item.data)
-        item.content_type = codec.CONTENT_TYPES[item.image.format]
-        item.image = item.face = None
+        if item.present and settings.output == "image" and format in (None, item.image.format):
+            item.data = item.original
+        else:
+            try:
+                item.data = _encoded(item.image, item.box, item.face, item.present, format, settings)
+            except DataError as error:
+                item.fail(error)
+                continue
+        item.row.bytes_out = len(item.data or b"")
+        item.content_type = codec.CONTENT_TYPES[format or item.image.format]
+        item.image = item.face = item.original = None
+
+
+def _encoded(
+    image: Decoded, box: Box, face: np.ndarray, present: bool, format: str | None, settings: EditSettings
+) -> bytes:
+    if settings.output == "face":
+        image = image.with_pixels(face)
+    elif not present:
+        image = image.with_pixels(put_face(image.pixels, box, face))
+    return codec.encode(image, format=format, quality=settings.quality)

@@ -48,17 +48,35 @@ class EditSettings(Settings):
     output: Literal["image", "face"] = Field(
         default="image", description="The whole image with the face put back, or the bare square face."
     )
-    quality: int = Field(default=95, ge=1, le=100, description="JPEG and WebP quality of the results.")
-    on_existing: Literal["skip", "overwrite", "fail"] = Field(
-        default="skip", description="What to do where the destination holds a key that is not ours."
+    format: Literal["keep", "jpeg", "png", "webp", "tiff"] = Field(
+        default="keep",
+        description="Format of the results; another one than the input's has its extension appended to the key.",
     )
-    limit: int | None = Field(default=None, ge=1, description="Edit only the first N keys, to try it out.")
+    quality: int = Field(default=95, ge=1, le=100, description="JPEG and WebP quality of the results.")
+    on_present: Literal["copy", "skip", "edit"] = Field(
+        default="copy",
+        description="What to do with a face that has all that is asked for already, by its label or by what the "
+        "bundle's classifier sees.",
+    )
+    on_existing: Literal["skip", "overwrite", "fail"] = Field(
+        default="skip",
+        description="What to do where the destination holds a key that is not ours, or ours of other settings.",
+    )
+    limit: int | None = Field(
+        default=None, ge=1, description="Plan only the first N keys that are to be edited, to try it out."
+    )
+    redo: bool = Field(default=False, description="Plan all images, also those that are done and unchanged.")
+    retry_failed: bool = Field(
+        default=False,
+        description="Do nothing but the failed images of the last run again, or of the one that --run-id names.",
+    )
     max_failed_share: Share = Field(
         default=0.1, description="Stop when more than this share of the images turns out to be unusable."
     )
     max_pixels: int = Field(
         default=64_000_000, ge=1, description="Images with more pixels than this are refused unread."
     )
+    max_bytes: int = Field(default=64 * 2**20, ge=1, description="Larger files than this are refused unread.")
     shard_size: int = Field(default=2000, ge=1, le=100_000, description="Images per task on Ray.")
     batch_size: int = Field(
         default=16, ge=1, le=4096, description="Images per forward pass; 16 suits a CPU, a GPU likes 256."

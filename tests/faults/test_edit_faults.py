@@ -75,7 +75,7 @@ def wait_until(condition: Callable[[], bool], explain: Callable[[], str] = str, 
 
 def outputs(bucket: str, destination: str) -> dict[str, bytes]:
     store = open_store(f"{bucket}/{destination}")
-    return {info.key: store.get(info.key).data for info in store.list() if not info.key.startswith("_runs/")}
+    return {info.key: store.get(info.key).data for info in store.list() if not info.key.startswith("_")}
 
 
 def undisturbed(bucket: str) -> dict[str, bytes]:

@@ -60,7 +60,7 @@ def objects(bucket: str, folder: str) -> dict[str, bytes]:
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=name, Prefix=f"{folder}/")
     keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
     found = {key: client.get_object(Bucket=name, Key=key)["Body"].read() for key in keys}
-    return {key.removeprefix(f"{folder}/"): data for key, data in found.items() if "/_runs/" not in key}
+    return {key.removeprefix(f"{folder}/"): data for key, data in found.items() if "/_" not in key}
 
 
 def test_every_key_is_accounted_for(bucket: str) -> None:

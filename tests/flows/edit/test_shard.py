@@ -326,7 +326,7 @@ def test_labels_go_before_what_the_classifier_sees(
     (labels / "list_attr_celeba.txt").write_text(
         f"1\n{' '.join(CELEBA)}\n000001.png {' '.join(['1'] * 40)}\n"
     )
-    prepared, summaries = run_all(settings(bundle=seeing_bundle, labels=str(labels)))
+    prepared, summaries = run_all(settings(bundle=seeing_bundle, labels=str(labels), on_present="edit"))
     rows = rows_of(prepared)
     assert (rows["000001.png"]["attributes_from"], rows["000001.png"]["predicted"]) == ("labels", None)
     assert rows["000001.png"]["targets"][PUBLISHED.index("Male")] == 0.5

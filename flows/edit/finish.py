@@ -1,0 +1,90 @@
+"""The end of an edit run: its outcome goes into the state, then its report says that it is over."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from flows import reporting
+from flows.edit import report
+from flows.edit.ledger import Summary, ledger_key, read_rows
+from flows.edit.preparation import Preparation
+from flows.edit.run import LATEST
+from flows.edit.state import Ended, Settled
+from flows.storage import join, open_store
+
+
+def finish(
+    prepared: Preparation, summaries: Sequence[Summary], wall: float, before: Sequence[Summary]
+) -> dict[str, Any]:
+    """Record, write and show what a run has come to.
+
+    The state comes first and ``report.json`` last: a run without a report is taken up again, and what it finds done
+    then is done twice to no effect.
+
+    Args:
+        prepared: the run.
+        summaries: of every shard's ledger.
+        wall: seconds that this invocation took.
+        before: the summaries of the shards that an earlier invocation finished.
+
+    Returns:
+        The report.
+
+    Raises:
+        ConservationError: inputs and ledgers do not add up.
+        StorageError: the storage failed after its retries.
+    """
+    run, store = prepared.run, prepared.store
+    in_order = sorted(summaries, key=lambda summary: summary.shard)
+    result = report.build_report(run, in_order, wall, before)
+    retried = sum(summary.generation for summary in in_order)
+    ended = Ended(run_id=run.run_id, retried=retried, failed=result["counts"]["failed"])
+    prepared.state.add(ended, lambda: _settled(prepared, in_order, only_retried=retried > 0))
+    grid = report.before_after(run, result["sample"])
+    if grid is not None:
+        store.put("before-after.jpg", grid, content_type="image/jpeg")
+        result["picture"] = join(run.url, "before-after.jpg")
+    store.put("report.json", json.dumps(result, indent=2).encode(), content_type="application/json")
+    _name_as_latest(prepared)
+    _show(result, grid)
+    return result
+
+
+def read_report(prepared: Preparation) -> dict[str, Any]:
+    """The report of a run that has one."""
+    found: dict[str, Any] = json.loads(prepared.store.get("report.json").data)
+    return found
+
+
+def _settled(prepared: Preparation, summaries: Sequence[Summary], *, only_retried: bool) -> Iterator[Settled]:
+    """What the run is done with, in the order of the keys: that of the shards, and of the rows in each."""
+    for summary in summaries:
+        if only_retried and not summary.generation:
+            continue
+        table = read_rows(prepared.store, ledger_key(summary.shard, summary.generation))
+        columns = ["key", "source_etag", "output_etag", "status", "generation"]
+        for *settled, generation in zip(*(table.column(name).to_pylist() for name in columns), strict=True):
+            if generation or not only_retried:
+                yield Settled(*settled)
+
+
+def _name_as_latest(prepared: Preparation) -> None:
+    """So that ``attgan report DESTINATION`` finds the run."""
+    place = open_store(prepared.run.settings.destination, option="--destination")
+    place.put(LATEST, json.dumps({"run_id": prepared.run.run_id}).encode(), content_type="application/json")
+
+
+def _show(result: dict[str, Any], grid: bytes | None) -> None:
+    """In the Prefect UI."""
+    of = f"Run {result['run_id']}"
+    if grid is not None:
+        reporting.picture("edit-before-after", grid, f"Before and after, {of[0].lower()}{of[1:]}")
+    reporting.table("edit-counts", report.count_rows(result), f"{of}: inputs by outcome")
+    reporting.table("edit-stages", report.stage_rows(result), f"{of}: seconds and rate per stage")
+    reporting.table("edit-slowest-shards", report.slowest_rows(result), f"{of}: the slowest shards")
+    if reasons := report.reason_rows(result):
+        reporting.table("edit-reasons", reasons, f"{of}: skipped, failed and not planned, by reason")
+    if failures := report.failure_rows(result):
+        reporting.table("edit-failures", failures, f"{of}: failed images, and the ledgers they stand in")
