@@ -19,6 +19,7 @@ from infra.ports import is_free, listener
 from infra.service import program
 from infra.stack import SERVICES, Stack, load
 from infra.status import status
+from infra.worker import NEEDS
 
 PATIENCE = 60.0  # seconds for a command to end in good order; a second Ctrl-C ends it at once
 DEFAULT_FOLDER = Path(os.environ.get("ATTGAN_STACK_FOLDER") or ".local/stack")
@@ -143,6 +144,11 @@ def _choices(options: argparse.Namespace) -> dict[str, Any]:
     services = tuple(name for name in SERVICES if name not in options.without)
     if not services:
         raise RefusedError("--without: nothing is left to start")
+    missing = [name for name in NEEDS if name not in services]
+    if options.command is run and options.worker and missing:
+        raise RefusedError(f"--worker: it needs {missing[0]}, which --without leaves out")
+    if options.worker and "worker" not in options.without and not missing:
+        services += ("worker",)
     fixed: dict[str, int] = {}
     for option, name, default, _ in _PORT_OPTIONS:
         port = getattr(options, option[2:].replace("-", "_"))
@@ -212,7 +218,8 @@ def _number(low: float, high: float = math.inf, whole: bool = True) -> Callable[
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m infra",
-        description="The local stack: Prefect server and UI, S3 server (SeaweedFS) and Ray head, all on 127.0.0.1.",
+        description="The local stack: Prefect server and UI, S3 server (SeaweedFS), Ray head, and a worker that runs "
+        "the deployments, all on 127.0.0.1.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -259,7 +266,7 @@ def _parser() -> argparse.ArgumentParser:
             "--without",
             action="append",
             default=[],
-            choices=[*SERVICES, "dashboard"],
+            choices=[*SERVICES, *(["worker"] if command is starting[0] else []), "dashboard"],
             help="leave this out (may be repeated; `dashboard` is Ray's)",
         )
         command.add_argument(
@@ -269,6 +276,10 @@ def _parser() -> argparse.ArgumentParser:
             metavar="SECONDS",
             help="how long the start may take (default: 120)",
         )
+    starting[0].set_defaults(worker=True)  # where all is there that it needs
+    starting[1].add_argument(
+        "--worker", action="store_true", help="start the worker too that runs the deployments"
+    )
     starting[1].add_argument("words", nargs=argparse.REMAINDER, metavar="-- COMMAND …", help="what to run")
     add("status", show, "Show what runs, where, and how healthy it is; exit code 0 if all is.")
     add("down", down, "Stop the stack. Its data and logs stay.")

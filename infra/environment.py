@@ -8,12 +8,14 @@ from infra.credentials import credentials
 from infra.processes import MARK
 from infra.s3_server import REGION
 from infra.stack import Stack, write_private
+from infra.worker import POOL
 
 # The user's own cloud account, Prefect workspace or Ray cluster must not leak into a stack.
 _FOREIGN = (
     "ATTGAN_LOCAL_RAY",
     "AWS_",
     "PREFECT_API_",
+    "PREFECT_DEFAULT_WORK_POOL_NAME",
     "PREFECT_PROFILE",
     "PREFECT_SERVER_",
     "RAY_ADDRESS",
@@ -36,6 +38,8 @@ def client_environment(stack: Stack) -> dict[str, str]:
             # Without a server a flow fails with a message; it never starts a server of its own.
             "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
         }
+    if "worker" in stack.services:
+        found["PREFECT_DEFAULT_WORK_POOL_NAME"] = POOL  # where deployments go that name none
     if "s3" in stack.services:
         found |= {
             "AWS_ENDPOINT_URL": stack.address("s3"),

@@ -17,13 +17,20 @@ from infra.s3_server import PORTS as S3_PORTS
 from infra.s3_server import s3_server
 from infra.service import Service, unhealthy
 from infra.stack import SERVICES, Stack, forget, load, locked, new
+from infra.worker import worker
 
 _DESCRIBE: Mapping[str, Callable[[Stack], Service]] = {
     "prefect": prefect_server,
     "s3": s3_server,
     "ray": ray_head,
+    "worker": worker,
 }
-_PORTS = {"prefect": PREFECT_PORTS, "s3": S3_PORTS, "ray": RAY_PORTS}
+_PORTS: Mapping[str, tuple[str, ...]] = {
+    "prefect": PREFECT_PORTS,
+    "s3": S3_PORTS,
+    "ray": RAY_PORTS,
+    "worker": (),
+}
 _ATTEMPTS = 3
 
 
@@ -66,7 +73,7 @@ def up(
 
 
 def start(stack: Stack, tell: Callable[[str], None] = print, seconds: float = 120.0) -> None:
-    """Start every service at once and wait until all of them serve; on any failure stop everything again.
+    """Start every service as soon as those serve that it needs, and wait for all; on any failure stop all again.
 
     Raises: StackError if a service ends, or does not serve within `seconds`.
     """
@@ -75,16 +82,14 @@ def start(stack: Stack, tell: Callable[[str], None] = print, seconds: float = 12
         stack.save()  # before anything runs, so that whatever happens from here on `down` can undo it
         write_environment(stack)
         waiting = {service.name: service for service in describe(stack)}
-        base = inherited() | client_environment(stack) | {processes.MARK: stack.mark}
-        for name, service in waiting.items():
-            environment = base | dict(service.environment)
-            log = stack.logs / f"{name}.log"
-            with signals.deferred():  # until it is on record
-                stack.processes[name] = processes.launch(service.command, environment, log, service.folder)
-                stack.save()
         while waiting:
+            for service in waiting.values():
+                if service.name not in stack.processes and not waiting.keys() & set(service.needs):
+                    _launch(stack, service)
             time.sleep(0.1)
             for name, service in list(waiting.items()):
+                if name not in stack.processes:
+                    continue
                 problem = unhealthy(service)
                 took = time.monotonic() - began
                 if not processes.exists(stack.processes[name]):
@@ -102,16 +107,31 @@ def start(stack: Stack, tell: Callable[[str], None] = print, seconds: float = 12
         raise
 
 
+def _launch(stack: Stack, service: Service) -> None:
+    environment = inherited() | client_environment(stack) | {processes.MARK: stack.mark}
+    log = stack.logs / f"{service.name}.log"
+    with signals.deferred():  # until it is on record
+        started = processes.launch(
+            service.command, environment | dict(service.environment), log, service.folder
+        )
+        stack.processes[service.name] = started
+        stack.save()
+
+
 def stop(stack: Stack) -> None:
     """End every process of the stack and remove its traces outside its folder. Data and logs stay.
+
+    What needs other services ends before them: it still has something to tell them.
 
     Raises: StackError if a process survives even SIGKILL.
     """
     services = describe(stack)
     with signals.deferred():
-        leaders = {name: process.pid for name, process in stack.processes.items()}
-        graces = {leaders[service.name]: service.grace for service in services if service.name in leaders}
-        left = processes.end(lambda: processes.everything(stack.mark, stack.processes.values()), graces)
+        started = stack.processes
+        graces = {started[s.name].pid: s.grace for s in services if s.name in started}
+        first = [started[s.name] for s in services if s.name in started and s.needs]
+        processes.end(processes.family(first), graces)
+        left = processes.end(lambda: processes.everything(stack.mark, started.values()), graces)
         if left:
             raise StackError(f"--dir {stack.folder}: cannot end the processes {left}")
         for service in services:

@@ -87,12 +87,18 @@ def marked(mark: str) -> list[psutil.Process]:
 
 def everything(mark: str, leaders: Iterable[Process]) -> list[psutil.Process]:
     """Every running process of a stack, but never this one nor one that it descends from."""
-    found = {process for leader in leaders for process in members(leader)} | set(marked(mark))
-    for process in list(found):
-        with contextlib.suppress(psutil.Error):
-            found.update(child for child in process.children(recursive=True) if _runs(child))
-    own = psutil.Process()
-    return sorted(found - {own, *own.parents()}, key=lambda process: process.pid)
+    return _with_descendants({p for leader in leaders for p in members(leader)} | set(marked(mark)))
+
+
+def family(leaders: Iterable[Process]) -> Callable[[], list[psutil.Process]]:
+    """A function that finds these sessions and what descends from them, orphans of an earlier call included."""
+    leaders, known = list(leaders), set[psutil.Process]()
+
+    def find() -> list[psutil.Process]:
+        known.update(_with_descendants({p for leader in leaders for p in members(leader)} | known))
+        return sorted((process for process in known if _runs(process)), key=lambda process: process.pid)
+
+    return find
 
 
 def end(
@@ -124,6 +130,14 @@ def end(
             with contextlib.suppress(OSError):
                 os.waitpid(pid, os.WNOHANG)  # collects those that are our own children
     return [process.pid for process in found]
+
+
+def _with_descendants(found: set[psutil.Process]) -> list[psutil.Process]:
+    for process in list(found):
+        with contextlib.suppress(psutil.Error):
+            found.update(child for child in process.children(recursive=True) if _runs(child))
+    own = psutil.Process()
+    return sorted(found - {own, *own.parents()}, key=lambda process: process.pid)
 
 
 def _same(found: psutil.Process, recorded: Process) -> bool:

@@ -16,7 +16,8 @@ class Service:
 
     `check` returns None if it serves, else raises OSError (urllib's are), ValueError, or StackError with what is
     wrong. `links` are (title, address) pairs for a person. `grace` is how many seconds it may take to end by itself.
-    `leftovers` are sockets that it leaves outside the stack's folders.
+    `leftovers` are sockets that it leaves outside the stack's folders. `needs` names the services that have to serve
+    before it starts, and until it has ended.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Service:
     check: Callable[[], None]
     grace: float = 10.0
     leftovers: tuple[Path, ...] = ()
+    needs: tuple[str, ...] = ()
 
 
 def unhealthy(service: Service) -> str | None:
@@ -47,9 +49,15 @@ def program(name: str) -> str:
     return found
 
 
-def fetch(url: str, headers: Mapping[str, str] | None = None, seconds: float = 3.0) -> bytes:
-    """The body at `url`, never through a proxy. Raises: OSError if it cannot be had or is not a success."""
+def fetch(
+    url: str, headers: Mapping[str, str] | None = None, body: bytes | None = None, seconds: float = 3.0
+) -> bytes:
+    """The answer of `url`, never through a proxy; with a `body` it is posted.
+
+    Raises: OSError if there is none, or it is not a success.
+    """
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(urllib.request.Request(url, headers=dict(headers or {})), timeout=seconds) as response:
-        body: bytes = response.read()
-        return body
+    request = urllib.request.Request(url, data=body, headers=dict(headers or {}))
+    with opener.open(request, timeout=seconds) as response:
+        answer: bytes = response.read()
+        return answer

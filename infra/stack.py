@@ -6,7 +6,7 @@ Everything of a stack lies in one folder (mode 0700, default `.local/stack`):
     state.json        this record (0600)
     lock              held while the stack is started or stopped
     logs/             one file for each service
-    prefect/ s3/ ray/ data and secrets of each service
+    prefect/ s3/ ray/ data and secrets of each service; worker/ is where that one is started
 """
 
 import contextlib
