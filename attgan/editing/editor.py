@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import deque
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -9,9 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from attgan.editing.lane import Lane, as_images, fill, open_lanes
 from attgan.models import AttributeClassifier, Generator
 
-EDIT_FORMAT = 2  # 2: source attributes that no label tells are those the classifier sees
+EDIT_FORMAT = 3  # 3: results are marked as edited; faces that have it already are copied
 """Raised whenever the same input and settings would give other pixels; part of every run's fingerprint."""
 
 
@@ -28,12 +31,14 @@ class Editor:
         device: where it runs.
         batch_size: of every forward pass; a smaller rest is padded to it, because another size may choose other
             kernels and so other bits (on a GPU often, on a CPU for some narrow generators).
+        lanes: on which batches are edited, in turn.
     """
 
     generator: Generator
     classifier: AttributeClassifier | None
     device: torch.device
     batch_size: int
+    lanes: tuple[Lane, ...]
 
     @property
     def size(self) -> int:
@@ -50,9 +55,19 @@ class Editor:
         Returns:
             ``(N, S, S, 3)`` uint8, RGB.
         """
-        if not len(faces):
-            return faces
-        return np.concatenate([self._edit(faces[part], targets[part]) for part in self._batches(len(faces))])
+        edited = np.empty_like(faces)
+        under_way: deque[tuple[Lane, slice]] = deque()
+        lanes = itertools.cycle(self.lanes)
+        for part in self._batches(len(faces)):
+            if len(under_way) == len(self.lanes):
+                lane, done = under_way.popleft()
+                lane.receive(edited[done])
+            lane = next(lanes)
+            lane.send(faces[part], targets[part])
+            under_way.append((lane, part))
+        for lane, done in under_way:
+            lane.receive(edited[done])
+        return edited
 
     def recognise(self, faces: np.ndarray) -> np.ndarray | None:
         """The attributes that faces have, as the classifier sees them; None without a classifier.
@@ -77,23 +92,11 @@ class Editor:
     def _batches(self, count: int) -> list[slice]:
         return [slice(start, start + self.batch_size) for start in range(0, count, self.batch_size)]
 
-    def _edit(self, faces: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        with (
-            torch.inference_mode(),
-            torch.autocast(self.device.type, torch.bfloat16, self.device.type == "cuda"),
-        ):
-            wanted = torch.from_numpy(self._padded(targets)).to(self.device)
-            result = self.generator(self._images(faces), wanted)
-            pixels = ((result.float() + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8)
-        return pixels[: len(faces)].permute(0, 2, 3, 1).contiguous().cpu().numpy()
-
     def _images(self, faces: np.ndarray) -> torch.Tensor:
         """A whole batch ``(B, 3, S, S)`` float32 in [-1, 1], channels last, on the device."""
-        batch = torch.from_numpy(self._padded(faces)).to(self.device)
-        return batch.permute(0, 3, 1, 2).float() / 127.5 - 1
-
-    def _padded(self, rows: np.ndarray) -> np.ndarray:
-        return np.concatenate([rows, np.repeat(rows[-1:], self.batch_size - len(rows), axis=0)])
+        batch = np.empty((self.batch_size, *faces.shape[1:]), dtype=np.uint8)
+        fill(batch, faces)
+        return as_images(torch.from_numpy(batch).to(self.device))
 
 
 def make_editor(
@@ -102,7 +105,8 @@ def make_editor(
     """Put both networks on ``device`` (``cpu``, ``cuda``, ``cuda:1`` …) in evaluation mode and wrap them."""
     placed = torch.device(device)
     seeing = None if classifier is None else _ready(classifier, placed)
-    return Editor(_ready(generator, placed), seeing, placed, batch_size)
+    ready = _ready(generator, placed)
+    return Editor(ready, seeing, placed, batch_size, open_lanes(ready, placed, batch_size))
 
 
 def _ready(network: Network, device: torch.device) -> Network:

@@ -1,0 +1,129 @@
+"""A batch's way to the device and back: with two lanes, one batch is computed while another one is on its way.
+
+On a GPU each lane has a stream and page-locked memory of its own, so that copies in both directions run beside the
+arithmetic, and the generator is compiled. On a CPU a lane is a plain call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from attgan.models import Generator
+
+logger = logging.getLogger(__name__)
+
+Forward = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""Faces ``(B, S, S, 3)`` uint8 and targets ``(B, n)`` float32 to edited faces, all on the device."""
+
+
+class Lane:
+    """Room for one batch. Each :meth:`send` is followed by one :meth:`receive` before the next.
+
+    Args:
+        forward: what is done with a batch on the device.
+        device: where.
+        faces: the shape of a batch, ``(B, S, S, 3)``.
+        attributes: n, the length of a target.
+    """
+
+    def __init__(
+        self, forward: Forward, device: torch.device, faces: tuple[int, int, int, int], attributes: int
+    ) -> None:
+        on_gpu = device.type == "cuda"
+        self._forward, self._device = forward, device
+        self._stream = torch.cuda.Stream(device) if on_gpu else None
+        # Waiting for it leaves the core to the codec; waiting for the stream would keep it busy.
+        self._done = torch.cuda.Event(blocking=True) if on_gpu else None
+        self._faces = torch.empty(faces, dtype=torch.uint8, pin_memory=on_gpu)
+        self._targets = torch.empty((faces[0], attributes), pin_memory=on_gpu)
+        self._edited = torch.empty(faces, dtype=torch.uint8, pin_memory=on_gpu)
+
+    def send(self, faces: np.ndarray, targets: np.ndarray) -> None:
+        """Begin to edit up to B faces ``(N, S, S, 3)`` uint8 towards ``(N, n)`` targets; the last fills the batch."""
+        fill(self._faces.numpy(), faces)
+        fill(self._targets.numpy(), targets)
+        with torch.inference_mode(), torch.cuda.stream(self._stream), _repeatable():
+            edited = self._forward(
+                self._faces.to(self._device, non_blocking=True),
+                self._targets.to(self._device, non_blocking=True),
+            )
+            self._edited.copy_(edited, non_blocking=True)
+        if self._done is not None:
+            self._done.record(self._stream)
+
+    def receive(self, edited: np.ndarray) -> None:
+        """Wait for what was sent, and write the N edited faces into ``edited``."""
+        if self._done is not None:
+            self._done.synchronize()
+        edited[:] = self._edited.numpy()[: len(edited)]
+
+
+def open_lanes(generator: Generator, device: torch.device, batch_size: int) -> tuple[Lane, ...]:
+    """The lanes to a generator that is on its device: two on a GPU, where they are tried once, one on a CPU."""
+    config = generator.config
+    faces, attributes = (batch_size, config.image_size, config.image_size, 3), config.n_attributes
+    forward = forward_of(generator, device)
+    if device.type != "cuda":
+        return (Lane(forward, device, faces, attributes),)
+    with torch.cuda.device(device):
+        forward = compiled_or(forward, *_nothing(device, faces, attributes))
+        torch.cuda.synchronize()  # the lanes' streams do not wait for the one that brought the weights
+        return tuple(Lane(forward, device, faces, attributes) for _ in range(2))
+
+
+def forward_of(generator: Generator, device: torch.device) -> Forward:
+    """The generator between pixels and pixels; on a GPU in bfloat16 where torch's autocast allows it."""
+
+    def forward(faces: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            edited = generator(as_images(faces), targets)
+        pixels = ((edited.float() + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8)
+        return pixels.permute(0, 2, 3, 1).contiguous()  # (B, S, S, 3)
+
+    return forward
+
+
+def compiled_or(forward: Forward, faces: torch.Tensor, targets: torch.Tensor) -> Forward:
+    """``forward`` compiled for batches of this shape; itself where torch cannot (no C compiler for Triton, say).
+
+    Compiled or not, results repeat to the bit, but the two differ in the last ones; so the fallback is logged.
+    """
+    compiled: Forward = torch.compile(forward, dynamic=False)
+    try:
+        with torch.inference_mode(), _repeatable():
+            compiled(faces, targets)
+    except Exception as error:  # whatever the compiler's many layers raise: the work can be done without them
+        reason = str(error).strip().split("\n", 1)[0] or type(error).__name__
+        logger.warning("the generator runs uncompiled, slower and with other last bits: %s", reason)
+        return forward
+    return compiled
+
+
+def as_images(faces: torch.Tensor) -> torch.Tensor:
+    """Faces ``(N, S, S, 3)`` uint8 as networks want them: ``(N, 3, S, S)`` float32 in [-1, 1], channels last."""
+    return faces.permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def fill(batch: np.ndarray, rows: np.ndarray) -> None:
+    """Copy rows into a batch; the last one fills the rest."""
+    batch[: len(rows)] = rows
+    batch[len(rows) :] = rows[-1]
+
+
+def _repeatable() -> contextlib.AbstractContextManager[None]:
+    """cuDNN's algorithms that give the same bits every time; some of those for transposed convolutions do not."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
+
+
+def _nothing(
+    device: torch.device, faces: tuple[int, ...], attributes: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    return (
+        torch.zeros(faces, dtype=torch.uint8, device=device),
+        torch.zeros((faces[0], attributes), device=device),
+    )
