@@ -25,6 +25,7 @@ from flows.settings import (
     IngestSettings,
     InitSettings,
     PipelineSettings,
+    ReportSettings,
     SubsetSettings,
     SweepSettings,
     TrainSettings,
@@ -216,6 +217,15 @@ def edit(*, settings: Annotated[EditSettings, Parameter(name="*")]) -> None:
     from flows.running import run_from_terminal
 
     report.show(run_from_terminal(flow.edit, settings=settings))
+
+
+@app.command
+def report(settings: Annotated[ReportSettings, Parameter(name="*")]) -> None:
+    """Show what an edit run has come to."""
+    adopt_stack()
+    from flows.edit import finish, report
+
+    report.show(finish.find_report(settings))
 
 
 @app.command

@@ -6,19 +6,21 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from attgan.errors import UserError
 from flows import reporting
 from flows.edit import report
-from flows.edit.ledger import Summary, ledger_key, read_rows
+from flows.edit.ledger import Summary, finished_shards, ledger_key, read_rows
 from flows.edit.preparation import Preparation
-from flows.edit.run import LATEST
+from flows.edit.run import LATEST, is_there, read_run, run_url
 from flows.edit.state import Ended, Settled
+from flows.settings import ReportSettings
 from flows.storage import join, open_store
 
 
 def finish(
     prepared: Preparation, summaries: Sequence[Summary], wall: float, before: Sequence[Summary]
-) -> dict[str, Any]:
-    """Record, write and show what a run has come to.
+) -> tuple[dict[str, Any], bytes | None]:
+    """Record and write what a run has come to.
 
     The state comes first and ``report.json`` last: a run without a report is taken up again, and what it finds done
     then is done twice to no effect.
@@ -30,7 +32,7 @@ def finish(
         before: the summaries of the shards that an earlier invocation finished.
 
     Returns:
-        The report.
+        The report, and the picture of a few images before and after (a JPEG), where any was edited.
 
     Raises:
         ConservationError: inputs and ledgers do not add up.
@@ -48,13 +50,36 @@ def finish(
         result["picture"] = join(run.url, "before-after.jpg")
     store.put("report.json", json.dumps(result, indent=2).encode(), content_type="application/json")
     _name_as_latest(prepared)
-    _show(result, grid)
-    return result
+    return result, grid
 
 
 def read_report(prepared: Preparation) -> dict[str, Any]:
     """The report of a run that has one."""
     found: dict[str, Any] = json.loads(prepared.store.get("report.json").data)
+    return found
+
+
+def find_report(settings: ReportSettings) -> dict[str, Any]:
+    """The report of a run, by its own URL or by its destination's.
+
+    Raises:
+        UserError: there is no run, or it has not ended.
+        StorageError: the storage failed after its retries.
+    """
+    url, store = settings.run, open_store(settings.run, option="--run")
+    store.check()
+    if is_there(store, LATEST):
+        url = run_url(settings.run, json.loads(store.get(LATEST).data)["run_id"])
+        store = open_store(url, option="--run")
+    run = read_run(store)
+    if run is None:
+        raise UserError(
+            f"--run {settings.run}: neither an edit run's folder nor a destination where one has ended"
+        )
+    if not is_there(store, "report.json"):
+        done = len(finished_shards(store))
+        raise UserError(f"--run {url}: has not ended: {done:,} of {run.shards:,} shards are done")
+    found: dict[str, Any] = json.loads(store.get("report.json").data)
     return found
 
 
@@ -76,8 +101,8 @@ def _name_as_latest(prepared: Preparation) -> None:
     place.put(LATEST, json.dumps({"run_id": prepared.run.run_id}).encode(), content_type="application/json")
 
 
-def _show(result: dict[str, Any], grid: bytes | None) -> None:
-    """In the Prefect UI."""
+def show_in_ui(result: dict[str, Any], grid: bytes | None) -> None:
+    """The report as artifacts of the flow's run."""
     of = f"Run {result['run_id']}"
     if grid is not None:
         reporting.picture("edit-before-after", grid, f"Before and after, {of[0].lower()}{of[1:]}")

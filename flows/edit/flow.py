@@ -106,7 +106,8 @@ def _edit(
     if len(summaries) < run.shards:
         message = _failed_share_passed(run, summaries)
         return Failed(message=message + "; stopped, with a higher limit the same command goes on")
-    result = finish.finish(prepared, list(summaries.values()), time.monotonic() - started, before)
+    result, grid = finish.finish(prepared, list(summaries.values()), time.monotonic() - started, before)
+    finish.show_in_ui(result, grid)
     if report.failed_share(summaries.values()) > run.settings.max_failed_share:
         return Failed(message=_failed_share_passed(run, summaries) + f"; all results are listed in {run.url}")
     return result

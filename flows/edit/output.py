@@ -35,12 +35,11 @@ def put_item(item: Item, source: Store, destination: Store, run: Run) -> None:
 
 def _proof(item: Item, run: Run) -> dict[str, str]:
     """The metadata by which an output is known as this run's, and as an edited image."""
-    edits = ", ".join(f"{name}={int(value)}@{intensity:g}" for name, value, intensity in run.made_of["edits"])
     return {
         FINGERPRINT: run.fingerprint,
         SOURCE_ETAG: quote(item.row.source_etag.strip('"'), safe="-"),
         "attgan-model": run.made_of["bundle"],
-        "attgan-edit": "none" if item.present else quote(edits, safe="=@, "),
+        "attgan-edit": "none" if item.present else quote(run.edits_text, safe="=@, "),
     }
 
 

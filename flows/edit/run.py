@@ -68,6 +68,13 @@ class Run(BaseModel):
         """The run's own folder."""
         return run_url(self.settings.destination, self.run_id)
 
+    @property
+    def edits_text(self) -> str:
+        """What is asked for, as results are marked with it: ``Eyeglasses=1@1``."""
+        return ", ".join(
+            f"{name}={value:d}@{intensity:g}" for name, value, intensity in self.made_of["edits"]
+        )
+
     def under(self, settings: EditSettings) -> Run:
         """The run with the settings that may change as they are in ``settings``."""
         now = {name: getattr(settings, name) for name in MAY_CHANGE}

@@ -15,6 +15,7 @@ import numpy as np
 from attgan.attributes import Edit, parse_edits, target_vector
 from attgan.data import codec
 from attgan.data.codec import Decoded, Limits
+from attgan.data.provenance import Provenance, xmp_packet
 from attgan.data.transforms import Box, face_box, put_face, take_face
 from attgan.editing.editor import Editor, make_editor
 from attgan.errors import DataError, UserError
@@ -53,6 +54,7 @@ async def stream(run: Run, items: list[Item]) -> list[Stage[Chunk]]:
     source = open_store(settings.source)
     destination = open_store(settings.destination)
     limits = Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
+    mark = xmp_packet(Provenance(run.made_of["software"], run.made_of["bundle"], run.edits_text))
     keep_original = settings.on_present == "copy"
     room = Room(ROOM_BYTES)
     # Codec calls keep to one core each; the model has a thread of its own, because torch's thread pools belong to the
@@ -84,7 +86,7 @@ async def stream(run: Run, items: list[Item]) -> list[Stage[Chunk]]:
             return chunk
 
         async def encode(chunk: Chunk) -> Chunk:
-            await loop.run_in_executor(codec_pool, _encode, chunk, settings)
+            await loop.run_in_executor(codec_pool, _encode, chunk, settings, mark)
             return chunk
 
         async def put(chunk: Chunk) -> Chunk:
@@ -230,7 +232,7 @@ def _source_attributes(items: Chunk, faces: np.ndarray, editor: Editor, count: i
     return sources
 
 
-def _encode(chunk: Chunk, settings: EditSettings) -> None:
+def _encode(chunk: Chunk, settings: EditSettings, mark: bytes) -> None:
     format = _FORMATS[settings.format]
     for item in chunk:
         if item.image is None or item.box is None or item.face is None:
@@ -239,7 +241,9 @@ def _encode(chunk: Chunk, settings: EditSettings) -> None:
             item.data = item.original
         else:
             try:
-                item.data = _encoded(item.image, item.box, item.face, item.present, format, settings)
+                image = _finished(item.image, item.box, item.face, item.present, settings.output)
+                xmp = None if item.present else mark
+                item.data = codec.encode(image, format=format, quality=settings.quality, xmp=xmp)
             except DataError as error:
                 item.fail(error)
                 continue
@@ -248,11 +252,8 @@ def _encode(chunk: Chunk, settings: EditSettings) -> None:
         item.image = item.face = item.original = None
 
 
-def _encoded(
-    image: Decoded, box: Box, face: np.ndarray, present: bool, format: str | None, settings: EditSettings
-) -> bytes:
-    if settings.output == "face":
-        image = image.with_pixels(face)
-    elif not present:
-        image = image.with_pixels(put_face(image.pixels, box, face))
-    return codec.encode(image, format=format, quality=settings.quality)
+def _finished(image: Decoded, box: Box, face: np.ndarray, present: bool, output: str) -> Decoded:
+    """The image that is to be written."""
+    if output == "face":
+        return image.with_pixels(face)
+    return image if present else image.with_pixels(put_face(image.pixels, box, face))

@@ -9,6 +9,7 @@ from flows.settings.demo import DemoSettings, DemoTrainingSettings
 from flows.settings.edit import EditSettings
 from flows.settings.ingest import IngestSettings
 from flows.settings.pipeline import PipelineSettings
+from flows.settings.report import ReportSettings
 from flows.settings.subset import SubsetSettings
 from flows.settings.sweep import SweepSettings
 from flows.settings.train import AlignSettings, TrainSettings
@@ -28,6 +29,7 @@ __all__ = [
     "InitSettings",
     "JudgeSettings",
     "PipelineSettings",
+    "ReportSettings",
     "Settings",
     "SubsetSettings",
     "SweepSettings",
