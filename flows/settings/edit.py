@@ -20,8 +20,8 @@ def _edit_form(edit: str) -> str:
 Edit = Annotated[str, AfterValidator(_edit_form)]
 
 
-class EditSettings(Settings):
-    """Edit every face image below a prefix and write the results below another one."""
+class EditOptions(Settings):
+    """What stays the same from run to run over a prefix."""
 
     source: Url = Field(description="Images to edit: s3://bucket/prefix, file:///folder or a path.")
     destination: Url = Field(description="Where the edited images go, under the same keys: URL or path.")
@@ -62,14 +62,6 @@ class EditSettings(Settings):
         default="skip",
         description="What to do where the destination holds a key that is not ours, or ours of other settings.",
     )
-    limit: int | None = Field(
-        default=None, ge=1, description="Plan only the first N keys that are to be edited, to try it out."
-    )
-    redo: bool = Field(default=False, description="Plan all images, also those that are done and unchanged.")
-    retry_failed: bool = Field(
-        default=False,
-        description="Do nothing but the failed images of the last run again, or of the one that --run-id names.",
-    )
     max_failed_share: Share = Field(
         default=0.1, description="Stop when more than this share of the images turns out to be unusable."
     )
@@ -84,6 +76,19 @@ class EditSettings(Settings):
     cpus_per_shard: float = Field(default=1, ge=0.01, description="CPUs that each task on Ray asks for.")
     gpus_per_shard: float = Field(
         default=0, ge=0, le=1, description="GPUs, or the fraction of one, that each task on Ray asks for."
+    )
+
+
+class EditSettings(EditOptions):
+    """Edit every face image below a prefix and write the results below another one."""
+
+    limit: int | None = Field(
+        default=None, ge=1, description="Plan only the first N keys that are to be edited, to try it out."
+    )
+    redo: bool = Field(default=False, description="Plan all images, also those that are done and unchanged.")
+    retry_failed: bool = Field(
+        default=False,
+        description="Do nothing but the failed images of the last run again, or of the one that --run-id names.",
     )
     run_id: Name | None = Field(default=None, description="A name for the run; by default it is derived.")
     dry_run: bool = Field(default=False, description="Count and print what would be done, then stop.")
