@@ -11,6 +11,7 @@ import heapq
 import io
 import secrets
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 from itertools import chain, islice
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ INDEX = "index.json"
 FILE_ROWS = 50_000  # read whole: this and the number of layers bound the memory of a reader
 MOST_LAYERS = 16
 _BATCH = 4096
+_ABANDONED = timedelta(days=1)
 
 SCHEMA = pa.schema(
     [("key", pa.string()), ("etag", pa.string()), ("output_etag", pa.string()), ("status", pa.string())]
@@ -115,12 +117,16 @@ class State:
             self._merge(Index(runs=[*index.runs, run], layers=layers), swapped)
 
     def _merge(self, index: Index, etag: str) -> None:
-        """Make one layer of all, then remove what no index names any more."""
+        """Make one layer of all, then remove what that replaced, and what commands that were killed have left."""
         merged = self._write(self._merged(index.layers))
         if self._swap(index.model_copy(update={"layers": [merged]}), etag) is None:
-            return  # another command was faster: the next merge takes our files away
-        for info in list(self._store.list("layer-")):
-            if info.key not in merged.files:
+            return  # another command was faster: a later merge takes our files away
+        replaced = {file for layer in index.layers for file in layer.files}
+        found = list(self._store.list("layer-"))
+        now = max(info.modified for info in found)  # by the storage's clock: our own layer's
+        for info in found:
+            # Another command's layer is not in an index yet, but then it is young.
+            if info.key in replaced or (info.key not in merged.files and now - info.modified > _ABANDONED):
                 self._store.delete(info.key)
 
     def _read(self) -> tuple[Index, str | None]:
