@@ -10,6 +10,7 @@ from flows.settings.edit import EditSettings
 from flows.settings.ingest import IngestSettings
 from flows.settings.pipeline import PipelineSettings
 from flows.settings.report import ReportSettings
+from flows.settings.schedule import DeploySettings, ScheduleSettings
 from flows.settings.subset import SubsetSettings
 from flows.settings.sweep import SweepSettings
 from flows.settings.train import AlignSettings, TrainSettings
@@ -22,6 +23,7 @@ __all__ = [
     "ClassifierSettings",
     "DemoSettings",
     "DemoTrainingSettings",
+    "DeploySettings",
     "EditSettings",
     "ExportSettings",
     "ImportWeightsSettings",
@@ -30,6 +32,7 @@ __all__ = [
     "JudgeSettings",
     "PipelineSettings",
     "ReportSettings",
+    "ScheduleSettings",
     "Settings",
     "SubsetSettings",
     "SweepSettings",

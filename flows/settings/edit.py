@@ -20,11 +20,16 @@ def _edit_form(edit: str) -> str:
 Edit = Annotated[str, AfterValidator(_edit_form)]
 
 
-class EditOptions(Settings):
-    """What stays the same from run to run over a prefix."""
+class EditPlaces(Settings):
+    """From where to where."""
 
     source: Url = Field(description="Images to edit: s3://bucket/prefix, file:///folder or a path.")
     destination: Url = Field(description="Where the edited images go, under the same keys: URL or path.")
+
+
+class EditOptions(Settings):
+    """What stays the same from run to run over a prefix."""
+
     bundle: BundleUrl = Field(
         default=DEFAULT_BUNDLE,
         description="The trained model: URL or path of a bundle's folder, or `default`: the one that is shipped.",
@@ -79,7 +84,7 @@ class EditOptions(Settings):
     )
 
 
-class EditSettings(EditOptions):
+class EditSettings(EditOptions, EditPlaces):
     """Edit every face image below a prefix and write the results below another one."""
 
     limit: int | None = Field(

@@ -1,0 +1,96 @@
+"""The settings of deployments, and of the schedule of an edit."""
+
+from __future__ import annotations
+
+import zoneinfo
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+
+from flows.settings.base import Name, Settings, Url
+from flows.settings.edit import EditOptions, EditSettings
+
+
+def _cron(text: str) -> str:
+    from prefect.client.schemas.schedules import (
+        CronSchedule,
+    )  # a second's work: only where there is one to check
+
+    try:
+        return CronSchedule(cron=text).cron
+    except ValidationError:
+        rule = "write minute, hour, day of the month, month and day of the week, as in '0 3 * * *'"
+        raise ValueError(rule) from None
+
+
+def _timezone(name: str) -> str:
+    if name not in zoneinfo.available_timezones():
+        raise ValueError("there is no such time zone; write Region/City, as in Europe/Berlin, or UTC")
+    return name
+
+
+Cron = Annotated[str, AfterValidator(_cron)]
+TimeZone = Annotated[str, AfterValidator(_timezone)]
+Block = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")]
+
+
+class DeploySettings(Settings):
+    """Register the flows as deployments with the Prefect server, to be run by its workers."""
+
+    pool: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The work pool whose workers run them; by default the one that $PREFECT_DEFAULT_WORK_POOL_NAME "
+        "names, as the local stack does.",
+    )
+    folder: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The folder, on the workers' machines, in which runs start and from which their relative paths are "
+        "reckoned; by default this one.",
+    )
+    notify: Block | None = Field(
+        default=None,
+        description="A notification block on the server, TYPE/NAME as in slack-webhook/ops, to be told of runs that "
+        "fail and of edits with too many failures.",
+    )
+
+
+class _When(Settings):
+    deployment: Name = Field(default="edit", description="Which deployment of the edit flow.")
+    source: Url | None = Field(
+        default=None, description="Images to edit: s3://bucket/prefix, file:///folder or a path."
+    )
+    destination: Url | None = Field(
+        default=None, description="Where the edited images go, under the same keys: URL or path."
+    )
+    cron: Cron | None = Field(default=None, description="When: '0 3 * * *' is every night at three.")
+    timezone: TimeZone | None = Field(
+        default=None, description="The time zone in which that is meant, as in Europe/Berlin."
+    )
+    enable: bool = Field(default=False, description="Run at these times from now on.")
+    disable: bool = Field(default=False, description="Run no more, and keep the settings.")
+
+
+class ScheduleSettings(EditOptions, _When):
+    """Set when the edit flow runs by itself, and with what; what is not given stays as it is."""
+
+    @field_validator("disable")
+    @classmethod
+    def _not_both(cls, disable: bool, info: ValidationInfo) -> bool:
+        if disable and info.data.get("enable"):
+            raise ValueError("give this or --enable")
+        return disable
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The options of the edit that were given, as a deployment keeps them."""
+        fields = set(EditSettings.model_fields)
+        return self.model_dump(mode="json", exclude_unset=True, include=fields)
