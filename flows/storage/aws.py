@@ -23,7 +23,7 @@ from botocore.loaders import create_loader
 from obstore.store import S3Store as ObjectStore
 
 from attgan.errors import UserError
-from flows.storage import bucket, faults
+from flows.storage import bucket, faults, pages
 
 ATTEMPTS = 8  # unless AWS_MAX_ATTEMPTS or the profile says otherwise; about 20 s of backoff
 CONNECT_SECONDS = 5
@@ -132,9 +132,11 @@ def make_client(session: Any, where: str, *, region: str | None = None, hurried:
         )
         if region is None and "AWS_DEFAULT_REGION" not in os.environ:
             region = os.environ.get("AWS_REGION")  # all AWS's libraries but botocore read this one
-        return session.create_client("s3", config=config, region_name=region)
+        client = session.create_client("s3", config=config, region_name=region)
     except (BotoCoreError, ValueError) as error:
         raise UserError(f"{where}: the AWS settings cannot be used: {faults.one_line(error)}") from None
+    pages.read_fast(client)
+    return client
 
 
 def resolve_endpoint(client: Any, name: str) -> tuple[str, bool]:
