@@ -13,15 +13,24 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
-from prefect import get_run_logger
+from prefect import State, get_run_logger
+from prefect.states import Cancelled, Crashed
 from prefect_ray import RayTaskRunner
 
 from attgan.errors import UserError
-from flows import cancelling, nodes
+from flows import cancelling, nodes, task_runs
 
 WINDOW = 1000  # pending submissions at most, on however large a cluster
 WAIT = 0.5  # seconds between two looks at what runs
 _HINT = "`attgan up` starts one here"
+_DEATHS = {
+    "WorkerCrashedError": "its process died",
+    "OutOfMemoryError": "its node ran out of memory and Ray ended its process",
+    "NodeDiedError": "its node died",
+}
+
+Call = dict[str, Any]
+"""The keyword arguments of a task."""
 
 
 @dataclass(frozen=True)
@@ -190,19 +199,21 @@ def workers(resources: Resources, cpus_per_task: float, gpus_per_task: float) ->
 
 def run_tasks(
     task: Any,
-    calls: Iterable[dict[str, Any]],
+    calls: Iterable[Call],
     *,
     cpus: float,
     gpus: float,
     parallel: int,
     waiting: Callable[[], None] | None = None,
-) -> Generator[tuple[dict[str, Any], Any], None, None]:
+    instead: Callable[[Call, State[Any]], Any] | None = None,
+) -> Generator[tuple[Call, State[Any]], None, None]:
     """Submit a Prefect task to Ray once per call, through a window of twice the workers, and yield as each one ends.
 
     When you stop early, close it; what is pending ends with this process. (``ray.cancel`` now and then aborts the whole
     driver when a task ends just then: Ray 2.60.) Tens of thousands of pending submissions hang Ray's driver, so never
     all at once. A worker keeps its process after a GPU task (``max_calls=0``), and with it the loaded model; one that
-    dies is run again once (``max_retries=1``).
+    dies is run again once (``max_retries=1``). A task that dies again, or that is left pending, cannot tell the Prefect
+    server so; that is done here (:mod:`flows.task_runs`).
 
     Args:
         task: the Prefect task.
@@ -212,9 +223,12 @@ def run_tasks(
         parallel: how many tasks the cluster runs side by side.
         waiting: called at least twice a second; what it raises ends the waiting. Without it a cancellation on
             the Prefect server does so.
+        instead: given a call and the state in which it ended, the task that is to have another go at it, or None. Asked
+            once for each call; the outcome of the other task is then what is yielded.
 
     Yields:
-        The call and the task run's final Prefect state, in the order in which they end.
+        The call and the task run's final Prefect state, in the order in which they end. One whose process died has
+        crashed, with one line that says how.
 
     Raises:
         RunCancelled: the flow's run was cancelled on the server.
@@ -222,7 +236,9 @@ def run_tasks(
     with contextlib.ExitStack() as stack:
         if waiting is None:
             waiting = stack.enter_context(_ended_by_cancelling())
-        yield from _run_tasks(task, calls, cpus, gpus, min(2 * parallel, WINDOW), waiting)
+        over = stack.enter_context(task_runs.closing(get_run_logger()))
+        window = min(2 * parallel, WINDOW)
+        yield from _run_tasks(task, calls, cpus, gpus, window, waiting, instead, over)
 
 
 @contextlib.contextmanager
@@ -238,32 +254,58 @@ def _ended_by_cancelling() -> Iterator[Callable[[], None]]:
 
 def _run_tasks(
     task: Any,
-    calls: Iterable[dict[str, Any]],
+    calls: Iterable[Call],
     cpus: float,
     gpus: float,
     window: int,
     waiting: Callable[[], None],
-) -> Iterator[tuple[dict[str, Any], Any]]:
+    instead: Callable[[Call, State[Any]], Any] | None,
+    over: task_runs.Ended,
+) -> Iterator[tuple[Call, State[Any]]]:
     import ray
     from prefect_ray.context import remote_options
 
-    pending: dict[Any, tuple[dict[str, Any], Any]] = {}
+    pending: dict[Any, tuple[Call, Any, bool]] = {}
     todo = iter(calls)
     exhausted = False
-    with remote_options(num_cpus=cpus, num_gpus=gpus, max_calls=0, max_retries=1):
+
+    def submit(chosen: Any, call: Call, again: bool) -> None:
+        with remote_options(num_cpus=cpus, num_gpus=gpus, max_calls=0, max_retries=1):
+            future = chosen.submit(**call)
+        pending[future.wrapped_future] = (call, future, again)
+
+    try:
         while True:
             while not exhausted and len(pending) < window:
                 call = next(todo, None)
                 if call is None:
                     exhausted = True
                     break
-                future = task.submit(**call)
-                pending[future.wrapped_future] = (call, future)
+                submit(task, call, again=False)
             if not pending:
                 return
             waiting()
             done, _ = ray.wait(list(pending), num_returns=1, timeout=WAIT)
             for reference in done:
-                call, future = pending.pop(reference)
-                future.wait()
-                yield call, future.state
+                call, future, again = pending.pop(reference)
+                state = _final_state(future)
+                over(future.task_run_id, state)
+                other = instead(call, state) if instead is not None and not again else None
+                if other is None:
+                    yield call, state
+                else:
+                    submit(other, call, again=True)
+    finally:
+        for _, future, _ in pending.values():
+            over(future.task_run_id, Cancelled(message="the flow stopped before this task had ended"))
+
+
+def _final_state(future: Any) -> State[Any]:
+    """The state in which a task run ended; where Ray gave up on it, with one line that says why."""
+    future.wait()  # makes a state of what Ray raises, which the future's result would not
+    state: State[Any] = future.state
+    if not (state.is_crashed() and isinstance(state.data, BaseException)):
+        return state
+    name = type(state.data).__name__
+    why = f"{_DEATHS[name]}, also at a second attempt" if name in _DEATHS else _first_sentence(state.data)
+    return Crashed(message=f"{why} ({name})", data=state.data)
