@@ -15,7 +15,8 @@ def read_fast(client: Any) -> None:
     """Let an S3 client read its listings' entries in this way; of an object's description these fields remain:
     ``Key``, ``Size``, ``ETag`` and ``LastModified``.
     """
-    client.meta.events.register("before-parse.s3.ListObjectsV2", _take_entries)
+    # First, because botocore looks at the whole body once more for an error in the guise of a success.
+    client.meta.events.register_first("before-parse.s3.ListObjectsV2", _take_entries)
 
 
 def _take_entries(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
