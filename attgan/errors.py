@@ -16,7 +16,8 @@ class DataError(Exception):
     """One input that cannot be used: becomes a row in a ledger or manifest, never stops a run.
 
     Args:
-        stage: where it was found out: ``fetch``, ``decode``, ``edit``, ``encode`` or ``put``.
+        stage: where it was found out: ``fetch``, ``decode``, ``edit``, ``encode`` or ``put``; or ``process``, where
+            the process that had it died.
         reason: one line for the row, without the key.
     """
 

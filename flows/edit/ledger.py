@@ -101,7 +101,8 @@ class Summary:
         seconds: per stage, how long it was busy (wall clock; stages overlap, so they add up to more than ``wall``).
         found: outputs that an earlier attempt at the shard had put already.
         failures: the first failed inputs, for the report: key, stage, reason.
-        peak_mb: the largest the worker's process has been so far.
+        peak_mb: the largest the worker's process, or its child that edited the shard, has been so far.
+        isolated: whether it was done in isolation, because its process had died.
         sample: a few edited inputs (key, output key), chosen by their hash, for the before/after picture.
     """
 
@@ -117,6 +118,7 @@ class Summary:
     peak_mb: int = 0
     host: str = ""
     found: int = 0
+    isolated: bool = False
     failures: list[Failure] = field(default_factory=list)
     sample: list[tuple[str, str]] = field(default_factory=list)
 

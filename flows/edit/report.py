@@ -68,6 +68,7 @@ def build_report(
         "reasons": dict(reasons.most_common(100)),
         "shards": run.shards,
         "shards_done_before": len(before),
+        "shards_isolated": sum(summary.isolated for summary in summaries),
         "images_done_before": sum(summary.images for summary in before),
         "found": sum(summary.found for summary in summaries),
         "bytes_in": sum(summary.bytes_in for summary in summaries),
@@ -167,6 +168,11 @@ def show(report: dict[str, Any]) -> None:
     rate = images / max(report["wall"], 1e-9)
     before = f" ({report['images_done_before']:,} were done before)" if report["images_done_before"] else ""
     print_line(f"{images:,} images in {report['wall']:,.1f} s: {rate:,.0f} images/s{before}")
+    if report["shards_isolated"]:
+        print_line(
+            f"{report['shards_isolated']:,} of {report['shards']:,} shards were done in isolation, image by image "
+            "where it had to be: the processes that first had them died"
+        )
     if report["unchanged"]:
         print_line(f"{report['unchanged']:,} images were done by earlier runs and have not changed")
     print_line(f"report, ledgers and picture: {report['url']}/")

@@ -91,18 +91,23 @@ def open_shard(run_url: str, shard: int, settings: EditSettings, generation: int
     return Shard(run, store, shard, generation, rows, items)
 
 
-def close_shard(shard: Shard, seconds: Mapping[str, float], wall: float) -> Summary:
+def close_shard(
+    shard: Shard, seconds: Mapping[str, float], wall: float, *, isolated: bool = False
+) -> Summary:
     """Write the ledger of a shard whose rows are filled; returns what it adds up to.
 
     Args:
         shard: from :func:`open_shard`.
         seconds: per stage.
         wall: seconds in all.
+        isolated: whether child processes of this one have edited it.
     """
     summary = summarise(shard.number, shard.generation, shard.rows)
     summary.found = sum(item.found for item in shard.items)
     summary.seconds = {stage: round(busy, 3) for stage, busy in seconds.items()}
     summary.wall = round(wall, 3)
-    summary.peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    summary.isolated = isolated
+    whose = resource.RUSAGE_CHILDREN if isolated else resource.RUSAGE_SELF
+    summary.peak_mb = resource.getrusage(whose).ru_maxrss // 1024
     summary.host = f"{socket.gethostname()}/{os.getpid()}"
     return write_ledger(shard.store, shard.rows, summary)

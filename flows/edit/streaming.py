@@ -47,9 +47,7 @@ async def stream(run: Run, items: list[Item]) -> list[Stage[Chunk]]:
     """
     settings = run.settings
     cpus = max(1, int(settings.cpus_per_shard))
-    editor = _editor(
-        settings.bundle, run.made_of["bundle"], bool(settings.gpus_per_shard), settings.batch_size
-    )
+    editor = _editor_of(run)
     edits = parse_edits(settings.set, settings.intensity, run.attributes)
     source = open_store(settings.source)
     destination = open_store(settings.destination)
@@ -108,6 +106,25 @@ async def stream(run: Run, items: list[Item]) -> list[Stage[Chunk]]:
         ]
         await run_stages(_chunks(items, max(CHUNK_IMAGES, settings.batch_size)), stages, lambda chunk: None)
     return stages
+
+
+def warm_up(run: Run) -> None:
+    """Load the run's model, edit a grey face and code it: what only the first batch costs, or dies of, is over then.
+
+    Raises:
+        UserError: the bundle was replaced since the run was begun.
+        StorageError: the storage failed after its retries.
+    """
+    editor = _editor_of(run)
+    grey = np.full((1, editor.size, editor.size, 3), 127, dtype=np.uint8)
+    editor.recognise(grey)
+    face = editor.edit(grey, np.zeros((1, len(run.attributes)), dtype=np.float32))[0]
+    codec.decode(codec.encode(Decoded(face, "JPEG")))
+
+
+def _editor_of(run: Run) -> Editor:
+    settings = run.settings
+    return _editor(settings.bundle, run.made_of["bundle"], bool(settings.gpus_per_shard), settings.batch_size)
 
 
 @functools.lru_cache(maxsize=2)
