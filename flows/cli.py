@@ -19,6 +19,7 @@ from flows.settings import (
     ClassifierSettings,
     DemoSettings,
     DemoTrainingSettings,
+    DeploySettings,
     EditSettings,
     ExportSettings,
     ImportWeightsSettings,
@@ -26,6 +27,7 @@ from flows.settings import (
     InitSettings,
     PipelineSettings,
     ReportSettings,
+    ScheduleSettings,
     SubsetSettings,
     SweepSettings,
     TrainSettings,
@@ -68,7 +70,7 @@ def run(arguments: Sequence[str]) -> int:
 
 @app.command
 def up(*options: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> NoReturn:
-    """Start the local stack: Prefect server and UI, S3 server, Ray head (its options: attgan up --help)."""
+    """Start the local stack: Prefect server and UI, S3 server, Ray head, worker (its options: attgan up --help)."""
     become("infra", "up", *options)
 
 
@@ -226,6 +228,40 @@ def report(settings: Annotated[ReportSettings, Parameter(name="*")]) -> None:
     from flows.edit import finish, report
 
     report.show(finish.find_report(settings))
+
+
+@app.command
+def deploy(*, settings: Annotated[DeploySettings, Parameter(name="*")] = DeploySettings()) -> None:  # noqa: B008
+    """Register the flows as deployments, which the workers of a Prefect server run; as often as you like."""
+    adopt_stack()
+    from flows import deployments
+
+    deployments.show(deployments.deploy(settings))
+
+
+schedule = App(name="schedule", help="Show when deployments run by themselves, or set it.")
+app.command(schedule)
+
+
+@schedule.default
+def show_schedules() -> None:
+    """Show when deployments run by themselves; `attgan schedule edit --help` lists what can be set."""
+    adopt_stack()
+    from flows import schedule as times
+
+    print_rows("Schedules", times.schedules())
+
+
+@schedule.command(name="edit")
+def set_schedule(
+    *,
+    settings: Annotated[ScheduleSettings, Parameter(name="*")] = ScheduleSettings(),  # noqa: B008
+) -> None:
+    """Set when the edit flow runs by itself, and with what; what is not given stays as it is."""
+    adopt_stack()
+    from flows import schedule as times
+
+    print_rows("Schedules", times.set_schedule(settings))
 
 
 @app.command
