@@ -1,0 +1,108 @@
+"""From bytes to pixels: the short way for plain JPEGs, Pillow for everything else."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from dataclasses import replace
+
+import PIL
+from PIL import Image
+
+from attgan.data.codec import gif, jpeg, png, tiff, webp
+from attgan.data.codec.colour import as_seen
+from attgan.data.codec.image import DEFAULT_LIMITS, FORMATS, Decoded, Limits
+from attgan.errors import DataError
+
+# :class:`Limits` is the one limit on pixels: Pillow's own, which is a global, would refuse what a user has allowed.
+Image.MAX_IMAGE_PIXELS = None
+# Pillow's parsers warn and log about every damaged tag; here a file is good or it raises.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+_KINDS = {
+    jpeg.MAGIC: "JPEG",
+    png.MAGIC: "PNG",
+    gif.MAGIC: "GIF",
+    webp.MAGIC: "WEBP",
+    b"BM": "BMP",
+    **dict.fromkeys(tiff.MAGICS, "TIFF"),
+}
+
+
+def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Decoded:
+    """Decode an image.
+
+    Raises:
+        DataError: stage ``decode``: empty, too large, not an image, truncated or corrupt.
+    """
+    if not data:
+        raise DataError("decode", "the file is empty (0 bytes)")
+    if len(data) > limits.max_bytes:
+        raise DataError("decode", f"{len(data):,} bytes; the limit is {limits.max_bytes:,}")
+    if data.startswith(jpeg.MAGIC):
+        decoded = jpeg.decode_plain(data, limits)
+        if decoded is not None:
+            return decoded
+    return _decode_with_pillow(data, limits)
+
+
+def _decode_with_pillow(data: bytes, limits: Limits) -> Decoded:
+    kind = _kind(data)
+    try:
+        _check(kind, data, limits)
+        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+            limits.refuse_beyond(*picture.size)
+            decoded = as_seen(picture, data)
+            frames = _frames(picture, data)
+    except (DataError, MemoryError):
+        raise
+    except PIL.UnidentifiedImageError as error:
+        known = (
+            f"a damaged {kind}, or of a kind that is not read" if kind else "not an image of a known format"
+        )
+        raise DataError("decode", known if kind else f"{known} ({', '.join(FORMATS)})") from error
+    except Exception as error:  # a hostile file makes Pillow's parsers raise nearly anything
+        raise DataError("decode", one_line(error)) from error
+    return replace(
+        decoded,
+        format="JPEG" if decoded.format == "MPO" else decoded.format,
+        lossless=kind == "WEBP" and webp.is_lossless(data),
+        notes=(*decoded.notes, f"first of {frames} frames") if frames else decoded.notes,
+    )
+
+
+def _kind(data: bytes) -> str:
+    """The format that a file's first bytes claim; empty for none of ours."""
+    return next((name for magic, name in _KINDS.items() if data.startswith(magic)), "")
+
+
+def _check(kind: str, data: bytes, limits: Limits) -> None:
+    """Refuse what would cost much before Pillow tells an image's size, or whatever its size is."""
+    if kind == "JPEG":
+        jpeg.check(data)
+    elif kind == "PNG":
+        png.check(data)
+    elif kind == "GIF":
+        gif.check(data, limits)
+    elif kind == "WEBP":
+        webp.check(data, limits)
+    elif kind == "TIFF":
+        tiff.check(data, limits)
+
+
+def _frames(picture: Image.Image, data: bytes) -> str:
+    """How many frames a file has, in words where that is not known; empty for one. MPO has views, not frames."""
+    if picture.format == "GIF":
+        return gif.frames(data)
+    if picture.format == "TIFF":
+        return tiff.pages(data)
+    count = int(getattr(picture, "n_frames", 1)) if picture.format in ("PNG", "WEBP") else 1
+    return f"{count:,}" if count > 1 else ""
+
+
+def one_line(error: BaseException) -> str:
+    """An error's text for a ledger."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else text[:197] + "..."
