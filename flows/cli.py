@@ -16,6 +16,7 @@ from cyclopts import App, Parameter
 from flows.exits import ending_signal, exit_code, fail, noticing_ctrl_c
 from flows.settings import (
     AlignSettings,
+    BenchSettings,
     ClassifierSettings,
     DemoSettings,
     DemoTrainingSettings,
@@ -289,6 +290,22 @@ def init(*, settings: Annotated[InitSettings, Parameter(name="*")]) -> None:
     from flows import weights
 
     print_rows(settings.destination, weights.init(settings))
+
+
+@app.command
+def bench(*, settings: Annotated[BenchSettings, Parameter(name="*")] = BenchSettings()) -> None:  # noqa: B008
+    """Measure what this machine or cluster can do, stage by stage, and what the edit flow makes of it.
+
+    Without --destination it works on the local stack, and where none is up starts one for itself.
+    """
+    if settings.destination is None:
+        ensure_stack("bench", settings)
+    else:
+        stack_for("bench", settings, own=True)
+    from flows.bench.bench import run_bench
+    from flows.bench.report import show
+
+    show(run_bench(settings))
 
 
 @app.command

@@ -4,6 +4,7 @@ A field's description is its help text everywhere; its rule is checked here and 
 """
 
 from flows.settings.base import DEFAULT_BUNDLE, BundleUrl, Settings, Url, first_mistake
+from flows.settings.bench import BenchSettings
 from flows.settings.classifier import ClassifierSettings, JudgeSettings
 from flows.settings.demo import DemoSettings, DemoTrainingSettings
 from flows.settings.edit import EditSettings
@@ -19,6 +20,7 @@ from flows.settings.weights import ExportSettings, ImportWeightsSettings, InitSe
 __all__ = [
     "DEFAULT_BUNDLE",
     "AlignSettings",
+    "BenchSettings",
     "BundleUrl",
     "ClassifierSettings",
     "DemoSettings",

@@ -1,0 +1,1 @@
+"""``attgan bench``: the ceilings of this machine or cluster, stage by stage, beside what the edit flow reached."""

@@ -1,0 +1,193 @@
+"""The ceilings of a machine or cluster, measured on all its workers at once, and the edit flow in the same minute."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from attgan.errors import UserError
+from flows import cluster, nodes
+from flows.bench import ceilings
+from flows.bench.ceilings import DIFFERENT, STAGES, Work
+from flows.bench.faces import clear, fill
+from flows.bench.rate import total
+from flows.bench.together import Ceiling, serves_here
+from flows.edit.flow import edit
+from flows.edit.ledger import finished_shards, read_summary
+from flows.edit.plan import PassedOver, list_inputs
+from flows.running import run_from_terminal
+from flows.settings import BenchSettings, EditSettings
+from flows.storage import join, open_store
+from flows.terminal import print_line
+
+BUCKET = "s3://attgan-bench"
+"""Where all is written if no place is named; it stays, empty."""
+
+
+class Load(NamedTuple):
+    """Processes that wanted a core of this machine, over the last minute, and how many cores it has."""
+
+    processes: float
+    cores: int
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What the edit flow reached.
+
+    Attributes:
+        images: edited or copied.
+        whole: seconds of the whole flow: planning, shards, report.
+        shards: seconds in which its workers, all at work, would have done its shards.
+        busy: seconds per stage, summed over the workers.
+        peak_mb: the largest worker.
+    """
+
+    images: int
+    whole: float
+    shards: float
+    busy: dict[str, float]
+    peak_mb: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a bench has measured.
+
+    Attributes:
+        cluster: its nodes, CPUs and GPUs.
+        load: before anything was measured.
+        workers: that were at work side by side.
+        start: seconds until all of them had started and loaded the bundle.
+        ceilings: of each stage.
+        reached: by the edit flow.
+    """
+
+    cluster: cluster.Resources
+    load: Load
+    workers: int
+    start: float
+    ceilings: list[Ceiling]
+    reached: Reached
+
+
+def run_bench(settings: BenchSettings) -> Result:
+    """Measure each stage by itself on all workers at once, then the edit flow.
+
+    Everything is written below a name of its own at the destination, and deleted again however this ends.
+
+    Raises:
+        UserError: no server, cluster, bundle or images; a place that cannot be used.
+        StorageError: the storage failed after its retries.
+    """
+    load = Load(os.getloadavg()[0], os.cpu_count() or 1)
+    cluster.require_prefect()
+    cluster.connect_ray()
+    resources = cluster.require_ray(settings.cpus_per_shard, settings.gpus_per_shard)
+    parallel = cluster.workers(resources, settings.cpus_per_shard, settings.gpus_per_shard)
+    destination = _place(settings)
+    nodes.require_reachable({"--source": settings.source, "--bundle": settings.bundle}, destination)
+    with _scratch(destination) as scratch:
+        wanted, keys = _images(settings, scratch)
+        work = Work(settings, wanted.source, tuple(keys[:DIFFERENT]), join(scratch, "put"))
+        begun = time.monotonic()
+        _on_all(settings, parallel, ceilings.prepare, work)
+        start = time.monotonic() - begun
+        print_line(f"{parallel} workers have the bundle after {start:.1f} s")
+        measured = _ceilings(work, parallel)
+        reached = _edit(wanted, parallel)
+    return Result(resources, load, parallel, start, measured, reached)
+
+
+def _place(settings: BenchSettings) -> str:
+    """Where to write, once it is known that that can be done."""
+    store = open_store(settings.destination or BUCKET, option="--destination")
+    if settings.destination is None:
+        store.make_bucket()
+    store.check(write=True)
+    return store.url
+
+
+@contextlib.contextmanager
+def _scratch(destination: str) -> Iterator[str]:
+    """The URL of a place of one's own below the destination, for this while."""
+    url = join(destination, f"bench-{secrets.token_hex(4)}")
+    try:
+        yield url
+    finally:
+        print_line(f"{clear(open_store(url, option='--destination')):,} objects deleted below {url}")
+
+
+def _images(settings: BenchSettings, scratch: str) -> tuple[EditSettings, list[str]]:
+    """How the images are to be edited, and their keys; drawn faces are put where none are named.
+
+    Raises:
+        UserError: there are none.
+    """
+    wanted = EditSettings(
+        source=settings.source or join(scratch, "in"),
+        destination=join(scratch, "edited"),
+        bundle=settings.bundle,
+        limit=settings.images,
+        on_present="edit",  # so that every image goes the whole way
+        max_failed_share=1,
+        **settings.model_dump(include={"shard_size", "batch_size", "cpus_per_shard", "gpus_per_shard"}),
+    )
+    if settings.source is None:
+        print_line(f"{settings.images:,} drawn faces into {wanted.source}")
+        return wanted, fill(open_store(wanted.source, option="--destination"), settings.images, settings.seed)
+    keys = [planned.info.key for planned in list_inputs(wanted, (), PassedOver())]
+    if not keys:
+        raise UserError(f"--source {settings.source}: has no images")
+    return wanted, keys
+
+
+def _ceilings(work: Work, parallel: int) -> list[Ceiling]:
+    """Each stage's, one after the other, on all workers."""
+    measured = []
+    on_cpus = not work.settings.gpus_per_shard
+    on_cores = {"codec": True, "classifier": on_cpus, "generator": on_cpus}
+    storage_here = serves_here(open_store(work.scratch))
+    for stage in STAGES:
+        rates = [rate for rate in _on_all(work.settings, parallel, ceilings.measure, stage, work) if rate]
+        if rates:
+            measured.append(Ceiling(stage, total(rates), on_cores.get(stage, storage_here)))
+            print_line(f"{stage}: {total(rates):,.0f} images/s")
+    return measured
+
+
+def _on_all(settings: BenchSettings, parallel: int, function: Callable[..., Any], *args: Any) -> list[Any]:
+    """Call a function in so many workers at once, each with what a shard is granted.
+
+    Raises:
+        UserError, StorageError: as a worker raised it.
+    """
+    import ray
+
+    asking = ray.remote(
+        num_cpus=settings.cpus_per_shard, num_gpus=settings.gpus_per_shard, max_calls=0, max_retries=0
+    )(function)
+    try:
+        answers: list[Any] = ray.get([asking.remote(*args) for _ in range(parallel)])
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from error
+    return answers
+
+
+def _edit(settings: EditSettings, parallel: int) -> Reached:
+    """The edit flow, as anyone would start it."""
+    report = run_from_terminal(edit, settings=settings)
+    store = open_store(report["url"])
+    summaries = [read_summary(store, key) for key in finished_shards(store).values()]
+    return Reached(
+        images=report["counts"]["edited"] + report["counts"]["copied"],
+        whole=report["wall"],
+        shards=sum(summary.wall for summary in summaries) / min(parallel, len(summaries)),
+        busy=report["seconds"],
+        peak_mb=report["peak_mb"],
+    )

@@ -1,0 +1,179 @@
+"""What each stage of an edit reaches by itself, in this process, with the very calls that the flow makes."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from attgan.data import codec
+from attgan.data.codec import Decoded
+from attgan.data.provenance import Provenance, xmp_packet
+from attgan.data.transforms import Box, face_box, put_face, take_face
+from attgan.editing.editor import Editor, make_editor
+from attgan.errors import DataError, UserError
+from flows.bench.rate import Rate, repeat
+from flows.bundles import open_bundle
+from flows.edit.streaming import REQUESTS_IN_FLIGHT
+from flows.settings import BenchSettings
+from flows.stages import set_torch_threads
+from flows.storage import open_store
+
+DIFFERENT = 64
+"""Images that a worker keeps to work with; they come again and again."""
+
+_CHUNK = 16  # images that a thread decodes and encodes before it looks at the clock
+_MARK = xmp_packet(Provenance("attgan bench", "0" * 64, "Eyeglasses=1@1"))
+_PROOF = {"attgan-fingerprint": "0" * 16, "attgan-source-etag": "0" * 32, "attgan-model": "0" * 64}
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a worker measures with; it travels to it.
+
+    Attributes:
+        settings: the bench's.
+        source: URL of the images.
+        keys: of some of them.
+        scratch: URL below which the worker may write what it likes.
+    """
+
+    settings: BenchSettings
+    source: str
+    keys: tuple[str, ...]
+    scratch: str
+
+    @property
+    def cpus(self) -> int:
+        """Cores that a worker is granted."""
+        return max(1, int(self.settings.cpus_per_shard))
+
+
+def get(work: Work) -> Rate:
+    """Fetch images."""
+    store, keys = open_store(work.source), itertools.cycle(work.keys)
+    return repeat(lambda: len([store.get(next(keys))]), work.settings.seconds, REQUESTS_IN_FLIGHT)
+
+
+def put(work: Work) -> Rate:
+    """Write results, create-only and with metadata."""
+    store, data = open_store(f"{work.scratch}/{secrets.token_hex(4)}"), itertools.cycle(_files(work))
+    numbers = itertools.count()
+
+    def one() -> int:
+        key = f"{next(numbers):07d}.jpg"
+        store.put(key, next(data), create_only=True, metadata=_PROOF, content_type="image/jpeg")
+        return 1
+
+    return repeat(one, work.settings.seconds, REQUESTS_IN_FLIGHT)
+
+
+def codecs(work: Work) -> Rate:
+    """Decode, take the face out, put it back, encode; a core per thread."""
+    files, size = _files(work), _editor(work.settings).size
+    faces = [take_face(image.pixels, box, size) for image, box in map(_opened, files)]
+    pairs = itertools.cycle(list(zip(files, faces, strict=True)))
+    return repeat(
+        lambda: recode(itertools.islice(pairs, _CHUNK), size),
+        work.settings.seconds,
+        work.cpus,
+        functools.partial(set_torch_threads, 1),
+    )
+
+
+def recode(pairs: Iterable[tuple[bytes, np.ndarray]], size: int) -> int:
+    """All that files need but the model: to the faces in them, and with the given faces back to files; their number."""
+    count = 0
+    for data, face in pairs:
+        image, box = _opened(data)
+        take_face(image.pixels, box, size)
+        codec.encode(image.with_pixels(put_face(image.pixels, box, face)), xmp=_MARK)
+        count += 1
+    return count
+
+
+def generator(work: Work) -> Rate:
+    """Edit faces, in batches of the size that the edit is to have."""
+    editor = _editor(work.settings)
+    faces, targets = nothing(editor, 4 * editor.batch_size)
+    return _on_model(work, lambda: len(editor.edit(faces, targets)))
+
+
+def classifier(work: Work) -> Rate | None:
+    """See what faces are like; None where the bundle has no classifier."""
+    editor = _editor(work.settings)
+    if editor.classifier is None:
+        return None
+    faces, _ = nothing(editor, 4 * editor.batch_size)
+
+    def look() -> int:
+        editor.recognise(faces)
+        return len(faces)
+
+    return _on_model(work, look)
+
+
+STAGES: dict[str, Callable[[Work], Rate | None]] = {
+    "storage, GET": get,
+    "storage, PUT": put,
+    "codec": codecs,
+    "classifier": classifier,
+    "generator": generator,
+}
+
+
+def measure(stage: str, work: Work) -> Rate | None:
+    """Measure one of :data:`STAGES`, here and now; None where the bundle has nothing for it to do."""
+    return STAGES[stage](work)
+
+
+def prepare(work: Work) -> None:
+    """Load the bundle and some images, so that no measurement has to."""
+    _editor(work.settings)
+    _files(work)
+
+
+def nothing(editor: Editor, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Black faces, and targets for them: arithmetic costs the same whatever it is done with."""
+    size, attributes = editor.size, editor.generator.config.n_attributes
+    return np.zeros((count, size, size, 3), np.uint8), np.zeros((count, attributes), np.float32)
+
+
+def _on_model(work: Work, edit: Callable[[], int]) -> Rate:
+    return repeat(edit, work.settings.seconds, prepare=functools.partial(set_torch_threads, work.cpus))
+
+
+def _opened(data: bytes) -> tuple[Decoded, Box]:
+    """An image and the square of its face; where none is aligned, the centred square stands for it."""
+    image = codec.decode(data)
+    height, width = image.pixels.shape[:2]
+    side = min(width, height)
+    return image, face_box(width, height) or Box((width - side) // 2, (height - side) // 2, side)
+
+
+@functools.lru_cache(maxsize=1)
+def _editor(settings: BenchSettings) -> Editor:
+    bundle = open_bundle(settings.bundle, with_discriminator=False)
+    device = "cuda" if settings.gpus_per_shard else "cpu"
+    return make_editor(bundle.generator, device, settings.batch_size, bundle.classifier)
+
+
+@functools.lru_cache(maxsize=1)
+def _files(work: Work) -> Sequence[bytes]:
+    """Some of the images, those that open."""
+    store, files = open_store(work.source), []
+    for key in work.keys[:DIFFERENT]:
+        data = store.get(key).data
+        with contextlib.suppress(DataError):
+            codec.decode(data)
+            files.append(data)
+    if not files:
+        raise UserError(
+            f"--source {work.source}: of its first {len(work.keys[:DIFFERENT])} files none is an image"
+        )
+    return files

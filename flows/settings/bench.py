@@ -1,0 +1,43 @@
+"""Settings of the bench."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from flows.settings.base import DEFAULT_BUNDLE, BundleUrl, Settings, Url
+
+
+class BenchSettings(Settings):
+    """What this machine or cluster can do, beside what the edit flow makes of it."""
+
+    bundle: BundleUrl = Field(
+        default=DEFAULT_BUNDLE, description="The model to measure with: URL, path, or `default`."
+    )
+    destination: Url | None = Field(
+        default=None,
+        description="Storage to measure, s3://bucket/prefix or a folder: all is written below a name of its own there, "
+        "and deleted again. By default a bucket on the local stack's S3 server.",
+    )
+    source: Url | None = Field(
+        default=None,
+        description="Images to measure with, read only; by default drawn faces, written below the destination.",
+    )
+    images: int = Field(default=2000, ge=1, description="How many images are edited.")
+    seconds: float = Field(default=3.0, gt=0, le=600, description="How long each ceiling is measured.")
+    shard_size: int = Field(default=500, ge=1, le=100_000, description="Images per task on Ray.")
+    batch_size: int = Field(
+        default=16, ge=1, le=4096, description="Images per forward pass; 16 suits a CPU, a GPU likes 256."
+    )
+    cpus_per_shard: float = Field(default=1, ge=0.01, description="CPUs that each task on Ray asks for.")
+    gpus_per_shard: float = Field(
+        default=0, ge=0, le=1, description="GPUs, or the fraction of one, that each task on Ray asks for."
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of the drawn faces.")
+
+    @model_validator(mode="after")
+    def _source_and_destination(self) -> Self:
+        if self.source is not None and self.destination is None:
+            raise ValueError("--source needs a --destination, whose storage is measured with it")
+        return self
