@@ -245,12 +245,14 @@ app.command(schedule)
 
 
 @schedule.default
-def show_schedules() -> None:
+def show_schedules(
+    deployment: Annotated[str | None, Parameter(help="Of this one alone.", show_default=False)] = None, /
+) -> None:
     """Show when deployments run by themselves; `attgan schedule edit --help` lists what can be set."""
     adopt_stack()
     from flows import schedule as times
 
-    print_rows("Schedules", times.schedules())
+    print_rows("Schedules", times.schedules(deployment))
 
 
 @schedule.command(name="edit")

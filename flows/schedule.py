@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -14,35 +13,35 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.exceptions import ObjectNotFound
 from prefect.server.schemas import schedules as server_schedules
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from attgan.errors import UserError
 from flows.cluster import require_prefect
 from flows.settings import EditSettings, ScheduleSettings
 
 TAG = "attgan"  # of every deployment in infra/prefect.yaml
-SLUG = "nightly"  # of the schedule that is set from here; others, made in the UI, are shown only
+SLUG = "nightly"  # the schedule in infra/prefect.yaml
 NIGHTLY = CronSchedule(cron="0 3 * * *", timezone="UTC")
 NEXT_RUNS = 3
 
 _DATED: TypeAdapter[server_schedules.SCHEDULE_TYPES] = TypeAdapter(server_schedules.SCHEDULE_TYPES)
 
 
-def schedules() -> list[dict[str, Any]]:
-    """A row for each schedule of each deployment.
+def schedules(name: str | None = None) -> list[dict[str, Any]]:
+    """A row for each schedule of each deployment, or of those with this name.
 
     Raises:
-        UserError: no server, or no deployments on it.
+        UserError: no server, or no such deployments on it.
     """
     require_prefect()
     ours = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG]))
     with get_client(sync_client=True) as client:
-        deployments = client.read_deployments(deployment_filter=ours)
-        if not deployments:
-            raise UserError(
-                "the Prefect server has no deployments of these flows; `attgan deploy` registers them"
-            )
-        return [row for deployment in deployments for row in _rows(client, deployment)]
+        there = client.read_deployments(deployment_filter=ours)
+    chosen = [deployment for deployment in there if name in (None, deployment.name)]
+    if not chosen:
+        what = "deployments of these flows" if name is None else f"deployment {name} of these flows"
+        raise UserError(f"the Prefect server has no {what}; `attgan deploy` registers them")
+    return [row for deployment in chosen for row in _rows(deployment)]
 
 
 def set_schedule(settings: ScheduleSettings) -> list[dict[str, Any]]:
@@ -57,25 +56,42 @@ def set_schedule(settings: ScheduleSettings) -> list[dict[str, Any]]:
         UserError: no server, no such deployment, or a schedule that cannot be set or run like this.
         ValidationError: settings that the edit flow would refuse.
     """
+    _check_cron(settings)
     require_prefect()
     with get_client(sync_client=True) as client:
         deployment = _deployment(client, settings.deployment)
-        current = next((s for s in deployment.schedules if s.slug == SLUG), None)
+        if settings.model_fields_set <= {"deployment"}:
+            return _rows(deployment)
+        current = _the_schedule(deployment)
         wanted = _when(settings, current)
-        given = settings.given
-        parameters = {**_parameters(deployment, current), **given}
+        given, own = settings.given, None
+        parameters = _parameters(deployment, current) | given
         if given or settings.enable:
             EditSettings.model_validate(parameters)
+        if given:
             changed = deployment.parameters | {"settings": parameters}
             client.update_deployment(deployment.id, DeploymentUpdate(parameters=changed))
-        active = None if not (settings.enable or settings.disable) else settings.enable
+            own = {name: value for name, value in _own(current).items() if name != "settings"}
+        if settings.enable and deployment.paused:
+            client.resume_deployment(deployment.id)
+        active = settings.enable if settings.enable or settings.disable else None
         if current is None:
-            client.create_deployment_schedules(deployment.id, [(wanted, bool(active))])
+            client.create_deployment_schedules(deployment.id, [(wanted, bool(active))], slug=SLUG)
         else:
             client.update_deployment_schedule(
-                deployment.id, current.id, active=active, schedule=wanted, parameters={}
+                deployment.id, current.id, active=active, schedule=wanted, parameters=own
             )
-        return _rows(client, client.read_deployment(deployment.id))
+        return _rows(client.read_deployment(deployment.id))
+
+
+def _check_cron(settings: ScheduleSettings) -> None:
+    if settings.cron is None:
+        return
+    try:
+        CronSchedule(cron=settings.cron)
+    except ValidationError:
+        rule = "write minute, hour, day of the month, month and day of the week, as in '0 3 * * *'"
+        raise UserError(f"--cron {settings.cron}: {rule}") from None
 
 
 def _deployment(client: SyncPrefectClient, name: str) -> DeploymentResponse:
@@ -84,6 +100,20 @@ def _deployment(client: SyncPrefectClient, name: str) -> DeploymentResponse:
     except ObjectNotFound:
         line = "the Prefect server has no such deployment of the edit flow; `attgan deploy` registers them"
         raise UserError(f"--deployment {name}: {line}") from None
+
+
+def _the_schedule(deployment: DeploymentResponse) -> DeploymentSchedule | None:
+    """The schedule that is set from here, or None where there is none yet.
+
+    Raises:
+        UserError: there are several, made elsewhere.
+    """
+    there = deployment.schedules
+    named = [schedule for schedule in there if schedule.slug == SLUG] or there
+    if len(named) > 1:
+        line = f"has {len(named)} schedules, none of them called {SLUG}; set them in the Prefect UI"
+        raise UserError(f"--deployment {deployment.name}: {line}")
+    return named[0] if named else None
 
 
 def _when(settings: ScheduleSettings, current: DeploymentSchedule | None) -> Any:
@@ -104,36 +134,36 @@ def _when(settings: ScheduleSettings, current: DeploymentSchedule | None) -> Any
 
 def _parameters(deployment: DeploymentResponse, schedule: DeploymentSchedule | None) -> dict[str, Any]:
     """The edit's settings with which scheduled runs start: a schedule's own, else the deployment's."""
-    merged = deployment.parameters | (schedule.parameters if schedule is not None else {})
-    settings: dict[str, Any] = merged.get("settings") or {}
+    settings: dict[str, Any] = (deployment.parameters | _own(schedule)).get("settings") or {}
     return settings
 
 
-def _rows(client: SyncPrefectClient, deployment: DeploymentResponse) -> list[dict[str, Any]]:
-    return [
-        {
-            "deployment": f"{client.read_flow(deployment.flow_id).name}/{deployment.name}",
-            "when": _words(schedule.schedule),
-            "time zone": getattr(schedule.schedule, "timezone", None) or "UTC",
-            "state": _state(deployment, schedule),
-            "next runs": "\n".join(_next_runs(schedule)) if _active(deployment, schedule) else "none",
-            "source → destination": " → ".join(
-                str(_parameters(deployment, schedule).get(place) or "not set")
-                for place in ("source", "destination")
-            ),
-        }
-        for schedule in deployment.schedules
-    ]
+def _own(schedule: DeploymentSchedule | None) -> dict[str, Any]:
+    """Parameters that hold for the runs of one schedule alone; the UI can set them."""
+    return schedule.parameters if schedule is not None else {}
+
+
+def _rows(deployment: DeploymentResponse) -> list[dict[str, Any]]:
+    """A row for each schedule, or one that says that there is none."""
+    return [_row(deployment, schedule) for schedule in deployment.schedules] or [_row(deployment, None)]
+
+
+def _row(deployment: DeploymentResponse, schedule: DeploymentSchedule | None) -> dict[str, Any]:
+    places = [_parameters(deployment, schedule).get(place) for place in ("source", "destination")]
+    return {
+        "deployment": deployment.name,
+        "when": _words(schedule.schedule) if schedule else "when started by hand",
+        "time zone": (getattr(schedule.schedule, "timezone", None) or "UTC") if schedule else "",
+        "state": _state(deployment, schedule) if schedule else "",
+        "next runs": "\n".join(_next_runs(deployment, schedule)) if schedule else "",
+        "from → to": f"{places[0]}\n→ {places[1]}" if all(places) else "not set" if schedule else "",
+    }
 
 
 def in_words(deployment: DeploymentResponse) -> str:
     """When a deployment runs by itself, in a line."""
     lines = [f"{_words(one.schedule)}, {_state(deployment, one)}" for one in deployment.schedules]
     return "; ".join(lines) or "none"
-
-
-def _active(deployment: DeploymentResponse, schedule: DeploymentSchedule) -> bool:
-    return bool(schedule.active) and not deployment.paused
 
 
 def _state(deployment: DeploymentResponse, schedule: DeploymentSchedule) -> str:
@@ -147,7 +177,10 @@ def _words(times: Any) -> str:
     return str(getattr(times, "cron", None) or getattr(times, "rrule", None) or f"every {times.interval}")
 
 
-def _next_runs(schedule: DeploymentSchedule) -> Sequence[str]:
+def _next_runs(deployment: DeploymentResponse, schedule: DeploymentSchedule) -> list[str]:
+    """In the schedule's own time zone; none while it is paused."""
+    if deployment.paused or not schedule.active:
+        return []
     # By the server's own arithmetic, since it writes the runs down only some seconds after a schedule has changed.
     dated = _DATED.validate_python(schedule.schedule.model_dump())
     dates = asyncio.run(dated.get_dates(NEXT_RUNS))

@@ -9,7 +9,6 @@ from pydantic import (
     AfterValidator,
     Field,
     StringConstraints,
-    ValidationError,
     ValidationInfo,
     field_validator,
 )
@@ -18,25 +17,12 @@ from flows.settings.base import Name, Settings, Url
 from flows.settings.edit import EditOptions, EditSettings
 
 
-def _cron(text: str) -> str:
-    from prefect.client.schemas.schedules import (
-        CronSchedule,
-    )  # a second's work: only where there is one to check
-
-    try:
-        return CronSchedule(cron=text).cron
-    except ValidationError:
-        rule = "write minute, hour, day of the month, month and day of the week, as in '0 3 * * *'"
-        raise ValueError(rule) from None
-
-
 def _timezone(name: str) -> str:
     if name not in zoneinfo.available_timezones():
         raise ValueError("there is no such time zone; write Region/City, as in Europe/Berlin, or UTC")
     return name
 
 
-Cron = Annotated[str, AfterValidator(_cron)]
 TimeZone = Annotated[str, AfterValidator(_timezone)]
 Block = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")]
 
@@ -71,7 +57,7 @@ class _When(Settings):
     destination: Url | None = Field(
         default=None, description="Where the edited images go, under the same keys: URL or path."
     )
-    cron: Cron | None = Field(default=None, description="When: '0 3 * * *' is every night at three.")
+    cron: str | None = Field(default=None, description="When: '0 3 * * *' is every night at three.")
     timezone: TimeZone | None = Field(
         default=None, description="The time zone in which that is meant, as in Europe/Berlin."
     )
