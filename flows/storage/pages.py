@@ -15,13 +15,16 @@ def read_fast(client: Any) -> None:
     """Let an S3 client read its listings' entries in this way; of an object's description these fields remain:
     ``Key``, ``Size``, ``ETag`` and ``LastModified``.
     """
-    # First, because botocore looks at the whole body once more for an error in the guise of a success.
-    client.meta.events.register_first("before-parse.s3.ListObjectsV2", _take_entries)
+    # Not for this operation alone: the wider a registration, the earlier it is called, and botocore's own for all of S3
+    # parses the whole body once more, to find an error in the guise of a success.
+    client.meta.events.register("before-parse.*", _take_entries)
 
 
-def _take_entries(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
+def _take_entries(
+    operation_model: Any, response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
+) -> None:
     """Move the entries of a page into the parsed answer. A body that is not understood stays as it is."""
-    if response_dict["status_code"] != 200:
+    if operation_model.name != "ListObjectsV2" or response_dict["status_code"] != 200:
         return
     try:
         page = ElementTree.fromstring(response_dict["body"])
