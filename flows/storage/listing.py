@@ -7,6 +7,7 @@ are put where their slash belongs. Any other server that breaks the order is an 
 
 import heapq
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from flows.storage.errors import StorageError
@@ -78,12 +79,29 @@ def level(ask: Callable[..., Page], prefix: str) -> Iterator[Entry]:
 
 
 def _pages(ask: Callable[..., Page], **arguments: str) -> Iterator[Page]:
-    token = None
-    while True:
-        page = ask(**arguments, **({"ContinuationToken": token} if token else {}))
+    """All pages; the next one is on its way while one is worked on."""
+    page = ask(**arguments)
+    token = _token_after(page, None, arguments)
+    if token is None:
         yield page
-        if not page.get("IsTruncated"):
-            return
-        previous, token = token, page.get("NextContinuationToken")
-        if not token or token == previous:
-            raise StorageError(f"the server's listing of {arguments['Prefix']!r} does not get past one page")
+        return
+    ahead = ThreadPoolExecutor(1, "listing")
+    try:
+        while token is not None:
+            coming = ahead.submit(ask, **arguments, ContinuationToken=token)
+            yield page
+            page = coming.result()
+            token = _token_after(page, token, arguments)
+        yield page
+    finally:
+        ahead.shutdown(wait=False, cancel_futures=True)
+
+
+def _token_after(page: Page, token: str | None, arguments: dict[str, str]) -> str | None:
+    """The token that leads to the page after the one that ``token`` led to; None after the last one."""
+    if not page.get("IsTruncated"):
+        return None
+    after: str | None = page.get("NextContinuationToken")
+    if not after or after == token:
+        raise StorageError(f"the server's listing of {arguments['Prefix']!r} does not get past one page")
+    return after
