@@ -160,7 +160,7 @@ def ledger_key(shard: int, generation: int) -> str:
 
 def write_ledger(run: Store, rows: Sequence[Row], summary: Summary) -> Summary:
     """Write a shard's ledger, create-only. If another attempt was faster, its ledger counts and its summary returns."""
-    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA)
+    table = pa.table({name: [getattr(row, name) for row in rows] for name in SCHEMA.names}, schema=SCHEMA)
     table = table.replace_schema_metadata({"summary": json.dumps(asdict(summary))})
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
