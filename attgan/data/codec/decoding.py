@@ -51,25 +51,25 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Decoded:
 def _decode_with_pillow(data: bytes, limits: Limits) -> Decoded:
     kind = _kind(data)
     try:
-        _check(kind, data, limits)
+        data, frames = _checked(kind, data, limits)
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             limits.refuse_beyond(*picture.size)
             decoded = as_seen(picture, data)
-            frames = _frames(picture, data)
+            if picture.format == "WEBP":
+                frames = f"{getattr(picture, 'n_frames', 1):,}"
     except (DataError, MemoryError):
         raise
     except PIL.UnidentifiedImageError as error:
-        known = (
-            f"a damaged {kind}, or of a kind that is not read" if kind else "not an image of a known format"
-        )
-        raise DataError("decode", known if kind else f"{known} ({', '.join(FORMATS)})") from error
+        known = f"a damaged {kind}, or of a kind that is not read"
+        unknown = f"not an image of a known format ({', '.join(FORMATS)})"
+        raise DataError("decode", known if kind else unknown) from error
     except Exception as error:  # a hostile file makes Pillow's parsers raise nearly anything
-        raise DataError("decode", one_line(error)) from error
+        raise DataError("decode", f"{kind}: {one_line(error)}") from error
     return replace(
         decoded,
         format="JPEG" if decoded.format == "MPO" else decoded.format,
         lossless=kind == "WEBP" and webp.is_lossless(data),
-        notes=(*decoded.notes, f"first of {frames} frames") if frames else decoded.notes,
+        notes=decoded.notes if frames == "1" else (*decoded.notes, f"first of {frames} frames"),
     )
 
 
@@ -78,28 +78,26 @@ def _kind(data: bytes) -> str:
     return next((name for magic, name in _KINDS.items() if data.startswith(magic)), "")
 
 
-def _check(kind: str, data: bytes, limits: Limits) -> None:
-    """Refuse what would cost much before Pillow tells an image's size, or whatever its size is."""
+def _checked(kind: str, data: bytes, limits: Limits) -> tuple[bytes, str]:
+    """What Pillow may see of a file, and how many frames it has: a number, or words where not all are counted.
+
+    What would cost much before Pillow tells an image's size, or whatever its size is, is refused. An MPO's are views of
+    one moment, no frames; a WebP's are counted while it is opened.
+    """
     if kind == "JPEG":
         jpeg.check(data)
     elif kind == "PNG":
-        png.check(data)
+        data, count = png.picture_alone(data)
+        return data, f"{count:,}"
     elif kind == "GIF":
         gif.check(data, limits)
+        return data, gif.frames(data)
     elif kind == "WEBP":
         webp.check(data, limits)
     elif kind == "TIFF":
         tiff.check(data, limits)
-
-
-def _frames(picture: Image.Image, data: bytes) -> str:
-    """How many frames a file has, in words where that is not known; empty for one. MPO has views, not frames."""
-    if picture.format == "GIF":
-        return gif.frames(data)
-    if picture.format == "TIFF":
-        return tiff.pages(data)
-    count = int(getattr(picture, "n_frames", 1)) if picture.format in ("PNG", "WEBP") else 1
-    return f"{count:,}" if count > 1 else ""
+        return data, tiff.pages(data)
+    return data, "1"
 
 
 def one_line(error: BaseException) -> str:

@@ -11,8 +11,8 @@ from attgan.errors import DataError
 MAGIC = b"GIF8"
 _IMAGE, _EXTENSION, _TRAILER = 0x2C, 0x21, 0x3B
 _MOST_FRAMES = 1000
-# 25 MB of the longest. Pillow keeps each block of a comment: 3 MB of the shortest cost it 130 MB.
-_MOST_BLOCKS_IN_FRONT = 100_000
+# 12 MB of the longest. Pillow keeps each block of a comment: 3 MB of the shortest cost it 130 MB.
+_MOST_BLOCKS_IN_FRONT = 50_000
 _MOST_BLOCKS = 1_000_000
 
 
@@ -39,7 +39,7 @@ def check(data: bytes, limits: Limits) -> None:
 
 
 def frames(data: bytes) -> str:
-    """How many frames there are, in words where they are not all counted; empty for one."""
+    """How many frames there are, in words where they are not all counted."""
     at, count, blocks = _behind_header(data), 0, 0
     while at < len(data) and data[at] != _TRAILER and count < _MOST_FRAMES and blocks < _MOST_BLOCKS:
         if data[at] == _IMAGE:
@@ -54,7 +54,7 @@ def frames(data: bytes) -> str:
         blocks += passed
     if count >= _MOST_FRAMES or blocks >= _MOST_BLOCKS:
         return f"{count:,} or more"
-    return f"{count:,}" if count > 1 else ""
+    return f"{max(count, 1):,}"
 
 
 def _behind_header(data: bytes) -> int:

@@ -1,6 +1,6 @@
-"""PNG: what Pillow does not say of it, and what its chunks may cost.
+"""PNG: the chunks that make its picture, and what Pillow does not say of it.
 
-Source: the PNG specification, third edition: 5.3 (chunks), 11.2.1 (IHDR), 11.3.1.1 (tRNS).
+Source: the PNG specification, third edition: 4.9 (animation), 5.3 (chunks), 11.2.1 (IHDR), 11.3.1.1 (tRNS).
 """
 
 from __future__ import annotations
@@ -10,37 +10,55 @@ from PIL import PngImagePlugin
 from attgan.errors import DataError
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
-_PIXELS = frozenset([b"IDAT", b"fdAT", b"fcTL"])
 _GREY, _RGB, _GREY_ALPHA = 0, 2, 4
 # 64 MiB in chunks of 640 bytes; encoders write 8 KiB or more.
 _MOST_CHUNKS = 100_000
-# Pillow keeps them.
-_MOST_OTHER_CHUNKS = 1000
-# Pillow's one megabyte would call photographs with a long history of edits broken; all texts together stay within
-# its 64 MiB, but repeated profiles and texts without a name are not counted there, and cost time.
+_PICTURE = frozenset([b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"])
+_TEXTS = frozenset([b"tEXt", b"zTXt", b"iTXt"])
+_ORIENTED = (b"XML:com.adobe.xmp\x00", b"Raw profile type exif\x00")
+# A compressed profile or text that unpacks to more is refused; Pillow's one megabyte is less than a long history of
+# edits takes.
 PngImagePlugin.MAX_TEXT_CHUNK = 16 * 2**20
-_COMPRESSED = frozenset([b"iCCP", b"zTXt", b"iTXt"])
-_MOST_COMPRESSED_CHUNKS = 100
 
 
-def check(data: bytes) -> None:
-    """Refuse endless chunks.
+def picture_alone(data: bytes) -> tuple[bytes, int]:
+    """The file with nothing but its picture, colours and orientation, and how many frames it had.
+
+    Pillow keeps every chunk that it does not know, unpacks every text, and lets a damaged later frame spoil the first.
+    The still picture is the first frame, or is shown before the animation. What is cut short stays so.
 
     Raises:
-        DataError: stage ``decode``.
+        DataError: stage ``decode``: its header is not its first chunk, or its chunks are endless.
     """
-    at, others, compressed = len(MAGIC), 0, 0
+    if data[12:16] != b"IHDR":
+        raise DataError("decode", "a PNG that does not begin with its header")
+    view = memoryview(data)
+    kept = [view[: len(MAGIC)]]
+    seen: set[bytes] = set()
+    frames, still, dropped = 1, True, False
+    at = len(MAGIC)
     for _ in range(_MOST_CHUNKS):
-        if at + 8 > len(data):
-            return
-        kind = data[at + 4 : at + 8]
-        if kind not in _PIXELS:
-            others += 1
-            compressed += kind in _COMPRESSED
-            if others > _MOST_OTHER_CHUNKS or compressed > _MOST_COMPRESSED_CHUNKS:
-                raise DataError("decode", f"{others:,} chunks and more that are not pixels")
-        at += 12 + int.from_bytes(data[at : at + 4])
+        kind, end = data[at + 4 : at + 8], at + 12 + int.from_bytes(data[at : at + 4])
+        wanted = kind if kind in _PICTURE else _wanted(kind, data, at)
+        if wanted and (wanted in _PICTURE or wanted not in seen):
+            kept.append(view[at:end])
+            seen.add(wanted)
+        else:
+            dropped = True
+        if kind == b"acTL":
+            frames = int.from_bytes(data[at + 8 : at + 12])
+        still = still and not (kind == b"fcTL" and b"IDAT" not in seen)
+        if kind == b"IEND" or end >= len(data):
+            return b"".join(kept) if dropped else data, frames + (frames > 1 and still)
+        at = end
     raise DataError("decode", f"more than {_MOST_CHUNKS:,} chunks")
+
+
+def _wanted(kind: bytes, data: bytes, at: int) -> bytes:
+    """What a chunk has to say of colours or orientation; empty for nothing."""
+    if kind in _TEXTS:
+        return next((name for name in _ORIENTED if data.startswith(name, at + 8)), b"")
+    return kind if kind in (b"iCCP", b"eXIf") else b""
 
 
 def bits(data: bytes) -> int:

@@ -21,8 +21,8 @@ MAGICS = (b"II*\x00", b"MM\x00*", b"II\x00*", b"MM*\x00", b"II+\x00", b"MM\x00+"
 
 _TILE_WIDTH, _TILE_LENGTH = TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH
 _OFFSETS = (TiffImagePlugin.STRIPOFFSETS, TiffImagePlugin.TILEOFFSETS)
-# Pillow makes a record of each: a million cost it 350 MB and 8 s. This is one per row of 65,535 in four planes.
-_MOST_STRIPS = 4 * 65_536
+# Pillow makes a record of each: a million cost it 350 MB and 8 s.
+_MOST_STRIPS = 65_536
 # Numbers become Python's, at 36 bytes each; what is of a kind of bytes stays so.
 _MOST_NUMBERS = 2**20
 _BYTES = (1, 2, 6, 7)
@@ -42,13 +42,14 @@ def check(data: bytes, limits: Limits) -> None:
         if tag in tile:
             tile[tag] = value
         most = _MOST_STRIPS if tag in _OFFSETS else _MOST_NUMBERS
-        if count > most and kind not in _BYTES:
+        # more than the file can hold are a damaged tag, which Pillow leaves out
+        if most < count <= len(data) and kind not in _BYTES:
             raise DataError("decode", f"{count:,} values in tag {tag}; at most {most:,} are read")
     limits.refuse_beyond(tile[_TILE_WIDTH], tile[_TILE_LENGTH], "a tile of ")
 
 
 def pages(data: bytes) -> str:
-    """How many pages there are, in words where they are not all counted; empty for one."""
+    """How many pages there are, in words where they are not all counted."""
     directory = _first_directory(data)
     seen: set[int] = set()
     while directory.exists and directory.start not in seen:
@@ -56,7 +57,7 @@ def pages(data: bytes) -> str:
         if len(seen) == _MOST_PAGES:
             return f"{_MOST_PAGES:,} or more"
         directory = directory.next()
-    return f"{len(seen):,}" if len(seen) > 1 else ""
+    return f"{max(len(seen), 1):,}"
 
 
 def white(picture: TiffImagePlugin.TiffImageFile) -> tuple[float, bool]:

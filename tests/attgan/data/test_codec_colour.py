@@ -2,7 +2,6 @@
 
 import io
 import struct
-import zlib
 
 import numpy as np
 import pytest
@@ -11,57 +10,10 @@ from PIL import Image, PngImagePlugin
 from attgan.data.codec import decode, encode
 from tests.colour_profiles import SRGB, black_ink_only, linear_grey, swapped_primaries
 from tests.pictures import noise, saved
+from tests.raw_images import chunk, png, tiff_of, wide_png
 
 PIXELS = noise(1, 60, 40)
 WIDE = np.random.default_rng(2).integers(0, 65536, (40, 60, 4), dtype=np.uint16)
-
-
-def chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-
-def png(bits: int, colour: int, rows: list[bytes], width: int, *chunks: bytes) -> bytes:
-    """A PNG of any kind, most of which Pillow does not write."""
-    header = struct.pack(">IIBBBBB", width, len(rows), bits, colour, 0, 0, 0)
-    pixels = chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows)))
-    return b"".join([b"\x89PNG\r\n\x1a\n", chunk(b"IHDR", header), *chunks, pixels, chunk(b"IEND", b"")])
-
-
-def wide_png(values: np.ndarray, *chunks: bytes) -> bytes:
-    """16 bits of ``(H, W, 1..4)``."""
-    colour = {1: 0, 2: 4, 3: 2, 4: 6}[values.shape[2]]
-    return png(16, colour, [row.astype(">u2").tobytes() for row in values], values.shape[1], *chunks)
-
-
-def tiff(
-    values: np.ndarray, photometric: int, *, compression: int = 1, bits: int | None = None, **tags: int
-) -> bytes:
-    """A little-endian TIFF of ``(H, W, C)`` in one strip, of kinds that Pillow does not write."""
-    height, width, samples = values.shape
-    data = values.astype(values.dtype.newbyteorder("<")).tobytes()
-    data = zlib.compress(data) if compression == 8 else data
-    kind = {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
-    depths = struct.pack(f"<{samples}H", *[bits or 8 * values.dtype.itemsize] * samples)
-    numbers = {
-        256: width,
-        257: height,
-        259: compression,
-        262: photometric,
-        277: samples,
-        278: height,
-        279: len(data),
-        339: kind,
-    }
-    numbers |= {int(tag.removeprefix("tag_")): value for tag, value in tags.items()}
-    behind = 8 + 2 + 12 * (len(numbers) + 2) + 4
-    entries = {tag: struct.pack("<HHII", tag, 4, 1, value) for tag, value in numbers.items()}
-    entries[258] = struct.pack("<HHI", 258, 3, samples) + (
-        depths.ljust(4, b"\0") if samples <= 2 else struct.pack("<I", behind)
-    )
-    entries[273] = struct.pack("<HHII", 273, 4, 1, behind + len(depths))
-    table = b"".join(entries[tag] for tag in sorted(entries))
-    head = b"II*\0" + struct.pack("<IH", 8, len(entries))
-    return head + table + bytes(4) + depths + data
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
@@ -82,7 +34,7 @@ def test_sixteen_bit_pngs_become_eight_and_say_so(channels: int) -> None:
 @pytest.mark.parametrize(("channels", "photometric"), [(1, 1), (1, 0), (3, 2), (4, 5)])
 def test_sixteen_bit_tiffs_become_eight_and_say_so(channels: int, photometric: int, compression: int) -> None:
     values = WIDE[..., :channels]
-    decoded = decode(tiff(values, photometric, compression=compression))
+    decoded = decode(tiff_of(values, photometric, compression=compression))
     assert decoded.notes[0] == "16 bit to 8"
     wanted = values / 257.0
     if photometric == 0:  # white is zero
@@ -107,7 +59,7 @@ def test_sixteen_bit_tiffs_become_eight_and_say_so(channels: int, photometric: i
 def test_other_deep_greys_are_scaled_from_their_range(
     values: np.ndarray, bits: int, wanted: list[int]
 ) -> None:
-    data = tiff(values.reshape(1, -1, 1), 1, bits=bits, tag_256=len(wanted))
+    data = tiff_of(values.reshape(1, -1, 1), 1, bits=bits, width=len(wanted))
     decoded = decode(data)
     assert np.abs(decoded.pixels[0, :, 0].astype(int) - wanted).max() <= 1
     assert decoded.notes == (f"{bits} bit to 8",)

@@ -1,0 +1,86 @@
+"""Whatever lies in a bucket is an image or bad data: no other error, no dead process, no unbounded memory, no noise."""
+
+import pytest
+
+from attgan.data.provenance import read_mark
+from tests.hostile.good import SIDE, good_files
+from tests.hostile.handmade import bombs, no_images, odd_images
+from tests.hostile.mutations import mutants
+from tests.hostile.verdicts import Verdict, verdicts
+
+MEBI = 2**20
+MUTANTS = 1500
+
+
+def judged(files: dict[str, bytes]) -> dict[str, Verdict]:
+    """The verdicts, after what holds for all files: an image or bad data with a reason, and nothing printed."""
+    found, printed = verdicts(files)
+    strange = {name: verdict for name, verdict in found.items() if verdict.kind not in ("image", "DataError")}
+    assert not strange
+    assert printed == ""
+    assert found.keys() == files.keys()
+    for name, verdict in found.items():
+        if verdict.kind == "DataError":
+            assert verdict.stage == "decode", name
+            assert 0 < len(verdict.reason) <= 220, name
+            assert verdict.reason.isprintable(), name
+        else:
+            assert min(verdict.width, verdict.height) > 0, name
+    return found
+
+
+def named(found: dict[str, Verdict], kind: str) -> dict[str, str]:
+    return {name: verdict.reason for name, verdict in found.items() if verdict.kind == kind}
+
+
+def test_good_files_are_good() -> None:
+    found = judged(good_files())
+    assert not named(found, "DataError")
+    assert {(verdict.width, verdict.height) for verdict in found.values()} == {(SIDE, SIDE)}
+
+
+def test_what_is_no_image_is_refused() -> None:
+    found = judged(no_images())
+    assert not named(found, "image")
+    assert max(verdict.grown for verdict in found.values()) < 16 * MEBI
+
+
+def test_odd_but_sound_images_are_decoded() -> None:
+    found = judged(odd_images())
+    assert not named(found, "DataError")
+    assert max(verdict.grown for verdict in found.values()) < 64 * MEBI
+
+
+def test_bombs_are_refused_at_no_great_cost() -> None:
+    files = bombs()
+    found = judged(files)
+    assert not named(found, "image")
+    dear = {name: verdict.grown for name, verdict in found.items() if verdict.grown > 32 * MEBI}
+    assert not dear
+
+
+def test_damaged_files_are_images_or_bad_data() -> None:
+    files = mutants(MUTANTS)
+    assert len(set(files.values())) > 0.95 * MUTANTS, "each is a file of its own"
+    found = judged(files)
+    for kind in ("image", "DataError"):
+        assert len(named(found, kind)) > MUTANTS / 10, "some damage is seen, some is not"
+    assert max(verdict.grown for verdict in found.values()) < 512 * MEBI
+
+
+def test_hostile_files_have_no_mark_and_do_not_trouble_its_reader() -> None:
+    for name, data in {**no_images(), **odd_images(), **bombs(), **mutants(500)}.items():
+        assert read_mark(data) is None, name
+
+
+def test_the_same_files_are_damaged_in_the_same_way() -> None:
+    assert mutants(60) == mutants(60)
+    assert mutants(60).items() <= mutants(90).items()
+    assert mutants(60, seed=1).values() != mutants(60).values()
+
+
+@pytest.mark.parametrize("seconds", [0.01])
+def test_a_process_that_hangs_or_dies_is_found(seconds: float) -> None:
+    files = {"a": b"", "b": b""}
+    found, _ = verdicts(files, seconds=seconds)
+    assert found == {name: Verdict("killed") for name in files}
