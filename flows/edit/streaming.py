@@ -259,8 +259,10 @@ def _encode(chunk: Chunk, settings: EditSettings, mark: bytes) -> None:
         else:
             try:
                 image = _finished(item.image, item.box, item.face, item.present, settings.output)
+                image = image.in_format(format or image.format)
+                item.row.notes = ", ".join(image.notes) or None  # what this format cannot hold among them
                 xmp = None if item.present else mark
-                item.data = codec.encode(image, format=format, quality=settings.quality, xmp=xmp)
+                item.data = codec.encode(image, quality=settings.quality, xmp=xmp)
             except DataError as error:
                 item.fail(error)
                 continue
