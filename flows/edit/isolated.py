@@ -32,11 +32,12 @@ from flows.stages import set_torch_threads
 from flows.storage import StorageError
 
 _PR_SET_PDEATHSIG = 1  # Linux's prctl
-_PIXEL_BYTES = (
-    40  # that decoding takes at most per pixel: 16 bit TIFFs pass through double precision, in copies
-)
-_SPARE_BYTES = 2 * 2**30  # chunks under way, the threads' stacks, and what libraries keep
-_WARM_UPS = 10  # CPU time that a batch's pass through the network may take, as a multiple of the first one
+# What one image may take: to be decoded (see Limits), then to have its face put back and to be encoded.
+_PER_PIXEL, _PER_BYTE = 28 + 12, 6
+# Beside it: what other images of the batch hold, the threads' stacks, and what libraries keep.
+_SPARE_BYTES = 2 * 2**30
+# How many times as much CPU time as the pass through the network that was measured one may take.
+_SLOWER = 10
 
 
 def main(socket: int, parent: int) -> None:
@@ -49,11 +50,13 @@ def main(socket: int, parent: int) -> None:
             settings = EditSettings.model_validate(order["settings"])
             shard = open_shard(order["run_url"], order["shard"], settings, order["generation"])
             set_torch_threads(max(1, int(settings.cpus_per_shard)))
+            warm_up(shard.run)
             before = _cpu_seconds()
             warm_up(shard.run)
-            forward = _WARM_UPS * (_cpu_seconds() - before)
+            forward = _SLOWER * (_cpu_seconds() - before)
             if not settings.gpus_per_shard:  # CUDA maps as it likes
-                _limit_memory(_SPARE_BYTES + _PIXEL_BYTES * settings.max_pixels)
+                image = _PER_PIXEL * settings.max_pixels + _PER_BYTE * settings.max_bytes
+                _limit_memory(_SPARE_BYTES + image)
             _send(connection, {"ready": True})
             while True:
                 order = _receive(connection)

@@ -60,8 +60,12 @@ def edit_shard_in_isolation(run_url: str, shard: int, settings: EditSettings, ge
 
 
 def _edit_batch(batch: range, shard: Shard, children: _Children) -> None:
-    if children.edit(batch) is None:
-        return
+    try:
+        if children.edit(batch) is None:
+            return
+    except IsolationError:  # an image that takes all memory is not the one that misses it: alone it is
+        if len(batch) == 1:
+            raise
     for index in batch:
         death: Death | None = None
         for _ in range(ALONE):
@@ -91,7 +95,11 @@ class _Children:
         """Have these of the shard's items edited; what the child died of, if it did, and then nothing is recorded."""
         self.child = self.child or self._start()
         limit = IMAGE_SECONDS + FURTHER_SECONDS * (len(indexes) - 1)
-        answer = self.child.ask({"edit": list(indexes), "cpu_seconds": limit}, SILENT_SECONDS)
+        try:
+            answer = self.child.ask({"edit": list(indexes), "cpu_seconds": limit}, SILENT_SECONDS)
+        except IsolationError:
+            self.close()
+            raise
         if isinstance(answer, Death):
             self.child = None
             return answer
@@ -126,3 +134,4 @@ class _Children:
         """End the one that lives."""
         if self.child is not None:
             self.child.end()
+            self.child = None

@@ -1,0 +1,273 @@
+"""Shards with images that kill their decoder for real: they become rows, and all others have the bytes as always."""
+
+import contextlib
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from attgan.errors import UserError
+from flows.edit import isolation
+from flows.edit.child import Child, Death, IsolationError, start_child
+from flows.edit.isolation import edit_shard_in_isolation
+from flows.edit.ledger import finished_shards, read_rows, read_summary
+from flows.edit.preparation import Preparation, prepare
+from flows.edit.report import build_report
+from flows.edit.shard import edit_shard
+from flows.settings import EditSettings
+from flows.storage import StorageError
+from tests.pictures import noise, saved
+
+MakeSettings = Callable[..., EditSettings]
+POISON = Path(__file__).parents[2] / "poison"
+
+
+@pytest.fixture
+def poison(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on a child's decoder dies of some images; this process's own, imported long ago, does not."""
+    monkeypatch.syspath_prepend(str(POISON))
+
+
+def write_inputs(tmp_path: Path, names: list[str]) -> None:
+    """Images; ``03-crash.jpg`` is one that crashes a poisoned decoder."""
+    for i, name in enumerate(names):
+        _, _, how = name.removesuffix(".jpg").partition("-")
+        comment = f"poison:{how}" if how else "a picture"
+        (tmp_path / "in" / name).write_bytes(saved(noise(i), comment=comment.encode()))
+
+
+def begin(settings: EditSettings) -> Preparation:
+    prepared = prepare(settings)
+    assert isinstance(prepared, Preparation)
+    return prepared
+
+
+def undisturbed(tmp_path: Path, settings: MakeSettings, **options: object) -> Preparation:
+    """A run whose decoder survives every image, in this process; its outputs are in ``undisturbed``."""
+    (tmp_path / "undisturbed").mkdir()
+    prepared = begin(settings(destination=str(tmp_path / "undisturbed"), **options))
+    for shard in range(prepared.run.shards):
+        edit_shard(prepared.run.url, shard, prepared.run.settings)
+    return prepared
+
+
+def outputs(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("*.jpg")}
+
+
+def rows_of(prepared: Preparation) -> dict[str, dict[str, Any]]:
+    tables = [read_rows(prepared.store, key) for key in finished_shards(prepared.store).values()]
+    return {row["key"]: row for table in tables for row in table.to_pylist()}
+
+
+def children_of(process: psutil.Process) -> list[psutil.Process]:
+    found = []
+    for child in process.children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # a zombie, too
+            if "flows.edit.isolated" in child.cmdline():
+                found.append(child)
+    return found
+
+
+def check_poisoned_run(tmp_path: Path, settings: MakeSettings, reasons: dict[str, str]) -> None:
+    """Run a shard of good images and these; they alone fail, for these reasons."""
+    good = ["00.jpg", "01.jpg", "04.jpg", "06.jpg", "07.jpg", "08.jpg", "09.jpg"]
+    write_inputs(tmp_path, sorted([*good, *reasons]))
+    options = {"batch_size": 4, "max_pixels": 100_000}
+    undisturbed(tmp_path, settings, **options)
+    expected = outputs(tmp_path / "undisturbed")
+    prepared = begin(settings(**options))
+    summary = edit_shard_in_isolation(prepared.run.url, 0, prepared.run.settings)
+    rows = rows_of(prepared)
+    assert {key: row["reason"] for key, row in rows.items() if row["status"] == "failed"} == reasons
+    for key in reasons:
+        assert (rows[key]["stage"], rows[key]["attempts"]) == ("process", 2)
+        assert rows[key]["bytes_out"] is None
+    assert {key for key, row in rows.items() if row["status"] == "edited"} == set(good)
+    assert outputs(tmp_path / "out") == {key: expected[key] for key in good}
+    assert all(rows[key]["output_etag"] and rows[key]["bytes_in"] for key in good)
+
+    assert summary == read_summary(prepared.store, finished_shards(prepared.store)[0])
+    report = build_report(prepared.run, [summary], wall=1.0)
+    assert report["counts"] == {"edited": len(good), "copied": 0, "skipped": 0, "failed": len(reasons)}
+    assert report["shards_isolated"] == 1
+    assert {failure["key"]: failure["reason"] for failure in report["failures"]} == reasons
+    assert set(report["seconds"]) == {"fetch", "decode", "edit", "encode", "put"}
+    assert report["seconds"]["decode"] > 0
+    assert not children_of(psutil.Process())
+
+
+@pytest.mark.usefixtures("poison")
+def test_what_crashes_its_process_is_a_row(tmp_path: Path, settings: MakeSettings) -> None:
+    killed, ended = (f"the process that edited it {how}" for how in ("was killed", "ended with exit code 3"))
+    check_poisoned_run(tmp_path, settings, {"02-crash.jpg": f"{killed} (SIGSEGV)", "03-exit.jpg": ended})
+
+
+@pytest.mark.usefixtures("poison")
+def test_what_loops_for_ever_or_hoards_memory_is_a_row(
+    tmp_path: Path, settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(isolation, "IMAGE_SECONDS", 1)
+    monkeypatch.setattr(isolation, "FURTHER_SECONDS", 0)
+    looped = "was killed (SIGXCPU); it had used more CPU time than an image may"
+    reasons = {"02-hoard.jpg": "ran out of memory", "05-loop.jpg": looped}
+    check_poisoned_run(
+        tmp_path, settings, {key: f"the process that edited it {why}" for key, why in reasons.items()}
+    )
+
+
+def test_a_shard_without_poison_is_what_it_always_is(
+    tmp_path: Path, settings: MakeSettings, seeing_bundle: str
+) -> None:
+    write_inputs(tmp_path, [f"{i:02d}.jpg" for i in range(7)])
+    (tmp_path / "in" / "07.jpg").write_bytes(b"broken, but it kills nobody")
+    options: dict[str, object] = {"bundle": seeing_bundle, "batch_size": 3, "shard_size": 5}
+    expected = rows_of(undisturbed(tmp_path, settings, **options))
+    prepared = begin(settings(**options))
+    for shard in range(prepared.run.shards):
+        edit_shard_in_isolation(prepared.run.url, shard, prepared.run.settings)
+    assert outputs(tmp_path / "out") == outputs(tmp_path / "undisturbed")
+    assert len(outputs(tmp_path / "out")) == 7
+    found = rows_of(prepared)
+    for rows in (expected, found):
+        for row in rows.values():
+            del row["output_etag"]  # a time, on disk
+    assert found == expected
+    assert found["07.jpg"]["stage"] == "decode"
+
+
+def test_a_child_that_is_killed_costs_nobody_anything(tmp_path: Path, settings: MakeSettings) -> None:
+    write_inputs(tmp_path, [f"{i:02d}.jpg" for i in range(12)])
+    prepared = begin(settings(batch_size=2))
+    killed: list[int] = []
+    over = threading.Event()
+
+    def kill_two() -> None:
+        while len(killed) < 2 and not over.wait(0.01):
+            written = len(outputs(tmp_path / "out"))
+            for child in children_of(psutil.Process()):
+                if written > 3 * len(killed) and child.pid not in killed:
+                    child.kill()
+                    killed.append(child.pid)
+
+    killer = threading.Thread(target=kill_two)
+    killer.start()
+    try:
+        summary = edit_shard_in_isolation(prepared.run.url, 0, prepared.run.settings)
+    finally:
+        over.set()
+        killer.join()
+    assert len(killed) == 2
+    assert summary.counts == {"edited": 12, "copied": 0, "skipped": 0, "failed": 0}
+
+
+@pytest.mark.usefixtures("poison")
+def test_failed_images_are_tried_again_by_another_decoder(
+    tmp_path: Path, settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_inputs(tmp_path, ["00.jpg", "01-exit.jpg", "02.jpg"])
+    prepared = begin(settings())
+    edit_shard_in_isolation(prepared.run.url, 0, prepared.run.settings)
+    before = rows_of(prepared)
+    monkeypatch.undo()  # it is mended
+    summary = edit_shard_in_isolation(prepared.run.url, 0, prepared.run.settings, generation=1)
+    assert summary.counts == {"edited": 3, "copied": 0, "skipped": 0, "failed": 0}
+    rows = rows_of(prepared)
+    assert {key: rows[key] for key in ("00.jpg", "02.jpg")} == {
+        key: before[key] for key in ("00.jpg", "02.jpg")
+    }
+    mended = rows["01-exit.jpg"]
+    assert (mended["status"], mended["attempts"], mended["generation"]) == ("edited", 3, 1)
+
+
+def test_a_failing_storage_is_nobodys_row(tmp_path: Path, settings: MakeSettings) -> None:
+    write_inputs(tmp_path, ["00.jpg", "01.jpg"])
+    prepared = begin(settings())
+    (tmp_path / "in" / "01.jpg").unlink()
+    (tmp_path / "in" / "01.jpg").symlink_to("01.jpg")
+    with pytest.raises(StorageError, match=r"01\.jpg: Too many levels of symbolic links"):
+        edit_shard_in_isolation(prepared.run.url, 0, prepared.run.settings)
+    assert not finished_shards(prepared.store)
+    assert not children_of(psutil.Process())
+
+
+def test_a_users_mistake_stays_one(
+    tmp_path: Path, settings: MakeSettings, bundle: str, seeing_bundle: str
+) -> None:
+    write_inputs(tmp_path, ["00.jpg"])
+    mine = tmp_path / "bundle"
+    shutil.copytree(bundle, mine)
+    prepared = begin(settings(bundle=str(mine)))
+    shutil.copytree(seeing_bundle, mine, dirs_exist_ok=True)
+    with pytest.raises(UserError, match=r"--bundle .*: has been replaced since the run was begun"):
+        edit_shard_in_isolation(prepared.run.url, 0, prepared.run.settings)
+    assert not finished_shards(prepared.store)
+
+
+def test_children_that_die_at_once_are_no_images_fault(
+    tmp_path: Path, settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_inputs(tmp_path, ["00.jpg"])
+    prepared = begin(settings())
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    with pytest.raises(
+        IsolationError, match=r"3 processes died before they had an image; .* with exit code 1"
+    ):
+        edit_shard_in_isolation(prepared.run.url, 0, prepared.run.settings)
+    assert not finished_shards(prepared.store)
+
+
+@pytest.fixture
+def looping(tmp_path: Path, settings: MakeSettings, poison: None) -> Preparation:
+    """A run of one image, which keeps its process busy for ever."""
+    write_inputs(tmp_path, ["00-loop.jpg"])
+    return begin(settings())
+
+
+def start_and_order(prepared: Preparation) -> Child:
+    child = start_child()
+    settings = prepared.run.settings.model_dump(mode="json")
+    child.ask({"run_url": prepared.run.url, "shard": 0, "generation": 0, "settings": settings}, 60)
+    return child
+
+
+def test_a_silent_child_is_killed(looping: Preparation) -> None:
+    child = start_and_order(looping)
+    answer = child.ask({"edit": [0], "cpu_seconds": 1000}, seconds=1.5)
+    assert answer == Death("the process that edited it gave no sign for 0.025 minutes")
+    assert child.process.returncode is not None
+
+
+def test_a_child_does_not_outlive_its_parent(looping: Preparation) -> None:
+    settings = looping.run.settings.model_dump_json()
+    program = (
+        "import sys; from flows.edit.isolation import edit_shard_in_isolation as edit; from flows.settings import "
+        "EditSettings; edit(sys.argv[1], 0, EditSettings.model_validate_json(sys.argv[2]))"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", program, looping.run.url, settings], env={"PYTHONPATH": ":".join(sys.path)}
+    )
+    try:
+        child = wait_for_child(psutil.Process(parent.pid))
+    finally:
+        parent.kill()
+        parent.wait()
+    child.wait(timeout=10)
+
+
+def wait_for_child(parent: psutil.Process) -> psutil.Process:
+    """Its child, once it is in its endless loop (it takes less time to get there)."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for child in children_of(parent):
+            if child.cpu_times().user > 3:
+                return child
+        time.sleep(0.05)
+    raise AssertionError("no child was started")
