@@ -22,8 +22,8 @@ def finish(
 ) -> tuple[dict[str, Any], bytes | None]:
     """Record and write what a run has come to.
 
-    The state comes first and ``report.json`` last: a run without a report is taken up again, and what it finds done
-    then is done twice to no effect.
+    The state comes first and ``report.json`` last, after the run's name as the latest: a run without a report is taken
+    up again, and what it finds done then is done twice to no effect.
 
     Args:
         prepared: the run.
@@ -48,8 +48,8 @@ def finish(
     if grid is not None:
         store.put("before-after.jpg", grid, content_type="image/jpeg")
         result["picture"] = join(run.url, "before-after.jpg")
-    store.put("report.json", json.dumps(result, indent=2).encode(), content_type="application/json")
     _name_as_latest(prepared)
+    store.put("report.json", json.dumps(result, indent=2).encode(), content_type="application/json")
     return result, grid
 
 
