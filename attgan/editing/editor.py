@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from attgan.editing.lane import Lane, as_images, fill, open_lanes
+from attgan.editing.lane import Lane, Lanes, as_images, fill, open_lanes
 from attgan.models import AttributeClassifier, Generator
 
 EDIT_FORMAT = 3  # 3: results are marked as edited; faces that have it already are copied
@@ -31,14 +31,14 @@ class Editor:
         device: where it runs.
         batch_size: of every forward pass; a smaller rest is padded to it, because another size may choose other
             kernels and so other bits (on a GPU often, on a CPU for some narrow generators).
-        lanes: on which batches are edited, in turn.
+        lanes: on which batches are edited, in turn. On a GPU all calls have the same: one thread at a time may edit.
     """
 
     generator: Generator
     classifier: AttributeClassifier | None
     device: torch.device
     batch_size: int
-    lanes: tuple[Lane, ...]
+    lanes: Lanes
 
     @property
     def size(self) -> int:
@@ -57,12 +57,13 @@ class Editor:
         """
         edited = np.empty_like(faces)
         under_way: deque[tuple[Lane, slice]] = deque()
-        lanes = itertools.cycle(self.lanes)
+        lanes = self.lanes()
+        turn = itertools.cycle(lanes)
         for part in self._batches(len(faces)):
-            if len(under_way) == len(self.lanes):
+            if len(under_way) == len(lanes):
                 lane, done = under_way.popleft()
                 lane.receive(edited[done])
-            lane = next(lanes)
+            lane = next(turn)
             lane.send(faces[part], targets[part])
             under_way.append((lane, part))
         for lane, done in under_way:

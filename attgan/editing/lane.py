@@ -63,17 +63,22 @@ class Lane:
         edited[:] = self._edited.numpy()[: len(edited)]
 
 
-def open_lanes(generator: Generator, device: torch.device, batch_size: int) -> tuple[Lane, ...]:
-    """The lanes to a generator that is on its device: two on a GPU, where they are tried once, one on a CPU."""
+Lanes = Callable[[], tuple[Lane, ...]]
+"""The lanes for one call of :meth:`attgan.editing.editor.Editor.edit`."""
+
+
+def open_lanes(generator: Generator, device: torch.device, batch_size: int) -> Lanes:
+    """The lanes to a generator that is on its device: on a GPU two, after a first batch; on a CPU one for each call."""
     config = generator.config
     faces, attributes = (batch_size, config.image_size, config.image_size, 3), config.n_attributes
     forward = forward_of(generator, device)
     if device.type != "cuda":
-        return (Lane(forward, device, faces, attributes),)
+        return lambda: (Lane(forward, device, faces, attributes),)
     with torch.cuda.device(device):
         forward = compiled_or(forward, *_nothing(device, faces, attributes))
         torch.cuda.synchronize()  # the lanes' streams do not wait for the one that brought the weights
-        return tuple(Lane(forward, device, faces, attributes) for _ in range(2))
+        lanes = tuple(Lane(forward, device, faces, attributes) for _ in range(2))
+        return lambda: lanes
 
 
 def forward_of(generator: Generator, device: torch.device) -> Forward:

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def test_batches_on_several_lanes_come_back_where_they_belong(lanes: int, count:
     generator = small_generator()
     forward = forward_of(generator, CPU)
     several = tuple(Lane(forward, CPU, (4, 64, 64, 3), 13) for _ in range(lanes))
-    edited = Editor(generator, None, CPU, 4, several).edit(FACES[:count], TARGETS[:count])
+    edited = Editor(generator, None, CPU, 4, lambda: several).edit(FACES[:count], TARGETS[:count])
     one_by_one = [
         make_editor(generator, "cpu", 4).edit(FACES[i : i + 1], TARGETS[i : i + 1]) for i in range(count)
     ]
@@ -51,13 +52,13 @@ def test_no_lane_is_sent_a_batch_before_it_has_given_back_the_last_one() -> None
 
     generator = small_generator()
     lanes = tuple(Watched(forward_of(generator, CPU), CPU, (2, 64, 64, 3), 13) for _ in range(2))
-    Editor(generator, None, CPU, 2, lanes).edit(FACES, TARGETS)
+    Editor(generator, None, CPU, 2, lambda: lanes).edit(FACES, TARGETS)
     assert not under_way
     assert max(most) == 2  # so that one is on its way while the other one is computed
 
 
 def test_what_fills_a_batch_does_not_stay_for_the_next() -> None:
-    (lane,) = open_lanes(small_generator(), CPU, batch_size=8)
+    (lane,) = open_lanes(small_generator(), CPU, batch_size=8)()
     results = []
     for count in (8, 3, 3):
         edited = np.empty_like(FACES[:count])
@@ -66,6 +67,14 @@ def test_what_fills_a_batch_does_not_stay_for_the_next() -> None:
         results.append(edited)
     for one, other in itertools.pairwise(results):
         np.testing.assert_array_equal(one[:3], other[:3])
+
+
+def test_threads_may_share_an_editor_on_a_cpu() -> None:
+    editor = make_editor(small_generator(), "cpu", batch_size=2)
+    wanted = editor.edit(FACES, TARGETS)
+    with ThreadPoolExecutor(4) as pool:
+        for edited in pool.map(lambda _: editor.edit(FACES, TARGETS), range(12)):
+            np.testing.assert_array_equal(edited, wanted)
 
 
 def test_without_a_compiler_the_generator_runs_all_the_same(
@@ -87,7 +96,7 @@ def test_without_a_compiler_the_generator_runs_all_the_same(
 def test_on_a_gpu_the_lanes_give_the_same_faces_as_a_plain_call() -> None:
     generator = small_generator()
     on_gpu = make_editor(generator, "cuda", batch_size=4)
-    assert len(on_gpu.lanes) == 2
+    assert len(on_gpu.lanes()) == 2
     edited = on_gpu.edit(FACES, TARGETS)
     np.testing.assert_array_equal(edited, on_gpu.edit(FACES, TARGETS))
     plain = forward_of(generator, on_gpu.device)
