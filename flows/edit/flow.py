@@ -13,6 +13,7 @@ from prefect.states import Completed, Failed
 from attgan.errors import UserError
 from flows import cancelling, cluster, nodes, reporting
 from flows.edit import finish, lease, report
+from flows.edit.isolation import edit_shard_in_isolation
 from flows.edit.ledger import Summary, read_summary
 from flows.edit.preparation import NothingToDo, Preparation, check, describe, prepare
 from flows.edit.run import Run
@@ -35,6 +36,18 @@ JUDGED_FROM = 1000
 def edit_shard_task(run_url: str, shard: int, settings: EditSettings, generation: int = 0) -> Summary:
     """One shard, on Ray."""
     return edit_shard(run_url, shard, settings, generation)
+
+
+@task(
+    name="isolate-shard",
+    task_run_name="isolate-{shard:05d}",
+    retries=2,
+    retry_delay_seconds=[2, 20],
+    retry_condition_fn=may_pass,
+)
+def isolate_shard_task(run_url: str, shard: int, settings: EditSettings, generation: int = 0) -> Summary:
+    """One shard whose process has died, on Ray."""
+    return edit_shard_in_isolation(run_url, shard, settings, generation)
 
 
 @flow(
@@ -140,6 +153,7 @@ def _run_shards(
         gpus=settings.gpus_per_shard,
         parallel=parallel,
         waiting=look,
+        instead=lambda call, state: _in_isolation(call, state, log),
     )
     lost: list[str] = []
     lost_in_a_row = 0
@@ -164,6 +178,14 @@ def _run_shards(
             if images >= JUDGED_FROM and failed / images > settings.max_failed_share:
                 break
     return lost
+
+
+def _in_isolation(call: cluster.Call, state: State[Any], log: reporting.Log) -> Any:
+    """The task for a shard whose process has died, of one of its images perhaps; None where it ended otherwise."""
+    if not (state.is_crashed() or isinstance(cause_of(state), MemoryError)):
+        return None
+    log.warning("shard %s: %s; it is done again in isolation", call["shard"], state.message)
+    return isolate_shard_task
 
 
 def _failed_share_passed(run: Run, summaries: dict[int, Summary]) -> str:

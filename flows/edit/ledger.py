@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from heapq import nsmallest
-from itertools import islice
 from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
@@ -100,7 +99,7 @@ class Summary:
         attributes_from: how many faces' attributes before the edit come from where.
         seconds: per stage, how long it was busy (wall clock; stages overlap, so they add up to more than ``wall``).
         found: outputs that an earlier attempt at the shard had put already.
-        failures: the first failed inputs, for the report: key, stage, reason.
+        failures: the first failed inputs, for the report: key, stage, reason; those that killed their process lead.
         peak_mb: the largest the worker's process, or its child that edited the shard, has been so far.
         isolated: whether it was done in isolation, because its process had died.
         sample: a few edited inputs (key, output key), chosen by their hash, for the before/after picture.
@@ -132,7 +131,7 @@ def summarise(shard: int, generation: int, rows: Sequence[Row]) -> Summary:
     """Count a shard's rows by status, and the skipped and failed ones by reason."""
     counts = Counter(row.status for row in rows)
     reasons = Counter(f"{row.status} at {row.stage}: {row.reason}" for row in rows if row.reason)
-    failed = (row for row in rows if row.status == "failed")
+    failed = sorted((row for row in rows if row.status == "failed"), key=lambda row: row.stage != "process")
     return Summary(
         shard=shard,
         generation=generation,
@@ -141,9 +140,7 @@ def summarise(shard: int, generation: int, rows: Sequence[Row]) -> Summary:
         bytes_in=sum(row.bytes_in or 0 for row in rows),
         bytes_out=sum(row.bytes_out or 0 for row in rows),
         attributes_from=dict(Counter(row.attributes_from for row in rows if row.attributes_from)),
-        failures=[
-            Failure(row.key, row.stage or "", row.reason or "") for row in islice(failed, FAILURES_SHOWN)
-        ],
+        failures=[Failure(row.key, row.stage or "", row.reason or "") for row in failed[:FAILURES_SHOWN]],
         sample=choose_sample((row.key, row.output_key) for row in rows if row.status == "edited"),
     )
 

@@ -80,7 +80,7 @@ def build_report(
             {"shard": s.shard, "images": s.images, "seconds": s.wall, "worker": s.host}
             for s in sorted(summaries, key=lambda s: -s.wall)[:5]
         ],
-        "failures": failures[:FAILURES_LISTED],
+        "failures": sorted(failures, key=lambda f: f["stage"] != "process")[:FAILURES_LISTED],
         "sample": choose_sample(pair for summary in summaries for pair in summary.sample),
     }
 
