@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from attgan.errors import UserError
+from flows.edit.cpu_limit import cpu_seconds, limit_cpu
 from flows.edit.shard import Shard, open_shard
 from flows.edit.streaming import stream, warm_up
 from flows.settings import EditSettings
@@ -51,16 +52,16 @@ def main(socket: int, parent: int) -> None:
             shard = open_shard(order["run_url"], order["shard"], settings, order["generation"])
             set_torch_threads(max(1, int(settings.cpus_per_shard)))
             warm_up(shard.run)
-            before = _cpu_seconds()
+            before = cpu_seconds()
             warm_up(shard.run)
-            forward = _SLOWER * (_cpu_seconds() - before)
+            forward = _SLOWER * (cpu_seconds() - before)
             if not settings.gpus_per_shard:  # CUDA maps as it likes
                 image = _PER_PIXEL * settings.max_pixels + _PER_BYTE * settings.max_bytes
                 _limit_memory(_SPARE_BYTES + image)
             _send(connection, {"ready": True})
             while True:
                 order = _receive(connection)
-                _limit_cpu(order["cpu_seconds"] + forward)
+                limit_cpu(order["cpu_seconds"] + forward)
                 _send(connection, _edit(shard, order["edit"]))
         except EOFError:
             return
@@ -108,17 +109,6 @@ def _be_expendable() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
-
-
-def _limit_cpu(seconds: float) -> None:
-    """From now on; past it the kernel sends SIGXCPU, which kills."""
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(_cpu_seconds() + seconds) + 1, hard))
-
-
-def _cpu_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
 
 
 def _limit_memory(more: int) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flows.edit import plan
+from flows.edit.cpu_limit import cpu_limit
 from flows.edit.item import Item
 from flows.edit.ledger import Row, Summary, ledger_key, read_rows, summarise, write_ledger
 from flows.edit.naming import output_key
@@ -22,6 +23,9 @@ from flows.edit.run import Run, check_versions, read_run
 from flows.edit.streaming import stream
 from flows.settings import EditSettings
 from flows.storage import Store, open_store
+
+STUCK_SECONDS = 30 * 60
+"""Of CPU time without an image done, after which the process is killed: one of them keeps it busy for ever."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +56,16 @@ def edit_shard(run_url: str, shard: int, settings: EditSettings, generation: int
         settings: of the command at work; what may change in a run is taken from them (:data:`MAY_CHANGE`).
         generation: of the ledger. 0 does all inputs; a higher one those that failed in the one before.
 
+    A process that works on and on and gets nothing done is killed (:data:`STUCK_SECONDS`).
+
     Raises:
         StorageError: the storage failed after its retries. Nothing is lost: the shard can be run again.
         UserError: the bundle was replaced, or a library here is not of the version the run was begun with.
     """
     started = time.perf_counter()
     opened = open_shard(run_url, shard, settings, generation)
-    stages = asyncio.run(stream(opened.run, opened.items))
+    with cpu_limit(STUCK_SECONDS) as alive:
+        stages = asyncio.run(stream(opened.run, opened.items, alive))
     return close_shard(opened, {stage.name: stage.seconds for stage in stages}, time.perf_counter() - started)
 
 

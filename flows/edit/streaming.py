@@ -5,9 +5,8 @@ Bad data ends as a row; an infrastructure fault leaves as an exception.
 
 from __future__ import annotations
 
-import asyncio
 import functools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -24,7 +23,7 @@ from flows.edit.item import Chunk, Item
 from flows.edit.output import put_item
 from flows.edit.run import Run
 from flows.settings import EditSettings
-from flows.stages import Room, Stage, each, in_threads, run_stages, set_torch_threads
+from flows.stages import Room, Stage, each, in_place, in_threads, run_stages, set_torch_threads
 from flows.storage import KeyRefused, Store, open_store
 
 _FORMATS = {"keep": None, "jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "tiff": "TIFF"}
@@ -38,8 +37,13 @@ REQUESTS_IN_FLIGHT = (
 )
 
 
-async def stream(run: Run, items: list[Item]) -> list[Stage[Chunk]]:
+async def stream(run: Run, items: list[Item], alive: Callable[[], None] = lambda: None) -> list[Stage[Chunk]]:
     """Send a shard's inputs through all stages, which fills their rows; returns the stages with their seconds.
+
+    Args:
+        run: they are edited as it says.
+        items: the inputs.
+        alive: called whenever some of them are done with.
 
     Raises:
         StorageError: the storage failed after its retries.
@@ -55,15 +59,15 @@ async def stream(run: Run, items: list[Item]) -> list[Stage[Chunk]]:
     mark = xmp_packet(Provenance(run.made_of["software"], run.made_of["bundle"], run.edits_text))
     keep_original = settings.on_present == "copy"
     room = Room(ROOM_BYTES)
-    # Codec calls keep to one core each; the model has a thread of its own, because torch's thread pools belong to the
-    # thread that calls it, and as many cores as the task was granted.
+    on_gpu = editor.device.type == "cuda"
+    # As many threads compute as cores were granted, each on one of them: codec calls, and batches where no GPU is. So
+    # they do not fight for cores and the interpreter, and no bit depends on how many there are.
     with (
         ThreadPoolExecutor(REQUESTS_IN_FLIGHT, "fetch") as fetch_pool,
-        ThreadPoolExecutor(2 * cpus, "codec", set_torch_threads, (1,)) as codec_pool,
-        ThreadPoolExecutor(1, "model", set_torch_threads, (cpus,)) as model_pool,
+        ThreadPoolExecutor(cpus, "compute", set_torch_threads, (1,)) as compute_pool,
+        ThreadPoolExecutor(1, "gpu", set_torch_threads, (1,)) as gpu_pool,
         ThreadPoolExecutor(REQUESTS_IN_FLIGHT, "put") as put_pool,
     ):
-        loop = asyncio.get_running_loop()
 
         async def fetch(chunk: Chunk) -> Chunk:
             await in_threads(
@@ -72,19 +76,6 @@ async def stream(run: Run, items: list[Item]) -> list[Stage[Chunk]]:
                 lambda item: _fetch(item, source, limits, keep_original),
                 chunk,
             )
-            return chunk
-
-        async def decode(chunk: Chunk) -> AsyncIterator[Chunk]:
-            todo = iter(chunk)
-            while part := await loop.run_in_executor(codec_pool, _decode_some, todo, editor.size, limits):
-                yield part
-
-        async def edit(chunk: Chunk) -> Chunk:
-            await loop.run_in_executor(model_pool, _edit, chunk, editor, edits, run)
-            return chunk
-
-        async def encode(chunk: Chunk) -> Chunk:
-            await loop.run_in_executor(codec_pool, _encode, chunk, settings, mark)
             return chunk
 
         async def put(chunk: Chunk) -> Chunk:
@@ -97,14 +88,32 @@ async def stream(run: Run, items: list[Item]) -> list[Stage[Chunk]]:
             await room.give_back(_held(chunk))
             return chunk
 
-        stages = [
+        stages: list[Stage[Chunk]] = [
             Stage("fetch", each(fetch), workers=CHUNKS_IN_FLIGHT),
-            Stage("decode", decode, workers=cpus, admit=lambda chunk: room.take(_held(chunk))),
-            Stage("edit", each(edit)),
-            Stage("encode", each(encode), workers=cpus),
+            Stage(
+                "decode",
+                lambda chunk: _decode_in_parts(chunk, editor.size, limits),
+                workers=cpus,
+                pool=compute_pool,
+                admit=lambda chunk: room.take(_held(chunk)),
+            ),
+            Stage(
+                "edit",
+                in_place(lambda chunk: _edit(chunk, editor, edits, run)),
+                workers=1 if on_gpu else cpus,
+                pool=gpu_pool if on_gpu else compute_pool,
+            ),
+            Stage(
+                "encode",
+                in_place(lambda chunk: _encode(chunk, settings, mark)),
+                workers=cpus,
+                pool=compute_pool,
+            ),
             Stage("put", each(put), workers=CHUNKS_IN_FLIGHT),
         ]
-        await run_stages(_chunks(items, max(CHUNK_IMAGES, settings.batch_size)), stages, lambda chunk: None)
+        await run_stages(
+            _chunks(items, max(CHUNK_IMAGES, settings.batch_size)), stages, lambda chunk: alive()
+        )
     return stages
 
 
@@ -173,19 +182,21 @@ def _held(chunk: Chunk) -> int:
     return sum(4 * item.row.width * item.row.height for item in chunk if item.row.width and item.row.height)
 
 
-def _decode_some(todo: Iterator[Item], size: int, limits: Limits) -> Chunk:
-    """Decode until the inputs end or the pixels held are many; an empty chunk means the end."""
+def _decode_in_parts(chunk: Chunk, size: int, limits: Limits) -> Iterator[Chunk]:
+    """Decode a chunk, and pass on what there is whenever the pixels held are many."""
     part: Chunk = []
     pixels = 0
-    for item in todo:
+    for item in chunk:
         part.append(item)
         if item.data is not None:
             _decode(item, size, limits)
         if item.image is not None:
             pixels += item.image.pixels.shape[0] * item.image.pixels.shape[1]
         if pixels >= PART_PIXELS:
-            break
-    return part
+            yield part
+            part, pixels = [], 0
+    if part:
+        yield part
 
 
 def _decode(item: Item, size: int, limits: Limits) -> None:

@@ -1,7 +1,10 @@
 """Shards with images that kill their decoder for real: they become rows, and all others have the bytes as always."""
 
 import contextlib
+import os
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -16,6 +19,7 @@ import pytest
 from attgan.errors import UserError
 from flows.edit import isolation
 from flows.edit.child import Child, Death, IsolationError, start_child
+from flows.edit.cpu_limit import cpu_limit, cpu_seconds
 from flows.edit.isolation import edit_shard_in_isolation
 from flows.edit.ledger import finished_shards, read_rows, read_summary
 from flows.edit.preparation import Preparation, prepare
@@ -245,15 +249,44 @@ def test_a_silent_child_is_killed(looping: Preparation) -> None:
     assert child.process.returncode is not None
 
 
-def test_a_child_does_not_outlive_its_parent(looping: Preparation) -> None:
-    settings = looping.run.settings.model_dump_json()
+def run_elsewhere(call: str, prepared: Preparation, **changed: float) -> subprocess.Popen[bytes]:
+    """Another process that edits the run's one shard, with a constant of a module changed."""
     program = (
-        "import sys; from flows.edit.isolation import edit_shard_in_isolation as edit; from flows.settings import "
-        "EditSettings; edit(sys.argv[1], 0, EditSettings.model_validate_json(sys.argv[2]))"
+        "import sys; from flows.edit import isolation, shard; from flows.settings import EditSettings\n"
+        f"for name, value in {changed}.items(): setattr(shard, name, value)\n"
+        f"{call}(sys.argv[1], 0, EditSettings.model_validate_json(sys.argv[2]))"
     )
-    parent = subprocess.Popen(
-        [sys.executable, "-c", program, looping.run.url, settings], env={"PYTHONPATH": ":".join(sys.path)}
+    arguments = [prepared.run.url, prepared.run.settings.model_dump_json()]
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        env={**os.environ, "PYTHONPATH": ":".join(sys.path)},
+        stderr=subprocess.DEVNULL,
     )
+
+
+def test_a_shard_that_gets_nothing_done_is_killed(looping: Preparation) -> None:
+    worker = run_elsewhere("shard.edit_shard", looping, STUCK_SECONDS=2)
+    try:
+        assert worker.wait(timeout=60) == -signal.SIGXCPU
+    finally:
+        worker.kill()
+        worker.wait()
+    assert not finished_shards(looping.store)
+
+
+def test_a_process_that_gets_something_done_may_go_on() -> None:
+    before = resource.getrlimit(resource.RLIMIT_CPU)
+    with cpu_limit(1) as alive:
+        for _ in range(6):
+            started = cpu_seconds()
+            while cpu_seconds() < started + 0.5:
+                pass
+            alive()
+    assert resource.getrlimit(resource.RLIMIT_CPU) == before
+
+
+def test_a_child_does_not_outlive_its_parent(looping: Preparation) -> None:
+    parent = run_elsewhere("isolation.edit_shard_in_isolation", looping)
     try:
         child = wait_for_child(psutil.Process(parent.pid))
     finally:
