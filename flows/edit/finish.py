@@ -22,8 +22,9 @@ def finish(
 ) -> tuple[dict[str, Any], bytes | None]:
     """Record and write what a run has come to.
 
-    The state comes first and ``report.json`` last, after the run's name as the latest: a run without a report is taken
-    up again, and what it finds done then is done twice to no effect.
+    What is written last tells that all of it is done; until then the same command takes it up again, and what it finds
+    done is done twice to no effect. Of a run that is its report. Of a retry, whose run has a report already, it is the
+    state, which up to then names the run as one with failures.
 
     Args:
         prepared: the run.
@@ -43,13 +44,20 @@ def finish(
     result = report.build_report(run, in_order, wall, before)
     retried = sum(summary.generation for summary in in_order)
     ended = Ended(run_id=run.run_id, retried=retried, failed=result["counts"]["failed"])
-    prepared.state.add(ended, lambda: _settled(prepared, in_order, only_retried=retried > 0))
+
+    def record() -> None:
+        prepared.state.add(ended, lambda: _settled(prepared, in_order, only_retried=retried > 0))
+
+    if not retried:
+        record()
     grid = report.before_after(run, result["sample"])
     if grid is not None:
         store.put("before-after.jpg", grid, content_type="image/jpeg")
         result["picture"] = join(run.url, "before-after.jpg")
     _name_as_latest(prepared)
     store.put("report.json", json.dumps(result, indent=2).encode(), content_type="application/json")
+    if retried:
+        record()
     return result, grid
 
 

@@ -46,6 +46,7 @@ class Preparation:
         attributes_from: where the faces' attributes before the edit come from.
         finished: the ledger that counts of each shard that has one.
         todo: the shards to do, and of which generation their ledgers will be.
+        is_recorded: whether the state has what a retry's ledgers say; True of what is no retry.
     """
 
     run: Run
@@ -55,11 +56,12 @@ class Preparation:
     attributes_from: str
     finished: dict[int, str]
     todo: dict[int, int]
+    is_recorded: bool
 
     @property
     def is_reported(self) -> bool:
         """Whether the run has ended with a report, and nothing of it is to be done again."""
-        return not self.todo and is_there(self.store, "report.json")
+        return not self.todo and self.is_recorded and is_there(self.store, "report.json")
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,8 @@ def _prepare_run(request: _Request) -> Preparation | NothingToDo:
 def _prepare_retry(request: _Request) -> Preparation | NothingToDo:
     """The run to be tried again, with those of its shards that have failed images."""
     settings = request.settings
-    run_id = settings.run_id or _state(request).last_with_failures()
+    failures = _state(request).failures()
+    run_id = settings.run_id or next((name for name in reversed(failures) if failures[name]), None)
     if run_id is None:
         return NothingToDo(PassedOver())
     store = open_store(run_url(settings.destination, run_id), option="--destination")
@@ -163,15 +166,21 @@ def _prepare_retry(request: _Request) -> Preparation | NothingToDo:
         raise UserError(f"--run-id {run_id}: there is no such run below --destination {settings.destination}")
     _refuse_another(run, request)
     finished = finished_shards(store)
-    if len(finished) < run.shards:
+    if run_id not in failures:
         raise UserError(f"--retry-failed: run {run_id} is not finished; without this option it goes on")
     summaries = [read_summary(store, key) for key in finished.values()]
     todo = {summary.shard: summary.generation + 1 for summary in summaries if summary.counts["failed"]}
-    return _preparation(request, run, store, finished, todo)
+    return _preparation(request, run, store, finished, todo, is_recorded=not failures[run_id])
 
 
 def _preparation(
-    request: _Request, run: Run, store: Store, finished: dict[int, str], todo: dict[int, int]
+    request: _Request,
+    run: Run,
+    store: Store,
+    finished: dict[int, str],
+    todo: dict[int, int],
+    *,
+    is_recorded: bool = True,
 ) -> Preparation:
     settings, bundle = request.settings, request.bundle
     return Preparation(
@@ -182,6 +191,7 @@ def _preparation(
         attributes_from=_attributes_from(settings, bundle),
         finished=finished,
         todo=dict(sorted(todo.items())),
+        is_recorded=is_recorded,
     )
 
 

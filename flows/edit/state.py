@@ -88,10 +88,9 @@ class State:
         """Every input that a run is done with, once, as the newest run left it, in key order; streamed."""
         return self._merged(self._read()[0].layers)
 
-    def last_with_failures(self) -> str | None:
-        """The latest run that has failed inputs which no retry of it has mended; None where there is none."""
-        latest = {ended.run_id: ended.failed for ended in self._read()[0].runs}
-        return next((run_id for run_id in reversed(latest) if latest[run_id]), None)
+    def failures(self) -> dict[str, int]:
+        """How many inputs of each ended run have failed and were mended by no retry of it; the latest run last."""
+        return {ended.run_id: ended.failed for ended in self._read()[0].runs}
 
     def add(self, run: Ended, rows: Callable[[], Iterable[Settled]]) -> None:
         """Take in a run's outcome, unless it is in already.

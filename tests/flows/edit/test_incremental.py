@@ -187,6 +187,34 @@ def test_an_unfinished_run_is_not_retried(tmp_path: Path, settings: MakeSettings
         prepare(settings(retry_failed=True, run_id="mine"))
 
 
+def test_a_retry_that_died_after_its_ledgers_is_ended_by_the_next_one(
+    tmp_path: Path, settings: MakeSettings
+) -> None:
+    put(tmp_path, a=0)
+    (tmp_path / "in" / "b.jpg").write_bytes(saved(noise(1))[:2000])
+    run_all(settings())
+    put(tmp_path, b=1)
+    retry = prepare(settings(retry_failed=True))
+    assert isinstance(retry, Preparation)
+    edit_shard(retry.run.url, 0, settings(), 1)  # and then it was killed
+    again = run_all(settings(retry_failed=True))
+    assert again is not None
+    assert again["counts"] == {"edited": 2, "copied": 0, "skipped": 0, "failed": 0}
+    assert find_report(ReportSettings(run=settings().destination))["counts"] == again["counts"]
+    assert run_all(settings(retry_failed=True)) is None
+    assert run_all(settings()) is None, "the state has it too"
+
+
+def test_a_run_whose_report_is_missing_is_not_retried(tmp_path: Path, settings: MakeSettings) -> None:
+    put(tmp_path, a=0)
+    (tmp_path / "in" / "b.jpg").write_bytes(b"no image")
+    begun = prepare(settings(run_id="mine"))
+    assert isinstance(begun, Preparation)
+    edit_shard(begun.run.url, 0, settings())  # and then it was killed: the state does not know its images
+    with pytest.raises(UserError, match="--retry-failed: run mine is not finished"):
+        prepare(settings(retry_failed=True, run_id="mine"))
+
+
 def test_a_run_that_died_before_its_report_ends_the_same(tmp_path: Path, settings: MakeSettings) -> None:
     put(tmp_path, a=0, b=1)
     first = run_all(settings())

@@ -93,15 +93,14 @@ def test_runs_that_end_at_the_same_time_are_all_taken_in(tmp_path: Path) -> None
     assert [row.key for row in State(open_store(str(tmp_path))).settled()] == [f"k{i}" for i in range(8)]
 
 
-def test_the_last_run_with_failures(tmp_path: Path) -> None:
+def test_the_runs_and_their_failures(tmp_path: Path) -> None:
     state = State(open_store(str(tmp_path)))
-    assert state.last_with_failures() is None
+    assert state.failures() == {}
     state.add(ended(1, failed=2), lambda: [])
     state.add(ended(2, failed=1), lambda: [])
     state.add(ended(3), lambda: [])
-    assert state.last_with_failures() == "run-2"
     state.add(ended(2, failed=0, retried=1), lambda: [])
-    assert state.last_with_failures() == "run-1"
+    assert list(state.failures().items()) == [("run-1", 2), ("run-2", 0), ("run-3", 0)]
 
 
 def test_a_damaged_index_is_refused_and_left_alone(tmp_path: Path) -> None:
