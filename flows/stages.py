@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -25,14 +26,16 @@ class Stage(Generic[T]):
         name: for the record of seconds.
         work: takes a chunk and yields it on, whole or in smaller ones.
         workers: how many chunks it works on at a time.
+        pool: whose threads do the work, if it is an iterator; an asynchronous one is the event loop's.
         admit: waits until a chunk that is done with may go on, for want of room further down.
-        seconds: how long it was busy, summed over its workers; waiting for a chunk, for room or for the next stage is
+        seconds: how long it was busy, summed over its workers; waiting for a chunk, a thread, room or the next stage is
             not in it.
     """
 
     name: str
-    work: Callable[[T], AsyncIterator[T]]
+    work: Callable[[T], Iterator[T] | AsyncIterator[T]]
     workers: int = 1
+    pool: Executor | None = None
     admit: Callable[[T], Awaitable[None]] | None = None
     seconds: float = field(default=0.0, init=False)
 
@@ -64,21 +67,46 @@ class Room:
 async def in_threads(pool: Executor, threads: int, work: Callable[[U], None], items: list[U]) -> None:
     """Call ``work`` with each of the items, in so many threads of a pool: whichever is free takes the next one.
 
+    The loop is told once, by the last of them: to wake it for each costs as much as what they do (measured).
+
     Raises:
         Exception: the first that one of them raised; the others stop after the item in hand.
     """
+    if not items:
+        return
+    loop = asyncio.get_running_loop()
+    over: asyncio.Future[None] = loop.create_future()
     todo = iter(items)  # a list's iterator may be shared by threads
+    at_work = min(threads, len(items))
+    failures: list[BaseException] = []
+    lock = threading.Lock()
 
     def some() -> None:
+        nonlocal at_work
         try:
             for item in todo:
                 work(item)
-        except BaseException:
+        except BaseException as failure:
             deque(todo, 0)  # nothing is left for the others
-            raise
+            failures.append(failure)
+        with lock:
+            at_work -= 1
+            last = not at_work
+        if last:
+            loop.call_soon_threadsafe(tell)
 
-    loop = asyncio.get_running_loop()
-    await asyncio.gather(*(loop.run_in_executor(pool, some) for _ in range(min(threads, len(items)))))
+    def tell() -> None:
+        if not over.done():
+            over.set_result(None)
+
+    for _ in range(min(threads, len(items))):
+        pool.submit(some)
+    try:
+        await over
+    finally:
+        deque(todo, 0)
+    if failures:
+        raise failures[0]
 
 
 def set_torch_threads(count: int) -> None:
@@ -94,6 +122,16 @@ def each(work: Callable[[T], Awaitable[T]]) -> Callable[[T], AsyncIterator[T]]:
 
     async def once(chunk: T) -> AsyncIterator[T]:
         yield await work(chunk)
+
+    return once
+
+
+def in_place(work: Callable[[T], None]) -> Callable[[T], Iterator[T]]:
+    """A stage's work, in threads, out of a function that changes the chunk it is given."""
+
+    def once(chunk: T) -> Iterator[T]:
+        work(chunk)
+        yield chunk
 
     return once
 
@@ -120,23 +158,44 @@ async def _feed(chunks: Iterable[T], outbox: asyncio.Queue[object]) -> None:
     await outbox.put(_END)
 
 
-async def _run_stage(stage: Stage[T], inbox: asyncio.Queue[object], outbox: asyncio.Queue[object]) -> None:
+async def _run_stage(stage: Stage[Any], inbox: asyncio.Queue[object], outbox: asyncio.Queue[object]) -> None:
     async def worker() -> None:
         while (chunk := await inbox.get()) is not _END:
-            started = time.perf_counter()
-            async for part in stage.work(chunk):  # type: ignore[arg-type]
-                stage.seconds += time.perf_counter() - started
+            async for part in _parts(stage, chunk):
                 if stage.admit is not None:
                     await stage.admit(part)
                 await outbox.put(part)
-                started = time.perf_counter()
-            stage.seconds += time.perf_counter() - started
         await inbox.put(_END)  # for the next worker of this stage
 
     async with asyncio.TaskGroup() as group:
         for _ in range(stage.workers):
             group.create_task(worker())
     await outbox.put(_END)
+
+
+async def _parts(stage: Stage[Any], chunk: object) -> AsyncIterator[object]:
+    """What a stage makes of a chunk; the time that it works at it is added up."""
+    work = stage.work(chunk)
+    loop = asyncio.get_running_loop()
+    while True:
+        if isinstance(work, AsyncIterator):
+            part, seconds = await _timed(work)
+        else:
+            part, seconds = await loop.run_in_executor(stage.pool, _next_timed, work)
+        stage.seconds += seconds
+        if part is _END:
+            return
+        yield part
+
+
+async def _timed(work: AsyncIterator[object]) -> tuple[object, float]:
+    started = time.perf_counter()
+    return await anext(work, _END), time.perf_counter() - started
+
+
+def _next_timed(work: Iterator[object]) -> tuple[object, float]:
+    started = time.perf_counter()
+    return next(work, _END), time.perf_counter() - started
 
 
 async def _drain(inbox: asyncio.Queue[object], finish: Callable[[T], None]) -> None:
