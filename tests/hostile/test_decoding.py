@@ -55,6 +55,8 @@ def test_bombs_are_refused_at_no_great_cost() -> None:
     files = bombs()
     found = judged(files)
     assert not named(found, "image")
+    for name, reason in named(found, "DataError").items():
+        assert any(word in reason for word in ("the limit is", "more than", "at most", "too large")), name
     dear = {name: verdict.grown for name, verdict in found.items() if verdict.grown > 32 * MEBI}
     assert not dear
 

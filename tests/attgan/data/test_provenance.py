@@ -160,12 +160,15 @@ BOMB = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">' + "".join(
             "<e:DigitalSourceType>&f;</e:DigitalSourceType>",
             before='<!DOCTYPE x [<!ENTITY f SYSTEM "file:///etc/hostname">]>',
         ),
+        described(
+            "<e:DigitalSourceType>&f;</e:DigitalSourceType>", before=f'<!DOCTYPE x [<!ENTITY f "{EDITED}">]>'
+        ),
         described("<a>" * 20_000),
         b"<?xpacket begin=?>"
         + bytes(70_000)
         + described(f"<e:DigitalSourceType>{EDITED}</e:DigitalSourceType>")[18:],
     ],
-    ids=["empty", "begin", "many", "bare", "not closed", "bomb", "external", "deep", "too long"],
+    ids=["empty", "begin", "many", "bare", "not closed", "bomb", "external", "entity", "deep", "too long"],
 )
 def test_a_hostile_packet_is_no_mark(data: bytes) -> None:
     assert read_mark(data) is None
