@@ -2,6 +2,7 @@
 
 import io
 import struct
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -208,3 +209,11 @@ def test_damaged_exif_is_no_reason_to_refuse_a_photograph(exif: bytes) -> None:
     decoded = decode(saved(PIXELS, "JPEG", quality=90, exif=exif))
     assert np.array_equal(decoded.pixels, plain.pixels)
     assert set(decoded.notes) <= {"EXIF ignored"}
+
+
+def test_threads_share_a_profile() -> None:
+    files = [saved(noise(i, 200, 200), "PNG", icc_profile=swapped_primaries()) for i in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(decode, files * 4))
+    for i, image in enumerate(together):
+        assert np.abs(image.pixels.astype(int) - noise(i % 8, 200, 200)[..., ::-1]).max() <= 1
