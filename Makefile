@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 .DEFAULT_GOAL := help
 ARGS   ?=
 
-.PHONY: help setup demo sweep pipeline train-demo up status down test test-fast test-stack test-faults bench lint format clean
+.PHONY: help setup demo sweep pipeline train-demo up deploy status down test test-fast test-stack test-faults bench lint format clean
 
 help: ## Print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,8 +36,11 @@ pipeline: $(READY) ## Subset, align, sweep and edit in a row: on drawn faces her
 train-demo: $(READY) ## Train on drawn faces: from scratch, aligned, fine-tuned for eyeglasses, measured (minutes)
 	@$(BIN)/attgan train-demo
 
-up: $(READY) ## Start the local stack: Prefect server and UI, S3 server, Ray head
+up: $(READY) ## Start the local stack: Prefect server and UI, S3 server, Ray head, a worker for deployments
 	@$(BIN)/attgan up
+
+deploy: $(READY) ## Register the flows as deployments with that Prefect server, or with $$PREFECT_API_URL
+	@$(BIN)/attgan deploy $(ARGS)
 
 status: $(READY) ## Show what runs, where, and how healthy it is
 	@$(BIN)/attgan status
