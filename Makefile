@@ -39,7 +39,7 @@ train-demo: $(READY) ## Train on drawn faces: from scratch, aligned, fine-tuned 
 up: $(READY) ## Start the local stack: Prefect server and UI, S3 server, Ray head, a worker for deployments
 	@$(BIN)/attgan up
 
-deploy: $(READY) ## Register the flows as deployments with that Prefect server, or with $$PREFECT_API_URL
+deploy: $(READY) ## Register the flows as deployments with that Prefect server, or yours (PREFECT_API_URL)
 	@$(BIN)/attgan deploy $(ARGS)
 
 status: $(READY) ## Show what runs, where, and how healthy it is

@@ -4,6 +4,7 @@ import pytest
 
 from infra.environment import client_environment, inherited, shell_lines, write_environment
 from infra.stack import forget, locked, new
+from infra.worker import POOL
 
 
 @pytest.fixture
@@ -30,6 +31,12 @@ def test_every_part_is_reached_on_this_machine_only(made):
     assert variables["PREFECT_SERVER_ALLOW_EPHEMERAL_MODE"] == "false"
 
 
+def test_deployments_go_to_the_pool_that_a_worker_serves(made):
+    assert "PREFECT_DEFAULT_WORK_POOL_NAME" not in client_environment(made)
+    made.services = (*made.services, "worker")
+    assert client_environment(made)["PREFECT_DEFAULT_WORK_POOL_NAME"] == POOL
+
+
 def test_services_that_were_left_out_have_no_variables(made):
     made.services = ("s3",)
     assert not {name for name in client_environment(made) if name.startswith(("PREFECT_", "RAY_"))}
@@ -46,11 +53,18 @@ def test_shell_lines_survive_a_shell_and_drop_what_leads_elsewhere(made, monkeyp
 
 
 def test_other_accounts_and_clusters_are_not_inherited(monkeypatch):
-    for name in ("AWS_PROFILE", "PREFECT_API_KEY", "RAY_ADDRESS", "RAY_AUTH_TOKEN", "OMP_NUM_THREADS"):
+    others = (
+        "AWS_PROFILE",
+        "PREFECT_API_KEY",
+        "PREFECT_DEFAULT_WORK_POOL_NAME",
+        "RAY_ADDRESS",
+        "RAY_AUTH_TOKEN",
+    )
+    for name in (*others, "OMP_NUM_THREADS"):
         monkeypatch.setenv(name, "x")
     kept = inherited()
     assert kept["OMP_NUM_THREADS"] == "x"
-    assert not {"AWS_PROFILE", "PREFECT_API_KEY", "RAY_ADDRESS", "RAY_AUTH_TOKEN"} & set(kept)
+    assert not set(others) & set(kept)
 
 
 @pytest.mark.parametrize("before", [None, "example.org"])

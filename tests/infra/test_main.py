@@ -4,6 +4,7 @@ import pytest
 
 from flows.sweep import trial
 from infra.__main__ import PATIENCE, main
+from infra.errors import StackError
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +22,8 @@ def _elsewhere(tmp_path, monkeypatch):
         (["up", "--without", "redis"], "--without: invalid choice: 'redis'"),
         (["up", "--prefect-port", "21000", "--s3-port", "21000"], "--s3-port 21000: another service has"),
         (["up", "--without", "prefect", "--without", "s3", "--without", "ray"], "--without: nothing is left"),
+        (["run", "--worker", "--without", "ray", "--", "true"], "--worker: it needs ray, which --without"),
+        (["run", "--without", "worker", "--", "true"], "--without: invalid choice: 'worker'"),
         (["run", "--free-ports"], "run: no command"),
         (["run", "--", "no-such-program"], "no-such-program: no such program"),
         (["restart"], "COMMAND: invalid choice: 'restart'"),
@@ -71,6 +74,29 @@ def test_folder_that_cannot_be_made_is_told_in_one_line(capsys, tmp_path):
     err = capsys.readouterr().err
     assert err.startswith("error: file")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "services"),
+    [
+        (["up"], "prefect s3 ray worker"),
+        (["up", "--without", "worker"], "prefect s3 ray"),
+        (["up", "--without", "s3"], "prefect ray"),  # a worker alone could run no flow
+        (["run", "--", "true"], "prefect s3 ray"),
+        (["run", "--worker", "--", "true"], "prefect s3 ray worker"),
+    ],
+)
+def test_the_worker_belongs_to_a_whole_stack_that_stays(arguments, services, monkeypatch, capsys):
+    seen = []
+
+    def start(folder, services, **options):
+        seen.append(" ".join(services))
+        raise StackError("not now")
+
+    monkeypatch.setattr("infra.lifecycle.up", start)
+    assert _code([*arguments[:1], "--free-ports", *arguments[1:]]) == 1
+    assert seen == [services]
+    capsys.readouterr()
 
 
 def _code(arguments):

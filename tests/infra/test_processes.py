@@ -69,6 +69,23 @@ def test_all_end_within_their_grace_also_those_that_ignore_the_request(family):
     assert not processes.exists(leader)
 
 
+def test_a_family_is_found_without_its_mark_and_remembered_when_its_head_is_gone(tmp_path):
+    child = "import time; time.sleep(99)"
+    leader = (
+        f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}], start_new_session=True)"
+    )
+    started = processes.launch([sys.executable, "-c", leader], os.environ, tmp_path / "log", tmp_path)
+    find = processes.family([started])
+    deadline = time.monotonic() + 30
+    while len(found := find()) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert {process.pid for process in found} > {started.pid}
+    psutil.Process(started.pid).kill()
+    assert {process.pid for process in find()} == {process.pid for process in found} - {started.pid}
+    assert processes.end(find, {}) == []
+    assert processes.family([started])() == []
+
+
 def test_number_that_was_used_again_is_left_alone():
     with subprocess.Popen(["sleep", "99"], start_new_session=True) as stranger:
         try:
