@@ -207,6 +207,8 @@ def odd_images() -> dict[str, bytes]:
         "tags-of-nothing.tiff": tiff_of(
             PIXELS, 2, extra=[(tag, 4, 2**30, 8) for tag in range(50_000, 50_010)]
         ),
+        "orientation-is-a-word.tiff": tiff_of(PIXELS, 2, extra=[(274, 2, 4, b"six\0")]),
+        "two-orientations.tiff": tiff_of(PIXELS, 2, extra=[(274, 3, 2, struct.pack("<HH", 6, 3))]),
         "unknown-chunk.webp": WEBP[:4]
         + struct.pack("<I", len(WEBP) + 8)
         + WEBP[8:]

@@ -77,9 +77,9 @@ def _is_grey(picture: Image.Image, data: bytes) -> bool:
 
 def _orientation(picture: Image.Image, notes: list[str]) -> int:
     """As in EXIF; 1 if that cannot be read, which is no reason to refuse an image."""
-    if isinstance(picture, TiffImagePlugin.TiffImageFile):
-        return int(picture.tag_v2.get(ExifTags.Base.Orientation, 1))
     try:
+        if isinstance(picture, TiffImagePlugin.TiffImageFile):
+            return int(picture.tag_v2.get(ExifTags.Base.Orientation, 1))
         if len(picture.info.get("exif", b"")) > _MOST_EXIF_BYTES:
             raise ValueError("too long")
         return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
