@@ -100,7 +100,7 @@ def recode(pairs: Iterable[tuple[bytes, np.ndarray]], size: int) -> int:
 def generator(work: Work) -> Rate:
     """Edit faces, in batches of the size that the edit is to have."""
     editor = _editor(work.settings)
-    faces, targets = nothing(editor, 4 * editor.batch_size)
+    faces, targets = nothing(editor, _in_a_call(work))
     return _on_model(work, lambda: len(editor.edit(faces, targets)))
 
 
@@ -109,7 +109,7 @@ def classifier(work: Work) -> Rate | None:
     editor = _editor(work.settings)
     if editor.classifier is None:
         return None
-    faces, _ = nothing(editor, 4 * editor.batch_size)
+    faces, _ = nothing(editor, _in_a_call(work))
 
     def look() -> int:
         editor.recognise(faces)
@@ -144,8 +144,15 @@ def nothing(editor: Editor, count: int) -> tuple[np.ndarray, np.ndarray]:
     return np.zeros((count, size, size, 3), np.uint8), np.zeros((count, attributes), np.float32)
 
 
+def _in_a_call(work: Work) -> int:
+    """Several batches on a GPU, where one is computed while another one is on its way."""
+    return work.settings.batch_size * (4 if work.settings.gpus_per_shard else 1)
+
+
 def _on_model(work: Work, edit: Callable[[], int]) -> Rate:
-    return repeat(edit, work.settings.seconds, prepare=functools.partial(set_torch_threads, work.cpus))
+    """On a GPU in one thread, on a CPU in one for each core."""
+    threads = 1 if work.settings.gpus_per_shard else work.cpus
+    return repeat(edit, work.settings.seconds, threads, functools.partial(set_torch_threads, 1))
 
 
 def _opened(data: bytes) -> tuple[Decoded, Box]:

@@ -17,10 +17,8 @@ def main() -> None:
     show("Training steps, CPU", training.measure())
     bucket = f"s3://bench-{secrets.token_hex(4)}"
     open_store(bucket).make_bucket()
-    rows = list(storage.measure(bucket))
-    show("Storage, drawn faces, S3 server on the same machine", rows)
-    rates = {row.what.split(",")[0]: row.rate for row in rows}
-    show("Flows from end to end, S3 to S3", flows.measure(bucket, rates))
+    show("Storage, drawn faces, S3 server on the same machine", storage.measure(bucket))
+    show("Flows from end to end, S3 to S3", flows.measure(bucket))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from attgan.data.manifest import MANIFEST, Counts, Manifest, part_name, to_bytes
 from attgan.data.shards import Dataset, PartNote, entry, open_dataset, write_part
 from attgan.data.stored import pack_image, storage
 from attgan.data.subsets import parse_subset
-from tests.benchmarks.faces import drawn_faces
+from flows.bench.faces import drawn_faces
 from tests.benchmarks.table import Row, peak_mb, rate
 
 SIZE, BATCH, ROWS_PER_PART = 128, 128, 250

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 from botocore.config import Config
 
-from flows.storage import Store, open_store
-from tests.benchmarks.faces import drawn_faces
+from flows.bench import ceilings
+from flows.bench.ceilings import Work
+from flows.bench.faces import drawn_faces, fill
+from flows.edit.streaming import REQUESTS_IN_FLIGHT
+from flows.settings import BenchSettings
+from flows.storage import open_store
 from tests.benchmarks.table import Row, peak_mb, rate
 
-IN_FLIGHT = 64
 THREADS = 16
 
 
@@ -22,9 +23,10 @@ def measure(bucket: str, objects: int = 1500) -> Iterator[Row]:
     """Rows for PUT, GET and listing."""
     files = drawn_faces(objects)
     store = open_store(f"{bucket}/bench")
+    keys = fill(store, objects)
+    work = Work(BenchSettings(), store.url, tuple(keys), f"{bucket}/bench-put")
     client = boto3.client("s3", config=Config(max_pool_connections=THREADS))
     name = bucket.removeprefix("s3://")
-    keys = [f"{i:06d}.jpg" for i in range(objects)]
 
     def boto_put(i: int) -> None:
         client.put_object(Bucket=name, Key=f"bench-boto/{keys[i]}", Body=files[i])
@@ -32,45 +34,20 @@ def measure(bucket: str, objects: int = 1500) -> Iterator[Row]:
     def boto_get(i: int) -> None:
         client.get_object(Bucket=name, Key=f"bench-boto/{keys[i]}")["Body"].read()
 
-    ours = {
-        "PUT": lambda: _all(lambda i: store.aput(keys[i], files[i]), objects),
-        "GET": lambda: _all(lambda i: store.aget(keys[i]), objects),
-    }
-    for what, one in (("PUT", boto_put), ("GET", boto_get)):
+    for what, ours, one in (("PUT", ceilings.put, boto_put), ("GET", ceilings.get, boto_get)):
         loop = rate(lambda: [one(i) for i in range(objects // 5)], objects // 5, repeats=1)  # noqa: B023
         with ThreadPoolExecutor(THREADS) as pool:
             threads = rate(lambda: list(pool.map(one, range(objects))), objects, repeats=2)  # noqa: B023
-        mine, cpu = _rate_and_cpu(ours[what], objects)
-        note = f"{cpu:.2f} ms CPU each"
-        yield Row(
-            f"{what}, 64 in flight", mine, "objects/s", f"boto3, {THREADS} threads", threads, peak_mb(), note
-        )
-        yield Row(f"{what}, 64 in flight", mine, "objects/s", "boto3, one by one", loop, peak_mb(), note)
+        mine = ours(work)
+        what = f"{what}, {REQUESTS_IN_FLIGHT} in flight"
+        note = f"{1000 * mine.cpu_seconds / mine.images:.2f} ms CPU each"
+        for against, reference in ((f"boto3, {THREADS} threads", threads), ("boto3, one by one", loop)):
+            yield Row(what, mine.per_second, "objects/s", against, reference, peak_mb(), note)
     listed = rate(lambda: sum(1 for _ in store.list()), objects)
-    yield Row("list", listed, "keys/s", peak_mb=peak_mb())
+    paged = rate(lambda: _listed_by_boto(client, name), objects)
+    yield Row("list", listed, "keys/s", "boto3's paginator", paged, peak_mb())
 
 
-def _all(request: Callable[[int], Awaitable[object]], count: int) -> None:
-    async def run() -> None:
-        slots = asyncio.Semaphore(IN_FLIGHT)
-
-        async def one(i: int) -> None:
-            async with slots:
-                await request(i)
-
-        await asyncio.gather(*(one(i) for i in range(count)))
-
-    asyncio.run(run())
-
-
-def _rate_and_cpu(work: Callable[[], None], count: int) -> tuple[float, float]:
-    measured = rate(work, count)
-    started = time.process_time()
-    work()
-    return measured, 1000 * (time.process_time() - started) / count
-
-
-def fill(store: Store, count: int) -> None:
-    """Put drawn faces into a store."""
-    files = drawn_faces(count)
-    _all(lambda i: store.aput(f"{i:06d}.jpg", files[i]), count)
+def _listed_by_boto(client: object, bucket: str) -> int:
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="bench/")  # type: ignore[attr-defined]
+    return sum(len(page["Contents"]) for page in pages)
