@@ -1,0 +1,209 @@
+"""Deployments on a real Prefect server, run by a real worker: registered twice, scheduled, started side by side."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentUpdate
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterId,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.deployments import run_deployment
+from prefect.exceptions import PrefectHTTPStatusError
+
+from attgan.errors import UserError
+from flows import deployments, schedule
+from flows.settings import DeploySettings, InitSettings, ScheduleSettings
+from flows.weights import init
+from infra.worker import POOL
+from tests.own_worker import worker_beside
+from tests.pictures import noise, saved
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture(scope="module", autouse=True)
+def worker(stack: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with worker_beside(stack, tmp_path_factory.mktemp("worker") / "log"):
+        yield
+
+
+@pytest.fixture(scope="module")
+def client(worker: None) -> Iterator[SyncPrefectClient]:
+    with get_client(sync_client=True) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def deployed(worker: None) -> deployments.Deployed:
+    return deployments.deploy(DeploySettings(pool=POOL))
+
+
+@pytest.fixture
+def edit(
+    client: SyncPrefectClient, deployed: deployments.Deployed
+) -> Iterator[Callable[[], DeploymentResponse]]:
+    """The edit's deployment as the server has it now; afterwards it is again as it was first registered."""
+
+    def read() -> DeploymentResponse:
+        return client.read_deployment_by_name("edit/edit")
+
+    yield read
+    deployment = read()
+    client.update_deployment(deployment.id, DeploymentUpdate(parameters={}))
+    (nightly,) = deployment.schedules
+    client.update_deployment_schedule(
+        deployment.id, nightly.id, active=False, schedule=schedule.NIGHTLY, parameters={}
+    )
+
+
+@pytest.fixture
+def places(fresh_bucket: Callable[[], str]) -> dict[str, Any]:
+    name = fresh_bucket()
+    init(InitSettings(destination=f"s3://{name}/bundle", image_size=64, width=4))
+    client = boto3.client("s3")
+    for i in range(12):
+        client.put_object(Bucket=name, Key=f"in/{i:03d}.jpg", Body=saved(noise(i)))
+    folders = {"source": "in", "destination": "out", "bundle": "bundle"}
+    return {option: f"s3://{name}/{folder}" for option, folder in folders.items()}
+
+
+def test_all_flows_are_there_with_a_form_that_explains_every_field(deployed: deployments.Deployed) -> None:
+    assert [one.name for one in deployed.deployments] == [
+        "subset",
+        "align",
+        "train",
+        "train-classifier",
+        "sweep",
+        "pipeline",
+        "edit",
+    ]
+    assert deployed.workers == 1
+    for deployment in deployed.deployments:
+        assert deployment.enforce_parameter_schema
+        assert deployment.work_pool_name == POOL
+        form = deployment.parameter_openapi_schema
+        assert form is not None
+        (settings,) = form["properties"].values()
+        fields = form["definitions"][settings["$ref"].rsplit("/", 1)[1]]["properties"]
+        assert {name for name, field in fields.items() if not field.get("description")} == set()
+
+
+@pytest.mark.parametrize("wrong", [{"quality": 1000}, {"format": "gif"}, {"sorce": "s3://in"}, {"set": []}])
+def test_the_server_refuses_wrong_parameters(
+    client: SyncPrefectClient, edit: Callable[[], DeploymentResponse], wrong: dict[str, Any]
+) -> None:
+    parameters = {"settings": {"source": "s3://in", "destination": "s3://out", **wrong}}
+    with pytest.raises(PrefectHTTPStatusError, match=r"422|409"):
+        client.create_flow_run_from_deployment(edit().id, parameters=parameters)
+
+
+def test_deploying_again_keeps_what_users_have_set(
+    client: SyncPrefectClient, edit: Callable[[], DeploymentResponse], places: dict[str, Any]
+) -> None:
+    wanted = {**places, "cron": "30 4 * * 1", "timezone": "Europe/Berlin", "enable": True, "quality": 90}
+    (row,) = schedule.set_schedule(ScheduleSettings.model_validate(wanted))
+    assert (row["when"], row["time zone"], row["state"]) == ("30 4 * * 1", "Europe/Berlin", "active")
+    assert len(row["next runs"].splitlines()) == schedule.NEXT_RUNS
+    assert row["from → to"] == f"{places['source']}\n→ {places['destination']}"
+    (silent,) = client.read_automations_by_name("attgan-crash-silent-runs")
+    client.pause_automation(silent.id)
+    before = edit()
+    try:
+        deployments.deploy(DeploySettings(pool=POOL))
+        after = edit()
+        kept = ("id", "parameters", "schedules", "paused", "concurrency_options")
+        assert {name: getattr(after, name) for name in kept} == {name: getattr(before, name) for name in kept}
+        assert after.parameters == {"settings": {**places, "quality": 90}}
+        (again,) = client.read_automations_by_name("attgan-crash-silent-runs")
+        assert not again.enabled
+    finally:
+        client.resume_automation(silent.id)
+
+
+def test_what_is_not_given_stays_and_what_the_flow_would_refuse_is_not_set(
+    edit: Callable[[], DeploymentResponse], places: dict[str, Any]
+) -> None:
+    def given(**options: Any) -> dict[str, Any]:
+        (row,) = schedule.set_schedule(ScheduleSettings.model_validate(options))
+        return row
+
+    with pytest.raises(ValueError, match="destination"):
+        given(source=places["source"], enable=True)
+    assert edit().parameters == {}
+    given(**places, quality=90)
+    given(intensity=1.5, cron="0 5 * * *")
+    assert edit().parameters == {"settings": {**places, "quality": 90, "intensity": 1.5}}
+    assert given(enable=True)["state"] == "active"
+    row = given(disable=True)
+    assert (row["when"], row["time zone"], row["state"]) == ("0 5 * * *", "UTC", "paused")
+    assert schedule.schedules("edit") == [row]
+    with pytest.raises(UserError, match="--deployment nosuch: the Prefect server has no such deployment"):
+        given(deployment="nosuch")
+    with pytest.raises(UserError, match="no deployment nosuch"):
+        schedule.schedules("nosuch")
+
+
+def test_an_enabled_schedule_makes_runs_and_a_disabled_one_makes_none(
+    client: SyncPrefectClient, edit: Callable[[], DeploymentResponse], places: dict[str, Any]
+) -> None:
+    def scheduled() -> list[FlowRun]:
+        return client.read_flow_runs(
+            deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[edit().id])),
+            flow_run_filter=FlowRunFilter(
+                state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED]))
+            ),
+        )
+
+    schedule.set_schedule(ScheduleSettings.model_validate({**places, "enable": True}))
+    runs = _until(scheduled)
+    assert {run.next_scheduled_start_time.hour for run in runs if run.next_scheduled_start_time} == {3}
+    schedule.set_schedule(ScheduleSettings(disable=True))
+    _until(lambda: not scheduled())
+
+
+def test_a_run_goes_through_the_worker_and_a_second_one_does_not_start_beside_it(
+    client: SyncPrefectClient, edit: Callable[[], DeploymentResponse], places: dict[str, Any]
+) -> None:
+    edit()
+    parameters = {"settings": places}
+    runs = [run_deployment("edit/edit", parameters=parameters, timeout=0) for _ in range(2)]
+    ended = _until(lambda: _if_all_final([client.read_flow_run(run.id) for run in runs]), seconds=120)
+    states = {run.state.type: run for run in ended if run.state}
+    assert set(states) == {StateType.COMPLETED, StateType.CANCELLED}, [run.state for run in ended]
+    cancelled = states[StateType.CANCELLED]
+    assert StateType.RUNNING not in {state.type for state in client.read_flow_run_states(cancelled.id)}
+    assert cancelled.state is not None
+    assert cancelled.state.message == "Deployment concurrency limit reached."
+    bucket = places["destination"].split("/")[2]
+    written = boto3.client("s3").list_objects_v2(Bucket=bucket, Prefix="out/0")["Contents"]
+    assert [item["Key"] for item in written] == [f"out/{i:03d}.jpg" for i in range(12)]
+    limit = edit().global_concurrency_limit
+    assert limit is not None
+    assert limit.active_slots == 0
+
+    again = run_deployment("edit/edit", parameters=parameters, timeout=60, poll_interval=0.5)
+    assert again.state is not None
+    assert again.state.is_completed(), again.state
+    assert str(again.state.message).startswith("nothing to do: 12 images are done and unchanged")
+
+
+def _if_all_final(runs: list[FlowRun]) -> list[FlowRun]:
+    return runs if all(run.state and run.state.is_final() for run in runs) else []
+
+
+def _until(look: Callable[[], Any], seconds: float = 60) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (seen := look()):
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.2)
+    return seen
