@@ -1,0 +1,256 @@
+"""Processes die of an image or a signal, again and again: runs end, nothing is lost, the server knows of each end."""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
+from prefect.client.schemas.objects import FlowRun, TaskRun
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Cancelling
+
+from flows.edit.ledger import finished_shards, read_rows
+from flows.edit.preparation import Preparation, prepare
+from flows.edit.shard import edit_shard
+from flows.settings import EditSettings, InitSettings
+from flows.storage import open_store
+from flows.weights import init
+from infra import lifecycle
+from tests.pictures import noise, saved
+
+pytestmark = [pytest.mark.stack, pytest.mark.fault]
+
+TESTS = Path(__file__).parents[1]
+FLUSH = 6.0  # seconds; within five the server has written down what it has heard
+
+
+@pytest.fixture(scope="module")
+def poisoned() -> Iterator[dict[str, str]]:
+    """A stack whose workers' decoder dies of some images, and the environment of its clients."""
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="attgan-test-") as folder:
+        paths = [str(TESTS / "poison"), str(TESTS.parent), os.environ.get("PYTHONPATH", "")]
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+        options = {"cpus": 2, "gpus": 0, "dashboard": False, "tell": lambda line: None}
+        with lifecycle.running(Path(folder), **options) as variables:
+            for name in [name for name in os.environ if name.startswith("AWS_")]:
+                patch.delenv(name)
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            with temporary_settings({PREFECT_API_URL: variables["PREFECT_API_URL"]}):
+                yield variables
+
+
+@pytest.fixture
+def bucket(poisoned: dict[str, str], fresh_bucket: Callable[[], str]) -> str:
+    url = f"s3://{fresh_bucket()}"
+    init(InitSettings(destination=f"{url}/bundle", image_size=64, width=4))
+    return url
+
+
+def put_inputs(bucket: str, count: int, poison: dict[int, str]) -> None:
+    """So many images ``000.jpg`` …, of which some kill a poisoned decoder."""
+    store = open_store(f"{bucket}/in")
+    for i in range(count):
+        comment = f"poison:{poison[i]}" if i in poison else "a picture"
+        store.put(f"{i:03d}.jpg", saved(noise(i), comment=comment.encode()))
+
+
+@contextlib.contextmanager
+def driver(log: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A Python in a process group of its own, gone at the end."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, *arguments], start_new_session=True, stdout=output, stderr=output
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def edit_command(bucket: str, shard_size: int) -> list[str]:
+    places = [f"--source={bucket}/in", f"--destination={bucket}/out", f"--bundle={bucket}/bundle"]
+    sizes = [f"--shard-size={shard_size}", "--batch-size=4", "--run-id=run"]
+    return ["-m", "flows.cli", "edit", *places, *sizes]
+
+
+def wait_until(condition: Callable[[], Any], explain: Callable[[], str] = str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, explain()
+        time.sleep(0.05)
+
+
+def at_work(stack: dict[str, str]) -> list[psutil.Process]:
+    """This stack's processes that edit: Ray's workers with a shard, and the children of those."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            ours = process.environ().get("RAY_AUTH_TOKEN_PATH") == stack["RAY_AUTH_TOKEN_PATH"]
+            command = process.cmdline()
+            if ours and (command[:1] in (["ray::edit-shard"], ["ray::isolate-shard"]) or is_child(command)):
+                found.append(process)
+    return found
+
+
+def is_child(command: list[str]) -> bool:
+    return "flows.edit.isolated" in command
+
+
+def children(stack: dict[str, str]) -> list[psutil.Process]:
+    return [process for process in at_work(stack) if is_child(process.cmdline())]
+
+
+def flow_run(name: str) -> FlowRun:
+    """The newest run of a flow."""
+    with get_client(sync_client=True) as client:
+        only = FlowFilter.model_validate({"name": {"any_": [name]}})
+        return client.read_flow_runs(flow_filter=only, sort="START_TIME_DESC", limit=1)[0]
+
+
+def task_runs(of: FlowRun) -> dict[str, TaskRun]:
+    """What the server knows of the flow's run's tasks once it has written down all it has heard."""
+    time.sleep(FLUSH)
+    with get_client(sync_client=True) as client:
+        runs = client.read_task_runs(flow_run_filter=FlowRunFilter.model_validate({"id": {"any_": [of.id]}}))
+    assert all(run.state is not None and run.state.is_final() for run in runs), [
+        (run.name, run.state_name) for run in runs
+    ]
+    return {run.name: run for run in runs}
+
+
+def outputs(url: str) -> dict[str, bytes]:
+    store = open_store(url)
+    return {info.key: store.get(info.key).data for info in store.list() if not info.key.startswith("_")}
+
+
+def undisturbed(bucket: str) -> dict[str, bytes]:
+    """What the run writes when nothing dies: made in this process, whose decoder is not poisoned."""
+    places = {"source": "in", "destination": "undisturbed", "bundle": "bundle"}
+    settings = {name: f"{bucket}/{folder}" for name, folder in places.items()} | {"batch_size": 4}
+    prepared = prepare(EditSettings.model_validate(settings))
+    assert isinstance(prepared, Preparation)
+    for shard in range(prepared.run.shards):
+        edit_shard(prepared.run.url, shard, prepared.run.settings)
+    return outputs(f"{bucket}/undisturbed")
+
+
+def test_images_that_kill_their_workers_are_rows_of_a_run_that_completes(
+    poisoned: dict[str, str], bucket: str, tmp_path: Path
+) -> None:
+    put_inputs(bucket, 24, {9: "crash", 21: "exit"})
+    with driver(tmp_path / "log", *edit_command(bucket, 8)) as process:
+        assert process.wait(timeout=200) == 0, (tmp_path / "log").read_text()
+    assert not at_work(poisoned)
+
+    run = open_store(f"{bucket}/out/_runs/run")
+    report = json.loads(run.get("report.json").data)
+    assert report["counts"] == {"edited": 22, "copied": 0, "skipped": 0, "failed": 2}
+    assert (report["shards"], report["shards_isolated"]) == (3, 2)
+    expected = {
+        "009.jpg": "the process that edited it was killed (SIGSEGV)",
+        "021.jpg": "the process that edited it ended with exit code 3",
+    }
+    assert {failure["key"]: failure["reason"] for failure in report["failures"]} == expected
+    rows = [row for key in finished_shards(run).values() for row in read_rows(run, key).to_pylist()]
+    assert len(rows) == len({row["key"] for row in rows}) == 24
+    failed = {row["key"]: (row["stage"], row["attempts"]) for row in rows if row["status"] == "failed"}
+    assert failed == dict.fromkeys(expected, ("process", 2))
+    made = undisturbed(bucket)
+    assert outputs(f"{bucket}/out") == {key: data for key, data in made.items() if key not in expected}
+    log = (tmp_path / "log").read_text()
+    assert "2 of 3 shards were done in isolation" in log
+    assert (
+        "its process died, also at a second attempt (WorkerCrashedError); it is done again in isolation"
+        in log
+    )
+
+    ended = flow_run("edit")
+    assert ended.state_name == "Completed"
+    states = {name: task.state_name for name, task in task_runs(ended).items()}
+    assert states["shard-00000"] == states["isolate-00001"] == states["isolate-00002"] == "Completed"
+    assert set(states.values()) <= {"Completed", "Crashed"}
+
+
+def test_kills_at_random_are_lived_through(poisoned: dict[str, str], bucket: str, tmp_path: Path) -> None:
+    put_inputs(bucket, 48, {})
+    chance = random.Random(5)
+    kills = 0
+    with driver(tmp_path / "log", *edit_command(bucket, 4)) as process:
+        wait_until(lambda: at_work(poisoned), (tmp_path / "log").read_text)
+        until = time.monotonic() + 12
+        while time.monotonic() < until and process.poll() is None:
+            time.sleep(chance.uniform(0.2, 1.0))
+            for victim in chance.sample(found := at_work(poisoned), min(1, len(found))):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    victim.kill()
+                    kills += 1
+        ended = process.wait(timeout=200)
+    assert kills >= 3
+    if ended != 0:  # a shard was hit four times
+        assert "the same command goes on" in (tmp_path / "log").read_text()
+        with driver(tmp_path / "log", *edit_command(bucket, 4)) as process:
+            assert process.wait(timeout=200) == 0, (tmp_path / "log").read_text()
+    assert not at_work(poisoned)
+    assert outputs(f"{bucket}/out") == undisturbed(bucket)
+    report = json.loads(open_store(f"{bucket}/out/_runs/run").get("report.json").data)
+    assert report["counts"] == {"edited": 48, "copied": 0, "skipped": 0, "failed": 0}
+    task_runs(flow_run("edit"))
+
+
+@pytest.mark.parametrize("how", ["cancel", "SIGTERM", "SIGKILL"])
+def test_a_run_that_is_ended_during_isolation_leaves_no_process(
+    poisoned: dict[str, str], bucket: str, tmp_path: Path, how: str
+) -> None:
+    put_inputs(bucket, 8, dict.fromkeys(range(8), "crash"))
+    with driver(tmp_path / "log", *edit_command(bucket, 8)) as process:
+        wait_until(lambda: children(poisoned), (tmp_path / "log").read_text)
+        if how == "cancel":
+            with get_client(sync_client=True) as client:
+                client.set_flow_run_state(flow_run("edit").id, Cancelling())
+        else:
+            process.send_signal(signal.Signals[how])
+        process.wait(timeout=30)
+    wait_until(lambda: not at_work(poisoned), seconds=30)
+    assert not finished_shards(open_store(f"{bucket}/out/_runs/run"))
+    if how == "cancel":
+        assert flow_run("edit").state_name == "Cancelled"
+
+
+def test_the_server_is_told_of_tasks_that_died_or_were_left(poisoned: dict[str, str], tmp_path: Path) -> None:
+    calls = [
+        {"name": "dies late", "seconds": 7, "dies": True},  # when the server shows it as running
+        {"name": "dies soon", "seconds": 0.5, "dies": True},  # when the server has heard of it at most
+        {"name": "lives", "seconds": 0.5},
+    ]
+    program = "import sys, json; from tests.dying_tasks import *; print('->', {}(json.loads(sys.argv[1])))"
+    with driver(tmp_path / "log", "-c", program.format("dying"), json.dumps(calls)) as process:
+        assert process.wait(timeout=100) == 0, (tmp_path / "log").read_text()
+    died = "its process died, also at a second attempt (WorkerCrashedError)"
+    (told,) = [line for line in (tmp_path / "log").read_text().splitlines() if line.startswith("-> ")]
+    assert f"'dies late': 'Crashed: {died}'" in told
+    assert f"'dies soon': 'Crashed: {died}'" in told
+    seen = task_runs(flow_run("dying"))
+    assert seen["lives"].state_name == "Completed"
+    assert seen["dies late"].state is not None
+    assert (seen["dies late"].state.name, seen["dies late"].state.message) == ("Crashed", died)
+
+    calls = [{"name": "ends", "seconds": 7}, {"name": "stays", "seconds": 60}]
+    with driver(tmp_path / "log", "-c", program.format("leaving"), json.dumps(calls)) as process:
+        assert process.wait(timeout=100) == 0, (tmp_path / "log").read_text()
+    states = {name: run.state_name for name, run in task_runs(flow_run("leaving")).items()}
+    assert states == {"ends": "Completed", "stays": "Cancelled"}
