@@ -20,20 +20,16 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import WorkerFilter, WorkerFilterStatus
 from prefect.client.schemas.objects import WorkPool
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.events.schemas.automations import AutomationCore
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_DEFAULT_WORK_POOL_NAME, PREFECT_UI_URL
 
 from attgan.errors import UserError
-from flows import schedule
+from flows import automations, schedule
 from flows.cluster import require_prefect
 from flows.settings import DeploySettings
 from flows.terminal import print_line, print_rows
 
-_INFRA = Path(__file__).parents[1] / "infra"
-DEPLOYMENTS = _INFRA / "prefect.yaml"
-AUTOMATIONS = _INFRA / "automations.yaml"
-NOTIFICATIONS = _INFRA / "notifications.yaml"
+DEPLOYMENTS = Path(__file__).parents[1] / "infra" / "prefect.yaml"
 _ONLINE = WorkerFilter(status=WorkerFilterStatus(any_=["ONLINE"]))
 
 
@@ -63,14 +59,14 @@ def deploy(settings: DeploySettings) -> Deployed:
     require_prefect()
     with get_client(sync_client=True) as client:
         pool = _pool(client, settings)
-        block = _block(client, settings.notify) if settings.notify else None
+        block = automations.notification_block(client, settings.notify) if settings.notify else None
         content = yaml.safe_load(DEPLOYMENTS.read_text())
         names = [(spec["flow_name"], spec["name"]) for spec in content["deployments"]]
         specs = [_kept(client, spec, pool) for spec in content["deployments"]]
         _register({"pull": content["pull"], "deployments": specs}, settings.folder or os.getcwd())
-        _automate(client, read_automations(AUTOMATIONS))
+        automations.register(client, automations.read(automations.WATCH))
         if block is not None:
-            _automate(client, read_automations(NOTIFICATIONS, block_document_id=block))
+            automations.register(client, automations.read(automations.TELL, block_document_id=block))
         return Deployed(
             deployments=[client.read_deployment_by_name(f"{flow}/{name}") for flow, name in names],
             pool=pool.name,
@@ -93,19 +89,6 @@ def show(deployed: Deployed) -> None:
         )
 
 
-def read_automations(path: Path, **action: Any) -> list[AutomationCore]:
-    """The automations of a file.
-
-    Args:
-        path: as ``prefect automation create --from-file`` takes it.
-        action: what is added to each of their actions.
-    """
-    specs = yaml.safe_load(path.read_text())["automations"]
-    for spec in specs:
-        spec["actions"] = [one | action for one in spec["actions"]]
-    return [AutomationCore.model_validate(spec) for spec in specs]
-
-
 def _pool(client: SyncPrefectClient, settings: DeploySettings) -> WorkPool:
     name = settings.pool or PREFECT_DEFAULT_WORK_POOL_NAME.value()
     if not name:
@@ -115,17 +98,6 @@ def _pool(client: SyncPrefectClient, settings: DeploySettings) -> WorkPool:
     except ObjectNotFound:
         make = f"`prefect worker start --pool {name} --type process` makes it and serves it"
         raise UserError(f"--pool {name}: the Prefect server has no such work pool; {make}") from None
-
-
-def _block(client: SyncPrefectClient, full_name: str) -> str:
-    kind, name = full_name.split("/")
-    try:
-        block = client.read_block_document_by_name(name, kind)
-    except ObjectNotFound:
-        raise UserError(f"--notify {full_name}: the Prefect server has no such block") from None
-    if block.block_schema is None or "notify" not in block.block_schema.capabilities:
-        raise UserError(f"--notify {full_name}: is not a block that sends notifications")
-    return str(block.id)
 
 
 def _kept(client: SyncPrefectClient, spec: dict[str, Any], pool: WorkPool) -> dict[str, Any]:
@@ -154,16 +126,6 @@ def _register(content: dict[str, Any], folder: str) -> None:
         )
     if ended.returncode != 0:
         raise NotDeployed(_last_line(ended.stdout + ended.stderr))
-
-
-def _automate(client: SyncPrefectClient, automations: Sequence[AutomationCore]) -> None:
-    """Create automations, or renew those of the same name; one that was switched off stays so."""
-    for automation in automations:
-        there = client.read_automations_by_name(automation.name)
-        if there:
-            client.update_automation(there[0].id, automation.model_copy(update={"enabled": there[0].enabled}))
-        else:
-            client.create_automation(automation)
 
 
 def _last_line(output: str) -> str:

@@ -9,12 +9,12 @@ import pytest
 import yaml
 from prefect import Flow
 
-from flows import cli, deployments, exits, schedule
+from flows import automations, cli, deployments, exits, schedule
 from flows.running import REFUSED
 from flows.settings import EditSettings, ScheduleSettings
 
 SPECS = yaml.safe_load(deployments.DEPLOYMENTS.read_text())["deployments"]
-WATCHED = {spec.name: spec for spec in deployments.read_automations(deployments.AUTOMATIONS)}
+WATCHED = {spec.name: spec for spec in automations.read(automations.WATCH)}
 
 
 @pytest.fixture(autouse=True)
