@@ -197,6 +197,23 @@ def workers(resources: Resources, cpus_per_task: float, gpus_per_task: float) ->
     return max(1, int(min(by_cpu, by_gpu)))
 
 
+def start_worker(function: Callable[..., None], *args: Any, cpus: float, gpus: float) -> None:
+    """Have one more worker started, which calls a function; nobody waits for it.
+
+    A worker's first task waits seconds for its process and what that imports; work that is still being prepared can
+    have them started meanwhile.
+
+    Args:
+        function: of an importable module, and never raising: nobody would hear of it.
+        args: its arguments.
+        cpus: what the tasks to come ask Ray for.
+        gpus: likewise.
+    """
+    import ray
+
+    ray.remote(num_cpus=cpus, num_gpus=gpus, max_calls=0, max_retries=0)(function).remote(*args)
+
+
 def run_tasks(
     task: Any,
     calls: Iterable[Call],

@@ -18,6 +18,7 @@ from flows.edit.ledger import Summary, read_summary
 from flows.edit.preparation import NothingToDo, Preparation, check, describe, prepare
 from flows.edit.run import Run
 from flows.edit.shard import edit_shard
+from flows.edit.streaming import warm_up
 from flows.running import Unfinished, cause_of, may_pass, refusals_as_states
 from flows.settings import EditSettings
 from flows.storage import open_store
@@ -66,15 +67,35 @@ def edit(settings: EditSettings) -> dict[str, Any] | State[Any]:
     started = time.monotonic()
     resources = cluster.require_ray(settings.cpus_per_shard, settings.gpus_per_shard)
     nodes.require_reachable({"--source": settings.source, "--bundle": settings.bundle}, settings.destination)
-    check(settings)  # before the lease is written: a mistake leaves nothing behind
+    bundle = check(settings)  # before the lease is written: a mistake leaves nothing behind
     with lease.held(open_store(settings.destination, option="--destination"), log) as held:
-        prepared = prepare(settings)
+        prepared = prepare(settings, bundle, _worker_starter(settings, bundle.digest, resources))
         if isinstance(prepared, NothingToDo):
             empty = report.build_empty_report(settings, prepared.passed_over)
             log.info(report.nothing_to_do(empty))
             return Completed(message=report.nothing_to_do(empty), data=empty)
         with _stop_signs(held, log) as look:
             return _edit(prepared, resources, started, look, log)
+
+
+def _worker_starter(settings: EditSettings, digest: str, resources: cluster.Resources) -> Callable[[], None]:
+    """A function that starts one more worker while the run is planned, until there are as many as can be at work."""
+    parallel = cluster.workers(resources, settings.cpus_per_shard, settings.gpus_per_shard)
+    numbers = iter(range(parallel))
+
+    def start() -> None:
+        if next(numbers, None) is not None:
+            cluster.start_worker(
+                load, settings, digest, cpus=settings.cpus_per_shard, gpus=settings.gpus_per_shard
+            )
+
+    return start
+
+
+def load(settings: EditSettings, digest: str) -> None:
+    """Load what a worker's first shard needs, and this module with it. If that cannot be, the shard says why."""
+    with contextlib.suppress(Exception):
+        warm_up(settings, digest)
 
 
 @contextlib.contextmanager

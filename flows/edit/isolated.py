@@ -51,9 +51,9 @@ def main(socket: int, parent: int) -> None:
             settings = EditSettings.model_validate(order["settings"])
             shard = open_shard(order["run_url"], order["shard"], settings, order["generation"])
             set_torch_threads(max(1, int(settings.cpus_per_shard)))
-            warm_up(shard.run)
+            warm_up(shard.run.settings, shard.run.made_of["bundle"])
             before = cpu_seconds()
-            warm_up(shard.run)
+            warm_up(shard.run.settings, shard.run.made_of["bundle"])
             forward = _SLOWER * (cpu_seconds() - before)
             if not settings.gpus_per_shard:  # CUDA maps as it likes
                 image = _PER_PIXEL * settings.max_pixels + _PER_BYTE * settings.max_bytes

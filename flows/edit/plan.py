@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple
@@ -148,9 +148,17 @@ def read_source_labels(url: str | None, attributes: list[str]) -> SourceLabels:
 
 
 def write_plan(
-    run: Store, plan: str, inputs: Iterable[Planned], labels: dict[str, np.ndarray], shard_size: int
+    run: Store,
+    plan: str,
+    inputs: Iterable[Planned],
+    labels: dict[str, np.ndarray],
+    shard_size: int,
+    written: Callable[[], None] = lambda: None,
 ) -> PlanSize:
-    """Cut the keys into shards of ``shard_size`` and write each one's plan, one shard in memory at a time."""
+    """Cut the keys into shards of ``shard_size`` and write each one's plan, one shard in memory at a time.
+
+    ``written`` is called after each.
+    """
     shards = total = size = 0
     stream = iter(inputs)
     while chunk := list(islice(stream, shard_size)):
@@ -167,6 +175,7 @@ def write_plan(
         shards += 1
         total += len(chunk)
         size += sum(planned.info.size for planned in chunk)
+        written()
     return PlanSize(shards, total, size)
 
 

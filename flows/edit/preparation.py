@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,20 +100,26 @@ def check(settings: EditSettings) -> BundleInfo:
     return bundle
 
 
-def prepare(settings: EditSettings) -> Preparation | NothingToDo:
-    """Check, then find the unfinished run of these settings, or plan a new one of what is new or changed since.
+def prepare(
+    settings: EditSettings, bundle: BundleInfo | None = None, planned: Callable[[], None] = lambda: None
+) -> Preparation | NothingToDo:
+    """Find the unfinished run of these settings, or plan a new one of what is new or changed since.
 
     With ``retry_failed`` find the last run that has failed images, or the one that is named.
+
+    Args:
+        settings: of the command.
+        bundle: what :func:`check` has returned; None if it is still to be called.
+        planned: called whenever a new run's plan has one more shard.
 
     Raises:
         UserError: as :func:`check`; also no images at all, or a named run that was made of something else.
     """
-    request = _request(settings)
-    return _prepare_retry(request) if settings.retry_failed else _prepare_run(request)
+    request = _request(settings, bundle or check(settings))
+    return _prepare_retry(request) if settings.retry_failed else _prepare_run(request, planned)
 
 
-def _request(settings: EditSettings) -> _Request:
-    bundle = check(settings)
+def _request(settings: EditSettings, bundle: BundleInfo) -> _Request:
     attributes = list(bundle.config.attributes)
     labels = read_source_labels(settings.labels, attributes)
     edits = parse_edits(settings.set, settings.intensity, attributes)
@@ -120,7 +127,7 @@ def _request(settings: EditSettings) -> _Request:
     return _Request(settings, bundle, labels, made_of, hash_of(made_of), lineage_of(settings.source, made_of))
 
 
-def _prepare_run(request: _Request) -> Preparation | NothingToDo:
+def _prepare_run(request: _Request, planned: Callable[[], None]) -> Preparation | NothingToDo:
     settings = request.settings
     run_id = choose_run_id(settings, request.lineage, request.fingerprint)
     store = open_store(run_url(settings.destination, run_id), option="--destination")
@@ -129,7 +136,7 @@ def _prepare_run(request: _Request) -> Preparation | NothingToDo:
         plan = secrets.token_hex(4)
         passed_over = PassedOver()
         inputs = list_inputs(settings, _state(request).settled(), passed_over)
-        size = write_plan(store, plan, inputs, request.labels.by_name, settings.shard_size)
+        size = write_plan(store, plan, inputs, request.labels.by_name, settings.shard_size, planned)
         if not size.inputs:
             return _nothing_new(settings, passed_over)
         run = Run(
@@ -251,8 +258,8 @@ def describe(settings: EditSettings) -> list[dict[str, Any]]:
     Raises:
         UserError: as :func:`check`; also no images at all, or nothing that --retry-failed could mean.
     """
-    request = _request(settings)
-    bundle = request.bundle
+    bundle = check(settings)
+    request = _request(settings, bundle)
     edits = parse_edits(settings.set, settings.intensity, bundle.config.attributes)
     rows = _retry_rows(request) if settings.retry_failed else _plan_rows(request)
     rows |= {

@@ -51,7 +51,7 @@ async def stream(run: Run, items: list[Item], alive: Callable[[], None] = lambda
     """
     settings = run.settings
     cpus = max(1, int(settings.cpus_per_shard))
-    editor = _editor_of(run)
+    editor = editor_of(settings, run.made_of["bundle"])
     edits = parse_edits(settings.set, settings.intensity, run.attributes)
     source = open_store(settings.source)
     destination = open_store(settings.destination)
@@ -117,23 +117,24 @@ async def stream(run: Run, items: list[Item], alive: Callable[[], None] = lambda
     return stages
 
 
-def warm_up(run: Run) -> None:
-    """Load the run's model, edit a grey face and code it: what only the first batch costs, or dies of, is over then.
+def warm_up(settings: EditSettings, digest: str) -> None:
+    """Load the bundle with this digest, edit a grey face and code it: what only the first batch costs, or dies of, is
+    over then.
 
     Raises:
-        UserError: the bundle was replaced since the run was begun.
+        UserError: the bundle is another one by now.
         StorageError: the storage failed after its retries.
     """
-    editor = _editor_of(run)
+    editor = editor_of(settings, digest)
     grey = np.full((1, editor.size, editor.size, 3), 127, dtype=np.uint8)
     editor.recognise(grey)
-    face = editor.edit(grey, np.zeros((1, len(run.attributes)), dtype=np.float32))[0]
-    codec.decode(codec.encode(Decoded(face, "JPEG")))
+    targets = np.zeros((1, editor.generator.config.n_attributes), dtype=np.float32)
+    codec.decode(codec.encode(Decoded(editor.edit(grey, targets)[0], "JPEG")))
 
 
-def _editor_of(run: Run) -> Editor:
-    settings = run.settings
-    return _editor(settings.bundle, run.made_of["bundle"], bool(settings.gpus_per_shard), settings.batch_size)
+def editor_of(settings: EditSettings, digest: str) -> Editor:
+    """The model as these settings want it. Raises as :func:`warm_up`."""
+    return _editor(settings.bundle, digest, bool(settings.gpus_per_shard), settings.batch_size)
 
 
 @functools.lru_cache(maxsize=2)

@@ -378,3 +378,14 @@ def test_mistakes_are_found_before_anything_is_written(tmp_path: Path, settings:
         assert "\n" not in str(caught.value)
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert sorted(path.name for path in (tmp_path / "in").iterdir()) == ["a.jpg"]
+
+
+def test_a_plan_tells_of_each_of_its_shards(tmp_path: Path, settings: MakeSettings) -> None:
+    for i in range(5):
+        (tmp_path / "in" / f"{i}.jpg").write_bytes(saved(noise(i)))
+    told: list[int] = []
+    prepared = prepare(settings(shard_size=2), planned=lambda: told.append(1))
+    assert isinstance(prepared, Preparation)
+    assert prepared.run.shards == len(told) == 3
+    prepare(settings(shard_size=2), planned=lambda: told.append(1))
+    assert len(told) == 3  # the run is found, and nothing is planned

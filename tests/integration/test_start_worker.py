@@ -1,0 +1,30 @@
+"""Workers that are started before there is work for them."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from flows import cluster
+
+pytestmark = pytest.mark.stack
+
+
+def note(folder: str) -> None:
+    """Leave a file named after this process, and stay long enough that the next one needs another process."""
+    (Path(folder) / str(os.getpid())).touch()
+    time.sleep(1)
+
+
+def test_each_is_a_process_of_its_own_and_nobody_waits(stack: dict[str, str], tmp_path: Path) -> None:
+    cluster.connect_ray()
+    for _ in range(2):
+        cluster.start_worker(note, str(tmp_path), cpus=1, gpus=0)
+    for _ in range(600):
+        if len(list(tmp_path.iterdir())) == 2:
+            break
+        time.sleep(0.1)
+    pids = {int(path.name) for path in tmp_path.iterdir()}
+    assert len(pids) == 2
+    assert os.getpid() not in pids
