@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-from collections import deque
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -11,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from attgan.editing.lane import Lane, Lanes, as_images, fill, open_lanes
+from attgan.editing.lane import Lanes, as_images, fill, open_lanes
 from attgan.models import AttributeClassifier, Generator
 
 EDIT_FORMAT = 3  # 3: results are marked as edited; faces that have it already are copied
@@ -31,7 +29,7 @@ class Editor:
         device: where it runs.
         batch_size: of every forward pass; a smaller rest is padded to it, because another size may choose other
             kernels and so other bits (on a GPU often, on a CPU for some narrow generators).
-        lanes: on which batches are edited, in turn. On a GPU all calls have the same: one thread at a time may edit.
+        lanes: on which batches are edited, by as many threads as like to.
     """
 
     generator: Generator
@@ -56,18 +54,9 @@ class Editor:
             ``(N, S, S, 3)`` uint8, RGB.
         """
         edited = np.empty_like(faces)
-        under_way: deque[tuple[Lane, slice]] = deque()
-        lanes = self.lanes()
-        turn = itertools.cycle(lanes)
-        for part in self._batches(len(faces)):
-            if len(under_way) == len(lanes):
-                lane, done = under_way.popleft()
-                lane.receive(edited[done])
-            lane = next(turn)
-            lane.send(faces[part], targets[part])
-            under_way.append((lane, part))
-        for lane, done in under_way:
-            lane.receive(edited[done])
+        with self.lanes() as lane:
+            for part in self._batches(len(faces)):
+                lane.edit(faces[part], targets[part], edited[part])
         return edited
 
     def recognise(self, faces: np.ndarray) -> np.ndarray | None:

@@ -1,14 +1,16 @@
-"""A batch's way to the device and back: with two lanes, one batch is computed while another one is on its way.
+"""A batch's way to the device and back.
 
-On a GPU each lane has a stream and page-locked memory of its own, so that copies in both directions run beside the
-arithmetic, and the generator is compiled. On a CPU a lane is a plain call.
+On a GPU there are two lanes, each with a stream and page-locked memory of its own, for two threads that edit: while one
+batch is computed the other one is copied to and fro, and the generator is compiled. On a CPU a lane is a plain call.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -17,12 +19,15 @@ from attgan.models import Generator
 
 logger = logging.getLogger(__name__)
 
+ON_GPU = 2
+"""Lanes, and so threads that may edit side by side, on one GPU."""
+
 Forward = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Faces ``(B, S, S, 3)`` uint8 and targets ``(B, n)`` float32 to edited faces, all on the device."""
 
 
 class Lane:
-    """Room for one batch. Each :meth:`send` is followed by one :meth:`receive` before the next.
+    """Room for one batch, for one thread at a time.
 
     Args:
         forward: what is done with a batch on the device.
@@ -43,42 +48,57 @@ class Lane:
         self._targets = torch.empty((faces[0], attributes), pin_memory=on_gpu)
         self._edited = torch.empty(faces, dtype=torch.uint8, pin_memory=on_gpu)
 
-    def send(self, faces: np.ndarray, targets: np.ndarray) -> None:
-        """Begin to edit up to B faces ``(N, S, S, 3)`` uint8 towards ``(N, n)`` targets; the last fills the batch."""
+    def edit(self, faces: np.ndarray, targets: np.ndarray, edited: np.ndarray) -> None:
+        """Edit up to B faces ``(N, S, S, 3)`` uint8 towards ``(N, n)`` targets, into ``edited``, which is like them.
+
+        The last of them fills up the batch.
+        """
         fill(self._faces.numpy(), faces)
         fill(self._targets.numpy(), targets)
-        with torch.inference_mode(), torch.cuda.stream(self._stream), _repeatable():
-            edited = self._forward(
+        with torch.inference_mode(), torch.cuda.stream(self._stream), _repeatable(self._device):
+            result = self._forward(
                 self._faces.to(self._device, non_blocking=True),
                 self._targets.to(self._device, non_blocking=True),
             )
-            self._edited.copy_(edited, non_blocking=True)
+            self._edited.copy_(result, non_blocking=True)
         if self._done is not None:
             self._done.record(self._stream)
-
-    def receive(self, edited: np.ndarray) -> None:
-        """Wait for what was sent, and write the N edited faces into ``edited``."""
-        if self._done is not None:
             self._done.synchronize()
         edited[:] = self._edited.numpy()[: len(edited)]
 
 
-Lanes = Callable[[], tuple[Lane, ...]]
-"""The lanes for one call of :meth:`attgan.editing.editor.Editor.edit`."""
+Lanes = Callable[[], contextlib.AbstractContextManager[Lane]]
+"""A lane for the time of a ``with`` block."""
 
 
 def open_lanes(generator: Generator, device: torch.device, batch_size: int) -> Lanes:
-    """The lanes to a generator that is on its device: on a GPU two, after a first batch; on a CPU one for each call."""
+    """The lanes to a generator that is on its device: on a GPU :data:`ON_GPU`, on a CPU one for everybody who asks."""
     config = generator.config
     faces, attributes = (batch_size, config.image_size, config.image_size, 3), config.n_attributes
     forward = forward_of(generator, device)
     if device.type != "cuda":
-        return lambda: (Lane(forward, device, faces, attributes),)
+        return lambda: contextlib.nullcontext(Lane(forward, device, faces, attributes))
     with torch.cuda.device(device):
         forward = compiled_or(forward, *_nothing(device, faces, attributes))
         torch.cuda.synchronize()  # the lanes' streams do not wait for the one that brought the weights
-        lanes = tuple(Lane(forward, device, faces, attributes) for _ in range(2))
-        return lambda: lanes
+        return shared(Lane(forward, device, faces, attributes) for _ in range(ON_GPU))
+
+
+def shared(lanes: Iterable[Lane]) -> Lanes:
+    """These lanes for whoever asks; who comes when all are taken waits."""
+    free: queue.SimpleQueue[Lane] = queue.SimpleQueue()
+    for lane in lanes:
+        free.put(lane)
+
+    @contextlib.contextmanager
+    def taken() -> Iterator[Lane]:
+        lane = free.get()
+        try:
+            yield lane
+        finally:
+            free.put(lane)
+
+    return taken
 
 
 def forward_of(generator: Generator, device: torch.device) -> Forward:
@@ -100,7 +120,7 @@ def compiled_or(forward: Forward, faces: torch.Tensor, targets: torch.Tensor) ->
     """
     compiled: Forward = torch.compile(forward, dynamic=False)
     try:
-        with torch.inference_mode(), _repeatable():
+        with torch.inference_mode(), _repeatable(faces.device):
             compiled(faces, targets)
     except Exception as error:  # whatever the compiler's many layers raise: the work can be done without them
         reason = str(error).strip().split("\n", 1)[0] or type(error).__name__
@@ -120,9 +140,20 @@ def fill(batch: np.ndarray, rows: np.ndarray) -> None:
     batch[len(rows) :] = rows[-1]
 
 
-def _repeatable() -> contextlib.AbstractContextManager[None]:
-    """cuDNN's algorithms that give the same bits every time; some of those for transposed convolutions do not."""
-    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
+@contextlib.contextmanager
+def _repeatable(device: torch.device) -> Iterator[None]:
+    """Only cuDNN's algorithms that give the same bits every time; some of those for transposed convolutions do not.
+
+    That is a switch of the whole process: so one thread at a time sends its batch off.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    with _switched, torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+        yield
+
+
+_switched = threading.Lock()
 
 
 def _nothing(

@@ -16,6 +16,7 @@ from attgan.data.codec import Decoded
 from attgan.data.provenance import Provenance, xmp_packet
 from attgan.data.transforms import Box, face_box, put_face, take_face
 from attgan.editing.editor import Editor, make_editor
+from attgan.editing.lane import ON_GPU
 from attgan.errors import DataError, UserError
 from flows.bench.rate import Rate, repeat
 from flows.bundles import open_bundle
@@ -100,7 +101,7 @@ def recode(pairs: Iterable[tuple[bytes, np.ndarray]], size: int) -> int:
 def generator(work: Work) -> Rate:
     """Edit faces, in batches of the size that the edit is to have."""
     editor = _editor(work.settings)
-    faces, targets = nothing(editor, _in_a_call(work))
+    faces, targets = nothing(editor, work.settings.batch_size)
     return _on_model(work, lambda: len(editor.edit(faces, targets)))
 
 
@@ -109,7 +110,7 @@ def classifier(work: Work) -> Rate | None:
     editor = _editor(work.settings)
     if editor.classifier is None:
         return None
-    faces, _ = nothing(editor, _in_a_call(work))
+    faces, _ = nothing(editor, work.settings.batch_size)
 
     def look() -> int:
         editor.recognise(faces)
@@ -144,14 +145,9 @@ def nothing(editor: Editor, count: int) -> tuple[np.ndarray, np.ndarray]:
     return np.zeros((count, size, size, 3), np.uint8), np.zeros((count, attributes), np.float32)
 
 
-def _in_a_call(work: Work) -> int:
-    """Several batches on a GPU, where one is computed while another one is on its way."""
-    return work.settings.batch_size * (4 if work.settings.gpus_per_shard else 1)
-
-
 def _on_model(work: Work, edit: Callable[[], int]) -> Rate:
-    """On a GPU in one thread, on a CPU in one for each core."""
-    threads = 1 if work.settings.gpus_per_shard else work.cpus
+    """In as many threads as the flow edits in."""
+    threads = ON_GPU if work.settings.gpus_per_shard else work.cpus
     return repeat(edit, work.settings.seconds, threads, functools.partial(set_torch_threads, 1))
 
 

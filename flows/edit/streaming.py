@@ -17,6 +17,7 @@ from attgan.data.codec import Decoded, Limits
 from attgan.data.provenance import Provenance, xmp_packet
 from attgan.data.transforms import Box, face_box, put_face, take_face
 from attgan.editing.editor import Editor, make_editor
+from attgan.editing.lane import ON_GPU
 from attgan.errors import DataError, UserError
 from flows.bundles import open_bundle
 from flows.edit.item import Chunk, Item
@@ -37,13 +38,19 @@ REQUESTS_IN_FLIGHT = (
 )
 
 
-async def stream(run: Run, items: list[Item], alive: Callable[[], None] = lambda: None) -> list[Stage[Chunk]]:
+async def stream(
+    run: Run,
+    items: list[Item],
+    alive: Callable[[], None] = lambda: None,
+    stores: tuple[Store, Store] | None = None,
+) -> list[Stage[Chunk]]:
     """Send a shard's inputs through all stages, which fills their rows; returns the stages with their seconds.
 
     Args:
         run: they are edited as it says.
         items: the inputs.
         alive: called whenever some of them are done with.
+        stores: where to fetch from and where to put; by default what the run's settings name.
 
     Raises:
         StorageError: the storage failed after its retries.
@@ -53,8 +60,7 @@ async def stream(run: Run, items: list[Item], alive: Callable[[], None] = lambda
     cpus = max(1, int(settings.cpus_per_shard))
     editor = editor_of(settings, run.made_of["bundle"])
     edits = parse_edits(settings.set, settings.intensity, run.attributes)
-    source = open_store(settings.source)
-    destination = open_store(settings.destination)
+    source, destination = stores or (open_store(settings.source), open_store(settings.destination))
     limits = Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
     mark = xmp_packet(Provenance(run.made_of["software"], run.made_of["bundle"], run.edits_text))
     keep_original = settings.on_present == "copy"
@@ -65,7 +71,7 @@ async def stream(run: Run, items: list[Item], alive: Callable[[], None] = lambda
     with (
         ThreadPoolExecutor(REQUESTS_IN_FLIGHT, "fetch") as fetch_pool,
         ThreadPoolExecutor(cpus, "compute", set_torch_threads, (1,)) as compute_pool,
-        ThreadPoolExecutor(1, "gpu", set_torch_threads, (1,)) as gpu_pool,
+        ThreadPoolExecutor(ON_GPU, "gpu", set_torch_threads, (1,)) as gpu_pool,
         ThreadPoolExecutor(REQUESTS_IN_FLIGHT, "put") as put_pool,
     ):
 
@@ -100,7 +106,7 @@ async def stream(run: Run, items: list[Item], alive: Callable[[], None] = lambda
             Stage(
                 "edit",
                 in_place(lambda chunk: _edit(chunk, editor, edits, run)),
-                workers=1 if on_gpu else cpus,
+                workers=ON_GPU if on_gpu else cpus,
                 pool=gpu_pool if on_gpu else compute_pool,
             ),
             Stage(
