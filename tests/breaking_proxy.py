@@ -6,7 +6,7 @@
 
 Faults: an HTTP status (with the XML that S3 sends), ``reset`` (the connection is reset before the request is passed
 on), ``lost`` (the request is carried out, its answer is not delivered), ``truncate`` (the answer ends in the middle
-of its body) and ``hang`` (no answer).
+of its body), ``slow`` (it comes, after a second) and ``hang`` (no answer).
 """
 
 import contextlib
@@ -16,6 +16,7 @@ import socketserver
 import ssl
 import struct
 import threading
+import time
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -36,7 +37,10 @@ class BreakingProxy:
         url: its own endpoint.
         seen: the first lines of all requests.
         heads: their headers, in lower case.
+        struck: how many of them were broken.
     """
+
+    SLOW_SECONDS = 1.0
 
     def __init__(self, endpoint: str, tls: ssl.SSLContext | None = None, drop: str = "") -> None:
         parts = urlsplit(endpoint)
@@ -44,22 +48,24 @@ class BreakingProxy:
         self.drop = drop
         self.seen: list[str] = []
         self.heads: list[str] = []
+        self.struck = 0
         self._faults: list[str] = []
         self._forever = False
         self._only = ""
+        self._skip = 0
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._server = _Server(self, tls)
         self.url = f"{'https' if tls else 'http'}://localhost:{self._server.server_address[1]}"
 
-    def plan(self, *faults: str, forever: bool = False, only: str = "") -> None:
+    def plan(self, *faults: str, forever: bool = False, only: str = "", skip: int = 0) -> None:
         """Break the next requests in whose first line the pattern ``only`` is found, one fault each.
 
-        The last fault stays for ever, if asked.
+        The first ``skip`` of these pass. The last fault stays for ever, if asked.
         """
         with self._lock:
-            self._faults, self._forever, self._only = list(faults), forever, only
-            self.seen, self.heads = [], []
+            self._faults, self._forever, self._only, self._skip = list(faults), forever, only, skip
+            self.seen, self.heads, self.struck = [], [], 0
 
     def next_fault(self, head: str) -> str | None:
         line = head.splitlines()[0]
@@ -68,6 +74,10 @@ class BreakingProxy:
             self.heads.append(head.lower())
             if not self._faults or not re.search(self._only, line):
                 return None
+            if self._skip:
+                self._skip -= 1
+                return None
+            self.struck += 1
             return self._faults[0] if self._forever and len(self._faults) == 1 else self._faults.pop(0)
 
     def wait(self) -> None:
@@ -112,6 +122,8 @@ class _Handler(socketserver.StreamRequestHandler):
             elif fault == "hang":
                 return self.server.proxy.wait()
             else:
+                if fault == "slow":
+                    time.sleep(BreakingProxy.SLOW_SECONDS)
                 answer = self._pass_on(head, body)
                 if fault == "lost":
                     return self._reset()
