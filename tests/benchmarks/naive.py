@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import boto3
 import numpy as np
@@ -36,7 +36,7 @@ def edit_one_by_one(
     return len(keys) / (time.perf_counter() - started)
 
 
-def one_by_one(bundle: Bundle, device: str = "cpu"):  # type: ignore[no-untyped-def]
+def one_by_one(bundle: Bundle, device: str = "cpu") -> Callable[[bytes], bytes]:
     """A function from a JPEG of 178×218 to the edited one: Pillow, the model with a batch of one, Pillow."""
     generator = bundle.generator.to(device).eval()
     size, names = generator.config.image_size, bundle.config.attributes

@@ -102,7 +102,9 @@ def settle(settings: EditSettings) -> int:
             keys += 1
             yield Settled(info.key, info.etag, f"{keys:032x}", "edited")
 
-    State(open_store(join(settings.destination, STATE, lineage))).add(Ended(run_id="earlier", retried=0, failed=0), rows)
+    State(open_store(join(settings.destination, STATE, lineage))).add(
+        Ended(run_id="earlier", retried=0, failed=0), rows
+    )
     return keys
 
 
