@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -124,9 +125,13 @@ def _register(content: dict[str, Any], folder: str) -> None:
             text=True,
         )
     if ended.returncode != 0:
-        raise NotDeployed(_last_line(ended.stdout + ended.stderr))
+        raise NotDeployed(
+            _why(ended.stderr) or _why(ended.stdout) or f"prefect deploy: exit code {ended.returncode}"
+        )
 
 
-def _last_line(output: str) -> str:
+def _why(output: str) -> str | None:
+    """The last line of a command that failed, or of the server's answer in it."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return lines[-1] if lines else "prefect deploy failed without a word"
+    answer = re.search(r"""'detail': (["'])(.+)\1}""", lines[-1]) if lines else None
+    return answer[2] if answer else lines[-1] if lines else None

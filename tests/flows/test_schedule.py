@@ -56,10 +56,12 @@ def test_a_heartbeat_may_be_missed_before_a_run_is_crashed() -> None:
     elsewhere = WATCHED["attgan-crash-silent-runs-without-deployment"].trigger
     assert elsewhere.within.total_seconds() >= 3 * 180, "Prefect's default"
     assert set(elsewhere.match_related["prefect.resource.name"]) == {spec["flow_name"] for spec in SPECS}
+    # The server may hand the first states of a run to its automations a quarter of an hour late.
+    assert WATCHED["attgan-crash-runs-that-never-began"].trigger.within.total_seconds() > 15 * 60 + 3 * 30
 
 
 def test_a_refused_run_has_ended_for_the_automations_too() -> None:
-    for name in ("attgan-crash-silent-runs", "attgan-crash-silent-runs-without-deployment"):
+    for name in WATCHED:
         assert f"prefect.flow-run.{REFUSED}" in WATCHED[name].trigger.expect
 
 

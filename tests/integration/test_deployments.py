@@ -1,11 +1,17 @@
 """Deployments on a real Prefect server, run by a real worker: registered twice, scheduled, started side by side."""
 
+import json
+import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import boto3
 import pytest
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
+from prefect.blocks.system import Secret
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.filters import (
@@ -18,10 +24,12 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.deployments import run_deployment
+from prefect.events import emit_event
 from prefect.exceptions import PrefectHTTPStatusError
 
 from attgan.errors import UserError
-from flows import deployments, schedule
+from flows import automations, deployments, schedule
+from flows.running import REFUSED
 from flows.settings import DeploySettings, InitSettings, ScheduleSettings
 from flows.weights import init
 from infra.worker import POOL
@@ -75,6 +83,41 @@ def places(fresh_bucket: Callable[[], str]) -> dict[str, Any]:
         client.put_object(Bucket=name, Key=f"in/{i:03d}.jpg", Body=saved(noise(i)))
     folders = {"source": "in", "destination": "out", "bundle": "bundle"}
     return {option: f"s3://{name}/{folder}" for option, folder in folders.items()}
+
+
+@dataclass(frozen=True)
+class Told:
+    """A notification block that posts to this process, and what it has posted."""
+
+    block: str
+    messages: list[dict[str, str]]
+
+
+@pytest.fixture
+def told(client: SyncPrefectClient) -> Iterator[Told]:
+    messages: list[dict[str, str]] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *words: Any) -> None:
+            del words
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        block = CustomWebhookNotificationBlock(
+            name="test",
+            url=f"http://127.0.0.1:{server.server_port}/",
+            method="POST",
+            json_data={"subject": "{{subject}}", "text": "{{body}}"},
+        )
+        document = block.save("test", overwrite=True)
+        yield Told("custom-webhook/test", messages)
+        client.delete_block_document(document)
+        server.shutdown()
 
 
 def test_all_flows_are_there_with_a_form_that_explains_every_field(deployed: deployments.Deployed) -> None:
@@ -195,6 +238,68 @@ def test_a_run_goes_through_the_worker_and_a_second_one_does_not_start_beside_it
     assert again.state is not None
     assert again.state.is_completed(), again.state
     assert str(again.state.message).startswith("nothing to do: 12 images are done and unchanged")
+
+
+def test_a_block_of_the_users_is_told_of_a_failed_run_and_of_too_many_failed_images(
+    client: SyncPrefectClient, edit: Callable[[], DeploymentResponse], places: dict[str, Any], told: Told
+) -> None:
+    edit()
+    found = automations.notification_block(client, told.block)
+    tell = automations.read(automations.TELL, block_document_id=found)
+    automations.register(client, tell)
+    automations.register(client, tell)
+    there = [one for wanted in tell for one in client.read_automations_by_name(wanted.name)]
+    try:
+        assert len(there) == len(tell) == 2
+        refused = {"settings": {**places, "destination": places["source"]}}
+        run = run_deployment("edit/edit", parameters=refused, timeout=60, poll_interval=0.5)
+        assert run.state is not None
+        assert run.state.name == REFUSED
+        first = _until(lambda: told.messages)[0]
+        assert first["subject"] == f"edit {REFUSED}: edit {places['source']}"
+        assert first["text"].startswith(str(run.state.message))
+        assert first["text"].endswith(f"/runs/flow-run/{run.id}")
+
+        told.messages.clear()
+        payload = {
+            "failed_share": 0.25,
+            "limit": 0.1,
+            "run_url": "s3://out/_runs/1",
+            "message": "5 of 20 failed",
+        }
+        related = [{"prefect.resource.id": f"prefect.flow-run.{run.id}", "prefect.resource.role": "flow-run"}]
+        emit_event(
+            "attgan.edit.failed-share-passed",
+            {"prefect.resource.id": "attgan.edit-run.1"},
+            related=related,
+            payload=payload,
+        )
+        (second,) = _until(lambda: told.messages)
+        assert second["subject"] == "edit: 25.0 % of the images failed"
+        assert second["text"].splitlines()[:2] == ["5 of 20 failed", "s3://out/_runs/1"]
+    finally:
+        for one in there:
+            client.delete_automation(one.id)
+
+
+@pytest.mark.parametrize(
+    ("block", "line"),
+    [
+        ("slack-webhook/nobody", "the Prefect server has no such block"),
+        ("secret/word", "is not a block that sends"),
+    ],
+)
+def test_a_block_that_is_not_there_or_sends_nothing_is_refused(
+    client: SyncPrefectClient, block: str, line: str
+) -> None:
+    Secret(value="word").save("word", overwrite=True)
+    with pytest.raises(UserError, match=f"--notify {block}: {line}"):
+        deployments.deploy(DeploySettings(pool=POOL, notify=block))
+
+
+def test_a_work_pool_that_is_not_there_is_refused(worker: None) -> None:
+    with pytest.raises(UserError, match="--pool nosuch: the Prefect server has no such work pool"):
+        deployments.deploy(DeploySettings(pool="nosuch"))
 
 
 def _if_all_final(runs: list[FlowRun]) -> list[FlowRun]:
