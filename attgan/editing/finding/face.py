@@ -1,0 +1,49 @@
+"""A face in a photograph, and what finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+LANDMARKS = ("left eye", "right eye", "nose", "left mouth corner", "right mouth corner")
+"""In this order; left and right as the viewer sees them."""
+
+MIRRORED = (1, 0, 2, 4, 3)
+"""Which landmark of a mirror image is which."""
+
+
+@dataclass(frozen=True)
+class Face:
+    """Where a face is, in pixels of the photograph; the outer corner of its first pixel is (0, 0).
+
+    Attributes:
+        box: left, top, right, bottom; may reach beyond the photograph.
+        landmarks: ``(5, 2)`` float32, x and y of :data:`LANDMARKS`.
+        confidence: 0 to 1, of the finder that found it; those of two finders do not compare.
+    """
+
+    box: tuple[float, float, float, float]
+    landmarks: NDArray[np.float32]
+    confidence: float
+
+    @property
+    def size(self) -> float:
+        """The longer side of the box, in pixels."""
+        left, top, right, bottom = self.box
+        return max(right - left, bottom - top)
+
+
+class Finder(Protocol):
+    """Finds the faces in photographs. Another finder is another class with this method."""
+
+    def find(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
+        """The faces in each photograph, the most confident first; the same whatever others come along.
+
+        Args:
+            images: ``(H, W, 3)`` uint8, RGB, each of its own size.
+        """
+        ...

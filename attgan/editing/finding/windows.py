@@ -1,0 +1,76 @@
+"""The proposal network over a whole photograph, at every size that a face may have."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from attgan.editing.finding.candidates import Candidates, best_rows
+from attgan.editing.finding.cascade import STRIDE, WINDOW, ProposalNet
+
+CONFIDENCE = 0.6
+# The overlap above which the less confident of two windows is dropped: of one level, then of all.
+WITHIN_LEVEL, AMONG_LEVELS = 0.5, 0.7
+
+
+def propose(network: ProposalNet, levels: list[Tensor], smallest: float, image: int) -> Candidates:
+    """Boxes of one photograph in which the network sees a face, corrected.
+
+    Args:
+        network: on the levels' device.
+        levels: the photograph and its halvings, ``(3, h, w)`` in [-1, 1].
+        smallest: side of the smallest window, in pixels of the photograph.
+        image: the number of the photograph among others.
+    """
+    height, width = levels[0].shape[1:]
+    confidences, corrections, windows, groups = [], [], [], []
+    for number, level in enumerate(pyramid(levels, WINDOW / smallest)):
+        seen, moved = network(level[None])
+        rows, columns = seen.shape[1:]
+        confidences.append(seen.flatten())
+        corrections.append(moved[0].flatten(1).T)
+        windows.append(_windows(rows, columns, (width / level.shape[2], height / level.shape[1])))
+        groups.append(np.full(rows * columns, number))
+    if not windows:
+        return Candidates(np.empty(0, np.int64), np.empty((0, 4)), np.empty(0, np.float32))
+    confidence = torch.cat(confidences)
+    chosen = torch.nonzero(confidence >= CONFIDENCE)[:, 0]
+    rows = chosen.cpu().numpy()
+    candidates = Candidates(
+        np.full(len(rows), image), np.concatenate(windows)[rows], confidence[chosen].cpu().numpy()
+    )
+    moves = torch.cat(corrections)[chosen].cpu().numpy()
+    best = best_rows(candidates, np.concatenate(groups)[rows], WITHIN_LEVEL)
+    candidates, moves = candidates.take(best), moves[best]
+    best = best_rows(candidates, candidates.image, AMONG_LEVELS)
+    return candidates.take(best).corrected(moves[best])
+
+
+def pyramid(levels: list[Tensor], scale: float) -> list[Tensor]:
+    """The photograph at ``scale`` and, for as long as a window fits in, at 1/√2 of the one before.
+
+    Two of them are interpolated; each further one is the half of the last but one.
+    """
+    height, width = levels[0].shape[1:]
+    made: list[Tensor] = []
+    while min(height, width) * scale >= WINDOW:
+        if len(made) < 2:
+            source = levels[min(max(0, math.floor(-math.log2(scale))), len(levels) - 1)]
+            size = (max(WINDOW, round(height * scale)), max(WINDOW, round(width * scale)))
+            made.append(F.interpolate(source[None], size=size, mode="bilinear", antialias=True)[0])
+        else:
+            made.append(F.avg_pool2d(made[-2][None], 2, ceil_mode=True)[0])
+        scale /= math.sqrt(2)
+    return made
+
+
+def _windows(rows: int, columns: int, pixel: tuple[float, float]) -> NDArray[np.float64]:
+    """The windows of a level, ``(rows · columns, 4)``, where a pixel of it covers ``pixel`` of the photograph's."""
+    top, left = np.divmod(np.arange(rows * columns), columns)
+    corners = np.stack([left, top], axis=1) * STRIDE
+    return np.concatenate([corners, corners + WINDOW], axis=1) * np.tile(pixel, 2)
