@@ -37,7 +37,7 @@ def client(stack: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture
 def impatient(client: SyncPrefectClient) -> Iterator[Callable[[float | None], None]]:
-    """Sets after how many seconds of silence a run has crashed; three minutes again in the end."""
+    """Sets after how many seconds of silence a run has crashed; as before in the end."""
 
     def wait(seconds: float | None) -> None:
         watching = automations.read(automations.WATCH)
@@ -92,7 +92,7 @@ def test_a_run_that_dies_with_its_worker_is_crashed_for_its_silence_and_the_next
         assert meanwhile.state.is_cancelled(), meanwhile.state
         crashed = _until(client, silent, StateType.CRASHED)
         assert crashed.state is not None
-        assert str(crashed.state.message).startswith("Not heard of for three minutes")
+        assert str(crashed.state.message).startswith("Not heard of for ten minutes")
         _assert_the_next_one_completes(parameters)
 
 
