@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from attgan.errors import UserError
-from flows import cluster, nodes
+from flows import bundles, cluster, nodes
 from flows.bench import ceilings
 from flows.bench.ceilings import DIFFERENT, STAGES, Work
 from flows.bench.faces import clear, fill
@@ -90,13 +90,14 @@ def run_bench(settings: BenchSettings) -> Result:
     cluster.connect_ray()
     resources = cluster.require_ray(settings.cpus_per_shard, settings.gpus_per_shard)
     parallel = cluster.workers(resources, settings.cpus_per_shard, settings.gpus_per_shard)
+    digest = bundles.inspect(settings.bundle).digest
     destination = _place(settings)
     nodes.require_reachable({"--source": settings.source, "--bundle": settings.bundle}, destination)
     with _scratch(destination) as scratch:
         wanted, keys = _images(settings, scratch)
-        work = Work(settings, wanted.source, tuple(keys[:DIFFERENT]), join(scratch, "put"))
+        work = Work(wanted, digest, tuple(keys[:DIFFERENT]), join(scratch, "put"), settings.seconds)
         begun = time.monotonic()
-        _on_all(settings, parallel, ceilings.prepare, work)
+        _on_all(wanted, parallel, ceilings.prepare, work)
         start = time.monotonic() - begun
         print_line(f"{parallel} workers have the bundle after {start:.1f} s")
         measured = _ceilings(work, parallel)
@@ -161,7 +162,7 @@ def _ceilings(work: Work, parallel: int) -> list[Ceiling]:
     return measured
 
 
-def _on_all(settings: BenchSettings, parallel: int, function: Callable[..., Any], *args: Any) -> list[Any]:
+def _on_all(settings: EditSettings, parallel: int, function: Callable[..., Any], *args: Any) -> list[Any]:
     """Call a function in so many workers at once, each with what a shard is granted.
 
     Raises:

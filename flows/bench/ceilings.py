@@ -15,13 +15,12 @@ from attgan.data import codec
 from attgan.data.codec import Decoded
 from attgan.data.provenance import Provenance, xmp_packet
 from attgan.data.transforms import Box, face_box, put_face, take_face
-from attgan.editing.editor import Editor, make_editor
+from attgan.editing.editor import Editor
 from attgan.editing.lane import ON_GPU
 from attgan.errors import DataError, UserError
 from flows.bench.rate import Rate, repeat
-from flows.bundles import open_bundle
-from flows.edit.streaming import REQUESTS_IN_FLIGHT
-from flows.settings import BenchSettings
+from flows.edit.streaming import REQUESTS_IN_FLIGHT, editor_of, warm_up
+from flows.settings import EditSettings
 from flows.stages import set_torch_threads
 from flows.storage import open_store
 
@@ -38,32 +37,48 @@ class Work:
     """What a worker measures with; it travels to it.
 
     Attributes:
-        settings: the bench's.
-        source: URL of the images.
-        keys: of some of them.
+        settings: of the edit that is measured.
+        digest: of the bundle.
+        keys: of some of the source's images.
         scratch: URL below which the worker may write what it likes.
+        seconds: how long.
     """
 
-    settings: BenchSettings
-    source: str
+    settings: EditSettings
+    digest: str
     keys: tuple[str, ...]
     scratch: str
+    seconds: float
 
     @property
     def cpus(self) -> int:
         """Cores that a worker is granted."""
         return max(1, int(self.settings.cpus_per_shard))
 
+    @property
+    def editor(self) -> Editor:
+        """The model that the edit will use, in this process."""
+        return editor_of(self.settings, self.digest)
+
+    @property
+    def files(self) -> Sequence[bytes]:
+        """Some of the source's images, in this process's memory.
+
+        Raises:
+            UserError: none of them is one.
+        """
+        return _files(self.settings.source, self.keys)
+
 
 def get(work: Work) -> Rate:
     """Fetch images."""
-    store, keys = open_store(work.source), itertools.cycle(work.keys)
-    return repeat(lambda: len([store.get(next(keys))]), work.settings.seconds, REQUESTS_IN_FLIGHT)
+    store, keys = open_store(work.settings.source), itertools.cycle(work.keys)
+    return repeat(lambda: len([store.get(next(keys))]), work.seconds, REQUESTS_IN_FLIGHT)
 
 
 def put(work: Work) -> Rate:
     """Write results, create-only and with metadata."""
-    store, data = open_store(f"{work.scratch}/{secrets.token_hex(4)}"), itertools.cycle(_files(work))
+    store, data = open_store(f"{work.scratch}/{secrets.token_hex(4)}"), itertools.cycle(work.files)
     numbers = itertools.count()
 
     def one() -> int:
@@ -71,17 +86,17 @@ def put(work: Work) -> Rate:
         store.put(key, next(data), create_only=True, metadata=_PROOF, content_type="image/jpeg")
         return 1
 
-    return repeat(one, work.settings.seconds, REQUESTS_IN_FLIGHT)
+    return repeat(one, work.seconds, REQUESTS_IN_FLIGHT)
 
 
 def codecs(work: Work) -> Rate:
     """Decode, take the face out, put it back, encode; a core per thread."""
-    files, size = _files(work), _editor(work.settings).size
+    files, size = work.files, work.editor.size
     faces = [take_face(image.pixels, box, size) for image, box in map(_opened, files)]
     pairs = itertools.cycle(list(zip(files, faces, strict=True)))
     return repeat(
         lambda: recode(itertools.islice(pairs, _CHUNK), size),
-        work.settings.seconds,
+        work.seconds,
         work.cpus,
         functools.partial(set_torch_threads, 1),
     )
@@ -100,14 +115,14 @@ def recode(pairs: Iterable[tuple[bytes, np.ndarray]], size: int) -> int:
 
 def generator(work: Work) -> Rate:
     """Edit faces, in batches of the size that the edit is to have."""
-    editor = _editor(work.settings)
+    editor = work.editor
     faces, targets = nothing(editor, work.settings.batch_size)
     return _on_model(work, lambda: len(editor.edit(faces, targets)))
 
 
 def classifier(work: Work) -> Rate | None:
     """See what faces are like; None where the bundle has no classifier."""
-    editor = _editor(work.settings)
+    editor = work.editor
     if editor.classifier is None:
         return None
     faces, _ = nothing(editor, work.settings.batch_size)
@@ -135,8 +150,8 @@ def measure(stage: str, work: Work) -> Rate | None:
 
 def prepare(work: Work) -> None:
     """Load the bundle and some images, so that no measurement has to."""
-    _editor(work.settings)
-    _files(work)
+    warm_up(work.settings, work.digest)
+    assert work.files
 
 
 def nothing(editor: Editor, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -148,7 +163,7 @@ def nothing(editor: Editor, count: int) -> tuple[np.ndarray, np.ndarray]:
 def _on_model(work: Work, edit: Callable[[], int]) -> Rate:
     """In as many threads as the flow edits in."""
     threads = ON_GPU if work.settings.gpus_per_shard else work.cpus
-    return repeat(edit, work.settings.seconds, threads, functools.partial(set_torch_threads, 1))
+    return repeat(edit, work.seconds, threads, functools.partial(set_torch_threads, 1))
 
 
 def _opened(data: bytes) -> tuple[Decoded, Box]:
@@ -160,23 +175,14 @@ def _opened(data: bytes) -> tuple[Decoded, Box]:
 
 
 @functools.lru_cache(maxsize=1)
-def _editor(settings: BenchSettings) -> Editor:
-    bundle = open_bundle(settings.bundle, with_discriminator=False)
-    device = "cuda" if settings.gpus_per_shard else "cpu"
-    return make_editor(bundle.generator, device, settings.batch_size, bundle.classifier)
-
-
-@functools.lru_cache(maxsize=1)
-def _files(work: Work) -> Sequence[bytes]:
+def _files(source: str, keys: tuple[str, ...]) -> Sequence[bytes]:
     """Some of the images, those that open."""
-    store, files = open_store(work.source), []
-    for key in work.keys[:DIFFERENT]:
+    store, files = open_store(source), []
+    for key in keys[:DIFFERENT]:
         data = store.get(key).data
         with contextlib.suppress(DataError):
             codec.decode(data)
             files.append(data)
     if not files:
-        raise UserError(
-            f"--source {work.source}: of its first {len(work.keys[:DIFFERENT])} files none is an image"
-        )
+        raise UserError(f"--source {source}: of its first {len(keys[:DIFFERENT])} files none is an image")
     return files

@@ -97,7 +97,9 @@ def check(settings: EditSettings) -> BundleInfo:
     destination.check(write=True)
     bundle = open_bundle(settings.bundle, with_discriminator=False)
     parse_edits(settings.set, settings.intensity, bundle.config.attributes)
-    return bundle
+    return BundleInfo(
+        bundle.config, bundle.card, bundle.digest
+    )  # its weights have been seen, and are the workers'
 
 
 def prepare(

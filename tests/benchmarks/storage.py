@@ -12,7 +12,7 @@ from flows.bench import ceilings
 from flows.bench.ceilings import Work
 from flows.bench.faces import drawn_faces, fill
 from flows.edit.streaming import REQUESTS_IN_FLIGHT
-from flows.settings import BenchSettings
+from flows.settings import EditSettings
 from flows.storage import open_store
 from tests.benchmarks.table import Row, peak_mb, rate
 
@@ -24,7 +24,8 @@ def measure(bucket: str, objects: int = 1500) -> Iterator[Row]:
     files = drawn_faces(objects)
     store = open_store(f"{bucket}/bench")
     keys = fill(store, objects)
-    work = Work(BenchSettings(), store.url, tuple(keys), f"{bucket}/bench-put")
+    settings = EditSettings(source=store.url, destination=f"{bucket}/bench-out")
+    work = Work(settings, "", tuple(keys), f"{bucket}/bench-put", seconds=3)
     client = boto3.client("s3", config=Config(max_pool_connections=THREADS))
     name = bucket.removeprefix("s3://")
 

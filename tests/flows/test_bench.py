@@ -16,7 +16,8 @@ from flows.bench.ceilings import Work
 from flows.bench.faces import drawn_faces
 from flows.bench.rate import repeat
 from flows.bench.together import Ceiling, bottleneck, combined, serves_here, with_twice
-from flows.settings import BenchSettings, InitSettings
+from flows.bundles import inspect
+from flows.settings import BenchSettings, EditSettings, InitSettings
 from flows.storage import open_store
 from flows.weights import init
 
@@ -70,11 +71,14 @@ def test_files_that_are_no_images_are_passed_over(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     store.put("broken.jpg", b"\xff\xd8 no image")
     init(InitSettings(destination=str(tmp_path / "bundle"), width=2, image_size=64))
-    settings = BenchSettings(bundle=str(tmp_path / "bundle"), seconds=0.01)
+    digest = inspect(str(tmp_path / "bundle")).digest
+    settings = EditSettings(
+        source=store.url, destination=str(tmp_path / "out"), bundle=str(tmp_path / "bundle")
+    )
     with pytest.raises(UserError, match="none is an image"):
-        ceilings.prepare(Work(settings, store.url, ("broken.jpg",), str(tmp_path / "put")))
+        ceilings.prepare(Work(settings, digest, ("broken.jpg",), str(tmp_path / "put"), 0.01))
     store.put("face.jpg", drawn_faces(1)[0])
-    work = Work(settings, store.url, ("broken.jpg", "face.jpg"), str(tmp_path / "put"))
+    work = Work(settings, digest, ("broken.jpg", "face.jpg"), str(tmp_path / "put"), 0.01)
     measured = {stage: ceilings.measure(stage, work) for stage in ceilings.STAGES}
     assert measured.pop("classifier") is None
     assert all(rate is not None and rate.images > 0 for rate in measured.values())
