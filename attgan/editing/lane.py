@@ -55,7 +55,7 @@ class Lane:
         """
         fill(self._faces.numpy(), faces)
         fill(self._targets.numpy(), targets)
-        with torch.inference_mode(), torch.cuda.stream(self._stream), _repeatable(self._device):
+        with torch.inference_mode(), torch.cuda.stream(self._stream), _settled(self._device):
             result = self._forward(
                 self._faces.to(self._device, non_blocking=True),
                 self._targets.to(self._device, non_blocking=True),
@@ -120,7 +120,7 @@ def compiled_or(forward: Forward, faces: torch.Tensor, targets: torch.Tensor) ->
     """
     compiled: Forward = torch.compile(forward, dynamic=False)
     try:
-        with torch.inference_mode(), _repeatable(faces.device):
+        with torch.inference_mode(), _settled(faces.device):
             compiled(faces, targets)
     except Exception as error:  # whatever the compiler's many layers raise: the work can be done without them
         reason = str(error).strip().split("\n", 1)[0] or type(error).__name__
@@ -141,19 +141,25 @@ def fill(batch: np.ndarray, rows: np.ndarray) -> None:
 
 
 @contextlib.contextmanager
-def _repeatable(device: torch.device) -> Iterator[None]:
-    """Only cuDNN's algorithms that give the same bits every time; some of those for transposed convolutions do not.
+def _settled(device: torch.device) -> Iterator[None]:
+    """On a GPU: only cuDNN's algorithms that give the same bits every time, which some of those for transposed
+    convolutions do not; and one CPU thread, because what was compiled is good for one number of threads alone.
 
-    That is a switch of the whole process: so one thread at a time sends its batch off.
+    Both are switches of the process, so one thread at a time sends its batch off.
     """
     if device.type != "cuda":
         yield
         return
-    with _switched, torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
-        yield
+    with _switching, torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
 
 
-_switched = threading.Lock()
+_switching = threading.Lock()
 
 
 def _nothing(
