@@ -1,6 +1,7 @@
 """Start a stack, stop it, and leave nothing behind."""
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -129,8 +130,11 @@ def stop(stack: Stack) -> None:
     with signals.deferred():
         started = stack.processes
         graces = {started[s.name].pid: s.grace for s in services if s.name in started}
-        first = [started[s.name] for s in services if s.name in started and s.needs]
-        processes.end(processes.family(first), graces)
+        for service in services:
+            if service.needs and service.name in started:
+                leader = started[service.name]
+                processes.end(processes.offspring(leader), {}, usual=service.works)
+                processes.end(functools.partial(processes.members, leader), graces)
         left = processes.end(lambda: processes.everything(stack.mark, started.values()), graces)
         if left:
             raise StackError(f"--dir {stack.folder}: cannot end the processes {left}")

@@ -90,25 +90,29 @@ def everything(mark: str, leaders: Iterable[Process]) -> list[psutil.Process]:
     return _with_descendants({p for leader in leaders for p in members(leader)} | set(marked(mark)))
 
 
-def family(leaders: Iterable[Process]) -> Callable[[], list[psutil.Process]]:
-    """A function that finds these sessions and what descends from them, orphans of an earlier call included."""
-    leaders, known = list(leaders), set[psutil.Process]()
+def offspring(leader: Process) -> Callable[[], list[psutil.Process]]:
+    """A function that finds what `leader` has started in other sessions, orphans of an earlier call included."""
+    known: set[psutil.Process] = set()
 
     def find() -> list[psutil.Process]:
-        known.update(_with_descendants({p for leader in leaders for p in members(leader)} | known))
+        own = members(leader)
+        known.update(set(_with_descendants({*own, *known})) - set(own))
         return sorted((process for process in known if _runs(process)), key=lambda process: process.pid)
 
     return find
 
 
 def end(
-    find: Callable[[], list[psutil.Process]], graces: Mapping[int, float], limit: float = 60.0
+    find: Callable[[], list[psutil.Process]],
+    graces: Mapping[int, float],
+    limit: float = 60.0,
+    usual: float = 5.0,
 ) -> list[int]:
     """Ask processes to end (SIGTERM), kill those that do not, and return the numbers of what is left.
 
     `find` is called again and again, because processes are born and orphaned meanwhile. Of a tree the topmost
     are asked first, since servers wind down their own children best. `graces` holds the seconds that the members
-    of a session have (by its number; others have 5); after that the whole session is killed.
+    of a session have (by its number; others have the `usual`); after that the whole session is killed.
     """
     deadlines: dict[psutil.Process, float] = {}
     give_up = time.monotonic() + limit
@@ -124,7 +128,7 @@ def end(
                     process.kill()
                 elif process not in deadlines and process.ppid() not in numbers:
                     process.terminate()
-                    deadlines[process] = now + graces.get(_session(process.pid), 5.0)
+                    deadlines[process] = now + graces.get(_session(process.pid), usual)
         time.sleep(0.05)
         for pid in numbers:
             with contextlib.suppress(OSError):

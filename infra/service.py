@@ -17,7 +17,8 @@ class Service:
     `check` returns None if it serves, else raises OSError (urllib's are), ValueError, or StackError with what is
     wrong. `links` are (title, address) pairs for a person. `grace` is how many seconds it may take to end by itself.
     `leftovers` are sockets that it leaves outside the stack's folders. `needs` names the services that have to serve
-    before it starts, and until it has ended.
+    before it starts, and until it has ended. `works` is how many seconds what it has started in sessions of its own
+    may take to end, before it does.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Service:
     grace: float = 10.0
     leftovers: tuple[Path, ...] = ()
     needs: tuple[str, ...] = ()
+    works: float = 0.0
 
 
 def unhealthy(service: Service) -> str | None:

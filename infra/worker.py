@@ -31,9 +31,9 @@ def worker(stack: Stack) -> Service:
         },
         folder=folder,
         check=lambda: _check(stack),
-        # It passes SIGTERM on to its runs, which may take as long to end in good order.
-        grace=30.0,
         needs=NEEDS,
+        # A run writes down where it stopped, gives back what it holds and tells the server. The worker would not wait.
+        works=30.0,
     )
 
 

@@ -20,7 +20,7 @@ def worker_beside(stack: Mapping[str, str], log: Path) -> Iterator[processes.Pro
     service = worker(there)
     environment = {**os.environ, **stack, **service.environment, processes.MARK: there.mark}
     started = processes.launch(service.command, environment, log, service.folder)
-    find = processes.family([started])
+    find = processes.offspring(started)
     try:
         deadline = time.monotonic() + 60
         while (problem := unhealthy(service)) and time.monotonic() < deadline:
@@ -30,4 +30,5 @@ def worker_beside(stack: Mapping[str, str], log: Path) -> Iterator[processes.Pro
         assert problem is None, f"{problem}: {log.read_text()}"
         yield started
     finally:
-        assert processes.end(find, {started.pid: service.grace}) == []
+        assert processes.end(find, {}, usual=service.works) == []
+        assert processes.end(lambda: processes.members(started), {started.pid: service.grace}) == []

@@ -69,21 +69,21 @@ def test_all_end_within_their_grace_also_those_that_ignore_the_request(family):
     assert not processes.exists(leader)
 
 
-def test_a_family_is_found_without_its_mark_and_remembered_when_its_head_is_gone(tmp_path):
+def test_what_a_process_has_started_is_found_without_its_mark_and_remembered_when_it_is_gone(tmp_path):
     child = "import time; time.sleep(99)"
     leader = (
         f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}], start_new_session=True)"
     )
     started = processes.launch([sys.executable, "-c", leader], os.environ, tmp_path / "log", tmp_path)
-    find = processes.family([started])
+    find = processes.offspring(started)
     deadline = time.monotonic() + 30
-    while len(found := find()) < 2 and time.monotonic() < deadline:
+    while not (found := find()) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert {process.pid for process in found} > {started.pid}
+    assert [process.cmdline()[-1] for process in found] == [child]
     psutil.Process(started.pid).kill()
-    assert {process.pid for process in find()} == {process.pid for process in found} - {started.pid}
+    assert find() == found
     assert processes.end(find, {}) == []
-    assert processes.family([started])() == []
+    assert processes.offspring(started)() == []
 
 
 def test_number_that_was_used_again_is_left_alone():
