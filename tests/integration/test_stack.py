@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -217,6 +218,73 @@ def test_objects_outlive_down_and_up(stack, tmp_path):
         client.put_object(Bucket="kept", Key="folder/new", Body=b"new")
     finally:
         _infra("down", "--dir", tmp_path)
+
+
+def test_prefect_remembers_who_holds_a_concurrency_limit(stack):
+    settings = json.load(urllib.request.urlopen(f"{stack['PREFECT_API_URL']}/admin/settings"))
+    # In memory, as by default, a restart of the server would end the runs that hold one.
+    assert settings["server"]["concurrency"]["lease_storage"].endswith(".filesystem")
+
+
+def test_worker_is_shown_and_its_runs_end_with_the_stack_and_say_so(tmp_path):
+    (tmp_path / "flow").mkdir()
+    (tmp_path / "flow" / "sleepy.py").write_text(SLEEPY)
+    folder = tmp_path / "stack"
+    try:
+        up = _infra("up", "--free-ports", "--without", "dashboard", "--dir", folder)
+        assert up.returncode == 0, up.stderr
+        (line,) = [line for line in up.stdout.splitlines() if line.startswith("Worker")]
+        assert " healthy " in line
+        state = record(folder)
+        variables = dict(line.split("=", 1) for line in (folder / "env").read_text().splitlines())
+        started = subprocess.run(
+            [sys.executable, "-c", START, variables["PREFECT_DEFAULT_WORK_POOL_NAME"]],
+            env=_without_ray(os.environ) | variables,
+            cwd=tmp_path / "flow",
+            capture_output=True,
+            text=True,
+        )
+        assert started.returncode == 0, started.stderr
+        run = started.stdout.split()[-1]
+        assert any(f"PREFECT__FLOW_RUN_ID={run}" in _environment(p) for p in processes_of(state["mark"]))
+    finally:
+        down = _infra("down", "--dir", folder)
+    assert down.returncode == 0, down.stderr
+    assert leftovers(state) == []
+    with sqlite3.connect(folder / "prefect" / "prefect.db") as database:
+        (row,) = database.execute("select state_type from flow_run where id = ?", (run,))
+    assert row == ("CRASHED",)
+
+
+# A flow that waits for as long as it is let, and what deploys it and starts it.
+SLEEPY = """
+import time
+from prefect import flow
+
+@flow
+def sleepy():
+    time.sleep(600)
+"""
+START = """
+import sys, time
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.deployments import run_deployment
+
+sleepy = flow.from_source(source=".", entrypoint="sleepy.py:sleepy")
+sleepy.deploy("here", work_pool_name=sys.argv[1], print_next_steps=False)
+run = run_deployment("sleepy/here", timeout=0)
+with get_client(sync_client=True) as client:
+    while not client.read_flow_run(run.id).state.is_running():
+        time.sleep(0.2)
+print(run.id)
+"""
+
+
+def _environment(process):
+    with contextlib.suppress(psutil.Error):
+        return [f"{name}={value}" for name, value in process.environ().items()]
+    return []
 
 
 def _without_ray(variables):
