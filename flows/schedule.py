@@ -20,8 +20,7 @@ from flows.cluster import require_prefect
 from flows.settings import EditSettings, ScheduleSettings
 
 TAG = "attgan"  # of every deployment in infra/prefect.yaml
-SLUG = "nightly"  # the schedule in infra/prefect.yaml
-NIGHTLY = CronSchedule(cron="0 3 * * *", timezone="UTC")
+NIGHTLY = CronSchedule(cron="0 3 * * *", timezone="UTC")  # as in infra/prefect.yaml
 NEXT_RUNS = 3
 
 _DATED: TypeAdapter[server_schedules.SCHEDULE_TYPES] = TypeAdapter(server_schedules.SCHEDULE_TYPES)
@@ -76,7 +75,7 @@ def set_schedule(settings: ScheduleSettings) -> list[dict[str, Any]]:
             client.resume_deployment(deployment.id)
         active = settings.enable if settings.enable or settings.disable else None
         if current is None:
-            client.create_deployment_schedules(deployment.id, [(wanted, bool(active))], slug=SLUG)
+            client.create_deployment_schedules(deployment.id, [(wanted, bool(active))])
         else:
             client.update_deployment_schedule(
                 deployment.id, current.id, active=active, schedule=wanted, parameters=own
@@ -106,14 +105,12 @@ def _the_schedule(deployment: DeploymentResponse) -> DeploymentSchedule | None:
     """The schedule that is set from here, or None where there is none yet.
 
     Raises:
-        UserError: there are several, made elsewhere.
+        UserError: somebody has made several.
     """
-    there = deployment.schedules
-    named = [schedule for schedule in there if schedule.slug == SLUG] or there
-    if len(named) > 1:
-        line = f"has {len(named)} schedules, none of them called {SLUG}; set them in the Prefect UI"
+    if len(deployment.schedules) > 1:
+        line = f"has {len(deployment.schedules)} schedules; set them in the Prefect UI"
         raise UserError(f"--deployment {deployment.name}: {line}")
-    return named[0] if named else None
+    return deployment.schedules[0] if deployment.schedules else None
 
 
 def _when(settings: ScheduleSettings, current: DeploymentSchedule | None) -> Any:
