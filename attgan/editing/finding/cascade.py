@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from importlib import resources
 
+import torch.nn.functional as F
 from safetensors.torch import load
 from torch import Tensor, nn
 
@@ -41,8 +42,9 @@ class ProposalNet(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities ``(N, h, w)`` and box corrections ``(N, 4, h, w)`` of ``(N, 3, H, W)``."""
-        features = self.body(image)
-        return self.face(features).softmax(1)[:, 1], self.box(features)
+        features = self.body(image).permute(0, 2, 3, 1)  # (N, h, w, 32)
+        face, box = (F.linear(features, head.weight.flatten(1), head.bias) for head in (self.face, self.box))
+        return face.softmax(3)[..., 1], box.permute(0, 3, 1, 2)
 
 
 class RefinementNet(nn.Module):

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from attgan.editing.finding.candidates import Candidates, best_rows, concatenate, faces_apart
 from attgan.editing.finding.cascade import OUTPUT_CROP, REFINEMENT_CROP, Cascade, load_cascade
-from attgan.editing.finding.crops import halvings, take_crops
+from attgan.editing.finding.crops import Photograph, open_photograph, take_crops
 from attgan.editing.finding.face import MIRRORED, Face
 from attgan.editing.finding.windows import propose
 from attgan.editing.similarity import Matrix, apply, fit_similarity
@@ -26,6 +26,7 @@ SMALLEST_FACE = 20.0  # pixels of the reduced photograph; below that little is l
 REFINEMENT_CONFIDENCE = 0.7
 OUTPUT_CONFIDENCE = 0.7
 OVERLAP = 0.7
+TOGETHER = 16  # photographs of which the crops share passes; more of them only take memory
 
 # Where the landmarks of faces are, on average, in the crops that the output network sees, in shares of the side.
 CANONICAL = np.array([[0.330, 0.385], [0.670, 0.385], [0.500, 0.606], [0.342, 0.759], [0.658, 0.759]])
@@ -51,42 +52,37 @@ class Mtcnn:
     min_face: float = 40.0
     longest_side: int = 1280
     looks: int = 2
-    chunk: int = 8
+    chunk: int = 4
 
     @torch.inference_mode()
     def find(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
         """See :class:`~attgan.editing.finding.face.Finder`."""
-        photographs = [halvings(self._reduced(image)) for image in images]
+        found: list[list[Face]] = []
+        for start in range(0, len(images), TOGETHER):
+            found += self._find(images[start : start + TOGETHER])
+        return found
+
+    def _find(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
+        photographs = [open_photograph(image, self.longest_side, self.device) for image in images]
         proposed = concatenate(
             [
-                propose(self.cascade.proposal, levels, self._smallest(levels[0], image), index)
-                for index, (levels, image) in enumerate(zip(photographs, images, strict=True))
+                propose(self.cascade.proposal, photograph, self._smallest(photograph, image), index)
+                for index, (photograph, image) in enumerate(zip(photographs, images, strict=True))
             ]
         )
         faces, landmarks = self._look(photographs, self._refine(photographs, proposed))
         for _ in range(self.looks):
             landmarks = self._look_again(photographs, faces.image, landmarks)
         return [
-            _faces(faces.take(rows), landmarks[rows], levels[0], image)
-            for index, (levels, image) in enumerate(zip(photographs, images, strict=True))
+            _faces(faces.take(rows), landmarks[rows], photograph.size, image.shape)
+            for index, (photograph, image) in enumerate(zip(photographs, images, strict=True))
             for rows in [np.flatnonzero(faces.image == index)]
         ]
 
-    def _reduced(self, pixels: NDArray[np.uint8]) -> Tensor:
-        """A photograph for the networks: ``(3, h, w)`` float32 in [-1, 1], channels last, on the device."""
-        height, width = pixels.shape[:2]
-        batch = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))[None].permute(0, 3, 1, 2)
-        shrink = self.longest_side / max(height, width)
-        if shrink < 1:
-            size = (max(1, round(height * shrink)), max(1, round(width * shrink)))
-            batch = F.interpolate(batch, size=size, mode="bilinear", antialias=True)
-        image: Tensor = ((batch.to(self.device).float() - 127.5) / 128)[0]
-        return image
+    def _smallest(self, photograph: Photograph, image: NDArray[np.uint8]) -> float:
+        return max(SMALLEST_FACE, self.min_face * photograph.size[1] / image.shape[1])
 
-    def _smallest(self, image: Tensor, pixels: NDArray[np.uint8]) -> float:
-        return max(SMALLEST_FACE, self.min_face * image.shape[2] / pixels.shape[1])
-
-    def _refine(self, photographs: list[list[Tensor]], candidates: Candidates) -> Candidates:
+    def _refine(self, photographs: list[Photograph], candidates: Candidates) -> Candidates:
         squares = candidates.squared()
         crops = self._crops(photographs, squares.image, squares.crops(REFINEMENT_CROP), REFINEMENT_CROP)
         seen, corrections = self._run(self.cascade.refinement, crops, 4 * self.chunk)
@@ -96,7 +92,7 @@ class Mtcnn:
         return sure.take(best).corrected(corrections[kept][best])
 
     def _look(
-        self, photographs: list[list[Tensor]], candidates: Candidates
+        self, photographs: list[Photograph], candidates: Candidates
     ) -> tuple[Candidates, NDArray[np.float64]]:
         """Faces, and their landmarks ``(N, 5, 2)`` in pixels of the reduced photographs."""
         squares = candidates.squared()
@@ -108,7 +104,7 @@ class Mtcnn:
         return faces.take(best), apply(squares.crops(1), places)[kept][best]
 
     def _look_again(
-        self, photographs: list[list[Tensor]], image: NDArray[np.int64], landmarks: NDArray[np.float64]
+        self, photographs: list[Photograph], image: NDArray[np.int64], landmarks: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         upright = fit_similarity(CANONICAL * OUTPUT_CROP, landmarks)
         crops = self._crops(photographs, image, upright, OUTPUT_CROP)
@@ -118,7 +114,7 @@ class Mtcnn:
         return apply(upright, both * OUTPUT_CROP)
 
     def _crops(
-        self, photographs: list[list[Tensor]], image: NDArray[np.int64], matrices: Matrix, size: int
+        self, photographs: list[Photograph], image: NDArray[np.int64], matrices: Matrix, size: int
     ) -> Tensor:
         """A crop ``(3, size, size)`` for each matrix, of the photograph that ``image`` says."""
         crops = torch.empty(
@@ -144,15 +140,15 @@ def make_mtcnn(device: str = "cpu", *, min_face: float = 40.0, longest_side: int
     """The finder that this package brings, on ``device`` (``cpu``, ``cuda``, ``cuda:1`` …)."""
     placed = torch.device(device)
     cascade = load_cascade().to(placed).to(memory_format=torch.channels_last)
-    chunk = 8 if placed.type == "cpu" else 64
+    chunk = 4 if placed.type == "cpu" else 64
     return Mtcnn(cascade, placed, min_face=min_face, longest_side=longest_side, chunk=chunk)
 
 
 def _faces(
-    faces: Candidates, landmarks: NDArray[np.float64], reduced: Tensor, pixels: NDArray[np.uint8]
+    faces: Candidates, landmarks: NDArray[np.float64], reduced: tuple[int, int], whole: tuple[int, ...]
 ) -> list[Face]:
-    """In pixels of the photograph, the most confident first."""
-    scale = np.array([pixels.shape[1] / reduced.shape[2], pixels.shape[0] / reduced.shape[1]])
+    """In pixels of the photograph, whose height and width are ``whole``, the most confident first."""
+    scale = np.array([whole[1] / reduced[1], whole[0] / reduced[0]])
     order = np.argsort(-faces.confidence, kind="stable")
     boxes = (faces.boxes * np.tile(scale, 2))[order].tolist()
     return [

@@ -6,35 +6,35 @@ import math
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from attgan.editing.finding.candidates import Candidates, best_rows
 from attgan.editing.finding.cascade import STRIDE, WINDOW, ProposalNet
+from attgan.editing.finding.crops import Photograph, normalised, resized
 
 CONFIDENCE = 0.6
 # The overlap above which the less confident of two windows is dropped: of one level, then of all.
 WITHIN_LEVEL, AMONG_LEVELS = 0.5, 0.7
 
 
-def propose(network: ProposalNet, levels: list[Tensor], smallest: float, image: int) -> Candidates:
+def propose(network: ProposalNet, photograph: Photograph, smallest: float, image: int) -> Candidates:
     """Boxes of one photograph in which the network sees a face, corrected.
 
     Args:
-        network: on the levels' device.
-        levels: the photograph and its halvings, ``(3, h, w)`` in [-1, 1].
+        network: on the photograph's device.
+        photograph: in which to look.
         smallest: side of the smallest window, in pixels of the photograph.
         image: the number of the photograph among others.
     """
-    height, width = levels[0].shape[1:]
+    height, width = photograph.size
     confidences, corrections, windows, groups = [], [], [], []
-    for number, level in enumerate(pyramid(levels, WINDOW / smallest)):
-        seen, moved = network(level[None])
+    for number, level in enumerate(pyramid(photograph, WINDOW / smallest)):
+        seen, moved = network(level)
         rows, columns = seen.shape[1:]
         confidences.append(seen.flatten())
         corrections.append(moved[0].flatten(1).T)
-        windows.append(_windows(rows, columns, (width / level.shape[2], height / level.shape[1])))
+        windows.append(_windows(rows, columns, (width / level.shape[3], height / level.shape[2])))
         groups.append(np.full(rows * columns, number))
     if not windows:
         return Candidates(np.empty(0, np.int64), np.empty((0, 4)), np.empty(0, np.float32))
@@ -51,20 +51,20 @@ def propose(network: ProposalNet, levels: list[Tensor], smallest: float, image: 
     return candidates.take(best).corrected(moves[best])
 
 
-def pyramid(levels: list[Tensor], scale: float) -> list[Tensor]:
+def pyramid(photograph: Photograph, scale: float) -> list[Tensor]:
     """The photograph at ``scale`` and, for as long as a window fits in, at 1/√2 of the one before.
 
-    Two of them are interpolated; each further one is the half of the last but one.
+    Returns:
+        ``(1, 3, h, w)`` each, float32 in [-1, 1].
     """
-    height, width = levels[0].shape[1:]
+    height, width = photograph.size
     made: list[Tensor] = []
     while min(height, width) * scale >= WINDOW:
-        if len(made) < 2:
-            source = levels[min(max(0, math.floor(-math.log2(scale))), len(levels) - 1)]
-            size = (max(WINDOW, round(height * scale)), max(WINDOW, round(width * scale)))
-            made.append(F.interpolate(source[None], size=size, mode="bilinear", antialias=True)[0])
-        else:
-            made.append(F.avg_pool2d(made[-2][None], 2, ceil_mode=True)[0])
+        # from the smallest size that has enough pixels
+        level = min(max(0, math.floor(-math.log2(scale))), len(photograph.levels) - 1)
+        made.append(
+            normalised(resized(photograph.levels[level], round(height * scale), round(width * scale)))
+        )
         scale /= math.sqrt(2)
     return made
 
