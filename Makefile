@@ -52,13 +52,13 @@ test: $(READY) lint ## Lint, types and every test that runs without a GPU
 	@$(MAKE) --no-print-directory --jobs=3 --output-sync=line test-fast test-stack test-faults
 
 test-fast: $(READY) ## The unit tests alone
-	@$(BIN)/python -u -m pytest -m "not stack and not fault"
+	@$(BIN)/python -u -m pytest -m "not stack and not fault and not long"
 
 test-stack: $(READY) ## The tests with real servers
-	@$(BIN)/python -u -m pytest -m "stack and not fault"
+	@$(BIN)/python -u -m pytest -m "stack and not fault and not long"
 
 test-faults: $(READY) ## Those that kill processes or break the network on purpose
-	@$(BIN)/python -u -m pytest -m fault
+	@$(BIN)/python -u -m pytest -m "fault and not long"
 
 bench: $(READY) ## Measure storage, codec, generator and the flows, each beside its ceiling
 	@$(BIN)/python -m infra run --free-ports -- $(BIN)/python -m tests.benchmarks

@@ -73,6 +73,7 @@ def test_a_run_whose_process_is_killed_makes_room_at_once(
         _assert_the_next_one_completes(parameters)
 
 
+@pytest.mark.long
 def test_a_run_that_dies_with_its_worker_is_crashed_for_its_silence_and_the_next_one_starts(
     client: SyncPrefectClient,
     stack: dict[str, str],
@@ -96,6 +97,7 @@ def test_a_run_that_dies_with_its_worker_is_crashed_for_its_silence_and_the_next
         _assert_the_next_one_completes(parameters)
 
 
+@pytest.mark.long
 def test_a_run_that_a_worker_took_on_and_never_began_makes_room(
     client: SyncPrefectClient, parameters: Places, impatient: Callable[[float | None], None]
 ) -> None:

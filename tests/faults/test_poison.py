@@ -186,6 +186,7 @@ def test_images_that_kill_their_workers_are_rows_of_a_run_that_completes(
     assert set(states.values()) <= {"Completed", "Crashed"}
 
 
+@pytest.mark.long
 def test_kills_at_random_are_lived_through(poisoned: dict[str, str], bucket: str, tmp_path: Path) -> None:
     put_inputs(bucket, 48, {})
     chance = random.Random(5)
@@ -212,6 +213,7 @@ def test_kills_at_random_are_lived_through(poisoned: dict[str, str], bucket: str
     task_runs(flow_run("edit"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["cancel", "SIGTERM", "SIGKILL"])
 def test_a_run_that_is_ended_during_isolation_leaves_no_process(
     poisoned: dict[str, str], bucket: str, tmp_path: Path, how: str
