@@ -19,6 +19,7 @@ from prefect_ray import RayTaskRunner
 
 from attgan.errors import UserError
 from flows import cancelling, nodes, task_runs
+from flows.cluster_watch import cluster_watch
 
 WINDOW = 1000  # pending submissions at most, on however large a cluster
 WAIT = 0.5  # seconds between two looks at what runs
@@ -249,13 +250,18 @@ def run_tasks(
 
     Raises:
         RunCancelled: the flow's run was cancelled on the server.
+        ClusterLost: another cluster is at the address of this one.
     """
     with contextlib.ExitStack() as stack:
-        if waiting is None:
-            waiting = stack.enter_context(_ended_by_cancelling())
+        looks = [waiting or stack.enter_context(_ended_by_cancelling()), stack.enter_context(cluster_watch())]
+
+        def look() -> None:
+            for one in looks:
+                one()
+
         over = stack.enter_context(task_runs.closing(get_run_logger()))
         window = min(2 * parallel, WINDOW)
-        yield from _run_tasks(task, calls, cpus, gpus, window, waiting, instead, over)
+        yield from _run_tasks(task, calls, cpus, gpus, window, look, instead, over)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from prefect.states import Cancelled, Failed
 from attgan.errors import UserError
 from flows import cluster
 from flows.cancelling import RunCancelled
+from flows.cluster_watch import ClusterLost
 
 REFUSED = "Refused"
 
@@ -29,7 +30,8 @@ class Unfinished(Exception):
 def refusals_as_states(body: Callable[P, R]) -> Callable[P, R | State[Any]]:
     """A flow's body whose :class:`UserError` ends the run as failed, named ``Refused``, with that line as message.
 
-    Likewise :class:`flows.cancelling.RunCancelled` ends it as cancelled, and :class:`Unfinished` as failed.
+    Likewise :class:`flows.cancelling.RunCancelled` ends it as cancelled, and :class:`Unfinished` and
+    :class:`flows.cluster_watch.ClusterLost` as failed.
     """
 
     @functools.wraps(body)
@@ -40,7 +42,7 @@ def refusals_as_states(body: Callable[P, R]) -> Callable[P, R | State[Any]]:
             return Failed(name=REFUSED, message=str(error))
         except RunCancelled as cancelled:
             return Cancelled(message=str(cancelled))
-        except Unfinished as why:
+        except (Unfinished, ClusterLost) as why:
             return Failed(message=str(why))
 
     # Prefect looks the annotations up where the function was defined, which for a wrapper is here.
