@@ -57,7 +57,9 @@ def difference(one: np.ndarray, other: np.ndarray) -> float:
     st.floats(-180, 180),
     st.integers(8, 512),
 )
-def test_the_square_of_a_face_is_celebas(left: float, top: float, scale: float, degrees: float, size: int):
+def test_the_square_of_a_face_is_celebas(
+    left: float, top: float, scale: float, degrees: float, size: int
+) -> None:
     matrix = placement(left, top, scale, degrees)
     corners = apply(matrix, [[4, 24], [174, 24], [4, 194], [174, 194]])
     square = [[0, 0], [size, 0], [0, size], [size, size]]
@@ -149,7 +151,7 @@ def test_only_the_glasses_change(left: float, top: float, scale: float, degrees:
     assert (where < (0.8 + reach, 0.6 + reach)).all()
 
 
-def test_the_difference_is_what_the_edit_changed_turned_and_at_the_photographs_scale() -> None:
+def test_what_the_edit_changed_is_changed_as_much_turned_and_at_the_photographs_scale() -> None:
     matrix = placement(150, 140, 2.5, 30)
     place = placed(face_at(matrix))
     reconstructed = np.full((SIZE, SIZE, 3), 90, np.uint8)
@@ -158,7 +160,8 @@ def test_the_difference_is_what_the_edit_changed_turned_and_at_the_photographs_s
     pixels = np.full((900, 900, 3), 100, np.uint8)
     put_difference(pixels, place, edited, reconstructed)
     x, y = np.rint(apply(place.pixels(SIZE), [[64, 63]])[0] - 0.5).astype(int)
-    assert np.abs(pixels[y, x].astype(int) - (150, 50, 100)).max() <= 1
+    # 50 of 165 to white, 50 of 90 to black, nothing; a little less, so that noise in the dark stays small
+    assert np.abs(pixels[y, x].astype(int) - (100 + 155 * 50 / 165, 100 - 100 * 50 / 90, 100)).max() <= 6
 
 
 @pytest.mark.parametrize("degrees", [0, 25])

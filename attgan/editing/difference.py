@@ -1,0 +1,88 @@
+"""What an edit changed in a face, apart from what the generator changes in every face."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from attgan.editing.fading import smoothstep, window
+
+# All chosen on 223 faces of photographs, to which the default model adds glasses, by an independent judge of glasses,
+# by how much stays as it was elsewhere, and by eye.
+LEAST, FULL = 0.3, 0.5  # of the strongest: weaker changes are left out, stronger ones count in full
+SURE = 0.6  # of the strongest: what does not hang together with a change as strong as this is left out
+FAINT = 6.0  # of 255: no edit is weaker
+STRONGEST = 0.99  # the quantile that stands for it
+BLUR = 1 / 64  # of the side: the standard deviation of the Gaussian under which strength is measured
+DARK = 8.0  # of 255: added to what is divided by, so that noise in the dark is not multiplied
+
+
+def relative_change(edited: NDArray, reconstructed: NDArray) -> Tensor:
+    """How far an edit drew each pixel towards black or white, where it drew it much.
+
+    The generator's reconstruction of a face differs from the face everywhere, and so does its edit; what these two
+    differ in is the edit. Told as a share of the way to black or white it carries over to the photograph's own pixels:
+    what shines through a dark lens is darkened, where a difference would leave it as bright as it was against the rest.
+
+    Most of the small differences between the two are chance. Kept are those that are strong, measured by the strongest
+    of the face, together with what surrounds these.
+
+    Args:
+        edited: ``(S, S, 3)`` uint8, what the generator made of the face.
+        reconstructed: likewise, without the edit.
+
+    Returns:
+        ``(3, S, S)`` float32, -1 (black) to 1 (white), and exactly 0 where nothing is to change, as at the edges.
+    """
+    result, start = _planes(edited), _planes(reconstructed)
+    difference = result - start
+    room = torch.where(difference < 0, start, 255 - start)  # at least as much as the difference
+    return difference / (room + DARK) * _mask(difference)
+
+
+def apply_change(pixels: Tensor, change: Tensor) -> Tensor:
+    """Draw pixels towards black or white, all of one shape: 0 to 255, and as they were where the change is 0.
+
+    Args:
+        pixels: uint8 or float32, 0 to 255.
+        change: float32, -1 to 1.
+    """
+    return pixels + change * torch.where(change < 0, pixels, 255 - pixels)
+
+
+def _mask(difference: Tensor) -> Tensor:
+    """How much of a difference ``(3, S, S)`` is kept, ``(S, S)``, 0 to 1."""
+    size = difference.shape[1]
+    inside = window(size)
+    strength = _blurred(difference.abs().mean(0), size * BLUR) * inside
+    strongest = float(torch.quantile(strength.flatten(), STRONGEST))
+    least, full = max(FAINT, LEAST * strongest), max(2 * FAINT, FULL * strongest)
+    share = smoothstep((strength - least) / (full - least))
+    return share * inside * _connected(strength > max(2 * FAINT, SURE * strongest), share > 0)
+
+
+def _connected(seeds: Tensor, places: Tensor) -> Tensor:
+    """The places ``(S, S)`` bool that hang together with a seed, by sides or corners."""
+    reached = (seeds & places).float()[None, None]
+    passable = places.float()
+    count = -1.0
+    while (now := float(reached.sum())) != count:
+        count = now
+        for _ in range(8):  # steps before it is asked again whether there were any
+            reached = F.max_pool2d(reached, 3, stride=1, padding=1) * passable
+    return reached[0, 0]
+
+
+def _blurred(plane: Tensor, sigma: float) -> Tensor:
+    """A plane ``(h, w)`` under a Gaussian; its edge goes on beyond it."""
+    reach = max(1, round(3 * sigma))
+    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
+    kernel = (kernel / kernel.sum())[None, None]
+    padded = F.pad(plane[None, None], (reach, reach, reach, reach), mode="replicate")
+    return F.conv2d(F.conv2d(padded, kernel[..., None, :]), kernel[..., None])[0, 0]
+
+
+def _planes(face: NDArray) -> Tensor:
+    return torch.from_numpy(face.astype("float32")).permute(2, 0, 1)

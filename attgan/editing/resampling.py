@@ -1,0 +1,87 @@
+"""Images seen through similarities: antialiased where they shrink, cubic between pixels, a window at a time."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from attgan.editing.similarity import Matrix, apply, scale_of
+
+
+class Window(NamedTuple):
+    """Whole pixels of an image: ``image[top:bottom, left:right]``."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+def covered(matrix: Matrix, side: int, width: int, height: int, margin: float = 1.0) -> Window:
+    """What a square covers of an image: the least window that holds it, of one pixel at least.
+
+    Args:
+        matrix: ``(2, 3)``, from the square's pixels to the image's.
+        side: of the square.
+        width: of the image.
+        height: of the image.
+        margin: pixels of the image beyond the square.
+    """
+    corners = apply(matrix, [[0, 0], [side, 0], [0, side], [side, side]])
+    least, most = np.floor(corners.min(0) - margin), np.ceil(corners.max(0) + margin)
+    left, top = int(np.clip(least[0], 0, width - 1)), int(np.clip(least[1], 0, height - 1))
+    right, bottom = int(np.clip(most[0], left + 1, width)), int(np.clip(most[1], top + 1, height))
+    return Window(left, top, right, bottom)
+
+
+def shifted(matrix: Matrix, left: float, top: float) -> Matrix:
+    """The same way into an image that begins at ``(left, top)`` of the one before."""
+    return matrix - [[0, 0, left], [0, 0, top]]
+
+
+def shrunk(image: Tensor, matrix: Matrix, density: float = 1.0) -> tuple[Tensor, Matrix]:
+    """An image reduced until it has no more than ``density`` pixels for one of the result's, along a line.
+
+    Args:
+        image: ``(1, C, h, w)``, uint8 or float32.
+        matrix: ``(2, 3)``, from the result's pixels to the image's.
+        density: so many are left.
+
+    Returns:
+        The image, and the way to it.
+    """
+    factor = density / float(scale_of(matrix))
+    if factor >= 1:
+        return image, matrix
+    height, width = image.shape[2:]
+    size = (max(1, round(height * factor)), max(1, round(width * factor)))
+    reduced = F.interpolate(image, size=size, mode="bilinear", antialias=True)
+    return reduced, matrix * [[size[1] / width], [size[0] / height]]
+
+
+def sampled(image: Tensor, matrix: Matrix, window: Window) -> Tensor:
+    """What a window of the result shows of an image, by cubic interpolation; the image's edge goes on beyond it.
+
+    Args:
+        image: ``(1, C, h, w)`` float32.
+        matrix: ``(2, 3)``, from the result's pixels to the image's.
+        window: of the result.
+
+    Returns:
+        ``(C, bottom - top, right - left)`` float32.
+    """
+    height, width = image.shape[2:]
+    x = np.arange(window.left, window.right) + 0.5
+    y = np.arange(window.top, window.bottom)[:, None] + 0.5
+    grid = np.empty((1, y.size, x.size, 2), np.float32)  # -1 to 1 from edge to edge
+    for axis, side in enumerate((width, height)):
+        across, down, shift = matrix[axis] * (2 / side)
+        grid[0, ..., axis] = across * x + down * y + (shift - 1)
+    result: Tensor = F.grid_sample(
+        image, torch.from_numpy(grid), mode="bicubic", padding_mode="border", align_corners=False
+    )[0]
+    return result
