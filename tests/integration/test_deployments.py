@@ -67,7 +67,7 @@ def edit(
 
     yield read
     deployment = read()
-    client.update_deployment(deployment.id, DeploymentUpdate(parameters={}))
+    client.update_deployment(deployment.id, DeploymentUpdate(parameters={"settings": {}}))
     (nightly,) = deployment.schedules
     client.update_deployment_schedule(
         deployment.id, nightly.id, active=False, schedule=schedule.NIGHTLY, parameters={}
@@ -182,7 +182,7 @@ def test_what_is_not_given_stays_and_what_the_flow_would_refuse_is_not_set(
 
     with pytest.raises(ValueError, match="destination"):
         given(source=places["source"], enable=True)
-    assert edit().parameters == {}
+    assert edit().parameters == {"settings": {}}
     given(**places, quality=90)
     given(intensity=1.5, cron="0 5 * * *")
     assert edit().parameters == {"settings": {**places, "quality": 90, "intensity": 1.5}}
@@ -238,6 +238,16 @@ def test_a_run_goes_through_the_worker_and_a_second_one_does_not_start_beside_it
     assert again.state is not None
     assert again.state.is_completed(), again.state
     assert str(again.state.message).startswith("nothing to do: 12 images are done and unchanged")
+
+
+def test_a_run_without_a_source_says_so(edit: Callable[[], DeploymentResponse]) -> None:
+    edit()
+    run = run_deployment(
+        "edit/edit", timeout=60, poll_interval=0.5
+    )  # as a schedule does that the UI has switched on
+    assert run.state is not None
+    assert run.state.type == StateType.FAILED
+    assert "settings.source: Field required" in str(run.state.message)
 
 
 def test_a_block_of_the_users_is_told_of_a_failed_run_and_of_too_many_failed_images(
