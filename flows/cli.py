@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 
 from cyclopts import App, Parameter
 
+from attgan.errors import UserError
 from flows.exits import ending_signal, exit_code, fail, noticing_ctrl_c
 from flows.settings import (
     AlignSettings,
@@ -34,7 +35,7 @@ from flows.settings import (
     TrainSettings,
 )
 from flows.stack_choice import adopt_stack, become, ensure_stack, stack_for
-from flows.terminal import print_mapping, print_rows
+from flows.terminal import print_line, print_mapping, print_rows
 
 _RESUMABLE = ("subset", "ingest", "edit", "train", "align", "train-classifier", "sweep", "pipeline")
 
@@ -208,8 +209,24 @@ def pipeline(*, settings: Annotated[PipelineSettings, Parameter(name="*")] = Pip
 
 
 @app.command
-def edit(*, settings: Annotated[EditSettings, Parameter(name="*")]) -> None:
-    """Edit every face image below a prefix and write the results below another one."""
+def edit(
+    settings: Annotated[EditSettings, Parameter(name="*")],
+    *,
+    slide: Annotated[
+        bool,
+        Parameter(
+            help="Of one photograph, write its faces at rising intensities instead: a picture to choose by."
+        ),
+    ] = False,
+) -> None:
+    """Edit every face below a prefix and write the results below another one; or one photograph, without any server."""
+    from flows.edit.one_file import describe_row, edit_file, is_one_file, slide_file
+
+    if is_one_file(settings):
+        print_line(slide_file(settings) if slide else describe_row(edit_file(settings)))
+        return
+    if slide:
+        raise UserError(f"--slide: is for one photograph, and --source {settings.source} is none")
     adopt_stack()
     if settings.dry_run:
         from flows.edit.preparation import describe

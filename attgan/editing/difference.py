@@ -16,6 +16,7 @@ SURE = 0.6  # of the strongest: what does not hang together with a change as str
 FAINT = 6.0  # of 255: no edit is weaker
 STRONGEST = 0.99  # the quantile that stands for it
 BLUR = 1 / 64  # of the side: the standard deviation of the Gaussian under which strength is measured
+CELL = 4  # pixels, along both sides, of what hangs together: a pixel's gap does not part a frame
 DARK = 8.0  # of 255: added to what is divided by, so that noise in the dark is not multiplied
 
 
@@ -64,15 +65,15 @@ def _mask(difference: Tensor) -> Tensor:
 
 
 def _connected(seeds: Tensor, places: Tensor) -> Tensor:
-    """The places ``(S, S)`` bool that hang together with a seed, by sides or corners."""
-    reached = (seeds & places).float()[None, None]
-    passable = places.float()
+    """The places ``(S, S)`` bool that hang together with a seed: cell by cell of a grid, by sides or corners."""
+    coarse = F.max_pool2d(torch.stack([(seeds & places), places]).float(), CELL)  # (2, S / CELL, S / CELL)
+    reached, passable = coarse[None, :1], coarse[None, 1:]
     count = -1.0
     while (now := float(reached.sum())) != count:
         count = now
         for _ in range(8):  # steps before it is asked again whether there were any
             reached = F.max_pool2d(reached, 3, stride=1, padding=1) * passable
-    return reached[0, 0]
+    return F.interpolate(reached, scale_factor=float(CELL))[0, 0] * places
 
 
 def _blurred(plane: Tensor, sigma: float) -> Tensor:

@@ -230,7 +230,7 @@ def _faces(
     min_confidence: float,
     n_attributes: int,
 ) -> _Faces:
-    places = _places(pixels, finder, which, min_face, min_confidence)
+    places = find_places(pixels, finder, which, min_face, min_confidence)
     taken = np.empty((len(places), editor.size, editor.size, 3), np.uint8)
     for row, (_, placement) in enumerate(places):
         taken[row] = take_face(pixels, placement, editor.size)
@@ -241,9 +241,28 @@ def _faces(
     return _Faces(places, taken, attributes)
 
 
-def _places(
-    pixels: Pixels, finder: Finder, which: Faces, min_face: float, min_confidence: float
+def find_places(
+    pixels: Pixels,
+    finder: Finder,
+    which: Faces = "auto",
+    min_face: float = MIN_FACE,
+    min_confidence: float = MIN_CONFIDENCE,
 ) -> list[tuple[Face | None, Placement]]:
+    """Where the faces that are meant are, the largest first; none where none was found.
+
+    An aligned image's own face is None. With ``auto`` a square image, which may be either, is taken for an aligned one
+    where no face is found in it, or one that fills it.
+
+    Args:
+        pixels: ``(H, W, 3)`` uint8, RGB.
+        finder: asked about photographs and squares.
+        which: as in :func:`edit_photo`.
+        min_face: see :func:`choose_faces`.
+        min_confidence: see there.
+
+    Raises:
+        DataError: stage ``find``: ``aligned`` was asked for, and the image is not.
+    """
     height, width = pixels.shape[:2]
     whole = aligned(width, height) if which in ("auto", "aligned") else None
     if which == "aligned" and whole is None:

@@ -57,12 +57,15 @@ class Placement:
         return Placement(np.column_stack([factor * linear, linear @ [start, start] + shift]))
 
 
+def boxed(box: Box) -> Placement:
+    """The place of a face in an upright square of whole pixels."""
+    return Placement(np.array([[box.side, 0, box.left], [0, box.side, box.top]], np.float64), box)
+
+
 def aligned(width: int, height: int) -> Placement | None:
     """Where the face of an aligned image is, or None where its size says that it is not aligned."""
     box = transforms.face_box(width, height)
-    if box is None:
-        return None
-    return Placement(np.array([[box.side, 0, box.left], [0, box.side, box.top]], np.float64), box)
+    return None if box is None else boxed(box)
 
 
 def placed(face: Face) -> Placement:

@@ -135,9 +135,12 @@ def _images(settings: BenchSettings, scratch: str) -> tuple[EditSettings, list[s
         destination=join(scratch, "edited"),
         bundle=settings.bundle,
         limit=settings.images,
+        faces="aligned",
         on_present="edit",  # so that every image goes the whole way
         max_failed_share=1,
-        **settings.model_dump(include={"shard_size", "batch_size", "cpus_per_shard", "gpus_per_shard"}),
+        **settings.model_dump(
+            include={"paste", "shard_size", "batch_size", "cpus_per_shard", "gpus_per_shard"}
+        ),
     )
     if settings.source is None:
         print_line(f"{settings.images:,} drawn faces into {wanted.source}")

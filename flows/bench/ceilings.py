@@ -14,9 +14,10 @@ import numpy as np
 from attgan.data import codec
 from attgan.data.codec import Decoded
 from attgan.data.provenance import Provenance, xmp_packet
-from attgan.data.transforms import Box, face_box, put_face, take_face
+from attgan.data.transforms import Box
 from attgan.editing.editor import Editor
 from attgan.editing.lane import ON_GPU
+from attgan.editing.placement import Placement, aligned, boxed, put_difference, put_whole, take_face
 from attgan.errors import DataError, UserError
 from flows.bench.rate import Rate, repeat
 from flows.edit.streaming import REQUESTS_IN_FLIGHT, editor_of, warm_up
@@ -92,23 +93,28 @@ def put(work: Work) -> Rate:
 def codecs(work: Work) -> Rate:
     """Decode, take the face out, put it back, encode; a core per thread."""
     files, size = work.files, work.editor.size
-    faces = [take_face(image.pixels, box, size) for image, box in map(_opened, files)]
+    faces = [take_face(image.pixels, placement, size) for image, placement in map(_opened, files)]
     pairs = itertools.cycle(list(zip(files, faces, strict=True)))
     return repeat(
-        lambda: recode(itertools.islice(pairs, _CHUNK), size),
+        lambda: recode(itertools.islice(pairs, _CHUNK), size, work.settings.paste),
         work.seconds,
         work.cpus,
         functools.partial(set_torch_threads, 1),
     )
 
 
-def recode(pairs: Iterable[tuple[bytes, np.ndarray]], size: int) -> int:
+def recode(pairs: Iterable[tuple[bytes, np.ndarray]], size: int, paste: str = "whole") -> int:
     """All that files need but the model: to the faces in them, and with the given faces back to files; their number."""
     count = 0
     for data, face in pairs:
-        image, box = _opened(data)
-        take_face(image.pixels, box, size)
-        codec.encode(image.with_pixels(put_face(image.pixels, box, face)), xmp=_MARK)
+        image, placement = _opened(data)
+        pixels = image.pixels.copy()
+        taken = take_face(pixels, placement, size)
+        if paste == "difference":
+            put_difference(pixels, placement, face, taken)
+        else:
+            put_whole(pixels, placement, face)
+        codec.encode(image.with_pixels(pixels), xmp=_MARK)
         count += 1
     return count
 
@@ -117,7 +123,8 @@ def generator(work: Work) -> Rate:
     """Edit faces, in batches of the size that the edit is to have."""
     editor = work.editor
     faces, targets = nothing(editor, work.settings.batch_size)
-    return _on_model(work, lambda: len(editor.edit(faces, targets)))
+    passes = 2 if work.settings.paste == "difference" else 1  # the face with the edit, and without it
+    return _on_model(work, lambda: len(editor.edit(faces, targets)) / passes)
 
 
 def classifier(work: Work) -> Rate | None:
@@ -160,18 +167,18 @@ def nothing(editor: Editor, count: int) -> tuple[np.ndarray, np.ndarray]:
     return np.zeros((count, size, size, 3), np.uint8), np.zeros((count, attributes), np.float32)
 
 
-def _on_model(work: Work, edit: Callable[[], int]) -> Rate:
+def _on_model(work: Work, edit: Callable[[], float]) -> Rate:
     """In as many threads as the flow edits in."""
     threads = ON_GPU if work.settings.gpus_per_shard else work.cpus
     return repeat(edit, work.seconds, threads, functools.partial(set_torch_threads, 1))
 
 
-def _opened(data: bytes) -> tuple[Decoded, Box]:
+def _opened(data: bytes) -> tuple[Decoded, Placement]:
     """An image and the square of its face; where none is aligned, the centred square stands for it."""
     image = codec.decode(data)
     height, width = image.pixels.shape[:2]
     side = min(width, height)
-    return image, face_box(width, height) or Box((width - side) // 2, (height - side) // 2, side)
+    return image, aligned(width, height) or boxed(Box((width - side) // 2, (height - side) // 2, side))
 
 
 @functools.lru_cache(maxsize=1)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 class Rate(NamedTuple):
     """So many images in so many seconds, at the cost of so many CPU seconds of the process that did it."""
 
-    images: int
+    images: float
     seconds: float
     cpu_seconds: float
 
@@ -23,7 +23,7 @@ class Rate(NamedTuple):
 
 
 def repeat(
-    work: Callable[[], int], seconds: float, threads: int = 1, prepare: Callable[[], None] | None = None
+    work: Callable[[], float], seconds: float, threads: int = 1, prepare: Callable[[], None] | None = None
 ) -> Rate:
     """Repeat ``work``, which returns how many images it did, in so many threads for so long.
 
@@ -34,8 +34,8 @@ def repeat(
         prepare: called once in each thread.
     """
 
-    def some(until: float) -> int:
-        done = 0
+    def some(until: float) -> float:
+        done = 0.0
         while time.perf_counter() < until:
             done += work()
         return done

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from attgan.data.codec import Decoded
-from attgan.data.transforms import Box
+from attgan.editing.placement import Placement
 from attgan.errors import DataError
-from flows.edit.ledger import Row, Status
+from flows.edit.ledger import FaceRow, Row, Status
+
+
+@dataclass
+class FaceOf:
+    """A face of an image, as the network sees it.
+
+    Attributes:
+        placement: where in the image it is.
+        pixels: ``(S, S, 3)`` uint8, RGB.
+        row: its line of the ledger; None for the face of an aligned image, of which the image's row tells.
+        edited: likewise, with what was asked for; None for one that has it already.
+        reconstructed: likewise, as the network draws it unchanged, where that is needed.
+    """
+
+    placement: Placement
+    pixels: np.ndarray
+    row: FaceRow | None = None
+    edited: np.ndarray | None = None
+    reconstructed: np.ndarray | None = None
 
 
 @dataclass
@@ -23,7 +42,8 @@ class Item:
         replaces: the ETag of the output that an earlier run wrote under the output key, where it may be replaced.
         data: the encoded bytes: the input's until it is decoded, then the output's.
         original: the input's bytes, where they may have to be copied as they are.
-        present: whether the face has all that is asked for already, and is to stay as it is.
+        faces: those of the image that are meant.
+        present: whether all of them have what is asked for already, and are to stay as they are.
         found: whether an earlier attempt had put this very output.
     """
 
@@ -35,8 +55,7 @@ class Item:
     original: bytes | None = None
     content_type: str | None = None
     image: Decoded | None = None
-    box: Box | None = None
-    face: np.ndarray | None = None
+    faces: list[FaceOf] = field(default_factory=list)
     present: bool = False
     found: bool = False
 
@@ -52,15 +71,17 @@ class Item:
         """End here: the output stands under its key."""
         self.row.status = "copied" if self.present else "edited"
         self.row.output_etag, self.found = output_etag, found
-        self._drop()
+        self.drop()
 
     def _end(self, status: Status, stage: str, reason: str) -> None:
         self.row.status, self.row.stage, self.row.reason = status, stage, reason
         self.row.bytes_out = None
-        self._drop()
+        self.drop()
 
-    def _drop(self) -> None:
-        self.data = self.original = self.image = self.face = None
+    def drop(self) -> None:
+        """Let go of bytes and pixels."""
+        self.data = self.original = self.image = None
+        self.faces = []
 
 
 Chunk = list[Item]

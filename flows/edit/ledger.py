@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from heapq import nsmallest
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypedDict
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,11 +25,23 @@ from flows.storage import Store
 Status = Literal["edited", "copied", "skipped", "failed"]
 AttributesFrom = Literal["labels", "classifier", "unknown"]
 STATUSES: tuple[Status, ...] = ("edited", "copied", "skipped", "failed")
-STAGES = ("fetch", "decode", "edit", "encode", "put")
+STAGES = ("fetch", "decode", "find", "edit", "encode", "put")
 SAMPLE = 12
 FAILURES_SHOWN = 20  # of a shard
 
 _LEDGER = re.compile(r"ledger/(\d+)\.\d+\.parquet")
+
+FACE = pa.struct(
+    [
+        ("box", pa.list_(pa.float32())),
+        ("landmarks", pa.list_(pa.float32())),
+        ("confidence", pa.float32()),
+        ("status", pa.string()),
+        ("attributes_from", pa.string()),
+        ("predicted", pa.list_(pa.bool_())),
+        ("targets", pa.list_(pa.float32())),
+    ]
+)
 
 SCHEMA = pa.schema(
     [
@@ -45,6 +57,7 @@ SCHEMA = pa.schema(
         ("attributes_from", pa.string()),
         ("predicted", pa.list_(pa.bool_())),
         ("targets", pa.list_(pa.float32())),
+        ("faces", pa.list_(FACE)),
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("bytes_in", pa.int64()),
@@ -54,6 +67,23 @@ SCHEMA = pa.schema(
 )
 
 
+class FaceRow(TypedDict):
+    """A face of a photograph: a row within the row of its image.
+
+    ``box`` is left, top, right, bottom and ``landmarks`` ten numbers, x and y of eyes, nose and corners of the mouth,
+    in pixels of the photograph; ``status`` is ``edited``, or ``present`` for one that had it already; the rest is as
+    in :class:`Row`.
+    """
+
+    box: list[float]
+    landmarks: list[float]
+    confidence: float
+    status: Literal["edited", "present"]
+    attributes_from: AttributesFrom | None
+    predicted: list[bool] | None
+    targets: list[float] | None
+
+
 @dataclass
 class Row:
     """One input and its fate.
@@ -61,7 +91,8 @@ class Row:
     ``stage`` and ``reason`` say where and why it was skipped or failed; ``generation`` is that of the ledger whose
     making settled it; the ETags are those of what was read and of what was written or found; ``attributes_from`` says
     where the face's attributes before the edit come from, and ``predicted`` what the classifier saw if it was asked, in
-    the bundle's order; ``targets`` is the attribute vector the network was fed; sizes are in bytes and pixels.
+    the bundle's order; ``targets`` is the attribute vector the network was fed; ``faces`` are those of a photograph,
+    the largest first, of which the three columns before it tell of the first; sizes are in bytes and pixels.
     """
 
     key: str
@@ -76,6 +107,7 @@ class Row:
     attributes_from: AttributesFrom | None = None
     predicted: list[bool] | None = None
     targets: list[float] | None = None
+    faces: list[FaceRow] | None = None
     width: int | None = None
     height: int | None = None
     bytes_in: int | None = None
@@ -98,6 +130,7 @@ class Summary:
     Attributes:
         attributes_from: how many faces' attributes before the edit come from where.
         seconds: per stage, how long it was busy (wall clock; stages overlap, so they add up to more than ``wall``).
+        faces: in photographs, edited or not.
         found: outputs that an earlier attempt at the shard had put already.
         failures: the first failed inputs, for the report: key, stage, reason; those that killed their process lead.
         peak_mb: the largest the worker's process, or its child that edited the shard, has been so far.
@@ -116,6 +149,7 @@ class Summary:
     wall: float = 0.0
     peak_mb: int = 0
     host: str = ""
+    faces: int = 0
     found: int = 0
     isolated: bool = False
     failures: list[Failure] = field(default_factory=list)
@@ -137,6 +171,7 @@ def summarise(shard: int, generation: int, rows: Sequence[Row]) -> Summary:
         generation=generation,
         counts={status: counts[status] for status in STATUSES},
         reasons=dict(reasons.most_common(50)),
+        faces=sum(len(row.faces or ()) for row in rows),
         bytes_in=sum(row.bytes_in or 0 for row in rows),
         bytes_out=sum(row.bytes_out or 0 for row in rows),
         attributes_from=dict(Counter(row.attributes_from for row in rows if row.attributes_from)),

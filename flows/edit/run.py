@@ -36,7 +36,10 @@ MAY_CHANGE = (
 )
 """Settings that decide no bytes: a run that is taken up again has those of the command that takes it up."""
 
-_ASKED_FOR = ("bundle", "edits", "output", "format", "on_present", "quality")
+_ASKED_FOR = (
+    *("bundle", "edits", "faces", "min_face", "min_confidence", "paste"),
+    *("output", "format", "on_present", "quality"),
+)
 
 
 class Run(BaseModel):
@@ -108,6 +111,10 @@ def what_decides_the_bytes(
         "bundle": bundle_digest,
         "labels": labels_digest,
         "edits": [[edit.attribute, edit.value, edit.intensity] for edit in edits],
+        "faces": settings.faces,
+        "min_face": settings.min_face,
+        "min_confidence": settings.min_confidence,
+        "paste": settings.paste,
         "output": settings.output,
         "format": settings.format,
         "on_present": settings.on_present,

@@ -1,4 +1,4 @@
-"""The stages of a shard: fetch → decode → edit → encode → put, all at once, with bounded memory.
+"""The stages of a shard: fetch → decode → find → edit → encode → put, all at once, with bounded memory.
 
 Bad data ends as a row; an infrastructure fault leaves as an exception.
 """
@@ -11,15 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from attgan.attributes import Edit, parse_edits, target_vector
+from attgan.attributes import parse_edits
 from attgan.data import codec
 from attgan.data.codec import Decoded, Limits
 from attgan.data.provenance import Provenance, xmp_packet
-from attgan.data.transforms import Box, face_box, put_face, take_face
 from attgan.editing.editor import Editor, make_editor
 from attgan.editing.lane import ON_GPU
 from attgan.errors import DataError, UserError
 from flows.bundles import open_bundle
+from flows.edit.faces import edit_faces, find_faces, finished
 from flows.edit.item import Chunk, Item
 from flows.edit.output import put_item
 from flows.edit.run import Run
@@ -98,14 +98,20 @@ async def stream(
             Stage("fetch", each(fetch), workers=CHUNKS_IN_FLIGHT),
             Stage(
                 "decode",
-                lambda chunk: _decode_in_parts(chunk, editor.size, limits),
+                lambda chunk: _decode_in_parts(chunk, limits),
                 workers=cpus,
                 pool=compute_pool,
                 admit=lambda chunk: room.take(_held(chunk)),
             ),
             Stage(
+                "find",
+                in_place(lambda chunk: find_faces(chunk, editor.size, settings, on_gpu)),
+                workers=1 if on_gpu else cpus,
+                pool=gpu_pool if on_gpu else compute_pool,
+            ),
+            Stage(
                 "edit",
-                in_place(lambda chunk: _edit(chunk, editor, edits, run)),
+                in_place(lambda chunk: edit_faces(chunk, editor, edits, run)),
                 workers=ON_GPU if on_gpu else cpus,
                 pool=gpu_pool if on_gpu else compute_pool,
             ),
@@ -189,14 +195,14 @@ def _held(chunk: Chunk) -> int:
     return sum(4 * item.row.width * item.row.height for item in chunk if item.row.width and item.row.height)
 
 
-def _decode_in_parts(chunk: Chunk, size: int, limits: Limits) -> Iterator[Chunk]:
+def _decode_in_parts(chunk: Chunk, limits: Limits) -> Iterator[Chunk]:
     """Decode a chunk, and pass on what there is whenever the pixels held are many."""
     part: Chunk = []
     pixels = 0
     for item in chunk:
         part.append(item)
         if item.data is not None:
-            _decode(item, size, limits)
+            _decode(item, limits)
         if item.image is not None:
             pixels += item.image.pixels.shape[0] * item.image.pixels.shape[1]
         if pixels >= PART_PIXELS:
@@ -206,91 +212,33 @@ def _decode_in_parts(chunk: Chunk, size: int, limits: Limits) -> Iterator[Chunk]
         yield part
 
 
-def _decode(item: Item, size: int, limits: Limits) -> None:
+def _decode(item: Item, limits: Limits) -> None:
     data, item.data = item.data, None
     try:
-        image = codec.decode(data or b"", limits)
+        item.image = image = codec.decode(data or b"", limits)
     except DataError as error:
         item.fail(error)
         return
     item.row.height, item.row.width = image.pixels.shape[:2]
     item.row.notes = ", ".join(image.notes) or None
-    box = face_box(item.row.width, item.row.height)
-    if box is None:
-        item.skip("decode", "not an aligned face: neither square nor of 178×218's proportions")
-        return
-    item.image, item.box = image, box
-    item.face = take_face(image.pixels, box, size)
-
-
-def _edit(chunk: Chunk, editor: Editor, edits: tuple[Edit, ...], run: Run) -> None:
-    items = [item for item in chunk if item.face is not None]
-    if not items:
-        return
-    faces = np.stack([item.face for item in items if item.face is not None])
-    sources = _source_attributes(items, faces, editor, len(run.attributes))
-    targets = target_vector(sources, edits, run.attributes)
-    todo = list(range(len(items)))
-    if run.settings.on_present != "edit":
-        present = _have_it_already(sources, edits, run.attributes)
-        todo = [i for i in todo if not present[i]]
-        for item in (items[i] for i in np.flatnonzero(present)):
-            if run.settings.on_present == "skip":
-                item.skip("edit", "has all that is asked for already")
-            item.present = True
-    for i, face in zip(todo, editor.edit(faces[todo], targets[todo]), strict=True):
-        items[i].face = face
-        items[i].row.targets = targets[i].tolist()
-
-
-def _have_it_already(sources: np.ndarray, edits: tuple[Edit, ...], names: list[str]) -> np.ndarray:
-    """Which of the faces, by their attributes ``(N, n)``, have all that is asked for: ``(N,)`` bool."""
-    columns = [names.index(edit.attribute) for edit in edits]
-    wanted = np.array([edit.value for edit in edits], dtype=np.float32)
-    found: np.ndarray = (sources[:, columns] == wanted).all(axis=1)
-    return found
-
-
-def _source_attributes(items: Chunk, faces: np.ndarray, editor: Editor, count: int) -> np.ndarray:
-    """The faces' attributes before the edit, ``(N, n)`` 0, 1 or NaN: their labels, or what the classifier sees."""
-    sources = np.full((len(items), count), np.nan, dtype=np.float32)
-    unlabelled = [i for i, item in enumerate(items) if item.labels is None]
-    seen = editor.recognise(faces[unlabelled])
-    for i, item in enumerate(items):
-        item.row.attributes_from = "unknown" if item.labels is None else "labels"
-        if item.labels is not None:
-            sources[i] = item.labels
-    if seen is not None:
-        sources[unlabelled] = seen
-        for i, predicted in zip(unlabelled, seen, strict=True):
-            items[i].row.attributes_from, items[i].row.predicted = "classifier", predicted.tolist()
-    return sources
 
 
 def _encode(chunk: Chunk, settings: EditSettings, mark: bytes) -> None:
     format = _FORMATS[settings.format]
     for item in chunk:
-        if item.image is None or item.box is None or item.face is None:
+        if item.image is None:
             continue
-        if item.present and settings.output == "image" and format in (None, item.image.format):
-            item.data = item.original
+        own = format or item.image.format
+        if item.present and settings.output == "image" and own == item.image.format:
+            data = item.original or b""
         else:
             try:
-                image = _finished(item.image, item.box, item.face, item.present, settings.output)
-                image = image.in_format(format or image.format)
+                image = finished(item, settings).in_format(own)
                 item.row.notes = ", ".join(image.notes) or None  # what this format cannot hold among them
-                xmp = None if item.present else mark
-                item.data = codec.encode(image, quality=settings.quality, xmp=xmp)
+                data = codec.encode(image, quality=settings.quality, xmp=None if item.present else mark)
             except DataError as error:
                 item.fail(error)
                 continue
-        item.row.bytes_out = len(item.data or b"")
-        item.content_type = codec.CONTENT_TYPES[format or item.image.format]
-        item.image = item.face = item.original = None
-
-
-def _finished(image: Decoded, box: Box, face: np.ndarray, present: bool, output: str) -> Decoded:
-    """The image that is to be written."""
-    if output == "face":
-        return image.with_pixels(face)
-    return image if present else image.with_pixels(put_face(image.pixels, box, face))
+        item.row.bytes_out = len(data)
+        item.drop()
+        item.data, item.content_type = data, codec.CONTENT_TYPES[own]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -23,6 +23,10 @@ class BenchSettings(Settings):
     source: Url | None = Field(
         default=None,
         description="Images to measure with, read only; by default drawn faces, written below the destination.",
+    )
+    paste: Literal["difference", "whole"] = Field(
+        default="difference",
+        description="As `attgan edit` has it: `difference` takes two passes through the generator, `whole` one.",
     )
     images: int = Field(default=2000, ge=1, description="How many images are edited.")
     seconds: float = Field(default=3.0, gt=0, le=600, description="How long each ceiling is measured.")

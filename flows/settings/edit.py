@@ -50,8 +50,26 @@ class EditOptions(Settings):
         description="Folder with CelebA's label files, for the source attributes of the images listed there; of others "
         "they are what the bundle's classifier sees, or unknown if it has none.",
     )
+    faces: Literal["auto", "aligned", "all", "largest"] = Field(
+        default="auto",
+        description="Where the faces are. `aligned`: images are aligned faces as CelebA's are, 178×218 or square; "
+        "others are skipped. `all`, `largest`: images are photographs; all faces, or the largest one, are searched for "
+        "and edited. `auto`: aligned images by their size, and all faces of others.",
+    )
+    min_face: int = Field(
+        default=40,
+        ge=20,
+        le=4000,
+        description="Side of the smallest face that is edited in a photograph, in pixels.",
+    )
+    min_confidence: Share = Field(default=0.9, description="How sure the finder has to be of a face, 0 to 1.")
+    paste: Literal["difference", "whole"] = Field(
+        default="difference",
+        description="What is put back: what the edit has changed, or the whole edited face.",
+    )
     output: Literal["image", "face"] = Field(
-        default="image", description="The whole image with the face put back, or the bare square face."
+        default="image",
+        description="The whole image with the face put back, or the bare face (of a photograph, the largest).",
     )
     format: Literal["keep", "jpeg", "png", "webp", "tiff"] = Field(
         default="keep",

@@ -83,6 +83,7 @@ def _run(folder: Path, asked: argparse.Namespace) -> Run:
             source=str(folder / "in"),
             destination=str(folder / "out"),
             bundle=str(folder / "bundle"),
+            paste="whole",  # one pass through the generator, as in the loop beside it
             batch_size=asked.batch,
             cpus_per_shard=asked.cpus,
             gpus_per_shard=1 if asked.device == "cuda" else 0,

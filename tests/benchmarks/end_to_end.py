@@ -104,7 +104,7 @@ def _cold(bucket: str, source: str, bundle: str, images: int, shard_size: int) -
         "shard-size": shard_size,
         "on-present": "edit",
     }
-    command = [sys.executable, "-P", "-m", "flows.cli", "edit"]
+    command = [sys.executable, "-P", "-m", "flows.cli", "edit", "--paste=whole"]
     subprocess.run(
         [*command, *(f"--{name}={value}" for name, value in options.items())],
         check=True,

@@ -40,7 +40,7 @@ def measure(bucket: str, images: int = 3000) -> Iterator[Row]:
     ):
         bundle = f"{bucket}/bundle-{config.width}"
         init(InitSettings(destination=bundle, width=config.width, image_size=config.image_size))
-        result = run_bench(BenchSettings(bundle=bundle, destination=bucket, images=images))
+        result = run_bench(BenchSettings(bundle=bundle, destination=bucket, images=images, paste="whole"))
         ceiling, reached = combined(result.ceilings), result.reached
         for what, seconds in (("whole flow", reached.whole), ("within shards", reached.shards)):
             yield Row(

@@ -44,7 +44,19 @@ def command(bucket: str, destination: str) -> list[str]:
         "--bundle",
         f"{bucket}/bundle",
     ]
-    return [sys.executable, "-m", "flows.cli", "edit", *places, "--shard-size", str(SHARD), "--run-id", "run"]
+    return [
+        sys.executable,
+        "-m",
+        "flows.cli",
+        "edit",
+        *places,
+        "--paste",
+        "whole",
+        "--shard-size",
+        str(SHARD),
+        "--run-id",
+        "run",
+    ]
 
 
 @pytest.fixture
@@ -83,7 +95,7 @@ def undisturbed(bucket: str) -> dict[str, bytes]:
     places = {
         name: f"{bucket}/{folder}" for name, folder in (("source", "in"), ("destination", "undisturbed"))
     }
-    prepared = prepare(EditSettings.model_validate(places | {"bundle": f"{bucket}/bundle"}))
+    prepared = prepare(EditSettings.model_validate(places | {"bundle": f"{bucket}/bundle", "paste": "whole"}))
     for shard in range(prepared.run.shards):
         edit_shard(prepared.run.url, shard, prepared.run.settings)
     return outputs(bucket, "undisturbed")

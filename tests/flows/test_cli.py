@@ -42,7 +42,7 @@ def image_folder(tmp_path: Path) -> Path:
     ("arguments", "line"),
     [
         (["edit", "--source", "a"], "attgan: --destination: is required"),
-        (["edit", "--sorce", "a"], "attgan: --sorce: there is no such option; `attgan edit --help`"),
+        (["edit", "--sorce", "a"], "attgan: Unknown option: --sorce. Did you mean --source?"),
         (
             ["edit", "--source", "a", "--destination", "b", "--bundle", "c", "--quality", "0"],
             "attgan: --quality 0: ",

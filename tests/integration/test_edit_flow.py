@@ -49,7 +49,12 @@ def bucket(stack: dict[str, str], fresh_bucket: Callable[[], str]) -> str:
 
 def run(bucket: str, **options: Any) -> dict[str, Any]:
     places = {name: join(bucket, folder) for name, folder in (("source", "in"), ("destination", "out"))}
-    usual = places | {"bundle": join(bucket, "bundle"), "shard_size": 8, "max_failed_share": 0.2}
+    usual = places | {
+        "bundle": join(bucket, "bundle"),
+        "paste": "whole",
+        "shard_size": 8,
+        "max_failed_share": 0.2,
+    }
     settings = EditSettings.model_validate(usual | options)
     report: dict[str, Any] = run_from_terminal(edit, settings=settings)
     return report

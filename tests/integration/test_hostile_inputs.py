@@ -85,6 +85,8 @@ def run(bucket: str, source: str, destination: str) -> dict[str, Any]:
             "source": join(bucket, source),
             "destination": join(bucket, destination),
             "bundle": join(bucket, "bundle"),
+            "faces": "aligned",
+            "paste": "whole",
             "on_present": "edit",
             "max_bytes": MAX_BYTES,
             "max_pixels": MAX_PIXELS,

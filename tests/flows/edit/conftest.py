@@ -46,7 +46,10 @@ def settings(tmp_path: Path, bundle: str) -> Callable[..., EditSettings]:
     (tmp_path / "out").mkdir()
 
     def make(**options: object) -> EditSettings:
-        places = {"source": str(tmp_path / "in"), "destination": str(tmp_path / "out"), "bundle": bundle}
-        return EditSettings.model_validate(places | options)
+        usual: dict[str, object] = {"source": str(tmp_path / "in"), "destination": str(tmp_path / "out")}
+        if "bundle" not in options:
+            # What an untrained generator changes is nothing; what it draws is something else altogether.
+            usual |= {"bundle": bundle, "paste": "whole"}
+        return EditSettings.model_validate(usual | options)
 
     return make

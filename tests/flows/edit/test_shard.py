@@ -66,13 +66,13 @@ def test_every_input_is_accounted_for(tmp_path: Path, settings: MakeSettings) ->
         path = tmp_path / "in" / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-    prepared, summaries = run_all(settings(shard_size=4))
+    prepared, summaries = run_all(settings(shard_size=4, faces="aligned"))
     assert prepared.run.shards == 4
     assert prepared.run.ignored == {"not an image by its extension (.txt)": 1}
     rows = rows_of(prepared)
     assert set(rows) == set(inputs) - {"notes.txt"}
     outcome = {key: (row["status"], row["stage"]) for key, row in rows.items()}
-    assert {key for key, fate in outcome.items() if fate == ("skipped", "decode")} == {"landscape.jpg"}
+    assert {key for key, fate in outcome.items() if fate == ("skipped", "find")} == {"landscape.jpg"}
     failed = {key for key, (status, _) in outcome.items() if status == "failed"}
     assert failed == {"truncated.jpg", "empty.jpg", "text.jpg", "bomb.png"}
     assert "limit is 64,000,000" in rows["bomb.png"]["reason"]
@@ -204,7 +204,9 @@ def test_a_run_taken_up_has_the_settings_of_the_command_that_takes_it_up(
     first = prepare(settings())
     moved = tmp_path / "moved"
     shutil.copytree(bundle, moved)
-    later = settings(bundle=str(moved), on_existing="overwrite", max_failed_share=0.5, cpus_per_shard=2)
+    later = settings(
+        bundle=str(moved), paste="whole", on_existing="overwrite", max_failed_share=0.5, cpus_per_shard=2
+    )
     again = prepare(later)
     assert again.run.run_id == first.run.run_id
     assert again.run.settings == later

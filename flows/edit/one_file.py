@@ -1,0 +1,163 @@
+"""One image, without any server: the stages of a shard, for a single file on this machine's disk."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Literal
+
+import numpy as np
+
+from attgan.attributes import parse_edits
+from attgan.data import codec
+from attgan.data.codec import Limits
+from attgan.editing.photo import slide
+from attgan.errors import DataError
+from attgan.evaluation.figures import faces_grid
+from flows.bundles import open_bundle
+from flows.edit.faces import finder_of
+from flows.edit.item import Item
+from flows.edit.ledger import Row
+from flows.edit.plan import read_source_labels
+from flows.edit.run import Run, hash_of, what_decides_the_bytes
+from flows.edit.streaming import editor_of, stream
+from flows.settings import EditSettings
+from flows.storage import open_store
+
+INTENSITIES = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
+PANEL = 192  # pixels
+
+_FORMATS: dict[str, Literal["jpeg", "png", "webp", "tiff"]] = {
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".png": "png",
+    ".webp": "webp",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+}
+
+
+class NotEdited(Exception):
+    """A file of which there is no edited one; the message is the line that says why."""
+
+
+def is_one_file(settings: EditSettings) -> bool:
+    """Whether the source is an image on this disk and not a folder of them."""
+    return os.path.isfile(settings.source)
+
+
+def edit_file(settings: EditSettings) -> Row:
+    """Edit one image file, with the very bytes that a run over its folder would write.
+
+    Args:
+        settings: ``source`` is the file; ``destination`` the new file, or a folder for one of the same name. The new
+            name's extension says the format, if no setting does.
+
+    Returns:
+        Its row, as a ledger has it.
+
+    Raises:
+        UserError: a place, a bundle or an attribute that is not there.
+        NotEdited: there is no face, it is no image, or there is another file in its place.
+        StorageError: the disk failed.
+    """
+    folder, name = os.path.split(settings.source)
+    target = settings.destination
+    if os.path.isdir(target):
+        target = os.path.join(target, name)
+    place, new_name = os.path.split(target)
+    wanted = {"source": folder, "destination": place}
+    if settings.format == "keep":
+        wanted["format"] = _FORMATS.get(os.path.splitext(new_name)[1].lower(), "keep")
+    local = settings.model_copy(update=wanted)
+    open_store(place, option="--destination").check(write=True)
+    row = Row(name, new_name, "")
+    item = Item(row, os.path.getsize(settings.source))
+    run = _run_of(local)
+    item.labels = _labels(local, run.attributes, name)
+    asyncio.run(stream(run, [item]))
+    if row.status not in ("edited", "copied"):
+        raise NotEdited(f"{settings.source}: {row.status} at {row.stage}: {row.reason}")
+    return row
+
+
+def slide_file(settings: EditSettings) -> str:
+    """Write a picture of a photograph's faces, as they are and edited ever more strongly, to choose an intensity by.
+
+    Args:
+        settings: ``source`` is the file; ``destination`` the picture, a JPEG.
+
+    Returns:
+        A line for the user.
+
+    Raises:
+        UserError: as :func:`edit_file`.
+        NotEdited: there is no face, it is no image, or there is another file in the picture's place.
+        StorageError: the disk failed.
+    """
+    run = _run_of(settings)
+    editor, finder = editor_of(settings, run.made_of["bundle"]), finder_of(settings, on_gpu=False)
+    edits = parse_edits(settings.set, settings.intensity, run.attributes)
+    place, name = os.path.split(settings.destination)
+    try:
+        with open(settings.source, "rb") as file:
+            limits = Limits(settings.max_bytes, settings.max_pixels)
+            pixels = codec.decode(file.read(limits.max_bytes + 1), limits).pixels
+        strip = slide(
+            pixels,
+            editor,
+            finder,
+            edits,
+            run.attributes,
+            INTENSITIES,
+            which=settings.faces,
+            min_face=settings.min_face,
+            min_confidence=settings.min_confidence,
+            paste=settings.paste,
+            panel=PANEL,
+        )
+    except DataError as error:
+        raise NotEdited(f"{settings.source}: {error}") from None
+    captions = ["as it is", *(f"intensity {intensity:g}" for intensity in INTENSITIES)]
+    columns = [
+        (caption, column.reshape(-1, PANEL, PANEL, 3))
+        for caption, column in zip(captions, np.split(strip, len(captions), axis=1), strict=True)
+    ]
+    try:
+        open_store(place, option="--destination").put(name, faces_grid(columns, side=PANEL), create_only=True)
+    except FileExistsError:
+        raise NotEdited(f"{settings.destination}: is there already; it is not replaced") from None
+    return f"{settings.destination}: {len(strip) // PANEL} face(s), {', '.join(captions)}"
+
+
+def describe_row(row: Row) -> str:
+    """What became of one file, in a line for the user."""
+    faces = len(row.faces) if row.faces is not None else 1
+    what = "edited" if row.status == "edited" else "copied as it is: has all that is asked for already"
+    return f"{row.output_key}: {what} ({faces} face(s), {row.width}×{row.height})"
+
+
+def _run_of(settings: EditSettings) -> Run:
+    """A run that is written nowhere."""
+    bundle = open_bundle(settings.bundle, with_discriminator=False)
+    edits = parse_edits(settings.set, settings.intensity, bundle.config.attributes)
+    made_of = what_decides_the_bytes(settings, edits, bundle.digest, None)
+    return Run(
+        run_id="one-file",
+        lineage="",
+        settings=settings,
+        attributes=list(bundle.config.attributes),
+        fingerprint=hash_of(made_of),
+        made_of=made_of,
+        plan="",
+        shards=1,
+        inputs=1,
+        bytes_in=0,
+        ignored={},
+        unchanged=0,
+    )
+
+
+def _labels(settings: EditSettings, attributes: list[str], name: str) -> list[float] | None:
+    found = read_source_labels(settings.labels, attributes).by_name.get(name)
+    return None if found is None else [float(value) for value in found]
