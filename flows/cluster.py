@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
@@ -112,6 +114,7 @@ def connect_ray() -> None:
     # One attempt of 30 s to join, not twenty without a word; one more for a task that was out of memory, not endless.
     os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "1")
     os.environ.setdefault("RAY_task_oom_retries", "1")
+    ends = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(
             address=address,
@@ -124,6 +127,9 @@ def connect_ray() -> None:
         raise UserError(
             f"RAY_ADDRESS {address}: cannot be joined ({_first_sentence(error)}); {_HINT}"
         ) from error
+    if callable(ends) and threading.current_thread() is threading.main_thread():
+        # Ray has put its own in the place of that of a flow at work, by which a cancelled run knows that it is.
+        signal.signal(signal.SIGTERM, ends)
     if elsewhere:
         try:
             nodes.check_nodes(PREFECT_API_URL.value())
@@ -308,7 +314,12 @@ def _run_tasks(
             if not pending:
                 return
             waiting()
-            done, _ = ray.wait(list(pending), num_returns=1, timeout=WAIT)
+            try:
+                done, _ = ray.wait(list(pending), num_returns=1, timeout=WAIT)
+            except (
+                SystemError
+            ) as error:  # what Ray's own code makes of a signal that has ended the flow in its midst
+                raise error.__cause__ or error from None
             for reference in done:
                 call, future, again = pending.pop(reference)
                 state = _final_state(future)
