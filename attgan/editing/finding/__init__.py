@@ -1,6 +1,21 @@
 """Finding faces: what a face is, and the finder that this package brings.
 
-Another finder is one more file with a class that has :class:`Finder`'s method.
+Another finder is one more file with a class that has :class:`Finder`'s method. Why MTCNN: measured on 257 photographs
+of half a megapixel, in each of which the place of one face is known; landmarks as brought to CelebA's 178×218 pixels,
+and how far a shift by some pixels or a mirror image moves them, in shares of the distance between the eyes:
+
+==============================  ======  =======  ==============  ==============  =========  =====  ===========
+finder                          found   false    landmarks off   moved by shift  by mirror  ms     installs
+==============================  ======  =======  ==============  ==============  =========  =====  ===========
+this one                        257     7 (0)    1.2 px          0.5 %           0.4 %      33     2 MB
+MTCNN as published (looks=0)    257     7 (0)    1.3 px          2.7 %           3.5 %      30     2 MB
+BlazeFace, full range           257     0        3.2 px          2.5 %           5.5 %      7      67 MB
+BlazeFace, short range          252     4        3.7 px          3.1 %           7.8 %      4      66 MB
+==============================  ======  =======  ==============  ==============  =========  =====  ===========
+
+In brackets: at a confidence of 0.9 and more, which all the 257 have. Milliseconds are those of one busy core, for a
+photograph with one face or two. BlazeFace has no corners of the mouth; its models need a runtime. OpenCV's YuNet was
+not measured: no package on PyPI was found to bring its weights, and OpenCV alone installs 150 MB.
 """
 
 from attgan.editing.finding.face import LANDMARKS, MIRRORED, Face, Finder
