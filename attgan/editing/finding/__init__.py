@@ -7,10 +7,10 @@ and how far a shift by some pixels or a mirror image moves them, in shares of th
 ==============================  ======  =======  ==============  ==============  =========  =====  ===========
 finder                          found   false    landmarks off   moved by shift  by mirror  ms     installs
 ==============================  ======  =======  ==============  ==============  =========  =====  ===========
-this one                        257     7 (0)    1.2 px          0.5 %           0.4 %      33     2 MB
-MTCNN as published (looks=0)    257     7 (0)    1.3 px          2.7 %           3.5 %      30     2 MB
+this one                        257     7 (0)    1.2 px          0.5 %           0.4 %      35     2 MB
+MTCNN as published (looks=0)    257     7 (0)    1.3 px          2.7 %           3.5 %      29     2 MB
 BlazeFace, full range           257     0        3.2 px          2.5 %           5.5 %      7      67 MB
-BlazeFace, short range          252     4        3.7 px          3.1 %           7.8 %      4      66 MB
+BlazeFace, short range          252     3        3.7 px          3.1 %           7.8 %      4      67 MB
 ==============================  ======  =======  ==============  ==============  =========  =====  ===========
 
 In brackets: at a confidence of 0.9 and more, which all the 257 have. Milliseconds are those of one busy core, for a
