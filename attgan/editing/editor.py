@@ -12,7 +12,7 @@ from torch import nn
 from attgan.editing.lane import Lanes, as_images, fill, open_lanes
 from attgan.models import AttributeClassifier, Generator
 
-EDIT_FORMAT = 3  # 3: results are marked as edited; faces that have it already are copied
+EDIT_FORMAT = 4  # 4: photographs are searched for faces; what the edit changed is put back
 """Raised whenever the same input and settings would give other pixels; part of every run's fingerprint."""
 
 
