@@ -316,9 +316,8 @@ def _run_tasks(
             waiting()
             try:
                 done, _ = ray.wait(list(pending), num_returns=1, timeout=WAIT)
-            except (
-                SystemError
-            ) as error:  # what Ray's own code makes of a signal that has ended the flow in its midst
+            except SystemError as error:
+                # What Ray's own code makes of a signal's exception that was raised in its midst.
                 raise error.__cause__ or error from None
             for reference in done:
                 call, future, again = pending.pop(reference)

@@ -10,10 +10,11 @@ import boto3
 import psutil
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.deployments import run_deployment
 from prefect.events.schemas.automations import EventTrigger
-from prefect.states import Pending
+from prefect.states import Cancelling, Pending
 
 from flows import automations, deployments
 from flows.settings import DeploySettings, InitSettings
@@ -74,6 +75,18 @@ def test_a_run_whose_process_is_killed_makes_room_at_once(
 
 
 @pytest.mark.long
+def test_a_run_that_is_cancelled_in_the_ui_ends_as_cancelled(
+    client: SyncPrefectClient, stack: dict[str, str], parameters: Places, tmp_path: Path
+) -> None:
+    with worker_beside(stack, tmp_path / "log"):
+        run = _start(client, {"settings": {**parameters["settings"], "shard_size": 1}})
+        # Ray's handler of signals comes in the place of Prefect's, which knows what is meant, when the flow joins it.
+        _until_logged(client, run, "12 shards")
+        client.set_flow_run_state(run.id, Cancelling())
+        _until(client, run, StateType.CANCELLED)
+        _assert_the_next_one_completes(parameters)
+
+
 def test_a_run_that_dies_with_its_worker_is_crashed_for_its_silence_and_the_next_one_starts(
     client: SyncPrefectClient,
     stack: dict[str, str],
@@ -134,6 +147,14 @@ def _until(client: SyncPrefectClient, run: FlowRun, state: StateType, seconds: f
         assert time.monotonic() < deadline, seen.state
         time.sleep(0.1)
     return seen
+
+
+def _until_logged(client: SyncPrefectClient, run: FlowRun, words: str) -> None:
+    chosen = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id]))
+    deadline = time.monotonic() + 60
+    while not any(words in log.message for log in client.read_logs(chosen)):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def _process(run: FlowRun) -> psutil.Process:
