@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
@@ -39,7 +42,7 @@ def relative_change(edited: NDArray, reconstructed: NDArray) -> Tensor:
     """
     result, start = _planes(edited), _planes(reconstructed)
     difference = result - start
-    room = torch.where(difference < 0, start, 255 - start)  # at least as much as the difference
+    room = _room(start, difference)  # at least as much as the difference
     return difference / (room + DARK) * _mask(difference)
 
 
@@ -50,7 +53,12 @@ def apply_change(pixels: Tensor, change: Tensor) -> Tensor:
         pixels: uint8 or float32, 0 to 255.
         change: float32, -1 to 1.
     """
-    return pixels + change * torch.where(change < 0, pixels, 255 - pixels)
+    return pixels + change * _room(pixels, change)
+
+
+def _room(pixels: Tensor, change: Tensor) -> Tensor:
+    """How far pixels are from black where a change is negative, from white elsewhere; quicker than a choice."""
+    return (pixels - 255.0 * (change >= 0)).abs()
 
 
 def _mask(difference: Tensor) -> Tensor:
@@ -58,7 +66,7 @@ def _mask(difference: Tensor) -> Tensor:
     size = difference.shape[1]
     inside = window(size)
     strength = _blurred(difference.abs().mean(0), size * BLUR) * inside
-    strongest = float(torch.quantile(strength.flatten(), STRONGEST))
+    strongest = _quantile(strength, STRONGEST)
     least, full = max(FAINT, LEAST * strongest), max(2 * FAINT, FULL * strongest)
     share = smoothstep((strength - least) / (full - least))
     return share * inside * _connected(strength > max(2 * FAINT, SURE * strongest), share > 0)
@@ -66,23 +74,50 @@ def _mask(difference: Tensor) -> Tensor:
 
 def _connected(seeds: Tensor, places: Tensor) -> Tensor:
     """The places ``(S, S)`` bool that hang together with a seed: cell by cell of a grid, by sides or corners."""
-    coarse = F.max_pool2d(torch.stack([(seeds & places), places]).float(), CELL)  # (2, S / CELL, S / CELL)
-    reached, passable = coarse[None, :1], coarse[None, 1:]
-    count = -1.0
-    while (now := float(reached.sum())) != count:
+    passable = _in_cells(places.numpy())  # (S / CELL, S / CELL)
+    reached = _in_cells((seeds & places).numpy())
+    count = -1
+    while (now := int(np.count_nonzero(reached))) != count:
         count = now
-        for _ in range(8):  # steps before it is asked again whether there were any
-            reached = F.max_pool2d(reached, 3, stride=1, padding=1) * passable
-    return F.interpolate(reached, scale_factor=float(CELL))[0, 0] * places
+        grown = reached.copy()
+        grown[1:] |= reached[:-1]
+        grown[:-1] |= reached[1:]
+        reached = grown.copy()
+        reached[:, 1:] |= grown[:, :-1]
+        reached[:, :-1] |= grown[:, 1:]
+        reached &= passable
+    return torch.from_numpy(reached.repeat(CELL, 0).repeat(CELL, 1)) & places
+
+
+def _in_cells(places: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """In which cells of the grid there is any."""
+    side = len(places) // CELL
+    return np.asarray(places.reshape(side, CELL, side, CELL).any(axis=(1, 3)))
+
+
+def _quantile(values: Tensor, share: float) -> float:
+    """``torch.quantile`` to the bit, without sorting them all: in a third of the time."""
+    flat = values.numpy().ravel()
+    rank = float(np.float32(share)) * (flat.size - 1)
+    below = int(rank)
+    two = torch.from_numpy(np.partition(flat, (below, below + 1))[below : below + 2])
+    return float(torch.lerp(two[0], two[1], rank - below))
 
 
 def _blurred(plane: Tensor, sigma: float) -> Tensor:
     """A plane ``(h, w)`` under a Gaussian; its edge goes on beyond it."""
+    kernel = _gaussian(sigma)
+    reach = kernel.shape[-1] // 2
+    padded = F.pad(plane[None, None], (reach, reach, reach, reach), mode="replicate")
+    return F.conv2d(F.conv2d(padded, kernel), kernel.mT)[0, 0]
+
+
+@functools.lru_cache(maxsize=4)
+def _gaussian(sigma: float) -> Tensor:
+    """``(1, 1, 1, n)``, of sum 1."""
     reach = max(1, round(3 * sigma))
     kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
-    kernel = (kernel / kernel.sum())[None, None]
-    padded = F.pad(plane[None, None], (reach, reach, reach, reach), mode="replicate")
-    return F.conv2d(F.conv2d(padded, kernel[..., None, :]), kernel[..., None])[0, 0]
+    return (kernel / kernel.sum())[None, None, None]
 
 
 def _planes(face: NDArray) -> Tensor:

@@ -11,8 +11,11 @@ from torch import nn
 
 from attgan.editing.lane import Lanes, as_images, fill, open_lanes
 from attgan.models import AttributeClassifier, Generator
+from attgan.models.folding import folded
 
-EDIT_FORMAT = 4  # 4: photographs are searched for faces; what the edit changed is put back
+EDIT_FORMAT = (
+    5  # 5: norms are folded into convolutions, and what the edit changed is rounded in another order
+)
 """Raised whenever the same input and settings would give other pixels; part of every run's fingerprint."""
 
 
@@ -92,7 +95,7 @@ class Editor:
 def make_editor(
     generator: Generator, device: str, batch_size: int, classifier: AttributeClassifier | None = None
 ) -> Editor:
-    """Put both networks on ``device`` (``cpu``, ``cuda``, ``cuda:1`` …) in evaluation mode and wrap them."""
+    """Wrap copies of both networks, for inference, on ``device`` (``cpu``, ``cuda``, ``cuda:1`` …)."""
     placed = torch.device(device)
     seeing = None if classifier is None else _ready(classifier, placed)
     ready = _ready(generator, placed)
@@ -100,4 +103,4 @@ def make_editor(
 
 
 def _ready(network: Network, device: torch.device) -> Network:
-    return network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return folded(network).requires_grad_(False).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -14,8 +16,12 @@ def smoothstep(values: Tensor) -> Tensor:
     return clamped * clamped * (3 - 2 * clamped)
 
 
+@functools.lru_cache(maxsize=4)
 def window(size: int) -> Tensor:
-    """``(S, S)`` float32: 1 in the middle of a face, falling smoothly to exactly 0 in its outermost pixels."""
+    """``(S, S)`` float32: 1 in the middle of a face, falling smoothly to exactly 0 in its outermost pixels.
+
+    The same one for all who ask: not to be changed.
+    """
     centres = torch.arange(size) + 0.5
     ramp = smoothstep((torch.minimum(centres, size - centres) - 0.5) / (EDGE * size))
     return ramp[:, None] * ramp[None, :]

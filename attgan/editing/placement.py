@@ -111,10 +111,11 @@ def take_face(pixels: Pixels, placement: Placement, size: int) -> Pixels:
     samples = size if scale_of(placement.pixels(size)) <= 1 else 2 * size
     matrix = placement.pixels(samples)
     height, width = pixels.shape[:2]
-    around = covered(matrix, samples, width, height, margin=2 * float(scale_of(matrix)) + 2)
+    whole = Window(0, 0, samples, samples)
+    around = covered(matrix, whole, width, height, margin=2 * float(scale_of(matrix)) + 2)
     part = _planes(pixels[around.top : around.bottom, around.left : around.right])
     image, way = shrunk(part, shifted(matrix, around.left, around.top), density=1.5)
-    face = sampled(image.float(), way, Window(0, 0, samples, samples))
+    face = sampled(image.float(), way, whole)
     if samples > size:
         face = F.interpolate(face[None], size=(size, size), mode="bilinear", antialias=True)[0]
     return _pixels(face)
@@ -131,9 +132,15 @@ def put_difference(pixels: Pixels, placement: Placement, edited: Pixels, reconst
         edited: ``(S, S, 3)`` uint8, what the generator made of the face.
         reconstructed: likewise, without the edit.
     """
-    for band, change in _bands(pixels, placement, relative_change(edited, reconstructed)):
+    change = relative_change(edited, reconstructed)  # (3, S, S)
+    changed = _not_zero(change)
+    if changed is None:
+        return
+    for band, layer in _bands(pixels, placement, change, changed):
         part = pixels[band.top : band.bottom, band.left : band.right]
-        part[:] = _pixels(apply_change(_planes(part)[0], change))
+        # With the colours side by side in both: a third of the time.
+        there = torch.from_numpy(np.ascontiguousarray(part)).float()  # (h, w, 3)
+        part[:] = _bytes(apply_change(there, layer.permute(1, 2, 0).contiguous()))
 
 
 def put_whole(pixels: Pixels, placement: Placement, face: Pixels) -> None:
@@ -154,18 +161,35 @@ def put_whole(pixels: Pixels, placement: Placement, face: Pixels) -> None:
         part[:] = _pixels(torch.lerp(_planes(part)[0].float(), layer[:3], layer[3].clamp(0, 1)))
 
 
-def _bands(pixels: Pixels, placement: Placement, layers: Tensor) -> Iterator[tuple[Window, Tensor]]:
-    """A face's layers ``(C, S, S)`` brought to the photograph, by bands of the rows that it covers; 0 beyond it."""
+def _bands(
+    pixels: Pixels, placement: Placement, layers: Tensor, part: Window | None = None
+) -> Iterator[tuple[Window, Tensor]]:
+    """A face's layers ``(C, S, S)`` brought to the photograph, by bands of the rows that it covers; 0 beyond it.
+
+    Where only a ``part`` of the face is not 0, only what can be seen of it.
+    """
     side = layers.shape[1]
     matrix = placement.pixels(side)
     height, width = pixels.shape[:2]
-    whole = covered(matrix, side, width, height)
+    # A part is seen as far beyond it as interpolation reaches along a diagonal: two pixels of the face, or where it is
+    # shrunk three of the photograph.
+    margin = 1.0 if part is None else 1 + max(4.5, 3 * float(scale_of(matrix)))
+    whole = covered(matrix, part or Window(0, 0, side, side), width, height, margin)
     edged = F.pad(layers, (1, 1, 1, 1)).float()[None]  # so that 0 is what goes on beyond
     image, way = shrunk(edged, shifted(invert(matrix), -1, -1))
     rows = max(1, BAND_PIXELS // (whole.right - whole.left))
     for top in range(whole.top, whole.bottom, rows):
         band = whole._replace(top=top, bottom=min(top + rows, whole.bottom))
         yield band, sampled(image, way, band)
+
+
+def _not_zero(layers: Tensor) -> Window | None:
+    """The least window outside which layers ``(C, S, S)`` are 0; None where they are 0 everywhere."""
+    somewhere = (layers != 0).any(0)
+    rows, columns = somewhere.any(1).nonzero(), somewhere.any(0).nonzero()
+    if not len(rows):
+        return None
+    return Window(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
 
 
 def _planes(pixels: Pixels) -> Tensor:
@@ -175,5 +199,10 @@ def _planes(pixels: Pixels) -> Tensor:
 
 def _pixels(planes: Tensor) -> Pixels:
     """``(3, H, W)`` float32 to the nearest of 0 … 255, ``(H, W, 3)``."""
-    rounded: Pixels = planes.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
+    return _bytes(planes.permute(1, 2, 0))
+
+
+def _bytes(values: Tensor) -> Pixels:
+    """Of any shape, float32 to the nearest of 0 … 255."""
+    rounded: Pixels = values.round().clamp(0, 255).to(torch.uint8).numpy()
     return rounded

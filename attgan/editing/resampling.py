@@ -21,17 +21,18 @@ class Window(NamedTuple):
     bottom: int
 
 
-def covered(matrix: Matrix, side: int, width: int, height: int, margin: float = 1.0) -> Window:
-    """What a square covers of an image: the least window that holds it, of one pixel at least.
+def covered(matrix: Matrix, part: Window, width: int, height: int, margin: float = 1.0) -> Window:
+    """What a rectangle covers of an image: the least window that holds it, of one pixel at least.
 
     Args:
-        matrix: ``(2, 3)``, from the square's pixels to the image's.
-        side: of the square.
+        matrix: ``(2, 3)``, from the rectangle's pixels to the image's.
+        part: the rectangle.
         width: of the image.
         height: of the image.
-        margin: pixels of the image beyond the square.
+        margin: pixels of the image beyond the rectangle.
     """
-    corners = apply(matrix, [[0, 0], [side, 0], [0, side], [side, side]])
+    left, top, right, bottom = part
+    corners = apply(matrix, [[left, top], [right, top], [left, bottom], [right, bottom]])
     least, most = np.floor(corners.min(0) - margin), np.ceil(corners.max(0) + margin)
     left, top = int(np.clip(least[0], 0, width - 1)), int(np.clip(least[1], 0, height - 1))
     right, bottom = int(np.clip(most[0], left + 1, width)), int(np.clip(most[1], top + 1, height))
