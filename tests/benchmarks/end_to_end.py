@@ -48,16 +48,16 @@ def measure(asked: argparse.Namespace) -> Iterator[Row]:
     init(InitSettings(destination=full, width=64))
     for source in sources:
         usual = _usual(bucket, source, small, asked.naive)
-        yield from _flow(f"{source}, {SMALL}", bucket, source, small, asked.images, 2000, usual)
+        yield from _flow(f"{source}, {SMALL}", asked.paste, bucket, source, small, asked.images, 2000, usual)
     usual = _usual(bucket, "drawn", full, asked.naive)
     shard_size = -(-asked.full // (2 * (os.cpu_count() or 1)))
-    yield from _flow(f"drawn, {FULL}", bucket, "drawn", full, asked.full, shard_size, usual)
+    yield from _flow(f"drawn, {FULL}", asked.paste, bucket, "drawn", full, asked.full, shard_size, usual)
 
 
 def _flow(
-    name: str, bucket: str, source: str, bundle: str, images: int, shard_size: int, usual: float
+    name: str, paste: str, bucket: str, source: str, bundle: str, images: int, shard_size: int, usual: float
 ) -> Iterator[Row]:
-    cold = _cold(bucket, source, bundle, images, shard_size)
+    cold = _cold(paste, bucket, source, bundle, images, shard_size)
     result = run_bench(
         BenchSettings(
             bundle=bundle,
@@ -66,6 +66,7 @@ def _flow(
             images=images,
             shard_size=shard_size,
             seconds=5,
+            paste=paste,
         )
     )
     for ceiling in result.ceilings:
@@ -93,7 +94,7 @@ def _ceiling(result: Result) -> tuple[str, float]:
     )
 
 
-def _cold(bucket: str, source: str, bundle: str, images: int, shard_size: int) -> dict[str, Any]:
+def _cold(paste: str, bucket: str, source: str, bundle: str, images: int, shard_size: int) -> dict[str, Any]:
     """The report of a flow that is run as a command: its driver and its workers are new."""
     destination = f"{bucket}/cold-{secrets.token_hex(4)}"
     options = {
@@ -102,9 +103,11 @@ def _cold(bucket: str, source: str, bundle: str, images: int, shard_size: int) -
         "bundle": bundle,
         "limit": images,
         "shard-size": shard_size,
+        "faces": "aligned",
+        "paste": paste,
         "on-present": "edit",
     }
-    command = [sys.executable, "-P", "-m", "flows.cli", "edit", "--paste=whole"]
+    command = [sys.executable, "-P", "-m", "flows.cli", "edit"]
     subprocess.run(
         [*command, *(f"--{name}={value}" for name, value in options.items())],
         check=True,
@@ -137,6 +140,12 @@ def main() -> None:
     parser.add_argument("--full", type=int, default=500, help="with the full-width one")
     parser.add_argument("--naive", type=int, default=300, help="one by one")
     parser.add_argument("--folder", help="of aligned images, to edit besides drawn ones")
+    parser.add_argument(
+        "--paste",
+        choices=("whole", "difference"),
+        default="whole",
+        help="the usual loop pastes the whole face",
+    )
     asked = parser.parse_args()
     load = os.getloadavg()[0]
     rows = list(measure(asked))
