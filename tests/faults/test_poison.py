@@ -149,12 +149,13 @@ def undisturbed(bucket: str) -> dict[str, bytes]:
     return outputs(f"{bucket}/undisturbed")
 
 
+@pytest.mark.timeout(700)
 def test_images_that_kill_their_workers_are_rows_of_a_run_that_completes(
     poisoned: dict[str, str], bucket: str, tmp_path: Path
 ) -> None:
     put_inputs(bucket, 24, {9: "crash", 21: "exit"})
     with driver(tmp_path / "log", *edit_command(bucket, 8)) as process:
-        assert process.wait(timeout=200) == 0, (tmp_path / "log").read_text()
+        assert process.wait(timeout=500) == 0, (tmp_path / "log").read_text()
     assert not at_work(poisoned)
 
     run = open_store(f"{bucket}/out/_runs/run")
@@ -200,12 +201,12 @@ def test_kills_at_random_are_lived_through(poisoned: dict[str, str], bucket: str
                 with contextlib.suppress(psutil.NoSuchProcess):
                     victim.kill()
                     kills += 1
-        ended = process.wait(timeout=200)
+        ended = process.wait(timeout=500)
     assert kills >= 3
     if ended != 0:  # a shard was hit four times
         assert "the same command goes on" in (tmp_path / "log").read_text()
         with driver(tmp_path / "log", *edit_command(bucket, 4)) as process:
-            assert process.wait(timeout=200) == 0, (tmp_path / "log").read_text()
+            assert process.wait(timeout=500) == 0, (tmp_path / "log").read_text()
     assert not at_work(poisoned)
     assert outputs(f"{bucket}/out") == undisturbed(bucket)
     report = json.loads(open_store(f"{bucket}/out/_runs/run").get("report.json").data)

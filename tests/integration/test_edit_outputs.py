@@ -40,7 +40,9 @@ def done(prepared: Preparation) -> tuple[Summary, dict[str, Any]]:
 
 
 def output(bucket: str) -> Any:
-    return boto3.client("s3").head_object(Bucket=bucket.removeprefix("s3://"), Key="out/a.jpg")
+    return (
+        boto3.session.Session().client("s3").head_object(Bucket=bucket.removeprefix("s3://"), Key="out/a.jpg")
+    )
 
 
 def test_an_output_says_who_made_it_of_what_and_how(bucket: str) -> None:

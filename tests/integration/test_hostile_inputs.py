@@ -110,7 +110,7 @@ def fate(verdict: Verdict) -> tuple[str, str | None, str | None]:
     if verdict.kind == "DataError":
         return "failed", verdict.stage, verdict.reason
     if face_box(verdict.width, verdict.height) is None:
-        return "skipped", "decode", None
+        return "skipped", "find", None
     return "edited", None, None
 
 
