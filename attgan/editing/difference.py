@@ -14,13 +14,13 @@ from attgan.editing.fading import smoothstep, window
 
 # All chosen on 223 faces of photographs, to which the default model adds glasses, by an independent judge of glasses,
 # by how much stays as it was elsewhere, and by eye.
-LEAST, FULL = 0.3, 0.5  # of the strongest: weaker changes are left out, stronger ones count in full
+LEAST, FULL = 0.35, 0.5  # of the strongest: weaker changes are left out, stronger ones count in full
 SURE = 0.6  # of the strongest: what does not hang together with a change as strong as this is left out
 FAINT = 6.0  # of 255: no edit is weaker
 STRONGEST = 0.99  # the quantile that stands for it
 BLUR = 1 / 64  # of the side: the standard deviation of the Gaussian under which strength is measured
 CELL = 4  # pixels, along both sides, of what hangs together: a pixel's gap does not part a frame
-DARK = 8.0  # of 255: added to what is divided by, so that noise in the dark is not multiplied
+DARK = 2.0  # of 255: added to what is divided by, so that noise in the dark is not multiplied
 
 
 def relative_change(edited: NDArray, reconstructed: NDArray) -> Tensor:
