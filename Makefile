@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 .DEFAULT_GOAL := help
 ARGS   ?=
 
-.PHONY: help setup demo sweep pipeline train-demo up deploy status down test test-fast test-stack test-faults bench lint format clean
+.PHONY: help setup demo sweep pipeline train-demo up deploy status down test test-fast test-stack test-faults test-moto faults bench lint format clean
 
 help: ## Print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,13 @@ test-stack: $(READY) ## The tests with real servers
 
 test-faults: $(READY) ## Those that kill processes or break the network on purpose
 	@$(BIN)/python -u -m pytest -m "fault and not long"
+
+test-moto: $(READY) ## The integration tests with moto as the S3 server, a second implementation of the API
+	@$(BIN)/python -u -m pytest tests/integration --s3 moto
+
+faults: $(READY) ## The fault campaign: hundreds of faults injected into edits, and what each has cost (half an hour)
+	@$(BIN)/python -m tests.campaign $(ARGS)
+	@$(BIN)/python -u -m pytest -m long
 
 bench: $(READY) ## Measure storage, codec, generator and the flows, each beside its ceiling
 	@$(BIN)/python -m infra run --free-ports -- $(BIN)/python -m tests.benchmarks

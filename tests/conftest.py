@@ -12,6 +12,8 @@ first test that asks for it to the end:
     @pytest.mark.stack
     def test_that(stack, fresh_bucket):
         bucket = fresh_bucket()               # on the stack's S3 server
+
+With ``--s3 moto`` that server, and the one alone, is moto's instead of SeaweedFS.
 """
 
 import contextlib
@@ -28,9 +30,25 @@ import boto3
 import pytest
 
 from infra import lifecycle
+from tests.moto_service import moto_service
 
 Variables = dict[str, str]
 _PREFIX = "attgan-test-"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--s3", choices=("seaweedfs", "moto"), default="seaweedfs", help="the S3 server of the stack"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--s3") != "seaweedfs":
+        for item in items:
+            if mark := item.get_closest_marker("seaweedfs"):
+                item.add_marker(
+                    pytest.mark.skip(reason=f"holds for SeaweedFS alone: {mark.kwargs['reason']}")
+                )
 
 
 def pytest_configure() -> None:
@@ -47,6 +65,15 @@ def face_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["ATTGAN_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def chosen_s3_server(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What starts as a stack's S3 server is what ``--s3`` names."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.config.getoption("--s3") == "moto":
+            patch.setitem(lifecycle._DESCRIBE, "s3", moto_service)  # type: ignore[arg-type]
+        yield
+
+
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Variables]:
     """Prefect server, S3 server and Ray head (2 CPUs, no GPU, no dashboard); the environment leads to them."""
@@ -58,7 +85,7 @@ def stack() -> Iterator[Variables]:
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[Variables]:
-    """SeaweedFS alone."""
+    """The S3 server alone."""
     with _folder() as folder, lifecycle.running(folder, ("s3",), tell=_silent) as variables:
         yield variables
 

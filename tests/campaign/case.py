@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -73,13 +73,14 @@ class Result:
     litter: list[str] = field(default_factory=list)
 
 
-def run_case(case: Case, destination: str, folder: Path) -> Result:
+def run_case(case: Case, destination: str, folder: Path, again: Callable[[Job], Outcome] = run) -> Result:
     """Run a case.
 
     Args:
         case: what happens to which run.
         destination: URL of a folder that is not there yet.
         folder: an empty one for the journals.
+        again: runs the same command again, after the disturbances.
     """
     scenario = case.scenario
     settings = scenario.at(destination)
@@ -100,7 +101,7 @@ def run_case(case: Case, destination: str, folder: Path) -> Result:
     look()
     for disturbance in (*case.disturbances, *[None] * ATTEMPTS):
         if disturbance is None:
-            outcomes = [run(make_job())]
+            outcomes = [again(make_job())]
             wrong += [outcome.text for outcome in outcomes if outcome.end == "refused"]
         else:
             outcomes, struck = disturbance.disturb(make_job, wrong)
@@ -127,9 +128,14 @@ def run_case(case: Case, destination: str, folder: Path) -> Result:
         point=case.disturbances[0].point if single else "anywhere",
         injected=injected,
         difference=difference,
-        redone=images_read(journals) - scenario.images,
+        redone=max(images_read(journals) - scenario.images, _found(outcomes)),
         litter=litter,
     )
+
+
+def _found(outcomes: Sequence[Outcome]) -> int:
+    """The outputs that the last attempts at their shards have found there, where no journal tells."""
+    return sum(outcome.report["found"] for outcome in outcomes if outcome.report is not None)
 
 
 def _compare(

@@ -133,14 +133,14 @@ def _work(job: Job, answer: Connection) -> None:
 def _edit(job: Job, script: Script, log: logging.Logger) -> Outcome:
     """What the flow does, one shard after another."""
     settings = job.settings
-    check(settings)
+    bundle = check(settings)
     with lease.held(open_store(settings.destination, option="--destination"), log) as held:
 
         def look() -> None:
             if held.lost:
                 raise Unfinished(f"the lease was taken over by {held.lost}")
 
-        prepared = prepare(settings)
+        prepared = prepare(settings, bundle)
         if isinstance(prepared, NothingToDo):
             return Outcome("nothing", unchanged=prepared.passed_over.unchanged)
         if prepared.is_reported:

@@ -41,22 +41,39 @@ _READING: tuple[tuple[Kind, Moment], ...] = (("exit", "before"), ("error", "befo
 
 def all_cases(scenario: Scenario) -> list[Case]:
     """Every kind of fault at every point of a scenario: at the first, the middle and the last operation of its sort."""
-    cases = []
+    return [Case(scenario, (InProcess(fault),)) for fault in _all_faults(scenario)]
+
+
+def _all_faults(scenario: Scenario) -> list[Fault]:
+    faults = []
     for (operation, sort), count in sorted(scenario.operations.items()):
         for nth in sorted({1, (count + 1) // 2, count}):
             for kind, moment in _KINDS.get(operation, _READING):
                 if kind != "full" or scenario.place == "on disk":
-                    fault = Fault(kind, Point(operation, sort, nth, moment))
-                    cases.append(Case(scenario, (InProcess(fault),)))
+                    faults.append(Fault(kind, Point(operation, sort, nth, moment)))
+    return faults
+
+
+def named_cases(scenario: Scenario) -> list[Case]:
+    """The process is killed before and after each thing that it writes, and in the middle of what it reads."""
+    cases = []
+    for (operation, sort), count in sorted(scenario.operations.items()):
+        middle = (count + 1) // 2
+        if operation == "put":
+            points = [Point(operation, sort, middle, "before"), Point(operation, sort, middle, "after")]
+        elif (operation, sort) in (("list", "source"), ("get", "source"), ("get", "output")):
+            points = [Point(operation, sort, middle)]
+        else:
+            continue
+        cases += [Case(scenario, (InProcess(Fault("exit", point)),)) for point in points]
     return cases
 
 
 def double_cases(scenario: Scenario, count: int, seed: int) -> list[Case]:
     """The run is disturbed, and so is the one that takes it up: at points drawn at random."""
     draw = random.Random(seed)
-    single = [case.disturbances[0] for case in all_cases(scenario)]
-    single = [one for one in single if one.kind in ("exit", "error", "full")]
-    return [Case(scenario, (draw.choice(single), draw.choice(single))) for _ in range(count)]
+    faults = [InProcess(fault) for fault in _all_faults(scenario) if fault.kind in ("exit", "error", "full")]
+    return [Case(scenario, (draw.choice(faults), draw.choice(faults))) for _ in range(count)]
 
 
 def lease_cases(scenario: Scenario) -> list[Case]:

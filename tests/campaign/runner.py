@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,18 +15,21 @@ from rich.table import Table
 
 from flows.storage import join
 from tests.campaign.case import Case, Result, run_case
+from tests.campaign.command import Job, Outcome, run
 from tests.campaign.observation import Difference
 
 
-def run_cases(cases: Iterable[Case], root: str, lanes: int = 2) -> Iterator[Result]:
-    """Run cases, so many side by side, at destinations of their own below a URL; each as it ends, in order."""
+def run_cases(
+    cases: Iterable[Case], root: str, lanes: int = 2, again: Callable[[Job], Outcome] = run
+) -> Iterator[Result]:
+    """Run cases, so many side by side, at destinations of their own below a URL; ``again`` as for ``run_case``."""
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(lanes) as pool:
 
         def one(number: int, case: Case) -> Result:
             journals = Path(folder) / str(number)
             journals.mkdir()
             try:
-                return run_case(case, join(root, f"case{number:04d}"), journals)
+                return run_case(case, join(root, f"case{number:04d}"), journals, again)
             except Exception as error:
                 wrong = [f"the case itself: {error!r}"]
                 first = case.disturbances[0]
@@ -100,7 +103,7 @@ class Tallies:
             self.idle.append(result)
 
     def show(self) -> None:
-        """Print the table, and what is wrong."""
+        """Print the table, and what was not met."""
         table = Table(title="Faults and what they have cost", title_justify="left")
         for column in ("kind of fault", "point"):
             table.add_column(column, overflow="fold")
@@ -111,8 +114,6 @@ class Tallies:
         table.add_section()
         table.add_row("all", "", *_numbers(self.total))
         Console(width=150).print(table)
-        for result in self.bad:
-            print(f"WRONG {result.case}: {result.difference}")
         for result in self.idle:
             print(f"not met: {result.case}")
 

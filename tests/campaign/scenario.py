@@ -27,6 +27,7 @@ from tests.campaign.observation import OURS, Observation, images_read, observe
 from tests.pictures import noise, saved
 
 SHARD = 4
+LARGE, LARGE_SHARD = 48, 4
 FOREIGN = b"somebody's only copy"
 
 
@@ -130,11 +131,21 @@ def _finish_retry(
     return _finish(name, root, settings.model_copy(update={"retry_failed": True}), environment)
 
 
+def _large(root: str, bundle: str, environment: Mapping[str, str]) -> Scenario:
+    """Enough photographs, each of them large enough, for a run to be caught in the middle of it."""
+    source, settings = _begin(root, bundle)
+    for number in range(LARGE):
+        source.put(f"{number:03d}.jpg", saved(noise(number, 1780, 2180)))
+    more = {"shard_size": LARGE_SHARD, "batch_size": LARGE_SHARD, "labels": None}
+    return _finish("large", root, settings.model_copy(update=more), environment)
+
+
 _SCENARIOS: dict[str, Callable[[str, str, Mapping[str, str]], Scenario]] = {
     "first": _first,
     "changed": _changed,
     "retry": _retry,
     "cured": _cured,
+    "large": _large,
 }
 
 
@@ -146,7 +157,14 @@ def _begin(root: str, bundle: str) -> tuple[Store, EditSettings]:
         "bundle": bundle,
     }
     settings = EditSettings.model_validate(
-        places | {"shard_size": SHARD, "batch_size": SHARD, "max_failed_share": 0.5}
+        places
+        | {
+            "faces": "aligned",
+            "paste": "whole",
+            "shard_size": SHARD,
+            "batch_size": SHARD,
+            "max_failed_share": 0.5,
+        }
     )
     rows = [f"{name}.jpg {'1' if name == '04' else '-1'}" + " -1" * 39 for name in ("03", "04")]
     order = ["Eyeglasses", *(name for name in CELEBA if name != "Eyeglasses")]
