@@ -1,157 +1,79 @@
-"""The edit job loses its driver or a worker in mid-run: the same command ends it, with the same bytes."""
+"""The edit job loses its driver or a worker in mid-run, or is interrupted: the same command ends it, to the byte.
 
-import contextlib
-import os
+More kills, of more servers and at more points, are part of ``make faults`` (:mod:`tests.campaign.kills`).
+"""
+
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
-from flows.edit.ledger import finished_shards
-from flows.edit.preparation import prepare
-from flows.edit.shard import edit_shard
-from flows.settings import EditSettings, InitSettings
-from flows.storage import open_store
-from flows.weights import init
-from tests.pictures import noise, saved
+from flows.storage import join
+from tests.campaign import kills
+from tests.campaign.case import Case, Result, run_case
+from tests.campaign.kills import SHARDS, Edit, Kill
+from tests.campaign.observation import Difference
+from tests.campaign.runner import make_versioned_bucket
+from tests.campaign.scenario import LARGE_SHARD, Scenario, make_scenarios
+from tests.servers import Servers, wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.fault]
-
-IMAGES, SHARD = 160, 10
-
-
-@pytest.fixture
-def bucket(stack: dict[str, str], fresh_bucket: Callable[[], str]) -> str:
-    url = f"s3://{fresh_bucket()}"
-    init(InitSettings(destination=f"{url}/bundle", image_size=128, width=8))
-    store = open_store(f"{url}/in")
-    for i in range(IMAGES):
-        store.put(f"{i:03d}.jpg", saved(noise(i)))
-    return url
+WORKERS = 2
 
 
-def command(bucket: str, destination: str) -> list[str]:
-    places = [
-        "--source",
-        f"{bucket}/in",
-        "--destination",
-        f"{bucket}/{destination}",
-        "--bundle",
-        f"{bucket}/bundle",
-    ]
-    return [
-        sys.executable,
-        "-m",
-        "flows.cli",
-        "edit",
-        *places,
-        "--paste",
-        "whole",
-        "--shard-size",
-        str(SHARD),
-        "--run-id",
-        "run",
-    ]
+@pytest.fixture(scope="module")
+def large(stack: dict[str, str]) -> Scenario:
+    """A run that lasts some seconds, and what it writes when nothing happens to it."""
+    (scenario,) = make_scenarios(make_versioned_bucket("edit-faults"), stack, ("large",))
+    return scenario
 
 
-@pytest.fixture
-def started(bucket: str, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The job in a process group of its own, caught in mid-run: some shards are done, most are not."""
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(command(bucket, "out"), start_new_session=True, stdout=log, stderr=log)
-    try:
-        wait_until(lambda: len(ledgers(bucket)) >= 3, (tmp_path / "log").read_text)
-        assert len(ledgers(bucket)) < IMAGES // SHARD
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+@pytest.fixture(scope="module")
+def servers(stack: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Servers:
+    return Servers(tmp_path_factory.getbasetemp(), stack)
 
 
-def ledgers(bucket: str) -> dict[int, str]:
-    return finished_shards(open_store(f"{bucket}/out/_runs/run"))
-
-
-def wait_until(condition: Callable[[], bool], explain: Callable[[], str] = str, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, explain()
-        time.sleep(0.05)
-
-
-def outputs(bucket: str, destination: str) -> dict[str, bytes]:
-    store = open_store(f"{bucket}/{destination}")
-    return {info.key: store.get(info.key).data for info in store.list() if not info.key.startswith("_")}
-
-
-def undisturbed(bucket: str) -> dict[str, bytes]:
-    """What the job writes when nothing happens to it, made in this process."""
-    places = {
-        name: f"{bucket}/{folder}" for name, folder in (("source", "in"), ("destination", "undisturbed"))
-    }
-    prepared = prepare(EditSettings.model_validate(places | {"bundle": f"{bucket}/bundle", "paste": "whole"}))
-    for shard in range(prepared.run.shards):
-        edit_shard(prepared.run.url, shard, prepared.run.settings)
-    return outputs(bucket, "undisturbed")
-
-
-def shard_workers(stack: dict[str, str]) -> list[psutil.Process]:
-    """The processes of this stack's Ray that are running a shard now."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            ours = process.environ().get("RAY_AUTH_TOKEN_PATH") == stack["RAY_AUTH_TOKEN_PATH"]
-            if ours and process.cmdline()[:1] == ["ray::edit-shard"]:
-                found.append(process)
-        except (psutil.Error, OSError):
-            continue
-    return found
-
-
-def kill_one(stack: dict[str, str]) -> bool:
-    """Kill a process that is running a shard, if there is one just now."""
-    for process in shard_workers(stack)[:1]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-            return True
-    return False
+def result_of(kill: Kill, large: Scenario, folder: Path) -> Result:
+    destination = join("s3://edit-faults", kill.kind.replace(" ", "-"))
+    return run_case(Case(large, (kill,)), destination, folder, kills.run_again(kill.servers))
 
 
 def test_a_killed_driver_frees_the_cluster_and_the_same_command_ends_the_run(
-    bucket: str, stack: dict[str, str], started: subprocess.Popen[bytes]
+    large: Scenario, servers: Servers, tmp_path: Path
 ) -> None:
-    os.killpg(started.pid, signal.SIGKILL)
-    started.wait()
-    wait_until(lambda: not shard_workers(stack), seconds=30)
-    done_before = set(ledgers(bucket).values())
-    assert 3 <= len(done_before) < IMAGES // SHARD
-    subprocess.run(command(bucket, "out"), check=True, capture_output=True)
-    assert len(ledgers(bucket)) == IMAGES // SHARD
-    assert done_before <= set(ledgers(bucket).values())
-    assert outputs(bucket, "out") == undisturbed(bucket)
-    assert len(outputs(bucket, "out")) == IMAGES
+    def strike(edit: Edit) -> None:
+        edit.signal(signal.SIGKILL)
+        wait_until(
+            lambda: not servers.shard_workers(), lambda: "workers go on without their driver", seconds=30
+        )
+
+    result = result_of(Kill("driver killed", SHARDS // 2, strike, servers), large, tmp_path)
+    assert result.difference == Difference(0, 0, 0, [])
+    assert result.injected == 1
+    assert result.redone <= WORKERS * LARGE_SHARD
 
 
-def test_a_killed_worker_is_not_noticed(
-    bucket: str, stack: dict[str, str], started: subprocess.Popen[bytes]
-) -> None:
-    wait_until(lambda: kill_one(stack))
-    assert started.wait(timeout=120) == 0
-    assert len(ledgers(bucket)) == IMAGES // SHARD
-    assert outputs(bucket, "out") == undisturbed(bucket)
+def test_a_killed_worker_is_not_noticed(large: Scenario, servers: Servers, tmp_path: Path) -> None:
+    strike = kills.kill_workers(servers, 1)
+    kill = Kill("worker killed", SHARDS // 2, strike, servers, must_end=True)
+    result = result_of(kill, large, tmp_path)
+    assert result.difference == Difference(0, 0, 0, [])
+    assert result.injected == 1
 
 
 def test_ctrl_c_ends_it_cleanly_and_frees_the_cluster(
-    bucket: str, stack: dict[str, str], started: subprocess.Popen[bytes], tmp_path: Path
+    large: Scenario, servers: Servers, tmp_path: Path
 ) -> None:
-    os.killpg(started.pid, signal.SIGINT)
-    assert started.wait(timeout=30) == 130
-    wait_until(lambda: not shard_workers(stack), seconds=30)
-    last = (tmp_path / "log").read_text().strip().splitlines()[-1]
-    assert last.startswith("attgan: failed: interrupted")
+    said: list[str] = []
+
+    def strike(edit: Edit) -> None:
+        edit.signal(signal.SIGINT)
+        assert edit.process.wait(timeout=30) == 130
+        said.append(edit.said().strip().splitlines()[-1])
+        wait_until(
+            lambda: not servers.shard_workers(), lambda: "workers go on without their driver", seconds=30
+        )
+
+    result = result_of(Kill("ctrl-c", SHARDS // 2, strike, servers), large, tmp_path)
+    assert result.difference == Difference(0, 0, 0, [])
+    assert said == ["attgan: failed: interrupted; the same command goes on where it stopped"]

@@ -1,0 +1,62 @@
+"""The fault campaign in short: every named point, and a sample of all other faults (``make faults`` is the whole)."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.aws_environment import leading_to
+from tests.campaign import in_process, network, small_disk
+from tests.campaign.case import Case
+from tests.campaign.runner import make_versioned_bucket, run_cases, sample
+from tests.campaign.scenario import Scenario, make_scenarios
+
+pytestmark = [pytest.mark.stack, pytest.mark.fault]
+SEED = 5
+
+
+@pytest.fixture(scope="module")
+def on_disk(tmp_path_factory: pytest.TempPathFactory) -> list[Scenario]:
+    return make_scenarios(str(tmp_path_factory.mktemp("scenarios")), {}, ("first", "changed"))
+
+
+@pytest.fixture(scope="module")
+def on_s3(s3_server: dict[str, str]) -> Iterator[list[Scenario]]:
+    """Scenarios in a bucket that remembers every write, to which this process then leads."""
+    with leading_to(s3_server):
+        yield make_scenarios(make_versioned_bucket("short-campaign"), s3_server, ("first", "changed"))
+
+
+def check(cases: Iterable[Case], root: str, lanes: int = 2) -> None:
+    """Nothing is lost, written twice, different or otherwise wrong; and every fault was met."""
+    results = list(run_cases(cases, root, lanes))
+    assert [(result.case, result.difference) for result in results if result.difference] == []
+    assert [result.case for result in results if not result.injected] == []
+
+
+def test_a_process_that_is_killed_at_any_named_point(on_disk: list[Scenario], tmp_path: Path) -> None:
+    check(in_process.named_cases(on_disk[0]), str(tmp_path))
+
+
+def test_all_kinds_of_faults(on_disk: list[Scenario], tmp_path: Path) -> None:
+    single = sample([case for scenario in on_disk for case in in_process.all_cases(scenario)], 18, SEED)
+    leases = sample(in_process.lease_cases(on_disk[0]), 3, SEED)
+    check(single + leases + in_process.double_cases(on_disk[1], 2, SEED), str(tmp_path))
+
+
+def test_faults_on_s3(on_s3: list[Scenario]) -> None:
+    cases = [case for scenario in on_s3 for case in in_process.all_cases(scenario)]
+    check(sample(cases, 4, SEED), "s3://short-campaign/in-process")
+
+
+def test_a_bad_network(on_s3: list[Scenario]) -> None:
+    cases = [case for scenario in on_s3 for case in network.all_cases(scenario)]
+    check(sample(cases, 6, SEED), "s3://short-campaign")
+
+
+def test_a_disk_that_is_really_full() -> None:
+    with small_disk.mounted() as disk:
+        if disk is None:
+            pytest.skip("this user may not mount a file system")
+        (first,) = make_scenarios(str(disk), {}, ("first",))
+        check(small_disk.cases(first, disk)[1:8:3], str(disk), lanes=1)
