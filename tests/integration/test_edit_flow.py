@@ -150,6 +150,7 @@ def test_a_users_mistakes_are_one_line(bucket: str) -> None:
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.seaweedfs(reason="moto lets anybody in")
 def test_wrong_credentials_are_one_line(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-the-secret")
     with pytest.raises(UserError, match=r"--source .*") as caught:

@@ -45,6 +45,7 @@ def test_prefect_without_a_server_refuses_instead_of_starting_one(stack):
     assert "No Prefect API URL provided" in ended.stderr
 
 
+@pytest.mark.seaweedfs(reason="moto lets anybody in")
 @pytest.mark.parametrize(
     ("key", "secret", "code"),
     [("{key}", "wrong", "SignatureDoesNotMatch"), ("stranger", "{secret}", "InvalidAccessKeyId")],
@@ -58,6 +59,7 @@ def test_s3_refuses_wrong_credentials(stack, key, secret, code):
         client.list_buckets()
 
 
+@pytest.mark.seaweedfs(reason="moto lets anybody in")
 def test_s3_refuses_the_nameless(stack):
     with pytest.raises(urllib.error.HTTPError, match="403"):
         urllib.request.urlopen(stack["AWS_ENDPOINT_URL"])
@@ -129,6 +131,7 @@ def test_ray_workers_have_credentials_and_server_addresses(stack):
     assert {name: worker.get(name) for name in names} == {name: stack[name] for name in names}
 
 
+@pytest.mark.seaweedfs(reason="it is about the stack as users start it")
 def test_nothing_listens_beyond_this_machine(stack, folder):
     found = processes_of(record(folder)["mark"])
     names = {process.name() for process in found}
@@ -160,6 +163,7 @@ def test_secrets_are_in_private_files_and_in_no_log(stack, folder):
     assert token.read_text() not in arguments
 
 
+@pytest.mark.seaweedfs(reason="it is about the stack as users start it")
 def test_status_shows_each_service_and_env_leads_to_it(stack, folder):
     status = _infra("status", "--dir", folder)
     assert status.returncode == 0, status.stdout
@@ -175,6 +179,7 @@ def test_status_shows_each_service_and_env_leads_to_it(stack, folder):
     assert f"export AWS_ENDPOINT_URL={stack['AWS_ENDPOINT_URL']}\n" in printed
 
 
+@pytest.mark.seaweedfs(reason="it is about the stack as users start it")
 def test_second_stack_runs_beside_the_first_and_is_gone_after_its_command(stack, folder, tmp_path):
     # Its command keeps a copy of its record and asks both stacks how they are.
     ask = f"{sys.executable} -m infra status --dir"

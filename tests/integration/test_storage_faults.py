@@ -256,6 +256,7 @@ def test_an_endpoint_that_says_nothing_is_named_soon(
         open_store(bucket).check()
 
 
+@pytest.mark.seaweedfs(reason="moto lets anybody in")
 def test_refused_credentials_are_the_users_to_mend(
     s3_server: dict[str, str], fresh_bucket: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

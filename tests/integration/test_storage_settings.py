@@ -32,6 +32,7 @@ def read_by_both(url: str) -> tuple[bytes, bytes]:
     return store.get("a.jpg").data, store.get(ODD).data
 
 
+@pytest.mark.seaweedfs(reason="moto lets anybody in")
 def test_renewed_credentials_are_used(
     s3_server: dict[str, str], fresh_bucket: FreshBucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

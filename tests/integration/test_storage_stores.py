@@ -49,7 +49,10 @@ class Place(NamedTuple):
     url: str
 
 
-@pytest.fixture(scope="module", params=["seaweedfs", "moto", "disk"])
+SEAWEEDFS = pytest.param("seaweedfs", marks=pytest.mark.seaweedfs(reason="moto is here anyway"))
+
+
+@pytest.fixture(scope="module", params=[SEAWEEDFS, "moto", "disk"])
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, str]]:
