@@ -18,7 +18,7 @@ from flows.edit.ledger import Summary, read_summary
 from flows.edit.preparation import NothingToDo, Preparation, check, describe, prepare
 from flows.edit.run import Run
 from flows.edit.shard import edit_shard
-from flows.edit.streaming import warm_up
+from flows.edit.streaming import editor_of
 from flows.running import Unfinished, cause_of, may_pass, refusals_as_states
 from flows.settings import EditSettings
 from flows.storage import open_store
@@ -95,7 +95,7 @@ def _worker_starter(settings: EditSettings, digest: str, resources: cluster.Reso
 def load(settings: EditSettings, digest: str) -> None:
     """Load what a worker's first shard needs, and this module with it. If that cannot be, the shard says why."""
     with contextlib.suppress(Exception):
-        warm_up(settings, digest)
+        editor_of(settings, digest)
 
 
 @contextlib.contextmanager
