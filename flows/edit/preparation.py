@@ -10,7 +10,7 @@ from typing import Any
 from attgan.attributes import parse_edits
 from attgan.errors import UserError
 from attgan.models import BundleInfo
-from flows.bundles import open_bundle
+from flows import bundles
 from flows.edit.ledger import finished_shards, read_summary
 from flows.edit.plan import (
     PassedOver,
@@ -85,7 +85,7 @@ class _Request:
 
 
 def check(settings: EditSettings) -> BundleInfo:
-    """Find a user's mistakes before anything is written.
+    """Find a user's mistakes before anything is written. A bundle's weights are the workers' to read and to check.
 
     Raises:
         UserError: a place that is not there or not allowed, no bundle, an unknown attribute, overlapping prefixes.
@@ -95,11 +95,9 @@ def check(settings: EditSettings) -> BundleInfo:
     refuse_overlap(source.url, destination.url)
     source.check()
     destination.check(write=True)
-    bundle = open_bundle(settings.bundle, with_discriminator=False)
+    bundle = bundles.inspect(settings.bundle)
     parse_edits(settings.set, settings.intensity, bundle.config.attributes)
-    return BundleInfo(
-        bundle.config, bundle.card, bundle.digest
-    )  # its weights have been seen, and are the workers'
+    return bundle
 
 
 def prepare(

@@ -391,3 +391,18 @@ def test_a_plan_tells_of_each_of_its_shards(tmp_path: Path, settings: MakeSettin
     assert prepared.run.shards == len(told) == 3
     prepare(settings(shard_size=2), planned=lambda: told.append(1))
     assert len(told) == 3  # the run is found, and nothing is planned
+
+
+def test_damaged_weights_are_refused_by_the_shard(tmp_path: Path, settings: MakeSettings) -> None:
+    (tmp_path / "in" / "a.jpg").write_bytes(saved(noise(0)))
+    broken = tmp_path / "broken"
+    shutil.copytree(Path(settings().bundle), broken)
+    weights = broken / "generator.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    wanted = settings(bundle=str(broken))
+    prepared = prepare(wanted)
+    assert isinstance(prepared, Preparation)
+
+    with pytest.raises(UserError, match="generator.safetensors"):
+        edit_shard(prepared.run.url, 0, wanted)
+    assert not finished_shards(prepared.store)
