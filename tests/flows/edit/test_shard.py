@@ -402,7 +402,6 @@ def test_damaged_weights_are_refused_by_the_shard(tmp_path: Path, settings: Make
     wanted = settings(bundle=str(broken))
     prepared = prepare(wanted)
     assert isinstance(prepared, Preparation)
-
-    with pytest.raises(UserError, match="generator.safetensors"):
+    with pytest.raises(UserError, match=r"generator\.safetensors"):
         edit_shard(prepared.run.url, 0, wanted)
     assert not finished_shards(prepared.store)
