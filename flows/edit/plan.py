@@ -171,7 +171,7 @@ def write_plan(
         }
         buffer = io.BytesIO()
         pq.write_table(pa.table(columns, schema=SCHEMA), buffer, compression="zstd")
-        run.put(plan_key(plan, shards), buffer.getvalue(), create_only=True)
+        run.put(plan_key(plan, shards), buffer.getvalue())  # nobody else's: ``plan`` is drawn at random
         shards += 1
         total += len(chunk)
         size += sum(planned.info.size for planned in chunk)

@@ -233,7 +233,9 @@ def _begin(store: Store, run: Run) -> None:
     try:
         store.put("run.json", data, create_only=True, content_type="application/json")
     except FileExistsError:
-        raise UserError(f"--destination {store.url}: another command has just begun this run") from None
+        # The plan's name in it is drawn at random: the same is ours, of an attempt whose answer was lost on its way.
+        if store.get("run.json").data != data:
+            raise UserError(f"--destination {store.url}: another command has just begun this run") from None
 
 
 def _refuse_another(run: Run, request: _Request) -> None:

@@ -55,12 +55,16 @@ def _all_faults(scenario: Scenario) -> list[Fault]:
 
 
 def named_cases(scenario: Scenario) -> list[Case]:
-    """The process is killed before and after each thing that it writes, and in the middle of what it reads."""
+    """The process is killed before and after each thing that it writes, and in the middle of what it reads.
+
+    And the answer to each thing that it writes is lost.
+    """
     cases = []
     for (operation, sort), count in sorted(scenario.operations.items()):
         middle = (count + 1) // 2
         if operation == "put":
             points = [Point(operation, sort, middle, "before"), Point(operation, sort, middle, "after")]
+            cases.append(Case(scenario, (InProcess(Fault("lost", points[1])),)))
         elif (operation, sort) in (("list", "source"), ("get", "source"), ("get", "output")):
             points = [Point(operation, sort, middle)]
         else:
@@ -113,8 +117,8 @@ class InProcess:
             return _BESIDE[fault.kind](lambda fault=None: make_job(fault=fault, **patient), fault, wrong)
         job = make_job(fault=fault, **(patient if self.is_renewal else {}))
         outcome = run(job)
-        if outcome.end == "refused":
-            wrong.append(outcome.text)
+        if outcome.end == "refused" or (fault.kind == "lost" and outcome.end not in ("done", "nothing")):
+            wrong.append(f"it should not have ended for this: {outcome}")
         return [outcome], _struck(job.journal)
 
 

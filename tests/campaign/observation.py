@@ -167,7 +167,7 @@ def fingerprints(destination: str) -> dict[str, tuple[int, int]]:
 
 def _count_writes(place: Store, settings: EditSettings, journals: Sequence[Path]) -> Counter[str]:
     if isinstance(place, S3Store):
-        pages = boto3.client("s3").get_paginator("list_object_versions")
+        pages = boto3.session.Session().client("s3").get_paginator("list_object_versions")
         versions = (
             version["Key"].removeprefix(place.prefix)
             for page in pages.paginate(Bucket=place.bucket, Prefix=place.prefix)

@@ -55,7 +55,7 @@ def sample(cases: Sequence[Case], count: int, seed: int) -> list[Case]:
 
 def make_versioned_bucket(name: str) -> str:
     """A bucket that keeps every version of an object, so that it tells how often each one was written; its URL."""
-    client = boto3.client("s3")
+    client = boto3.session.Session().client("s3")
     client.create_bucket(Bucket=name)
     client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     return f"s3://{name}"
