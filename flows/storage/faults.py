@@ -135,12 +135,12 @@ def at_object(error: Exception, name: str, key: str, create_only: bool) -> Excep
     return StorageError(f"{name}: {fault}")
 
 
-def pause_before_next(error: Exception, pauses: Iterator[float], conditional: bool) -> float | None:
+def pause_before_next(error: Exception, pauses: Iterator[float], left_to_us: bool) -> float | None:
     """Seconds to wait before trying again what the clients themselves do not; None to give up.
 
-    They retry 5xx, 429, and lost connections of requests that may safely be repeated. Left are answers that name
-    another code for "again", answers that end in the middle, and conditional puts without an answer: to repeat those
-    is safe too, the condition sees to it.
+    They retry 5xx, 429, and lost connections of requests that they hold for safe to repeat. Left are answers that name
+    another code for "again", answers that end in the middle, and conditional puts and deletes without an answer
+    (``left_to_us``): to repeat those is safe too, the condition or the deed itself sees to it.
     """
     if isinstance(error, ClientError):
         again = of_boto(error).code in TRANSIENT
@@ -149,7 +149,7 @@ def pause_before_next(error: Exception, pauses: Iterator[float], conditional: bo
         unanswered = fault.status is None and "kind: Connect," not in str(
             error
         )  # connecting was retried inside
-        again = fault.code in TRANSIENT or (conditional and unanswered)
+        again = fault.code in TRANSIENT or (left_to_us and unanswered)
     else:
         again = isinstance(error, IncompleteReadError | ResponseStreamingError)
     return next(pauses, None) if again else None

@@ -150,7 +150,7 @@ class S3Store:
         if faults.is_odd(full):
             self._try(key, odd_keys.delete, connection.client, self.bucket, full)
         else:
-            self._try(key, obstore.delete, connection.objects, full)
+            self._try(key, obstore.delete, connection.objects, full, is_delete=True)
 
     # ── objects, in an event loop ────────────────────────────────────────────────────────────────────────────────
 
@@ -202,7 +202,7 @@ class S3Store:
         if faults.is_odd(full):
             await asyncio.to_thread(self.delete, key)
         else:
-            await self._atry(key, obstore.delete_async, connection.objects, full)
+            await self._atry(key, obstore.delete_async, connection.objects, full, is_delete=True)
 
     # ── the bucket ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -258,6 +258,7 @@ class S3Store:
         request: Callable[..., Result],
         *args: Any,
         condition: Condition = ANY,
+        is_delete: bool = False,
         **kwargs: Any,
     ) -> Result:
         """Send a request, again where the clients do not do that themselves, and translate its failure."""
@@ -266,7 +267,7 @@ class S3Store:
             try:
                 return request(*args, **kwargs)
             except faults.RAISED as error:
-                pause = faults.pause_before_next(error, pauses, bool(condition))
+                pause = faults.pause_before_next(error, pauses, bool(condition) or is_delete)
                 if pause is None:
                     raise faults.at_object(error, self.name(key), key, condition.create_only) from None
             time.sleep(pause)
@@ -277,6 +278,7 @@ class S3Store:
         request: Callable[..., Awaitable[Result]],
         *args: Any,
         condition: Condition = ANY,
+        is_delete: bool = False,
         **kwargs: Any,
     ) -> Result:
         """``_try`` for an event loop."""
@@ -285,7 +287,7 @@ class S3Store:
             try:
                 return await request(*args, **kwargs)
             except faults.RAISED as error:
-                pause = faults.pause_before_next(error, pauses, bool(condition))
+                pause = faults.pause_before_next(error, pauses, bool(condition) or is_delete)
                 if pause is None:
                     raise faults.at_object(error, self.name(key), key, condition.create_only) from None
             await asyncio.sleep(pause)

@@ -89,6 +89,16 @@ def test_create_only_puts_survive_passing_faults(
     assert store.get(key).data == DATA
 
 
+@pytest.mark.parametrize("fault", ["503", "reset", "lost", "hang"])
+def test_deletes_survive_passing_faults(proxy: BreakingProxy, store: Store, fault: str) -> None:
+    for delete in (store.delete, lambda key: asyncio.run(store.adelete(key))):
+        store.put("old.jpg", DATA)
+        proxy.plan(fault, only="DELETE")
+        delete("old.jpg")
+        assert len([line for line in proxy.seen if line.startswith("DELETE")]) == 2
+        assert [info.key for info in store.list("old")] == []
+
+
 def test_a_lost_answer_to_a_plain_put_is_no_harm(proxy: BreakingProxy, store: Store) -> None:
     proxy.plan("lost")
     store.put("new.jpg", DATA)
