@@ -20,6 +20,7 @@ from flows.bench.together import Ceiling, serves_here
 from flows.edit.flow import edit
 from flows.edit.ledger import finished_shards, read_summary
 from flows.edit.plan import PassedOver, list_inputs
+from flows.edit.streaming import warm_up
 from flows.running import run_from_terminal
 from flows.settings import BenchSettings, EditSettings
 from flows.storage import join, open_store
@@ -97,7 +98,7 @@ def run_bench(settings: BenchSettings) -> Result:
         wanted, keys = _images(settings, scratch)
         work = Work(wanted, digest, tuple(keys[:DIFFERENT]), join(scratch, "put"), settings.seconds)
         begun = time.monotonic()
-        _on_all(wanted, parallel, ceilings.prepare, work)
+        _on_all(wanted, parallel, prepare, work)
         start = time.monotonic() - begun
         print_line(f"{parallel} workers have the bundle after {start:.1f} s")
         measured = _ceilings(work, parallel)
@@ -149,6 +150,12 @@ def _images(settings: BenchSettings, scratch: str) -> tuple[EditSettings, list[s
     if not keys:
         raise UserError(f"--source {settings.source}: has no images")
     return wanted, keys
+
+
+def prepare(work: Work) -> None:
+    """Make a worker as warm as one that has edited shards: with this module it has imported the flow."""
+    warm_up(work.settings, work.digest)
+    assert work.files
 
 
 def _ceilings(work: Work, parallel: int) -> list[Ceiling]:

@@ -20,7 +20,7 @@ from attgan.editing.lane import ON_GPU
 from attgan.editing.placement import Placement, aligned, boxed, put_difference, put_whole, take_face
 from attgan.errors import DataError, UserError
 from flows.bench.rate import Rate, repeat
-from flows.edit.streaming import REQUESTS_IN_FLIGHT, editor_of, warm_up
+from flows.edit.streaming import REQUESTS_IN_FLIGHT, editor_of
 from flows.settings import EditSettings
 from flows.stages import set_torch_threads
 from flows.storage import open_store
@@ -153,12 +153,6 @@ STAGES: dict[str, Callable[[Work], Rate | None]] = {
 def measure(stage: str, work: Work) -> Rate | None:
     """Measure one of :data:`STAGES`, here and now; None where the bundle has nothing for it to do."""
     return STAGES[stage](work)
-
-
-def prepare(work: Work) -> None:
-    """Load the bundle and some images, so that no measurement has to."""
-    warm_up(work.settings, work.digest)
-    assert work.files
 
 
 def nothing(editor: Editor, count: int) -> tuple[np.ndarray, np.ndarray]:

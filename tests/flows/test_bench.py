@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from attgan.errors import UserError
 from flows.bench import ceilings, report
-from flows.bench.bench import Result, run_bench
+from flows.bench.bench import Result, prepare, run_bench
 from flows.bench.ceilings import Work
 from flows.bench.faces import drawn_faces
 from flows.bench.rate import repeat
@@ -76,7 +76,7 @@ def test_files_that_are_no_images_are_passed_over(tmp_path: Path) -> None:
         source=store.url, destination=str(tmp_path / "out"), bundle=str(tmp_path / "bundle")
     )
     with pytest.raises(UserError, match="none is an image"):
-        ceilings.prepare(Work(settings, digest, ("broken.jpg",), str(tmp_path / "put"), 0.01))
+        prepare(Work(settings, digest, ("broken.jpg",), str(tmp_path / "put"), 0.01))
     store.put("face.jpg", drawn_faces(1)[0])
     work = Work(settings, digest, ("broken.jpg", "face.jpg"), str(tmp_path / "put"), 0.01)
     measured = {stage: ceilings.measure(stage, work) for stage in ceilings.STAGES}

@@ -91,6 +91,11 @@ def test_help_is_quick_to_come() -> None:
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
+def test_a_worker_starts_without_what_only_photographs_and_gpus_need() -> None:
+    code = "import sys, flows.edit.flow; print([m for m in ('torchvision', 'torch._dynamo') if m in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
 def test_without_a_server_a_flow_is_refused(image_folder: Path) -> None:
     bundle, out = (str(image_folder.parent / name) for name in ("bundle", "out"))
     assert run("init", "--destination", bundle, "--width", "2", "--image-size", "64") == 0

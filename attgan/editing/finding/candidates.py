@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torchvision.ops import batched_nms
 
 from attgan.editing.similarity import Matrix
 
@@ -66,6 +65,9 @@ def concatenate(parts: Sequence[Candidates]) -> Candidates:
 
 def best_rows(candidates: Candidates, groups: NDArray[np.int64], overlap: float) -> NDArray[np.int64]:
     """Rows that no more confident one of their group overlaps by more (intersection over union); surest first."""
+    # Importing it takes as long as all else together and 160 MB, which processes without photographs do not pay.
+    from torchvision.ops import batched_nms
+
     kept = batched_nms(
         torch.from_numpy(candidates.boxes).float(),
         torch.from_numpy(candidates.confidence),
