@@ -23,7 +23,7 @@ CELL = 4  # pixels, along both sides, of what hangs together: a pixel's gap does
 DARK = 2.0  # of 255: added to what is divided by, so that noise in the dark is not multiplied
 
 
-def relative_change(edited: NDArray, reconstructed: NDArray) -> Tensor:
+def relative_change(edited: NDArray, reconstructed: NDArray, reach: Tensor | None = None) -> Tensor:
     """How far an edit drew each pixel towards black or white, where it drew it much.
 
     The generator's reconstruction of a face differs from the face everywhere, and so does its edit; what these two
@@ -36,6 +36,7 @@ def relative_change(edited: NDArray, reconstructed: NDArray) -> Tensor:
     Args:
         edited: ``(S, S, 3)`` uint8, what the generator made of the face.
         reconstructed: likewise, without the edit.
+        reach: ``(S, S)``, 0 to 1, how much may stay where (:func:`attgan.editing.reach.reach_of`); everywhere all.
 
     Returns:
         ``(3, S, S)`` float32, -1 (black) to 1 (white), and exactly 0 where nothing is to change, as at the edges.
@@ -43,7 +44,8 @@ def relative_change(edited: NDArray, reconstructed: NDArray) -> Tensor:
     result, start = _planes(edited), _planes(reconstructed)
     difference = result - start
     room = _room(start, difference)  # at least as much as the difference
-    return difference / (room + DARK) * _mask(difference)
+    inside = window(len(edited))
+    return difference / (room + DARK) * _mask(difference, inside if reach is None else inside * reach)
 
 
 def apply_change(pixels: Tensor, change: Tensor) -> Tensor:
@@ -61,11 +63,9 @@ def _room(pixels: Tensor, change: Tensor) -> Tensor:
     return (pixels - 255.0 * (change >= 0)).abs()
 
 
-def _mask(difference: Tensor) -> Tensor:
-    """How much of a difference ``(3, S, S)`` is kept, ``(S, S)``, 0 to 1."""
-    size = difference.shape[1]
-    inside = window(size)
-    strength = _blurred(difference.abs().mean(0), size * BLUR) * inside
+def _mask(difference: Tensor, inside: Tensor) -> Tensor:
+    """How much of a difference ``(3, S, S)`` is kept, ``(S, S)``, 0 to 1; no more than ``inside`` has."""
+    strength = _blurred(difference.abs().mean(0), len(inside) * BLUR) * inside
     strongest = _quantile(strength, STRONGEST)
     least, full = max(FAINT, LEAST * strongest), max(2 * FAINT, FULL * strongest)
     share = smoothstep((strength - least) / (full - least))

@@ -13,7 +13,7 @@ from attgan.editing.lane import Lanes, as_images, fill, open_lanes
 from attgan.models import AttributeClassifier, Generator
 from attgan.models.folding import folded
 
-EDIT_FORMAT = 6  # 6: less of what surrounds an edit is put back, and dark glasses are darker
+EDIT_FORMAT = 7  # 7: glasses are put back where glasses are, and nowhere else
 """Raised whenever the same input and settings would give other pixels; part of every run's fingerprint."""
 
 

@@ -13,6 +13,7 @@ from attgan.attributes import Edit, label_vector, target_vector
 from attgan.editing.editor import Editor
 from attgan.editing.finding import Face, Finder
 from attgan.editing.placement import Pixels, Placement, aligned, placed, put_difference, put_whole, take_face
+from attgan.editing.reach import reach_of
 from attgan.editing.similarity import apply
 from attgan.errors import DataError
 
@@ -109,7 +110,7 @@ def edit_photo(
         todo = ~have_already(faces.attributes, edits, names)
     targets = target_vector(faces.attributes, edits, names)
     base = unedited_vector(faces.attributes, edits, names)
-    edited = _edited(pixels, editor, faces, todo, targets, base, paste)
+    edited = _edited(pixels, editor, faces, todo, edits, targets, base, paste)
     return edited, [
         EditedFace(face, placement, attributes, target if do else None)
         for (face, placement), attributes, target, do in zip(
@@ -163,7 +164,8 @@ def slide(
     for intensity in intensities:
         stronger = [replace(edit, intensity=intensity) for edit in edits]
         targets = target_vector(faces.attributes, stronger, names)
-        columns.append(_panels(_edited(pixels, editor, faces, todo, targets, base, paste), faces, panel))
+        edited = _edited(pixels, editor, faces, todo, edits, targets, base, paste)
+        columns.append(_panels(edited, faces, panel))
     return np.concatenate(columns, axis=1)
 
 
@@ -289,11 +291,12 @@ def _edited(
     editor: Editor,
     faces: _Faces,
     todo: NDArray[np.bool_],
+    edits: Sequence[Edit],
     targets: NDArray[np.float32],
     base: NDArray[np.float32],
     paste: Paste,
 ) -> Pixels:
-    """A copy of a photograph with the faces of ``todo`` edited: their attributes go from ``base`` to ``targets``."""
+    """A copy of a photograph with the faces of ``todo`` edited: the edits bring them from ``base`` to ``targets``."""
     result = pixels.copy()
     rows = np.flatnonzero(todo)
     taken = faces.taken[rows]
@@ -303,8 +306,9 @@ def _edited(
             put_whole(result, faces.places[row][1], face)
     else:
         unchanged = editor.edit(taken, base[rows])
+        reach = reach_of(edits, editor.size)
         for row, face, reconstructed in zip(rows, edited, unchanged, strict=True):
-            put_difference(result, faces.places[row][1], face, reconstructed)
+            put_difference(result, faces.places[row][1], face, reconstructed, reach)
     return result
 
 

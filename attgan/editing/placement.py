@@ -121,7 +121,9 @@ def take_face(pixels: Pixels, placement: Placement, size: int) -> Pixels:
     return _pixels(face)
 
 
-def put_difference(pixels: Pixels, placement: Placement, edited: Pixels, reconstructed: Pixels) -> None:
+def put_difference(
+    pixels: Pixels, placement: Placement, edited: Pixels, reconstructed: Pixels, reach: Tensor | None = None
+) -> None:
     """Change a photograph, in place, as the edit changed its face, and only where it did, the rest stays to the bit.
 
     See :func:`attgan.editing.difference.relative_change`.
@@ -131,8 +133,9 @@ def put_difference(pixels: Pixels, placement: Placement, edited: Pixels, reconst
         placement: of the face.
         edited: ``(S, S, 3)`` uint8, what the generator made of the face.
         reconstructed: likewise, without the edit.
+        reach: ``(S, S)``, where in the face the edit may show (:func:`attgan.editing.reach.reach_of`); anywhere.
     """
-    change = relative_change(edited, reconstructed)  # (3, S, S)
+    change = relative_change(edited, reconstructed, reach)  # (3, S, S)
     changed = _not_zero(change)
     if changed is None:
         return

@@ -79,7 +79,9 @@ def get(work: Work) -> Rate:
 
 def put(work: Work) -> Rate:
     """Write results, create-only and with metadata."""
-    results = [codec.encode(codec.decode(data), quality=work.settings.quality, xmp=_MARK) for data in work.files]
+    results = [
+        codec.encode(codec.decode(data), quality=work.settings.quality, xmp=_MARK) for data in work.files
+    ]
     store, data = open_store(f"{work.scratch}/{secrets.token_hex(4)}"), itertools.cycle(results)
     numbers = itertools.count()
 

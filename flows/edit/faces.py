@@ -17,6 +17,7 @@ from attgan.editing.finding.face import Face, Finder
 from attgan.editing.finding.mtcnn import make_mtcnn
 from attgan.editing.photo import find_places, have_already, unedited_vector
 from attgan.editing.placement import put_difference, put_whole, take_face
+from attgan.editing.reach import reach_of
 from attgan.editing.similarity import scale_of
 from attgan.errors import DataError
 from flows.edit.item import Chunk, FaceOf, Item
@@ -151,8 +152,8 @@ def _tell(owner: Item, face: FaceOf, attributes_from: AttributesFrom, predicted:
         owner.row.attributes_from, owner.row.predicted = attributes_from, predicted
 
 
-def finished(item: Item, settings: EditSettings) -> Decoded:
-    """The image that is to be written: with its edited faces put back, or the bare face."""
+def finished(item: Item, settings: EditSettings, edits: tuple[Edit, ...]) -> Decoded:
+    """The image that is to be written: with its faces put back that have had the edits, or the bare face."""
     image = item.image
     assert image is not None
     if settings.output == "face":
@@ -165,7 +166,8 @@ def finished(item: Item, settings: EditSettings) -> Decoded:
         if face.edited is None:
             continue
         if face.reconstructed is not None:
-            put_difference(pixels, face.placement, face.edited, face.reconstructed)
+            reach = reach_of(edits, len(face.edited))
+            put_difference(pixels, face.placement, face.edited, face.reconstructed, reach)
         else:
             put_whole(pixels, face.placement, face.edited)
     return image.with_pixels(pixels)

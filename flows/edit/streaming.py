@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from attgan.attributes import parse_edits
+from attgan.attributes import Edit, parse_edits
 from attgan.data import codec
 from attgan.data.codec import Decoded, Limits
 from attgan.data.provenance import Provenance, xmp_packet
@@ -117,7 +117,7 @@ async def stream(
             ),
             Stage(
                 "encode",
-                in_place(lambda chunk: _encode(chunk, settings, mark)),
+                in_place(lambda chunk: _encode(chunk, settings, edits, mark)),
                 workers=cpus,
                 pool=compute_pool,
             ),
@@ -223,7 +223,7 @@ def _decode(item: Item, limits: Limits) -> None:
     item.row.notes = ", ".join(image.notes) or None
 
 
-def _encode(chunk: Chunk, settings: EditSettings, mark: bytes) -> None:
+def _encode(chunk: Chunk, settings: EditSettings, edits: tuple[Edit, ...], mark: bytes) -> None:
     format = _FORMATS[settings.format]
     for item in chunk:
         if item.image is None:
@@ -233,7 +233,7 @@ def _encode(chunk: Chunk, settings: EditSettings, mark: bytes) -> None:
             data = item.original or b""
         else:
             try:
-                image = finished(item, settings).in_format(own)
+                image = finished(item, settings, edits).in_format(own)
                 item.row.notes = ", ".join(image.notes) or None  # what this format cannot hold among them
                 data = codec.encode(image, quality=settings.quality, xmp=None if item.present else mark)
             except DataError as error:
