@@ -23,9 +23,9 @@ class Reach(NamedTuple):
     bottom: float
 
 
-# From the middle of the forehead to the wings of the nose, and to both edges: the largest of drawn glasses, and a head
+# From above the brows to the wings of the nose, almost to the edges: the largest of drawn glasses, and a head
 # that is turned, have room in it.
-REACHES: Mapping[str, Reach] = MappingProxyType({"Eyeglasses": Reach(0.06, 0.37, 0.94, 0.72)})
+REACHES: Mapping[str, Reach] = MappingProxyType({"Eyeglasses": Reach(0.1, 0.37, 0.9, 0.72)})
 """The attributes whose place in a face is known; the others show anywhere."""
 
 _FADE = 0.06  # of the side, within a reach
