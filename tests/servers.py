@@ -1,4 +1,4 @@
-"""The servers of a stack, killed and started again on the same ports and data."""
+"""The servers of a stack, killed and started again on the same addresses and data."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ import psutil
 
 from infra import lifecycle, processes
 from infra.environment import client_environment, inherited
+from infra.ports import free_ports
 from infra.service import unhealthy
 from infra.stack import Stack, load
 
 
 @dataclass
 class Servers:
-    """A stack whose servers may be killed and started again, on the same ports and data.
+    """A stack whose servers may be killed and started again, on the same addresses and data.
+
+    Ray's node manager alone gets another port, as it does whenever nobody names one. On the same one a driver of the
+    cluster before would be granted CPUs that nobody ever returns (Ray 2.60), before it sees that its cluster is gone.
 
     Attributes:
         folder: the stack's.
@@ -37,6 +41,8 @@ class Servers:
     def start(self, name: str) -> None:
         """Start a killed server again, and wait until it serves."""
         stack = self._stack()
+        if name == "ray":
+            stack.ports |= free_ports(["ray-node-manager"], taken=stack.ports.values())
         (service,) = (service for service in lifecycle.describe(stack) if service.name == name)
         variables = {**inherited(), **client_environment(stack), processes.MARK: stack.mark}
         log = stack.logs / f"{name}-again.log"
