@@ -268,7 +268,6 @@ def test_a_block_of_the_users_is_told_of_a_failed_run_and_of_too_many_failed_ima
         assert first["text"].startswith(str(run.state.message))
         assert first["text"].endswith(f"/runs/flow-run/{run.id}")
 
-        told.messages.clear()
         payload = {
             "failed_share": 0.25,
             "limit": 0.1,
@@ -282,8 +281,8 @@ def test_a_block_of_the_users_is_told_of_a_failed_run_and_of_too_many_failed_ima
             related=related,
             payload=payload,
         )
-        (second,) = _until(lambda: told.messages)
-        assert second["subject"] == "edit: 25.0 % of the images failed"
+        subject = "edit: 25.0 % of the images failed"  # Prefect may have told of the run once more before it
+        second, *_ = _until(lambda: [message for message in told.messages if message["subject"] == subject])
         assert second["text"].splitlines()[:2] == ["5 of 20 failed", "s3://out/_runs/1"]
     finally:
         for one in there:
