@@ -38,6 +38,8 @@ from tests.pictures import noise, saved
 
 pytestmark = pytest.mark.stack
 
+PATIENCE = 120.0  # seconds; Prefect tells of an event within some, but now and then takes more than a minute
+
 
 @pytest.fixture(scope="module", autouse=True)
 def worker(stack: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
@@ -263,7 +265,7 @@ def test_a_block_of_the_users_is_told_of_a_failed_run_and_of_too_many_failed_ima
         run = run_deployment("edit/edit", parameters=refused, timeout=60, poll_interval=0.5)
         assert run.state is not None
         assert run.state.name == REFUSED
-        first = _until(lambda: told.messages)[0]
+        first = _until(lambda: told.messages, PATIENCE)[0]
         assert first["subject"] == f"edit {REFUSED}: edit {places['source']}"
         assert first["text"].startswith(str(run.state.message))
         assert first["text"].endswith(f"/runs/flow-run/{run.id}")
@@ -282,7 +284,7 @@ def test_a_block_of_the_users_is_told_of_a_failed_run_and_of_too_many_failed_ima
             payload=payload,
         )
         subject = "edit: 25.0 % of the images failed"  # Prefect may have told of the run once more before it
-        second, *_ = _until(lambda: [message for message in told.messages if message["subject"] == subject])
+        second, *_ = _until(lambda: [one for one in told.messages if one["subject"] == subject], PATIENCE)
         assert second["text"].splitlines()[:2] == ["5 of 20 failed", "s3://out/_runs/1"]
     finally:
         for one in there:
