@@ -118,7 +118,7 @@ def _edit(
     started: float,
     look: Callable[[], None],
     log: reporting.Log,
-) -> dict[str, Any] | State[Any]:
+) -> State[Any]:
     run = prepared.run
     log.info("run %s: %s images in %s shards, into %s", run.run_id, f"{run.inputs:,}", run.shards, run.url)
     if run.unchanged:
@@ -127,7 +127,8 @@ def _edit(
     log.info("source attributes: %s", prepared.attributes_from)
     if prepared.is_reported:
         log.info("run %s is finished already", run.run_id)
-        return finish.read_report(prepared)
+        result = finish.read_report(prepared)
+        return Completed(message=report.in_a_line(result), data=result)
     summaries = {
         shard: read_summary(prepared.store, key)
         for shard, key in prepared.finished.items()
@@ -144,7 +145,7 @@ def _edit(
     finish.show_in_ui(result, grid)
     if report.failed_share(summaries.values()) > run.settings.max_failed_share:
         return Failed(message=_failed_share_passed(run, summaries) + f"; all results are listed in {run.url}")
-    return result
+    return Completed(message=report.in_a_line(result), data=result)
 
 
 def _run_shards(

@@ -178,6 +178,12 @@ def show(report: dict[str, Any]) -> None:
     print_line(f"report, ledgers and picture: {report['url']}/")
 
 
+def in_a_line(report: dict[str, Any]) -> str:
+    """One line for a report, which the list of runs in the UI shows."""
+    counts = ", ".join(f"{count:,} {status}" for status, count in report["counts"].items() if count)
+    return f"{report['inputs']:,} images: {counts}; {report['url']}"
+
+
 def nothing_to_do(report: dict[str, Any]) -> str:
     """One line for an empty report."""
     why = (

@@ -225,6 +225,9 @@ def test_a_run_goes_through_the_worker_and_a_second_one_does_not_start_beside_it
     ended = _until(lambda: _if_all_final([client.read_flow_run(run.id) for run in runs]), seconds=120)
     states = {run.state.type: run for run in ended if run.state}
     assert set(states) == {StateType.COMPLETED, StateType.CANCELLED}, [run.state for run in ended]
+    told = states[StateType.COMPLETED].state
+    assert told is not None
+    assert str(told.message).startswith("12 images: 12 edited; " + places["destination"])
     cancelled = states[StateType.CANCELLED]
     assert StateType.RUNNING not in {state.type for state in client.read_flow_run_states(cancelled.id)}
     assert cancelled.state is not None
