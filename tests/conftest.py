@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import boto3
+import hypothesis
 import pytest
 
 from infra import lifecycle
@@ -52,6 +53,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_configure() -> None:
+    # How long an example takes says how busy the machine is.
+    hypothesis.settings.register_profile("untimed", deadline=None)
+    hypothesis.settings.load_profile("untimed")
     # A time limit around the tests sends SIGTERM: end as after Ctrl-C, with every fixture torn down.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # Ray reads these once, when it is loaded, and anything that looks through all modules (inspect.getmodule does)

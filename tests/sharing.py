@@ -1,6 +1,5 @@
 """A process that shares decoded faces with others, for the tests to watch and to kill."""
 
-import multiprocessing
 import time
 from collections.abc import Generator
 from multiprocessing.connection import Connection
@@ -13,11 +12,9 @@ from pyarrow import fs
 from attgan.data import shared
 from attgan.data.cache import decode_parts
 from attgan.data.shards import Dataset, open_dataset
+from tests.forking import FORKING
 
 SIZE = 64
-
-_forked = multiprocessing.get_context("forkserver")
-_forked.set_forkserver_preload(["tests.sharing", "tests.small_training", "torch._dynamo"])
 
 
 def start(dataset: Dataset, folder: Path, stay_after: int = 0) -> tuple[Any, Connection]:
@@ -26,8 +23,8 @@ def start(dataset: Dataset, folder: Path, stay_after: int = 0) -> tuple[Any, Con
     It answers with what it was told, how many rows it has decoded itself, and the sum of all pixels. With
     ``stay_after`` it says "here" when it has decoded so many rows, and does nothing more.
     """
-    here, there = _forked.Pipe()
-    process = _forked.Process(
+    here, there = FORKING.Pipe()
+    process = FORKING.Process(
         target=_main, args=(there, dataset.folder, str(folder), stay_after), daemon=True
     )
     process.start()

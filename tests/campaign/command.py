@@ -6,7 +6,6 @@ The processes are forked off one that has loaded everything and started nothing,
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import threading
 import time
@@ -26,6 +25,7 @@ from flows.running import Unfinished
 from flows.settings import EditSettings
 from flows.storage import aws, open_store
 from tests.campaign.faulty_store import Fault, Script, install
+from tests.forking import FORKING
 
 # "died": without a word. "failed": an infrastructure error. "refused": a user's mistake. "lost": the lease was.
 End = Literal["done", "nothing", "refused", "lost", "failed", "died"]
@@ -66,9 +66,9 @@ class Command:
     """A job at work."""
 
     def __init__(self, job: Job) -> None:
-        ours, theirs = _FORKING.Pipe(duplex=False)
+        ours, theirs = FORKING.Pipe(duplex=False)
         self._answer = ours
-        self._process = _FORKING.Process(target=_work, args=(job, theirs))
+        self._process = FORKING.Process(target=_work, args=(job, theirs))
         with _STARTING:
             self._process.start()
         theirs.close()
@@ -102,8 +102,6 @@ def run(job: Job) -> Outcome:
     return Command(job).wait()
 
 
-_FORKING = multiprocessing.get_context("forkserver")
-_FORKING.set_forkserver_preload(["tests.campaign.preload"])
 _STARTING = threading.Lock()
 
 

@@ -4,7 +4,6 @@ The processes that are killed are forked from one that has loaded torch already,
 """
 
 import json
-import multiprocessing
 import random
 import resource
 import shutil
@@ -22,6 +21,7 @@ from attgan.errors import UserError
 from attgan.models.folder import Folder
 from flows.storage import open_store
 from tests.drawn_dataset import write_drawn_dataset
+from tests.forking import FORKING
 from tests.small_training import main, open_small, small_config, small_train
 
 pytestmark = pytest.mark.fault
@@ -35,9 +35,6 @@ SETTINGS: dict[str, Any] = {
     "max_steps": 70,
 }
 KILLS = 2
-
-_spawn = multiprocessing.get_context("forkserver")
-_spawn.set_forkserver_preload(["tests.small_training", "torch._dynamo"])
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +50,7 @@ def start(data: Path, tmp_path: Path) -> Callable[[str], Any]:
 
     def begin(name: str) -> Any:
         arguments = (str(data), str(tmp_path / name), str(tmp_path / f"{name}.order"), json.dumps(SETTINGS))
-        process = _spawn.Process(target=main, args=arguments)
+        process = FORKING.Process(target=main, args=arguments)
         process.start()
         return process
 

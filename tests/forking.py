@@ -1,0 +1,11 @@
+"""Processes that are forked off one which has loaded what they need, so that each costs milliseconds.
+
+Python has one such process for all, and what it loads is what was said last before it began: so all is said here.
+"""
+
+import multiprocessing
+
+FORKING = multiprocessing.get_context("forkserver")
+FORKING.set_forkserver_preload(
+    ["tests.campaign.preload", "tests.sharing", "tests.small_training", "torch._dynamo"]
+)
