@@ -72,8 +72,8 @@ def edit(settings: EditSettings) -> dict[str, Any] | State[Any]:
         prepared = prepare(settings, bundle, _worker_starter(settings, bundle.digest, resources))
         if isinstance(prepared, NothingToDo):
             empty = report.build_empty_report(settings, prepared.passed_over)
-            log.info(report.nothing_to_do(empty))
-            return Completed(message=report.nothing_to_do(empty), data=empty)
+            log.info(report.in_a_line(empty))
+            return _completed(empty)
         with _stop_signs(held, log) as look:
             return _edit(prepared, resources, started, look, log)
 
@@ -127,8 +127,7 @@ def _edit(
     log.info("source attributes: %s", prepared.attributes_from)
     if prepared.is_reported:
         log.info("run %s is finished already", run.run_id)
-        result = finish.read_report(prepared)
-        return Completed(message=report.in_a_line(result), data=result)
+        return _completed(finish.read_report(prepared))
     summaries = {
         shard: read_summary(prepared.store, key)
         for shard, key in prepared.finished.items()
@@ -145,6 +144,10 @@ def _edit(
     finish.show_in_ui(result, grid)
     if report.failed_share(summaries.values()) > run.settings.max_failed_share:
         return Failed(message=_failed_share_passed(run, summaries) + f"; all results are listed in {run.url}")
+    return _completed(result)
+
+
+def _completed(result: dict[str, Any]) -> State[Any]:
     return Completed(message=report.in_a_line(result), data=result)
 
 

@@ -151,7 +151,7 @@ def failure_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
 def show(report: dict[str, Any]) -> None:
     """Print a report to the terminal."""
     if report["run_id"] is None:
-        print_line(nothing_to_do(report))
+        print_line(in_a_line(report))
         return
     print_rows(f"Run {report['run_id']}", count_rows(report))
     print_rows("Stages (they overlap)", stage_rows(report))
@@ -180,12 +180,13 @@ def show(report: dict[str, Any]) -> None:
 
 def in_a_line(report: dict[str, Any]) -> str:
     """One line for a report, which the list of runs in the UI shows."""
+    if report["run_id"] is None:
+        return _nothing_to_do(report)
     counts = ", ".join(f"{count:,} {status}" for status, count in report["counts"].items() if count)
     return f"{report['inputs']:,} images: {counts}; {report['url']}"
 
 
-def nothing_to_do(report: dict[str, Any]) -> str:
-    """One line for an empty report."""
+def _nothing_to_do(report: dict[str, Any]) -> str:
     why = (
         f"{report['unchanged']:,} images are done and unchanged"
         if report["unchanged"]
