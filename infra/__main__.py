@@ -272,9 +272,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--time-limit",
             type=_number(1, whole=False),
-            default=120.0,
+            default=lifecycle.START_SECONDS,
             metavar="SECONDS",
-            help="how long the start may take (default: 120)",
+            help=f"how long the start may take (default: {lifecycle.START_SECONDS:g})",
         )
     starting[0].set_defaults(worker=True)  # where all is there that it needs
     starting[1].add_argument(

@@ -33,6 +33,7 @@ _PORTS: Mapping[str, tuple[str, ...]] = {
     "worker": (),
 }
 _ATTEMPTS = 3
+START_SECONDS = 300.0  # for all services to serve; a machine that does other things takes minutes
 
 
 def describe(stack: Stack) -> list[Service]:
@@ -45,7 +46,7 @@ def up(
     services: tuple[str, ...] = SERVICES,
     ports: Mapping[str, int] | None = None,
     tell: Callable[[str], None] = print,
-    seconds: float = 120.0,
+    seconds: float = START_SECONDS,
     **settings: object,
 ) -> Stack:
     """Start a stack in `folder` and return it when all its services serve; on any failure nothing is left.
@@ -73,7 +74,7 @@ def up(
     raise AssertionError("unreachable")
 
 
-def start(stack: Stack, tell: Callable[[str], None] = print, seconds: float = 120.0) -> None:
+def start(stack: Stack, tell: Callable[[str], None] = print, seconds: float = START_SECONDS) -> None:
     """Start every service as soon as those serve that it needs, and wait for all; on any failure stop all again.
 
     Raises: StackError if a service ends, or does not serve within `seconds`.

@@ -140,8 +140,14 @@ def _with_descendants(found: set[psutil.Process]) -> list[psutil.Process]:
     for process in list(found):
         with contextlib.suppress(psutil.Error):
             found.update(child for child in process.children(recursive=True) if _runs(child))
+    return sorted(found - _own_line(), key=lambda process: process.pid)
+
+
+def _own_line() -> set[psutil.Process]:
     own = psutil.Process()
-    return sorted(found - {own, *own.parents()}, key=lambda process: process.pid)
+    while True:
+        with contextlib.suppress(psutil.NoSuchProcess):  # one has ended meanwhile, and its parent is ours now
+            return {own, *own.parents()}
 
 
 def _same(found: psutil.Process, recorded: Process) -> bool:

@@ -56,7 +56,7 @@ def ray_head(stack: Stack) -> Service:
         name="ray",
         title="Ray head",
         links=(("Ray", stack.address("ray", scheme="")), *dashboard),
-        command=(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", *chosen),
+        command=(sys.executable, "-m", "infra.ray_start", "start", "--head", "--block", *chosen),
         environment={
             # Two more metrics pages, whose ports are no options.
             "DASHBOARD_METRIC_PORT": str(ports["ray-dashboard-metrics"]),

@@ -24,6 +24,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import boto3
@@ -31,10 +32,20 @@ import hypothesis
 import pytest
 
 from infra import lifecycle
+from infra.prefect_server import prefect_server
+from infra.service import Service
+from infra.stack import Stack
 from tests.moto_service import moto_service
 
 Variables = dict[str, str]
 _PREFIX = "attgan-test-"
+_TESTS = Path(__file__).parent
+# After how long the Prefect server has written down, or has noticed, what it has heard of: 5 seconds by default.
+_PROMPT = {
+    "PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "PT1S",
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "1",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -80,11 +91,19 @@ def chosen_s3_server(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Variables]:
-    """Prefect server, S3 server and Ray head (2 CPUs, no GPU, no dashboard); the environment leads to them."""
-    with _folder() as folder:
-        options = {"cpus": 2, "gpus": 0, "dashboard": False, "tell": _silent}
-        with lifecycle.running(folder, **options) as variables, _environment(variables):
-            yield variables
+    """Prefect server, S3 server and Ray head (2 CPUs, no GPU, no dashboard); the environment leads to them.
+
+    Its workers' decoder dies of images that ask for it (``tests/poison``).
+    """
+    options = {"cpus": 2, "gpus": 0, "dashboard": False, "tell": _silent}
+    with _folder() as folder, contextlib.ExitStack() as cleanup:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(lifecycle._DESCRIBE, "prefect", _prompt_prefect)  # type: ignore[arg-type]
+            paths = [str(_TESTS / "poison"), str(_TESTS.parent), os.environ.get("PYTHONPATH", "")]
+            patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+            variables = cleanup.enter_context(lifecycle.running(folder, **options))
+        cleanup.enter_context(_environment(variables))
+        yield variables
 
 
 @pytest.fixture(scope="session")
@@ -134,6 +153,11 @@ def fresh_bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]
             return name
 
         yield make
+
+
+def _prompt_prefect(stack: Stack) -> Service:
+    service = prefect_server(stack)
+    return replace(service, environment={**service.environment, **_PROMPT})
 
 
 @contextlib.contextmanager

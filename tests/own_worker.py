@@ -2,14 +2,27 @@
 
 import contextlib
 import os
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.exceptions import ObjectNotFound
+
+from flows import deployments
+from flows.settings import DeploySettings
 from infra import processes
 from infra.service import unhealthy
 from infra.stack import load
-from infra.worker import worker
+from infra.worker import POOL, worker
+from tests.support.waiting import wait_until
+
+
+def deploy_once(client: SyncPrefectClient) -> None:
+    """Register the deployments, unless an earlier test has; a worker has made the work pool before."""
+    try:
+        client.read_deployment_by_name("edit/edit")
+    except ObjectNotFound:
+        deployments.deploy(DeploySettings(pool=POOL))
 
 
 @contextlib.contextmanager
@@ -19,15 +32,17 @@ def worker_beside(stack: Mapping[str, str], log: Path) -> Iterator[processes.Pro
     assert there is not None
     service = worker(there)
     environment = {**os.environ, **stack, **service.environment, processes.MARK: there.mark}
+    environment["PREFECT_WORKER_QUERY_SECONDS"] = "1"
     started = processes.launch(service.command, environment, log, service.folder)
     find = processes.offspring(started)
+
+    def serves() -> bool:
+        assert processes.exists(started), log.read_text()
+        find()
+        return unhealthy(service) is None
+
     try:
-        deadline = time.monotonic() + 60
-        while (problem := unhealthy(service)) and time.monotonic() < deadline:
-            assert processes.exists(started), log.read_text()
-            find()
-            time.sleep(0.2)
-        assert problem is None, f"{problem}: {log.read_text()}"
+        wait_until(serves, lambda: f"the worker: {unhealthy(service)}: {log.read_text()}")
         yield started
     finally:
         assert processes.end(find, {}, usual=service.works) == []

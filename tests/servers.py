@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +13,8 @@ from infra.environment import client_environment, inherited
 from infra.ports import free_ports
 from infra.service import unhealthy
 from infra.stack import Stack, load
+from tests.support.processes import kill_all, ray_tasks
+from tests.support.waiting import wait_until
 
 
 @dataclass
@@ -34,9 +34,7 @@ class Servers:
 
     def kill(self, name: str) -> None:
         """SIGKILL a server with all that belongs to it."""
-        for process in processes.members(self._stack().processes[name]):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+        kill_all(processes.members(self._stack().processes[name]))
 
     def start(self, name: str) -> None:
         """Start a killed server again, and wait until it serves."""
@@ -50,39 +48,15 @@ class Servers:
             service.command, {**variables, **service.environment}, log, service.folder
         )
         stack.save()
-        wait_until(lambda: unhealthy(service) is None, lambda: log.read_text()[-2000:])
+        wait_until(
+            lambda: unhealthy(service) is None, lambda: f"{name} to serve again: {log.read_text()[-2000:]}"
+        )
 
     def shard_workers(self) -> list[psutil.Process]:
         """The processes of the stack's Ray that are at a shard now."""
-        return shard_workers(self.environment["RAY_AUTH_TOKEN_PATH"])
+        return ray_tasks(self.environment["RAY_AUTH_TOKEN_PATH"], "edit-shard")
 
     def _stack(self) -> Stack:
         stack = load(self.folder)
         assert stack is not None
         return stack
-
-
-def shard_workers(token_path: str) -> list[psutil.Process]:
-    """The processes that are at a shard now, of the Ray cluster with this token."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            ours = process.environ().get("RAY_AUTH_TOKEN_PATH") == token_path
-            if ours and process.cmdline()[:1] == ["ray::edit-shard"]:
-                found.append(process)
-        except (psutil.Error, OSError):
-            continue
-    return found
-
-
-def wait_until(condition: Callable[[], object], explain: Callable[[], str], seconds: float = 120) -> None:
-    """Look every now and then.
-
-    Raises:
-        TimeoutError: it does not come to pass.
-    """
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(explain())
-        time.sleep(0.05)

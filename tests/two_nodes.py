@@ -17,7 +17,6 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-import time
 import venv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,12 +28,13 @@ from infra.errors import StackError
 from infra.ports import free_ports
 from infra.ray_head import LIST_NODES, call
 from infra.stack import write_private
+from tests.support.processes import kill_all
+from tests.support.waiting import wait_until
 
 OURS = ("attgan", "flows", "infra", "tests")
 _PORTS = ("node-manager-port", "object-manager-port", "runtime-env-agent-port", "metrics-export-port")
 _AGENT_PORTS = ("dashboard-agent-listen-port", "dashboard-agent-grpc-port")
 _NEVER = ("RAY_ADDRESS", "PYTHON", "ATTGAN_")  # of the stack or of this process: not for the nodes
-_START = 30.0  # seconds
 
 
 @dataclass
@@ -80,8 +80,7 @@ class TwoNodes:
     def kill(self, node: str) -> None:
         """SIGKILL the node "head" or "worker" with all that runs on it, as a lost machine would be."""
         leader = self.running.pop(node)
-        for process in processes.members(leader):
-            process.kill()
+        kill_all(processes.members(leader))
 
 
 @contextlib.contextmanager
@@ -153,8 +152,8 @@ def _start_node(
     nodes.running[name] = processes.launch(
         [
             str(nodes.python),
-            "-m",
-            "ray.scripts.scripts",
+            "-P",
+            str(Path(processes.__file__).with_name("ray_start.py")),
             "start",
             "--block",
             *role,
@@ -195,15 +194,13 @@ def _without_ours(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _wait_for(port: int, token: str, name: str, log: Path) -> None:
     """Until the node of this name has joined."""
-    deadline = time.monotonic() + _START
-    while True:
-        with contextlib.suppress(StackError):  # not there yet
-            if name.encode() in call(port, LIST_NODES, token):
-                return
-        assert time.monotonic() < deadline, (
-            f"the node {name} has not joined within {_START:g} s: {log.read_text()[-500:]}"
-        )
-        time.sleep(0.2)
+
+    def has_joined() -> bool:
+        with contextlib.suppress(StackError):  # nobody answers yet
+            return name.encode() in call(port, LIST_NODES, token)
+        return False
+
+    wait_until(has_joined, lambda: f"the node {name} to join: {log.read_text()[-500:]}")
 
 
 def _stop(nodes: TwoNodes) -> None:

@@ -26,6 +26,7 @@ from flows.settings import EditSettings
 from flows.storage import aws, open_store
 from tests.campaign.faulty_store import Fault, Script, install
 from tests.forking import FORKING
+from tests.support.waiting import LIMIT
 
 # "died": without a word. "failed": an infrastructure error. "refused": a user's mistake. "lost": the lease was.
 End = Literal["done", "nothing", "refused", "lost", "failed", "died"]
@@ -79,7 +80,7 @@ class Command:
         """Whether it is still there, at work or frozen."""
         return self._process.is_alive()
 
-    def wait(self, seconds: float = 120) -> Outcome:
+    def wait(self, seconds: float = LIMIT) -> Outcome:
         """How it ended.
 
         Raises:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import random
 import signal
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import psutil
 
@@ -15,6 +15,7 @@ from tests.campaign.case import Case, MakeJob
 from tests.campaign.command import Command, Outcome, run
 from tests.campaign.faulty_store import Fault, Kind, Moment, Operation, Point, read_journal
 from tests.campaign.scenario import Scenario
+from tests.support.waiting import LIMIT, wait_until
 
 SHORT_LEASE: Mapping[str, float] = {
     "RENEW_SECONDS": 0.2,
@@ -112,8 +113,10 @@ class InProcess:
 
     def disturb(self, make_job: MakeJob, wrong: list[str]) -> tuple[list[Outcome], int]:
         fault = self.fault
-        patient = {"constants": SHORT_LEASE, "linger": LINGER if self.is_renewal else 0.0}
+        patient: dict[str, Any] = {"constants": SHORT_LEASE, "linger": LINGER if self.is_renewal else 0.0}
         if fault.kind in ("stop", "pause"):
+            if fault.kind == "pause":  # it lives, and renews its lease, however seldom a busy machine lets it
+                patient["constants"] = {**SHORT_LEASE, "EXPIRED_SECONDS": LIMIT}
             return _BESIDE[fault.kind](lambda fault=None: make_job(fault=fault, **patient), fault, wrong)
         job = make_job(fault=fault, **(patient if self.is_renewal else {}))
         outcome = run(job)
@@ -126,7 +129,7 @@ def _beside_one_that_stopped(make_job: MakeJob, fault: Fault, wrong: list[str]) 
     """A command freezes; another one is given, takes over and ends the run; then the first goes on."""
     job = make_job(fault)
     frozen = Command(job)
-    _wait_until(lambda: not frozen.is_alive() or psutil.Process(frozen.pid).status() == psutil.STATUS_STOPPED)
+    wait_until(lambda: not frozen.is_alive() or _is_stopped(frozen.pid), "the command to freeze", every=0.02)
     outcome = run(make_job())
     if frozen.is_alive():
         os.kill(frozen.pid, signal.SIGCONT)
@@ -142,7 +145,7 @@ def _beside_one_that_is_slow(make_job: MakeJob, fault: Fault, wrong: list[str]) 
     """A command is slow, but alive: another one is refused."""
     job = make_job(fault)
     slow = Command(job)
-    _wait_until(lambda: not slow.is_alive() or _struck(job.journal) > 0)
+    wait_until(lambda: not slow.is_alive() or _struck(job.journal) > 0, "the command to be slow", every=0.02)
     refused = run(make_job())
     if refused.end != "refused" or "another run is at work there" not in refused.text:
         wrong.append(f"a second command beside a living one: {refused}")
@@ -167,9 +170,6 @@ def _struck(journal: object) -> int:
     return sum(line["operation"] == "fault" for line in read_journal(journal))  # type: ignore[arg-type]
 
 
-def _wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError("the command does not reach its fault")
-        time.sleep(0.02)
+def _is_stopped(pid: int) -> bool:
+    status: str = psutil.Process(pid).status()
+    return status == psutil.STATUS_STOPPED

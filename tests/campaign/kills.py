@@ -17,8 +17,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import psutil
-
 from flows.edit.finish import find_report
 from flows.edit.lease import LEASE
 from flows.settings import EditSettings, ReportSettings
@@ -27,12 +25,14 @@ from infra.environment import inherited
 from tests.campaign.case import Case, MakeJob
 from tests.campaign.command import Job, Outcome
 from tests.campaign.scenario import LARGE, LARGE_SHARD, Scenario
-from tests.servers import Servers, wait_until
+from tests.servers import Servers
+from tests.support.processes import kill_all
+from tests.support.waiting import wait_until
 from tests.two_nodes import two_nodes
 
 SHARDS = LARGE // LARGE_SHARD
 _INTO_A_SHARD = 0.4  # seconds after its ledger, when its worker is in the middle of the next one
-PATIENCE = 240.0  # seconds for a command, which may have to wait for servers and leases
+PATIENCE = 300.0  # seconds for a command, which may have to wait for servers and leases
 _SHORT_LEASE = "; ".join(
     f"lease.{name} = {value}" for name, value in (("RENEW_SECONDS", 1.0), ("EXPIRED_SECONDS", 6.0))
 )
@@ -191,7 +191,10 @@ class Frozen:
             caught = wait_for_shards(first.process, settings, self.shards, first.said)
             first.signal(signal.SIGSTOP)
             second = Edit(settings, self.servers.environment, short_lease=True)
-            wait_until(lambda: holder(settings) == second.process.pid, second.said)
+            wait_until(
+                lambda: holder(settings) == second.process.pid,
+                lambda: f"another one to take over: {second.said()}",
+            )
             first.signal(signal.SIGCONT)
             ended = first.wait(settings.destination)
             outcome = second.wait(settings.destination)
@@ -264,11 +267,8 @@ def kill_workers(servers: Servers, count: int) -> Callable[[Edit], None]:
     """Kills so many of the processes that are at a shard, at the first moment when there is one."""
 
     def strike(edit: Edit) -> None:
-        found: list[psutil.Process] = []
-        wait_until(lambda: bool(found.extend(servers.shard_workers()) or found), edit.said)
-        for process in found[:count]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+        found = wait_until(servers.shard_workers, lambda: f"a process at a shard: {edit.said()}", every=0.05)
+        kill_all(found[:count])
 
     return strike
 
@@ -291,5 +291,9 @@ def wait_for_shards(
     def there() -> int:
         return sum(f"/{'ledger' if shards else 'plan'}/" in info.key for info in place.list())
 
-    wait_until(lambda: there() >= max(shards, 1) or process.poll() is not None, said)
+    wait_until(
+        lambda: there() >= max(shards, 1) or process.poll() is not None,
+        lambda: f"{shards} shards to be done: {said()}",
+        every=0.05,
+    )
     return process.poll() is None

@@ -8,7 +8,8 @@ import pytest
 
 from infra import lifecycle
 from infra.environment import inherited
-from tests.servers import Servers, wait_until
+from tests.servers import Servers
+from tests.support.waiting import LIMIT, wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.fault]
 
@@ -48,7 +49,7 @@ def test_a_driver_whose_cluster_was_restarted_ends(tmp_path: Path) -> None:
             wait_until(lambda: "waiting" in log.read_text(), log.read_text)
             servers.kill("ray")
             servers.start("ray")
-            assert driver.wait(timeout=60) == 1
+            assert driver.wait(LIMIT) == 1
         finally:
             driver.kill()
             driver.wait()

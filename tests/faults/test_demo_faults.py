@@ -5,13 +5,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from infra import lifecycle
 from tests.infra.leftovers import leftovers, processes_of
+from tests.support.processes import answers
+from tests.support.waiting import LIMIT, wait_until
 
 pytestmark = pytest.mark.fault
 # A whole environment of the user's own, which the demo must neither use nor pass on.
@@ -25,27 +27,44 @@ NOT_FOR_THE_DEMO = {
 }
 
 
-@pytest.mark.parametrize("whole_group", [False, True], ids=["one process", "as a terminal does"])
+@pytest.mark.parametrize(
+    "whole_group",
+    [
+        pytest.param(False, id="one process", marks=pytest.mark.long),
+        pytest.param(True, id="as a terminal does"),
+    ],
+)
 def test_ctrl_c_leaves_nothing_of_the_demo(tmp_path: Path, whole_group: bool) -> None:
     terminal, keyboard = os.openpty()
-    demo = subprocess.Popen(
-        [sys.executable, "-P", "-m", "flows.cli", "demo", "--images", "100000"],
-        cwd=tmp_path,
-        env={**os.environ, **NOT_FOR_THE_DEMO, "PYTHONPATH": str(Path(__file__).parents[2])},
-        stdin=keyboard if whole_group else subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    log = tmp_path / "log"
+    own = {"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONUNBUFFERED": "1"}
+    with log.open("wb") as output:
+        demo = subprocess.Popen(
+            [sys.executable, "-P", "-m", "flows.cli", "demo", "--images", "100000"],
+            cwd=tmp_path,
+            env={**os.environ, **NOT_FOR_THE_DEMO, **own},
+            stdin=keyboard if whole_group else subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+    def writes_its_images() -> bool:
+        assert demo.poll() is None, log.read_text()
+        return "1. 100,000 drawn faces" in log.read_text()
+
     try:
-        state = _ready(tmp_path, demo)
-        assert any("flows.cli" in process.cmdline() for process in processes_of(state["mark"]))
+        wait_until(writes_its_images, lambda: f"the demo's first step: {log.read_text()}")
+        (path,) = tmp_path.glob(".local/run-*/state.json")
+        state = json.loads(path.read_text())
+        commands = answers(psutil.Process.cmdline, processes_of(state["mark"]))
+        assert any("flows.cli" in words for words in commands)
         if whole_group:
             os.killpg(demo.pid, signal.SIGINT)
         else:
             demo.send_signal(signal.SIGINT)
-        printed, _ = demo.communicate(timeout=60)
+        demo.wait(LIMIT)
+        printed = log.read_text()
         assert demo.returncode == 128 + signal.SIGINT, printed
         assert "this command's servers are stopped at its end" in printed.splitlines()[0]
         assert printed.splitlines()[-1] == "interrupted: everything that was started has been stopped"
@@ -57,17 +76,3 @@ def test_ctrl_c_leaves_nothing_of_the_demo(tmp_path: Path, whole_group: bool) ->
             lifecycle.down(path.parent)
         os.close(terminal)
         os.close(keyboard)
-
-
-def _ready(folder: Path, demo: subprocess.Popen) -> dict:
-    """The record of the demo's own stack, once the demo is at work on it."""
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
-        assert demo.poll() is None, demo.communicate()[0]
-        for path in folder.glob(".local/run-*/state.json"):
-            state = json.loads(path.read_text())
-            if state["ready"] and any("flows.cli" in p.cmdline() for p in processes_of(state["mark"])):
-                time.sleep(2)  # the demo has loaded its modules, and writes its first images
-                return state
-        time.sleep(0.1)
-    raise AssertionError("the demo's servers took too long")

@@ -1,6 +1,5 @@
 """A run whose process dies, with its worker or without: the server learns of it, and the next one starts."""
 
-import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -16,29 +15,28 @@ from prefect.deployments import run_deployment
 from prefect.events.schemas.automations import EventTrigger
 from prefect.states import Cancelling, Pending
 
-from flows import automations, deployments
-from flows.settings import DeploySettings, InitSettings
+from flows import automations
+from flows.settings import InitSettings
 from flows.weights import init
-from infra.worker import POOL
-from tests.own_worker import worker_beside
+from tests.own_worker import deploy_once, worker_beside
 from tests.pictures import noise, saved
+from tests.support.processes import find_processes, kill_all
+from tests.support.waiting import LIMIT, wait_until
 
-pytestmark = [pytest.mark.fault, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(900)]
 
 Places = dict[str, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def client(stack: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[SyncPrefectClient]:
-    with worker_beside(stack, tmp_path_factory.mktemp("worker") / "log"):  # it makes the work pool
-        deployments.deploy(DeploySettings(pool=POOL))
+def client(stack: dict[str, str]) -> Iterator[SyncPrefectClient]:
     with get_client(sync_client=True) as client:
         yield client
 
 
 @pytest.fixture
 def impatient(client: SyncPrefectClient) -> Iterator[Callable[[float | None], None]]:
-    """Sets after how many seconds of silence a run has crashed; as before in the end."""
+    """Sets after how many seconds of silence a run has crashed; as before with None, and in the end."""
 
     def wait(seconds: float | None) -> None:
         watching = automations.read(automations.WATCH)
@@ -62,16 +60,36 @@ def parameters(fresh_bucket: Callable[[], str]) -> Places:
     return {"settings": {option: f"s3://{name}/{folder}" for option, folder in folders.items()}}
 
 
-def test_a_run_whose_process_is_killed_makes_room_at_once(
-    client: SyncPrefectClient, stack: dict[str, str], parameters: Places, tmp_path: Path
+def test_a_run_that_dies_makes_room_at_once_or_with_its_worker_after_a_silence(
+    client: SyncPrefectClient,
+    stack: dict[str, str],
+    parameters: Places,
+    impatient: Callable[[float | None], None],
+    tmp_path: Path,
 ) -> None:
-    with worker_beside(stack, tmp_path / "log"):
+    with worker_beside(stack, tmp_path / "log") as worker:
+        deploy_once(client)
         killed = _start(client, parameters)
         _process(killed).kill()
         crashed = _until(client, killed, StateType.CRASHED)
         assert crashed.state is not None
         assert "-9" in str(crashed.state.message)
-        _assert_the_next_one_completes(parameters)
+
+        impatient(20)
+        silent = _start(client, parameters)
+        kill_all([psutil.Process(worker.pid), _process(silent)])
+    taken = _taken(client)
+    assert taken == 1 or client.read_flow_run(silent.id).state_type == StateType.CRASHED, (
+        "it has its place till then"
+    )
+    with worker_beside(stack, tmp_path / "log"):
+        crashed = _until(client, silent, StateType.CRASHED)
+        assert crashed.state is not None
+        assert str(crashed.state.message).startswith("Not heard of for ten minutes")
+        impatient(None)  # a run that lives is heard of every 30 s
+        after = run_deployment("edit/edit", parameters=parameters, timeout=LIMIT, poll_interval=0.5)
+        assert after.state is not None
+        assert after.state.is_completed(), after.state
 
 
 @pytest.mark.long
@@ -79,41 +97,25 @@ def test_a_run_that_is_cancelled_in_the_ui_ends_as_cancelled(
     client: SyncPrefectClient, stack: dict[str, str], parameters: Places, tmp_path: Path
 ) -> None:
     with worker_beside(stack, tmp_path / "log"):
+        deploy_once(client)
         run = _start(client, {"settings": {**parameters["settings"], "shard_size": 1}})
         # Ray's handler of signals comes in the place of Prefect's, which knows what is meant, when the flow joins it.
         _until_logged(client, run, "12 shards")
         client.set_flow_run_state(run.id, Cancelling())
         _until(client, run, StateType.CANCELLED)
-        _assert_the_next_one_completes(parameters)
+        assert _taken(client) == 0
 
 
-def test_a_run_that_dies_with_its_worker_is_crashed_for_its_silence_and_the_next_one_starts(
+@pytest.mark.long
+def test_a_run_that_a_worker_took_on_and_never_began_makes_room(
     client: SyncPrefectClient,
     stack: dict[str, str],
     parameters: Places,
     impatient: Callable[[float | None], None],
     tmp_path: Path,
 ) -> None:
-    impatient(40)  # a run that lives is heard of every 30 s
-    with worker_beside(stack, tmp_path / "log") as worker:
-        silent = _start(client, parameters)
-        for process in (psutil.Process(worker.pid), _process(silent)):
-            process.kill()
     with worker_beside(stack, tmp_path / "log"):
-        # It has its place until the server calls it crashed, worker or no worker.
-        meanwhile = run_deployment("edit/edit", parameters=parameters, timeout=60, poll_interval=0.2)
-        assert meanwhile.state is not None
-        assert meanwhile.state.is_cancelled(), meanwhile.state
-        crashed = _until(client, silent, StateType.CRASHED)
-        assert crashed.state is not None
-        assert str(crashed.state.message).startswith("Not heard of for ten minutes")
-        _assert_the_next_one_completes(parameters)
-
-
-@pytest.mark.long
-def test_a_run_that_a_worker_took_on_and_never_began_makes_room(
-    client: SyncPrefectClient, parameters: Places, impatient: Callable[[float | None], None]
-) -> None:
+        deploy_once(client)
     impatient(10)  # the least that Prefect takes
     run = run_deployment("edit/edit", parameters=parameters, timeout=0)
     client.set_flow_run_state(run.id, Pending())  # as a worker does, and dies
@@ -134,47 +136,37 @@ def _start(client: SyncPrefectClient, parameters: Places) -> FlowRun:
             "resource": {"id": [f"prefect.flow-run.{run.id}"]},
         }
     }
-    deadline = time.monotonic() + 30
-    while not client.request("POST", "/events/filter", json=heard).json()["events"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(
+        lambda: client.request("POST", "/events/filter", json=heard).json()["events"],
+        "a sign of life of the run",
+    )
     return running
 
 
-def _until(client: SyncPrefectClient, run: FlowRun, state: StateType, seconds: float = 120) -> FlowRun:
-    deadline = time.monotonic() + seconds
-    while (seen := client.read_flow_run(run.id)).state_type != state:
-        assert time.monotonic() < deadline, seen.state
-        time.sleep(0.1)
-    return seen
+def _until(client: SyncPrefectClient, run: FlowRun, state: StateType) -> FlowRun:
+    def seen() -> FlowRun | None:
+        found = client.read_flow_run(run.id)
+        return found if found.state_type == state else None
+
+    return wait_until(seen, lambda: f"{state.value}, not {client.read_flow_run(run.id).state}")
 
 
 def _until_logged(client: SyncPrefectClient, run: FlowRun, words: str) -> None:
     chosen = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id]))
-    deadline = time.monotonic() + 60
-    while not any(words in log.message for log in client.read_logs(chosen)):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(
+        lambda: any(words in log.message for log in client.read_logs(chosen)), f"{words!r} in the run's log"
+    )
 
 
 def _process(run: FlowRun) -> psutil.Process:
-    found = [
-        process
-        for process in psutil.process_iter(["environ"])
-        if (process.info["environ"] or {}).get("PREFECT__FLOW_RUN_ID") == str(run.id)
-        and "prefect.engine" in process.cmdline()
-    ]
-    assert len(found) == 1
-    return found[0]
+    variable = ("PREFECT__FLOW_RUN_ID", str(run.id))
+    (found,) = find_processes(
+        lambda one: variable in one.environ().items() and "prefect.engine" in one.cmdline()
+    )
+    return found
 
 
 def _taken(client: SyncPrefectClient) -> int:
     limit = client.read_deployment_by_name("edit/edit").global_concurrency_limit
     assert limit is not None
     return limit.active_slots
-
-
-def _assert_the_next_one_completes(parameters: Places) -> None:
-    after = run_deployment("edit/edit", parameters=parameters, timeout=120, poll_interval=0.5)
-    assert after.state is not None
-    assert after.state.is_completed(), after.state

@@ -7,18 +7,15 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
 from prefect.client.schemas.objects import FlowRun, TaskRun
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelling
 
 from flows.edit.ledger import finished_shards, read_rows
@@ -27,33 +24,15 @@ from flows.edit.shard import edit_shard
 from flows.settings import EditSettings, InitSettings
 from flows.storage import open_store
 from flows.weights import init
-from infra import lifecycle
 from tests.pictures import noise, saved
+from tests.support.processes import find_processes, kill_all, ray_tasks
+from tests.support.waiting import LIMIT, wait_until
 
-pytestmark = [pytest.mark.stack, pytest.mark.fault]
-
-TESTS = Path(__file__).parents[1]
-FLUSH = 6.0  # seconds; within five the server has written down what it has heard
-
-
-@pytest.fixture(scope="module")
-def poisoned() -> Iterator[dict[str, str]]:
-    """A stack whose workers' decoder dies of some images, and the environment of its clients."""
-    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="attgan-test-") as folder:
-        paths = [str(TESTS / "poison"), str(TESTS.parent), os.environ.get("PYTHONPATH", "")]
-        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
-        options = {"cpus": 2, "gpus": 0, "dashboard": False, "tell": lambda line: None}
-        with lifecycle.running(Path(folder), **options) as variables:
-            for name in [name for name in os.environ if name.startswith("AWS_")]:
-                patch.delenv(name)
-            for name, value in variables.items():
-                patch.setenv(name, value)
-            with temporary_settings({PREFECT_API_URL: variables["PREFECT_API_URL"]}):
-                yield variables
+pytestmark = [pytest.mark.stack, pytest.mark.fault, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
-def bucket(poisoned: dict[str, str], fresh_bucket: Callable[[], str]) -> str:
+def bucket(stack: dict[str, str], fresh_bucket: Callable[[], str]) -> str:
     url = f"s3://{fresh_bucket()}"
     init(InitSettings(destination=f"{url}/bundle", image_size=64, width=4))
     return url
@@ -88,31 +67,18 @@ def edit_command(bucket: str, shard_size: int) -> list[str]:
     return ["-m", "flows.cli", "edit", *places, *sizes]
 
 
-def wait_until(condition: Callable[[], Any], explain: Callable[[], str] = str, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, explain()
-        time.sleep(0.05)
-
-
 def at_work(stack: dict[str, str]) -> list[psutil.Process]:
     """This stack's processes that edit: Ray's workers with a shard, and the children of those."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            ours = process.environ().get("RAY_AUTH_TOKEN_PATH") == stack["RAY_AUTH_TOKEN_PATH"]
-            command = process.cmdline()
-            if ours and (command[:1] in (["ray::edit-shard"], ["ray::isolate-shard"]) or is_child(command)):
-                found.append(process)
-    return found
-
-
-def is_child(command: list[str]) -> bool:
-    return "flows.edit.isolated" in command
+    return [*ray_tasks(stack["RAY_AUTH_TOKEN_PATH"], "edit-shard", "isolate-shard"), *children(stack)]
 
 
 def children(stack: dict[str, str]) -> list[psutil.Process]:
-    return [process for process in at_work(stack) if is_child(process.cmdline())]
+    token = stack["RAY_AUTH_TOKEN_PATH"]
+    return find_processes(
+        lambda one: (
+            "flows.edit.isolated" in one.cmdline() and one.environ().get("RAY_AUTH_TOKEN_PATH") == token
+        )
+    )
 
 
 def flow_run(name: str) -> FlowRun:
@@ -122,15 +88,22 @@ def flow_run(name: str) -> FlowRun:
         return client.read_flow_runs(flow_filter=only, sort="START_TIME_DESC", limit=1)[0]
 
 
-def task_runs(of: FlowRun) -> dict[str, TaskRun]:
-    """What the server knows of the flow's run's tasks once it has written down all it has heard."""
-    time.sleep(FLUSH)
-    with get_client(sync_client=True) as client:
-        runs = client.read_task_runs(flow_run_filter=FlowRunFilter.model_validate({"id": {"any_": [of.id]}}))
-    assert all(run.state is not None and run.state.is_final() for run in runs), [
-        (run.name, run.state_name) for run in runs
-    ]
-    return {run.name: run for run in runs}
+def task_runs(of: FlowRun, *names: str) -> dict[str, TaskRun]:
+    """What the server knows of a flow run's tasks once all that it knows of, these among them, have ended."""
+    only = FlowRunFilter.model_validate({"id": {"any_": [of.id]}})
+
+    def read() -> dict[str, TaskRun]:
+        with get_client(sync_client=True) as client:
+            return {run.name: run for run in client.read_task_runs(flow_run_filter=only)}
+
+    def ended() -> dict[str, TaskRun] | None:
+        found = read()
+        all_ended = all(run.state is not None and run.state.is_final() for run in found.values())
+        return found if all_ended and found.keys() >= set(names) else None
+
+    return wait_until(
+        ended, lambda: f"tasks to end: { {name: run.state_name for name, run in read().items()} }"
+    )
 
 
 def outputs(url: str) -> dict[str, bytes]:
@@ -149,14 +122,13 @@ def undisturbed(bucket: str) -> dict[str, bytes]:
     return outputs(f"{bucket}/undisturbed")
 
 
-@pytest.mark.timeout(700)
 def test_images_that_kill_their_workers_are_rows_of_a_run_that_completes(
-    poisoned: dict[str, str], bucket: str, tmp_path: Path
+    stack: dict[str, str], bucket: str, tmp_path: Path
 ) -> None:
     put_inputs(bucket, 24, {9: "crash", 21: "exit"})
     with driver(tmp_path / "log", *edit_command(bucket, 8)) as process:
-        assert process.wait(timeout=500) == 0, (tmp_path / "log").read_text()
-    assert not at_work(poisoned)
+        assert process.wait(500) == 0, (tmp_path / "log").read_text()
+    assert not at_work(stack)
 
     run = open_store(f"{bucket}/out/_runs/run")
     report = json.loads(run.get("report.json").data)
@@ -182,32 +154,31 @@ def test_images_that_kill_their_workers_are_rows_of_a_run_that_completes(
 
     ended = flow_run("edit")
     assert ended.state_name == "Completed"
-    states = {name: task.state_name for name, task in task_runs(ended).items()}
+    known = task_runs(ended, "shard-00000", "isolate-00001", "isolate-00002")
+    states = {name: task.state_name for name, task in known.items()}
     assert states["shard-00000"] == states["isolate-00001"] == states["isolate-00002"] == "Completed"
     assert set(states.values()) <= {"Completed", "Crashed"}
 
 
 @pytest.mark.long
-def test_kills_at_random_are_lived_through(poisoned: dict[str, str], bucket: str, tmp_path: Path) -> None:
+def test_kills_at_random_are_lived_through(stack: dict[str, str], bucket: str, tmp_path: Path) -> None:
     put_inputs(bucket, 48, {})
     chance = random.Random(5)
     kills = 0
     with driver(tmp_path / "log", *edit_command(bucket, 4)) as process:
-        wait_until(lambda: at_work(poisoned), (tmp_path / "log").read_text)
-        until = time.monotonic() + 12
-        while time.monotonic() < until and process.poll() is None:
+        wait_until(lambda: at_work(stack), (tmp_path / "log").read_text)
+        while kills < 12 and process.poll() is None:
             time.sleep(chance.uniform(0.2, 1.0))
-            for victim in chance.sample(found := at_work(poisoned), min(1, len(found))):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    victim.kill()
-                    kills += 1
-        ended = process.wait(timeout=500)
+            for victim in chance.sample(found := at_work(stack), min(1, len(found))):
+                kill_all([victim])
+                kills += 1
+        ended = process.wait(500)
     assert kills >= 3
     if ended != 0:  # a shard was hit four times
         assert "the same command goes on" in (tmp_path / "log").read_text()
         with driver(tmp_path / "log", *edit_command(bucket, 4)) as process:
-            assert process.wait(timeout=500) == 0, (tmp_path / "log").read_text()
-    assert not at_work(poisoned)
+            assert process.wait(500) == 0, (tmp_path / "log").read_text()
+    assert not at_work(stack)
     assert outputs(f"{bucket}/out") == undisturbed(bucket)
     report = json.loads(open_store(f"{bucket}/out/_runs/run").get("report.json").data)
     assert report["counts"] == {"edited": 48, "copied": 0, "skipped": 0, "failed": 0}
@@ -217,24 +188,24 @@ def test_kills_at_random_are_lived_through(poisoned: dict[str, str], bucket: str
 @pytest.mark.long
 @pytest.mark.parametrize("how", ["cancel", "SIGTERM", "SIGKILL"])
 def test_a_run_that_is_ended_during_isolation_leaves_no_process(
-    poisoned: dict[str, str], bucket: str, tmp_path: Path, how: str
+    stack: dict[str, str], bucket: str, tmp_path: Path, how: str
 ) -> None:
     put_inputs(bucket, 8, dict.fromkeys(range(8), "crash"))
     with driver(tmp_path / "log", *edit_command(bucket, 8)) as process:
-        wait_until(lambda: children(poisoned), (tmp_path / "log").read_text)
+        wait_until(lambda: children(stack), (tmp_path / "log").read_text, every=0.05)
         if how == "cancel":
             with get_client(sync_client=True) as client:
                 client.set_flow_run_state(flow_run("edit").id, Cancelling())
         else:
             process.send_signal(signal.Signals[how])
-        process.wait(timeout=30)
-    wait_until(lambda: not at_work(poisoned), seconds=30)
+        process.wait(LIMIT)
+    wait_until(lambda: not at_work(stack), "all processes to end")
     assert not finished_shards(open_store(f"{bucket}/out/_runs/run"))
     if how == "cancel":
         assert flow_run("edit").state_name == "Cancelled"
 
 
-def test_the_server_is_told_of_tasks_that_died_or_were_left(poisoned: dict[str, str], tmp_path: Path) -> None:
+def test_the_server_is_told_of_tasks_that_died_or_were_left(stack: dict[str, str], tmp_path: Path) -> None:
     calls = [
         {"name": "dies late", "seconds": 7, "dies": True},  # when the server shows it as running
         {"name": "dies soon", "seconds": 0.5, "dies": True},  # when the server has heard of it at most
@@ -242,18 +213,18 @@ def test_the_server_is_told_of_tasks_that_died_or_were_left(poisoned: dict[str, 
     ]
     program = "import sys, json; from tests.dying_tasks import *; print('->', {}(json.loads(sys.argv[1])))"
     with driver(tmp_path / "log", "-c", program.format("dying"), json.dumps(calls)) as process:
-        assert process.wait(timeout=100) == 0, (tmp_path / "log").read_text()
+        assert process.wait(LIMIT) == 0, (tmp_path / "log").read_text()
     died = "its process died, also at a second attempt (WorkerCrashedError)"
     (told,) = [line for line in (tmp_path / "log").read_text().splitlines() if line.startswith("-> ")]
     assert f"'dies late': 'Crashed: {died}'" in told
     assert f"'dies soon': 'Crashed: {died}'" in told
-    seen = task_runs(flow_run("dying"))
+    seen = task_runs(flow_run("dying"), "lives", "dies late")
     assert seen["lives"].state_name == "Completed"
     assert seen["dies late"].state is not None
     assert (seen["dies late"].state.name, seen["dies late"].state.message) == ("Crashed", died)
 
     calls = [{"name": "ends", "seconds": 7}, {"name": "stays", "seconds": 60}]
     with driver(tmp_path / "log", "-c", program.format("leaving"), json.dumps(calls)) as process:
-        assert process.wait(timeout=100) == 0, (tmp_path / "log").read_text()
-    states = {name: run.state_name for name, run in task_runs(flow_run("leaving")).items()}
+        assert process.wait(LIMIT) == 0, (tmp_path / "log").read_text()
+    states = {name: run.state_name for name, run in task_runs(flow_run("leaving"), "ends", "stays").items()}
     assert states == {"ends": "Completed", "stays": "Cancelled"}

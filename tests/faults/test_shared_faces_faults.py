@@ -1,7 +1,6 @@
 """A process that decodes for the others is killed: whoever waits for it takes over."""
 
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from attgan.data.cache import decode_all
 from attgan.data.shared import PARTIAL, SUFFIX, share_faces
 from tests.sharing import SIZE, start
 from tests.stored_dataset import write_dataset
+from tests.support.waiting import LIMIT, wait_until
 
 pytestmark = pytest.mark.fault
 
@@ -19,7 +19,7 @@ def test_a_maker_that_is_killed_is_no_harm(tmp_path: Path) -> None:
     dataset, folder = write_dataset(tmp_path / "set"), tmp_path / "cache"
     maker, pipe = start(dataset, folder, stay_after=1)
     pipe.send(True)
-    assert pipe.poll(60)
+    assert pipe.poll(LIMIT)
     assert pipe.recv() == "here"
 
     told: list[int] = []
@@ -27,15 +27,13 @@ def test_a_maker_that_is_killed_is_no_harm(tmp_path: Path) -> None:
         target=lambda: share_faces(dataset, SIZE, folder, 1, lambda done, total: told.append(done))
     )
     waiting.start()
-    deadline = time.monotonic() + 30
-    while not told and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: told, "news of the other process", every=0.02)
     assert set(told) == {7}, "it waits for the other process, which has one part"
     assert [file.name.endswith(SUFFIX + PARTIAL) for file in folder.iterdir()] == [True]
 
     maker.kill()
-    maker.join(30)
-    waiting.join(30)
+    maker.join(LIMIT)
+    waiting.join(LIMIT)
     assert told[-6:] == [7, 14, 21, 28, 35, 40], "it has begun anew"
     assert [file.suffix for file in folder.iterdir()] == [SUFFIX]
     faces = share_faces(dataset, SIZE, folder, 1)

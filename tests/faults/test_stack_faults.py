@@ -14,6 +14,8 @@ import pytest
 from infra import lifecycle
 from infra.stack import new
 from tests.infra.leftovers import leftovers, processes_of, record
+from tests.support.processes import answers
+from tests.support.waiting import LIMIT, wait_until
 
 pytestmark = pytest.mark.fault
 INFRA = (sys.executable, "-m", "infra")
@@ -28,12 +30,17 @@ def _stopped_whatever_happens(tmp_path):
 
 def test_ctrl_c_in_the_middle_of_a_start_leaves_nothing(tmp_path):
     starting = _infra("up", "--free-ports", "--dir", tmp_path)
-    _wait(lambda: set(record(tmp_path)["processes"]) == {"prefect", "s3", "ray"})
-    time.sleep(1.5)  # Ray is in the middle of starting its children
+    wait_until(
+        lambda: set(record(tmp_path)["processes"]) == {"prefect", "s3", "ray"}, "three services", every=0.05
+    )
+    state = record(tmp_path)
+    wait_until(
+        lambda: "gcs_server" in _names(state), "Ray to be in the middle of starting its children", every=0.02
+    )
     state = record(tmp_path)
     assert not state["ready"]
     starting.send_signal(signal.SIGINT)
-    _, err = starting.communicate(timeout=60)
+    _, err = starting.communicate(timeout=LIMIT)
     assert starting.returncode == 130
     assert err.splitlines()[-1] == "interrupted: everything that was started has been stopped"
     assert leftovers(state) == []
@@ -43,14 +50,14 @@ def test_start_that_was_killed_is_cleared_by_the_next_one_on_the_same_ports(tmp_
     (port,) = lifecycle.free_ports(["s3"]).values()
     words = ("up", "--without", "prefect", "--without", "ray", "--s3-port", port, "--dir", tmp_path)
     starting = _infra(*words)
-    _wait(lambda: "s3" in record(tmp_path)["processes"])
+    wait_until(lambda: "s3" in record(tmp_path)["processes"], "the S3 server to be started", every=0.02)
     killed = record(tmp_path)
     assert not killed["ready"]
     starting.kill()
     starting.wait()
     assert processes_of(killed["mark"])
 
-    _, err = _infra(*words).communicate(timeout=60)
+    _, err = _infra(*words).communicate(timeout=LIMIT)
     second = record(tmp_path)
     assert second["ready"], err
     assert processes_of(killed["mark"]) == []
@@ -63,9 +70,9 @@ def test_service_that_fails_is_named_with_its_log_and_the_others_are_stopped(tmp
     (tmp_path / "prefect").mkdir()
     (tmp_path / "prefect" / "prefect.db").write_bytes(b"not a database " * 1000)
     starting = _infra("up", "--free-ports", "--without", "ray", "--dir", tmp_path)
-    _wait(lambda: set(record(tmp_path)["processes"]) == {"prefect", "s3"})
+    wait_until(lambda: set(record(tmp_path)["processes"]) == {"prefect", "s3"}, "two services", every=0.05)
     state = record(tmp_path)
-    _, err = starting.communicate(timeout=90)
+    _, err = starting.communicate(timeout=LIMIT)
     assert starting.returncode == 1
     last = err.splitlines()[-1]
     assert last.startswith("error: Prefect server: ended during its start; its last line: ")
@@ -100,18 +107,18 @@ def test_port_that_is_lost_in_a_race_fails_that_start_and_others_are_chosen(tmp_
 def test_down_clears_everything_after_its_parents_were_killed(tmp_path):
     # `run` is killed, and so is the parent of all of Ray's processes: orphans, which only the mark finds.
     running = _infra("run", "--free-ports", "--without", "prefect", "--dir", tmp_path, "--", "sleep", "987")
-    _wait(lambda: _sleeps(record(tmp_path)))
+    wait_until(lambda: _sleeps(record(tmp_path)), "the command to run")
     state = record(tmp_path)
     running.kill()
     running.wait()
-    assert {"weed", "gcs_server", "raylet", "sleep"} <= {p.name() for p in processes_of(state["mark"])}
+    assert {"weed", "gcs_server", "raylet", "sleep"} <= _names(state)
     psutil.Process(state["processes"]["ray"]["pid"]).kill()
 
     status = subprocess.run([*INFRA, "status", "--dir", tmp_path], capture_output=True, text=True)
     assert status.returncode == 1
     assert [line for line in status.stdout.splitlines() if line.startswith("S3 ") and " healthy " in line]
 
-    down = subprocess.run([*INFRA, "down", "--dir", tmp_path], capture_output=True, text=True, timeout=60)
+    down = subprocess.run([*INFRA, "down", "--dir", tmp_path], capture_output=True, text=True, timeout=LIMIT)
     assert down.returncode == 0, down.stderr
     assert leftovers(state) == []
 
@@ -119,17 +126,17 @@ def test_down_clears_everything_after_its_parents_were_killed(tmp_path):
 def test_terminated_run_leaves_nothing_neither_of_itself_nor_of_one_that_was_killed_before(tmp_path):
     words = ("run", "--free-ports", "--without", "prefect", "--without", "ray", "--", "sleep", "987")
     killed = _infra(*words, cwd=tmp_path)
-    _wait(lambda: _sleeps(record(_only(tmp_path))))
+    wait_until(lambda: _sleeps(record(_only(tmp_path))), "the command to run")
     first = record(_only(tmp_path))
     killed.kill()
     killed.wait()
 
     terminated = _infra(*words, cwd=tmp_path)
-    _wait(lambda: leftovers(first) == [])
-    _wait(lambda: _sleeps(record(_only(tmp_path, but=first["folder"]))))
+    wait_until(lambda: leftovers(first) == [], "what was killed to be cleared")
+    wait_until(lambda: _sleeps(record(_only(tmp_path, but=first["folder"]))), "the command to run")
     second = record(_only(tmp_path, but=first["folder"]))
     terminated.terminate()
-    terminated.communicate(timeout=60)
+    terminated.communicate(timeout=LIMIT)
     assert terminated.returncode == 128 + signal.SIGTERM
     assert leftovers(second) == []
 
@@ -161,21 +168,16 @@ def _infra(*words: object, cwd: Path | None = None) -> subprocess.Popen:
 
 
 def _only(parent: Path, but: str = "") -> Path:
-    (folder,) = [path for path in (parent / ".local").glob("run-*") if str(path) != but]
+    found = [path for path in (parent / ".local").glob("run-*") if str(path) != but]
+    if not found:
+        raise FileNotFoundError("no stack is being started yet")
+    (folder,) = found
     return folder
 
 
+def _names(state: dict) -> set[str]:
+    return set(answers(psutil.Process.name, processes_of(state["mark"])))
+
+
 def _sleeps(state: dict) -> bool:
-    return any("987" in process.cmdline() for process in processes_of(state["mark"]))
-
-
-def _wait(condition, seconds: float = 90.0) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            if condition():
-                return
-        except (OSError, ValueError):
-            pass
-        assert time.monotonic() < deadline, "this took too long"
-        time.sleep(0.05)
+    return any("987" in words for words in answers(psutil.Process.cmdline, processes_of(state["mark"])))

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,8 @@ from flows.train.trial import train_trial
 from tests import small_sweep
 from tests.drawn_dataset import write_drawn_dataset
 from tests.small_sweep import run_small, small_plan
+from tests.support.processes import kill_all, ray_tasks
+from tests.support.waiting import wait_until
 from tests.two_nodes import two_nodes
 
 # Processes begin several times, and each loads torch: on a machine with other work that takes minutes.
@@ -85,20 +86,13 @@ def step_of(trial: Trial) -> int:
 
 def processes(token: str) -> list[psutil.Process]:
     """The processes of the Ray cluster with this token's path that run a trial now."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            ours = process.environ().get("RAY_AUTH_TOKEN_PATH") == token
-            if ours and "".join(process.cmdline()[:1]).startswith("ray::TrialActor"):
-                found.append(process)
-    return found
+    return ray_tasks(token, "TrialActor")
 
 
-def wait_until(condition: Callable[[], bool], explain: Callable[[], str] = str, seconds: float = 240) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, explain()
-        time.sleep(0.05)
+def wait_until_free(stack: dict[str, str]) -> None:
+    """Until no trial runs, and nothing of the cluster is held."""
+    wait_until(lambda: not processes(stack["RAY_AUTH_TOKEN_PATH"]), "the trials to end")
+    wait_until(lambda: ray.available_resources().get("CPU") == 2, "what they held to be free")
 
 
 @contextlib.contextmanager
@@ -135,17 +129,19 @@ def test_a_sweep_goes_on_after_its_driver_and_a_trial_were_killed(
     log, token = (tmp_path / "log").read_text, stack["RAY_AUTH_TOKEN_PATH"]
 
     with driver(tmp_path, **options) as process:
-        wait_until(lambda: min(step_of(trial) for trial in plan.known[:2]) > 20, log)
+        wait_until(lambda: min(map(step_of, plan.known[:2])) > 20, log, every=0.05)
         process.kill()
-    wait_until(lambda: not processes(token), seconds=30)
+    wait_until(lambda: not processes(token), "the trials to end with their driver")
     assert max(map(step_of, plan.known)) < LONG["max_steps"]
     begun = [step_of(trial) for trial in plan.known]
 
     with driver(tmp_path, **options) as process:
         wait_until(
-            lambda: any(step_of(t) > before + 20 for t, before in zip(plan.known, begun, strict=True)), log
+            lambda: any(step_of(t) > before + 20 for t, before in zip(plan.known, begun, strict=True)),
+            log,
+            every=0.05,
         )
-        processes(token)[0].kill()
+        kill_all(processes(token)[:1])
         assert process.wait(timeout=400) == 0, log()
 
     assert [results(trial) for trial in plan.known] == undisturbed
@@ -193,20 +189,14 @@ def test_a_stop_ends_all_trials_after_a_checkpoint_and_frees_what_they_held(
     stack: dict[str, str], dataset: str, tmp_path: Path
 ) -> None:
     plan = small_plan(dataset, str(tmp_path / "sweep"), max_steps=5000)
-    asked: list[float] = []
 
     def stop() -> str | None:
-        if min(step_of(trial) for trial in plan.known[:2]) < 20:
-            return None
-        asked.append(time.monotonic())
-        return "enough"
+        return None if min(map(step_of, plan.known[:2])) < 20 else "enough"
 
     events: list[TrialEvent] = []
     ending = run_small(plan, events.append, stop)
     assert (ending.reason, ending.interrupted) == ("enough", True)
-    wait_until(lambda: not processes(stack["RAY_AUTH_TOKEN_PATH"]), seconds=30)
-    wait_until(lambda: ray.available_resources().get("CPU") == 2, seconds=30)
-    assert time.monotonic() - asked[0] < 30
+    wait_until_free(stack)
     assert [event.state for event in events[-2:]] == ["interrupted"] * 2
     for trial in plan.known[:2]:
         record, newest = record_of(trial), json.loads(store_of(trial).get("checkpoints/latest.json").data)
@@ -218,8 +208,7 @@ def test_a_stop_ends_all_trials_after_a_checkpoint_and_frees_what_they_held(
     plan = small_plan(dataset, str(tmp_path / "sweep"), max_steps=5000, hours=1.5 / 3600)
     ending = run_small(plan)
     assert (ending.reason, ending.interrupted) == ("its 0.000416667 hours are over", False)
-    wait_until(lambda: not processes(stack["RAY_AUTH_TOKEN_PATH"]), seconds=30)
-    wait_until(lambda: ray.available_resources().get("CPU") == 2, seconds=30)
+    wait_until_free(stack)
 
 
 def test_a_trial_behind_one_of_an_earlier_command_is_stopped_early_and_its_best_is_kept(
@@ -301,7 +290,7 @@ def test_a_trial_on_a_node_that_is_lost_goes_on_elsewhere(
     with two_nodes(stack) as nodes:
         process = nodes.start_python(small_sweep.__file__, json.dumps(options))
         # Each node has one CPU, and with it one of the trials.
-        wait_until(lambda: min(map(step_of, plan.known)) > 20, nodes.log.read_text)
+        wait_until(lambda: min(map(step_of, plan.known)) > 20, nodes.log.read_text, every=0.05)
         nodes.kill("worker")
         assert max(map(step_of, plan.known)) < LONG["max_steps"]
         assert process.wait(timeout=400) == 0, nodes.log.read_text()

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,8 +17,10 @@ from flows.settings import TrainSettings
 from flows.storage import Store, open_store
 from flows.train.trial import train_trial
 from tests.drawn_dataset import write_drawn_dataset
+from tests.support.processes import ray_tasks
+from tests.support.waiting import LIMIT, wait_until
 
-pytestmark = [pytest.mark.stack, pytest.mark.fault]
+pytestmark = [pytest.mark.stack, pytest.mark.fault, pytest.mark.timeout(900)]
 
 STEPS = 240  # the interruptions take up to 75 each where 50 are done in a second
 OPTIONS = {
@@ -71,7 +72,7 @@ def started(run: Store, dataset: Path, tmp_path: Path) -> Iterator[subprocess.Po
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(command(run, dataset), start_new_session=True, stdout=log, stderr=log)
     try:
-        wait_until(lambda: before + 4 < step(run), (tmp_path / "log").read_text)
+        wait_until(lambda: before + 4 < step(run), (tmp_path / "log").read_text, every=0.05)
         yield process
     finally:
         if process.poll() is None:
@@ -102,53 +103,38 @@ def results(run: Store) -> dict[str, bytes]:
 
 def workers(stack: dict[str, str]) -> list[psutil.Process]:
     """The processes of this stack's Ray that train now."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            ours = process.environ().get("RAY_AUTH_TOKEN_PATH") == stack["RAY_AUTH_TOKEN_PATH"]
-            if ours and process.cmdline()[:1] == ["ray::train"]:
-                found.append(process)
-    return found
-
-
-def wait_until(condition: Callable[[], bool], explain: Callable[[], str] = str, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, explain()
-        time.sleep(0.05)
-
-
-def test_a_terminated_worker_keeps_its_state_and_another_one_goes_on(
-    run: Store, stack: dict[str, str], dataset: Path, undisturbed: dict[str, bytes], tmp_path: Path
-) -> None:
-    with started(run, dataset, tmp_path) as driver:
-        (worker,) = workers(stack)
-        worker.terminate()
-        assert driver.wait(timeout=120) == 0, (tmp_path / "log").read_text()
-    assert results(run) == undisturbed
+    return ray_tasks(stack["RAY_AUTH_TOKEN_PATH"], "train")
 
 
 def test_whatever_ends_driver_or_worker_it_goes_on_and_comes_to_the_same_end(
     run: Store, stack: dict[str, str], dataset: Path, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with started(run, dataset, tmp_path) as driver:
-            os.killpg(driver.pid, number)
-            assert driver.wait(timeout=60) == 128 + number, (tmp_path / "log").read_text()
-        wait_until(lambda: not workers(stack), seconds=30)
-        last = (tmp_path / "log").read_text().strip().splitlines()[-1]
-        assert last.startswith("attgan: failed: ")
-        assert last.endswith("; the same command goes on where it stopped")
-        stopped = json.loads(run.get("progress.json").data)
-        newest = json.loads(run.get("checkpoints/latest.json").data)["checkpoints"][0]
-        assert (stopped["state"], newest["step"]) == ("stopped", stopped["step"])
+    """The driver is asked to end, a worker is asked to end, the driver is killed, a worker is killed."""
     with started(run, dataset, tmp_path) as driver:
+        os.killpg(driver.pid, signal.SIGTERM)
+        assert driver.wait(LIMIT) == 128 + signal.SIGTERM, (tmp_path / "log").read_text()
+    wait_until(lambda: not workers(stack), "the worker to end with its driver")
+    last = (tmp_path / "log").read_text().strip().splitlines()[-1]
+    assert last.startswith("attgan: failed: ")
+    assert last.endswith("; the same command goes on where it stopped")
+    stopped = json.loads(run.get("progress.json").data)
+    newest = json.loads(run.get("checkpoints/latest.json").data)["checkpoints"][0]
+    assert (stopped["state"], newest["step"]) == ("stopped", stopped["step"])
+
+    with started(run, dataset, tmp_path) as driver:
+        (first,) = workers(stack)
+        first.terminate()
+        first.wait(LIMIT)
+        kept = step(run)
+        wait_until(lambda: step(run) > kept + 4, (tmp_path / "log").read_text, every=0.05)
+        assert driver.poll() is None, "another worker goes on for the same driver"
         os.killpg(driver.pid, signal.SIGKILL)
         driver.wait()
-    wait_until(lambda: not workers(stack), seconds=30)
+    wait_until(lambda: not workers(stack), "the worker to end with its driver")
     assert step(run) < STEPS
+
     with started(run, dataset, tmp_path) as driver:
         (worker,) = workers(stack)
         worker.kill()
-        assert driver.wait(timeout=120) == 0, (tmp_path / "log").read_text()
+        assert driver.wait(LIMIT) == 0, (tmp_path / "log").read_text()
     assert results(run) == undisturbed

@@ -23,6 +23,7 @@ from flows.storage import open_store
 from tests.drawn_dataset import write_drawn_dataset
 from tests.forking import FORKING
 from tests.small_training import main, open_small, small_config, small_train
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.fault
 
@@ -70,6 +71,16 @@ def lines(file: Path) -> int:
     return len(file.read_bytes().splitlines()) if file.exists() else 0
 
 
+def wait_for_lines(process: Any, file: Path, count: int, every: float = 0.002) -> None:
+    """Until the process has written so many lines, of which it is in the midst then."""
+
+    def there() -> bool:
+        assert process.is_alive(), "it ended before it was met"
+        return lines(file) >= count
+
+    wait_until(there, f"{count} lines in {file.name}", every=every)
+
+
 def newest(run: Path) -> dict[str, Any]:
     latest: dict[str, Any] = json.loads((run / "checkpoints/latest.json").read_text())["checkpoints"][0]
     return latest
@@ -80,9 +91,7 @@ def kill_before_a_checkpoint(start: Callable[[str], Any], tmp_path: Path) -> Non
     run, order = tmp_path / "killed", tmp_path / "killed.order"
     for _ in range(5):
         process = start("killed")
-        while not lines(run / "metrics.jsonl"):
-            assert process.is_alive()
-            time.sleep(0.001)
+        wait_for_lines(process, run / "metrics.jsonl", 1, every=0.001)
         process.kill()
         process.join()
         if not (run / "checkpoints/latest.json").exists():
@@ -101,9 +110,7 @@ def test_killed_again_and_again_it_ends_with_the_very_same_bits(
     for _ in range(KILLS):
         before, process = lines(order), start("killed")
         further = before + lots.randint(6, 16)
-        while lines(order) < further:
-            assert process.is_alive(), "it ended before it was killed"
-            time.sleep(0.002)
+        wait_for_lines(process, order, further)
         time.sleep(lots.uniform(0, 0.04))
         process.kill()
         process.join()
@@ -125,9 +132,7 @@ def test_of_two_processes_in_one_folder_the_second_goes_on_and_the_first_ends(
     start: Callable[[str], Any], tmp_path: Path
 ) -> None:
     first = start("both")
-    while lines(tmp_path / "both.order") < 20:
-        assert first.is_alive()
-        time.sleep(0.002)
+    wait_for_lines(first, tmp_path / "both.order", 20)
     second = start("both")
     first.join()
     second.join()

@@ -1,12 +1,12 @@
 """What a stack has left behind, sought without the code that is tested (but for the record of the stack)."""
 
 import json
-import os
 from pathlib import Path
 
 import psutil
 
 from infra.ports import is_free
+from tests.support.processes import answers, find_processes
 
 
 def record(folder: Path) -> dict:
@@ -16,28 +16,27 @@ def record(folder: Path) -> dict:
 
 def processes_of(mark: str) -> list[psutil.Process]:
     """Running processes whose environment carries the stack's mark."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            if path.stat().st_uid == os.getuid() and mark.encode() in (path / "environ").read_bytes():
-                found.append(psutil.Process(int(path.name)))
-        except (OSError, psutil.Error):
-            continue
-    return [process for process in found if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+    def carries(process: psutil.Process) -> bool:
+        return mark.encode() in Path(f"/proc/{process.pid}/environ").read_bytes() and _runs(process)
+
+    return find_processes(carries)
 
 
 def leftovers(state: dict) -> list[str]:
     """A line for each process, port, file and record that is still there."""
     folder, scratch = Path(state["folder"]), str(state["scratch"])
     found = [f"process {process}" for process in processes_of(state["mark"])]
-    for process in psutil.process_iter(["cmdline", "status"]):
-        words = " ".join(process.info["cmdline"] or [])
-        if scratch in words and process.info["status"] != psutil.STATUS_ZOMBIE:
-            found.append(f"process {process}: {words[:100]}")
+    commands = answers(lambda process: " ".join(process.cmdline()) if _runs(process) else "")
+    found += [f"process: {words[:100]}" for words in commands if scratch in words]
     found += [f"port {name} {port}" for name, port in state["ports"].items() if not is_free(port)]
     found += [str(path) for path in Path("/tmp").glob("seaweedfs-*.sock") if _is_ours(path, state["ports"])]
     found += [str(path) for path in (Path(scratch), folder / "env", folder / "state.json") if path.exists()]
     return found
+
+
+def _runs(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 def _is_ours(path: Path, ports: dict[str, int]) -> bool:

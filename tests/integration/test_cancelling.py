@@ -4,7 +4,6 @@ import json
 import logging
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
@@ -19,6 +18,7 @@ from flows.cancelling import RunCancelled, cancel_requests
 from flows.running import refusals_as_states, run_from_terminal
 from flows.storage import Store, open_store
 from tests.drawn_dataset import write_drawn_dataset
+from tests.support.waiting import LIMIT, wait_until
 
 pytestmark = pytest.mark.stack
 LOG = logging.getLogger(__name__)
@@ -28,13 +28,6 @@ def cancel(run: UUID) -> None:
     """What the UI's button sends."""
     with get_client(sync_client=True) as client:
         client.set_flow_run_state(run, Cancelling())
-
-
-def wait_until(condition: Callable[[], bool], explain: Callable[[], str] = str, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, explain()
-        time.sleep(0.1)
 
 
 def step(run: Store) -> int:
@@ -49,7 +42,7 @@ def wait_for_cancelling(run: UUID) -> None:
     with cancel_requests(LOG) as cancelled:
         assert cancelled() is None
         cancel(run)
-        wait_until(lambda: cancelled() is not None, seconds=20)
+        wait_until(cancelled, "the server to say that it is cancelled")
         raise RunCancelled(f"{cancelled()}, as wished")
 
 
@@ -97,7 +90,7 @@ def test_a_training_stops_after_a_checkpoint_and_goes_on_another_time(
             named = FlowRunFilter(name=FlowRunFilterName(any_=[f"train {run.url}"]))
             (seen,) = client.read_flow_runs(flow_run_filter=named)
         cancel(seen.id)
-        assert driver.wait(timeout=60) == 1, (tmp_path / "log").read_text()
+        assert driver.wait(LIMIT) == 1, (tmp_path / "log").read_text()
     finally:
         driver.kill()
         driver.wait()

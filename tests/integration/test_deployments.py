@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,10 +34,9 @@ from flows.weights import init
 from infra.worker import POOL
 from tests.own_worker import worker_beside
 from tests.pictures import noise, saved
+from tests.support.waiting import LIMIT, wait_until
 
 pytestmark = pytest.mark.stack
-
-PATIENCE = 120.0  # seconds; Prefect tells of an event within some, but now and then takes more than a minute
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -210,10 +208,10 @@ def test_an_enabled_schedule_makes_runs_and_a_disabled_one_makes_none(
         )
 
     schedule.set_schedule(ScheduleSettings.model_validate({**places, "enable": True}))
-    runs = _until(scheduled)
+    runs = wait_until(scheduled, "runs to be made")
     assert {run.next_scheduled_start_time.hour for run in runs if run.next_scheduled_start_time} == {3}
     schedule.set_schedule(ScheduleSettings(disable=True))
-    _until(lambda: not scheduled())
+    wait_until(lambda: not scheduled(), "no run to be left")
 
 
 def test_a_run_goes_through_the_worker_and_a_second_one_does_not_start_beside_it(
@@ -222,7 +220,9 @@ def test_a_run_goes_through_the_worker_and_a_second_one_does_not_start_beside_it
     edit()
     parameters = {"settings": places}
     runs = [run_deployment("edit/edit", parameters=parameters, timeout=0) for _ in range(2)]
-    ended = _until(lambda: _if_all_final([client.read_flow_run(run.id) for run in runs]), seconds=120)
+    ended = wait_until(
+        lambda: _if_all_final([client.read_flow_run(run.id) for run in runs]), "two ended runs"
+    )
     states = {run.state.type: run for run in ended if run.state}
     assert set(states) == {StateType.COMPLETED, StateType.CANCELLED}, [run.state for run in ended]
     told = states[StateType.COMPLETED].state
@@ -239,7 +239,7 @@ def test_a_run_goes_through_the_worker_and_a_second_one_does_not_start_beside_it
     assert limit is not None
     assert limit.active_slots == 0
 
-    again = run_deployment("edit/edit", parameters=parameters, timeout=60, poll_interval=0.5)
+    again = run_deployment("edit/edit", parameters=parameters, timeout=LIMIT, poll_interval=0.5)
     assert again.state is not None
     assert again.state.is_completed(), again.state
     assert str(again.state.message).startswith("nothing to do: 12 images are done and unchanged")
@@ -265,10 +265,10 @@ def test_a_block_of_the_users_is_told_of_a_failed_run_and_of_too_many_failed_ima
     try:
         assert len(there) == len(tell) == 2
         refused = {"settings": {**places, "destination": places["source"]}}
-        run = run_deployment("edit/edit", parameters=refused, timeout=60, poll_interval=0.5)
+        run = run_deployment("edit/edit", parameters=refused, timeout=LIMIT, poll_interval=0.5)
         assert run.state is not None
         assert run.state.name == REFUSED
-        first = _until(lambda: told.messages, PATIENCE)[0]
+        first = wait_until(lambda: told.messages, "news of the run")[0]
         assert first["subject"] == f"edit {REFUSED}: edit {places['source']}"
         assert first["text"].startswith(str(run.state.message))
         assert first["text"].endswith(f"/runs/flow-run/{run.id}")
@@ -287,7 +287,9 @@ def test_a_block_of_the_users_is_told_of_a_failed_run_and_of_too_many_failed_ima
             payload=payload,
         )
         subject = "edit: 25.0 % of the images failed"  # Prefect may have told of the run once more before it
-        second, *_ = _until(lambda: [one for one in told.messages if one["subject"] == subject], PATIENCE)
+        second, *_ = wait_until(
+            lambda: [one for one in told.messages if one["subject"] == subject], "news of the images"
+        )
         assert second["text"].splitlines()[:2] == ["5 of 20 failed", "s3://out/_runs/1"]
     finally:
         for one in there:
@@ -316,11 +318,3 @@ def test_a_work_pool_that_is_not_there_is_refused(worker: None) -> None:
 
 def _if_all_final(runs: list[FlowRun]) -> list[FlowRun]:
     return runs if all(run.state and run.state.is_final() for run in runs) else []
-
-
-def _until(look: Callable[[], Any], seconds: float = 60) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (seen := look()):
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.2)
-    return seen

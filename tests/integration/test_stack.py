@@ -1,6 +1,5 @@
 """The local stack as its clients and its operator meet it."""
 
-import contextlib
 import json
 import os
 import sqlite3
@@ -17,6 +16,8 @@ import psutil
 import pytest
 
 from tests.infra.leftovers import leftovers, processes_of, record
+from tests.support.processes import answers
+from tests.support.waiting import LIMIT
 
 pytestmark = pytest.mark.stack
 ROOT = Path(__file__).parents[2]
@@ -104,7 +105,7 @@ def test_ray_refuses_a_client_without_the_token(stack, tmp_path):
         )
         for variables in (tokenless, wrong, stack)
     ]
-    outputs = [client.communicate(timeout=60)[0] for client in clients]
+    outputs = [client.communicate(timeout=LIMIT)[0] for client in clients]
     assert [client.returncode == 0 for client in clients] == [False, False, True], outputs
     assert "Authentication token is missing or incorrect" in outputs[0]
     assert "Authentication token is missing or incorrect" in outputs[1]
@@ -134,12 +135,11 @@ def test_ray_workers_have_credentials_and_server_addresses(stack):
 @pytest.mark.seaweedfs(reason="it is about the stack as users start it")
 def test_nothing_listens_beyond_this_machine(stack, folder):
     found = processes_of(record(folder)["mark"])
-    names = {process.name() for process in found}
-    assert {"weed", "gcs_server", "raylet"} <= names
+    assert {"weed", "gcs_server", "raylet"} <= set(answers(psutil.Process.name, found))
     listening = {
         connection.laddr.ip.removeprefix("::ffff:")
-        for process in found
-        for connection in process.net_connections("tcp")
+        for connections in answers(lambda process: process.net_connections("tcp"), found)
+        for connection in connections
         if connection.status == psutil.CONN_LISTEN
     }
     assert listening == {"127.0.0.1"}
@@ -154,11 +154,8 @@ def test_secrets_are_in_private_files_and_in_no_log(stack, folder):
     assert logs
     assert stack["AWS_SECRET_ACCESS_KEY"] not in logs
     assert token.read_text() not in logs
-    words: list[str] = []
-    for process in processes_of(record(folder)["mark"]):
-        with contextlib.suppress(psutil.NoSuchProcess):  # a worker that ends just now
-            words += process.cmdline()
-    arguments = " ".join(words)
+    commands = answers(psutil.Process.cmdline, processes_of(record(folder)["mark"]))
+    arguments = " ".join(word for command in commands for word in command)
     assert stack["AWS_SECRET_ACCESS_KEY"] not in arguments
     assert token.read_text() not in arguments
 
@@ -251,7 +248,8 @@ def test_worker_is_shown_and_its_runs_end_with_the_stack_and_say_so(tmp_path):
         )
         assert started.returncode == 0, started.stderr
         run = started.stdout.split()[-1]
-        assert any(f"PREFECT__FLOW_RUN_ID={run}" in _environment(p) for p in processes_of(state["mark"]))
+        environments = answers(psutil.Process.environ, processes_of(state["mark"]))
+        assert any(("PREFECT__FLOW_RUN_ID", run) in one.items() for one in environments)
     finally:
         down = _infra("down", "--dir", folder)
     assert down.returncode == 0, down.stderr
@@ -286,15 +284,11 @@ print(run.id)
 """
 
 
-def _environment(process):
-    with contextlib.suppress(psutil.Error):
-        return [f"{name}={value}" for name, value in process.environ().items()]
-    return []
-
-
 def _without_ray(variables):
     return {name: value for name, value in variables.items() if not name.startswith("RAY_")}
 
 
 def _infra(*words: object) -> subprocess.CompletedProcess:
-    return subprocess.run([*INFRA, *map(str, words)], cwd=ROOT, capture_output=True, text=True, timeout=180)
+    return subprocess.run(
+        [*INFRA, *map(str, words)], cwd=ROOT, capture_output=True, text=True, timeout=2 * LIMIT
+    )

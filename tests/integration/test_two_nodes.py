@@ -10,6 +10,7 @@ import pytest
 
 from flows.storage import open_store
 from tests.drawn_dataset import write_drawn_dataset
+from tests.support.waiting import LIMIT
 from tests.two_nodes import TwoNodes, two_nodes
 
 pytestmark = pytest.mark.stack
@@ -47,7 +48,7 @@ def output(nodes: TwoNodes, *arguments: str, code: int = 0) -> str:
     """What `attgan ARGUMENTS`, or Python with these, prints, once it has ended with this code."""
     before = nodes.log.stat().st_size if nodes.log.exists() else 0
     start = nodes.start_python if arguments[0] == "-c" else nodes.start
-    ended = start(*arguments).wait(timeout=90)
+    ended = start(*arguments).wait(LIMIT)
     said = nodes.log.read_bytes()[before:].decode()
     assert ended == code, said
     return said
