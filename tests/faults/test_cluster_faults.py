@@ -11,7 +11,7 @@ from infra.environment import inherited
 from tests.servers import Servers
 from tests.support.waiting import LIMIT, wait_until
 
-pytestmark = [pytest.mark.stack, pytest.mark.fault]
+pytestmark = [pytest.mark.stack, pytest.mark.fault, pytest.mark.long]
 
 DRIVER = """
 import ray, time

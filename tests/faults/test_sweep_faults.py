@@ -27,13 +27,13 @@ from tests import small_sweep
 from tests.drawn_dataset import write_drawn_dataset
 from tests.small_sweep import run_small, small_plan
 from tests.support.processes import kill_all, ray_tasks
-from tests.support.waiting import wait_until
+from tests.support.waiting import LIMIT, wait_until
 from tests.two_nodes import two_nodes
 
 # Processes begin several times, and each loads torch: on a machine with other work that takes minutes.
 pytestmark = [pytest.mark.stack, pytest.mark.fault, pytest.mark.timeout(900)]
 
-LONG = {"max_steps": 120, "space": ["lambda_reconstruction=1,10,100"]}
+LONG: dict[str, Any] = {"max_steps": 240, "space": ["lambda_reconstruction=1,100"]}
 BUNDLE = ("metrics.jsonl", "bundle/generator.safetensors", "bundle/discriminator.safetensors")
 
 Results = dict[str, bytes]
@@ -114,51 +114,62 @@ def driver(tmp_path: Path, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
-def test_a_sweep_goes_on_after_its_driver_and_a_trial_were_killed(
+def test_a_sweep_goes_on_after_a_stop_a_killed_driver_and_a_killed_trial(
     stack: dict[str, str],
     fresh_bucket: Callable[[], str],
     dataset: str,
     undisturbed: list[Results],
     tmp_path: Path,
 ) -> None:
-    options: dict[str, Any] = LONG | {
-        "dataset": dataset,
-        "destination": f"s3://{fresh_bucket()}/sweep",
-    }
+    options = LONG | {"dataset": dataset, "destination": f"s3://{fresh_bucket()}/sweep"}
     plan = small_plan(**options)
     log, token = (tmp_path / "log").read_text, stack["RAY_AUTH_TOKEN_PATH"]
 
-    with driver(tmp_path, **options) as process:
-        wait_until(lambda: min(map(step_of, plan.known[:2])) > 20, log, every=0.05)
-        process.kill()
-    wait_until(lambda: not processes(token), "the trials to end with their driver")
-    assert max(map(step_of, plan.known)) < LONG["max_steps"]
-    begun = [step_of(trial) for trial in plan.known]
+    # All trials end after a checkpoint, and free what they held.
+    events: list[TrialEvent] = []
+    stop = lambda: "enough" if min(map(step_of, plan.known)) > 20 else None  # noqa: E731
+    ending = run_small(plan, events.append, stop)
+    assert (ending.reason, ending.interrupted) == ("enough", True)
+    wait_until_free(stack)
+    assert [event.state for event in events[-2:]] == ["interrupted"] * 2
+    for trial in plan.known:
+        record, newest = record_of(trial), json.loads(store_of(trial).get("checkpoints/latest.json").data)
+        assert record["state"] == "interrupted"
+        assert record["reason"] == f"stopped on demand after step {newest['checkpoints'][0]['step']}"
 
-    with driver(tmp_path, **options) as process:
+    def wait_for_steps(count: int) -> None:
+        begun = [step_of(trial) for trial in plan.known]
         wait_until(
-            lambda: any(step_of(t) > before + 20 for t, before in zip(plan.known, begun, strict=True)),
+            lambda: all(step_of(one) > before + count for one, before in zip(plan.known, begun, strict=True)),
             log,
             every=0.05,
         )
+        assert max(map(step_of, plan.known)) < LONG["max_steps"]
+
+    with driver(tmp_path, **options) as process:
+        wait_for_steps(5)
+        process.kill()
+    wait_until(lambda: not processes(token), "the trials to end with their driver")
+
+    with driver(tmp_path, **options) as process:
+        wait_for_steps(5)
         kill_all(processes(token)[:1])
-        assert process.wait(timeout=400) == 0, log()
+        assert process.wait(2 * LIMIT) == 0, log()
 
     assert [results(trial) for trial in plan.known] == undisturbed
     records = [record_of(trial) for trial in plan.known]
-    assert [record["state"] for record in records] == ["finished"] * 3
-    assert (
-        sum(record["attempts"] for record in records) == 3 + 2 + 1
-    )  # three trials, two begun before, one killed
+    assert [record["state"] for record in records] == ["finished"] * 2
+    # Each was begun, went on after the stop and after the driver's death; one went on after its own.
+    assert sum(record["attempts"] for record in records) == 2 * 3 + 1
     assert "its process died" in log()
-    folders = {info.key.split("/")[1] for info in plan.store.list("trials/")}
-    assert folders == {"000", "001", "002"}
+    assert {info.key.split("/")[1] for info in plan.store.list("trials/")} == {"000", "001"}
 
-    events: list[TrialEvent] = []
+    events.clear()
     ending = run_small(small_plan(**options), on_event=events.append)
     assert (ending.interrupted, events) == (False, [])
 
 
+@pytest.mark.long
 def test_trials_that_cannot_end_well_are_on_record_and_the_others_finish(
     stack: dict[str, str], dataset: str, tmp_path: Path
 ) -> None:
@@ -185,32 +196,17 @@ def test_trials_that_cannot_end_well_are_on_record_and_the_others_finish(
     assert states(plan) == ["finished", "diverged", "finished", "failed"]
 
 
-def test_a_stop_ends_all_trials_after_a_checkpoint_and_frees_what_they_held(
+@pytest.mark.long
+def test_a_sweep_whose_time_is_over_while_its_processes_begin_ends(
     stack: dict[str, str], dataset: str, tmp_path: Path
 ) -> None:
-    plan = small_plan(dataset, str(tmp_path / "sweep"), max_steps=5000)
-
-    def stop() -> str | None:
-        return None if min(map(step_of, plan.known[:2])) < 20 else "enough"
-
-    events: list[TrialEvent] = []
-    ending = run_small(plan, events.append, stop)
-    assert (ending.reason, ending.interrupted) == ("enough", True)
-    wait_until_free(stack)
-    assert [event.state for event in events[-2:]] == ["interrupted"] * 2
-    for trial in plan.known[:2]:
-        record, newest = record_of(trial), json.loads(store_of(trial).get("checkpoints/latest.json").data)
-        assert record["state"] == "interrupted"
-        assert record["reason"] == f"stopped on demand after step {newest['checkpoints'][0]['step']}"
-    assert read_record(store_of(plan.known[2])) is None
-
-    # The time is over while the processes begin.
     plan = small_plan(dataset, str(tmp_path / "sweep"), max_steps=5000, hours=1.5 / 3600)
     ending = run_small(plan)
     assert (ending.reason, ending.interrupted) == ("its 0.000416667 hours are over", False)
     wait_until_free(stack)
 
 
+@pytest.mark.long
 def test_a_trial_behind_one_of_an_earlier_command_is_stopped_early_and_its_best_is_kept(
     stack: dict[str, str], dataset: str, tmp_path: Path
 ) -> None:
@@ -242,6 +238,7 @@ def test_a_trial_behind_one_of_an_earlier_command_is_stopped_early_and_its_best_
     assert load_bundle(f"{path}/{kept.path}", filesystem).discriminator is not None
 
 
+@pytest.mark.long
 def test_a_search_goes_on_with_what_it_has_suggested_and_then_as_if_it_had_not_ended(
     stack: dict[str, str], dataset: str, tmp_path: Path
 ) -> None:
@@ -275,17 +272,14 @@ def test_a_search_goes_on_with_what_it_has_suggested_and_then_as_if_it_had_not_e
         search.tell(trial.number, value_of(read_checks(store_of(trial)), "quality"))
 
 
+@pytest.mark.long
 def test_a_trial_on_a_node_that_is_lost_goes_on_elsewhere(
     stack: dict[str, str], fresh_bucket: Callable[[], str], dataset: str, undisturbed: list[Results]
 ) -> None:
     bucket = f"s3://{fresh_bucket()}"
     for path in Path(dataset).iterdir():
         open_store(f"{bucket}/dataset").put(path.name, path.read_bytes())
-    options: dict[str, Any] = LONG | {
-        "dataset": f"{bucket}/dataset",
-        "destination": f"{bucket}/sweep",
-        "trials": 2,
-    }
+    options = LONG | {"dataset": f"{bucket}/dataset", "destination": f"{bucket}/sweep"}
     plan = small_plan(**options)
     with two_nodes(stack) as nodes:
         process = nodes.start_python(small_sweep.__file__, json.dumps(options))
@@ -293,7 +287,7 @@ def test_a_trial_on_a_node_that_is_lost_goes_on_elsewhere(
         wait_until(lambda: min(map(step_of, plan.known)) > 20, nodes.log.read_text, every=0.05)
         nodes.kill("worker")
         assert max(map(step_of, plan.known)) < LONG["max_steps"]
-        assert process.wait(timeout=400) == 0, nodes.log.read_text()
+        assert process.wait(2 * LIMIT) == 0, nodes.log.read_text()
     assert states(plan) == ["finished"] * 2
     assert sorted(record_of(trial)["attempts"] for trial in plan.known) == [1, 2]
-    assert [results(trial) for trial in plan.known] == undisturbed[:2]
+    assert [results(trial) for trial in plan.known] == undisturbed

@@ -2,9 +2,8 @@
 
 import json
 import logging
-import subprocess
-import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import UUID
 
@@ -12,13 +11,16 @@ import pytest
 from prefect import flow, runtime
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter, FlowRunFilterName
+from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelling
 
 from flows.cancelling import RunCancelled, cancel_requests
 from flows.running import refusals_as_states, run_from_terminal
+from flows.settings import TrainSettings
 from flows.storage import Store, open_store
+from flows.train.flow import train
 from tests.drawn_dataset import write_drawn_dataset
-from tests.support.waiting import LIMIT, wait_until
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.stack
 LOG = logging.getLogger(__name__)
@@ -76,28 +78,42 @@ def test_outside_a_run_nobody_can_cancel() -> None:
 def test_a_training_stops_after_a_checkpoint_and_goes_on_another_time(
     stack: dict[str, str], tmp_path: Path, fresh_bucket: Callable[[], str]
 ) -> None:
-    write_drawn_dataset(tmp_path / "dataset", 40)
+    write_drawn_dataset(tmp_path, 40)
     run = open_store(f"s3://{fresh_bucket()}/run")
-    small = ["--size=64", "--width=2", "--attributes=Eyeglasses", "--strategy=permutation", "--cpus=1"]
-    steps = ["--batch-size=8", "--epochs=1000", "--max-steps=2000", "--patience=0"]
-    places = [f"--dataset={tmp_path / 'dataset'}", f"--destination={run.url}"]
-    with (tmp_path / "log").open("wb") as log:
-        command = [sys.executable, "-m", "flows.cli", "train", *places, *small, *steps]
-        driver = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        wait_until(lambda: step(run) > 2, (tmp_path / "log").read_text)
+    settings = TrainSettings.model_validate(
+        {
+            "dataset": str(tmp_path),
+            "destination": run.url,
+            "size": 64,
+            "width": 2,
+            "attributes": ["Eyeglasses"],
+            "strategy": "permutation",
+            "batch_size": 8,
+            "epochs": 1000,
+            "max_steps": 2000,
+            "patience": 0,
+            "cpus": 1,
+        }
+    )
+
+    def the_run() -> FlowRun:
         with get_client(sync_client=True) as client:
             named = FlowRunFilter(name=FlowRunFilterName(any_=[f"train {run.url}"]))
             (seen,) = client.read_flow_runs(flow_run_filter=named)
-        cancel(seen.id)
-        assert driver.wait(LIMIT) == 1, (tmp_path / "log").read_text()
-    finally:
-        driver.kill()
-        driver.wait()
-    with get_client(sync_client=True) as client:
-        ended = client.read_flow_run(seen.id).state
+        return seen
+
+    def cancel_soon() -> None:
+        wait_until(lambda: step(run) > 2, "some steps of the training")
+        cancel(the_run().id)
+
+    with ThreadPoolExecutor(1) as beside:
+        asked = beside.submit(cancel_soon)
+        with pytest.raises(RunCancelled) as caught:
+            run_from_terminal(train, settings=settings)
+        asked.result()
+    ended = the_run().state
     assert ended is not None
     assert ended.name == "Cancelled"
     newest = json.loads(run.get("checkpoints/latest.json").data)["checkpoints"][0]["step"]
     line = f"was cancelled in Prefect; stopped after step {newest:,}; the same command goes on from the last checkpoint"
-    assert (tmp_path / "log").read_text().strip().endswith(line)
+    assert str(caught.value).endswith(line)

@@ -181,7 +181,7 @@ def test_second_stack_runs_beside_the_first_and_is_gone_after_its_command(stack,
     # Its command keeps a copy of its record and asks both stacks how they are.
     ask = f"{sys.executable} -m infra status --dir"
     script = f"cp {tmp_path}/state.json {tmp_path}/copy.json && {ask} {tmp_path} && {ask} {folder} && exit 7"
-    options = ("--free-ports", "--without", "prefect", "--without", "dashboard", "--dir", tmp_path)
+    options = ("--free-ports", "--without", "prefect", "--without", "ray", "--dir", tmp_path)
     ended = _infra("run", *options, "--", "sh", "-c", script)
     assert ended.returncode == 7, ended.stdout + ended.stderr
     second = json.loads((tmp_path / "copy.json").read_text())
@@ -228,6 +228,7 @@ def test_prefect_remembers_who_holds_a_concurrency_limit(stack):
     assert settings["server"]["concurrency"]["lease_storage"].endswith(".filesystem")
 
 
+@pytest.mark.long
 def test_worker_is_shown_and_its_runs_end_with_the_stack_and_say_so(tmp_path):
     (tmp_path / "flow").mkdir()
     (tmp_path / "flow" / "sleepy.py").write_text(SLEEPY)

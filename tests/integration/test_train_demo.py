@@ -8,7 +8,7 @@ from PIL import Image
 from flows.settings import DemoTrainingSettings
 from flows.train.demo import INTENSITIES, OUTPUT, SHOWN, run_train_demo
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.long]
 
 
 def test_the_demo_trains_measures_and_draws(
