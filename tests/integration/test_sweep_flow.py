@@ -6,6 +6,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.sorting import FlowRunSort
 
 from attgan.editing.editor import make_editor
 from flows import cli
@@ -32,12 +35,22 @@ def sweep(stack: dict[str, str], fresh_bucket: Callable[[], str]) -> str:
     return f"s3://{fresh_bucket()}/sweep"
 
 
+def artifacts_of_the_last_run() -> set[str | None]:
+    """The keys of what the UI shows of it."""
+    with get_client(sync_client=True) as client:
+        (last,) = client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=1)
+        only = FlowRunFilter.model_validate({"id": {"any_": [last.id]}})
+        return {artifact.key for artifact in client.read_artifacts(flow_run_filter=only)}
+
+
 def test_trials_are_compared_and_the_best_one_edits(
     sweep: str, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.run([*arguments, f"--destination={sweep}"]) == 0
     printed = capsys.readouterr().out
     assert "Leaderboard by quality: 2 trials, 2 finished" in printed
+    shown = {f"sweep-{name}" for name in ("progress", "so-far", "leaderboard", "curves", "faces", "result")}
+    assert shown <= artifacts_of_the_last_run()
     store = open_store(sweep)
     with store.filesystem()[0].open_input_file(f"{store.filesystem()[1]}/leaderboard.parquet") as stream:
         table = pq.read_table(stream).to_pydict()
@@ -88,6 +101,7 @@ def test_a_place_that_is_another_sweeps_dataset_is_refused(
     assert "--dataset" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_sweep_whose_trials_all_fail_has_failed(
     sweep: str, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,7 +22,7 @@ from flows.sweep.results import finish
 from flows.sweep.watch import SweepWatch
 from tests.finished_sweep import make_places, plan_at, run_all_but_the_last
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.long]
 
 
 @pytest.fixture
