@@ -23,7 +23,7 @@ from tests.pictures import noise, saved
 from tests.support.processes import find_processes, kill_all
 from tests.support.waiting import LIMIT, wait_until
 
-pytestmark = [pytest.mark.fault, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(1800)]
 
 Places = dict[str, dict[str, Any]]
 

@@ -17,7 +17,7 @@ from tests.campaign.scenario import LARGE_SHARD, make_scenarios
 from tests.servers import Servers
 from tests.support.waiting import LIMIT, wait_until
 
-pytestmark = [pytest.mark.stack, pytest.mark.fault, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.stack, pytest.mark.fault, pytest.mark.timeout(1800)]
 WORKERS = 2
 
 

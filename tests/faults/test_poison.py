@@ -28,7 +28,7 @@ from tests.pictures import noise, saved
 from tests.support.processes import find_processes, kill_all, ray_tasks
 from tests.support.waiting import LIMIT, wait_until
 
-pytestmark = [pytest.mark.stack, pytest.mark.fault, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.stack, pytest.mark.fault, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ from tests.support.waiting import LIMIT, wait_until
 from tests.two_nodes import two_nodes
 
 # Processes begin several times, and each loads torch: on a machine with other work that takes minutes.
-pytestmark = [pytest.mark.stack, pytest.mark.fault, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.stack, pytest.mark.fault, pytest.mark.timeout(1800)]
 
 LONG: dict[str, Any] = {"max_steps": 240, "space": ["lambda_reconstruction=1,100"]}
 BUNDLE = ("metrics.jsonl", "bundle/generator.safetensors", "bundle/discriminator.safetensors")
