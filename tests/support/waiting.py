@@ -7,7 +7,7 @@ from typing import TypeVar
 import psutil
 
 T = TypeVar("T")
-LIMIT = 180.0  # seconds
+LIMIT = 600.0  # seconds; with ten busy processes to each core, starting one and loading torch takes minutes
 
 
 def wait_until(
