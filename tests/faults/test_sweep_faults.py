@@ -154,7 +154,7 @@ def test_a_sweep_goes_on_after_a_stop_a_killed_driver_and_a_killed_trial(
     with driver(tmp_path, **options) as process:
         wait_for_steps(5)
         kill_all(processes(token)[:1])
-        assert process.wait(2 * LIMIT) == 0, log()
+        assert process.wait(LIMIT) == 0, log()
 
     assert [results(trial) for trial in plan.known] == undisturbed
     records = [record_of(trial) for trial in plan.known]
@@ -287,7 +287,7 @@ def test_a_trial_on_a_node_that_is_lost_goes_on_elsewhere(
         wait_until(lambda: min(map(step_of, plan.known)) > 20, nodes.log.read_text, every=0.05)
         nodes.kill("worker")
         assert max(map(step_of, plan.known)) < LONG["max_steps"]
-        assert process.wait(2 * LIMIT) == 0, nodes.log.read_text()
+        assert process.wait(LIMIT) == 0, nodes.log.read_text()
     assert states(plan) == ["finished"] * 2
     assert sorted(record_of(trial)["attempts"] for trial in plan.known) == [1, 2]
     assert [results(trial) for trial in plan.known] == undisturbed

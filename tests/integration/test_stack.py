@@ -290,6 +290,4 @@ def _without_ray(variables):
 
 
 def _infra(*words: object) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [*INFRA, *map(str, words)], cwd=ROOT, capture_output=True, text=True, timeout=2 * LIMIT
-    )
+    return subprocess.run([*INFRA, *map(str, words)], cwd=ROOT, capture_output=True, text=True, timeout=LIMIT)
