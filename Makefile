@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 ARGS   ?=
 
 # The lanes of `make test`, side by side on the cores there are. A lane with real servers has two stacks up at times.
-CORES  := $(shell nproc)
+CORES  := $(shell nproc 2>/dev/null || echo 2)
 LANES  := test-unit $(if $(filter 1 2 3,$(CORES)),test-servers,test-stack test-faults)
 # Beside another lane each line says whose it is; the one who marks them outlives Ctrl-C, for what the tests then say.
 MARKED  = $(if $(IN_LANES),| (trap '' INT TERM; sed -u 's/^/$(@:test-%=%) | /'))
@@ -56,7 +56,7 @@ status: $(READY) ## Show what runs, where, and how healthy it is
 down: $(READY) ## Stop the local stack
 	@$(BIN)/attgan down
 
-test: $(READY) lint ## Lint, types and the tests that a change must pass (PYTEST_ADDOPTS reaches them)
+test: $(READY) lint ## Lint, types and the tests that every change must pass (PYTEST_ADDOPTS=--durations=20 shows the slowest)
 	@$(MAKE) --no-print-directory --keep-going --jobs=$(CORES) IN_LANES=1 $(LANES)
 
 test-all: export PYTEST_ADDOPTS += --durations=20
