@@ -100,7 +100,7 @@ def test_a_slow_storage_in_trouble_holds_no_step_up_and_ends_no_looking(tmp_path
         wait_until(lambda: store.asked == 1, "a look for the marker")
         assert not stop(), "it would hang if it waited for the storage"
         store.let.set()
-        wait_until(lambda: store.asked == 2, "a look after one that failed")
+        wait_until(lambda: store.asked >= 2, "a look after one that failed")
         assert not stop()
         (tmp_path / MARKER).unlink()
         request_stop(store, command)
