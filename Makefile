@@ -7,7 +7,15 @@ READY  := $(VENV)/.ready
 .DEFAULT_GOAL := help
 ARGS   ?=
 
-.PHONY: help setup demo sweep pipeline train-demo up deploy status down test test-fast test-stack test-faults test-moto faults bench lint format clean
+# The lanes of `make test`, side by side on the cores there are. A lane with real servers has two stacks up at times.
+CORES  := $(shell nproc 2>/dev/null || echo 2)
+LANES  := test-unit $(if $(filter 1 2 3,$(CORES)),test-servers,test-stack test-faults)
+# Beside another lane each line says whose it is; the one who marks them outlives Ctrl-C, for what the tests then say.
+MARKED  = $(if $(IN_LANES),| (trap '' INT TERM; sed -u 's/^/$(@:test-%=%) | /'))
+test-%: SHELL := /bin/bash
+test-%: .SHELLFLAGS := -o pipefail -c
+
+.PHONY: help setup demo sweep pipeline train-demo up deploy status down test test-all test-unit test-servers test-stack test-faults test-moto faults bench lint format clean
 
 help: ## Print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,17 +56,24 @@ status: $(READY) ## Show what runs, where, and how healthy it is
 down: $(READY) ## Stop the local stack
 	@$(BIN)/attgan down
 
-test: $(READY) lint ## Lint, types and every test that runs without a GPU
-	@$(MAKE) --no-print-directory --jobs=3 --output-sync=line test-fast test-stack test-faults
+test: $(READY) lint ## Lint, types and the tests that every change must pass (PYTEST_ADDOPTS=--durations=20 shows the slowest)
+	@$(MAKE) --no-print-directory --keep-going --jobs=$(CORES) IN_LANES=1 $(LANES)
 
-test-fast: $(READY) ## The unit tests alone
-	@$(BIN)/python -u -m pytest -m "not stack and not fault and not long"
+test-all: export PYTEST_ADDOPTS += --durations=20
+test-all: $(READY) ## Every test that runs without a GPU, one lane after the other, with the slowest of each (hours)
+	@$(MAKE) --no-print-directory --keep-going --jobs=1 lint test-unit test-servers test-moto faults
+
+test-unit: $(READY) ## The tests without servers
+	@$(BIN)/python -u -m pytest -m "not stack and not fault and not long" $(MARKED)
+
+test-servers: $(READY) ## The next two together, which share a stack
+	@$(BIN)/python -u -m pytest -m "(stack or fault) and not long" $(MARKED)
 
 test-stack: $(READY) ## The tests with real servers
-	@$(BIN)/python -u -m pytest -m "stack and not fault and not long"
+	@$(BIN)/python -u -m pytest -m "stack and not fault and not long" $(MARKED)
 
 test-faults: $(READY) ## Those that kill processes or break the network on purpose
-	@$(BIN)/python -u -m pytest -m "fault and not long"
+	@$(BIN)/python -u -m pytest -m "fault and not long" $(MARKED)
 
 test-moto: $(READY) ## The integration tests with moto as the S3 server, a second implementation of the API
 	@$(BIN)/python -u -m pytest tests/integration --s3 moto

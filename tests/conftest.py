@@ -55,6 +55,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # What breaks servers comes after what needs them whole.
+    items.sort(key=lambda item: item.get_closest_marker("fault") is not None)
     if config.getoption("--s3") != "seaweedfs":
         for item in items:
             if mark := item.get_closest_marker("seaweedfs"):
@@ -64,6 +66,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_configure() -> None:
+    # The networks are tiny: several threads would wait for each other, and lanes of tests run side by side.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     # How long an example takes says how busy the machine is.
     hypothesis.settings.register_profile("untimed", deadline=None)
     hypothesis.settings.load_profile("untimed")

@@ -82,7 +82,7 @@ def test_the_word_means_each_nodes_own_copy(installed: Callable[..., Path], tmp_
     ]
     digests = set()
     for place, reader in zip(places, readers, strict=True):
-        where, digest = reader.communicate(timeout=120)[0].split()
+        where, digest = reader.communicate()[0].split()
         assert where == str(place / "attgan" / default.FOLDER)
         assert digest == inspect(where).digest
         digests.add(digest)

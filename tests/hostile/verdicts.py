@@ -5,21 +5,25 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from tests.pictures import noise, saved
 
 ROOT = Path(__file__).parents[2]
 # Beyond what a process holds that has decoded nothing: a decoder that allocates without bounds fails, not the machine.
 ROOM_BYTES = 2 * 2**30
 # glibc gives freed memory back at once, or a later file would use what an earlier one has cost.
 ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
+PHOTOGRAPH_SIDE = 2000
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,33 @@ def verdicts(
             if len(found) < len(names):
                 found[names[len(found)]] = Verdict("killed")
     return found, printed
+
+
+@functools.cache
+def photograph_cost() -> int:
+    """What a harmless image costs on this machine: a photograph of four megapixels, in bytes at its peak."""
+    photograph = saved(noise(1, PHOTOGRAPH_SIDE, PHOTOGRAPH_SIDE), "BMP")
+    found, _ = verdicts({str(i): photograph for i in range(3)})
+    return min(verdict.grown for verdict in found.values())
+
+
+def too_dear(
+    files: dict[str, bytes], found: dict[str, Verdict], most: Callable[[str], float]
+) -> dict[str, int]:
+    """What those files held that hold more bytes than they may, each of three times that they are measured.
+
+    Args:
+        files: by name.
+        found: the verdicts on them, which are the first measurement.
+        most: bytes that the file of this name may hold.
+    """
+    grown = {name: verdict.grown for name, verdict in found.items()}
+    for _ in range(2):
+        grown = {name: size for name, size in grown.items() if size > most(name)}
+        if grown:
+            again, _ = verdicts({name: files[name] for name in grown})
+            grown = {name: min(size, again[name].grown) for name, size in grown.items()}
+    return {name: size for name, size in grown.items() if size > most(name)}
 
 
 def _ask(

@@ -17,7 +17,7 @@ _OPAQUE_FORMATS = ("JPEG", "BMP")
 class Limits:
     """What a single input may cost before it is refused unread.
 
-    A decode holds at most 28 bytes per pixel, 6 per byte of the file and 24 MiB: 2.2 GB with these defaults, where a
+    A decode holds at most 28 bytes per pixel, 6 per byte of the file and 40 MiB: 2.2 GB with these defaults, where a
     plain JPEG of so many pixels takes 200 MB.
     """
 

@@ -288,4 +288,4 @@ def test_opening_counts_as_use(folder: Path, share: Callable[..., np.ndarray | N
     (file,) = found(folder)
     os.utime(file, (0, 0))
     share()
-    assert time.time() - file.stat().st_mtime < 60
+    assert file.stat().st_mtime > 0

@@ -58,7 +58,7 @@ def test_a_shared_lane_has_one_thread_at_a_time() -> None:
     lanes = [Lane(forward, CPU, (4, 64, 64, 3), 13) for _ in range(2)]
     at_work: Counter[int] = Counter()
     calls = itertools.count()
-    both = threading.Barrier(2, timeout=60)
+    both = threading.Barrier(2)
 
     def watched(faces: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         if next(calls) < 2:

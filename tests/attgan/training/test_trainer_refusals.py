@@ -1,5 +1,6 @@
 """What a training refuses, in one line that names the option, and which rows it takes."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,22 @@ from attgan.training.rows import stream_rows
 from attgan.training.trainer import train
 from tests.small_training import (
     CARD,
+    open_small,
     small_config,
     small_discriminator,
     small_generator,
     small_train,
     stop_after,
 )
+
+
+@pytest.fixture(scope="module")
+def stopped(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Progress]]:
+    """The folder of a run that was stopped at step 2, and what it said. It is not to be continued."""
+    folder, told = tmp_path_factory.mktemp("stopped"), []
+    with open_small(small_data) as faces:
+        small_train(faces, folder, small_config(), should_stop=stop_after(2), on_progress=told.append)
+    return folder, told
 
 
 @pytest.mark.parametrize(
@@ -36,21 +47,19 @@ from tests.small_training import (
     ],
 )
 def test_other_settings_are_refused_by_name(
-    small_faces: Faces, tmp_path: Path, setting: str, value: object, line: str
+    small_faces: Faces, stopped: tuple[Path, list[Progress]], setting: str, value: object, line: str
 ) -> None:
-    small_train(small_faces, tmp_path, small_config(), should_stop=stop_after(2))
     with pytest.raises(UserError, match=line):
-        small_train(small_faces, tmp_path, small_config(**{setting: value}))
+        small_train(small_faces, stopped[0], small_config(**{setting: value}))
 
 
 def test_another_precision_is_refused_by_name_and_auto_is_what_it_means_here(
-    small_faces: Faces, tmp_path: Path
+    small_faces: Faces, stopped: tuple[Path, list[Progress]], tmp_path: Path
 ) -> None:
-    told: list[Progress] = []
-    small_train(small_faces, tmp_path, small_config(), should_stop=stop_after(2), on_progress=told.append)
-    assert "; on cpu in float32" in told[0].note
+    assert "; on cpu in float32" in stopped[1][0].note
+    folder = shutil.copytree(stopped[0], tmp_path / "run")
     with pytest.raises(UserError, match=r"--precision bfloat16: .* holds a run with float32"):
-        small_train(small_faces, tmp_path, small_config(precision="bfloat16"))
+        small_train(small_faces, folder, small_config(precision="bfloat16"))
     wanted = run_folder.identity(
         "training",
         small_config(),
@@ -61,18 +70,17 @@ def test_another_precision_is_refused_by_name_and_auto_is_what_it_means_here(
         classifier=None,
     )
     with pytest.raises(UserError, match=r"--precision bfloat16: .* holds a run with float32"):
-        run_folder.check_same(Folder(tmp_path), wanted)
-    same = small_train(small_faces, tmp_path, small_config(precision="float32"), should_stop=stop_after(0))
+        run_folder.check_same(Folder(folder), wanted)
+    same = small_train(small_faces, folder, small_config(precision="float32"), should_stop=stop_after(0))
     assert same.resumed_from == 2
 
 
-def test_another_judge_is_refused(small_faces: Faces, tmp_path: Path) -> None:
-    small_train(small_faces, tmp_path, small_config(), should_stop=stop_after(0))
+def test_another_judge_is_refused(small_faces: Faces, stopped: tuple[Path, list[Progress]]) -> None:
     classifier = fresh(AttributeClassifier, ClassifierConfig(image_size=64, width=2), 5)
     card = Card(CARD.licence, CARD.about, classifier)
     networks = small_generator(), small_discriminator()
     with pytest.raises(UserError, match=r"--bundle: .* other weights"):
-        train(*networks, small_faces, small_config(), Folder(tmp_path), card=card)
+        train(*networks, small_faces, small_config(), Folder(stopped[0]), card=card)
 
 
 def test_a_run_that_is_refused_takes_nothing_over(small_faces: Faces, tmp_path: Path) -> None:
@@ -86,15 +94,14 @@ def test_a_run_that_is_refused_takes_nothing_over(small_faces: Faces, tmp_path: 
     assert small_train(small_faces, tmp_path, config, should_stop=another_asks).ended == "finished"
 
 
-def test_other_weights_or_data_are_refused(small_faces: Faces, tmp_path: Path) -> None:
-    config = small_config()
-    small_train(small_faces, tmp_path, config, should_stop=stop_after(0))
+def test_other_weights_or_data_are_refused(small_faces: Faces, stopped: tuple[Path, list[Progress]]) -> None:
+    config, folder = small_config(), stopped[0]
     other = fresh(Generator, GeneratorConfig(image_size=64, width=2), 99)
     with pytest.raises(UserError, match=r"--bundle: .* other weights"):
-        train(other, small_discriminator(), small_faces, config, Folder(tmp_path), card=CARD)
+        train(other, small_discriminator(), small_faces, config, Folder(folder), card=CARD)
     small_faces.training = small_faces.training[:-1]
     with pytest.raises(UserError, match=r"--dataset: .* other data \(training differs\)"):
-        small_train(small_faces, tmp_path, config)
+        small_train(small_faces, folder, config)
 
 
 @pytest.mark.parametrize(

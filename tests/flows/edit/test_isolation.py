@@ -1,13 +1,11 @@
 """Shards with images that kill their decoder for real: they become rows, and all others have the bytes as always."""
 
-import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,8 @@ from flows.edit.shard import edit_shard
 from flows.settings import EditSettings
 from flows.storage import StorageError
 from tests.pictures import noise, saved
+from tests.support.processes import answers, find_processes
+from tests.support.waiting import wait_until
 
 MakeSettings = Callable[..., EditSettings]
 POISON = Path(__file__).parents[2] / "poison"
@@ -70,17 +70,21 @@ def rows_of(prepared: Preparation) -> dict[str, dict[str, Any]]:
 
 
 def children_of(process: psutil.Process) -> list[psutil.Process]:
-    found = []
-    for child in process.children():
-        with contextlib.suppress(psutil.NoSuchProcess):  # a zombie, too
-            if "flows.edit.isolated" in child.cmdline():
-                found.append(child)
-    return found
+    return find_processes(lambda one: one.ppid() == process.pid and "flows.edit.isolated" in one.cmdline())
 
 
-def check_poisoned_run(tmp_path: Path, settings: MakeSettings, reasons: dict[str, str]) -> None:
-    """Run a shard of good images and these; they alone fail, for these reasons."""
-    good = ["00.jpg", "01.jpg", "04.jpg", "06.jpg", "07.jpg", "08.jpg", "09.jpg"]
+@pytest.mark.usefixtures("poison")
+def test_what_crashes_loops_for_ever_or_hoards_memory_is_a_row(
+    tmp_path: Path, settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(isolation, "IMAGE_SECONDS", 1)
+    monkeypatch.setattr(isolation, "FURTHER_SECONDS", 0)
+    reasons = {
+        "02-hoard.jpg": "the process that edited it ran out of memory",
+        "04-crash.jpg": "the process that edited it was killed (SIGSEGV)",
+        "05-loop.jpg": "the process that edited it was killed (SIGXCPU); it had used more CPU time than an image may",
+    }
+    good = ["00.jpg", "01.jpg", "03.jpg", "06.jpg", "07.jpg", "08.jpg"]
     write_inputs(tmp_path, sorted([*good, *reasons]))
     options = {"batch_size": 4, "max_pixels": 100_000}
     undisturbed(tmp_path, settings, **options)
@@ -106,25 +110,6 @@ def check_poisoned_run(tmp_path: Path, settings: MakeSettings, reasons: dict[str
     assert not children_of(psutil.Process())
 
 
-@pytest.mark.usefixtures("poison")
-def test_what_crashes_its_process_is_a_row(tmp_path: Path, settings: MakeSettings) -> None:
-    killed, ended = (f"the process that edited it {how}" for how in ("was killed", "ended with exit code 3"))
-    check_poisoned_run(tmp_path, settings, {"02-crash.jpg": f"{killed} (SIGSEGV)", "03-exit.jpg": ended})
-
-
-@pytest.mark.usefixtures("poison")
-def test_what_loops_for_ever_or_hoards_memory_is_a_row(
-    tmp_path: Path, settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(isolation, "IMAGE_SECONDS", 1)
-    monkeypatch.setattr(isolation, "FURTHER_SECONDS", 0)
-    looped = "was killed (SIGXCPU); it had used more CPU time than an image may"
-    reasons = {"02-hoard.jpg": "ran out of memory", "05-loop.jpg": looped}
-    check_poisoned_run(
-        tmp_path, settings, {key: f"the process that edited it {why}" for key, why in reasons.items()}
-    )
-
-
 def test_a_shard_without_poison_is_what_it_always_is(
     tmp_path: Path, settings: MakeSettings, seeing_bundle: str
 ) -> None:
@@ -145,29 +130,30 @@ def test_a_shard_without_poison_is_what_it_always_is(
     assert found["07.jpg"]["stage"] == "decode"
 
 
-def test_a_child_that_is_killed_costs_nobody_anything(tmp_path: Path, settings: MakeSettings) -> None:
-    write_inputs(tmp_path, [f"{i:02d}.jpg" for i in range(12)])
+def test_a_child_that_is_killed_costs_nobody_anything(
+    tmp_path: Path, settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_inputs(tmp_path, [f"{i:02d}.jpg" for i in range(8)])
     prepared = begin(settings(batch_size=2))
-    killed: list[int] = []
-    over = threading.Event()
+    ask = Child.ask
+    batches: list[list[int]] = []
 
-    def kill_two() -> None:
-        while len(killed) < 2 and not over.wait(0.01):
-            written = len(outputs(tmp_path / "out"))
-            for child in children_of(psutil.Process()):
-                if written > 3 * len(killed) and child.pid not in killed:
-                    child.kill()
-                    killed.append(child.pid)
+    def ask_and_kill(child: Child, message: dict[str, Any], seconds: float) -> dict[str, Any] | Death:
+        if len(message.get("edit", [])) == 2:
+            batches.append(message["edit"])
+            # Before one batch; and with another one, whether or not it has begun.
+            if len(batches) == 2:
+                child.process.kill()
+                child.process.wait()
+            if len(batches) == 3:
+                child.process.send_signal(signal.SIGSTOP)
+                threading.Timer(0.1, child.process.kill).start()
+        return ask(child, message, seconds)
 
-    killer = threading.Thread(target=kill_two)
-    killer.start()
-    try:
-        summary = edit_shard_in_isolation(prepared.run.url, 0, prepared.run.settings)
-    finally:
-        over.set()
-        killer.join()
-    assert len(killed) == 2
-    assert summary.counts == {"edited": 12, "copied": 0, "skipped": 0, "failed": 0}
+    monkeypatch.setattr(Child, "ask", ask_and_kill)
+    summary = edit_shard_in_isolation(prepared.run.url, 0, prepared.run.settings)
+    assert len(batches) == 4
+    assert summary.counts == {"edited": 8, "copied": 0, "skipped": 0, "failed": 0}
 
 
 @pytest.mark.usefixtures("poison")
@@ -178,6 +164,7 @@ def test_failed_images_are_tried_again_by_another_decoder(
     prepared = begin(settings())
     edit_shard_in_isolation(prepared.run.url, 0, prepared.run.settings)
     before = rows_of(prepared)
+    assert before["01-exit.jpg"]["reason"] == "the process that edited it ended with exit code 3"
     monkeypatch.undo()  # it is mended
     summary = edit_shard_in_isolation(prepared.run.url, 0, prepared.run.settings, generation=1)
     assert summary.counts == {"edited": 3, "copied": 0, "skipped": 0, "failed": 0}
@@ -265,7 +252,7 @@ def run_elsewhere(call: str, prepared: Preparation, **changed: float) -> subproc
 def test_a_shard_that_gets_nothing_done_is_killed(looping: Preparation) -> None:
     worker = run_elsewhere("shard.edit_shard", looping, STUCK_SECONDS=2)
     try:
-        assert worker.wait(timeout=60) == -signal.SIGXCPU
+        assert worker.wait() == -signal.SIGXCPU
     finally:
         worker.kill()
         worker.wait()
@@ -283,7 +270,7 @@ def test_a_process_that_gets_something_done_may_go_on() -> None:
         "        alive()\n"
         "assert resource.getrlimit(resource.RLIMIT_CPU) == before\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_a_child_does_not_outlive_its_parent(looping: Preparation) -> None:
@@ -293,15 +280,15 @@ def test_a_child_does_not_outlive_its_parent(looping: Preparation) -> None:
     finally:
         parent.kill()
         parent.wait()
-    child.wait(timeout=10)
+    wait_until(
+        lambda: not any(answers(lambda one: one.status() != psutil.STATUS_ZOMBIE, [child])), "the child's end"
+    )
 
 
 def wait_for_child(parent: psutil.Process) -> psutil.Process:
     """Its child, once it is in its endless loop (it takes less time to get there)."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        for child in children_of(parent):
-            if child.cpu_times().user > 3:
-                return child
-        time.sleep(0.05)
-    raise AssertionError("no child was started")
+
+    def look() -> psutil.Process | None:
+        return next((child for child in children_of(parent) if child.cpu_times().user > 3), None)
+
+    return wait_until(look, "the child")  # type: ignore[return-value]

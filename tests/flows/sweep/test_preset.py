@@ -110,7 +110,6 @@ def test_presets_travel_with_the_package(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
     )
     place, _, read = ended.stdout.partition(" ")
     assert place == str(tmp_path / "copy/flows/sweep/preset.py")

@@ -3,18 +3,18 @@
 import os
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from flows.settings import TrainSettings
-from flows.storage import Fetched, StorageError, open_store
+from flows.storage import Fetched, open_store
 from flows.storage.disk import DiskStore
 from flows.storage.urls import Location
 from flows.train.stopping import MARKER, deferred, new_command, request_stop, stop_requests, works_for
 from flows.train.trial import train_trial
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -54,13 +54,6 @@ def test_where_python_allows_no_handlers_nothing_is_deferred() -> None:
     assert found == [[]]
 
 
-def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_only_the_command_that_a_worker_works_for_can_stop_it(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     first, second = new_command(), new_command()
@@ -70,11 +63,10 @@ def test_only_the_command_that_a_worker_works_for_can_stop_it(tmp_path: Path) ->
         stop_requests(store) as without,
         stop_requests(store, second) as other,
     ):
-        until(other)
-        time.sleep(0.3)
+        wait_until(other, "the stop")
         assert not stop(), "what another command wants, or wanted earlier"
         request_stop(store, first)
-        until(stop)
+        wait_until(stop, "the stop")
         assert not without(), "nobody but a signal stops a run that no command looks on"
 
 
@@ -88,30 +80,31 @@ def test_the_folder_says_for_whom_its_worker_works(tmp_path: Path) -> None:
 
 
 class FarStore(DiskStore):
-    """A disk that takes a second to answer."""
+    """A disk that answers when it is let, and counts how often it was asked."""
+
+    def __init__(self, location: Location) -> None:
+        super().__init__(location, "--destination")
+        self.asked, self.let = 0, threading.Event()
 
     def get(self, key: str) -> Fetched:
-        time.sleep(1)
+        self.asked += 1
+        self.let.wait()
         return super().get(key)
 
 
 def test_a_slow_storage_in_trouble_holds_no_step_up_and_ends_no_looking(tmp_path: Path) -> None:
-    store, command = FarStore(Location(None, str(tmp_path)), "--destination"), new_command()
-    (tmp_path / MARKER).symlink_to(MARKER)  # it leads to itself
-    with pytest.raises(StorageError):
-        store.get(MARKER)
-    longest = 0.0
+    store, command = FarStore(Location(None, str(tmp_path))), new_command()
+    # It leads to itself.
+    (tmp_path / MARKER).symlink_to(MARKER)
     with stop_requests(store, command) as stop:
-        began = time.monotonic()
-        while time.monotonic() - began < 3.3:
-            asked = time.monotonic()
-            assert not stop()
-            longest = max(longest, time.monotonic() - asked)
-            time.sleep(0.02)
+        wait_until(lambda: store.asked == 1, "a look for the marker")
+        assert not stop(), "it would hang if it waited for the storage"
+        store.let.set()
+        wait_until(lambda: store.asked >= 2, "a look after one that failed")
+        assert not stop()
         (tmp_path / MARKER).unlink()
         request_stop(store, command)
-        until(stop)
-    assert longest < 0.7
+        wait_until(stop, "the stop")
     assert "stop-marker" not in {thread.name for thread in threading.enumerate()}
 
 

@@ -2,8 +2,8 @@
 
 import json
 import logging
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -56,20 +56,21 @@ def test_silence_is_said_again_and_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(watching, "_SILENCE", 0.2)
+    clock = [1000.0]
+    monkeypatch.setattr(watching, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     store, command = open_store(str(tmp_path)), new_command()
     watch = Watch(store, "train", logging.getLogger("test"), command)
 
-    def looked_on(seconds: float) -> list[str]:
+    def looked_on() -> list[str]:
         caplog.clear()
         for _ in range(2):
-            time.sleep(seconds)
+            clock[0] += watching._SILENCE
             watch.look(now=True)
             watch.look(now=True)
         return [line.split(" worker")[0] for line in caplog.messages]
 
-    assert looked_on(0.25) == ["waiting for the"] * 2
+    assert looked_on() == ["waiting for the"] * 2
     with stop_requests(store, command):
         opening(tmp_path, 1)
         watch.look(now=True)
-        assert looked_on(0.25) == ["no news from the"] * 2
+        assert looked_on() == ["no news from the"] * 2
