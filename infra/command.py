@@ -22,7 +22,8 @@ _INSTALLING = re.compile(
 _LARGE_DOWNLOAD = re.compile(r"\s*Downloading .*\((\d{2,}(\.\d+)? ?M|\d+(\.\d+)? ?G)i?B\)")
 NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded|os error (28|122)\b")
 NO_ANSWER = re.compile(
-    r"NewConnectionError|ConnectTimeoutError|ProxyError|Read timed out|error sending request"
+    r"Connection refused|Temporary failure in name resolution|Name or service not known|Network is unreachable"
+    r"|No route to host|Cannot connect to proxy|timed out|error sending request"
 )
 _GRACE = 10.0  # seconds for a command to end when it is asked to
 
@@ -37,9 +38,9 @@ class Outcome:
     installation: float = 0.0
     changed: bool = False
 
-    def says(self, pattern: re.Pattern[str]) -> bool:
-        """Whether a line of the output matches."""
-        return any(pattern.search(line) for line in self.lines)
+    def says(self, pattern: re.Pattern[str]) -> str:
+        """What first matches in the output; nothing if nothing does."""
+        return next((found[0] for found in map(pattern.search, self.lines) if found), "")
 
     def reason(self) -> str:
         """The line that says why it failed."""

@@ -28,6 +28,10 @@ OLDEST = (3, 11)
 NEEDED_SPACE = "about 7 GB are needed"
 
 
+class _NoUv(Exception):
+    """uv cannot do it, and why."""
+
+
 def main(arguments: list[str]) -> int:
     """Install what is missing. Returns 0, 1 (failed), 2 (refused), or 128 + the signal that ended it."""
     signals.interruptible()
@@ -85,13 +89,13 @@ def install(folder: Path, dev: bool, python: str | None) -> None:
     pip = [interpreter, "-m", "pip", "--no-input", "--disable-pip-version-check"]
     target = ["-c", "infra/constraints.txt", "-e", ".[dev]" if dev else "."]
     try:
-        settings = _bring_uv(pip)
+        settings = _bring_uv(pip, folder)
         prepared, tool = time.monotonic() - began, "uv"
         command = [str(folder / "bin" / "uv"), "pip", "install", "--python", interpreter, *target]
         outcome = run(command, ROOT, settings)
         if outcome.code and not outcome.changed and not outcome.says(NO_SPACE):
-            raise InstallError(outcome.reason())
-    except InstallError as error:
+            raise _NoUv(outcome.reason())
+    except _NoUv as error:
         _say(f"pip installs, which takes some minutes, because uv cannot: {error}")
         prepared = time.monotonic() - began
         # Its output says how far it is.
@@ -116,15 +120,19 @@ def wanted_digest() -> str:
     return digest.hexdigest()
 
 
-def _bring_uv(pip: list[str]) -> dict[str, str]:
-    """Install uv as pip does, and return the environment to call it with. Raises: InstallError if it cannot be."""
+def _bring_uv(pip: list[str], folder: Path) -> dict[str, str]:
+    """Install uv with pip, and return the environment to call it with.
+
+    Raises: _NoUv if pip can do without it; InstallError if pip cannot install anything either.
+    """
     options = pip_options(run([*pip, "config", "list"], ROOT).lines)
     unknown = unknown_to_uv(options)
     if unknown:
-        raise InstallError(f"pip is configured with {', '.join(unknown)}, which uv does not have")
+        raise _NoUv(f"pip is configured with {', '.join(unknown)}, which uv does not have")
     brought = run([*pip, "install", "-c", "infra/constraints.txt", "uv"], ROOT)
-    if brought.code:
-        raise InstallError(brought.reason())
+    if brought.code and not brought.says(NO_ANSWER) and not brought.says(NO_SPACE):
+        raise _NoUv(brought.reason())
+    _must(brought, folder)
     return uv_variables(options)
 
 
@@ -194,8 +202,9 @@ def _must(outcome: Outcome, folder: Path) -> None:
     if outcome.says(NO_SPACE) or free < 1 << 20:
         raise InstallError(f"{folder}: no space is left there or in pip's or uv's cache; {NEEDED_SPACE}")
     if outcome.says(NO_ANSWER):
+        words = outcome.says(NO_ANSWER)
         raise InstallError(
-            f"the package index does not answer (`pip config list` shows which): {outcome.reason()}"
+            f"the package index does not answer: {words} (`pip config list` shows which it is)"
         )
     raise InstallError(f"{folder}: {outcome.reason()}")
 

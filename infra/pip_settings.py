@@ -25,6 +25,7 @@ IRRELEVANT = frozenset(
     (
         "break-system-packages",
         "cache-dir",
+        "config-file",
         "disable-pip-version-check",
         "log",
         "no-cache-dir",
