@@ -43,10 +43,14 @@ class Outcome:
         return next((found[0] for found in map(pattern.search, self.lines) if found), "")
 
     def reason(self) -> str:
-        """The line that says why it failed."""
-        said = [line.strip(" ×╰─▶") for line in self.lines]
-        errors = [line for line in said if line.lower().startswith("error")]
-        return (errors or [line for line in said if line] or [f"exit code {self.code}"])[-1]
+        """Why it failed: the first error that it reports, and the cause of that, or else its last line."""
+        said = [line.strip(" ×╰─▶") for line in self.lines if line.strip()] or [f"exit code {self.code}"]
+        errors = [number for number, line in enumerate(said) if line.lower().startswith("error: ")]
+        if not errors:
+            return said[-1]
+        first = errors[0]
+        cause = [line for line in said[first + 1 : first + 2] if line.startswith("cause: ")]
+        return "; ".join([said[first].partition(": ")[2], *cause])
 
 
 def run(command: list[str], folder: Path, variables: Mapping[str, str] | None = None) -> Outcome:
