@@ -2,7 +2,9 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-READY  := $(VENV)/.ready
+# What the program needs, and what its tests and lint need besides
+READY     := installed
+READY_DEV := installed-dev
 
 .DEFAULT_GOAL := help
 ARGS   ?=
@@ -15,22 +17,17 @@ MARKED  = $(if $(IN_LANES),| (trap '' INT TERM; sed -u 's/^/$(@:test-%=%) | /'))
 test-%: SHELL := /bin/bash
 test-%: .SHELLFLAGS := -o pipefail -c
 
-.PHONY: help setup demo sweep pipeline train-demo up deploy status down test test-all test-unit test-servers test-stack test-faults test-moto faults bench lint format clean
+.PHONY: help $(READY) $(READY_DEV) setup demo sweep pipeline train-demo up deploy status down test test-all test-unit test-servers test-stack test-faults test-moto faults bench lint format clean
 
 help: ## Print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make .venv with the pinned versions (the other targets do this by themselves)
 
-$(READY): pyproject.toml infra/constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+$(READY) $(READY_DEV): # each time, because it takes no time when all is there
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 7))' 2>/dev/null || \
 	  { echo "PYTHON=$(PYTHON): Python 3.11 or newer is needed"; exit 2; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
-	  { echo "PYTHON=$(PYTHON): has no venv module (on Debian: apt install python3-venv)"; exit 2; }
-	@echo "installing the pinned versions into $(VENV) (some minutes the first time)"
-	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c infra/constraints.txt -e '.[dev]'
-	@touch $@
+	@$(PYTHON) -Es -m infra.install $(if $(filter $@,$(READY_DEV)),--dev) $(if $(filter file,$(origin PYTHON)),,--python $(PYTHON))
 
 demo: $(READY) ## Draw faces, put them on S3, subset and edit them through Prefect on Ray, show the result
 	@$(BIN)/attgan demo
@@ -56,44 +53,44 @@ status: $(READY) ## Show what runs, where, and how healthy it is
 down: $(READY) ## Stop the local stack
 	@$(BIN)/attgan down
 
-test: $(READY) lint ## Lint, types and the tests that every change must pass (PYTEST_ADDOPTS=--durations=20 shows the slowest)
+test: $(READY_DEV) lint ## Lint, types and the tests that every change must pass (PYTEST_ADDOPTS=--durations=20 shows the slowest)
 	@$(MAKE) --no-print-directory --keep-going --jobs=$(CORES) IN_LANES=1 $(LANES)
 
 test-all: export PYTEST_ADDOPTS += --durations=20
-test-all: $(READY) ## Every test that runs without a GPU, one lane after the other, with the slowest of each (hours)
+test-all: $(READY_DEV) ## Every test that runs without a GPU, one lane after the other, with the slowest of each (hours)
 	@$(MAKE) --no-print-directory --keep-going --jobs=1 lint test-unit test-servers test-moto faults
 
-test-unit: $(READY) ## The tests without servers
+test-unit: $(READY_DEV) ## The tests without servers
 	@$(BIN)/python -u -m pytest -m "not stack and not fault and not long" $(MARKED)
 
-test-servers: $(READY) ## The next two together, which share a stack
+test-servers: $(READY_DEV) ## The next two together, which share a stack
 	@$(BIN)/python -u -m pytest -m "(stack or fault) and not long" $(MARKED)
 
-test-stack: $(READY) ## The tests with real servers
+test-stack: $(READY_DEV) ## The tests with real servers
 	@$(BIN)/python -u -m pytest -m "stack and not fault and not long" $(MARKED)
 
-test-faults: $(READY) ## Those that kill processes or break the network on purpose
+test-faults: $(READY_DEV) ## Those that kill processes or break the network on purpose
 	@$(BIN)/python -u -m pytest -m "fault and not long" $(MARKED)
 
-test-moto: $(READY) ## The integration tests with moto as the S3 server, a second implementation of the API
+test-moto: $(READY_DEV) ## The integration tests with moto as the S3 server, a second implementation of the API
 	@$(BIN)/python -u -m pytest tests/integration --s3 moto
 
-faults: $(READY) ## The fault campaign: hundreds of faults injected into edits, and what each has cost (half an hour)
+faults: $(READY_DEV) ## The fault campaign: hundreds of faults injected into edits, and what each has cost (half an hour)
 	@$(BIN)/python -m tests.campaign $(ARGS)
 	@$(BIN)/python -u -m pytest -m long
 
-bench: $(READY) ## Measure storage, codec, generator and the flows, each beside its ceiling
+bench: $(READY_DEV) ## Measure storage, codec, generator and the flows, each beside its ceiling
 	@$(BIN)/python -m infra run --free-ports -- $(BIN)/python -m tests.benchmarks
 
-lint: $(READY) ## Format check, lint and types
+lint: $(READY_DEV) ## Format check, lint and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
-format: $(READY) ## Rewrite the sources in the project's format
+format: $(READY_DEV) ## Rewrite the sources in the project's format
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
 clean: ## Remove everything that was made here (the stack is stopped first)
-	@test ! -x $(BIN)/attgan || $(BIN)/attgan down
+	@! $(BIN)/python -c "import infra.lifecycle" 2>/dev/null || $(BIN)/attgan down
 	@rm -rf $(VENV) .local .*cache .hypothesis

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ def run_demo(settings: DemoSettings) -> dict[str, Any]:
     bucket = f"s3://demo-{secrets.token_hex(4)}"
     faces, dataset = join(bucket, "celeba"), join(bucket, "dataset")
 
+    began = time.monotonic()
     console.rule(f"1. {settings.images:,} drawn faces, in CelebA's layout, into {faces}")
     store = open_store(faces)
     store.make_bucket()
@@ -41,10 +43,12 @@ def run_demo(settings: DemoSettings) -> dict[str, Any]:
         path, settings.images, filesystem=filesystem, seed=settings.seed, glasses_share=GLASSES_SHARE
     )
 
+    drawn = time.monotonic()
     console.rule(f"2. attgan subset → {dataset}")
     wanted = SubsetSettings(source=faces, destination=dataset, rows_per_part=200, seed=settings.seed)
     print_mapping("Dataset", run_from_terminal(subset, settings=wanted))
 
+    cut = time.monotonic()
     console.rule("3. attgan edit: eyeglasses for everybody, with the bundle that is shipped")
     print_line(f"bundle {bundle.digest[:16]}, {bundle.config.image_size} px: {bundle.config.licence}")
     edited = EditSettings(
@@ -55,12 +59,16 @@ def run_demo(settings: DemoSettings) -> dict[str, Any]:
         shard_size=100,
     )
     result: dict[str, Any] = run_from_terminal(edit, settings=edited)
+    edited_by = time.monotonic()
     show(result)
 
     OUTPUT.mkdir(parents=True, exist_ok=True)
     picture = OUTPUT / "before-after.jpg"
     picture.write_bytes(
         open_store(join(result["destination"], "_runs", result["run_id"])).get("before-after.jpg").data
+    )
+    print_line(
+        f"drawing took {drawn - began:.1f} s, the subset {cut - drawn:.1f} s, the edit {edited_by - cut:.1f} s"
     )
     print_line(f"faces that nobody chose, before and after: {picture}")
     print_line(f"the Prefect UI, while the stack is up: {server.removesuffix('/api')}")

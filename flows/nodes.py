@@ -24,6 +24,8 @@ from flows.local_stack import LOCAL_RAY
 
 PACKAGES = ("attgan", "flows")  # that travel
 SAME = ("ray", "torch", "prefect")  # in the driver's very version
+# In this major version or a newer one, as in pyproject.toml: the decoders of older ones overflow on crafted images.
+OLDEST = {"pillow": 13}
 NEEDED = (
     *SAME,
     *("boto3", "numpy", "obstore", "pillow", "prefect-ray", "psutil", "pyarrow", "pydantic", "safetensors"),
@@ -69,8 +71,9 @@ def check_nodes(prefect_url: str | None = None) -> None:
         prefect_url: of the Prefect server, to which every worker reports.
 
     Raises:
-        UserError: a node lacks a package, has another version of Python, Ray, torch or Prefect, has GPUs and a torch
-            without CUDA, does not get our packages, does not reach the Prefect server, or does not answer.
+        UserError: a node lacks a package, has another version of Python, Ray, torch or Prefect or too old a Pillow,
+            has GPUs and a torch without CUDA, does not get our packages, does not reach the Prefect server, or does
+            not answer.
     """
     addresses = [prefect_url] if prefect_url else []
     wanted = report(addresses)
@@ -149,6 +152,8 @@ def differences(found: NodeReport, wanted: NodeReport, *, gpus: float = 0) -> li
             problems.append(f"{name} is not installed there ({needed} is wanted)")
         elif name in SAME and needed is not None and _public(version) != _public(needed):
             problems.append(f"it has {name} {version}, {needed} is wanted")
+        elif int(version.partition(".")[0]) < OLDEST.get(name, 0):
+            problems.append(f"it has {name} {version}, {OLDEST[name]} or newer is wanted")
     torch = found.versions.get("torch")
     if gpus and torch and torch.endswith("+cpu"):
         problems.append(f"it has {gpus:g} GPU(s), but its torch {torch} is built without CUDA")

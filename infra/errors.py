@@ -13,6 +13,10 @@ class RefusedError(StackError):
     code = 2
 
 
+class InstallError(StackError):
+    """The environment could not be completed: one line for the user, exit code 1."""
+
+
 class Interrupted(BaseException):
     """A signal asked this process to end; like KeyboardInterrupt, not to be caught as a failure."""
 

@@ -104,6 +104,7 @@ def start(stack: Stack, tell: Callable[[str], None] = print, seconds: float = ST
                     raise StackError(f"{service.title}: not ready after {seconds:.0f} s ({problem}); {last}")
         stack.ready = True
         stack.save()
+        tell(f"the stack: ready after {time.monotonic() - began:.1f} s")
     except BaseException:
         stop(stack)
         raise

@@ -1,5 +1,7 @@
 """Signals that ask a process to end, turned into an exception, or held back for a while."""
 
+from __future__ import annotations
+
 import contextlib
 import signal
 import threading
