@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,7 +25,6 @@ from flows.storage import handover
 from flows.weights import init
 from infra.ports import free_ports
 from infra.stack import load
-from tests.aws_environment import leading_to
 from tests.pictures import noise, saved
 from tests.servers import wait_until
 
@@ -181,9 +180,7 @@ def _edit(variables: Mapping[str, str], *options: str) -> subprocess.CompletedPr
 
 
 @pytest.fixture(scope="module")
-def cases(
-    stack: dict[str, str], server: Server, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Case]]:
+def cases(stack: dict[str, str], server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Case]:
     """Three drivers at once, each of another user of the S3 server: in the environment, a profile, a helper program."""
     folder = tmp_path_factory.mktemp("own")
     bundle = folder / "bundle"
@@ -236,7 +233,7 @@ def cases(
             driver.join()
         # The credentials that the last driver began with have expired before it ended.
         assert len(issued) > 3
-    yield found
+    return found
 
 
 def _folder(stack: Mapping[str, str]) -> Path:
