@@ -92,7 +92,7 @@ def test_credentials_that_expire_are_had_again(driver: Driver, tmp_path: Path) -
     (tmp_path / "config").write_text(f"[profile helper]\ncredential_process = cat {now}\n")
 
     def issue(key: str) -> None:
-        expires = datetime.now(UTC) + timedelta(seconds=600 if key == "second" else 3)
+        expires = datetime.now(UTC) + timedelta(seconds=100)
         content = {
             "Version": 1,
             "AccessKeyId": key,
