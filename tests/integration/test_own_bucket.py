@@ -28,7 +28,7 @@ from infra.stack import load
 from tests.pictures import noise, saved
 from tests.servers import wait_until
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(1200)]
 
 IMAGES = 12
 # Credentials that expire: others are issued so often, and each is good for so many times as long.
@@ -41,33 +41,26 @@ class Server:
     """moto's server, and the secrets of everyone who may enter it."""
 
     url: str
+    admin: tuple[str, str] = ("setup", "setup")
     secrets: list[str] = field(default_factory=list)
 
     def client(self, service: str) -> Any:
         """Of the user who sets the server up."""
-        keys = self.admin if self.secrets else ("setup", "setup")
+        key, secret = self.admin
         return boto3.client(
             service,
             endpoint_url=self.url,
             region_name=REGION,
-            aws_access_key_id=keys[0],
-            aws_secret_access_key=keys[1],
+            aws_access_key_id=key,
+            aws_secret_access_key=secret,
         )
 
-    def user(self, name: str, bucket: str) -> tuple[str, str]:
-        """Key and secret of a new user, who may enter one bucket and nothing else."""
+    def user(self, name: str, resources: list[str]) -> tuple[str, str]:
+        """Key and secret of a new user, who may do everything with these resources and nothing else."""
         iam = self.client("iam")
         iam.create_user(UserName=name)
-        allowed = [
-            {
-                "Effect": "Allow",
-                "Action": "*",
-                "Resource": [f"arn:aws:s3:::{bucket}{end}" for end in ("", "/*")],
-            }
-        ]
-        if bucket == "*":
-            allowed[0]["Resource"] = "*"
-        policy = json.dumps({"Version": "2012-10-17", "Statement": allowed})
+        allowed = {"Effect": "Allow", "Action": "*", "Resource": resources}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
         iam.put_user_policy(UserName=name, PolicyName="own", PolicyDocument=policy)
         key = iam.create_access_key(UserName=name)["AccessKey"]
         self.secrets.append(key["SecretAccessKey"])
@@ -75,14 +68,18 @@ class Server:
 
     def check_from_now_on(self) -> None:
         """Refuse what is not signed by a user who may do it; until then everything was allowed."""
-        self.admin = self.user("admin", "*")
-        answer = Request(
+        self.admin = self.user("admin", ["*"])
+        request = Request(
             f"{self.url}/moto-api/reset-auth",
             data=b"0",
             method="POST",
             headers={"Content-Type": "text/plain"},
         )
-        urlopen(answer).close()
+        urlopen(request).close()
+
+
+def _only(bucket: str) -> list[str]:
+    return [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +112,7 @@ def rotating(server: Server, bucket: str, path: Path) -> Iterator[list[str]]:
 
     def rotate() -> None:
         while True:
-            key, secret = server.user(f"temporary-{len(issued)}", bucket)
+            key, secret = server.user(f"temporary-{len(issued)}", _only(bucket))
             issued.append(key)
             expires = datetime.now(UTC) + VALID * EVERY
             content = {
@@ -192,7 +189,7 @@ def cases(stack: dict[str, str], server: Server, tmp_path_factory: pytest.TempPa
         for number in range(IMAGES):
             server.client("s3").put_object(Bucket=name, Key=f"in/{number:02d}.jpg", Body=saved(noise(number)))
     server.check_from_now_on()
-    keys = {name: server.user(name, name) for name in names[:2]}
+    keys = {name: server.user(name, _only(name)) for name in names[:2]}
     (folder / "credentials").write_text(
         "[mine]\naws_access_key_id = {}\naws_secret_access_key = {}\n".format(*keys["profile"])
     )
