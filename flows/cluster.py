@@ -22,6 +22,8 @@ from prefect_ray import RayTaskRunner
 from attgan.errors import UserError
 from flows import cancelling, nodes, task_runs
 from flows.cluster_watch import cluster_watch
+from flows.local_stack import shares_s3
+from flows.ray_token import require_token
 
 WINDOW = 1000  # pending submissions at most, on however large a cluster
 WAIT = 0.5  # seconds between two looks at what runs
@@ -90,7 +92,8 @@ def connect_ray() -> None:
     """Connect this process to the cluster, once and for all its flows.
 
     RayTaskRunner would do so for each flow anew, and its workers would start cold every time. A cluster that is not the
-    local stack's is sent our packages, and its nodes are asked what else they have.
+    local stack's is sent our packages, and its nodes are asked what else they have. The workers of the local stack take
+    this process's S3 settings and credentials where those are not the stack's (:mod:`flows.storage.handover`).
 
     Raises:
         UserError: no cluster is set, none answers there, it refuses this process (its token, another version), or a
@@ -111,6 +114,7 @@ def connect_ray() -> None:
             raise UserError(
                 f"RAY_ADDRESS {address}: no Ray cluster answers there ({error}); {_HINT}"
             ) from error
+        require_token(address)
     # One attempt of 30 s to join, not twenty without a word; one more for a task that was out of memory, not endless.
     os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "1")
     os.environ.setdefault("RAY_task_oom_retries", "1")
@@ -121,7 +125,7 @@ def connect_ray() -> None:
             namespace="prefect",
             log_to_driver=False,
             logging_level=logging.WARNING,
-            runtime_env=nodes.runtime_env() if elsewhere else None,
+            runtime_env=nodes.runtime_env() if elsewhere else _s3_of_this_process(),
         )
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise UserError(
@@ -136,6 +140,18 @@ def connect_ray() -> None:
         except UserError:
             ray.shutdown()  # the next flow of this process asks again
             raise
+
+
+def _s3_of_this_process() -> dict[str, Any] | None:
+    """Ray's description of workers that ask this process for its S3 credentials; None where they have the same ones.
+
+    (A worker that is described starts a second or two later than one that is not.)
+    """
+    if shares_s3():
+        return None
+    from flows.storage import handover
+
+    return {"env_vars": {handover.SOCKET: handover.serve()}}
 
 
 def _first_sentence(error: BaseException) -> str:

@@ -82,6 +82,7 @@ def _as_word(value: Any) -> Any:
 
 def _say_adopted(stack: Adoption) -> None:
     if stack.services:
-        print_line(f"using the local stack's {', '.join(stack.services)}")
+        own = f", and your own S3 credentials ({stack.own_s3})" if stack.own_s3 else ""
+        print_line(f"using the local stack's {', '.join(stack.services)}{own}")
     if stack.because_of:
         print_line(f"not using all of the local stack, because of {', '.join(stack.because_of)}")

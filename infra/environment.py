@@ -12,7 +12,7 @@ from infra.worker import POOL
 
 # The user's own cloud account, Prefect workspace or Ray cluster must not leak into a stack.
 _FOREIGN = (
-    "ATTGAN_LOCAL_RAY",
+    "ATTGAN_LOCAL_",
     "AWS_",
     "PREFECT_API_",
     "PREFECT_DEFAULT_WORK_POOL_NAME",
@@ -43,6 +43,8 @@ def client_environment(stack: Stack) -> dict[str, str]:
     if "s3" in stack.services:
         found |= {
             "AWS_ENDPOINT_URL": stack.address("s3"),
+            # Ray's workers are started with these keys; a driver that has others hands them over itself.
+            "ATTGAN_LOCAL_S3": stack.address("s3"),
             "AWS_ACCESS_KEY_ID": keys.s3_access_key,
             "AWS_SECRET_ACCESS_KEY": keys.s3_secret_key,
             "AWS_REGION": REGION,

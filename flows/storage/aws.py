@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-import botocore.session
 from botocore import UNSIGNED
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
@@ -23,7 +22,7 @@ from botocore.loaders import create_loader
 from obstore.store import S3Store as ObjectStore
 
 from attgan.errors import UserError
-from flows.storage import bucket, faults, pages
+from flows.storage import bucket, faults, handover, pages
 
 ATTEMPTS = 8  # unless AWS_MAX_ATTEMPTS or the profile says otherwise; about 20 s of backoff
 CONNECT_SECONDS = 5
@@ -83,11 +82,13 @@ def connect(name: str, prefix: str, where: str) -> Connection:
 def open_session(where: str) -> Any:
     """A botocore session with credentials, unless requests are to go unsigned.
 
+    In a worker on the driver's machine they are the driver's (:mod:`flows.storage.handover`).
+
     Raises:
         UserError: no credentials, or a profile that is not there.
     """
-    session = botocore.session.Session()
     try:
+        session = handover.new_session()
         session.register_component("data_loader", _service_models(session.get_config_variable("data_path")))
         found = _is_anonymous() or session.get_credentials() is not None
     except (BotoCoreError, ValueError) as error:

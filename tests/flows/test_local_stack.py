@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.local_stack import STACK_FOLDER, adopt_local_stack
+from flows.local_stack import STACK_FOLDER, adopt_local_stack, shares_s3
 
 STACK = {
     "DO_NOT_TRACK": "1",
@@ -16,12 +16,14 @@ STACK = {
     "AWS_ACCESS_KEY_ID": "stack",
     "AWS_SECRET_ACCESS_KEY": "secret=with=signs",
     "AWS_REGION": "us-east-1",
+    "ATTGAN_LOCAL_S3": "http://127.0.0.1:8333",
+    "ATTGAN_LOCAL_RAY": "127.0.0.1:6379",
     "RAY_ADDRESS": "127.0.0.1:6379",
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN_PATH": "/stack/ray/token",
     "NO_PROXY": "127.0.0.1,localhost",
 }
-PREFIXES = ("PREFECT_", "AWS_", "RAY_", "NO_PROXY", "no_proxy", "DO_NOT_TRACK")
+PREFIXES = ("PREFECT_", "AWS_", "RAY_", "ATTGAN_LOCAL_", "NO_PROXY", "no_proxy", "DO_NOT_TRACK")
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +51,8 @@ def test_all_of_it_is_taken_where_nothing_is_set() -> None:
     adoption = adopt_local_stack()
     assert adoption.complete
     assert adoption.because_of == []
+    assert adoption.own_s3 is None
+    assert shares_s3()
     assert _environment() == STACK
 
 
@@ -66,17 +70,68 @@ def test_nothing_is_taken_without_a_stack(tmp_path: Path) -> None:
         "AWS_WEB_IDENTITY_TOKEN_FILE",
         "AWS_ENDPOINT_URL_S3",
         "AWS_ACCESS_KEY_ID",
-        "RAY_ADDRESS",
-        "RAY_AUTH_TOKEN",
     ],
 )
-def test_ray_and_s3_are_left_together(name: str) -> None:
+def test_ray_is_taken_beside_the_user_s_own_s3(name: str) -> None:
+    os.environ[name] = "mine"
+    adoption = adopt_local_stack()
+    assert adoption.services == ["Prefect", "Ray"]
+    assert adoption.because_of == []
+    assert adoption.own_s3
+    assert not adoption.complete
+    assert not shares_s3()
+    assert {n: v for n, v in _environment().items() if n.startswith("AWS_")} == {name: "mine"}
+    assert os.environ["RAY_AUTH_TOKEN_PATH"] == STACK["RAY_AUTH_TOKEN_PATH"]
+
+
+@pytest.mark.parametrize("name", ["RAY_ADDRESS", "RAY_AUTH_TOKEN"])
+def test_the_stack_s_s3_is_left_with_its_ray(name: str) -> None:
     os.environ[name] = "mine"
     adoption = adopt_local_stack()
     assert adoption.services == ["Prefect"]
     assert adoption.because_of == [name]
-    assert not adoption.complete
+    assert adoption.own_s3 is None
     assert {n: v for n, v in _environment().items() if n.startswith(("AWS_", "RAY_"))} == {name: "mine"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "source"),
+    [
+        ({"AWS_PROFILE": "work"}, "profile work"),
+        ({"AWS_PROFILE": "work", "AWS_DEFAULT_PROFILE": "home"}, "profile home"),
+        ({"AWS_ACCESS_KEY_ID": "AKIAMINE", "AWS_SECRET_ACCESS_KEY": "hidden"}, "environment"),
+        ({"AWS_PROFILE": "work", "AWS_ACCESS_KEY_ID": "AKIAMINE"}, "environment"),
+        ({"AWS_CONFIG_FILE": "/mine"}, "AWS_CONFIG_FILE"),
+        ({"AWS_NO_SIGN_REQUEST": "YES", "AWS_PROFILE": "work"}, "AWS_NO_SIGN_REQUEST"),
+    ],
+)
+def test_it_is_known_where_the_user_s_credentials_come_from(variables: dict[str, str], source: str) -> None:
+    os.environ.update(variables)
+    assert adopt_local_stack().own_s3 == source
+
+
+def test_credentials_named_after_the_stack_s_environment_was_taken_over_win() -> None:
+    os.environ.update(STACK, AWS_PROFILE="work", AWS_DEFAULT_REGION="eu-west-1")
+    assert adopt_local_stack().own_s3 == "profile work"
+    assert {n: v for n, v in _environment().items() if n.startswith("AWS_")} == {
+        "AWS_PROFILE": "work",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+    }
+    assert not shares_s3()
+
+
+def test_an_endpoint_alone_keeps_the_credentials_that_were_taken_over() -> None:
+    os.environ.update(STACK, AWS_ENDPOINT_URL_S3="http://proxy:1")
+    adopt_local_stack()
+    assert os.environ["AWS_ACCESS_KEY_ID"] == STACK["AWS_ACCESS_KEY_ID"]
+    assert not shares_s3()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:6379", "localhost:6379"])
+def test_the_address_of_the_stack_s_ray_is_no_other_choice(address: str) -> None:
+    os.environ["RAY_ADDRESS"] = address
+    assert adopt_local_stack().complete
+    assert _environment() == STACK
 
 
 @pytest.mark.parametrize("name", ["PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_PROFILE"])
@@ -104,8 +159,17 @@ def test_exceptions_from_a_proxy_are_added_to_the_users() -> None:
     assert os.environ["NO_PROXY"] == "intranet,localhost,127.0.0.1"
 
 
-def test_a_stack_without_s3_is_incomplete(tmp_path: Path) -> None:
-    _write(tmp_path, {name: value for name, value in STACK.items() if not name.startswith("AWS_")})
+@pytest.mark.parametrize(
+    ("variables", "source"), [({}, "default settings"), ({"AWS_PROFILE": "work"}, "profile work")]
+)
+def test_a_stack_without_s3_takes_the_user_s(tmp_path: Path, variables: dict[str, str], source: str) -> None:
+    _write(
+        tmp_path, {name: v for name, v in STACK.items() if not name.startswith(("AWS_", "ATTGAN_LOCAL_S3"))}
+    )
+    os.environ.update(variables)
     adoption = adopt_local_stack()
     assert adoption.services == ["Prefect", "Ray"]
+    assert adoption.because_of == []
+    assert adoption.own_s3 == source
     assert not adoption.complete
+    assert not shares_s3()
