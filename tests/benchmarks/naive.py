@@ -6,7 +6,6 @@ import io
 import time
 from collections.abc import Callable, Sequence
 
-import boto3
 import numpy as np
 import torch
 from PIL import Image
@@ -23,6 +22,8 @@ def edit_one_by_one(
 
     One client and one model for all of them, and as many threads as torch takes by itself: slow, but not on purpose.
     """
+    import boto3  # what is measured without a network needs none of it
+
     client = boto3.client("s3")
     edit = one_by_one(bundle, device)
     first = client.get_object(Bucket=bucket, Key=f"{source}/{keys[0]}")["Body"].read()
