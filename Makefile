@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 .DEFAULT_GOAL := help
 ARGS   ?=
 
-.PHONY: help setup demo sweep pipeline train-demo up deploy status down test test-fast test-stack test-faults test-moto faults bench lint format clean
+.PHONY: help setup demo sweep pipeline train-demo up deploy status down test test-fast test-stack test-faults test-moto faults bench gpu lint format clean
 
 help: ## Print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ faults: $(READY) ## The fault campaign: hundreds of faults injected into edits, 
 
 bench: $(READY) ## Measure storage, codec, generator and the flows, each beside its ceiling
 	@$(BIN)/python -m infra run --free-ports -- $(BIN)/python -m tests.benchmarks
+
+gpu: $(READY) ## Make use of a GPU in ten minutes: an edit's and a training's rates (ARGS="--train 8", ARGS="--pack FOLDER")
+	@$(BIN)/python -m tests.benchmarks.gpu $(ARGS)
 
 lint: $(READY) ## Format check, lint and types
 	@$(BIN)/ruff format --check .

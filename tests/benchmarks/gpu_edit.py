@@ -28,7 +28,7 @@ from flows.edit.preparation import Preparation, prepare
 from flows.edit.run import Run
 from flows.settings import EditSettings
 from flows.stages import set_torch_threads
-from tests.benchmarks.gpu_measuring import Bench, Measurement, Precision, halving, ladder, numbers, timed
+from tests.benchmarks.gpu_measuring import Bench, Measurement, Precision, climb, halving, numbers, timed
 from tests.benchmarks.naive import one_by_one
 from tests.benchmarks.table import Row
 
@@ -94,29 +94,31 @@ def stage_seconds(summary: Summary, inner: Counter[str]) -> dict[str, float]:
     return {stage: seconds[stage] for stage in STAGES if seconds.get(stage)}
 
 
+def _settings(bench: Bench, kind: str, batch: int, processes: int = 1) -> EditSettings:
+    folder, files = bench.sources[kind]
+    return EditSettings(
+        source=str(folder),
+        destination=str(bench.scratch / f"edited-{secrets.token_hex(4)}"),
+        bundle=bench.bundle_url,
+        faces="aligned" if kind == "faces" else "largest",
+        on_present="edit",
+        batch_size=batch,
+        shard_size=-(-len(files) // processes),
+        cpus_per_shard=max(1, bench.cpus // processes),
+        gpus_per_shard=1 / processes if bench.on_gpu else 0,
+    )
+
+
 @contextlib.contextmanager
 def _prepared(bench: Bench, kind: str, batch: int, processes: int = 1) -> Iterator[Run]:
     """A planned run over a source, of so many shards; what it writes is removed in the end."""
-    folder, files = bench.sources[kind]
-    destination = bench.scratch / f"edited-{secrets.token_hex(4)}"
-    prepared = prepare(
-        EditSettings(
-            source=str(folder),
-            destination=str(destination),
-            bundle=bench.bundle_url,
-            faces="aligned" if kind == "faces" else "largest",
-            on_present="edit",
-            batch_size=batch,
-            shard_size=-(-len(files) // processes),
-            cpus_per_shard=max(1, bench.cpus // processes),
-            gpus_per_shard=1 / processes if bench.on_gpu else 0,
-        )
-    )
+    settings = _settings(bench, kind, batch, processes)
+    prepared = prepare(settings)
     assert isinstance(prepared, Preparation)
     try:
         yield prepared.run
     finally:
-        shutil.rmtree(destination, ignore_errors=True)
+        shutil.rmtree(settings.destination, ignore_errors=True)
 
 
 def _naive_edit(bench: Bench, kind: str) -> tuple[float, Counter[str]]:
@@ -185,15 +187,14 @@ def generator(bench: Bench) -> Iterator[Measurement]:
     """The generator of an edit by precision, compiled or not, and batch; with the lanes' copies where it ships so."""
     if not bench.on_gpu:
         yield lambda: "TF32: not available on a CPU"
-    for precision, compiled in bench.variants():
-        yield from ladder(bench.batches, partial(_generator_rows, bench, precision, compiled))
+    yield from climb(bench.variants(), bench.edit_batch, bench.batches, partial(_generator_rows, bench))
 
 
 def _generator_rows(bench: Bench, precision: Precision, compiled: bool, batch: int) -> list[Row]:
     network = bench.bundle.generator
     device, config = torch.device(bench.device), network.config
-    with _prepared(bench, "faces", bench.edit_batch) as run:
-        ready = streaming.editor_of(run.settings, run.made_of["bundle"]).generator
+    settings = _settings(bench, "faces", bench.edit_batch)
+    ready = streaming.editor_of(settings, bench.bundle.digest).generator
     shape = (batch, bench.size, bench.size, 3)
     pixels, wanted = np.zeros(shape, np.uint8), np.zeros((batch, config.n_attributes), np.float32)
     faces, targets = torch.from_numpy(pixels).to(device), torch.from_numpy(wanted).to(device)
@@ -217,7 +218,10 @@ def _generator_rows(bench: Bench, precision: Precision, compiled: bool, batch: i
             def through(forward: Forward) -> float:
                 lanes = shared(Lane(forward, device, shape, config.n_attributes) for _ in range(ON_GPU))
                 editor = Editor(ready, None, device, batch, lanes)
-                return bench.rate(lambda: editor.edit(pixels, wanted), batch, ON_GPU)
+                # Each waits for its own batch alone: to wait for the device would keep the lanes from overlapping.
+                one_core = partial(set_torch_threads, 1)
+                work = partial(editor.edit, pixels, wanted)
+                return repeat(lambda: len(work()), bench.seconds, ON_GPU, one_core).per_second
 
             copied = bench.rate(lambda: torch.from_numpy(pixels).to(device).cpu().numpy().copy(), batch)
             rows += [

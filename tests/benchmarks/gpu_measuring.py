@@ -44,6 +44,7 @@ class Bench:
         dataset: URL of the faces to train on.
         scratch: for what is written.
         batches, train_batches: images in a batch, ascending.
+        edit_batch, train_batch: of an edit and a training; what is measured batch by batch begins with them.
         seconds: of each measurement.
         compiled: whether to compile as well.
         naive: rates of the naive ways by what and batch, so that each is measured once.
@@ -60,6 +61,7 @@ class Bench:
     batches: tuple[int, ...]
     train_batches: tuple[int, ...]
     edit_batch: int
+    train_batch: int
     processes: tuple[int, ...]
     cpus: int
     seconds: float
@@ -116,6 +118,18 @@ def halving(batch: int, measure: Callable[[int], list[Row]]) -> tuple[list[Row],
             torch.cuda.empty_cache()
     note = "" if batch == asked else f"memory ran out at {asked}; batch {batch}"
     return [replace(row, note="; ".join(filter(None, (row.note, note)))) for row in rows], batch
+
+
+def climb(
+    variants: Sequence[tuple[Precision, bool]],
+    first: int,
+    batches: Sequence[int],
+    measure: Callable[[Precision, bool, int], list[Row]],
+) -> Iterator[Measurement]:
+    """All variants with the first batch, then each with the others, up to where memory does not suffice."""
+    for some in ((first,), [batch for batch in batches if batch != first]):
+        for variant in variants:
+            yield from ladder(some, partial(measure, *variant))
 
 
 def ladder(batches: Sequence[int], measure: Callable[[int], list[Row]]) -> Iterator[Measurement]:

@@ -26,7 +26,7 @@ from flows.train.data import open_data
 from flows.train.start import Start, make_start
 from flows.train.trial import train_trial
 from flows.weights import export
-from tests.benchmarks.gpu_measuring import Bench, Measurement, Precision, halving, ladder, numbers
+from tests.benchmarks.gpu_measuring import Bench, Measurement, Precision, climb, halving, numbers
 from tests.benchmarks.table import Row
 from tests.benchmarks.training_steps import Case, naive_steps
 
@@ -62,8 +62,10 @@ def training_data(bench: Bench) -> Iterator[Data]:
 def training(bench: Bench) -> Iterator[Measurement]:
     """A step of each network by precision, compiled or not, and batch, and the cycle of three to one."""
     with training_data(bench) as data:
-        for precision, compiled in bench.variants():
-            yield from ladder(bench.train_batches, partial(_step_rows, bench, data, precision, compiled))
+        variants = sorted(
+            bench.variants(), key=lambda variant: variant[1]
+        )  # what is compiled takes long to begin
+        yield from climb(variants, bench.train_batch, bench.train_batches, partial(_step_rows, bench, data))
 
 
 def _step_rows(bench: Bench, data: Data, precision: Precision, compiled: bool, batch: int) -> list[Row]:
@@ -133,7 +135,7 @@ def _cycle(discriminator: float, generator: float) -> float:
 def gradients(bench: Bench) -> Iterator[Measurement]:
     """How far each network's gradient is off that in float32."""
     with training_data(bench) as data:
-        yield lambda: halving(bench.train_batches[0], partial(_gradient_rows, bench, data))[0]
+        yield lambda: halving(bench.train_batch, partial(_gradient_rows, bench, data))[0]
 
 
 def _gradient_rows(bench: Bench, data: Data, batch: int) -> list[Row]:
@@ -193,7 +195,7 @@ def _trained(bench: Bench, seconds: float, width: int, out: Path) -> list[Row]:
         "size": bench.size,
         "gpus": int(bench.on_gpu),
         "cpus": bench.cpus,
-        "batch_size": bench.train_batches[0],
+        "batch_size": bench.train_batch,
         "epochs": 1_000_000,
         "patience": 0,
         "validation_share": 0.1,
