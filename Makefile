@@ -17,7 +17,7 @@ MARKED  = $(if $(IN_LANES),| (trap '' INT TERM; sed -u 's/^/$(@:test-%=%) | /'))
 test-%: SHELL := /bin/bash
 test-%: .SHELLFLAGS := -o pipefail -c
 
-.PHONY: help $(READY) $(READY_DEV) setup demo sweep pipeline train-demo up deploy status down test test-all test-unit test-servers test-stack test-faults test-moto faults bench lint format clean
+.PHONY: help $(READY) $(READY_DEV) setup demo sweep pipeline train-demo up deploy status down test test-all test-unit test-servers test-stack test-faults test-moto faults bench gpu lint format clean
 
 help: ## Print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ faults: $(READY_DEV) ## The fault campaign: hundreds of faults injected into edi
 
 bench: $(READY_DEV) ## Measure storage, codec, generator and the flows, each beside its ceiling
 	@$(BIN)/python -m infra run --free-ports -- $(BIN)/python -m tests.benchmarks
+
+gpu: $(READY) ## Make use of a GPU in ten minutes: an edit's and a training's rates (ARGS="--train 8", ARGS="--pack FOLDER")
+	@$(BIN)/python -m tests.benchmarks.gpu $(ARGS)
 
 lint: $(READY_DEV) ## Format check, lint and types
 	@$(BIN)/ruff format --check .

@@ -55,7 +55,7 @@ class Lane:
         """
         fill(self._faces.numpy(), faces)
         fill(self._targets.numpy(), targets)
-        with torch.inference_mode(), torch.cuda.stream(self._stream), _settled(self._device):
+        with torch.inference_mode(), torch.cuda.stream(self._stream), settled(self._device):
             result = self._forward(
                 self._faces.to(self._device, non_blocking=True),
                 self._targets.to(self._device, non_blocking=True),
@@ -101,11 +101,12 @@ def shared(lanes: Iterable[Lane]) -> Lanes:
     return taken
 
 
-def forward_of(generator: Generator, device: torch.device) -> Forward:
-    """The generator between pixels and pixels; on a GPU in bfloat16 where torch's autocast allows it."""
+def forward_of(generator: Generator, device: torch.device, bfloat16: bool | None = None) -> Forward:
+    """The generator between pixels and pixels; in bfloat16 where torch's autocast allows it, by default on a GPU."""
+    reduced = device.type == "cuda" if bfloat16 is None else bfloat16
 
     def forward(faces: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=reduced):
             edited = generator(as_images(faces), targets)
         pixels = ((edited.float() + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8)
         return pixels.permute(0, 2, 3, 1).contiguous()  # (B, S, S, 3)
@@ -120,7 +121,7 @@ def compiled_or(forward: Forward, faces: torch.Tensor, targets: torch.Tensor) ->
     """
     compiled: Forward = torch.compile(forward, dynamic=False)
     try:
-        with torch.inference_mode(), _settled(faces.device):
+        with torch.inference_mode(), settled(faces.device):
             compiled(faces, targets)
     except Exception as error:  # whatever the compiler's many layers raise: the work can be done without them
         reason = str(error).strip().split("\n", 1)[0] or type(error).__name__
@@ -141,16 +142,21 @@ def fill(batch: np.ndarray, rows: np.ndarray) -> None:
 
 
 @contextlib.contextmanager
-def _settled(device: torch.device) -> Iterator[None]:
+def settled(device: torch.device) -> Iterator[None]:
     """On a GPU: only cuDNN's algorithms that give the same bits every time, which some of those for transposed
-    convolutions do not; and one CPU thread, because what was compiled is good for one number of threads alone.
+    convolutions do not; and one CPU thread, because what was compiled is good for one number of threads alone. Whether
+    convolutions of float32 may use TF32 stays as it is.
 
     Both are switches of the process, so one thread at a time sends its batch off.
     """
     if device.type != "cuda":
         yield
         return
-    with _switching, torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+    cudnn = torch.backends.cudnn
+    with (
+        _switching,
+        cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=cudnn.allow_tf32),
+    ):
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:

@@ -63,11 +63,11 @@ def run(
         watch = Watch(plan, folder, state, on_progress)
         saving = _Saving(plan, folder, watch)
         table = plan.table
-        source = ending.enter_context(closing(_stream(plan, "source", plan.source_rows, state.step)))
+        source = ending.enter_context(closing(open_stream(plan, "source", plan.source_rows, state.step)))
         real = source
         if plan.strategy.real != plan.strategy.source:
             start = table.discriminator_steps_of(state.step)
-            real = ending.enter_context(closing(_stream(plan, "real", plan.real_rows, start)))
+            real = ending.enter_context(closing(open_stream(plan, "real", plan.real_rows, start)))
         watch.tell(state, note=_first_words(plan, state))
         try:
             while True:
@@ -86,10 +86,10 @@ def run(
                 saving.if_due(state)
                 batch = next(source)
                 if table.is_generator_step(state.step):
-                    stepped = _generator_step(plan, state.step, batch)
+                    stepped = generator_step(plan, state.step, batch)
                 else:
                     shown = batch if real is source else next(real)
-                    stepped = _discriminator_step(plan, state.step, batch, shown)
+                    stepped = discriminator_step(plan, state.step, batch, shown)
                 state.step += 1
                 watch.stepped(state, stepped)
         except Diverged as error:
@@ -114,8 +114,11 @@ def _check(plan: Plan, state: State) -> bool:
     return plan.keeps_best and state.keep_if_best(plan)
 
 
-def _discriminator_step(plan: Plan, step: int, batch: Placed, real: Placed) -> Stepped:
-    """Fakes are edits of ``batch``; where both streams are one, of the very images shown as real."""
+def discriminator_step(plan: Plan, step: int, batch: Placed, real: Placed) -> Stepped:
+    """One step of the discriminator, the optimiser's with it; ``step`` counts those of both networks.
+
+    Fakes are edits of ``batch``; where both streams are one, of the very images shown as real.
+    """
     networks, config = plan.networks, plan.config
     drawn = _draw(plan, "discriminator", plan.table.discriminator_steps_of(step), batch.host_labels)
     losses = discriminator_losses(
@@ -136,7 +139,8 @@ def _discriminator_step(plan: Plan, step: int, batch: Placed, real: Placed) -> S
     return Stepped("discriminator", rate, losses._replace(total=losses.total.detach()))
 
 
-def _generator_step(plan: Plan, step: int, batch: Placed) -> Stepped:
+def generator_step(plan: Plan, step: int, batch: Placed) -> Stepped:
+    """One step of the generator, the optimiser's with it; ``step`` counts those of both networks."""
     networks, config = plan.networks, plan.config
     assert networks.generator_adam is not None
     drawn = _draw(plan, "generator", plan.table.generator_steps(step), batch.host_labels)
@@ -181,7 +185,8 @@ def _draw(plan: Plan, network: Network, step: int, labels: Tensor) -> Draw:
     )
 
 
-def _stream(plan: Plan, name: str, rows: np.ndarray, start: int) -> Generator[Placed, None, None]:
+def open_stream(plan: Plan, name: str, rows: np.ndarray, start: int) -> Generator[Placed, None, None]:
+    """The batches of one stream on their device, from batch ``start`` on."""
     config, device = plan.config, plan.networks.device
     batches = plan.faces.batches(
         rows,

@@ -1,13 +1,16 @@
 """Train AttGAN: from a bundle's networks or from fresh ones, with any strategy, to a result bundle."""
 
 from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
 
 from attgan.attributes import check_names
 from attgan.data.loader import Faces
 from attgan.losses import LossWeights
 from attgan.models import AttributeClassifier, Discriminator, Generator
 from attgan.models.folder import Folder
-from attgan.strategies import STRATEGIES
+from attgan.strategies import STRATEGIES, Strategy
 from attgan.training import run_folder
 from attgan.training.config import TrainingConfig
 from attgan.training.early_stopping import EarlyStopping
@@ -20,6 +23,78 @@ from attgan.training.result import finish
 from attgan.training.rows import stream_rows, subset_rows
 from attgan.training.schedule import timetable
 from attgan.training.validation import choose_rows, hold_out
+
+
+class Chosen(NamedTuple):
+    """What a training takes of a dataset: :class:`attgan.training.plan.Plan` says what each is."""
+
+    strategy: Strategy
+    attribute: int
+    source_rows: np.ndarray
+    real_rows: np.ndarray
+    held_out_rows: np.ndarray
+
+
+def choose(faces: Faces, config: TrainingConfig) -> Chosen:
+    """Choose the attribute's column and the rows to train and to validate on.
+
+    Raises:
+        UserError: there is no such attribute, or the data do not suffice.
+    """
+    check_names([config.attribute], faces.attributes, f"--attribute {config.attribute}")
+    attribute = faces.attributes.index(config.attribute)
+    strategy = STRATEGIES[config.strategy]
+    rows = subset_rows(faces, config.subset, attribute, config.seed)
+    source_rows, real_rows = stream_rows(faces, rows, strategy, attribute, config.batch_size)
+    held_out_rows = choose_rows(faces, strategy, attribute, config.validation_images, config.seed)
+    return Chosen(strategy, attribute, source_rows, real_rows, held_out_rows)
+
+
+def make_plan(
+    generator: Generator,
+    discriminator: Discriminator,
+    faces: Faces,
+    config: TrainingConfig,
+    chosen: Chosen,
+    *,
+    card: Card,
+    judge: AttributeClassifier | None = None,
+    device: str = "cpu",
+) -> Plan:
+    """Place copies of the networks on the device and decode the held-out faces. Arguments as :func:`train` has them.
+
+    Raises:
+        UserError: a part of the dataset is missing or another one.
+    """
+    networks = place(generator, discriminator, config, device, train_generator=True, freeze_d=config.freeze_d)
+    return Plan(
+        config=config,
+        strategy=chosen.strategy,
+        attribute=chosen.attribute,
+        weights=LossWeights(
+            config.lambda_reconstruction,
+            config.lambda_attributes,
+            config.lambda_classification,
+            config.lambda_penalty,
+        ),
+        generator_warmup=config.generator_warmup,
+        networks=networks,
+        faces=faces,
+        source_rows=chosen.source_rows,
+        real_rows=chosen.real_rows,
+        table=timetable(config, len(chosen.source_rows), config.discriminator_steps),
+        held_out=hold_out(
+            faces,
+            chosen.held_out_rows,
+            strategy=chosen.strategy,
+            attribute=chosen.attribute,
+            seed=config.seed,
+            device=networks.device,
+        ),
+        rule=EarlyStopping(config.patience),
+        card=replace(card, classifier=judge) if card.classifier is None else card,
+        judge=place_judge(card.classifier if judge is None else judge, networks.device),
+    )
 
 
 def train(
@@ -65,12 +140,7 @@ def train(
     # A flow's settings inherit these; what they add has no place in the run's identity.
     config = TrainingConfig(**{name: getattr(config, name) for name in TrainingConfig.model_fields})
     check_fit(generator, discriminator, faces, card.classifier, judge)
-    check_names([config.attribute], faces.attributes, f"--attribute {config.attribute}")
-    attribute = faces.attributes.index(config.attribute)
-    strategy = STRATEGIES[config.strategy]
-    rows = subset_rows(faces, config.subset, attribute, config.seed)
-    source_rows, real_rows = stream_rows(faces, rows, strategy, attribute, config.batch_size)
-    held_out_rows = choose_rows(faces, strategy, attribute, config.validation_images, config.seed)
+    chosen = choose(faces, config)
     wanted = run_folder.identity(
         "training",
         config,
@@ -84,34 +154,6 @@ def train(
     run_folder.begin(folder, wanted)
     if (result := run_folder.read_result(folder)) is not None:
         return result
-    networks = place(generator, discriminator, config, device, train_generator=True, freeze_d=config.freeze_d)
-    plan = Plan(
-        config=config,
-        strategy=strategy,
-        attribute=attribute,
-        weights=LossWeights(
-            config.lambda_reconstruction,
-            config.lambda_attributes,
-            config.lambda_classification,
-            config.lambda_penalty,
-        ),
-        generator_warmup=config.generator_warmup,
-        networks=networks,
-        faces=faces,
-        source_rows=source_rows,
-        real_rows=real_rows,
-        table=timetable(config, len(source_rows), config.discriminator_steps),
-        held_out=hold_out(
-            faces,
-            held_out_rows,
-            strategy=strategy,
-            attribute=attribute,
-            seed=config.seed,
-            device=networks.device,
-        ),
-        rule=EarlyStopping(config.patience),
-        card=replace(card, classifier=judge) if card.classifier is None else card,
-        judge=place_judge(card.classifier if judge is None else judge, networks.device),
-    )
+    plan = make_plan(generator, discriminator, faces, config, chosen, card=card, judge=judge, device=device)
     owned = take_over(folder)
     return finish(plan, owned, run(plan, owned, on_progress, should_stop))

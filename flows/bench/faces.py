@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from attgan.data import synthetic
@@ -26,10 +26,14 @@ def drawn_faces(count: int, seed: int = 0) -> tuple[bytes, ...]:
 
 def fill(store: Store, count: int, seed: int = 0) -> list[str]:
     """Put drawn faces into a store; their keys."""
-    keys = [f"{number:07d}.jpg" for number in range(count)]
-    files = dict(zip(keys, drawn_faces(count, seed), strict=True))
-    _each(lambda key: store.put(key, files[key], content_type="image/jpeg"), keys)
-    return keys
+    return put_files(store, drawn_faces(count, seed))
+
+
+def put_files(store: Store, files: Sequence[bytes]) -> list[str]:
+    """Put JPEGs into a store; their keys, in order."""
+    named = {f"{number:07d}.jpg": data for number, data in enumerate(files)}
+    _each(lambda key: store.put(key, named[key], content_type="image/jpeg"), named)
+    return list(named)
 
 
 def clear(store: Store) -> int:

@@ -20,6 +20,7 @@ from flows.storage import StorageError, Store
 
 MARKER = "stop"
 WORKER = "worker.json"
+OPENING = "opening"  # what progress.json says while the data are decoded
 _LOOKS_EVERY = 2.0  # seconds
 _LAST_LOOK = 5.0  # seconds that one under way may still take in the end
 _UNREADABLE = (OSError, StorageError, UserError)  # a storage that is gone ends the run at its next checkpoint

@@ -14,7 +14,7 @@ from attgan.data.loader import Faces
 from attgan.models.folder import Folder
 from attgan.training.memory import keep_freed_memory
 from attgan.training.plan import Card
-from attgan.training.progress import OnProgress
+from attgan.training.progress import PROGRESS, OnProgress
 from attgan.training.trainer import train
 from flows.settings import AlignSettings, TrainSettings
 from flows.settings.train import RunSettings
@@ -22,8 +22,7 @@ from flows.stages import set_torch_threads
 from flows.storage import Store, open_store
 from flows.train.data import open_data
 from flows.train.start import Start, judged_by, licence_line, make_start
-from flows.train.stopping import stop_requests
-from flows.train.watch import OPENING, PROGRESS
+from flows.train.stopping import OPENING, stop_requests
 
 _SECONDS_BETWEEN = 2.0
 

@@ -7,14 +7,13 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from attgan.training.progress import PROGRESS
 from flows import reporting
 from flows.storage import StorageError, Store
-from flows.train.stopping import works_for
+from flows.train.stopping import OPENING, works_for
 
-PROGRESS = "progress.json"
 CURVES = "curves.png"
 GRIDS = "grids/"
-OPENING = "opening"
 ENDED = ("finished", "stopped", "diverged")
 _LOOKS_EVERY = 2.0  # seconds
 _PICTURES_EVERY = 30.0  # seconds

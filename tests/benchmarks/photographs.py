@@ -11,7 +11,6 @@ import argparse
 import itertools
 import secrets
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from attgan.editing.finding import make_mtcnn
 from attgan.editing.photo import find_places
 from attgan.editing.placement import Pixels, take_face
 from attgan.errors import DataError
+from flows.bench.faces import put_files
 from flows.edit.flow import edit
 from flows.running import run_from_terminal
 from flows.settings import EditSettings
@@ -37,8 +37,8 @@ DRAWN = 32  # different ones
 def measure(bucket: str, photographs: Iterable[bytes], images: int, shard_size: int) -> Iterator[Row]:
     """Rows for the photographs and for their largest faces; both are edited twice, the second time by warm workers."""
     kept, faces = _with_a_face(photographs)
-    _fill(join(bucket, "photographs"), kept, images)
-    _fill(join(bucket, "faces"), faces, images)
+    for name, files in (("photographs", kept), ("faces", faces)):
+        put_files(open_store(join(bucket, name)), list(itertools.islice(itertools.cycle(files), images)))
     reports = {}
     for source in ("faces", "photographs"):
         for attempt in range(2):
@@ -82,13 +82,6 @@ def _with_a_face(photographs: Iterable[bytes]) -> tuple[list[bytes], list[bytes]
 
 def _jpeg(pixels: Pixels) -> bytes:
     return codec.encode(Decoded(np.ascontiguousarray(pixels), "JPEG"))
-
-
-def _fill(url: str, files: list[bytes], images: int) -> None:
-    store = open_store(url)
-    with ThreadPoolExecutor(16) as pool:
-        names = (f"{number:06d}.jpg" for number in range(images))
-        list(pool.map(store.put, names, itertools.islice(itertools.cycle(files), images)))
 
 
 def main() -> None:

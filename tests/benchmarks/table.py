@@ -44,19 +44,33 @@ def peak_mb() -> float:
 def show(title: str, rows: Iterable[Row]) -> None:
     """Print a table."""
     table = Table(title=title, title_justify="left")
-    for column, justify in (
-        ("what", "left"),
-        ("rate", "right"),
-        ("", "left"),
-        ("ratio", "right"),
-        ("against", "left"),
-        ("peak MB", "right"),
-        ("note", "left"),
-    ):
+    for column, justify in _COLUMNS.items():
         table.add_column(column, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for row in rows:
-        ratio = f"{row.rate / row.reference:.2f}" if row.reference else ""
-        against = f"{row.against} ({row.reference:,.0f})" if row.reference else row.against
-        peak = f"{row.peak_mb:,.0f}" if row.peak_mb else ""
-        table.add_row(row.what, f"{row.rate:,.1f}", row.unit, ratio, against, peak, row.note)
+        table.add_row(*_cells(row))
     Console(width=150).print(table)
+
+
+def markdown(title: str, rows: Iterable[Row]) -> str:
+    """The same table in Markdown, under a heading."""
+    rules = ["---:" if justify == "right" else "---" for justify in _COLUMNS.values()]
+    lines = [list(_COLUMNS), rules, *map(_cells, rows)]
+    return "\n".join([f"## {title}", "", *(f"| {' | '.join(line)} |" for line in lines), ""])
+
+
+_COLUMNS = {  # and how each is aligned
+    "what": "left",
+    "rate": "right",
+    "unit": "left",
+    "ratio": "right",
+    "against": "left",
+    "peak MB": "right",
+    "note": "left",
+}
+
+
+def _cells(row: Row) -> list[str]:
+    ratio = f"{row.rate / row.reference:.2f}" if row.reference else ""
+    against = f"{row.against} ({row.reference:,.0f})" if row.reference else row.against
+    peak = f"{row.peak_mb:,.0f}" if row.peak_mb else ""
+    return [row.what, f"{row.rate:,.1f}", row.unit, ratio, against, peak, row.note]

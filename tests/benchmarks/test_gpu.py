@@ -1,0 +1,260 @@
+"""The command for a GPU, at toy size: it measures what edit and train call, and leaves what it has."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from attgan.errors import UserError
+from attgan.training import loop
+from flows.edit import shard, streaming
+from flows.stages import Stage
+from tests.benchmarks import gpu, gpu_edit, gpu_kit, gpu_measuring, gpu_training
+from tests.benchmarks.gpu_measuring import Bench, halving, ladder
+from tests.benchmarks.table import Row
+
+ROOT = Path(__file__).parents[2]
+ABSENT = ("prefect", "prefect_ray", "ray", "boto3", "botocore", "obstore", "cyclopts", "optuna")
+
+BLOCKED = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {absent!r}:
+            raise ImportError(name + " is not there")
+sys.meta_path.insert(0, Blocker())
+"""
+
+
+def without_them(code: str) -> str:
+    """What a new process prints in which an orchestrator or a network client cannot be imported."""
+    program = BLOCKED.format(absent=ABSENT) + code
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    options = "--device cpu --eager --cpus 1 --images 6 --photographs 1 --seconds 0.05"
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as scratch:
+        yield gpu.make_bench(gpu.parse(options.split()), Path(scratch))
+    torch.set_num_threads(threads)
+
+
+def test_a_shard_and_a_training_need_neither_orchestrator_nor_network_client() -> None:
+    without_them("import flows.edit.streaming, flows.edit.shard, flows.train.trial, attgan.training.trainer")
+
+
+def test_what_the_command_imports_is_brought_by_the_machine_or_by_the_kit() -> None:
+    code = """
+import tests.benchmarks.gpu, pathlib, sys
+import attgan.data.codec.webp, attgan.training.pictures
+site = [m for m in list(sys.modules.values()) if "site-packages" in (getattr(m, "__file__", None) or "")]
+paths = [pathlib.Path(m.__file__).parts for m in site]
+print(*{parts[parts.index("site-packages") + 1].removesuffix(".py") for parts in paths})
+"""
+    found = {name.split(".")[0] for name in without_them(code).split()}
+    # What torch brings, or is itself.
+    found -= {
+        "_distutils_hack",
+        "_virtualenv",
+        "functorch",
+        "nvidia",
+        "cuda",
+        "tqdm",
+        "torchgen",
+        "sympy",
+        "mpmath",
+    }
+    optional = {"cloudpickle", "triton", "networkx", "numpy", "jinja2", "markupsafe", "fsspec", "filelock"}
+    assert found - optional <= {*gpu_kit.BROUGHT, *gpu_kit.WHEELS}
+
+
+def test_the_rates_of_an_edit_are_the_seconds_of_its_own_stages(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    returned: list[list[Stage[Any]]] = []
+
+    async def watched(*args: Any, **options: Any) -> Any:
+        returned.append(await streaming.stream(*args, **options))
+        return returned[-1]
+
+    monkeypatch.setattr(shard, "stream", watched)
+    (measurement,) = gpu_edit.edit(bench, "faces")
+    rows = {row.what: row for row in measurement()}
+    (stages,) = returned
+    own = {stage.name: stage.seconds for stage in stages}
+    for name, stage in (("fetch", "fetch"), ("decode", "decode"), ("detect", "find"), ("put", "put")):
+        assert 6 / rows[name].rate == pytest.approx(own[stage], abs=1e-3)
+    # Those told apart within a stage took no longer than it.
+    assert 6 / rows["generator"].rate + 6 / rows["attributes"].rate <= own["edit"] + 1e-3
+    assert 6 / rows["compositing"].rate + 6 / rows["encode"].rate <= own["encode"] + 1e-3
+
+
+def test_the_steps_are_those_of_the_training_loop(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[str] = []
+    for name in ("discriminator_step", "generator_step"):
+        original = getattr(loop, name)
+
+        def noted(*args: Any, name: str = name, original: Any = original) -> Any:
+            taken.append(name)
+            return original(*args)
+
+        monkeypatch.setattr(loop, name, noted)
+    rows = next(gpu_training.training(bench))()
+    assert set(taken) == {"discriminator_step", "generator_step"}
+    assert [row.what.split(",")[0] for row in rows] == ["discriminator", "generator", "cycle of 3:1"]
+    assert all(row.rate > 0 and row.reference for row in rows)
+
+
+def test_there_is_no_loop_of_its_own() -> None:
+    """Nobody here differentiates, descends, judges losses, or takes a network through an image by itself."""
+    forbidden = {
+        "backward",
+        "zero_grad",
+        "step",
+        "grad",
+        "autocast",
+        "discriminator_losses",
+        "generator_losses",
+    }
+    forbidden |= {"find_faces", "edit_faces", "put_difference", "put_whole", "take_face", "our_steps"}
+    for module in (gpu, gpu_edit, gpu_kit, gpu_measuring, gpu_training):
+        tree = ast.parse(Path(str(module.__file__)).read_text())
+        called = {
+            getattr(node.func, "attr", getattr(node.func, "id", ""))
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call)
+        }
+        assert not called & forbidden, module.__name__
+
+
+def test_bfloat16_is_measured_against_float32(bench: Bench) -> None:
+    with gpu_training.training_data(bench) as data:
+        exact = gpu_training.gradient(bench, data, "generator", "float32", 4)
+        again = gpu_training.gradient(bench, data, "generator", "float32", 4)
+        reduced = gpu_training.gradient(bench, data, "generator", "bfloat16", 4)
+    assert torch.equal(exact, again)
+    assert 0 < (reduced - exact).norm() / exact.norm() < 2
+
+
+def test_precision_goes_through_the_lane(bench: Bench) -> None:
+    rows = [row for precision in ("float32", "bfloat16") for row in rows_of(bench, precision)]
+    assert {row.what for row in rows} >= {
+        "float32, eager, batch 4",
+        "bfloat16, eager, batch 4",
+        "copy alone, batch 4",
+    }
+
+
+def rows_of(bench: Bench, precision: Any) -> list[Row]:
+    return gpu_edit._generator_rows(bench, precision, False, 4)
+
+
+def test_where_memory_runs_out_the_batch_is_halved_and_nothing_larger_is_tried() -> None:
+    tried: list[int] = []
+
+    def measure(batch: int) -> list[Row]:
+        tried.append(batch)
+        if batch > 16:
+            raise torch.OutOfMemoryError("no room")
+        return [Row("some", 1.0, note="slow")]
+
+    rows = [measurement() for measurement in ladder((8, 64, 128), measure)]
+    assert tried == [8, 64, 32, 16]
+    assert rows[0][0].note == "slow"
+    assert "64" in rows[1][0].note
+    assert "16" in rows[1][0].note
+
+
+def test_a_batch_of_one_that_does_not_fit_is_an_error() -> None:
+    def measure(batch: int) -> list[Row]:
+        raise torch.OutOfMemoryError("no room")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        halving(4, measure)
+
+
+def test_a_failure_ends_one_measurement_and_the_report_keeps_the_rest(bench: Bench, tmp_path: Path) -> None:
+    seen: list[list[str]] = []
+
+    def part(bench: Bench) -> Iterator[Any]:
+        yield lambda: [Row("first", 1.0)]
+        seen.append(list(json.loads((tmp_path / "report.json").read_text())["tables"]))
+        yield lambda: 1 / 0
+        yield lambda: [Row("last", 2.0, against="first", reference=1.0)]
+
+    report = gpu.Report(tmp_path, {"device": "none"})
+    assert not gpu.measure({"some": ("Some", 1.0, part)}, bench, 60, report)
+    assert seen == [["Some"]]  # written before the next one began
+    written = json.loads((tmp_path / "report.json").read_text())
+    assert [row["what"] for row in written["tables"]["Some"]] == ["first", "last"]
+    assert len(written["remarks"]) == 1
+    assert "| last | 2.0 | img/s | 2.00 |" in (tmp_path / "report.md").read_text()
+
+
+def test_a_part_whose_time_is_over_is_cut_short(bench: Bench, tmp_path: Path) -> None:
+    def part(bench: Bench) -> Iterator[Any]:
+        while True:
+            yield lambda: [Row("again", 1.0)]
+
+    report = gpu.Report(tmp_path, {})
+    parts = {name: (name, 1.0, part) for name in ("one", "two")}
+    assert gpu.measure(parts, bench, 0.2, report)
+    assert len(report.remarks) == 2
+
+
+def test_a_training_of_some_seconds_leaves_a_small_bundle(bench: Bench, tmp_path: Path) -> None:
+    (measurement,) = gpu_training.train_for(bench, 0.1, 2, tmp_path)
+    rows = measurement()
+    assert rows[0].what == "training"
+    assert rows[0].rate > 0
+    files = list((tmp_path / "bundle").iterdir())
+    assert {"config.json", "generator.safetensors"} <= {path.name for path in files}
+    assert max(path.stat().st_size for path in files) < gpu_training.LARGEST
+    assert (tmp_path / "metrics.jsonl").exists()
+
+
+def test_a_generator_that_makes_too_large_a_file_is_refused(tmp_path: Path) -> None:
+    gpu_training.check_width(24, 128)
+    with pytest.raises(UserError, match="--train-width 64"):
+        gpu_training.check_width(64, 128)
+    assert gpu.main(["--train", "1", "--train-width", "64", "--size", "128", "--out", str(tmp_path)]) == 2
+
+
+def test_a_kit_is_run_without_this_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_kit, "_download", lambda folder: "no wheels")
+    kit = tmp_path / "kit"
+    gpu_kit.pack(kit, faces=2, photographs=1, rows=32)
+    assert gpu_kit.size_of(kit) < gpu_kit.LARGEST
+    arguments = ["--data", "data", "--parts", "gradients", "--eager", "--seconds", "0.05", "--out", "out"]
+    code = f"from tests.benchmarks import gpu; raise SystemExit(gpu.main({arguments!r}))"
+    program = BLOCKED.format(absent=ABSENT) + code
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, '.')\n{program}"], cwd=kit
+    )
+    assert done.returncode == 0
+    assert json.loads((kit / "out" / "report.json").read_text())["tables"]
+
+
+def test_a_kit_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_kit, "_download", lambda folder: "no wheels")
+    monkeypatch.setattr(gpu_kit, "LARGEST", 1000)
+    with pytest.raises(UserError, match="--pack"):
+        gpu_kit.pack(tmp_path / "kit", faces=1, photographs=1, rows=14)
+    with pytest.raises(UserError, match="not empty"):
+        gpu_kit.pack(tmp_path / "kit")
