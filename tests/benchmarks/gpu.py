@@ -38,6 +38,7 @@ from attgan.models import (
     save_bundle,
 )
 from flows.bench.faces import put_files
+from flows.stages import set_torch_threads
 from flows.storage import open_store
 from tests.benchmarks.gpu_edit import edit, generator, jpeg, together
 from tests.benchmarks.gpu_kit import DATASET, SOURCES, make_data, pack
@@ -229,6 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         if asked.train:
             check_width(asked.train_width, asked.size)
+        set_torch_threads(asked.cpus)  # the naive loop's too
         asked.out.mkdir(parents=True, exist_ok=True)
         report = Report(asked.out, machine(asked.device))
         with tempfile.TemporaryDirectory() as scratch:
