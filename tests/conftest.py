@@ -36,6 +36,7 @@ from infra.prefect_server import prefect_server
 from infra.service import Service
 from infra.stack import Stack
 from tests.moto_service import moto_service
+from tests.support.waiting import LIMIT
 
 Variables = dict[str, str]
 _PREFIX = "attgan-test-"
@@ -99,7 +100,7 @@ def stack() -> Iterator[Variables]:
 
     Its workers' decoder dies of images that ask for it (``tests/poison``).
     """
-    options = {"cpus": 2, "gpus": 0, "dashboard": False, "tell": _silent}
+    options = {"cpus": 2, "gpus": 0, "dashboard": False, "tell": _silent, "seconds": LIMIT}
     with _folder() as folder, contextlib.ExitStack() as cleanup:
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(lifecycle._DESCRIBE, "prefect", _prompt_prefect)  # type: ignore[arg-type]
