@@ -26,6 +26,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 
 import boto3
 import hypothesis
@@ -47,6 +48,7 @@ _PROMPT = {
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "1",
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
 }
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -72,11 +74,20 @@ def pytest_configure() -> None:
     # How long an example takes says how busy the machine is.
     hypothesis.settings.register_profile("untimed", deadline=None)
     hypothesis.settings.load_profile("untimed")
-    # A time limit around the tests sends SIGTERM: end as after Ctrl-C, with every fixture torn down.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A time limit around the tests sends SIGTERM, and a terminal that is closed, or loses its `make`, SIGHUP:
+    # end as after Ctrl-C, with every fixture torn down.
+    for number in _ENDING:
+        signal.signal(number, _interrupt)
     # Ray reads these once, when it is loaded, and anything that looks through all modules (inspect.getmodule does)
     # loads it, long before the stack is there. Without them it can never connect to a stack, and hangs trying.
     os.environ.update(RAY_AUTH_MODE="token", RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0")
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    # The second of them would break off what the first has begun.
+    for ending in _ENDING:
+        signal.signal(ending, signal.SIG_IGN)
+    signal.default_int_handler(number, frame)
 
 
 @pytest.fixture(scope="session", autouse=True)

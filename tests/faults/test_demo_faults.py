@@ -72,6 +72,8 @@ def test_ctrl_c_leaves_nothing_of_the_demo(tmp_path: Path, whole_group: bool) ->
         assert leftovers(state) == []
     finally:
         demo.kill()
+        # Until it has ended it holds the lock of its stack.
+        demo.wait()
         for path in tmp_path.rglob("state.json"):
             lifecycle.down(path.parent)
         os.close(terminal)

@@ -26,7 +26,7 @@ def test_that_waits(s3_server):
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_interrupted_tests_leave_no_server(tmp_path: Path, number: signal.Signals) -> None:
     (tmp_path / "test_waiting.py").write_text(WAITS)
     started = tmp_path / "started"

@@ -26,7 +26,7 @@ from flows.weights import init
 from infra.ports import free_ports
 from infra.stack import load
 from tests.pictures import noise, saved
-from tests.servers import wait_until
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1200)]
 
