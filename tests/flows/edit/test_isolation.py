@@ -223,7 +223,10 @@ def looping(tmp_path: Path, settings: MakeSettings, poison: None) -> Preparation
 def start_and_order(prepared: Preparation) -> Child:
     child = start_child()
     settings = prepared.run.settings.model_dump(mode="json")
-    child.ask({"run_url": prepared.run.url, "shard": 0, "generation": 0, "settings": settings}, 60)
+    child.ask(
+        {"run_url": prepared.run.url, "shard": 0, "generation": 0, "settings": settings},
+        isolation.START_SECONDS,
+    )
     return child
 
 
