@@ -125,28 +125,28 @@ def undisturbed(bucket: str) -> dict[str, bytes]:
 def test_images_that_kill_their_workers_are_rows_of_a_run_that_completes(
     stack: dict[str, str], bucket: str, tmp_path: Path
 ) -> None:
-    put_inputs(bucket, 16, {9: "crash", 13: "exit"})
+    put_inputs(bucket, 24, {9: "crash", 13: "exit"})
     with driver(tmp_path / "log", *edit_command(bucket, 8)) as process:
         assert process.wait(500) == 0, (tmp_path / "log").read_text()
     assert not at_work(stack)
 
     run = open_store(f"{bucket}/out/_runs/run")
     report = json.loads(run.get("report.json").data)
-    assert report["counts"] == {"edited": 14, "copied": 0, "skipped": 0, "failed": 2}
-    assert (report["shards"], report["shards_isolated"]) == (2, 1)
+    assert report["counts"] == {"edited": 22, "copied": 0, "skipped": 0, "failed": 2}
+    assert (report["shards"], report["shards_isolated"]) == (3, 1)
     expected = {
         "009.jpg": "the process that edited it was killed (SIGSEGV)",
         "013.jpg": "the process that edited it ended with exit code 3",
     }
     assert {failure["key"]: failure["reason"] for failure in report["failures"]} == expected
     rows = [row for key in finished_shards(run).values() for row in read_rows(run, key).to_pylist()]
-    assert len(rows) == len({row["key"] for row in rows}) == 16
+    assert len(rows) == len({row["key"] for row in rows}) == 24
     failed = {row["key"]: (row["stage"], row["attempts"]) for row in rows if row["status"] == "failed"}
     assert failed == dict.fromkeys(expected, ("process", 2))
     made = undisturbed(bucket)
     assert outputs(f"{bucket}/out") == {key: data for key, data in made.items() if key not in expected}
     log = (tmp_path / "log").read_text()
-    assert "1 of 2 shards were done in isolation" in log
+    assert "1 of 3 shards were done in isolation" in log
     assert (
         "its process died, also at a second attempt (WorkerCrashedError); it is done again in isolation"
         in log
