@@ -248,7 +248,8 @@ def test_the_stack_s_workers_edit_in_the_user_s_bucket(
     assert case.code == 0, case.output
     assert f"({source})" in case.output.splitlines()[0]
     listed = server.client("s3").list_objects_v2(Bucket=name, Prefix="out/")["Contents"]
-    edited = [item["Key"] for item in listed if f"/{RUNS}/" not in item["Key"]]
+    images = [item["Key"] for item in listed if item["Key"].endswith(".jpg")]
+    edited = [key for key in images if f"/{RUNS}/" not in key]
     assert len(edited) == IMAGES
 
 
