@@ -159,7 +159,7 @@ class Case:
             "--bundle",
             str(bundle),
             "--shard-size",
-            "4",
+            "6",
         ]
         done = _edit(self.variables, *options)
         self.code, self.output = done.returncode, done.stdout + done.stderr
@@ -179,31 +179,24 @@ def _edit(variables: Mapping[str, str], *options: str) -> subprocess.CompletedPr
 
 @pytest.fixture(scope="module")
 def cases(stack: dict[str, str], server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Case]:
-    """Three drivers at once, each of another user of the S3 server: in the environment, a profile, a helper program."""
+    """Two drivers at once, each of another user of the S3 server: keys in the environment, a profile with a helper."""
     folder = tmp_path_factory.mktemp("own")
     bundle = folder / "bundle"
     init(InitSettings(destination=str(bundle), image_size=64, width=4))
-    names = ("environment", "profile", "expiring")
+    names = ("environment", "expiring")
     for name in names:
         server.client("s3").create_bucket(Bucket=name)
         for number in range(IMAGES):
             server.client("s3").put_object(Bucket=name, Key=f"in/{number:02d}.jpg", Body=saved(noise(number)))
     server.check_from_now_on()
-    keys = {name: server.user(name, _only(name)) for name in names[:2]}
-    (folder / "credentials").write_text(
-        "[mine]\naws_access_key_id = {}\naws_secret_access_key = {}\n".format(*keys["profile"])
-    )
+    key, secret = server.user("environment", _only("environment"))
     (folder / "config").write_text(
-        f"[profile mine]\nendpoint_url = {server.url}\nregion = {REGION}\n"
         f"[profile expiring]\nendpoint_url = {server.url}\nregion = {REGION}\n"
         f"credential_process = cat {folder / 'now.json'}\n"
     )
     (folder / "now.json").unlink(missing_ok=True)
     home = {"ATTGAN_STACK_FOLDER": str(_folder(stack))}
-    files = {
-        "AWS_CONFIG_FILE": str(folder / "config"),
-        "AWS_SHARED_CREDENTIALS_FILE": str(folder / "credentials"),
-    }
+    config = str(folder / "config")
     found = {
         case.name: case
         for case in (
@@ -212,15 +205,14 @@ def cases(stack: dict[str, str], server: Server, tmp_path_factory: pytest.TempPa
                 {
                     **home,
                     "AWS_ENDPOINT_URL": server.url,
-                    "AWS_ACCESS_KEY_ID": keys["environment"][0],
-                    "AWS_SECRET_ACCESS_KEY": keys["environment"][1],
+                    "AWS_ACCESS_KEY_ID": key,
+                    "AWS_SECRET_ACCESS_KEY": secret,
                     "AWS_REGION": REGION,
                     "RAY_ADDRESS": stack["RAY_ADDRESS"].replace("127.0.0.1", "localhost"),
                 },
             ),
             # In a shell that has taken over the stack's environment before.
-            Case("profile", {**home, **stack, **files, "AWS_PROFILE": "mine"}),
-            Case("expiring", {**home, **files, "AWS_PROFILE": "expiring"}),
+            Case("expiring", {**home, **stack, "AWS_CONFIG_FILE": config, "AWS_PROFILE": "expiring"}),
         )
     }
     with rotating(server, "expiring", folder / "now.json") as issued:
@@ -239,7 +231,7 @@ def _folder(stack: Mapping[str, str]) -> Path:
 
 @pytest.mark.parametrize(
     ("name", "source"),
-    [("environment", "environment"), ("profile", "profile mine"), ("expiring", "profile expiring")],
+    [("environment", "environment"), ("expiring", "profile expiring")],
 )
 def test_the_stack_s_workers_edit_in_the_user_s_bucket(
     server: Server, cases: dict[str, Case], name: str, source: str
