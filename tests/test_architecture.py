@@ -26,7 +26,8 @@ ROOMS: dict[str, set[str]] = {
     "data": {"models", "attributes", "errors"},
     "editing": {"data", "models", "attributes", "errors"},
     "evaluation": {"editing", "data", "models", "attributes", "errors"},
-    "training": {"evaluation", "data", "models", "losses", "strategies", "attributes", "errors"},
+    "glasses": {"data", "models", "attributes", "errors"},
+    "training": {"glasses", "evaluation", "data", "models", "losses", "strategies", "attributes", "errors"},
 }
 
 

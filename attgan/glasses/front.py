@@ -1,0 +1,172 @@
+"""Rims, bridge and end pieces: how much of each sample they cover, and how light falls on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attgan.glasses.light import Light
+from attgan.glasses.outline import Outline
+from attgan.glasses.styles import Glasses
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Front:
+    """Samples, ``(h, w)`` each, 0 to 1 where nothing else is said.
+
+    Attributes:
+        frame: coverage by rims, bridge and end pieces.
+        shade: of the frame's own colour, 1 in full light.
+        shine: white light that the frame reflects.
+        dark: share of the second colour.
+        lens: coverage by lenses, without what the frame covers.
+        edge: coverage by the bare edge of lenses.
+        pads: coverage by nose pads.
+        depth: distance inside the lens's edge, in units; negative outside.
+    """
+
+    frame: Array
+    shade: Array
+    shine: Array
+    dark: Array
+    lens: Array
+    edge: Array
+    pads: Array
+    depth: Array
+
+
+def middle_of_lens(glasses: Glasses) -> float:
+    """How far the lens's middle is from the nose's."""
+    return (glasses.width + glasses.gap) / 2
+
+
+def draw_front(
+    x: Array, y: Array, sample: float, glasses: Glasses, outline: Outline, light: Light, spots: Array
+) -> Front:
+    """Draw the front on samples that show the points (x, y) of it.
+
+    Args:
+        x: ``(h, w)``, to the right of the picture, 0 between the eyes.
+        y: ``(h, w)``, down.
+        sample: the side of a sample, in units.
+        glasses: what is drawn.
+        outline: its curves.
+        light: where it is drawn.
+        spots: ``(h, w)``, smooth noise about 0, for mottled frames.
+    """
+    middle = middle_of_lens(glasses)
+    p, q = np.abs(x) - np.float32(middle), y - np.float32(glasses.drop)
+    outside, inside = outline.looked_up(p, q)
+    solid = np.minimum(outside, inside)
+    solid = _joined(solid, _bridge(x, p, q, glasses, outline), glasses.thickness * 0.5)
+    solid = _joined(solid, _end_piece(p, q, glasses, outline), glasses.thickness * 0.4)
+    metal = glasses.material == "metal"
+    if glasses.mount != "none":
+        # Nothing of bridge or end piece before the lens.
+        solid = np.minimum(solid, outside + np.float32(0.004))
+    hard = np.float32(1 / sample)
+    frame = np.clip(solid * hard + 0.5, 0, 1)
+    lens = np.clip(0.5 - outside * hard, 0, 1) * (1 - frame)
+    breadth = max(0.011, 0.6 * sample) if glasses.mount != "full" else 0.0
+    edge = np.clip((breadth - np.abs(outside + np.float32(breadth))) * hard + 0.5, 0, 1) * (1 - frame)
+    if glasses.mount == "full":
+        edge = np.zeros_like(frame)
+    pads = _pads(x, q, glasses, hard) * (1 - frame) if metal else np.zeros_like(frame)
+    shade, shine = (_metal if metal else _acetate)(solid, x, p, q, glasses, light)
+    dark = np.clip(0.5 + glasses.mottled * spots * 1.4, 0, 1) if glasses.mottled else np.zeros_like(frame)
+    return Front(frame, shade, shine, dark, lens, edge, pads, -outside)
+
+
+def _joined(first: Array, second: Array, soft: float) -> Array:
+    """The greater of two distances, with a fillet where they meet."""
+    difference = first - second
+    return np.float32(0.5) * (
+        first + second + np.sqrt(difference * difference + np.float32(soft * soft * 0.25))
+    ) - (np.float32(soft * 0.25))
+
+
+def _bridge(x: Array, p: Array, q: Array, glasses: Glasses, outline: Outline) -> Array:
+    half = glasses.gap / 2
+    height = glasses.height / 2
+    metal = glasses.material == "metal"
+    reach = np.float32(half + (0.02 if metal else 0.05))
+    share = np.clip(np.abs(x) / np.float32(half), 0, 1.4)
+    if glasses.bridge == "double":
+        thick = max(glasses.thickness * 0.55, 0.012)
+        low = thick - np.abs(q + np.float32(0.18 * height) + np.float32(0.03) * (1 - share * share))
+        high = 0.9 * thick - np.abs(q + np.float32(0.80 * height) - np.float32(0.02) * share)
+        wide = np.float32(half + 0.16) - np.abs(x)
+        return np.maximum(np.minimum(low, reach - np.abs(x)), np.minimum(high, wide))
+    thick = max(glasses.thickness * (0.55 if metal else 0.62), 0.012)
+    # A saddle arches over the nose; it is stouter where it meets the rims.
+    level = -(0.42 if glasses.bridge == "saddle" else 0.62) * height
+    arch = (0.05 if metal else 0.035) * (1 - share * share)
+    stout = thick * (1 + (0.12 if metal else 0.55) * share * share)
+    return np.minimum(stout - np.abs(q - np.float32(level) + arch), reach - np.abs(x)).astype(np.float32)
+
+
+def _end_piece(p: Array, q: Array, glasses: Glasses, outline: Outline) -> Array:
+    metal = glasses.material == "metal"
+    thick = (
+        max(0.45 * glasses.temple, 0.013) if metal else max(0.5 * glasses.temple, 0.55 * glasses.thickness)
+    )
+    start, end = outline.side - (0.03 if metal else 0.05), hinge_side(glasses, outline)
+    if glasses.mount == "none":
+        start -= 0.06
+    along = np.clip(p, start, end)
+    return np.float32(thick) - np.hypot(p - along, q - np.float32(outline.hinge))
+
+
+def hinge_side(glasses: Glasses, outline: Outline) -> float:
+    """How far the hinge is from the lens's middle, towards the ear."""
+    return outline.side + (0.035 if glasses.material == "metal" else 0.02)
+
+
+def _pads(x: Array, q: Array, glasses: Glasses, hard: np.float32) -> Array:
+    across = (np.abs(x) - np.float32(glasses.gap / 2 - 0.045) - 0.25 * (q - 0.06)) / np.float32(0.026)
+    down = (q - np.float32(0.07)) / np.float32(0.065)
+    level = np.sqrt(across * across + down * down)
+    return np.clip((1 - level) * np.float32(0.03) * hard + 0.5, 0, 1)
+
+
+def _normal(solid: Array, bevel: float) -> tuple[Array, Array]:
+    """How far the rounded edge leans to the right and down, as parts of a unit vector."""
+    down, right = np.gradient(solid)
+    length = np.sqrt(down * down + right * right) + np.float32(1e-6)
+    lean = 1 - np.clip(solid / np.float32(bevel), 0, 1)
+    return -right / length * lean, -down / length * lean
+
+
+def _acetate(
+    solid: Array, x: Array, p: Array, q: Array, glasses: Glasses, light: Light
+) -> tuple[Array, Array]:
+    right, down = _normal(solid, min(0.35 * glasses.thickness, 0.022))
+    front = np.sqrt(np.clip(1 - right * right - down * down, 0, 1))
+    lamp = np.array([0.55 * light.right, -0.62, 0.56], np.float32)
+    lamp /= np.linalg.norm(lamp)
+    # The front is curved: the side that faces the lamp is lighter.
+    facing = (right + np.float32(0.35) * x) * lamp[0] + down * lamp[1] + front * lamp[2]
+    shade = np.float32(0.50) + np.float32(0.62) * np.clip(facing, -0.3, 1)
+    half = lamp + np.array([0, 0, 1], np.float32)
+    half /= np.linalg.norm(half)
+    mirror = np.clip((right + np.float32(0.25) * x) * half[0] + down * half[1] + front * half[2], 0, 1)
+    gloss = glasses.gloss
+    shine = np.float32(0.42 * gloss) * mirror ** np.float32(10 + 50 * gloss)
+    shine += np.float32(0.05 + 0.10 * gloss) * np.clip(-down, 0, 1) ** 2 + np.float32(0.02)
+    return shade, shine
+
+
+def _metal(solid: Array, x: Array, p: Array, q: Array, glasses: Glasses, light: Light) -> tuple[Array, Array]:
+    _right, down = _normal(solid, max(0.5 * glasses.thickness, 0.012))
+    # A wire mirrors what is around it: the sky above, a dark horizon, the ground below.
+    sky, ground = np.clip(-down, 0, 1), np.clip(down, 0, 1)
+    shade = np.float32(0.42) + np.float32(0.75) * sky + np.float32(0.08) * ground
+    # And it flashes where its direction suits the lamp.
+    angle = np.arctan2(q, p * np.sign(x) + np.float32(1e-6))
+    flash = np.cos(angle + np.float32(1.9 - 0.7 * light.right)) ** 2
+    shine = np.float32(0.75 * glasses.gloss) * flash**6 * np.clip(sky + 0.25, 0, 1)
+    return shade * (np.float32(0.7) + np.float32(0.5) * flash), shine + np.float32(0.02)

@@ -1,0 +1,291 @@
+"""Glasses put on a face, as layers over it or at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+
+from attgan.glasses.front import draw_front, hinge_side, middle_of_lens
+from attgan.glasses.head import Pose, find_pose
+from attgan.glasses.lenses import lens_offset, lens_reflection, lens_tint
+from attgan.glasses.light import LUMA, Light, blurred, read_light
+from attgan.glasses.outline import Outline, outline_of
+from attgan.glasses.styles import Glasses
+from attgan.glasses.temples import draw_temples, temple_path
+
+Array = NDArray[np.floating]
+DENSITY = 4  # samples per pixel, along a line
+FAINT = 1 / 1024  # less of a shadow is none
+
+
+@dataclass(frozen=True)
+class Layers:
+    """What glasses do to a face: worn = bent face × transmittance + added, all 0 to 1.
+
+    Attributes:
+        top: row of the picture where the layers begin.
+        left: likewise the column; beyond the layers nothing changes.
+        transmittance: ``(h, w, 3)`` float32, what is left of the face.
+        added: ``(h, w, 3)`` float32, light of the glasses themselves.
+        offset: ``(h, w, 2)`` float32, in pixels to the right and down: where the light of a pixel comes from, seen
+            from its own place.
+    """
+
+    top: int
+    left: int
+    transmittance: Array
+    added: Array
+    offset: Array
+
+
+def put_on(
+    face: NDArray[np.uint8], landmarks: NDArray[np.floating], glasses: Glasses, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """The face wearing the glasses; pixels that neither they nor their shadow reach stay as they are.
+
+    Args:
+        face: ``(H, W, 3)`` uint8, RGB.
+        landmarks: ``(5, 2)``: left eye, right eye, nose, left and right corner of the mouth, as seen in the picture, in
+            its pixels; the outer corner of the first one is (0, 0).
+        glasses: to put on.
+        rng: for reflections, mottles and noise.
+
+    Returns:
+        ``(H, W, 3)`` uint8.
+
+    Raises:
+        ValueError: the eyes are one point, or a coordinate is no finite number.
+    """
+    height, width = face.shape[:2]
+    return compose(face, render(landmarks, (height, width), glasses, rng, read_light(face, landmarks)))
+
+
+def compose(face: NDArray[np.uint8], layers: Layers) -> NDArray[np.uint8]:
+    """A face ``(H, W, 3)`` uint8 under layers, likewise."""
+    worn = face.copy()
+    height, width = layers.transmittance.shape[:2]
+    if not (height and width):
+        return worn
+    band = (slice(layers.top, layers.top + height), slice(layers.left, layers.left + width))
+    below = face[band].astype(np.float32)
+    rows, columns = np.nonzero(np.abs(layers.offset).max(-1) > 0.02)
+    if len(rows):
+        below[rows, columns] = _sampled(face, layers, rows, columns)
+    result = below * layers.transmittance + 255 * layers.added
+    worn[band] = np.clip(np.rint(result), 0, 255).astype(np.uint8)
+    return worn
+
+
+def _sampled(
+    face: NDArray[np.uint8], layers: Layers, rows: NDArray[np.intp], columns: NDArray[np.intp]
+) -> Array:
+    """The face where the offsets point, by bilinear interpolation: ``(n, 3)``."""
+    right, down = layers.offset[rows, columns].T
+    x = np.clip(columns + layers.left + right, 0, face.shape[1] - 1)
+    y = np.clip(rows + layers.top + down, 0, face.shape[0] - 1)
+    x0, y0 = x.astype(np.int32), y.astype(np.int32)
+    x1, y1 = np.minimum(x0 + 1, face.shape[1] - 1), np.minimum(y0 + 1, face.shape[0] - 1)
+    fx, fy = (x - x0)[:, None].astype(np.float32), (y - y0)[:, None].astype(np.float32)
+    above = face[y0, x0] * (1 - fx) + face[y0, x1] * fx
+    below = face[y1, x0] * (1 - fx) + face[y1, x1] * fx
+    sampled: Array = (above * (1 - fy) + below * fy).astype(np.float32)
+    return sampled
+
+
+def render(
+    landmarks: NDArray[np.floating],
+    size: tuple[int, int],
+    glasses: Glasses,
+    rng: np.random.Generator,
+    light: Light | None = None,
+) -> Layers:
+    """The layers of glasses on a face with these landmarks.
+
+    Args:
+        landmarks: ``(5, 2)``, see :func:`put_on`.
+        size: height and width of the picture.
+        glasses: to draw.
+        rng: for reflections, mottles and noise.
+        light: of the picture; an even one.
+
+    Raises:
+        ValueError: the eyes are one point, or a coordinate is no finite number.
+    """
+    light = light or Light()
+    pose, outline = find_pose(landmarks), outline_of(glasses)
+    top, left, bottom, right = _window(pose, glasses, outline, size)
+    height, width = bottom - top, right - left
+    if height <= 0 or width <= 0:
+        nothing = np.zeros((0, 0, 3), np.float32)
+        return Layers(0, 0, nothing, nothing, nothing[..., :2])
+    x, y = _front_points(pose, glasses, top, left, height, width, DENSITY)
+    sample = 1 / (DENSITY * pose.unit)
+    spots = _spots(rng, x.shape, 0.11 * pose.unit * DENSITY)
+    front = draw_front(x, y, sample, glasses, outline, light, spots)
+    reach = tuple(float(np.clip(share + rng.normal(0.05, 0.08), 0.05, 1)) for share in light.reach)
+    cover, lit = draw_temples(
+        pose,
+        glasses,
+        outline,
+        light,
+        (reach[0], reach[1]),
+        (left, top),
+        DENSITY,
+        (height * DENSITY, width * DENSITY),
+    )
+    cover = cover * (1 - front.frame)
+    reduced = _reduced(
+        front.frame,
+        front.frame * front.shade,
+        front.frame * front.shine,
+        front.frame * front.shade * front.dark,
+        front.lens,
+        front.edge,
+        front.pads,
+        cover,
+        cover * lit,
+        cover * lit * spots,
+    )
+    return _layered(reduced, pose, glasses, light, rng, top, left)
+
+
+def _layered(
+    reduced: list[Array],
+    pose: Pose,
+    glasses: Glasses,
+    light: Light,
+    rng: np.random.Generator,
+    top: int,
+    left: int,
+) -> Layers:
+    frame, shaded, shine, darkened, lens, edge, pads, temple, temple_lit, temple_spots = reduced
+    height, width = frame.shape
+    x, y = _front_points(pose, glasses, top, left, height, width, 1)
+    p, q = np.abs(x) - np.float32(middle_of_lens(glasses)), y - np.float32(glasses.drop)
+    radiance = np.float32(light.level) * np.array(light.colour, np.float32)
+    colour, second = np.array(glasses.colour, np.float32), np.array(glasses.second, np.float32)
+    white = np.ones(3, np.float32)
+
+    transmittance: Array = 1 - _shadow(frame, temple, lens, x, pose, glasses, light)
+    added: Array = np.zeros((height, width, 3), np.float32)
+
+    def over(cover: Array, through: Array, own: Array) -> None:
+        """Lay something over what is there: what it lets through, and its own light, already times its coverage."""
+        nonlocal transmittance, added
+        passed = 1 - cover[..., None] * (1 - through)
+        transmittance, added = transmittance * passed, added * passed + own * radiance
+
+    clear = (1 - np.float32(glasses.opacity)) * (0.35 + 0.65 * colour)
+    mottle = 0.5 * temple_lit + glasses.mottled * 0.7 * temple_spots
+    mottle = (
+        np.clip(mottle, 0, temple_lit)[..., None] if glasses.mottled else np.zeros_like(temple)[..., None]
+    )
+    solid = np.float32(glasses.opacity)
+    over(temple, clear, solid * (temple_lit[..., None] * colour + mottle * (second - colour)))
+    reflected = lens_reflection(x, p, q, lens, glasses, light, rng)
+    over(lens, lens_tint(q, glasses), lens[..., None] * reflected)
+    over(pads, 0.80 * white, pads[..., None] * 0.14 * white)
+    over(edge, 0.62 * white, edge[..., None] * np.float32(0.22) * np.array([0.9, 1.0, 0.98], np.float32))
+    own = shaded[..., None] * colour + darkened[..., None] * (second - colour)
+    sheen = 0.5 * colour + 0.5 if glasses.material == "metal" else white
+    over(frame, clear, solid * own + shine[..., None] * sheen)
+
+    soft = float(np.sqrt(max(light.blur**2 - 0.5**2, 0)))
+    transmittance, added = blurred(transmittance, soft), blurred(added, soft)
+    if light.noise > 0.002:
+        grain = blurred(rng.standard_normal((height, width), np.float32), min(soft, 0.6))
+        added = added + np.float32(light.noise) * grain[..., None] * (1 - transmittance)
+    if light.grey:
+        transmittance, added = (np.repeat((part @ LUMA)[..., None], 3, -1) for part in (transmittance, added))
+    transmittance[transmittance > 1 - FAINT] = 1
+    added[np.abs(added) < FAINT / 4] = 0
+    right, down = lens_offset(x, p, q, glasses)
+    turned = (right + 1j * down) * lens * pose.scale
+    # What lies behind the outer part of a lens that is turned away is nearer to it.
+    offset = np.stack([turned.real, turned.imag], -1).astype(np.float32)
+    return Layers(top, left, transmittance.astype(np.float32), added.astype(np.float32), offset)
+
+
+def _shadow(
+    frame: Array, temple: Array, lens: Array, x: Array, pose: Pose, glasses: Glasses, light: Light
+) -> Array:
+    """``(h, w, 3)``: how much of the light on the skin frame and lenses take away."""
+    unit = pose.unit
+    solid = np.float32(0.35 + 0.65 * glasses.opacity)
+    near = blurred(frame + 0.7 * temple, 0.018 * unit)
+    near = _moved(near, -0.012 * light.right * unit, 0.022 * unit, pose)
+    far = blurred(frame, 0.045 * unit)
+    far = _moved(far, -0.05 * light.right * unit, 0.075 * unit, pose)
+    under = np.float32(1 - np.mean([glasses.upper_tint, glasses.lower_tint]))
+    dim = blurred(lens, 0.05 * unit) * under
+    dim = _moved(dim, -0.05 * light.right * unit, 0.08 * unit, pose)
+    total = solid * (0.34 * near + 0.26 * far) + 0.35 * dim
+    # Beyond the head's side there is nothing for it to fall on.
+    side = np.clip((1.22 - np.abs(x)) / 0.25, 0, 1)
+    # Light that has gone through skin is red: shadows on it are less so.
+    tone = np.array([0.92, 1.0, 1.03], np.float32)
+    shadow: Array = np.clip((total * side)[..., None] * tone, 0, 0.75).astype(np.float32)
+    return shadow
+
+
+def _moved(image: Array, right: float, down: float, pose: Pose) -> Array:
+    """An image moved along the head's own axes, by whole pixels; 0 comes in."""
+    turn = pose.scale / abs(pose.scale)
+    step = (right + 1j * down) * turn
+    dx, dy = round(step.real), round(step.imag)
+    moved = np.zeros_like(image)
+    height, width = image.shape
+    if abs(dx) < width and abs(dy) < height:
+        moved[max(dy, 0) : height + min(dy, 0), max(dx, 0) : width + min(dx, 0)] = image[
+            max(-dy, 0) : height + min(-dy, 0), max(-dx, 0) : width + min(-dx, 0)
+        ]
+    return moved
+
+
+def _window(
+    pose: Pose, glasses: Glasses, outline: Outline, size: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """Top, left, bottom and right of what glasses and shadow can reach, within the picture."""
+    side = middle_of_lens(glasses) + hinge_side(glasses, outline) + 0.05
+    reach = float(outline.rim.max())
+    corners = [
+        [
+            x,
+            glasses.drop + y,
+            glasses.vertex - glasses.bow * x * x - np.tan(glasses.tilt) * (glasses.drop + y),
+        ]
+        for x in (-side, side)
+        for y in (-reach, reach)
+    ]
+    points = np.concatenate([np.array(corners), *(temple_path(glasses, outline, side) for side in (-1, 1))])
+    there = pose.project(points)
+    margin = 0.22 * pose.unit + 2
+    left, top = (int(value) for value in np.floor(there.min(0) - margin))
+    right, bottom = (int(value) for value in np.ceil(there.max(0) + margin))
+    return max(top, 0), max(left, 0), min(bottom, size[0]), min(right, size[1])
+
+
+def _front_points(
+    pose: Pose, glasses: Glasses, top: int, left: int, height: int, width: int, density: int
+) -> tuple[Array, Array]:
+    across = left + (np.arange(width * density, dtype=np.float32) + 0.5) / density
+    down = top + (np.arange(height * density, dtype=np.float32) + 0.5) / density
+    x, y = np.meshgrid(across, down)
+    return pose.on_front(x, y, glasses.vertex, glasses.bow, glasses.tilt)
+
+
+def _spots(rng: np.random.Generator, shape: tuple[int, ...], length: float) -> Array:
+    """Smooth noise about 0 whose blotches are about so many samples long."""
+    rows, columns = (max(int(side / length) + 3, 4) for side in shape)
+    coarse = Image.fromarray(rng.standard_normal((rows, columns), np.float32))
+    return np.asarray(coarse.resize((shape[1], shape[0]), Image.Resampling.BICUBIC), np.float32)
+
+
+def _reduced(*images: Array) -> list[Array]:
+    stack = torch.from_numpy(np.stack(images))
+    return list(F.avg_pool2d(stack[None], DENSITY)[0].numpy())
