@@ -24,9 +24,9 @@ MOUNTS: dict[Mount, float] = {"full": 0.70, "half": 0.15, "none": 0.15}
 LENSES: dict[Shape, tuple[tuple[float, float], tuple[float, float], tuple[float, float]]] = {
     "Round": ((0.66, 0.80), (0.64, 0.78), (2.0, 2.2)),
     "Oval": ((0.72, 0.84), (0.44, 0.56), (2.1, 2.5)),
-    "Rectangle": ((0.76, 0.90), (0.44, 0.62), (3.6, 6.0)),
-    "Wayfarer": ((0.76, 0.88), (0.56, 0.68), (2.8, 3.6)),
-    "Cat_Eye": ((0.76, 0.88), (0.52, 0.64), (2.4, 3.0)),
+    "Rectangle": ((0.74, 0.86), (0.44, 0.62), (3.6, 6.0)),
+    "Wayfarer": ((0.75, 0.86), (0.56, 0.68), (2.8, 3.6)),
+    "Cat_Eye": ((0.74, 0.85), (0.52, 0.64), (2.4, 3.0)),
     "Aviator": ((0.80, 0.92), (0.66, 0.80), (2.3, 2.8)),
 }
 
@@ -178,7 +178,7 @@ def _detailed(rng: np.random.Generator, kind: _Kind) -> Glasses:
         else rng.uniform(0.034, 0.056)
     )
     # What the eyes are apart, the middles of the lenses are, too, or a little more.
-    gap = float(np.clip(rng.uniform(1.02, 1.12) - width, 0.20, 0.40))
+    gap = float(np.clip(rng.uniform(1.04, 1.15) - width, 0.24, 0.40) + 0.5 * thickness)
     colour, second, mottled, opacity = _frame_colours(rng, metal, light)
     upper, lower = _tints(rng, sunglasses)
     bridges: tuple[Bridge, ...] = ("double",) if shape == "Aviator" else ("saddle", "keyhole")
@@ -207,7 +207,7 @@ def _detailed(rng: np.random.Generator, kind: _Kind) -> Glasses:
         second=second,
         mottled=mottled,
         opacity=opacity,
-        gloss=float(rng.uniform(0.25, 1.0)),
+        gloss=float(rng.beta(2.5, 1.2)),
         bow=float(rng.uniform(0.08, 0.13) + (0.04 if sunglasses else 0)),
         tilt=float(rng.uniform(0.07, 0.18)),
         vertex=float(rng.uniform(0.20, 0.26)),

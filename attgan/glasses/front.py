@@ -112,7 +112,7 @@ def _bridge(x: Array, p: Array, q: Array, glasses: Glasses, outline: Outline) ->
 def _end_piece(p: Array, q: Array, glasses: Glasses, outline: Outline) -> Array:
     metal = glasses.material == "metal"
     thick = (
-        max(0.45 * glasses.temple, 0.013) if metal else max(0.5 * glasses.temple, 0.55 * glasses.thickness)
+        max(0.45 * glasses.temple, 0.013) if metal else max(0.42 * glasses.temple, 0.5 * glasses.thickness)
     )
     start, end = outline.side - (0.03 if metal else 0.05), hinge_side(glasses, outline)
     if glasses.mount == "none":
@@ -123,7 +123,7 @@ def _end_piece(p: Array, q: Array, glasses: Glasses, outline: Outline) -> Array:
 
 def hinge_side(glasses: Glasses, outline: Outline) -> float:
     """How far the hinge is from the lens's middle, towards the ear."""
-    return outline.side + (0.035 if glasses.material == "metal" else 0.02)
+    return outline.side + (0.035 if glasses.material == "metal" else 0.0)
 
 
 def _pads(x: Array, q: Array, glasses: Glasses, hard: np.float32) -> Array:

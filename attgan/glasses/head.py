@@ -14,17 +14,17 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.floating]
 Points = NDArray[np.float64]
 
-# The mean face: the plane is that of CelebA's mean landmarks, the depth that of a mean head.
+# The mean face: CelebA's mean landmarks and the depth of a mean head, so that the median portrait looks ahead.
 FACE = np.array(
-    [[-0.5, 0, 0], [0.5, 0, 0], [0, 0.626, 0.42], [-0.449, 1.053, 0.12], [0.449, 1.053, 0.12]], np.float64
+    [[-0.5, 0, 0], [0.5, 0, 0], [0, 0.570, 0.42], [-0.449, 1.030, 0.12], [0.449, 1.030, 0.12]], np.float64
 )
-CAMERA = 13.0  # from the eyes, 0.8 m
-LIMIT = np.radians([55.0, 35.0])  # yaw and pitch that are believed
+CAMERA = 16.0  # from the eyes, 1 m
+LIMIT = np.radians([62.0, 35.0])  # yaw and pitch that are believed
 # How far landmarks of faces stray from a turned mean face, and how far heads are turned.
-STRAY, TURNED = 0.05, np.radians([35.0, 12.0])
+STRAY, TURNED = 0.05, np.radians([50.0, 12.0])
 
 # The head that hides the far temple: a superellipsoid.
-MIDDLE, HALF = np.array([0.0, 0.1, -1.25]), np.array([1.10, 1.75, 1.40])
+MIDDLE, HALF = np.array([0.0, 0.1, -1.25]), np.array([1.02, 1.75, 1.40])
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,18 @@ class Pose:
         along = points[:, None] + steps[None, :, None] * direction[:, None]
         level = (np.abs((along - MIDDLE) / HALF) ** 2.5).sum(-1)
         return (level < 1).any(1).astype(np.float64)
+
+    def before_nose(self, x: Array, y: Array, z: Array) -> Array:
+        """How far, in units, points of the front are in sight past the ridge of the nose; negative behind it."""
+        right, down, ahead = (np.float32(part) for part in self.rotation[2])
+        if abs(right) < 0.2:
+            return np.ones_like(x)
+        # Where the line of sight meets the plane that halves the head.
+        far = -x / right
+        across, height = z + far * ahead, y + far * down
+        ridge = np.float32(0.13) + np.float32(0.50) * np.clip(height, -0.05, 0.56)
+        ridge = np.where(height > 0.66, np.float32(0), ridge)
+        return np.where(far > 0, (across - ridge) * abs(right), np.float32(1))
 
 
 def _rotation(yaw: float, pitch: float) -> Points:

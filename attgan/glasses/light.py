@@ -109,7 +109,7 @@ def _reach(face: NDArray[np.uint8], pose: Pose, cheeks: list[Array]) -> tuple[fl
     found = []
     for side, cheek in zip((-1, 1), cheeks, strict=True):
         steps = np.linspace(0, 1, 24)
-        path = np.stack([side * (0.98 + 0.18 * steps), np.full(24, -0.10), -0.1 - 1.25 * steps], -1)
+        path = np.stack([side * (1.0 + 0.25 * steps), np.full(24, -0.10), -0.1 - 1.25 * steps], -1)
         there = pose.project(path)
         columns = np.clip(there[:, 0].astype(int), 0, width - 1)
         rows = np.clip(there[:, 1].astype(int), 0, height - 1)

@@ -13,19 +13,19 @@ from attgan.glasses.outline import Outline
 from attgan.glasses.styles import Glasses
 
 Array = NDArray[np.floating]
-EAR = np.array([1.14, -0.06, -1.38])
+EAR_HEIGHT, EAR_DEPTH = -0.08, -1.38
 STEPS = 20
 
 
-def temple_path(glasses: Glasses, outline: Outline, side: int) -> Points:
-    """``(STEPS, 3)``: the middle of a temple, of the left (-1) or right (1) of the picture."""
+def temple_path(glasses: Glasses, outline: Outline, side: int, ear: float) -> Points:
+    """``(STEPS, 3)``: the middle of a temple, of the left (-1) or right (1) of the picture, to an ear so far out."""
     middle = middle_of_lens(glasses)
     x = middle + hinge_side(glasses, outline)
     y = glasses.drop + outline.hinge
     z = glasses.vertex - glasses.bow * x * x - np.tan(glasses.tilt) * y
-    ear = np.array([max(EAR[0], x + 0.02), 0.5 * (y + EAR[1]), EAR[2]])
+    end = np.array([max(ear, x + 0.03), 0.4 * y + 0.6 * EAR_HEIGHT, EAR_DEPTH])
     share = np.linspace(0, 1, STEPS)[:, None]
-    path = np.array([x, y, z]) * (1 - share) + ear * share
+    path = np.array([x, y, z]) * (1 - share) + end * share
     # It bows outwards a little, and bends down over the ear.
     path[:, 0] += 0.03 * np.sin(np.pi * share[:, 0])
     path[:, 1] += 0.10 * np.clip(share[:, 0] - 0.85, 0, 1)
@@ -39,6 +39,7 @@ def draw_temples(
     outline: Outline,
     light: Light,
     reach: tuple[float, float],
+    ear: float,
     origin: tuple[float, float],
     density: int,
     size: tuple[int, int],
@@ -51,6 +52,7 @@ def draw_temples(
         outline: its curves.
         light: of the picture.
         reach: of the left and the right temple, the share that can be seen, if the head does not hide it.
+        ear: how far out the ears are.
         origin: x and y of the samples' upper left corner, in pixels.
         density: samples per pixel, along a line.
         size: height and width of the samples.
@@ -61,7 +63,7 @@ def draw_temples(
     half = glasses.temple / 2
     thick = max(0.35 * glasses.depth, 0.012)
     for side, share in zip((-1, 1), reach, strict=True):
-        path = temple_path(glasses, outline, side)
+        path = temple_path(glasses, outline, side, ear)
         steps = np.linspace(0, 1, STEPS)
         seen = np.clip((share - steps) / 0.14 + 0.5, 0, 1) * (1 - pose.hidden(path))
         # What the head has hidden once stays hidden.

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 
-from attgan.glasses.front import draw_front, hinge_side, middle_of_lens
+from attgan.glasses.front import Front, draw_front, hinge_side, middle_of_lens
 from attgan.glasses.head import Pose, find_pose
 from attgan.glasses.lenses import lens_offset, lens_reflection, lens_tint
 from attgan.glasses.light import LUMA, Light, blurred, read_light
@@ -20,6 +20,7 @@ from attgan.glasses.temples import draw_temples, temple_path
 
 Array = NDArray[np.floating]
 DENSITY = 4  # samples per pixel, along a line
+EAR = 1.26  # how far out ears are, on average
 FAINT = 1 / 1024  # less of a shadow is none
 
 
@@ -118,40 +119,70 @@ def render(
     """
     light = light or Light()
     pose, outline = find_pose(landmarks), outline_of(glasses)
-    top, left, bottom, right = _window(pose, glasses, outline, size)
+    ear = float(np.clip(rng.normal(EAR, 0.07), 1.1, 1.45))
+    top, left, bottom, right = _window(pose, glasses, outline, ear, size)
     height, width = bottom - top, right - left
     if height <= 0 or width <= 0:
         nothing = np.zeros((0, 0, 3), np.float32)
         return Layers(0, 0, nothing, nothing, nothing[..., :2])
     x, y = _front_points(pose, glasses, top, left, height, width, DENSITY)
     sample = 1 / (DENSITY * pose.unit)
-    spots = _spots(rng, x.shape, 0.11 * pose.unit * DENSITY)
+    mottled = glasses.mottled > 0
+    spots = _spots(rng, x.shape, 0.11 * pose.unit * DENSITY) if mottled else np.zeros_like(x)
     front = draw_front(x, y, sample, glasses, outline, light, spots)
-    reach = tuple(float(np.clip(share + rng.normal(0.05, 0.08), 0.05, 1)) for share in light.reach)
+    frame, lens, edge, pads = _past_nose(front, x, y, sample, pose, glasses)
+    inner = _inner_side(frame, pose, glasses)
+    reach = _temple_reach(light, rng)
     cover, lit = draw_temples(
         pose,
         glasses,
         outline,
         light,
-        (reach[0], reach[1]),
+        reach,
+        ear,
         (left, top),
         DENSITY,
         (height * DENSITY, width * DENSITY),
     )
-    cover = cover * (1 - front.frame)
-    reduced = _reduced(
-        front.frame,
-        front.frame * front.shade,
-        front.frame * front.shine,
-        front.frame * front.shade * front.dark,
-        front.lens,
-        front.edge,
-        front.pads,
-        cover,
-        cover * lit,
-        cover * lit * spots,
-    )
+    cover *= 1 - frame
+    shaded = frame * front.shade
+    images = [frame, shaded, frame * front.shine, lens, edge, pads, inner, cover, cover * lit]
+    if mottled:
+        images += [shaded * front.dark, cover * lit * spots]
+    reduced = _reduced(images)
+    if not mottled:
+        reduced += [np.zeros_like(reduced[0])] * 2
     return _layered(reduced, pose, glasses, light, rng, top, left)
+
+
+def _past_nose(
+    front: Front, x: Array, y: Array, sample: float, pose: Pose, glasses: Glasses
+) -> tuple[Array, ...]:
+    """Coverages by frame, lenses, edges and pads, as far as the nose of a turned head leaves them to be seen."""
+    parts = (front.frame, front.lens, front.edge, front.pads)
+    if abs(pose.yaw) < np.radians(12):
+        return parts
+    z = glasses.vertex - glasses.bow * x * x - np.float32(np.tan(glasses.tilt)) * y
+    seen = np.clip(pose.before_nose(x, y, z) / (3 * sample) + 0.5, 0, 1)
+    return tuple(part * seen for part in parts)
+
+
+def _inner_side(frame: Array, pose: Pose, glasses: Glasses) -> Array:
+    """Coverage by the sides of the frame that show its depth."""
+    front, back = pose.project([[0, 0, glasses.vertex], [0, 0, glasses.vertex - glasses.depth]])
+    right, down = (round(float(step)) for step in (back - front) * DENSITY)
+    if max(abs(right), abs(down)) < 2:
+        return np.zeros_like(frame)
+    # Halfway, too, so that thin rims leave no gap.
+    behind = np.maximum(_shifted(frame, right, down), _shifted(frame, right // 2, down // 2))
+    return behind * (1 - frame)
+
+
+def _temple_reach(light: Light, rng: np.random.Generator) -> tuple[float, float]:
+    """Which share of the left and right temple is seen: to the hair, or some way over it."""
+    over = rng.uniform(0.1, 0.5) if rng.random() < 0.35 else 0.0
+    left, right = (float(np.clip(share + over + rng.normal(0.04, 0.06), 0.08, 1)) for share in light.reach)
+    return left, right
 
 
 def _layered(
@@ -163,7 +194,7 @@ def _layered(
     top: int,
     left: int,
 ) -> Layers:
-    frame, shaded, shine, darkened, lens, edge, pads, temple, temple_lit, temple_spots = reduced
+    frame, shaded, shine, lens, edge, pads, inner, temple, temple_lit, darkened, temple_spots = reduced
     height, width = frame.shape
     x, y = _front_points(pose, glasses, top, left, height, width, 1)
     p, q = np.abs(x) - np.float32(middle_of_lens(glasses)), y - np.float32(glasses.drop)
@@ -171,7 +202,8 @@ def _layered(
     colour, second = np.array(glasses.colour, np.float32), np.array(glasses.second, np.float32)
     white = np.ones(3, np.float32)
 
-    transmittance: Array = 1 - _shadow(frame, temple, lens, x, pose, glasses, light)
+    strength = float(rng.uniform(0.7, 1.35))
+    transmittance: Array = 1 - strength * _shadow(frame, temple, lens, x, pose, glasses, light)
     added: Array = np.zeros((height, width, 3), np.float32)
 
     def over(cover: Array, through: Array, own: Array) -> None:
@@ -190,12 +222,14 @@ def _layered(
     reflected = lens_reflection(x, p, q, lens, glasses, light, rng)
     over(lens, lens_tint(q, glasses), lens[..., None] * reflected)
     over(pads, 0.80 * white, pads[..., None] * 0.14 * white)
+    over(inner, clear, solid * inner[..., None] * (0.42 * colour + 0.012))
     over(edge, 0.62 * white, edge[..., None] * np.float32(0.22) * np.array([0.9, 1.0, 0.98], np.float32))
     own = shaded[..., None] * colour + darkened[..., None] * (second - colour)
     sheen = 0.5 * colour + 0.5 if glasses.material == "metal" else white
     over(frame, clear, solid * own + shine[..., None] * sheen)
 
-    soft = float(np.sqrt(max(light.blur**2 - 0.5**2, 0)))
+    # Glasses have sharper edges than a bare face has to measure by; reducing the samples has blurred them a little.
+    soft = float(np.sqrt(max((0.7 * light.blur) ** 2 - 0.45**2, 0)))
     transmittance, added = blurred(transmittance, soft), blurred(added, soft)
     if light.noise > 0.002:
         grain = blurred(rng.standard_normal((height, width), np.float32), min(soft, 0.6))
@@ -237,7 +271,10 @@ def _moved(image: Array, right: float, down: float, pose: Pose) -> Array:
     """An image moved along the head's own axes, by whole pixels; 0 comes in."""
     turn = pose.scale / abs(pose.scale)
     step = (right + 1j * down) * turn
-    dx, dy = round(step.real), round(step.imag)
+    return _shifted(image, round(step.real), round(step.imag))
+
+
+def _shifted(image: Array, dx: int, dy: int) -> Array:
     moved = np.zeros_like(image)
     height, width = image.shape
     if abs(dx) < width and abs(dy) < height:
@@ -248,7 +285,7 @@ def _moved(image: Array, right: float, down: float, pose: Pose) -> Array:
 
 
 def _window(
-    pose: Pose, glasses: Glasses, outline: Outline, size: tuple[int, int]
+    pose: Pose, glasses: Glasses, outline: Outline, ear: float, size: tuple[int, int]
 ) -> tuple[int, int, int, int]:
     """Top, left, bottom and right of what glasses and shadow can reach, within the picture."""
     side = middle_of_lens(glasses) + hinge_side(glasses, outline) + 0.05
@@ -262,7 +299,9 @@ def _window(
         for x in (-side, side)
         for y in (-reach, reach)
     ]
-    points = np.concatenate([np.array(corners), *(temple_path(glasses, outline, side) for side in (-1, 1))])
+    points = np.concatenate(
+        [np.array(corners), *(temple_path(glasses, outline, side, ear) for side in (-1, 1))]
+    )
     there = pose.project(points)
     margin = 0.22 * pose.unit + 2
     left, top = (int(value) for value in np.floor(there.min(0) - margin))
@@ -286,6 +325,6 @@ def _spots(rng: np.random.Generator, shape: tuple[int, ...], length: float) -> A
     return np.asarray(coarse.resize((shape[1], shape[0]), Image.Resampling.BICUBIC), np.float32)
 
 
-def _reduced(*images: Array) -> list[Array]:
+def _reduced(images: list[Array]) -> list[Array]:
     stack = torch.from_numpy(np.stack(images))
     return list(F.avg_pool2d(stack[None], DENSITY)[0].numpy())
