@@ -112,6 +112,22 @@ def _seen(rotation: Points, points: Points) -> NDArray[np.complex128]:
     return seen
 
 
+def turned_landmarks(
+    yaw: float, pitch: float, roll: float, unit: float, middle: tuple[float, float]
+) -> Points:
+    """``(5, 2)``: where the landmarks of a mean face are.
+
+    Args:
+        yaw: radians, positive to the right of the picture.
+        pitch: radians, positive upwards.
+        roll: radians, positive clockwise.
+        unit: distance between the eyes of the face that is not turned, in pixels.
+        middle: where the point between the eyes is.
+    """
+    pose = Pose(_rotation(yaw, pitch), yaw, pitch, unit * np.exp(1j * roll), complex(*middle))
+    return pose.project(FACE)
+
+
 def find_pose(landmarks: ArrayLike) -> Pose:
     """The turn under which a mean face, its eyes on the given ones, comes nearest to nose and mouth.
 

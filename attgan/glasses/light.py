@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from attgan.glasses.head import Points, Pose, find_pose
 
 Array = NDArray[np.floating]
+NO_CHROMA = 2.5 / 255  # what JPEG leaves between the channels of a grey picture
+MONOCHROME = 2.0 / 255  # root mean square of what brightness does not explain
+COLOURFUL = 7.0 / 255  # likewise; where it is less, colours are muted
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -21,7 +24,9 @@ class Light:
         right: where light comes from: -1 from the left of the picture, 1 from the right.
         level: of light, about 1 in a well exposed photograph.
         colour: ``(3,)``, of light; its mean is 1.
-        grey: whether the picture has no colour.
+        tones: of a monochrome picture: three coefficients for each channel, which is a + b·v + c·v² where the
+            brightness is v; None for one in colour.
+        saturation: of its colours, 1 in a usual photograph.
         blur: standard deviation of its point spread, pixels.
         noise: standard deviation, 0 to 1.
         reach: ``(2,)``: which share of the left and right temple is before hair, 0 to 1.
@@ -30,7 +35,8 @@ class Light:
     right: float = 0.0
     level: float = 1.0
     colour: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    grey: bool = False
+    tones: tuple[tuple[float, float, float], ...] | None = None
+    saturation: float = 1.0
     blur: float = 0.5
     noise: float = 0.0
     reach: tuple[float, float] = (1.0, 1.0)
@@ -48,8 +54,8 @@ def read_light(face: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> Ligh
     unit = pose.unit
     middle = points.mean(0)
     around = _cut(face, middle, 1.5 * unit).astype(np.float32) / 255
-    grey = bool((around.max(-1) - around.min(-1)).max() < 2.5 / 255)
     luma = around @ LUMA
+    tones, saturation = _tones(around, luma)
     cheeks = [_patch(face, pose.project([side * 0.62, 0.55, -0.05]), 0.16 * unit) for side in (-1, 1)]
     left, right = (float(cheek @ LUMA) for cheek in cheeks)
     bright = float(np.quantile(luma, 0.95))
@@ -61,11 +67,27 @@ def read_light(face: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> Ligh
         right=float(np.clip(2.2 * (right - left) / max(right + left, 0.05), -1, 1)),
         level=float(np.clip(0.35 + 0.75 * bright, 0.3, 1.1)),
         colour=(float(colour[0]), float(colour[1]), float(colour[2])),
-        grey=grey,
+        tones=tones,
+        saturation=saturation,
         blur=_blur(luma),
         noise=_noise(luma),
         reach=_reach(face, pose, cheeks),
     )
+
+
+def _tones(around: Array, luma: Array) -> tuple[tuple[tuple[float, float, float], ...] | None, float]:
+    """The colour of each brightness, if brightness alone decides on it; and how strong colours are."""
+    if float((around.max(-1) - around.min(-1)).max()) < NO_CHROMA:
+        return ((0.0, 1.0, 0.0),) * 3, 0.0
+    value = luma.ravel()[::3].astype(np.float64)
+    there = around.reshape(-1, 3)[::3]
+    powers = np.stack([np.ones_like(value), value, value * value], 1)
+    fitted = np.linalg.lstsq(powers, there, rcond=None)[0]
+    stray = np.sqrt(((powers @ fitted - there) ** 2).mean())
+    saturation = float(np.clip(stray / COLOURFUL, 0.3, 1))
+    if stray > MONOCHROME:
+        return None, saturation
+    return tuple((float(a), float(b), float(c)) for a, b, c in fitted.T), saturation
 
 
 def _cut(face: NDArray[np.uint8], middle: Points, half: float) -> NDArray[np.uint8]:

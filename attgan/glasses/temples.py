@@ -14,7 +14,7 @@ from attgan.glasses.styles import Glasses
 
 Array = NDArray[np.floating]
 EAR_HEIGHT, EAR_DEPTH = -0.08, -1.38
-STEPS = 20
+STEPS = 48
 
 
 def temple_path(glasses: Glasses, outline: Outline, side: int, ear: float) -> Points:
@@ -65,7 +65,7 @@ def draw_temples(
     for side, share in zip((-1, 1), reach, strict=True):
         path = temple_path(glasses, outline, side, ear)
         steps = np.linspace(0, 1, STEPS)
-        seen = np.clip((share - steps) / 0.14 + 0.5, 0, 1) * (1 - pose.hidden(path))
+        seen = np.clip((share - steps) / 0.10 + 0.5, 0, 1) * (1 - pose.hidden(path))
         # What the head has hidden once stays hidden.
         seen = np.minimum.accumulate(seen)
         stout = half * (1 - 0.25 * steps)

@@ -20,6 +20,7 @@ from attgan.glasses.temples import draw_temples, temple_path
 
 Array = NDArray[np.floating]
 DENSITY = 4  # samples per pixel, along a line
+TURNED = np.radians(15)  # from where on one side of the head is the far one
 EAR = 1.26  # how far out ears are, on average
 FAINT = 1 / 1024  # less of a shadow is none
 
@@ -132,7 +133,7 @@ def render(
     front = draw_front(x, y, sample, glasses, outline, light, spots)
     frame, lens, edge, pads = _past_nose(front, x, y, sample, pose, glasses)
     inner = _inner_side(frame, pose, glasses)
-    reach = _temple_reach(light, rng)
+    reach = _temple_reach(light, pose, rng)
     cover, lit = draw_temples(
         pose,
         glasses,
@@ -173,15 +174,24 @@ def _inner_side(frame: Array, pose: Pose, glasses: Glasses) -> Array:
     right, down = (round(float(step)) for step in (back - front) * DENSITY)
     if max(abs(right), abs(down)) < 2:
         return np.zeros_like(frame)
-    # Halfway, too, so that thin rims leave no gap.
-    behind = np.maximum(_shifted(frame, right, down), _shifted(frame, right // 2, down // 2))
+    # In steps that leave no gap behind thin rims.
+    wide = max(0.7 * glasses.thickness * np.cos(pose.yaw) * pose.unit * DENSITY, 2.0)
+    steps = min(int(np.hypot(right, down) / wide) + 1, 8)
+    behind = _shifted(frame, right, down)
+    for step in range(1, steps):
+        np.maximum(behind, _shifted(frame, right * step // steps, down * step // steps), out=behind)
     return behind * (1 - frame)
 
 
-def _temple_reach(light: Light, rng: np.random.Generator) -> tuple[float, float]:
+def _temple_reach(light: Light, pose: Pose, rng: np.random.Generator) -> tuple[float, float]:
     """Which share of the left and right temple is seen: to the hair, or some way over it."""
     over = rng.uniform(0.1, 0.5) if rng.random() < 0.35 else 0.0
     left, right = (float(np.clip(share + over + rng.normal(0.04, 0.06), 0.08, 1)) for share in light.reach)
+    # Behind the far temple there is no hair but the background, and the head hides it soon enough.
+    if pose.yaw < -TURNED:
+        left = 1.0
+    if pose.yaw > TURNED:
+        right = 1.0
     return left, right
 
 
@@ -234,8 +244,10 @@ def _layered(
     if light.noise > 0.002:
         grain = blurred(rng.standard_normal((height, width), np.float32), min(soft, 0.6))
         added = added + np.float32(light.noise) * grain[..., None] * (1 - transmittance)
-    if light.grey:
-        transmittance, added = (np.repeat((part @ LUMA)[..., None], 3, -1) for part in (transmittance, added))
+    if light.saturation < 1:
+        added = added + np.float32(1 - light.saturation) * ((added @ LUMA)[..., None] - added)
+    if light.tones is not None:
+        transmittance, added = _toned(transmittance, added, light.tones)
     transmittance[transmittance > 1 - FAINT] = 1
     added[np.abs(added) < FAINT / 4] = 0
     right, down = lens_offset(x, p, q, glasses)
@@ -243,6 +255,20 @@ def _layered(
     # What lies behind the outer part of a lens that is turned away is nearer to it.
     offset = np.stack([turned.real, turned.imag], -1).astype(np.float32)
     return Layers(top, left, transmittance.astype(np.float32), added.astype(np.float32), offset)
+
+
+def _toned(
+    transmittance: Array, added: Array, tones: tuple[tuple[float, float, float], ...]
+) -> tuple[Array, Array]:
+    """Layers for a monochrome picture: of no colour but what it gives to each brightness."""
+    passed, grey = transmittance @ LUMA, added @ LUMA
+    covered = np.maximum(1 - passed, 1e-3)
+    own = np.clip(grey / covered, 0, 1)
+    channels = [np.float32(a) + own * (np.float32(b) + own * np.float32(c)) - own for a, b, c in tones]
+    share = np.where(passed < 0.999, covered, 0)
+    return np.stack([passed] * 3, -1), np.stack(
+        [grey + share * np.clip(part, -0.3, 0.3) for part in channels], -1
+    )
 
 
 def _shadow(
