@@ -183,7 +183,7 @@ def _detailed(rng: np.random.Generator, kind: _Kind) -> Glasses:
     upper, lower = _tints(rng, sunglasses)
     bridges: tuple[Bridge, ...] = ("double",) if shape == "Aviator" else ("saddle", "keyhole")
     keyhole = 0.4 if shape == "Round" and not metal else 0.12
-    lift = {"Cat_Eye": rng.uniform(0.09, 0.15), "Wayfarer": rng.uniform(0.02, 0.045)}.get(shape, 0.0)
+    lift = {"Cat_Eye": rng.uniform(0.09, 0.15), "Wayfarer": rng.uniform(0.03, 0.06)}.get(shape, 0.0)
     return Glasses(
         shape=shape,
         mount=mount,
@@ -216,7 +216,13 @@ def _detailed(rng: np.random.Generator, kind: _Kind) -> Glasses:
         mirror=float(rng.uniform(0.3, 0.7) if sunglasses and rng.random() < 0.15 else 0.0),
         coating=COATINGS[rng.integers(len(COATINGS))],
         sheen=float(rng.beta(1.5, 4) * 0.16),
-        glare=float(rng.uniform(0.5, 1.0) if rng.random() < 0.07 else rng.beta(1.2, 5) * 0.5),
+        glare=float(
+            rng.uniform(0.15, 0.7)
+            if sunglasses
+            else rng.uniform(0.5, 1.0)
+            if rng.random() < 0.07
+            else rng.beta(1.2, 5) * 0.5
+        ),
         power=float(np.clip(rng.normal(-1.8, 2.2), -8, 4) * (0.1 if sunglasses else 1)),
     )
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from attgan.glasses.light import Light
 from attgan.glasses.outline import Outline
+from attgan.glasses.shading import leaning, shade_acetate, shade_metal
 from attgan.glasses.styles import Glasses
 
 Array = NDArray[np.floating]
@@ -26,7 +27,6 @@ class Front:
         lens: coverage by lenses, without what the frame covers.
         edge: coverage by the bare edge of lenses.
         pads: coverage by nose pads.
-        depth: distance inside the lens's edge, in units; negative outside.
     """
 
     frame: Array
@@ -36,7 +36,6 @@ class Front:
     lens: Array
     edge: Array
     pads: Array
-    depth: Array
 
 
 def middle_of_lens(glasses: Glasses) -> float:
@@ -62,7 +61,7 @@ def draw_front(
     p, q = np.abs(x) - np.float32(middle), y - np.float32(glasses.drop)
     outside, inside = outline.looked_up(p, q)
     solid = np.minimum(outside, inside)
-    solid = _joined(solid, _bridge(x, p, q, glasses, outline), glasses.thickness * 0.5)
+    solid = _joined(solid, _bridge(x, q, glasses), glasses.thickness * 0.5)
     solid = _joined(solid, _end_piece(p, q, glasses, outline), glasses.thickness * 0.4)
     metal = glasses.material == "metal"
     if glasses.mount != "none":
@@ -76,20 +75,26 @@ def draw_front(
     if glasses.mount == "full":
         edge = np.zeros_like(frame)
     pads = _pads(x, q, glasses, hard) * (1 - frame) if metal else np.zeros_like(frame)
-    shade, shine = (_metal if metal else _acetate)(solid, x, p, q, glasses, light)
-    dark = np.clip(0.5 + glasses.mottled * spots * 1.4, 0, 1) if glasses.mottled else np.zeros_like(frame)
-    return Front(frame, shade, shine, dark, lens, edge, pads, -outside)
+    shade, shine, dark = (np.zeros_like(frame) for _ in range(3))
+    covered = np.flatnonzero(frame)
+    bevel = max(0.5 * glasses.thickness, 0.012) if metal else min(0.35 * glasses.thickness, 0.022)
+    right, down = leaning(solid, covered, bevel)
+    lit = shade_metal if metal else shade_acetate
+    shade.ravel()[covered], shine.ravel()[covered] = lit(
+        right, down, x.ravel()[covered], q.ravel()[covered], glasses, light
+    )
+    if glasses.mottled:
+        dark.ravel()[covered] = np.clip(0.5 + glasses.mottled * spots.ravel()[covered] * 1.4, 0, 1)
+    return Front(frame, shade, shine, dark, lens, edge, pads)
 
 
 def _joined(first: Array, second: Array, soft: float) -> Array:
     """The greater of two distances, with a fillet where they meet."""
-    difference = first - second
-    return np.float32(0.5) * (
-        first + second + np.sqrt(difference * difference + np.float32(soft * soft * 0.25))
-    ) - (np.float32(soft * 0.25))
+    near = np.maximum(np.float32(soft) - np.abs(first - second), 0)
+    return np.maximum(first, second) + near * near * np.float32(0.25 / soft)
 
 
-def _bridge(x: Array, p: Array, q: Array, glasses: Glasses, outline: Outline) -> Array:
+def _bridge(x: Array, q: Array, glasses: Glasses) -> Array:
     half = glasses.gap / 2
     height = glasses.height / 2
     metal = glasses.material == "metal"
@@ -131,42 +136,3 @@ def _pads(x: Array, q: Array, glasses: Glasses, hard: np.float32) -> Array:
     down = (q - np.float32(0.07)) / np.float32(0.065)
     level = np.sqrt(across * across + down * down)
     return np.clip((1 - level) * np.float32(0.03) * hard + 0.5, 0, 1)
-
-
-def _normal(solid: Array, bevel: float) -> tuple[Array, Array]:
-    """How far the rounded edge leans to the right and down, as parts of a unit vector."""
-    down, right = np.gradient(solid)
-    length = np.sqrt(down * down + right * right) + np.float32(1e-6)
-    lean = 1 - np.clip(solid / np.float32(bevel), 0, 1)
-    return -right / length * lean, -down / length * lean
-
-
-def _acetate(
-    solid: Array, x: Array, p: Array, q: Array, glasses: Glasses, light: Light
-) -> tuple[Array, Array]:
-    right, down = _normal(solid, min(0.35 * glasses.thickness, 0.022))
-    front = np.sqrt(np.clip(1 - right * right - down * down, 0, 1))
-    lamp = np.array([0.55 * light.right, -0.62, 0.56], np.float32)
-    lamp /= np.linalg.norm(lamp)
-    # The front is curved: the side that faces the lamp is lighter.
-    facing = (right + np.float32(0.35) * x) * lamp[0] + down * lamp[1] + front * lamp[2]
-    shade = np.float32(0.50) + np.float32(0.62) * np.clip(facing, -0.3, 1)
-    half = lamp + np.array([0, 0, 1], np.float32)
-    half /= np.linalg.norm(half)
-    mirror = np.clip((right + np.float32(0.25) * x) * half[0] + down * half[1] + front * half[2], 0, 1)
-    gloss = glasses.gloss
-    shine = np.float32(0.42 * gloss) * mirror ** np.float32(10 + 50 * gloss)
-    shine += np.float32(0.05 + 0.10 * gloss) * np.clip(-down, 0, 1) ** 2 + np.float32(0.02)
-    return shade, shine
-
-
-def _metal(solid: Array, x: Array, p: Array, q: Array, glasses: Glasses, light: Light) -> tuple[Array, Array]:
-    _right, down = _normal(solid, max(0.5 * glasses.thickness, 0.012))
-    # A wire mirrors what is around it: the sky above, a dark horizon, the ground below.
-    sky, ground = np.clip(-down, 0, 1), np.clip(down, 0, 1)
-    shade = np.float32(0.42) + np.float32(0.75) * sky + np.float32(0.08) * ground
-    # And it flashes where its direction suits the lamp.
-    angle = np.arctan2(q, p * np.sign(x) + np.float32(1e-6))
-    flash = np.cos(angle + np.float32(1.9 - 0.7 * light.right)) ** 2
-    shine = np.float32(0.75 * glasses.gloss) * flash**6 * np.clip(sky + 0.25, 0, 1)
-    return shade * (np.float32(0.7) + np.float32(0.5) * flash), shine + np.float32(0.02)

@@ -19,12 +19,13 @@ FACE = np.array(
     [[-0.5, 0, 0], [0.5, 0, 0], [0, 0.570, 0.42], [-0.449, 1.030, 0.12], [0.449, 1.030, 0.12]], np.float64
 )
 CAMERA = 16.0  # from the eyes, 1 m
+FAR = 8.0  # from the eyes; nothing of glasses is there
 LIMIT = np.radians([62.0, 35.0])  # yaw and pitch that are believed
 # How far landmarks of faces stray from a turned mean face, and how far heads are turned.
-STRAY, TURNED = 0.05, np.radians([50.0, 12.0])
+STRAY, TURNED = 0.06, np.radians([50.0, 9.0])
 
-# The head that hides the far temple: a superellipsoid.
-MIDDLE, HALF = np.array([0.0, 0.1, -1.25]), np.array([1.02, 1.75, 1.40])
+# The head that hides the far temple: a superellipsoid, a little narrower than the ears are apart.
+MIDDLE, HALF, WITHIN_EARS = np.array([0.0, 0.1, -1.25]), np.array([1.0, 1.75, 1.40]), 0.93
 
 
 @dataclass(frozen=True)
@@ -72,16 +73,18 @@ class Pose:
             u, v, z = (start[row] + depth * way[row] for row in range(3))
             miss = z - (np.float32(vertex) - np.float32(bow) * u * u - slope * v)
             depth -= miss / np.maximum(way[2] + 2 * np.float32(bow) * u * way[0] + slope * way[1], 0.2)
-        return start[0] + depth * way[0], start[1] + depth * way[1]
+        # Lines of sight along the front meet it nowhere.
+        return np.clip(start[0] + depth * way[0], -FAR, FAR), np.clip(start[1] + depth * way[1], -FAR, FAR)
 
-    def hidden(self, points: Points) -> NDArray[np.float64]:
-        """``(n,)``: 1 where the head stands between a point ``(n, 3)`` and the camera, 0 where not."""
+    def hidden(self, points: Points, ear: float) -> NDArray[np.float64]:
+        """``(n,)``: 1 where a head with ears so far out stands between a point ``(n, 3)`` and the camera, else 0."""
         eye = self.rotation.T @ np.array([0, 0, CAMERA])
         direction = eye - points
         direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
         steps = np.linspace(0.12, 3.0, 24)
         along = points[:, None] + steps[None, :, None] * direction[:, None]
-        level = (np.abs((along - MIDDLE) / HALF) ** 2.5).sum(-1)
+        half = HALF * [WITHIN_EARS * ear, 1, 1]
+        level = (np.abs((along - MIDDLE) / half) ** 2.5).sum(-1)
         return (level < 1).any(1).astype(np.float64)
 
     def before_nose(self, x: Array, y: Array, z: Array) -> Array:

@@ -26,7 +26,7 @@ def lens_tint(q: Array, glasses: Glasses) -> Array:
 
 
 def lens_reflection(
-    x: Array, p: Array, q: Array, depth: Array, glasses: Glasses, light: Light, rng: np.random.Generator
+    x: Array, p: Array, q: Array, glasses: Glasses, light: Light, rng: np.random.Generator
 ) -> Array:
     """``(h, w, 3)``: light that the lens adds: the coating's sheen, windows and lamps, the sky in sunglasses."""
     width, height = glasses.width / 2, glasses.height / 2

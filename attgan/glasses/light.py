@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from attgan.glasses.head import Points, Pose, find_pose
 
 Array = NDArray[np.floating]
+FAR_SIDE = np.radians(12)  # turned as far, a head has a far side
 NO_CHROMA = 2.5 / 255  # what JPEG leaves between the channels of a grey picture
 MONOCHROME = 2.0 / 255  # root mean square of what brightness does not explain
 COLOURFUL = 7.0 / 255  # likewise; where it is less, colours are muted
@@ -29,7 +30,8 @@ class Light:
         saturation: of its colours, 1 in a usual photograph.
         blur: standard deviation of its point spread, pixels.
         noise: standard deviation, 0 to 1.
-        reach: ``(2,)``: which share of the left and right temple is before hair, 0 to 1.
+        reach: ``(2,)``: which share of the left and right temple is neither behind hair nor, on the far side of a
+            turned head, behind the head; 0 to 1.
     """
 
     right: float = 0.0
@@ -126,7 +128,10 @@ def _noise(luma: Array) -> float:
 
 
 def _reach(face: NDArray[np.uint8], pose: Pose, cheeks: list[Array]) -> tuple[float, float]:
-    """How far along each temple the picture shows skin before it shows something else."""
+    """How far along each temple the picture shows skin before it shows something else.
+
+    Of the far temple of a turned head, how far it shows something else before it shows skin.
+    """
     height, width = face.shape[:2]
     found = []
     for side, cheek in zip((-1, 1), cheeks, strict=True):
@@ -141,6 +146,8 @@ def _reach(face: NDArray[np.uint8], pose: Pose, cheeks: list[Array]) -> tuple[fl
         luma, own = colours @ LUMA, float(cheek @ LUMA)
         chroma = np.abs((colours - luma[:, None]) - (cheek - own)).max(-1)
         skin = (luma > 0.45 * own) & (luma < 1.7 * own + 0.05) & (chroma < 0.09) & inside
+        if pose.yaw * side > FAR_SIDE:
+            skin = ~skin
         lost = np.convolve(~skin, np.ones(3), mode="same") >= 2
         found.append(float(steps[lost.argmax()]) if lost.any() else 1.0)
     return found[0], found[1]

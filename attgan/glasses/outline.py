@@ -77,7 +77,7 @@ def _curve(glasses: Glasses) -> tuple[Array, Array]:
         down = np.where(y < 0, 0.84 * y, 1.1 * y) + 0.10 * low * x
         across = x + 0.30 * low**1.5 * nasal + 0.05 * low - 0.06 * low * outer
     elif glasses.shape == "Wayfarer":
-        across = x * (1 - 0.09 * (y + 1) / 2) + 0.10 * low * nasal
+        across = x * (1 - 0.13 * (y + 1) / 2) + 0.10 * low * nasal
         down = np.where(y < 0, 0.95 * y, y)
     elif glasses.shape == "Cat_Eye":
         across = x * (1 - 0.14 * (y + 1) / 2) + 0.12 * low * nasal
@@ -85,8 +85,8 @@ def _curve(glasses: Glasses) -> tuple[Array, Array]:
     elif glasses.shape in {"Rectangle", "Oval"}:
         across = x + 0.07 * low * nasal
     px, py = across * glasses.width / 2, down * glasses.height / 2
-    upper = np.clip((1 - y) / 2, 0, 1)
-    py = py - glasses.lift * upper * np.clip(0.35 + x, 0, 2) ** 1.5
+    # The upper edge rises to the outer side.
+    py = py - glasses.lift * np.clip((1 - y) / 2, 0, 1) * (0.5 + 0.5 * x) ** 1.4 * 1.3
     return px, py
 
 

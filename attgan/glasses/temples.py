@@ -65,7 +65,7 @@ def draw_temples(
     for side, share in zip((-1, 1), reach, strict=True):
         path = temple_path(glasses, outline, side, ear)
         steps = np.linspace(0, 1, STEPS)
-        seen = np.clip((share - steps) / 0.10 + 0.5, 0, 1) * (1 - pose.hidden(path))
+        seen = np.clip((share - steps) / 0.10 + 0.5, 0, 1) * (1 - pose.hidden(path, ear))
         # What the head has hidden once stays hidden.
         seen = np.minimum.accumulate(seen)
         stout = half * (1 - 0.25 * steps)

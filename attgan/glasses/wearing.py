@@ -13,14 +13,14 @@ from PIL import Image
 from attgan.glasses.front import Front, draw_front, hinge_side, middle_of_lens
 from attgan.glasses.head import Pose, find_pose
 from attgan.glasses.lenses import lens_offset, lens_reflection, lens_tint
-from attgan.glasses.light import LUMA, Light, blurred, read_light
+from attgan.glasses.light import FAR_SIDE, LUMA, Light, blurred, read_light
 from attgan.glasses.outline import Outline, outline_of
 from attgan.glasses.styles import Glasses
 from attgan.glasses.temples import draw_temples, temple_path
 
 Array = NDArray[np.floating]
 DENSITY = 4  # samples per pixel, along a line
-TURNED = np.radians(15)  # from where on one side of the head is the far one
+SMALLEST = 3.0  # pixels between the eyes; glasses on a smaller face cannot be seen
 EAR = 1.26  # how far out ears are, on average
 FAINT = 1 / 1024  # less of a shadow is none
 
@@ -123,7 +123,7 @@ def render(
     ear = float(np.clip(rng.normal(EAR, 0.07), 1.1, 1.45))
     top, left, bottom, right = _window(pose, glasses, outline, ear, size)
     height, width = bottom - top, right - left
-    if height <= 0 or width <= 0:
+    if height <= 1 or width <= 1 or pose.unit < SMALLEST:
         nothing = np.zeros((0, 0, 3), np.float32)
         return Layers(0, 0, nothing, nothing, nothing[..., :2])
     x, y = _front_points(pose, glasses, top, left, height, width, DENSITY)
@@ -186,13 +186,11 @@ def _inner_side(frame: Array, pose: Pose, glasses: Glasses) -> Array:
 def _temple_reach(light: Light, pose: Pose, rng: np.random.Generator) -> tuple[float, float]:
     """Which share of the left and right temple is seen: to the hair, or some way over it."""
     over = rng.uniform(0.1, 0.5) if rng.random() < 0.35 else 0.0
-    left, right = (float(np.clip(share + over + rng.normal(0.04, 0.06), 0.08, 1)) for share in light.reach)
-    # Behind the far temple there is no hair but the background, and the head hides it soon enough.
-    if pose.yaw < -TURNED:
-        left = 1.0
-    if pose.yaw > TURNED:
-        right = 1.0
-    return left, right
+    found = []
+    for side, share in zip((-1, 1), light.reach, strict=True):
+        far = pose.yaw * side > FAR_SIDE
+        found.append(share if far else float(np.clip(share + over + rng.normal(0.04, 0.06), 0.08, 1)))
+    return found[0], found[1]
 
 
 def _layered(
@@ -229,7 +227,7 @@ def _layered(
     )
     solid = np.float32(glasses.opacity)
     over(temple, clear, solid * (temple_lit[..., None] * colour + mottle * (second - colour)))
-    reflected = lens_reflection(x, p, q, lens, glasses, light, rng)
+    reflected = lens_reflection(x, p, q, glasses, light, rng)
     over(lens, lens_tint(q, glasses), lens[..., None] * reflected)
     over(pads, 0.80 * white, pads[..., None] * 0.14 * white)
     over(inner, clear, solid * inner[..., None] * (0.42 * colour + 0.012))
@@ -338,10 +336,17 @@ def _window(
 def _front_points(
     pose: Pose, glasses: Glasses, top: int, left: int, height: int, width: int, density: int
 ) -> tuple[Array, Array]:
-    across = left + (np.arange(width * density, dtype=np.float32) + 0.5) / density
-    down = top + (np.arange(height * density, dtype=np.float32) + 0.5) / density
+    """Which points of the front the samples show. That changes smoothly: it is found for few of them."""
+    start, end = 0.5 / density, 1 - 0.5 / density
+    across = np.linspace(left + start, left + width - 1 + end, width, dtype=np.float32)
+    down = np.linspace(top + start, top + height - 1 + end, height, dtype=np.float32)
     x, y = np.meshgrid(across, down)
-    return pose.on_front(x, y, glasses.vertex, glasses.bow, glasses.tilt)
+    x, y = pose.on_front(x, y, glasses.vertex, glasses.bow, glasses.tilt)
+    if density == 1:
+        return x, y
+    few = torch.from_numpy(np.stack([x, y]))[None]
+    many = F.interpolate(few, scale_factor=density, mode="bilinear", align_corners=True)[0].numpy()
+    return many[0], many[1]
 
 
 def _spots(rng: np.random.Generator, shape: tuple[int, ...], length: float) -> Array:
@@ -352,5 +357,6 @@ def _spots(rng: np.random.Generator, shape: tuple[int, ...], length: float) -> A
 
 
 def _reduced(images: list[Array]) -> list[Array]:
-    stack = torch.from_numpy(np.stack(images))
-    return list(F.avg_pool2d(stack[None], DENSITY)[0].numpy())
+    height, width = (side // DENSITY for side in images[0].shape)
+    rows = (image.reshape(height, DENSITY, width * DENSITY).sum(1) for image in images)
+    return [row.reshape(height, width, DENSITY).sum(2) * np.float32(DENSITY**-2) for row in rows]
