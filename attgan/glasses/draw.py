@@ -173,7 +173,7 @@ def _detailed(rng: np.random.Generator, kind: _Kind) -> Glasses:
     thickness = float(
         rng.uniform(0.017, 0.030)
         if metal
-        else rng.uniform(THICK, 0.10)
+        else rng.uniform(THICK, 0.086)
         if thick
         else rng.uniform(0.034, 0.056)
     )
@@ -197,7 +197,7 @@ def _detailed(rng: np.random.Generator, kind: _Kind) -> Glasses:
         gap=gap,
         bridge=bridges[-1] if len(bridges) == 1 or rng.random() < keyhole else bridges[0],
         thickness=thickness,
-        brow=float(rng.uniform(1.0, 1.15) if metal else rng.uniform(1.05, 1.6)),
+        brow=float(rng.uniform(1.0, 1.15) if metal else rng.uniform(1.05, 1.35 if thick else 1.6)),
         drop=float(np.clip(rng.normal(0.5 * height - 0.25, 0.025), 0.0, 0.16)),
         depth=float(rng.uniform(0.02, 0.04) if metal else rng.uniform(0.05, 0.08)),
         temple=float(

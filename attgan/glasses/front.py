@@ -13,6 +13,7 @@ from attgan.glasses.shading import leaning, shade_acetate, shade_metal
 from attgan.glasses.styles import Glasses
 
 Array = NDArray[np.floating]
+NOWHERE = np.float32(1)  # a distance at which nothing is
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,17 @@ def draw_front(
     """
     middle = middle_of_lens(glasses)
     p, q = np.abs(x) - np.float32(middle), y - np.float32(glasses.drop)
-    outside, inside = outline.looked_up(p, q)
-    solid = np.minimum(outside, inside)
-    solid = _joined(solid, _bridge(x, q, glasses), glasses.thickness * 0.5)
-    solid = _joined(solid, _end_piece(p, q, glasses, outline), glasses.thickness * 0.4)
+    # Most samples show nothing of the front: each part is only looked at where it may be.
+    near = np.flatnonzero((np.abs(p) < outline.wide + 0.08) & (np.abs(q) < outline.tall + 0.08))
+    outside, solid = np.full_like(x, NOWHERE), np.full_like(x, -NOWHERE)
+    outside.ravel()[near], inside = outline.looked_up(p.ravel()[near], q.ravel()[near])
+    solid.ravel()[near] = np.minimum(outside.ravel()[near], inside)
+    there = np.flatnonzero(np.abs(x) < 0.5 * glasses.gap + 0.2)
+    bridge = _bridge(x.ravel()[there], q.ravel()[there], glasses)
+    solid.ravel()[there] = _joined(solid.ravel()[there], bridge, glasses.thickness * 0.5)
+    there = np.flatnonzero((p > outline.side - 0.25) & (p < outline.side + 0.2))
+    end = _end_piece(p.ravel()[there], q.ravel()[there], glasses, outline)
+    solid.ravel()[there] = _joined(solid.ravel()[there], end, glasses.thickness * 0.4)
     metal = glasses.material == "metal"
     if glasses.mount != "none":
         # Nothing of bridge or end piece before the lens.
@@ -84,7 +92,7 @@ def draw_front(
         right, down, x.ravel()[covered], q.ravel()[covered], glasses, light
     )
     if glasses.mottled:
-        dark.ravel()[covered] = np.clip(0.5 + glasses.mottled * spots.ravel()[covered] * 1.4, 0, 1)
+        dark.ravel()[covered] = np.clip(0.62 + 0.75 * glasses.mottled * spots.ravel()[covered], 0, 1)
     return Front(frame, shade, shine, dark, lens, edge, pads)
 
 

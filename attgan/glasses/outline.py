@@ -25,7 +25,9 @@ class Outline:
         rim: distance of the rim's outer edge.
         steep: cosine between the edge's normal and the direction: makes differences along it distances.
         hinge: height at which end piece and temple begin.
-        side: how far the rim reaches towards the ear.
+        side: how far the rim reaches towards the ear, at the hinge.
+        tall: how far it reaches up or down, at most.
+        wide: how far it reaches to either side, at most.
     """
 
     lens: Array
@@ -33,6 +35,8 @@ class Outline:
     steep: Array
     hinge: float
     side: float
+    tall: float
+    wide: float
 
     def looked_up(self, x: Array, y: Array) -> tuple[Array, Array]:
         """Distances of points from the lens's edge (positive outside) and the rim's outer edge (positive inside)."""
@@ -61,7 +65,10 @@ def outline_of(glasses: Glasses) -> Outline:
         hinge = half * (-0.35)
     near = np.abs(rim * np.sin(angle) - hinge) < 0.08
     side = float((rim * np.cos(angle))[near].max())
-    return Outline(lens.astype(np.float32), rim.astype(np.float32), steep.astype(np.float32), hinge, side)
+    tall, wide = float(np.abs(rim * np.sin(angle)).max()), float(np.abs(rim * np.cos(angle)).max())
+    return Outline(
+        lens.astype(np.float32), rim.astype(np.float32), steep.astype(np.float32), hinge, side, tall, wide
+    )
 
 
 def _curve(glasses: Glasses) -> tuple[Array, Array]:

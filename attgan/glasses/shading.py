@@ -49,12 +49,15 @@ def shade_acetate(
     lamp /= np.linalg.norm(lamp)
     # The front is curved: the side that faces the lamp is lighter.
     facing = (right + np.float32(0.35) * x) * lamp[0] + down * lamp[1] + front * lamp[2]
-    shade = np.float32(0.50) + np.float32(0.62) * np.clip(facing, -0.3, 1)
+    shade = np.float32(0.40) + np.float32(0.75) * np.clip(facing, -0.35, 1)
     half = lamp + np.array([0, 0, 1], np.float32)
     half /= np.linalg.norm(half)
     mirror = np.clip((right + np.float32(0.25) * x) * half[0] + down * half[1] + front * half[2], 0, 1)
     gloss = glasses.gloss
     shine = np.float32(0.42 * gloss) * mirror ** np.float32(10 + 50 * gloss)
+    # A bright part of the room on the curved front.
+    room = np.cos(np.float32(3.1) * (x - np.float32(0.4 * light.right)) + np.float32(1.5) * q) ** 2
+    shine += np.float32(0.07 * gloss) * room * room * front
     # The sky in the upper edge, and a little of the room everywhere.
     shine += np.float32(0.05 + 0.10 * gloss) * np.clip(-down, 0, 1) ** 2 + np.float32(0.02)
     return shade, shine

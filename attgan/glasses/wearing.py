@@ -129,7 +129,7 @@ def render(
     x, y = _front_points(pose, glasses, top, left, height, width, DENSITY)
     sample = 1 / (DENSITY * pose.unit)
     mottled = glasses.mottled > 0
-    spots = _spots(rng, x.shape, 0.11 * pose.unit * DENSITY) if mottled else np.zeros_like(x)
+    spots = _spots(rng, x.shape, 0.10 * pose.unit * DENSITY) if mottled else np.zeros_like(x)
     front = draw_front(x, y, sample, glasses, outline, light, spots)
     frame, lens, edge, pads = _past_nose(front, x, y, sample, pose, glasses)
     inner = _inner_side(frame, pose, glasses)
@@ -352,11 +352,17 @@ def _front_points(
 def _spots(rng: np.random.Generator, shape: tuple[int, ...], length: float) -> Array:
     """Smooth noise about 0 whose blotches are about so many samples long."""
     rows, columns = (max(int(side / length) + 3, 4) for side in shape)
+    size, cubic = (shape[1], shape[0]), Image.Resampling.BICUBIC
     coarse = Image.fromarray(rng.standard_normal((rows, columns), np.float32))
-    return np.asarray(coarse.resize((shape[1], shape[0]), Image.Resampling.BICUBIC), np.float32)
+    fine = Image.fromarray(rng.standard_normal((3 * rows, 3 * columns), np.float32))
+    return np.asarray(coarse.resize(size, cubic)) + np.float32(0.6) * np.asarray(fine.resize(size, cubic))
 
 
 def _reduced(images: list[Array]) -> list[Array]:
+    """Means over the samples of each pixel."""
     height, width = (side // DENSITY for side in images[0].shape)
     rows = (image.reshape(height, DENSITY, width * DENSITY).sum(1) for image in images)
-    return [row.reshape(height, width, DENSITY).sum(2) * np.float32(DENSITY**-2) for row in rows]
+    share = np.float32(DENSITY**-2)
+    return [
+        sum((row[:, step::DENSITY] for step in range(1, DENSITY)), row[:, ::DENSITY]) * share for row in rows
+    ]
