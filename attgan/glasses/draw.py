@@ -113,18 +113,18 @@ class _Kind(NamedTuple):
             return 0
         if self.mount == "none" and not metal:
             return 0
-        if self.shape == "Aviator" and (self.thick or self.mount == "half"):
+        if self.shape == "Aviator" and (self.thick or not full):
             return 0
         if self.shape == "Wayfarer" and self.mount == "none":
             return 0
         weight = SHAPES[self.shape] * MOUNTS[self.mount]
-        weight *= (
-            {"Aviator": 0.85, "Wayfarer": 0.1, "Cat_Eye": 0.2}.get(self.shape, 0.5)
-            if metal
-            else ({"Aviator": 0.15, "Wayfarer": 0.9, "Cat_Eye": 0.8}.get(self.shape, 0.5))
-        )
-        weight *= (0.45 if bold else 0.3) if self.thick else (0.55 if bold else 0.7)
-        weight *= 0.22 if self.light else 0.78
+        if self.mount != "none":
+            wire = {"Aviator": 0.85, "Wayfarer": 0.1, "Cat_Eye": 0.2}.get(self.shape, 0.45)
+            weight *= wire if metal else 1 - wire
+        if full and not metal:
+            thick = 0.45 if bold else 0.3
+            weight *= thick if self.thick else 1 - thick
+            weight *= 0.22 if self.light else 0.78
         sunny = 0.2 if self.shape == "Aviator" else 0.04 if self.mount != "full" else 0.11
         return weight * (sunny if self.sunglasses else 1 - sunny)
 
@@ -207,6 +207,7 @@ def _detailed(rng: np.random.Generator, kind: _Kind) -> Glasses:
         second=second,
         mottled=mottled,
         opacity=opacity,
+        rivets=bool(not metal and mount == "full" and rng.random() < 0.3),
         gloss=float(rng.beta(2.5, 1.2)),
         bow=float(rng.uniform(0.08, 0.13) + (0.04 if sunglasses else 0)),
         tilt=float(rng.uniform(0.07, 0.18)),

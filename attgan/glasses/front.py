@@ -91,6 +91,10 @@ def draw_front(
     shade.ravel()[covered], shine.ravel()[covered] = lit(
         right, down, x.ravel()[covered], q.ravel()[covered], glasses, light
     )
+    if glasses.rivets:
+        bar = np.maximum(np.abs(p.ravel()[covered] - (outline.side - 0.035)) / 0.020, 1e-3)
+        bar = np.maximum(bar, np.abs(q.ravel()[covered] - outline.hinge) / 0.008)
+        shine.ravel()[covered] += np.float32(0.5) * np.clip((1.1 - bar) * 3, 0, 1)
     if glasses.mottled:
         dark.ravel()[covered] = np.clip(0.62 + 0.75 * glasses.mottled * spots.ravel()[covered], 0, 1)
     return Front(frame, shade, shine, dark, lens, edge, pads)

@@ -24,6 +24,8 @@ LIMIT = np.radians([62.0, 35.0])  # yaw and pitch that are believed
 # How far landmarks of faces stray from a turned mean face, and how far heads are turned.
 STRAY, TURNED = 0.06, np.radians([50.0, 9.0])
 
+# A head on which shadows fall: an ellipsoid.
+OVAL_MIDDLE, OVAL = np.array([0.0, 0.35, -1.2]), np.array([1.15, 1.85, 1.35])
 # The head that hides the far temple: a superellipsoid, a little narrower than the ears are apart.
 MIDDLE, HALF, WITHIN_EARS = np.array([0.0, 0.1, -1.25]), np.array([1.0, 1.75, 1.40]), 0.93
 
@@ -86,6 +88,26 @@ class Pose:
         half = HALF * [WITHIN_EARS * ear, 1, 1]
         level = (np.abs((along - MIDDLE) / half) ** 2.5).sum(-1)
         return (level < 1).any(1).astype(np.float64)
+
+    def meet_head(self, x: Array, y: Array) -> tuple[Array, Array]:
+        """Where lines of sight meet a plain ellipsoid of a head.
+
+        Args:
+            x: ``(...)``, pixels.
+            y: likewise.
+
+        Returns:
+            ``(...)``: positive where they do; and ``(..., 3)``, the surface there, a normal in the camera's axes.
+        """
+        seen = (x + 1j * y - self.shift) / self.scale
+        flat = np.stack([seen.real, seen.imag, np.zeros_like(seen.real)], -1)
+        start, way = (flat @ self.rotation - OVAL_MIDDLE) / OVAL, self.rotation[2] / OVAL
+        # Start + depth · way on the unit sphere: a quadratic equation.
+        half, square = start @ way, float(way @ way)
+        root = half * half - square * ((start * start).sum(-1) - 1)
+        depth = (-half + np.sqrt(np.maximum(root, 0))) / square
+        normal = ((start + depth[..., None] * way) / OVAL) @ self.rotation.T
+        return root, normal / np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
 
     def before_nose(self, x: Array, y: Array, z: Array) -> Array:
         """How far, in units, points of the front are in sight past the ridge of the nose; negative behind it."""

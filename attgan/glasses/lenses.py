@@ -26,7 +26,7 @@ def lens_tint(q: Array, glasses: Glasses) -> Array:
 
 
 def lens_reflection(
-    x: Array, p: Array, q: Array, glasses: Glasses, light: Light, rng: np.random.Generator
+    x: Array, p: Array, q: Array, inside: Array, glasses: Glasses, light: Light, rng: np.random.Generator
 ) -> Array:
     """``(h, w, 3)``: light that the lens adds: the coating's sheen, windows and lamps, the sky in sunglasses."""
     width, height = glasses.width / 2, glasses.height / 2
@@ -39,6 +39,10 @@ def lens_reflection(
     window = _window(across, down, rng)
     tone = np.array([0.93, 0.97, 1.0], np.float32)
     total = total + np.float32(0.42 * glasses.glare**1.5) * window[..., None] * tone
+    if not glasses.sunglasses:
+        # A strong lens mirrors its own edge as a ring.
+        ring = np.exp(-(((inside - 0.045) / 0.016) ** 2)) * np.clip(0.4 + across * lamp * 2, 0, 1)
+        total = total + np.float32(min(0.012 * abs(glasses.power), 0.07)) * ring[..., None]
     if glasses.sunglasses:
         horizon = float(rng.uniform(-0.2, 0.5))
         sky = _step(down + 0.1 * across * across, horizon + 0.25, -1.0)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from attgan.glasses.head import Points, Pose, find_pose
 
 Array = NDArray[np.floating]
-FAR_SIDE = np.radians(12)  # turned as far, a head has a far side
+FAR_SIDE = np.radians(6)  # turned as far, a head has a far side
 NO_CHROMA = 2.5 / 255  # what JPEG leaves between the channels of a grey picture
 MONOCHROME = 2.0 / 255  # root mean square of what brightness does not explain
 COLOURFUL = 7.0 / 255  # likewise; where it is less, colours are muted

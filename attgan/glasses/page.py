@@ -18,8 +18,6 @@ TILE = 128
 # Yaw and roll, degrees.
 POSES = ((-40, 0), (-20, 0), (0, -30), (0, 0), (0, 30), (20, 0), (40, 0))
 SKIN = np.array([206, 160, 134], np.float32)
-# Half axes of the head that wears them, and where its middle is.
-HEAD, MIDDLE = np.array([1.15, 1.85, 1.35]), np.array([0.0, 0.35, -1.2])
 
 
 def every_style(rng: np.random.Generator, count: int = 48) -> list[Glasses]:
@@ -31,17 +29,7 @@ def mannequin(landmarks: Points, side: int) -> NDArray[np.uint8]:
     """A plain head ``(side, side, 3)`` with these landmarks."""
     pose = find_pose(landmarks)
     across, down = np.meshgrid(np.arange(side) + 0.5, np.arange(side) + 0.5)
-    seen = (across + 1j * down - pose.shift) / pose.scale
-    # Where each line of sight meets the ellipsoid: a quadratic equation.
-    back = pose.rotation.T
-    start = (np.stack([seen.real, seen.imag, np.zeros_like(seen.real)], -1) @ back.T - MIDDLE) / HEAD
-    way = back[:, 2] / HEAD
-    half, square = start @ way, float(way @ way)
-    root = half * half - square * ((start * start).sum(-1) - 1)
-    depth = (-half + np.sqrt(np.maximum(root, 0))) / square
-    normal = (start + depth[..., None] * way) / HEAD
-    normal = normal @ back
-    normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
+    root, normal = pose.meet_head(across, down)
     lit = np.clip(0.45 + 0.6 * (normal @ np.array([0.25, -0.35, 0.9])), 0.2, 1.1)
     head = np.clip(SKIN * lit[..., None], 0, 255)
     backdrop = np.full_like(head, 150)

@@ -54,12 +54,12 @@ def shade_acetate(
     half /= np.linalg.norm(half)
     mirror = np.clip((right + np.float32(0.25) * x) * half[0] + down * half[1] + front * half[2], 0, 1)
     gloss = glasses.gloss
-    shine = np.float32(0.42 * gloss) * mirror ** np.float32(10 + 50 * gloss)
+    shine = np.float32(0.55 * gloss) * mirror ** np.float32(14 + 60 * gloss)
     # A bright part of the room on the curved front.
     room = np.cos(np.float32(3.1) * (x - np.float32(0.4 * light.right)) + np.float32(1.5) * q) ** 2
-    shine += np.float32(0.07 * gloss) * room * room * front
+    shine += np.float32(0.05 * gloss) * room**4 * front
     # The sky in the upper edge, and a little of the room everywhere.
-    shine += np.float32(0.05 + 0.10 * gloss) * np.clip(-down, 0, 1) ** 2 + np.float32(0.02)
+    shine += np.float32(0.03 + 0.16 * gloss) * np.clip(-down, 0, 1) ** 2 + np.float32(0.008)
     return shade, shine
 
 
@@ -69,7 +69,7 @@ def shade_metal(
     """The same for metal, whose mirrored light takes on its colour."""
     # A wire mirrors what is around it: the sky above, a dark horizon, the ground below.
     sky, ground = np.clip(-down, 0, 1), np.clip(down, 0, 1)
-    shade = np.float32(0.42) + np.float32(0.75) * sky + np.float32(0.08) * ground
+    shade = np.float32(0.34) + np.float32(0.85) * sky + np.float32(0.12) * ground
     # And it flashes where its direction suits the lamp.
     middle = np.float32((glasses.width + glasses.gap) / 2)
     angle = np.arctan2(q, x - np.sign(x) * middle)

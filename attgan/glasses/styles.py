@@ -57,6 +57,7 @@ class Glasses:
         second: the darker colour of a mottled frame.
         mottled: 0: one colour; 1: tortoise.
         opacity: of the frame, 1: solid.
+        rivets: whether the hinges show two bits of metal at the front.
         gloss: 0: matt; 1: polished.
         bow: curvature of the front, as z = -bow · x².
         tilt: pantoscopic tilt, radians: the lower edge is nearer to the cheeks.
@@ -90,6 +91,7 @@ class Glasses:
     second: Colour
     mottled: float
     opacity: float
+    rivets: bool
     gloss: float
     bow: float
     tilt: float

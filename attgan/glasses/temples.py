@@ -14,7 +14,7 @@ from attgan.glasses.styles import Glasses
 
 Array = NDArray[np.floating]
 EAR_HEIGHT, EAR_DEPTH = -0.08, -1.38
-STEPS = 48
+STEPS = 72
 
 
 def temple_path(glasses: Glasses, outline: Outline, side: int, ear: float) -> Points:

