@@ -239,7 +239,7 @@ def _frame_colours(rng: np.random.Generator, metal: bool, light: bool) -> tuple[
         colour = _varied(rng, METALS[rng.integers(len(METALS))], 0.1)
         return colour, colour, 0.0, 1.0
     if light:
-        if rng.random() < 0.3:
+        if rng.random() < 0.22:
             colour = _varied(rng, VIVID[rng.integers(len(VIVID))], 0.1)
             return colour, colour, 0.0, float(rng.uniform(0.75, 1.0))
         colour = _varied(rng, PALE[rng.integers(len(PALE))], 0.06)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections.abc import Sequence
 
 import numpy as np
@@ -76,8 +76,12 @@ def draw_page(
 
 def main() -> None:
     """Write the page of 48 pairs in seven poses."""
-    rng = np.random.default_rng(0)
-    Image.fromarray(draw_page(posed(), every_style(rng), rng)).save(sys.argv[1])
+    parser = argparse.ArgumentParser(description="Draw 48 pairs of glasses in seven poses.")
+    parser.add_argument("page", help="picture file to write, a PNG")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    rng = np.random.default_rng(options.seed)
+    Image.fromarray(draw_page(posed(), every_style(rng), rng)).save(options.page)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def shade_acetate(
     room = np.cos(np.float32(3.1) * (x - np.float32(0.4 * light.right)) + np.float32(1.5) * q) ** 2
     shine += np.float32(0.05 * gloss) * room**4 * front
     # The sky in the upper edge, and a little of the room everywhere.
-    shine += np.float32(0.03 + 0.16 * gloss) * np.clip(-down, 0, 1) ** 2 + np.float32(0.008)
+    shine += np.float32(0.03 + 0.26 * gloss) * np.clip(-down, 0, 1) ** 3 + np.float32(0.008)
     return shade, shine
 
 
