@@ -8,7 +8,7 @@ from typing import NamedTuple, get_args
 
 import numpy as np
 
-from attgan.glasses.styles import STYLES, THICK, Bridge, Colour, Glasses, Material, Mount, Shape
+from attgan.glasses.styles import STYLES, THICK, Bridge, Colour, Glasses, Material, Mount, Shape, styles_of
 
 SHAPES: dict[Shape, float] = {
     "Rectangle": 0.30,
@@ -93,16 +93,7 @@ class _Kind(NamedTuple):
 
     @property
     def styles(self) -> frozenset[str]:
-        names: list[tuple[str, bool]] = [
-            (self.shape, True),
-            ("Half_Rim", self.mount == "half"),
-            ("Rimless", self.mount == "none"),
-            ("Thick_Rim", self.thick),
-            ("Metal", self.material == "metal" and self.mount != "none"),
-            ("Light_Frame", self.light),
-            ("Sunglasses", self.sunglasses),
-        ]
-        return frozenset(name for name, yes in names if yes)
+        return styles_of(*self)
 
     @property
     def weight(self) -> float:

@@ -34,6 +34,22 @@ THICK = 0.062
 """A rim at least as thick counts as thick: 4 mm where the eyes are 64 mm apart."""
 
 
+def styles_of(
+    shape: Shape, mount: Mount, material: Material, thick: bool, light_frame: bool, sunglasses: bool
+) -> frozenset[str]:
+    """The names among :data:`STYLES` of such glasses; rimless ones are not called metal ones, too."""
+    has = {
+        shape: True,
+        "Half_Rim": mount == "half",
+        "Rimless": mount == "none",
+        "Thick_Rim": thick,
+        "Metal": material == "metal" and mount != "none",
+        "Light_Frame": light_frame,
+        "Sunglasses": sunglasses,
+    }
+    return frozenset(name for name, yes in has.items() if yes)
+
+
 @dataclass(frozen=True)
 class Glasses:
     """One pair. Lengths are multiples of the distance between the eyes, colours are 0 to 1 in sRGB.
@@ -107,17 +123,8 @@ class Glasses:
     @property
     def styles(self) -> frozenset[str]:
         """Those of :data:`STYLES` that this pair has."""
-        full_metal = self.material == "metal" and self.mount != "none"
-        has = {
-            self.shape: True,
-            "Half_Rim": self.mount == "half",
-            "Rimless": self.mount == "none",
-            "Thick_Rim": self.mount != "none" and self.thickness >= THICK,
-            "Metal": full_metal,
-            "Light_Frame": self.light_frame,
-            "Sunglasses": self.sunglasses,
-        }
-        return frozenset(name for name, yes in has.items() if yes)
+        thick = self.mount != "none" and self.thickness >= THICK
+        return styles_of(self.shape, self.mount, self.material, thick, self.light_frame, self.sunglasses)
 
     @property
     def flags(self) -> NDArray[np.float32]:
