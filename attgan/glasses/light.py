@@ -67,7 +67,7 @@ def read_light(face: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> Ligh
     colour = 1 + 0.35 * (tone - 1)
     return Light(
         right=float(np.clip(2.2 * (right - left) / max(right + left, 0.05), -1, 1)),
-        level=float(np.clip(0.35 + 0.75 * bright, 0.3, 1.1)),
+        level=float(np.clip(0.18 + 0.88 * bright, 0.2, 1.1)),
         colour=(float(colour[0]), float(colour[1]), float(colour[2])),
         tones=tones,
         saturation=saturation,

@@ -117,7 +117,7 @@ def _temple_reach(light: Light, pose: Pose, rng: np.random.Generator) -> tuple[f
         past = pose.yaw * side - FAR_SIDE
         if past > 0:
             # What looks like background may be hair: little is seen unless the head is turned far.
-            found.append(float(min(share + 0.08, past / np.radians(20))))
+            found.append(float(min(share + 0.08, past / np.radians(30))))
             continue
         found.append(float(np.clip(share + over + rng.normal(0.04, 0.06), 0.08, 1)))
     return found[0], found[1]
