@@ -1,0 +1,132 @@
+"""What one pair of glasses is, and by which names it goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+STYLES: tuple[str, ...] = (
+    "Round",
+    "Oval",
+    "Rectangle",
+    "Wayfarer",
+    "Cat_Eye",
+    "Aviator",
+    "Half_Rim",
+    "Rimless",
+    "Thick_Rim",
+    "Metal",
+    "Light_Frame",
+    "Sunglasses",
+)
+"""The first six are shapes, of which a pair has exactly one."""
+
+Shape = Literal["Round", "Oval", "Rectangle", "Wayfarer", "Cat_Eye", "Aviator"]
+Mount = Literal["full", "half", "none"]
+Material = Literal["acetate", "metal"]
+Bridge = Literal["saddle", "keyhole", "double"]
+Colour = tuple[float, float, float]
+
+THICK = 0.062
+"""A rim at least as thick counts as thick: 4 mm where the eyes are 64 mm apart."""
+
+
+def styles_of(
+    shape: Shape, mount: Mount, material: Material, thick: bool, light_frame: bool, sunglasses: bool
+) -> frozenset[str]:
+    """The names among :data:`STYLES` of such glasses; rimless ones are not called metal ones, too."""
+    has = {
+        shape: True,
+        "Half_Rim": mount == "half",
+        "Rimless": mount == "none",
+        "Thick_Rim": thick,
+        "Metal": material == "metal" and mount != "none",
+        "Light_Frame": light_frame,
+        "Sunglasses": sunglasses,
+    }
+    return frozenset(name for name, yes in has.items() if yes)
+
+
+@dataclass(frozen=True)
+class Glasses:
+    """One pair. Lengths are multiples of the distance between the eyes, colours are 0 to 1 in sRGB.
+
+    Attributes:
+        shape: of the lenses.
+        mount: ``full``: a rim all around; ``half``: along the upper edge; ``none``: rimless.
+        material: of rim, bridge and temples.
+        width: of a lens.
+        height: of a lens.
+        corners: exponent of the superellipse: 2 is an ellipse, above it becomes a rectangle.
+        lift: how far the upper outer corner is raised.
+        gap: between the lenses.
+        bridge: its form.
+        thickness: of the rim, seen from the front.
+        brow: how many times thicker the rim is along the brow.
+        drop: how far the middle of the lenses lies below the eyes.
+        depth: of the frame, from front to back.
+        temple: height of the temples.
+        colour: of the frame.
+        second: the darker colour of a mottled frame.
+        mottled: 0: one colour; 1: tortoise.
+        opacity: of the frame, 1: solid.
+        rivets: whether the hinges show two bits of metal at the front.
+        gloss: 0: matt; 1: polished.
+        bow: curvature of the front, as z = -bow · x².
+        tilt: pantoscopic tilt, radians: the lower edge is nearer to the cheeks.
+        vertex: from the eye to the front.
+        upper_tint: what the lens lets through at its upper edge, by channel.
+        lower_tint: likewise at its lower edge.
+        mirror: how much a sunglass lens reflects.
+        coating: colour of the anti-reflective coating's reflection.
+        sheen: strength of that reflection.
+        glare: strength of the reflections of windows and lamps.
+        power: of the lens, dioptres, negative for the short-sighted.
+    """
+
+    shape: Shape
+    mount: Mount
+    material: Material
+    sunglasses: bool
+    light_frame: bool
+    width: float
+    height: float
+    corners: float
+    lift: float
+    gap: float
+    bridge: Bridge
+    thickness: float
+    brow: float
+    drop: float
+    depth: float
+    temple: float
+    colour: Colour
+    second: Colour
+    mottled: float
+    opacity: float
+    rivets: bool
+    gloss: float
+    bow: float
+    tilt: float
+    vertex: float
+    upper_tint: Colour
+    lower_tint: Colour
+    mirror: float
+    coating: Colour
+    sheen: float
+    glare: float
+    power: float
+
+    @property
+    def styles(self) -> frozenset[str]:
+        """Those of :data:`STYLES` that this pair has."""
+        thick = self.mount != "none" and self.thickness >= THICK
+        return styles_of(self.shape, self.mount, self.material, thick, self.light_frame, self.sunglasses)
+
+    @property
+    def flags(self) -> NDArray[np.float32]:
+        """``(len(STYLES),)``: 1 for each style that this pair has, else 0."""
+        return np.array([name in self.styles for name in STYLES], np.float32)

@@ -1,0 +1,198 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attgan.glasses import STYLES, Light, compose, draw_glasses, put_on, read_light, render
+from attgan.glasses.head import find_pose, turned_landmarks
+from attgan.glasses.page import mannequin
+
+SIDE = 128
+CLEAR = [name for name in STYLES if name != "Sunglasses"]
+
+
+def landmarks(yaw=0.0, pitch=0.0, roll=0.0, unit=36.0, middle=(64.0, 58.0)):
+    return turned_landmarks(*np.radians([yaw, pitch, roll]), unit, middle)
+
+
+def skin(side=SIDE, seed=0):
+    rng = np.random.default_rng(seed)
+    return np.clip(rng.normal([200, 150, 125], 4, (side, side, 3)), 0, 255).astype(np.uint8)
+
+
+def laid(layers, size=SIDE):
+    """Transmittance of the whole picture."""
+    whole = np.ones((size, size, 3), np.float32)
+    height, width = layers.transmittance.shape[:2]
+    whole[layers.top : layers.top + height, layers.left : layers.left + width] = layers.transmittance
+    return whole
+
+
+@pytest.mark.parametrize("style", STYLES)
+@settings(max_examples=12, deadline=None)
+@given(
+    yaw=st.floats(-45, 45),
+    pitch=st.floats(-20, 20),
+    roll=st.floats(-45, 45),
+    unit=st.floats(14, 40),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_every_style_is_put_about_both_eyes_of_every_head(style, yaw, pitch, roll, unit, seed):
+    points = landmarks(yaw, pitch, roll, unit)
+    face, rng = skin(), np.random.default_rng(seed)
+    worn = put_on(face, points, draw_glasses(rng, {style}), rng)
+    assert worn.shape == face.shape
+    assert worn.dtype == np.uint8
+    changed = (worn != face).any(-1)
+    rows, columns = np.mgrid[:SIDE, :SIDE] + 0.5
+    for x, y in points[:2]:
+        assert changed[np.hypot(columns - x, rows - y) < 0.6 * unit].sum() > unit / 4
+    # Nothing happens far from the eyes: not at the mouth, for one.
+    mouth = points[3:].mean(0)
+    assert not changed[np.hypot(columns - mouth[0], rows - mouth[1]) < 0.08 * unit].any()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    points=st.lists(st.tuples(st.floats(-300, 400), st.floats(-300, 400)), min_size=5, max_size=5),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_landmarks_of_no_face_are_rendered_or_refused(points, seed):
+    rng = np.random.default_rng(seed)
+    there = np.array(points)
+    if np.linalg.norm(there[1] - there[0]) > 120:
+        there = there * 120 / np.linalg.norm(there[1] - there[0])
+    try:
+        worn = put_on(skin(64), there, draw_glasses(rng), rng)
+    except ValueError:
+        assert np.linalg.norm(there[1] - there[0]) < 0.01
+    else:
+        assert worn.shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize("bad", [np.zeros((5, 2)), np.full((5, 2), np.nan)])
+def test_eyes_in_one_point_and_no_numbers_are_refused(bad):
+    with pytest.raises(ValueError, match="eyes"):
+        render(bad, (64, 64), draw_glasses(np.random.default_rng(0)), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_pixels_without_layers_stay_to_the_bit(seed):
+    rng = np.random.default_rng(seed)
+    points, face = landmarks(yaw=5 * seed - 20, roll=3 * seed), skin(seed=seed)
+    layers = render(points, (SIDE, SIDE), draw_glasses(rng), rng, read_light(face, points))
+    worn = compose(face, layers)
+    touched = np.zeros((SIDE, SIDE), bool)
+    height, width = layers.added.shape[:2]
+    touched[layers.top : layers.top + height, layers.left : layers.left + width] = (
+        (layers.transmittance < 1).any(-1) | (layers.added != 0).any(-1) | (layers.offset != 0).any(-1)
+    )
+    assert np.array_equal(worn[~touched], face[~touched])
+    assert 0.02 < touched.mean() < 0.5
+    assert (worn[touched] != face[touched]).any()
+
+
+def test_the_face_given_is_not_written_on():
+    face = skin()
+    before = face.copy()
+    put_on(face, landmarks(), draw_glasses(np.random.default_rng(1)), np.random.default_rng(1))
+    assert np.array_equal(face, before)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_grey_face_gets_grey_glasses(style):
+    face = np.repeat(skin()[..., :1], 3, -1)
+    rng = np.random.default_rng(2)
+    worn = put_on(face, landmarks(yaw=15), draw_glasses(rng, {style}), rng)
+    assert (worn == worn[..., :1]).all()
+    assert (worn != face).any()
+
+
+def test_a_toned_face_gets_glasses_of_its_tones():
+    grey = np.random.default_rng(0).integers(20, 235, (SIDE, SIDE, 1))
+    sepia = np.rint(grey * [1.0, 0.86, 0.68]).astype(np.uint8)
+    rng = np.random.default_rng(2)
+    frames = draw_glasses(rng, {"Light_Frame", "Thick_Rim"})
+    worn = put_on(sepia, landmarks(), frames, rng).astype(float)
+    bright = worn[..., 0] > 80
+    assert np.abs(worn[..., 2] / np.maximum(worn[..., 0], 1) - 0.68)[bright].max() < 0.08
+
+
+def test_the_same_chance_gives_the_same_bytes():
+    def worn(seed):
+        rng = np.random.default_rng(seed)
+        return put_on(skin(), landmarks(yaw=20), draw_glasses(rng), rng)
+
+    assert np.array_equal(worn(3), worn(3))
+    assert not np.array_equal(worn(3), worn(4))
+
+
+@pytest.mark.parametrize("style", CLEAR)
+@pytest.mark.parametrize("yaw", [-30, 0, 30])
+def test_eyes_are_seen_through_clear_lenses(style, yaw):
+    rng = np.random.default_rng(5)
+    points = landmarks(yaw)
+    for _ in range(6):
+        pair = draw_glasses(rng, {style})
+        if pair.sunglasses:
+            continue
+        layers = render(points, (SIDE, SIDE), pair, rng)
+        through = laid(layers)
+        for x, y in points[:2]:
+            eye = through[int(y) - 1 : int(y) + 2, int(x) - 1 : int(x) + 2]
+            assert eye.min() > 0.6
+            rows, columns = int(y) - layers.top, int(x) - layers.left
+            assert np.abs(layers.offset[rows, columns]).max() < 0.05
+
+
+def test_sunglasses_darken_the_eyes():
+    rng = np.random.default_rng(6)
+    points = landmarks()
+    for _ in range(10):
+        through = laid(render(points, (SIDE, SIDE), draw_glasses(rng, {"Sunglasses"}), rng))
+        assert through[int(points[0, 1]), int(points[0, 0])].mean() < 0.75
+
+
+@pytest.mark.parametrize("yaw", [-35, 35])
+def test_the_far_lens_is_narrower(yaw):
+    points = landmarks(yaw)
+    rng = np.random.default_rng(7)
+    dark = laid(render(points, (SIDE, SIDE), draw_glasses(rng, {"Sunglasses", "Wayfarer"}), rng))
+    covered = dark[..., 1] < 0.5
+    # The front stands before the eyes.
+    bridge = int(find_pose(points).project([0, 0, 0.23])[0])
+    row = covered[int(points[0, 1]) + 4]
+    left, right = row[:bridge].sum(), row[bridge:].sum()
+    assert (left < 0.9 * right) if yaw < 0 else (right < 0.9 * left)
+
+
+@pytest.mark.parametrize(("yaw", "pitch", "roll"), [(0, 0, 0), (30, 0, 0), (-40, 10, 20), (15, -12, -30)])
+def test_the_pose_is_found_again(yaw, pitch, roll):
+    pose = find_pose(landmarks(yaw, pitch, roll))
+    # Noses differ in length: a pitch is believed in part only.
+    assert np.degrees([pose.yaw, pose.pitch]) == pytest.approx([yaw, pitch], abs=5)
+    assert np.degrees(np.angle(pose.scale)) == pytest.approx(roll, abs=4)
+    assert pose.unit == pytest.approx(36, rel=0.06)
+
+
+def test_light_is_read_from_the_face():
+    points = landmarks()
+    face = mannequin(points, SIDE).astype(float)
+    shaded = face * np.linspace(0.4, 1.0, SIDE)[None, :, None]
+    assert read_light(shaded.astype(np.uint8), points).right > 0.2
+    assert read_light(shaded[:, ::-1].astype(np.uint8), points).right < -0.2
+    assert (
+        read_light((0.4 * face).astype(np.uint8), points).level
+        < read_light(face.astype(np.uint8), points).level
+    )
+
+
+def test_a_soft_picture_gets_soft_glasses():
+    points = landmarks(unit=40)
+    pair = draw_glasses(np.random.default_rng(8), {"Thick_Rim", "Rectangle"})
+
+    def steepest(blur):
+        layers = render(points, (SIDE, SIDE), pair, np.random.default_rng(0), Light(blur=blur))
+        return np.abs(np.diff(layers.transmittance[..., 1], axis=1)).max()
+
+    assert steepest(2.5) < 0.6 * steepest(0.5)
