@@ -29,10 +29,9 @@ from attgan.errors import DataError, UserError
 from flows.datasets import find_finished, find_part, publish
 from flows.settings.ingest import IngestSettings
 from flows.storage import Store, is_within, open_store
-from flows.terminal import print_line
+from flows.terminal import ProgressLines, print_line
 
 _CHUNK = 32  # images that a thread packs at a time
-_SECONDS_BETWEEN = 2.0
 
 _Part = tuple[PartEntry, PartNote]
 
@@ -139,7 +138,7 @@ def _make_parts(settings: IngestSettings, tables: Tables, store: Store, plan: st
         if found is not None:
             parts[index] = found
     missing = [index for index in range(count) if index not in parts]
-    progress = _Progress(total, before=sum(min(step, total - index * step) for index in parts))
+    progress = ProgressLines("images", total, before=sum(min(step, total - index * step) for index in parts))
     _refuse_too_many(settings, total, parts)
     with (
         decoding_pool(len(os.sched_getaffinity(0))) as pool,
@@ -289,24 +288,3 @@ def _result(url: str, manifest: Manifest, made: int, seconds: float) -> dict[str
         "attributes": len(manifest.attributes),
         "seconds": round(seconds, 1),
     }
-
-
-class _Progress:
-    """Images done, as lines in the terminal, at most one in two seconds."""
-
-    def __init__(self, total: int, before: int) -> None:
-        self._total, self._before, self._done = total, before, before
-        self._started = self._said = time.monotonic()
-
-    def advance(self, count: int) -> None:
-        self._done += count
-        now = time.monotonic()
-        if self._done < self._total and now - self._said < _SECONDS_BETWEEN:
-            return
-        self._said = now
-        rate = (self._done - self._before) / max(now - self._started, 1e-9)
-        left = (self._total - self._done) / max(rate, 1e-9)
-        share = self._done / self._total
-        print_line(
-            f"{self._done:,} of {self._total:,} images ({share:.0%}), {rate:,.0f}/s, {left:,.0f} s left"
-        )

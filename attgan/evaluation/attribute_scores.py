@@ -28,16 +28,23 @@ class AttributeScore(NamedTuple):
 
 
 def attribute_scores(
-    predicted: np.ndarray, labels: np.ndarray, attributes: Sequence[str]
+    predicted: np.ndarray, labels: np.ndarray, attributes: Sequence[str], known: np.ndarray | None = None
 ) -> tuple[AttributeScore, ...]:
     """Score each attribute.
 
     Args:
         predicted, labels: ``(N, n)`` bool, of at least one face.
         attributes: n names.
+        known: ``(N, n)`` bool, which labels are known; None: all. An attribute without any has NaN for scores.
     """
     scores = []
-    for name, said, true in zip(attributes, predicted.T, labels.T, strict=True):
+    if known is None:
+        known = np.ones_like(labels)
+    for name, told, label, there in zip(attributes, predicted.T, labels.T, known.T, strict=True):
+        said, true = told[there], label[there]
+        if not len(true):
+            scores.append(AttributeScore(name, *[math.nan] * 5))
+            continue
         found, rejected = _share(said[true]), _share(~said[~true])
         right = float((said == true).mean())
         balanced = (found + rejected) / 2
@@ -48,8 +55,9 @@ def attribute_scores(
 def mean_scores(scores: Sequence[AttributeScore]) -> dict[str, float]:
     """``accuracy`` and ``balanced_accuracy``: means over the attributes for which they are known, or NaN."""
     balanced = [s.balanced_accuracy for s in scores if not math.isnan(s.balanced_accuracy)]
+    accuracies = [s.accuracy for s in scores if not math.isnan(s.accuracy)]
     return {
-        "accuracy": sum(score.accuracy for score in scores) / len(scores),
+        "accuracy": sum(accuracies) / len(accuracies) if accuracies else math.nan,
         "balanced_accuracy": sum(balanced) / len(balanced) if balanced else math.nan,
     }
 

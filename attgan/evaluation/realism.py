@@ -1,0 +1,163 @@
+"""How far pictures are from photographs of the real thing: the kernel inception distance of Bińkowski et al. (2018).
+
+It is the squared maximum mean discrepancy of two sets of features under the kernel (x·y / d + 1)³, without bias. The
+paper averages it over subsets, for its cost alone; here it is computed over all pairs at once, which has the same
+expectation and less variance. Faces may have weights, so that two sets are compared as if equally many in each had the
+same pose, sex and age.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attgan.data.order import permutation
+from attgan.evaluation.intervals import Figure, resampled, spread_figure
+
+Array = NDArray[np.float64]
+
+_HALVES = 200  # of the wearers, at random, for the best that can be reached
+LEAST = 20  # faces on each side; of fewer the distance is not given
+
+
+class Realism(NamedTuple):
+    """Kernel inception distances to photographs of wearers, and where between best and worst they are.
+
+    Attributes:
+        kid: of the pictures.
+        best: of one random half of the wearers to the other: the mean over the halves, and what 95 % of them are
+            between, which is the noise of a sample of that size.
+        worst: of bare faces.
+        relative: (kid - best) / (worst - best): 0 is as real as it gets, 1 is no better than no glasses.
+    """
+
+    kid: Figure
+    best: Figure
+    worst: Figure
+    relative: Figure
+
+
+def polynomial_kernel(features: NDArray[np.floating], others: NDArray[np.floating]) -> Array:
+    """(x·y / d + 1)³ of all pairs: ``(n, d)`` and ``(m, d)`` give ``(n, m)`` float64."""
+    products = features.astype(np.float64) @ others.astype(np.float64).T
+    kernel: Array = (products / features.shape[1] + 1) ** 3
+    return kernel
+
+
+def kid(
+    features: NDArray[np.floating],
+    others: NDArray[np.floating],
+    weights: Array | None = None,
+    other_weights: Array | None = None,
+) -> float:
+    """The unbiased squared maximum mean discrepancy of two sets of features.
+
+    Args:
+        features: ``(n, d)``, n at least 2.
+        others: ``(m, d)``, m at least 2.
+        weights: ``(n,)``, 0 or more; by default equal.
+        other_weights: ``(m,)``, likewise.
+    """
+    ours = np.ones(len(features)) if weights is None else weights
+    theirs = np.ones(len(others)) if other_weights is None else other_weights
+    within = _within(polynomial_kernel(features, features), ours[None])
+    other_within = _within(polynomial_kernel(others, others), theirs[None])
+    between = _between(polynomial_kernel(features, others), ours[None], theirs[None])
+    return float((within + other_within - 2 * between)[0])
+
+
+def matching_weights(cells: Sequence[Hashable], others: Sequence[Hashable]) -> tuple[Array, Array]:
+    """Weights under which faces are spread over cells as other faces are.
+
+    Args:
+        cells: of n faces: what is to be alike, pose and sex say.
+        others: of m other faces.
+
+    Returns:
+        ``(n,)``: so many of the others as one face stands for; ``(m,)``: 1, or 0 for those in whose cell there is no
+        face. Both add up to the same.
+    """
+    ours, theirs = Counter(cells), Counter(others)
+    weights = np.array([theirs[cell] / ours[cell] for cell in cells], np.float64)
+    other_weights = np.array([float(cell in ours) for cell in others], np.float64)
+    return weights, other_weights
+
+
+def realism(
+    pictures: NDArray[np.floating],
+    bare: NDArray[np.floating],
+    wearers: NDArray[np.floating],
+    *key: int | str,
+    weights: Array | None = None,
+    wearer_weights: Array | None = None,
+) -> Realism | None:
+    """How near pictures are to photographs of wearers, beside bare faces and other wearers.
+
+    Args:
+        pictures: ``(n, d)`` features.
+        bare: ``(n, d)``, of the same people's faces as they were; a replicate draws both alike.
+        wearers: ``(m, d)``, other people.
+        key: of the draws.
+        weights: ``(n,)``, see :func:`matching_weights`.
+        wearer_weights: ``(m,)``, likewise.
+
+    Returns:
+        None where fewer than 20 faces of a side have a weight.
+    """
+    ours = np.ones(len(pictures)) if weights is None else weights
+    theirs = np.ones(len(wearers)) if wearer_weights is None else wearer_weights
+    pictures, bare, ours = pictures[ours > 0], bare[ours > 0], ours[ours > 0]
+    wearers, theirs = wearers[theirs > 0], theirs[theirs > 0]
+    if min(len(ours), len(theirs)) < LEAST:
+        return None
+    among_wearers = polynomial_kernel(wearers, wearers)
+    best = _between_halves(among_wearers, theirs, *key)
+    # The first row is the estimate itself, the others are the replicates.
+    drawn = ours * np.vstack([np.ones(len(ours)), resampled(len(ours), "pictures", *key)])
+    drawn_wearers = theirs * np.vstack([np.ones(len(theirs)), resampled(len(theirs), "wearers", *key)])
+    within_wearers = _within(among_wearers, drawn_wearers)
+    distances = []
+    for features in (pictures, bare):
+        within = _within(polynomial_kernel(features, features), drawn)
+        between = _between(polynomial_kernel(features, wearers), drawn, drawn_wearers)
+        distances.append(within + within_wearers - 2 * between)
+    found, worst = distances
+    relative = (found - best.mean()) / (worst - best.mean())
+    count = len(ours)
+    return Realism(
+        kid=spread_figure(float(found[0]), found[1:], count),
+        best=spread_figure(float(best.mean()), best, len(theirs)),
+        worst=spread_figure(float(worst[0]), worst[1:], count),
+        relative=spread_figure(float(relative[0]), relative[1:], count),
+    )
+
+
+def _between_halves(kernel: Array, weights: Array, *key: int | str) -> Array:
+    """The distance of one half of the wearers to the other, for many random halves."""
+    count = len(weights)
+    first = np.zeros((_HALVES, count))
+    for row in range(_HALVES):
+        first[row, permutation(count, "halves", row, *key)[: count // 2]] = 1
+    one, other = first * weights, (1 - first) * weights
+    return _within(kernel, one) + _within(kernel, other) - 2 * _between(kernel, one, other)
+
+
+def _within(kernel: Array, weights: Array) -> Array:
+    """The kernel's mean over pairs of different faces ``(R,)``, under weights ``(R, n)``.
+
+    A face that a replicate has drawn twice is no pair with itself: that would be a bias towards 0 distance.
+    """
+    squares = weights**2
+    pairs = ((weights @ kernel) * weights).sum(1) - squares @ np.diagonal(kernel)
+    mean: Array = pairs / (weights.sum(1) ** 2 - squares.sum(1))
+    return mean
+
+
+def _between(kernel: Array, weights: Array, others: Array) -> Array:
+    """The kernel's mean over pairs of one face of either set ``(R,)``, under weights ``(R, n)`` and ``(R, m)``."""
+    mean: Array = ((weights @ kernel) * others).sum(1) / (weights.sum(1) * others.sum(1))
+    return mean

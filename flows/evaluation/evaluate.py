@@ -1,0 +1,203 @@
+"""A bundle measured on people that no training has seen, for what a user receives."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import posixpath
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from attgan.attributes import parse_edits
+from attgan.data.codec import Limits
+from attgan.errors import UserError
+from attgan.evaluation.figures import before_after_grid, scaled
+from attgan.evaluation.judge import Judge, recognise
+from attgan.evaluation.tflite import SIZE, EyeNetwork, load_eye_network
+from flows.bundles import open_bundle
+from flows.edit.faces import finder_of
+from flows.edit.one_file import run_of
+from flows.edit.streaming import editor_of
+from flows.evaluation.faces import ListedFace, open_face_tables
+from flows.evaluation.figures import group_figures
+from flows.evaluation.measure import Evaluator, Failure, MeasuredFace, Tools, measure
+from flows.evaluation.report import REPORT, faces_table, to_json, to_markdown
+from flows.judges import open_judge
+from flows.settings import EditSettings, EvaluateSettings
+from flows.storage import Store, open_store
+from flows.terminal import ProgressLines, print_line
+
+ATTRIBUTE = "Eyeglasses"
+
+_CHUNK = 16  # images at a time
+_PER_PAGE, _HEIGHT = 24, 218  # pairs, pixels
+
+
+@dataclass(frozen=True)
+class _JudgeOfGlasses:
+    judge: Judge
+
+    @property
+    def size(self) -> int:
+        return self.judge.size
+
+    def sees(self, faces: np.ndarray) -> np.ndarray:
+        return recognise(self.judge, faces)[:, self.judge.names.index(ATTRIBUTE)]
+
+
+@dataclass(frozen=True)
+class _NetworkOfGlasses:
+    network: EyeNetwork
+
+    @property
+    def size(self) -> int:
+        return SIZE
+
+    def sees(self, faces: np.ndarray) -> np.ndarray:
+        return self.network.look(faces)[0] < 0
+
+
+def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
+    """Measure, and write report.json, report.md, faces.csv and the pages; returns the content of report.json.
+
+    Raises:
+        UserError: a mistake in the settings or a source, a report at the destination already, or not one bare face.
+        StorageError: the storage failed after its retries.
+    """
+    store = open_store(settings.destination, option="--destination")
+    store.check(write=True)
+    if any(info.key == REPORT for info in store.list(REPORT)):
+        raise UserError(
+            f"--destination {settings.destination}: {REPORT} is there already; choose another place"
+        )
+    tables = open_face_tables(settings)
+    evaluator, network, about = _evaluator(settings)
+    tools = _tools(settings, evaluator, network)
+    faces = [face for table in tables for face in table.faces]
+    if all(face.wears for face in faces):
+        raise UserError(f"--faces {settings.faces[0]}: there is no bare face to edit")
+    shown = _shown(faces, settings.pages)
+    progress = ProgressLines("faces", len(faces))
+    measured: list[MeasuredFace] = []
+    failures: list[Failure] = []
+    limits = Limits()
+    images = itertools.chain.from_iterable(table.images() for table in tables)
+    for chunk in _chunks(images):
+        found, failed = measure(chunk, tools, limits, grey_copies=settings.grey_copies)
+        for face in found:
+            _keep(face, shown)
+        measured += found
+        failures += failed
+        progress.advance(len(chunk))
+    print_line("computing figures and their intervals")
+    report = to_json(
+        settings,
+        about=about | {"bundle": tools.run.made_of["bundle"], "software": tools.run.made_of["software"]},
+        without_split=[url for url, table in zip(settings.faces, tables, strict=True) if not table.split],
+        groups=group_figures(measured, settings.seed),
+        failures=[f"{each.listed.set}/{each.listed.name}: {each.reason}" for each in failures],
+    )
+    _write_pages(store, measured)
+    store.put("faces.csv", faces_table(measured), content_type="text/csv")
+    store.put("report.md", to_markdown(report).encode(), content_type="text/markdown")
+    data = json.dumps(report, indent=2, allow_nan=False).encode() + b"\n"
+    store.put(REPORT, data, content_type="application/json")  # last: with it the evaluation is complete
+    return report
+
+
+def _tools(settings: EvaluateSettings, evaluator: Evaluator, network: EyeNetwork | None) -> Tools:
+    edit = EditSettings(
+        source=settings.faces[0],
+        destination=settings.destination,
+        bundle=settings.bundle,
+        set=[f"{ATTRIBUTE}=1"],
+        intensity=settings.intensity,
+        faces=settings.find,
+        on_present=settings.on_present,
+        batch_size=settings.batch_size,
+        style=settings.style,
+    )
+    run = run_of(edit)
+    edits = parse_edits(edit.set, edit.intensity, run.attributes)
+    editor, finder = editor_of(edit, run.made_of["bundle"]), finder_of(edit, on_gpu=False)
+    return Tools(run, edits, editor, finder, evaluator, network, settings.renderer, settings.seed)
+
+
+def _evaluator(settings: EvaluateSettings) -> tuple[Evaluator, EyeNetwork | None, dict[str, Any]]:
+    """The evaluator, the network of the features, and what is said about both."""
+    evaluator: Evaluator
+    network = None
+    if settings.evaluator.endswith(".tflite"):
+        network = _read_network(settings.evaluator, "--evaluator")
+        evaluator = _NetworkOfGlasses(network)
+        what, digest = settings.evaluator, network.digest
+    else:
+        judge = open_judge(settings.evaluator, "--evaluator")
+        if ATTRIBUTE not in judge.names:
+            raise UserError(f"--evaluator {settings.evaluator}: does not know {ATTRIBUTE}")
+        evaluator = _JudgeOfGlasses(judge)
+        what, digest = judge.about, judge.digest
+        bundle = open_bundle(settings.bundle, with_discriminator=False)
+        if bundle.classifier is not None and _same_weights(judge, bundle.classifier.state_dict()):
+            what += " (the bundle's own classifier: no independent word)"
+    if settings.features is not None:
+        network = _read_network(settings.features, "--features")
+    features = None if network is None else {"tensor": network.feature_name, "digest": network.digest}
+    return evaluator, network, {"evaluator": {"about": what, "digest": digest}, "features": features}
+
+
+def _same_weights(judge: Judge, weights: dict[str, Any]) -> bool:
+    ours = judge.classifier.state_dict()
+    return ours.keys() == weights.keys() and all(ours[name].equal(weights[name]) for name in ours)
+
+
+def _read_network(url: str, option: str) -> EyeNetwork:
+    folder, name = posixpath.split(url)
+    store = open_store(folder, option=option)
+    store.check()
+    try:
+        data = store.get(name).data
+    except FileNotFoundError:
+        raise UserError(f"{option} {url}: there is no such file") from None
+    return load_eye_network(data, f"{option} {url}")
+
+
+def _chunks(
+    images: Iterable[tuple[ListedFace, bytes | None]],
+) -> Iterator[list[tuple[ListedFace, bytes | None]]]:
+    rest = iter(images)
+    while chunk := list(itertools.islice(rest, _CHUNK)):
+        yield chunk
+
+
+def _shown(faces: list[ListedFace], pages: int) -> set[ListedFace]:
+    """The bare faces that are put on pages: every so many-th, whatever became of it."""
+    bare = [face for face in faces if not face.wears]
+    count = min(pages * _PER_PAGE, len(bare))
+    return {bare[number * len(bare) // count] for number in range(count)}
+
+
+def _keep(face: MeasuredFace, shown: set[ListedFace]) -> None:
+    """Keep the pictures that are shown, at the size at which they are, and let go of the others."""
+    if face.listed in shown and face.before is not None and face.after is not None:
+        face.before, face.after = scaled(face.before, _HEIGHT), scaled(face.after, _HEIGHT)
+    else:
+        face.before = face.after = None
+
+
+def _write_pages(store: Store, measured: list[MeasuredFace]) -> None:
+    shown = [face for face in measured if face.before is not None and face.after is not None]
+    for page in range(-(-len(shown) // _PER_PAGE)):
+        part = shown[page * _PER_PAGE : (page + 1) * _PER_PAGE]
+        grid = before_after_grid(
+            [(face.before, face.after) for face in part],  # type: ignore[misc]
+            [
+                f"{face.listed.set}/{face.listed.name}{'' if face.edited else ', left as it is'}"
+                for face in part
+            ],
+            height=_HEIGHT,
+        )
+        store.put(f"page-{page + 1:02d}.jpg", grid, content_type="image/jpeg")

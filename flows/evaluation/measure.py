@@ -1,0 +1,239 @@
+"""Faces measured: as they are, and as the edit flow's own functions return them to a user."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
+
+import numpy as np
+from torch import Tensor
+
+from attgan.attributes import Edit
+from attgan.data import codec
+from attgan.data.codec import Decoded, Limits
+from attgan.data.order import tickets
+from attgan.editing.change import change_of, mask_of
+from attgan.editing.editor import Editor
+from attgan.editing.finding import Finder
+from attgan.editing.placement import Placement, put_change, take_face
+from attgan.errors import DataError
+from attgan.evaluation.eye_region import SHARPNESS_SIZE, changes, mask_in_photograph, sharpness
+from attgan.evaluation.face_traits import Tone, is_grey, tone_of, yaw_of
+from attgan.evaluation.tflite import SIZE, EyeNetwork
+from flows.edit.faces import edit_faces, find_faces, finished
+from flows.edit.item import Chunk, Item
+from flows.edit.ledger import Row
+from flows.edit.run import Run
+from flows.evaluation.faces import ListedFace
+
+Picture = Literal["original", "result", "unedited", "renderer"]
+Pixels = np.ndarray
+
+
+class Evaluator(Protocol):
+    """Says whether faces wear glasses."""
+
+    @property
+    def size(self) -> int:
+        """Side of the face squares that it looks at."""
+
+    def sees(self, faces: np.ndarray) -> np.ndarray:
+        """``(N, size, size, 3)`` uint8 → ``(N,)`` bool."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What faces are edited and measured with.
+
+    Attributes:
+        run: an edit run that is written nowhere.
+        edits: what it does.
+        editor: its model.
+        finder: of faces.
+        evaluator: of glasses.
+        network: in whose features realism is measured; None where it is not.
+        renderer: whether to draw glasses on the bare faces, too.
+        seed: of those glasses.
+    """
+
+    run: Run
+    edits: tuple[Edit, ...]
+    editor: Editor
+    finder: Finder
+    evaluator: Evaluator
+    network: EyeNetwork | None
+    renderer: bool
+    seed: int
+
+
+@dataclass
+class Look:
+    """What is measured of one picture of a face.
+
+    Attributes:
+        glasses: whether the evaluator sees any.
+        sharpness: of the eye region.
+        features: ``(d,)``; None without a network.
+    """
+
+    glasses: bool
+    sharpness: float
+    features: np.ndarray | None
+
+
+@dataclass
+class MeasuredFace:
+    """A face and what came of it.
+
+    Attributes:
+        listed: what its table says.
+        grey: as the table says, or the pixels.
+        yaw: degrees; None where the landmarks were not found.
+        tone: of the skin; None for a grey face.
+        edited: whether the edit flow edits it; it leaves alone what it takes for a wearer.
+        inside: share of the pixels inside the edit mask that were changed; of an edited one.
+        outside: largest difference outside of it, in levels.
+        looks: at the pictures of it that there are.
+        before, after: the pictures, where they are kept for a page.
+    """
+
+    listed: ListedFace
+    grey: bool
+    yaw: float | None
+    tone: Tone | None
+    edited: bool
+    inside: float | None = None
+    outside: int | None = None
+    looks: dict[Picture, Look] = field(default_factory=dict)
+    before: Pixels | None = None
+    after: Pixels | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A face that could not be measured, and why."""
+
+    listed: ListedFace
+    reason: str
+
+
+def measure(
+    faces: Sequence[tuple[ListedFace, bytes | None]], tools: Tools, limits: Limits, *, grey_copies: bool
+) -> tuple[list[MeasuredFace], list[Failure]]:
+    """Edit and measure some faces.
+
+    Wearers go through the edit as well, as they do in a folder of photographs: whether they are left alone is counted.
+
+    Args:
+        faces: with their images' bytes.
+        tools: to do it with.
+        limits: of what an image may cost.
+        grey_copies: measure a grey copy of each coloured face, too.
+    """
+    items: list[tuple[ListedFace, Item]] = []
+    failures: list[Failure] = []
+    for listed, data in faces:
+        try:
+            if data is None:
+                raise DataError("fetch", "there is no image")
+            image = codec.decode(data, limits)
+        except DataError as error:
+            failures.append(Failure(listed, str(error)))
+            continue
+        items.append((listed, _item(listed, image)))
+        if grey_copies and not _grey(listed, image):
+            copy = replace(listed, set=f"{listed.set}, greyed", grey=True, copy=True)
+            items.append((copy, _item(copy, _greyed(image))))
+    chunk: Chunk = [item for _, item in items]
+    find_faces(chunk, tools.editor.size, tools.run.settings, on_gpu=False)
+    edit_faces(chunk, tools.editor, tools.edits, tools.run)
+    measured = []
+    for listed, item in items:
+        if item.image is None:
+            failures.append(Failure(listed, f"{item.row.stage}: {item.row.reason}"))
+        else:
+            measured.append(_measured(listed, item, tools))
+    return measured, failures
+
+
+def _item(listed: ListedFace, image: Decoded) -> Item:
+    return Item(Row(listed.name, listed.name, ""), size=0, image=image)
+
+
+def _grey(listed: ListedFace, image: Decoded) -> bool:
+    return is_grey(image.pixels) if listed.grey is None else listed.grey
+
+
+def _greyed(image: Decoded) -> Decoded:
+    luma = np.rint(image.pixels @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)
+    return replace(image, pixels=np.repeat(luma[..., None], 3, axis=2), grey=True)
+
+
+def _measured(listed: ListedFace, item: Item, tools: Tools) -> MeasuredFace:
+    image, face = item.image, item.faces[0]
+    assert image is not None
+    before, placement = image.pixels, face.placement
+    landmarks = _landmarks(item, tools.finder)
+    grey = _grey(listed, image)
+    result = MeasuredFace(
+        listed,
+        grey,
+        None if landmarks is None else yaw_of(landmarks),
+        None if grey else tone_of(take_face(before, placement, SIZE)),
+        edited=face.edited is not None,
+    )
+    result.looks["original"] = _look(before, placement, tools)
+    if listed.wears:
+        return result
+    generator = tools.editor.generator.config
+    after = finished(item, tools.run.settings, tools.edits, generator).pixels
+    result.before, result.after = before, after
+    result.looks["result"] = _look(after, placement, tools)
+    if face.edited is not None:
+        mask = mask_of(generator, tools.edits)
+        assert mask is not None
+        inside = _masked(before, placement, mask)
+        # A photograph may have other faces, which are edited, too.
+        others = [
+            _masked(before, other.placement, mask) for other in item.faces[1:] if other.edited is not None
+        ]
+        allowed = np.logical_or.reduce([inside, *others])
+        result.inside, result.outside = changes(before, after, inside, allowed)
+    if face.reconstructed is not None:
+        # What the generator makes of the face without any edit, put back as an edit is.
+        unedited = before.copy()
+        put_change(unedited, placement, change_of(generator, tools.edits, face.reconstructed, face.pixels))
+        result.looks["unedited"] = _look(unedited, placement, tools)
+    if tools.renderer and landmarks is not None:
+        result.looks["renderer"] = _look(_drawn(listed, before, landmarks, tools.seed), placement, tools)
+    return result
+
+
+def _masked(pixels: Pixels, placement: Placement, mask: Tensor) -> np.ndarray:
+    return mask_in_photograph(placement.matrix, pixels.shape[0], pixels.shape[1], mask.numpy())
+
+
+def _landmarks(item: Item, finder: Finder) -> np.ndarray | None:
+    """The five landmarks of the face that is measured, ``(5, 2)`` in the image's pixels."""
+    if item.row.faces:
+        return np.reshape(item.row.faces[0]["landmarks"], (5, 2))
+    assert item.image is not None
+    found = finder.find([item.image.pixels])[0]
+    return max(found, key=lambda face: face.size).landmarks if found else None
+
+
+def _drawn(listed: ListedFace, before: Pixels, landmarks: np.ndarray, seed: int) -> Pixels:
+    # Imported here alone: what draws glasses teaches, and is nothing that edits.
+    from attgan.glasses import draw_glasses, put_on
+
+    rng = np.random.default_rng(tickets(4, "evaluation glasses", seed, listed.set, listed.name))
+    return put_on(before, landmarks, draw_glasses(rng), rng)
+
+
+def _look(pixels: Pixels, placement: Placement, tools: Tools) -> Look:
+    features = None
+    if tools.network is not None:
+        features = tools.network.look(take_face(pixels, placement, SIZE)[None])[1][0]
+    seen = tools.evaluator.sees(take_face(pixels, placement, tools.evaluator.size)[None])
+    return Look(bool(seen[0]), sharpness(take_face(pixels, placement, SHARPNESS_SIZE)), features)
