@@ -34,6 +34,30 @@ PUBLISHED: tuple[str, ...] = (
 )  # fmt: skip
 """The 13 attributes of the published AttGAN weights, in the order of their vectors."""
 
+STYLES: tuple[str, ...] = (
+    "Round", "Oval", "Rectangle", "Wayfarer", "Cat_Eye", "Aviator",
+    "Half_Rim", "Rimless", "Thick_Rim", "Metal", "Light_Frame", "Sunglasses",
+)  # fmt: skip
+"""Styles of glasses, which CelebA does not know. The first six are shapes, of which a pair has exactly one."""
+
+SHAPES = STYLES[:6]
+
+INCOMPATIBLE_STYLES: frozenset[frozenset[str]] = frozenset(
+    map(
+        frozenset,
+        [
+            *(
+                ("Rimless", other)
+                for other in ("Half_Rim", "Thick_Rim", "Metal", "Light_Frame", "Wayfarer", "Aviator")
+            ),
+            *(("Half_Rim", other) for other in ("Thick_Rim", "Light_Frame", "Aviator")),
+            *(("Metal", other) for other in ("Thick_Rim", "Light_Frame")),
+            ("Aviator", "Thick_Rim"),
+        ],
+    )
+)
+"""Pairs of styles that no glasses have at once. ("Metal" is a metal rim, and so no rimless one.)"""
+
 LABEL_SCALE = 0.5
 MAX_INTENSITY = 10.0
 

@@ -120,7 +120,7 @@ class _Kind(NamedTuple):
         return weight * (sunny if self.sunglasses else 1 - sunny)
 
 
-_KINDS = [
+KINDS = [
     kind
     for kind in itertools.starmap(
         _Kind,
@@ -145,7 +145,7 @@ def draw_glasses(rng: np.random.Generator, styles: Collection[str] | None = None
     wanted = frozenset(styles or ())
     if unknown := wanted - set(STYLES):
         raise ValueError(f"no style of glasses: {', '.join(sorted(unknown))}; there are {', '.join(STYLES)}")
-    kinds = [kind for kind in _KINDS if wanted <= kind.styles]
+    kinds = [kind for kind in KINDS if wanted <= kind.styles]
     if not kinds:
         raise ValueError(f"no glasses are {' and '.join(sorted(wanted))} at once")
     weights = np.array([kind.weight for kind in kinds])

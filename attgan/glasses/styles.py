@@ -8,21 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-STYLES: tuple[str, ...] = (
-    "Round",
-    "Oval",
-    "Rectangle",
-    "Wayfarer",
-    "Cat_Eye",
-    "Aviator",
-    "Half_Rim",
-    "Rimless",
-    "Thick_Rim",
-    "Metal",
-    "Light_Frame",
-    "Sunglasses",
-)
-"""The first six are shapes, of which a pair has exactly one."""
+from attgan.attributes import STYLES
 
 Shape = Literal["Round", "Oval", "Rectangle", "Wayfarer", "Cat_Eye", "Aviator"]
 Mount = Literal["full", "half", "none"]

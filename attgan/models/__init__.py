@@ -3,7 +3,7 @@ from attgan.models.bundle import Bundle, BundleInfo, inspect_bundle, load_bundle
 from attgan.models.bundle_config import BundleConfig
 from attgan.models.classifier import AttributeClassifier, ClassifierConfig
 from attgan.models.discriminator import Discriminator, DiscriminatorConfig, freeze_lowest
-from attgan.models.generator import Generator, GeneratorConfig
+from attgan.models.generator import Generator, GeneratorConfig, with_styles
 from attgan.models.published import Published, import_published
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "inspect_bundle",
     "load_bundle",
     "save_bundle",
+    "with_styles",
 ]

@@ -37,6 +37,7 @@ class ClassifierConfig(BaseModel):
         n_attributes: how many it predicts.
         image_size: a multiple of 32 from 64 up.
         width: channels after the first layer; each further one has twice as many.
+        unsure: logits between these two say neither yes nor no, ends excluded.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +45,7 @@ class ClassifierConfig(BaseModel):
     n_attributes: Annotated[int, Field(ge=1)] = 13
     image_size: ImageSize = 128
     width: Width = 16
+    unsure: tuple[float, float] = (0.0, 0.0)
 
 
 class AttributeClassifier(nn.Module):

@@ -4,11 +4,12 @@ References:
     He et al., "AttGAN: Facial Attribute Editing by Only Changing What You Want", 2017, section 3.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
+from torch.nn import functional
 
 from attgan.models.blocks import (
     COLOURS,
@@ -40,6 +41,10 @@ class GeneratorConfig(BaseModel):
         encoder_norm, decoder_norm: after every convolution but the last one.
         encoder_activation, decoder_activation: the report's Table I has "leaky_relu" in the decoder too.
         slope: of the leaky ones, for negative values (the TensorFlow original: 0.2).
+        styles: names of the style vector, which follows the attribute vector; none for published weights.
+        compositing: how its change is put into a photograph, and so was in its training: "direct" as
+            :mod:`attgan.editing.compositing` does it; "thresholded" keeps the strongest changes alone, for generators
+            that were trained on their whole output.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,6 +59,18 @@ class GeneratorConfig(BaseModel):
     encoder_activation: Activation = "leaky_relu"
     decoder_activation: Activation = "relu"
     slope: Slope = 0.01
+    styles: tuple[str, ...] = ()
+    compositing: Literal["thresholded", "direct"] = "thresholded"
+
+    @property
+    def n_styles(self) -> int:
+        """Length of the style vector."""
+        return len(self.styles)
+
+    @property
+    def n_inputs(self) -> int:
+        """Length of the vector that the decoder is fed: attributes, then styles."""
+        return self.n_attributes + self.n_styles
 
 
 class Generator(nn.Module):
@@ -62,7 +79,7 @@ class Generator(nn.Module):
     On several CPU threads the last bits of a result can depend on the batch's size (an odd batch and a small
     width, up to 4e-7), though not on a face's place in the batch: where bytes must repeat, pad to one size.
 
-    Shapes: N images, S image size, n attributes, w width.
+    Shapes: N images, S image size, n attributes, k styles, w width.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:
@@ -78,7 +95,10 @@ class Generator(nn.Module):
         self.dec_layers = nn.ModuleList(_decoder(config))
 
     def forward(self, images: Tensor, attributes: Tensor) -> Tensor:
-        """Edit (N, 3, S, S) images in [-1, 1] towards (N, n) attributes; the result is like the images.
+        """Edit (N, 3, S, S) images in [-1, 1] towards (N, n) attributes or (N, n + k) attributes and styles.
+
+        Returns:
+            (N, 3, S, S) in [-1, 1].
 
         Raises:
             ValueError: images or attributes of another shape.
@@ -100,15 +120,17 @@ class Generator(nn.Module):
         return features
 
     def decode(self, features: list[Tensor], attributes: Tensor) -> Tensor:
-        """Turn :meth:`encode`'s features and (N, n) attributes into (N, 3, S, S) images in [-1, 1].
+        """Turn :meth:`encode`'s features and an attribute vector into (N, 3, S, S) images in [-1, 1].
+
+        Args:
+            features: of N images.
+            attributes: (N, n + k), or (N, n): then each style is 0, that is unknown.
 
         Raises:
             ValueError: attributes of another shape.
         """
-        wanted = (len(features[-1]), self.config.n_attributes)
-        if attributes.shape != wanted:
-            raise ValueError(f"attributes of shape {tuple(attributes.shape)} where {wanted} are wanted")
         hidden = features[-1]
+        attributes = self._with_styles(attributes, len(hidden))
         hidden = torch.cat([hidden, constant_maps(attributes, hidden)], dim=1)
         for depth, layer in enumerate(self.dec_layers):
             hidden = layer(hidden)
@@ -121,14 +143,23 @@ class Generator(nn.Module):
                 hidden = torch.cat(joined, dim=1)
         return hidden
 
+    def _with_styles(self, attributes: Tensor, count: int) -> Tensor:
+        config = self.config
+        if attributes.shape == (count, config.n_attributes):
+            return functional.pad(attributes, (0, config.n_styles)) if config.n_styles else attributes
+        if attributes.shape != (count, config.n_inputs):
+            wanted = (count, config.n_attributes)
+            raise ValueError(f"attributes of shape {tuple(attributes.shape)} where {wanted} are wanted")
+        return attributes
+
 
 def decoder_inputs(config: GeneratorConfig) -> tuple[int, ...]:
     """Channels that each of the five decoder layers is fed, shortcuts and attributes included."""
     sizes = channels(config.width)
-    inputs = [sizes[-1] + config.n_attributes]
+    inputs = [sizes[-1] + config.n_inputs]
     for depth in range(LAYERS - 1):
         shortcut = sizes[_mirror(depth)] if depth < config.shortcut_layers else 0
-        injected = config.n_attributes if depth < config.inject_layers else 0
+        injected = config.n_inputs if depth < config.inject_layers else 0
         inputs.append(sizes[-1 - depth] + shortcut + injected)
     return tuple(inputs)
 
@@ -147,3 +178,21 @@ def _decoder(config: GeneratorConfig) -> list[Block]:
         for depth in range(LAYERS - 1)
     ]
     return [*inner, deconv(inputs[-1], COLOURS, "none", nn.Tanh())]
+
+
+def with_styles(generator: Generator, styles: tuple[str, ...]) -> Generator:
+    """A copy that takes a style vector too, and edits as before whatever it holds: the new weights are 0.
+
+    Args:
+        generator: without styles.
+        styles: their names.
+    """
+    config = generator.config.model_copy(update={"styles": styles, "compositing": "direct"})
+    widened = Generator(config).to(memory_format=torch.channels_last)
+    tensors = generator.state_dict()
+    for depth in {0, *range(1, config.inject_layers + 1)}:
+        name = f"dec_layers.{depth}.layers.0.weight"
+        weight = tensors[name]  # (inputs, outputs, 4, 4), the attributes' inputs last
+        tensors[name] = torch.cat([weight, weight.new_zeros(len(styles), *weight.shape[1:])])
+    widened.load_state_dict(tensors)
+    return widened

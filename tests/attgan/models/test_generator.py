@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from attgan.models import Generator, GeneratorConfig
+from attgan.models import Generator, GeneratorConfig, fresh, with_styles
 
 fixed = settings(derandomize=True, deadline=None, max_examples=25)
 
@@ -257,3 +257,20 @@ def test_settings_out_of_range_are_refused(settings, rule):
 def test_settings_cannot_be_changed_afterwards():
     with pytest.raises(ValidationError, match="frozen"):
         GeneratorConfig().width = 32
+
+
+@pytest.mark.parametrize("inject_layers", [0, 2])
+def test_styles_change_nothing_before_they_are_trained(inject_layers: int) -> None:
+    plain = fresh(Generator, GeneratorConfig(image_size=64, width=2, inject_layers=inject_layers), 0).eval()
+    styled = with_styles(plain, ("Round", "Metal", "Rimless")).eval()
+    assert styled.config.n_inputs == 16
+    images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    attributes, styles = torch.full((2, 13), 0.5), torch.tensor([[0.5, -0.5, 0.0]]).expand(2, 3)
+    with torch.no_grad():
+        expected = plain(images, attributes)
+        assert torch.allclose(styled(images, torch.cat([attributes, styles], 1)), expected, atol=1e-6)
+        assert torch.equal(
+            styled(images, attributes), styled(images, torch.nn.functional.pad(attributes, (0, 3)))
+        )
+    with pytest.raises(ValueError, match="attributes of shape"):
+        styled(images, torch.zeros(2, 14))
