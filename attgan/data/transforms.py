@@ -10,7 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn.functional import interpolate
+
+Pixels = NDArray[np.uint8]
 
 CELEBA_SIZE = (178, 218)
 CELEBA_CROP = 170

@@ -49,11 +49,15 @@ class Editor:
 
         Args:
             faces: ``(N, S, S, 3)`` uint8, RGB.
-            targets: ``(N, n)`` float32, the attribute vectors that the results are to have, as the network is fed.
+            targets: ``(N, n + k)`` float32, the attribute and style vectors that the results are to have, as the
+                network is fed; or ``(N, n)``: then no style is named.
 
         Returns:
             ``(N, S, S, 3)`` uint8, RGB.
         """
+        config = self.generator.config
+        if targets.shape[1] == config.n_attributes:
+            targets = np.pad(targets, ((0, 0), (0, config.n_styles)))
         edited = np.empty_like(faces)
         with self.lanes() as lane:
             for part in self._batches(len(faces)):
@@ -67,17 +71,21 @@ class Editor:
             faces: ``(N, S, S, 3)`` uint8, RGB.
 
         Returns:
-            ``(N, n)`` bool.
+            ``(N, n)`` float32: 0, 1, or NaN where the classifier is unsure.
         """
         if self.classifier is None:
             return None
-        seen = [np.empty((0, self.classifier.config.n_attributes), dtype=bool)]
+        low, high = self.classifier.config.unsure
+        seen = [np.empty((0, self.classifier.config.n_attributes), dtype=np.float32)]
         for part in self._batches(len(faces)):
             with (
                 torch.inference_mode()
             ):  # in float32 everywhere: it is small, and a decision is all or nothing
                 logits = self.classifier(self._images(faces[part]))
-            seen.append((logits > 0)[: len(faces[part])].cpu().numpy())
+            told = logits[: len(faces[part])].float().cpu().numpy()
+            answers = (told > high).astype(np.float32)
+            answers[(told > low) & (told < high)] = np.nan
+            seen.append(answers)
         return np.concatenate(seen)
 
     def _batches(self, count: int) -> list[slice]:

@@ -74,7 +74,7 @@ Lanes = Callable[[], contextlib.AbstractContextManager[Lane]]
 def open_lanes(generator: Generator, device: torch.device, batch_size: int) -> Lanes:
     """The lanes to a generator that is on its device: on a GPU :data:`ON_GPU`, on a CPU one for everybody who asks."""
     config = generator.config
-    faces, attributes = (batch_size, config.image_size, config.image_size, 3), config.n_attributes
+    faces, attributes = (batch_size, config.image_size, config.image_size, 3), config.n_inputs
     forward = forward_of(generator, device)
     if device.type != "cuda":
         return lambda: contextlib.nullcontext(Lane(forward, device, faces, attributes))

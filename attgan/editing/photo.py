@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attgan.attributes import Edit, label_vector, target_vector
+from attgan.editing.change import change_of
 from attgan.editing.editor import Editor
 from attgan.editing.finding import Face, Finder
-from attgan.editing.placement import Pixels, Placement, aligned, placed, put_difference, put_whole, take_face
-from attgan.editing.reach import reach_of
-from attgan.editing.similarity import apply
+from attgan.editing.finding.aligned_check import holds_face
+from attgan.editing.grey import is_grey
+from attgan.editing.placement import Pixels, Placement, aligned, placed, put_change, put_whole, take_face
+from attgan.editing.similarity import apply, scale_of
 from attgan.errors import DataError
 
 Which = Literal["all", "largest"]
@@ -24,7 +26,9 @@ OnPresent = Literal["copy", "skip", "edit"]
 
 MIN_FACE = 40.0
 MIN_CONFIDENCE = 0.9
-WHOLE = 0.15  # of the side: a face that is no further from filling a square image, at its corners, fills it
+# Of the side of the square that an aligned face fills: a found one whose corners are no further from that one's is
+# the aligned face itself. Of 178×218's proportions few images are anything else.
+WHOLE_SQUARE, WHOLE_ALIGNED = 0.15, 0.3
 SURROUNDINGS = 1.5  # the side of a slide's panel, in sides of the face square
 
 
@@ -83,12 +87,13 @@ def edit_photo(
     Args:
         pixels: ``(H, W, 3)`` uint8, RGB.
         editor: the model.
-        finder: of the faces; not asked about aligned images, except whether a square one is.
+        finder: of the faces; not asked about images of 178×218's proportions in which a quick look shows a face.
         edits: what to change, as :func:`attgan.attributes.parse_edits` returns it.
         names: the model's n attributes.
         which: ``all`` faces of a photograph or the ``largest`` alone; ``aligned``: the image is one face, as CelebA has
-            them (178×218, or the centred square of it); ``auto``: what it looks like. Of 178×218's proportions it is
-            aligned, a square is if the largest face fills it or none is found, and any other has all its faces edited.
+            them (178×218, or the centred square of it); ``auto``: what it looks like. One of 178×218's proportions is
+            aligned if there is a face where aligned ones have it, a square if the largest face fills it, and any other
+            has all its faces edited.
         min_face: see :func:`choose_faces`.
         min_confidence: see there.
         paste: the ``difference`` that the edit makes is added and all else stays to the bit, or the ``whole`` face that
@@ -249,18 +254,23 @@ def find_places(
     which: Faces = "auto",
     min_face: float = MIN_FACE,
     min_confidence: float = MIN_CONFIDENCE,
+    *,
+    face_seen: bool | None = None,
 ) -> list[tuple[Face | None, Placement]]:
     """Where the faces that are meant are, the largest first; none where none was found.
 
-    An aligned image's own face is None. With ``auto`` a square image, which may be either, is taken for an aligned one
-    where no face is found in it, or one that fills it.
+    An aligned image's own face is None. With ``auto`` an image of 178×218's proportions is taken for an aligned one
+    where the quick look shows a face, and only the others are searched. A square, which may as well be a photograph, is
+    searched first, and looked at where no face is found (one of few pixels). A found face that fills the image, or
+    nearly, is the aligned one.
 
     Args:
         pixels: ``(H, W, 3)`` uint8, RGB.
-        finder: asked about photographs and squares.
+        finder: asked about photographs, squares, and what the quick look refuses.
         which: as in :func:`edit_photo`.
         min_face: see :func:`choose_faces`.
         min_confidence: see there.
+        face_seen: what :func:`attgan.editing.finding.aligned_check.holds_face` says of the image, where it was asked.
 
     Raises:
         DataError: stage ``find``: ``aligned`` was asked for, and the image is not.
@@ -269,21 +279,28 @@ def find_places(
     whole = aligned(width, height) if which in ("auto", "aligned") else None
     if which == "aligned" and whole is None:
         raise DataError("find", "not an aligned face: neither square nor of 178×218's proportions")
-    if whole is not None and (which == "aligned" or width != height):
+    if whole is not None and width != height and which == "auto" and face_seen is None:
+        face_seen = bool(holds_face([pixels])[0])
+    if whole is not None and (which == "aligned" or (width != height and face_seen)):
         return [(None, whole)]
     rule: Which = "largest" if which == "largest" else "all"
     found = finder.find([pixels])[0]
     chosen = [(face, placed(face)) for face in choose_faces(found, rule, min_face, min_confidence)]
-    if whole is not None and (not chosen or _fills(chosen[0][1], width)):
-        return [(None, whole)]
-    return list(chosen)
+    if whole is None:
+        return list(chosen)
+    if chosen:
+        tolerance = WHOLE_SQUARE if width == height else WHOLE_ALIGNED
+        is_whole = _is_aligned_face(chosen[0][1], whole, tolerance)
+    else:
+        is_whole = width == height and bool(holds_face([pixels])[0])
+    return [(None, whole)] if is_whole else list(chosen)
 
 
-def _fills(placement: Placement, side: int) -> bool:
-    """Whether the square of a face is a whole square image."""
+def _is_aligned_face(placement: Placement, whole: Placement, tolerance: float) -> bool:
+    """Whether the corners of a found face are near those of the image's aligned one, in shares of its side."""
     square = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], np.float64)
-    distances = np.hypot(*(apply(placement.matrix, square) - side * square).T)
-    return float(distances.max()) <= WHOLE * side
+    distances = np.hypot(*(apply(placement.matrix, square) - apply(whole.matrix, square)).T)
+    return float(distances.max()) <= tolerance * float(scale_of(whole.matrix))
 
 
 def _edited(
@@ -300,15 +317,16 @@ def _edited(
     result = pixels.copy()
     rows = np.flatnonzero(todo)
     taken = faces.taken[rows]
+    grey = is_grey(pixels)
     edited = editor.edit(taken, targets[rows])
     if paste == "whole":
         for row, face in zip(rows, edited, strict=True):
-            put_whole(result, faces.places[row][1], face)
+            put_whole(result, faces.places[row][1], face, grey=grey)
     else:
         unchanged = editor.edit(taken, base[rows])
-        reach = reach_of(edits, editor.size)
         for row, face, reconstructed in zip(rows, edited, unchanged, strict=True):
-            put_difference(result, faces.places[row][1], face, reconstructed, reach)
+            change = change_of(editor.generator.config, edits, face, reconstructed)
+            put_change(result, faces.places[row][1], change, grey=grey)
     return result
 
 

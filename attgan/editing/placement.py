@@ -19,6 +19,7 @@ from attgan.data.transforms import CELEBA_CROP, CELEBA_SIZE, Box
 from attgan.editing.difference import apply_change, relative_change
 from attgan.editing.fading import window
 from attgan.editing.finding import Face
+from attgan.editing.grey import greyed, greyed_face
 from attgan.editing.resampling import Window, covered, sampled, shifted, shrunk
 from attgan.editing.similarity import Matrix, fit_similarity, invert, scale_of
 
@@ -122,7 +123,13 @@ def take_face(pixels: Pixels, placement: Placement, size: int) -> Pixels:
 
 
 def put_difference(
-    pixels: Pixels, placement: Placement, edited: Pixels, reconstructed: Pixels, reach: Tensor | None = None
+    pixels: Pixels,
+    placement: Placement,
+    edited: Pixels,
+    reconstructed: Pixels,
+    reach: Tensor | None = None,
+    *,
+    grey: bool = False,
 ) -> None:
     """Change a photograph, in place, as the edit changed its face, and only where it did, the rest stays to the bit.
 
@@ -134,8 +141,25 @@ def put_difference(
         edited: ``(S, S, 3)`` uint8, what the generator made of the face.
         reconstructed: likewise, without the edit.
         reach: ``(S, S)``, where in the face the edit may show (:func:`attgan.editing.reach.reach_of`); anywhere.
+        grey: whether the change is to have no colour (:func:`attgan.editing.grey.is_grey`).
     """
-    change = relative_change(edited, reconstructed, reach)  # (3, S, S)
+    put_change(pixels, placement, relative_change(edited, reconstructed, reach), grey=grey)
+
+
+def put_change(pixels: Pixels, placement: Placement, change: Tensor, *, grey: bool = False) -> None:
+    """Draw a photograph's pixels, in place, towards black or white as a face's change says; the rest stays to the bit.
+
+    The change is brought to the photograph's resolution and meets its own pixels there, so that what shines through
+    a lens stays as sharp as it was.
+
+    Args:
+        pixels: ``(H, W, 3)`` uint8, RGB, the photograph.
+        placement: of the face.
+        change: ``(3, S, S)`` float32, -1 (black) to 1 (white), as :func:`attgan.editing.change.change_of` returns it.
+        grey: whether the change is to have no colour (:func:`attgan.editing.grey.is_grey`).
+    """
+    if grey:
+        change = greyed(change)
     changed = _not_zero(change)
     if changed is None:
         return
@@ -146,14 +170,17 @@ def put_difference(
         part[:] = _bytes(apply_change(there, layer.permute(1, 2, 0).contiguous()))
 
 
-def put_whole(pixels: Pixels, placement: Placement, face: Pixels) -> None:
+def put_whole(pixels: Pixels, placement: Placement, face: Pixels, *, grey: bool = False) -> None:
     """Paste an edited face over the one in a photograph, in place, fading in from its edge (an aligned one's does not).
 
     Args:
         pixels: ``(H, W, 3)`` uint8, RGB, the photograph.
         placement: of the face.
         face: ``(S, S, 3)`` uint8.
+        grey: whether the face is to have no colour.
     """
+    if grey:
+        face = greyed_face(face)
     if (box := placement.box) is not None:
         resized = transforms.resize(face, box.side, "bicubic")
         pixels[box.top : box.top + box.side, box.left : box.left + box.side] = resized

@@ -12,14 +12,18 @@ import numpy as np
 
 from attgan.attributes import Edit, target_vector
 from attgan.data.codec import Decoded
+from attgan.editing.change import change_of
 from attgan.editing.editor import Editor
+from attgan.editing.finding.aligned_check import holds_face
 from attgan.editing.finding.face import Face, Finder
 from attgan.editing.finding.mtcnn import make_mtcnn
+from attgan.editing.grey import greyed_face, is_grey
 from attgan.editing.photo import find_places, have_already, unedited_vector
-from attgan.editing.placement import put_difference, put_whole, take_face
-from attgan.editing.reach import reach_of
+from attgan.editing.placement import aligned, put_change, put_whole, take_face
 from attgan.editing.similarity import scale_of
+from attgan.editing.styles import DEFAULT, MIXED, drawn_style, style_vector
 from attgan.errors import DataError
+from attgan.models import GeneratorConfig
 from flows.edit.item import Chunk, FaceOf, Item
 from flows.edit.ledger import AttributesFrom, FaceRow
 from flows.edit.run import Run
@@ -36,12 +40,20 @@ def find_faces(chunk: Chunk, size: int, settings: EditSettings, on_gpu: bool) ->
         on_gpu: where the finder runs.
     """
     finder = finder_of(settings, on_gpu)
+    seen = _faces_seen(chunk) if settings.faces == "auto" else {}
     for item in chunk:
         if item.image is None:
             continue
         pixels = item.image.pixels
         try:
-            places = find_places(pixels, finder, settings.faces, settings.min_face, settings.min_confidence)
+            places = find_places(
+                pixels,
+                finder,
+                settings.faces,
+                settings.min_face,
+                settings.min_confidence,
+                face_seen=seen.get(id(item)),
+            )
         except DataError as error:
             item.skip(error.stage, error.reason)
             continue
@@ -56,6 +68,19 @@ def find_faces(chunk: Chunk, size: int, settings: EditSettings, on_gpu: bool) ->
         ]
 
 
+def _faces_seen(chunk: Chunk) -> dict[int, bool]:
+    """Whether the images of 178×218's proportions show a face, by ``id`` of the item: all of them at a time."""
+    asked, images = [], []
+    for item in chunk:
+        if item.image is None:
+            continue
+        height, width = item.image.pixels.shape[:2]
+        if width != height and aligned(width, height) is not None:
+            asked.append(id(item))
+            images.append(item.image.pixels)
+    return dict(zip(asked, holds_face(images).tolist(), strict=True))
+
+
 def _face_row(face: Face) -> FaceRow:
     return {
         "box": [round(value, 2) for value in face.box],
@@ -65,6 +90,7 @@ def _face_row(face: Face) -> FaceRow:
         "attributes_from": None,
         "predicted": None,
         "targets": None,
+        "style": None,
     }
 
 
@@ -85,17 +111,22 @@ def edit_faces(chunk: Chunk, editor: Editor, edits: tuple[Edit, ...], run: Run) 
     if not faces:
         return
     pixels = np.stack([face.pixels for face in faces])  # (N, S, S, 3)
-    sources = _source_attributes(owners, faces, pixels, editor, len(run.attributes))
+    columns = [run.attributes.index(edit.attribute) for edit in edits]
+    sources, unsure = _source_attributes(owners, faces, pixels, editor, len(run.attributes), columns)
     targets = target_vector(sources, edits, run.attributes)
-    present = np.zeros(len(faces), dtype=bool)
+    staying = np.zeros(len(faces), dtype=bool)
     if run.settings.on_present != "edit":
-        present = have_already(sources, edits, run.attributes)
-        _leave(chunk, faces, present, run.settings)
-    todo = np.flatnonzero(~present)
-    fed, rows = targets[todo], todo
+        staying |= have_already(sources, edits, run.attributes)
+    if run.settings.on_unsure != "edit":
+        staying |= unsure
+    _leave(chunk, faces, staying, unsure, run.settings)
+    todo = np.flatnonzero(~staying)
+    styles, chosen = _styles(owners, faces, todo, editor, edits, run)
+    fed, rows = np.concatenate([targets[todo], styles], axis=1), todo
     if run.settings.paste == "difference" and run.settings.output == "image":
         # Edited and unchanged in one call, so that fewer batches have to be filled up.
         base = unedited_vector(sources[todo], edits, run.attributes)
+        base = np.pad(base, ((0, 0), (0, styles.shape[1])))
         fed, rows = np.concatenate([fed, base]), np.tile(todo, 2)
     drawn = editor.edit(pixels[rows], fed)
     for place, index in enumerate(todo):
@@ -103,30 +134,75 @@ def edit_faces(chunk: Chunk, editor: Editor, edits: tuple[Edit, ...], run: Run) 
         face.edited = drawn[place]
         face.reconstructed = drawn[len(todo) + place] if len(drawn) > len(todo) else None
         if face.row is not None:
-            face.row["targets"] = told
+            face.row["targets"], face.row["style"] = told, chosen[place]
         if face is owners[index].faces[0]:
-            owners[index].row.targets = told
+            owners[index].row.targets, owners[index].row.style = told, chosen[place]
 
 
-def _leave(chunk: Chunk, faces: Sequence[FaceOf], present: np.ndarray, settings: EditSettings) -> None:
+def _styles(
+    owners: Sequence[Item],
+    faces: Sequence[FaceOf],
+    todo: np.ndarray,
+    editor: Editor,
+    edits: tuple[Edit, ...],
+    run: Run,
+) -> tuple[np.ndarray, list[str | None]]:
+    """The style vectors of the faces to edit, ``(len(todo), k)``, and their names; zeros where no glasses are added."""
+    known = editor.generator.config.styles
+    vectors = np.zeros((len(todo), len(known)), dtype=np.float32)
+    chosen: list[str | None] = [None] * len(todo)
+    if not known or not any(edit.attribute == "Eyeglasses" and edit.value for edit in edits):
+        return vectors, chosen
+    for place, index in enumerate(todo):
+        owner = owners[index]
+        asked = owner.style or run.settings.style or DEFAULT
+        if MIXED in asked:
+            number = next(number for number, face in enumerate(owner.faces) if face is faces[index])
+            asked = drawn_style(owner.row.key, number)
+        vectors[place] = style_vector(asked, known)
+        chosen[place] = ",".join(asked)
+    return vectors, chosen
+
+
+def _leave(
+    chunk: Chunk,
+    faces: Sequence[FaceOf],
+    staying: np.ndarray,
+    unsure: np.ndarray,
+    settings: EditSettings,
+) -> None:
     """Mark the faces that are to stay as they are, and the images that have no others."""
-    staying = {id(face) for face, there in zip(faces, present, strict=True) if there}
+    left = {id(face): bool(open_) for face, stays, open_ in zip(faces, staying, unsure, strict=True) if stays}
     for item in chunk:
         for face in item.faces:
-            if id(face) in staying and face.row is not None:
-                face.row["status"] = "present"
-        item.present = bool(item.faces) and all(id(face) in staying for face in item.faces)
-        if item.present and settings.on_present == "skip":
+            if id(face) in left and face.row is not None:
+                face.row["status"] = "unsure" if left[id(face)] else "present"
+        item.present = bool(item.faces) and all(id(face) in left for face in item.faces)
+        if not item.present:
+            continue
+        if any(left[id(face)] for face in item.faces):
+            if settings.on_unsure == "skip":
+                item.skip("edit", "unsure whether it has all that is asked for")
+        elif settings.on_present == "skip":
             item.skip("edit", "has all that is asked for already")
 
 
 def _source_attributes(
-    owners: Sequence[Item], faces: Sequence[FaceOf], pixels: np.ndarray, editor: Editor, count: int
-) -> np.ndarray:
+    owners: Sequence[Item],
+    faces: Sequence[FaceOf],
+    pixels: np.ndarray,
+    editor: Editor,
+    count: int,
+    columns: list[int],
+) -> tuple[np.ndarray, np.ndarray]:
     """The faces' attributes before the edit, ``(N, n)`` 0, 1 or NaN: their labels, or what the classifier sees.
 
     A label file tells of the one face of an aligned image, and not of who is in a photograph.
+
+    Returns:
+        The attributes, and of which faces the classifier could not say what one of ``columns`` is, ``(N,)`` bool.
     """
+    unsure = np.zeros(len(faces), dtype=bool)
     sources = np.full((len(faces), count), np.nan, dtype=np.float32)
     labelled = np.array(
         [owner.labels is not None and face.row is None for owner, face in zip(owners, faces, strict=True)]
@@ -141,33 +217,42 @@ def _source_attributes(
         elif seen is None:
             _tell(owner, face, "unknown", None)
         else:
-            _tell(owner, face, "classifier", [bool(value) for value in sources[index]])
-    return sources
+            unsure[index] = np.isnan(sources[index, columns]).any()
+            predicted = [None if np.isnan(value) else bool(value) for value in sources[index]]
+            _tell(owner, face, "unsure" if unsure[index] else "classifier", predicted)
+    return sources, unsure
 
 
-def _tell(owner: Item, face: FaceOf, attributes_from: AttributesFrom, predicted: list[bool] | None) -> None:
+def _tell(
+    owner: Item, face: FaceOf, attributes_from: AttributesFrom, predicted: list[bool | None] | None
+) -> None:
     if face.row is not None:
         face.row["attributes_from"], face.row["predicted"] = attributes_from, predicted
     if face is owner.faces[0]:
         owner.row.attributes_from, owner.row.predicted = attributes_from, predicted
 
 
-def finished(item: Item, settings: EditSettings, edits: tuple[Edit, ...]) -> Decoded:
+def finished(
+    item: Item, settings: EditSettings, edits: tuple[Edit, ...], generator: GeneratorConfig
+) -> Decoded:
     """The image that is to be written: with its faces put back that have had the edits, or the bare face."""
     image = item.image
     assert image is not None
     if settings.output == "face":
         face = max(item.faces, key=lambda face: float(scale_of(face.placement.matrix)))
-        return image.with_pixels(face.pixels if face.edited is None else face.edited)
+        if face.edited is None:
+            return image.with_pixels(face.pixels)
+        return image.with_pixels(greyed_face(face.edited) if is_grey(image.pixels) else face.edited)
     if item.present:
         return image
+    grey = is_grey(image.pixels)
     pixels = image.pixels.copy()
     for face in item.faces:
         if face.edited is None:
             continue
         if face.reconstructed is not None:
-            reach = reach_of(edits, len(face.edited))
-            put_difference(pixels, face.placement, face.edited, face.reconstructed, reach)
+            change = change_of(generator, edits, face.edited, face.reconstructed)
+            put_change(pixels, face.placement, change, grey=grey)
         else:
-            put_whole(pixels, face.placement, face.edited)
+            put_whole(pixels, face.placement, face.edited, grey=grey)
     return image.with_pixels(pixels)

@@ -39,6 +39,7 @@ class Item:
         row: its line of the ledger, filled on the way.
         size: in bytes, as planned.
         labels: the face's attributes before the edit, in the bundle's order; NaN, or None for all: unknown.
+        style: of the glasses of all its faces; None: what the run's settings say.
         replaces: the ETag of the output that an earlier run wrote under the output key, where it may be replaced.
         data: the encoded bytes: the input's until it is decoded, then the output's.
         original: the input's bytes, where they may have to be copied as they are.
@@ -51,6 +52,7 @@ class Item:
     size: int
     labels: list[float] | None = None
     replaces: str | None = None
+    style: list[str] | None = None
     data: bytes | None = None
     original: bytes | None = None
     content_type: str | None = None

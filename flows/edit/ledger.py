@@ -23,7 +23,7 @@ from attgan.data.column_reader import read_table
 from flows.storage import Store
 
 Status = Literal["edited", "copied", "skipped", "failed"]
-AttributesFrom = Literal["labels", "classifier", "unknown"]
+AttributesFrom = Literal["labels", "classifier", "unsure", "unknown"]
 STATUSES: tuple[Status, ...] = ("edited", "copied", "skipped", "failed")
 STAGES = ("fetch", "decode", "find", "edit", "encode", "put")
 SAMPLE = 12
@@ -40,6 +40,7 @@ FACE = pa.struct(
         ("attributes_from", pa.string()),
         ("predicted", pa.list_(pa.bool_())),
         ("targets", pa.list_(pa.float32())),
+        ("style", pa.string()),
     ]
 )
 
@@ -57,6 +58,7 @@ SCHEMA = pa.schema(
         ("attributes_from", pa.string()),
         ("predicted", pa.list_(pa.bool_())),
         ("targets", pa.list_(pa.float32())),
+        ("style", pa.string()),
         ("faces", pa.list_(FACE)),
         ("width", pa.int32()),
         ("height", pa.int32()),
@@ -71,17 +73,18 @@ class FaceRow(TypedDict):
     """A face of a photograph: a row within the row of its image.
 
     ``box`` is left, top, right, bottom and ``landmarks`` ten numbers, x and y of eyes, nose and corners of the mouth,
-    in pixels of the photograph; ``status`` is ``edited``, or ``present`` for one that had it already; the rest is as
-    in :class:`Row`.
+    in pixels of the photograph; ``status`` is ``edited``, ``present`` for one that had it already, or ``unsure``
+    for one that was left because the classifier could not say; the rest is as in :class:`Row`.
     """
 
     box: list[float]
     landmarks: list[float]
     confidence: float
-    status: Literal["edited", "present"]
+    status: Literal["edited", "present", "unsure"]
     attributes_from: AttributesFrom | None
-    predicted: list[bool] | None
+    predicted: list[bool | None] | None
     targets: list[float] | None
+    style: str | None
 
 
 @dataclass
@@ -90,9 +93,11 @@ class Row:
 
     ``stage`` and ``reason`` say where and why it was skipped or failed; ``generation`` is that of the ledger whose
     making settled it; the ETags are those of what was read and of what was written or found; ``attributes_from`` says
-    where the face's attributes before the edit come from, and ``predicted`` what the classifier saw if it was asked, in
-    the bundle's order; ``targets`` is the attribute vector the network was fed; ``faces`` are those of a photograph,
-    the largest first, of which the three columns before it tell of the first; sizes are in bytes and pixels.
+    where the face's attributes before the edit come from (``unsure``: the classifier could not say whether it has all
+    that is asked for), and ``predicted`` what the classifier saw if it was asked, in the bundle's order; ``targets`` is
+    the attribute vector the network was fed; ``style`` names the glasses, with commas; ``faces`` are those of a
+    photograph, the largest first, of which the four columns before it tell of the first; sizes are in bytes and
+    pixels.
     """
 
     key: str
@@ -105,8 +110,9 @@ class Row:
     generation: int = 0
     output_etag: str | None = None
     attributes_from: AttributesFrom | None = None
-    predicted: list[bool] | None = None
+    predicted: list[bool | None] | None = None
     targets: list[float] | None = None
+    style: str | None = None
     faces: list[FaceRow] | None = None
     width: int | None = None
     height: int | None = None

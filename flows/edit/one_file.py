@@ -18,7 +18,7 @@ from flows.bundles import open_bundle
 from flows.edit.faces import finder_of
 from flows.edit.item import Item
 from flows.edit.ledger import Row
-from flows.edit.plan import read_source_labels
+from flows.edit.plan import read_source_labels, read_styles
 from flows.edit.run import Run, hash_of, what_decides_the_bytes
 from flows.edit.streaming import editor_of, stream
 from flows.settings import EditSettings
@@ -73,7 +73,7 @@ def edit_file(settings: EditSettings) -> Row:
     open_store(place, option="--destination").check(write=True)
     row = Row(name, new_name, "")
     item = Item(row, os.path.getsize(settings.source))
-    run = _run_of(local)
+    run = run_of(local)
     item.labels = _labels(local, run.attributes, name)
     asyncio.run(stream(run, [item]))
     if row.status not in ("edited", "copied"):
@@ -95,7 +95,7 @@ def slide_file(settings: EditSettings) -> str:
         NotEdited: there is no face, it is no image, or there is another file in the picture's place.
         StorageError: the disk failed.
     """
-    run = _run_of(settings)
+    run = run_of(settings)
     editor, finder = editor_of(settings, run.made_of["bundle"]), finder_of(settings, on_gpu=False)
     edits = parse_edits(settings.set, settings.intensity, run.attributes)
     place, name = os.path.split(settings.destination)
@@ -137,11 +137,12 @@ def describe_row(row: Row) -> str:
     return f"{row.output_key}: {what} ({faces} face(s), {row.width}×{row.height})"
 
 
-def _run_of(settings: EditSettings) -> Run:
-    """A run that is written nowhere."""
+def run_of(settings: EditSettings) -> Run:
+    """A run that is written nowhere. Raises as :func:`edit_file`."""
     bundle = open_bundle(settings.bundle, with_discriminator=False)
     edits = parse_edits(settings.set, settings.intensity, bundle.config.attributes)
-    made_of = what_decides_the_bytes(settings, edits, bundle.digest, None)
+    styles = read_styles(settings, bundle.config.generator.styles)
+    made_of = what_decides_the_bytes(settings, edits, bundle.digest, None, styles.digest)
     return Run(
         run_id="one-file",
         lineage="",

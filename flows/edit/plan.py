@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import csv
 
 from attgan.attributes import CELEBA
 from attgan.data import celeba
 from attgan.data.column_reader import read_table
+from attgan.editing.styles import check_styles
 from attgan.errors import UserError
 from flows.edit.naming import refuse_collisions
 from flows.edit.run import RUNS, Run
@@ -36,6 +39,7 @@ SCHEMA = pa.schema(
         ("etag", pa.string()),
         ("labels", pa.list_(pa.float32())),  # in the bundle's order; NaN or null: unknown
         ("replaces", pa.string()),  # the ETag of the output of the key's earlier content
+        ("style", pa.list_(pa.string())),  # of the key's glasses; null: as the settings say
     ]
 )
 
@@ -44,6 +48,13 @@ class SourceLabels(NamedTuple):
     """Labels of source images by file name, ``(n,)`` float32 each, and a digest of them all."""
 
     by_name: dict[str, np.ndarray]
+    digest: str | None
+
+
+class Styles(NamedTuple):
+    """Styles of glasses by key, and a digest of them and of the usual one; None where the bundle has no styles."""
+
+    by_key: Mapping[str, list[str]]
     digest: str | None
 
 
@@ -147,6 +158,38 @@ def read_source_labels(url: str | None, attributes: list[str]) -> SourceLabels:
     return SourceLabels(dict(zip(names, matrix, strict=True)), digest)
 
 
+def read_styles(settings: EditSettings, known: Sequence[str]) -> Styles:
+    """The styles of the images that have their own, and a digest of all that says which glasses there will be.
+
+    Args:
+        settings: ``style`` and ``style_from``.
+        known: the bundle's styles.
+
+    Raises:
+        UserError: a style that the bundle does not know, or a table that is none.
+    """
+    check_styles(settings.style, known, f"--style {','.join(settings.style)}")
+    if settings.style_from is None:
+        return Styles({}, ",".join(settings.style) if known else None)
+    where = f"--style-from {settings.style_from}"
+    folder, _, name = settings.style_from.rpartition("/")
+    try:
+        data = open_store(folder or "/", option="--style-from").get(name).data
+        source = pa.BufferReader(data)
+        table = pq.read_table(source) if name.endswith(".parquet") else csv.read_csv(source)
+        rows = table.select(["key", "style"]).cast(pa.schema([("key", pa.string()), ("style", pa.string())]))
+    except FileNotFoundError:
+        raise UserError(f"{where}: is not there") from None
+    except (pa.ArrowInvalid, KeyError):
+        raise UserError(f"{where}: must be a CSV or Parquet table with the columns key and style") from None
+    by_key = {}
+    for row in rows.to_pylist():
+        chosen = [style.strip() for style in (row["style"] or "").split(",")]
+        check_styles(chosen, known, f"{where}, key {row['key']}")
+        by_key[row["key"]] = chosen
+    return Styles(by_key, f"{','.join(settings.style)} {hashlib.sha256(data).hexdigest()[:16]}")
+
+
 def write_plan(
     run: Store,
     plan: str,
@@ -154,6 +197,7 @@ def write_plan(
     labels: dict[str, np.ndarray],
     shard_size: int,
     written: Callable[[], None] = lambda: None,
+    styles: Mapping[str, list[str]] = MappingProxyType({}),
 ) -> PlanSize:
     """Cut the keys into shards of ``shard_size`` and write each one's plan, one shard in memory at a time.
 
@@ -168,6 +212,7 @@ def write_plan(
             "etag": [planned.info.etag for planned in chunk],
             "labels": [labels.get(planned.info.key.rsplit("/", 1)[-1]) for planned in chunk],
             "replaces": [planned.replaces for planned in chunk],
+            "style": [styles.get(planned.info.key) for planned in chunk],
         }
         buffer = io.BytesIO()
         pq.write_table(pa.table(columns, schema=SCHEMA), buffer, compression="zstd")
@@ -185,7 +230,7 @@ def plan_key(plan: str, shard: int) -> str:
 
 
 def read_shard(store: Store, run: Run, shard: int) -> list[dict[str, Any]]:
-    """A shard's planned inputs: ``key``, ``size``, ``etag``, ``labels``, ``replaces``."""
+    """A shard's planned inputs: ``key``, ``size``, ``etag``, ``labels``, ``replaces``, ``style``."""
     data = store.get(plan_key(run.plan, shard)).data
     rows: list[dict[str, Any]] = read_table(pa.BufferReader(data)).to_pylist()
     return rows

@@ -15,8 +15,10 @@ from flows.edit.ledger import finished_shards, read_summary
 from flows.edit.plan import (
     PassedOver,
     SourceLabels,
+    Styles,
     list_inputs,
     read_source_labels,
+    read_styles,
     refuse_overlap,
     write_plan,
 )
@@ -79,6 +81,7 @@ class _Request:
     settings: EditSettings
     bundle: BundleInfo
     labels: SourceLabels
+    styles: Styles
     made_of: dict[str, Any]
     fingerprint: str
     lineage: str
@@ -97,6 +100,7 @@ def check(settings: EditSettings) -> BundleInfo:
     destination.check(write=True)
     bundle = bundles.inspect(settings.bundle)
     parse_edits(settings.set, settings.intensity, bundle.config.attributes)
+    read_styles(settings, bundle.config.generator.styles)
     return bundle
 
 
@@ -123,8 +127,11 @@ def _request(settings: EditSettings, bundle: BundleInfo) -> _Request:
     attributes = list(bundle.config.attributes)
     labels = read_source_labels(settings.labels, attributes)
     edits = parse_edits(settings.set, settings.intensity, attributes)
-    made_of = what_decides_the_bytes(settings, edits, bundle.digest, labels.digest)
-    return _Request(settings, bundle, labels, made_of, hash_of(made_of), lineage_of(settings.source, made_of))
+    styles = read_styles(settings, bundle.config.generator.styles)
+    made_of = what_decides_the_bytes(settings, edits, bundle.digest, labels.digest, styles.digest)
+    return _Request(
+        settings, bundle, labels, styles, made_of, hash_of(made_of), lineage_of(settings.source, made_of)
+    )
 
 
 def _prepare_run(request: _Request, planned: Callable[[], None]) -> Preparation | NothingToDo:
@@ -136,7 +143,15 @@ def _prepare_run(request: _Request, planned: Callable[[], None]) -> Preparation 
         plan = secrets.token_hex(4)
         passed_over = PassedOver()
         inputs = list_inputs(settings, _state(request).settled(), passed_over)
-        size = write_plan(store, plan, inputs, request.labels.by_name, settings.shard_size, planned)
+        size = write_plan(
+            store,
+            plan,
+            inputs,
+            request.labels.by_name,
+            settings.shard_size,
+            planned,
+            request.styles.by_key,
+        )
         if not size.inputs:
             return _nothing_new(settings, passed_over)
         run = Run(

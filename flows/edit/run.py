@@ -38,7 +38,7 @@ MAY_CHANGE = (
 
 _ASKED_FOR = (
     *("bundle", "edits", "faces", "min_face", "min_confidence", "paste"),
-    *("output", "format", "on_present", "quality"),
+    *("output", "format", "on_present", "quality", "style", "on_unsure"),
 )
 
 
@@ -104,10 +104,26 @@ def read_run(store: Store) -> Run | None:
 
 
 def what_decides_the_bytes(
-    settings: EditSettings, edits: Sequence[Edit], bundle_digest: str, labels_digest: str | None
+    settings: EditSettings,
+    edits: Sequence[Edit],
+    bundle_digest: str,
+    labels_digest: str | None,
+    style: str | None = None,
 ) -> dict[str, Any]:
-    """Everything that the results' bytes depend on, the inputs aside."""
-    return {
+    """Everything that the results' bytes depend on, the inputs aside.
+
+    Args:
+        settings: of the run.
+        edits: what is asked for.
+        bundle_digest: of the model.
+        labels_digest: of the source attributes; None without any.
+        style: names of the glasses and the digest of the table of other ones; None where the bundle has no styles,
+            so that runs with such a bundle are what they were before there were styles.
+    """
+    later = {} if style is None else {"style": style}
+    if settings.on_unsure != "edit":
+        later["on_unsure"] = settings.on_unsure
+    return later | {
         "bundle": bundle_digest,
         "labels": labels_digest,
         "edits": [[edit.attribute, edit.value, edit.intensity] for edit in edits],
@@ -162,7 +178,7 @@ def lineage_of(source: str, made_of: dict[str, Any]) -> str:
     Library versions are not part of it, nor what else of the fingerprint nobody asked for: after an upgrade the next
     run edits what is new, and not a whole bucket again.
     """
-    return hash_of([source, {name: made_of[name] for name in _ASKED_FOR}])
+    return hash_of([source, {name: made_of[name] for name in _ASKED_FOR if name in made_of}])
 
 
 def choose_run_id(settings: EditSettings, lineage: str, fingerprint: str) -> str:

@@ -84,6 +84,7 @@ def open_shard(run_url: str, shard: int, settings: EditSettings, generation: int
             row["size"],
             row["labels"],
             row["replaces"],
+            row.get("style"),
         )
         for row in planned
     ]

@@ -18,6 +18,7 @@ from attgan.data.provenance import Provenance, xmp_packet
 from attgan.editing.editor import Editor, make_editor
 from attgan.editing.lane import ON_GPU
 from attgan.errors import DataError, UserError
+from attgan.models import GeneratorConfig
 from flows.bundles import open_bundle
 from flows.edit.faces import edit_faces, find_faces, finished
 from flows.edit.item import Chunk, Item
@@ -117,7 +118,7 @@ async def stream(
             ),
             Stage(
                 "encode",
-                in_place(lambda chunk: _encode(chunk, settings, edits, mark)),
+                in_place(lambda chunk: _encode(chunk, settings, edits, editor.generator.config, mark)),
                 workers=cpus,
                 pool=compute_pool,
             ),
@@ -223,7 +224,9 @@ def _decode(item: Item, limits: Limits) -> None:
     item.row.notes = ", ".join(image.notes) or None
 
 
-def _encode(chunk: Chunk, settings: EditSettings, edits: tuple[Edit, ...], mark: bytes) -> None:
+def _encode(
+    chunk: Chunk, settings: EditSettings, edits: tuple[Edit, ...], generator: GeneratorConfig, mark: bytes
+) -> None:
     format = _FORMATS[settings.format]
     for item in chunk:
         if item.image is None:
@@ -233,7 +236,7 @@ def _encode(chunk: Chunk, settings: EditSettings, edits: tuple[Edit, ...], mark:
             data = item.original or b""
         else:
             try:
-                image = finished(item, settings, edits).in_format(own)
+                image = finished(item, settings, edits, generator).in_format(own)
                 item.row.notes = ", ".join(image.notes) or None  # what this format cannot hold among them
                 data = codec.encode(image, quality=settings.quality, xmp=None if item.present else mark)
             except DataError as error:

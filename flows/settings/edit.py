@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from attgan.attributes import MAX_INTENSITY
 from flows.settings.base import DEFAULT_BUNDLE, BundleUrl, Name, Settings, Share, Url
@@ -18,6 +18,34 @@ def _edit_form(edit: str) -> str:
 
 
 Edit = Annotated[str, AfterValidator(_edit_form)]
+
+Style = Literal[
+    "mixed",
+    "round",
+    "oval",
+    "rectangle",
+    "wayfarer",
+    "cat_eye",
+    "aviator",
+    "half_rim",
+    "rimless",
+    "thick_rim",
+    "metal",
+    "light_frame",
+    "sunglasses",
+]
+
+
+def _split(styles: object) -> object:
+    """``--style round,metal`` as well as the option twice."""
+    if not isinstance(styles, list):
+        return styles
+    return [
+        name.strip() for text in styles for name in (text.split(",") if isinstance(text, str) else [text])
+    ]
+
+
+Styles = Annotated[list[Style], BeforeValidator(_split)]
 
 
 class EditPlaces(Settings):
@@ -45,6 +73,16 @@ class EditOptions(Settings):
         le=MAX_INTENSITY,
         description="How strongly the changed attributes are set; 1 is the usual.",
     )
+    style: Styles = Field(
+        default=[],
+        description="Which glasses: one shape (round, oval, rectangle, wayfarer, cat_eye, aviator) and any of "
+        "half_rim, rimless, thick_rim, metal, light_frame, sunglasses; or mixed: another style for each face. By "
+        "default one that suits most faces. Repeatable, or with commas.",
+    )
+    style_from: Url | None = Field(
+        default=None,
+        description="A CSV or Parquet table with the columns key and style, for images that get other glasses.",
+    )
     labels: Url | None = Field(
         default=None,
         description="Folder with CelebA's label files, for the source attributes of the images listed there; of others "
@@ -54,7 +92,8 @@ class EditOptions(Settings):
         default="auto",
         description="Where the faces are. `aligned`: images are aligned faces as CelebA's are, 178×218 or square; "
         "others are skipped. `all`, `largest`: images are photographs; all faces, or the largest one, are searched for "
-        "and edited. `auto`: aligned images by their size, and all faces of others.",
+        "and edited. `auto`: images of these proportions that show a face where aligned ones have it are aligned; in "
+        "others all faces are edited. An image without a face is skipped.",
     )
     min_face: int = Field(
         default=40,
@@ -80,6 +119,11 @@ class EditOptions(Settings):
         default="copy",
         description="What to do with a face that has all that is asked for already, by its label or by what the "
         "bundle's classifier sees.",
+    )
+    on_unsure: Literal["edit", "copy", "skip"] = Field(
+        default="edit",
+        description="What to do with a face of which the bundle's classifier cannot say whether it has all that is "
+        "asked for.",
     )
     on_existing: Literal["skip", "overwrite", "fail"] = Field(
         default="skip",

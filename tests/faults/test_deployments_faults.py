@@ -57,7 +57,8 @@ def parameters(fresh_bucket: Callable[[], str]) -> Places:
     for i in range(12):
         client.put_object(Bucket=name, Key=f"in/{i:03d}.jpg", Body=saved(noise(i)))
     folders = {"source": "in", "destination": "out", "bundle": "bundle"}
-    return {"settings": {option: f"s3://{name}/{folder}" for option, folder in folders.items()}}
+    places = {option: f"s3://{name}/{folder}" for option, folder in folders.items()}
+    return {"settings": places | {"faces": "aligned"}}
 
 
 def test_a_run_that_dies_makes_room_at_once_or_with_its_worker_after_a_silence(

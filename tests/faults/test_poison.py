@@ -63,7 +63,7 @@ def driver(log: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
 
 def edit_command(bucket: str, shard_size: int) -> list[str]:
     places = [f"--source={bucket}/in", f"--destination={bucket}/out", f"--bundle={bucket}/bundle"]
-    sizes = [f"--shard-size={shard_size}", "--batch-size=4", "--run-id=run"]
+    sizes = [f"--shard-size={shard_size}", "--batch-size=4", "--faces=aligned", "--run-id=run"]
     return ["-m", "flows.cli", "edit", *places, *sizes]
 
 
@@ -114,7 +114,10 @@ def outputs(url: str) -> dict[str, bytes]:
 def undisturbed(bucket: str) -> dict[str, bytes]:
     """What the run writes when nothing dies: made in this process, whose decoder is not poisoned."""
     places = {"source": "in", "destination": "undisturbed", "bundle": "bundle"}
-    settings = {name: f"{bucket}/{folder}" for name, folder in places.items()} | {"batch_size": 4}
+    settings = {name: f"{bucket}/{folder}" for name, folder in places.items()} | {
+        "batch_size": 4,
+        "faces": "aligned",
+    }
     prepared = prepare(EditSettings.model_validate(settings))
     assert isinstance(prepared, Preparation)
     for shard in range(prepared.run.shards):

@@ -76,6 +76,7 @@ def test_a_classifier_is_trained_and_then_asked(bucket: str) -> None:
     assert "\n" not in str(caught.value)
 
     places = {"source": join(bucket, "in"), "destination": join(bucket, "out"), "bundle": result["bundle"]}
+    places["faces"] = "aligned"
     report = run_from_terminal(edit, settings=EditSettings.model_validate(places))
     assert report["attributes_from"] == {"classifier": 3}
     store = open_store(join(bucket, "out", "_runs", report["run_id"]))

@@ -84,7 +84,7 @@ def places(fresh_bucket: Callable[[], str]) -> dict[str, Any]:
     for i in range(12):
         client.put_object(Bucket=name, Key=f"in/{i:03d}.jpg", Body=saved(noise(i)))
     folders = {"source": "in", "destination": "out", "bundle": "bundle"}
-    return {option: f"s3://{name}/{folder}" for option, folder in folders.items()}
+    return {option: f"s3://{name}/{folder}" for option, folder in folders.items()} | {"faces": "aligned"}
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ def run(bucket: str, **options: Any) -> dict[str, Any]:
     places = {name: join(bucket, folder) for name, folder in (("source", "in"), ("destination", "out"))}
     usual = places | {
         "bundle": join(bucket, "bundle"),
+        "faces": "aligned",
         "paste": "whole",
         "shard_size": 8,
         "max_failed_share": 0.2,

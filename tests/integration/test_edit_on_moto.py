@@ -38,7 +38,9 @@ def bucket(moto_server: dict[str, str], fresh_bucket: Callable[[dict[str, str]],
 def edited(bucket: str, destination: str) -> dict[str, str]:
     """Edit everything in this process; the status of each key."""
     bundle, source = join(bucket, "bundle"), join(bucket, "in")
-    settings = EditSettings(source=source, destination=destination, bundle=bundle, shard_size=3)
+    settings = EditSettings(
+        source=source, destination=destination, bundle=bundle, shard_size=3, faces="aligned"
+    )
     prepared = prepare(settings)
     for shard in range(prepared.run.shards):
         edit_shard(prepared.run.url, shard, settings)

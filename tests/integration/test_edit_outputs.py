@@ -28,7 +28,8 @@ def bucket(s3_server: dict[str, str], fresh_bucket: Callable[..., str]) -> str:
 
 def planned(bucket: str, **options: Any) -> Preparation:
     places = {name: join(bucket, folder) for name, folder in (("source", "in"), ("destination", "out"))}
-    found = prepare(EditSettings.model_validate(places | {"bundle": join(bucket, "bundle")} | options))
+    usual = {"bundle": join(bucket, "bundle"), "faces": "aligned"}
+    found = prepare(EditSettings.model_validate(places | usual | options))
     assert not isinstance(found, NothingToDo)
     return found
 

@@ -158,6 +158,8 @@ class Case:
             f"{url}/out",
             "--bundle",
             str(bundle),
+            "--faces",
+            "aligned",
             "--shard-size",
             "6",
         ]

@@ -49,7 +49,8 @@ def settings(tmp_path: Path, bundle: str) -> Callable[..., EditSettings]:
         usual: dict[str, object] = {"source": str(tmp_path / "in"), "destination": str(tmp_path / "out")}
         if "bundle" not in options:
             # What an untrained generator changes is nothing; what it draws is something else altogether.
-            usual |= {"bundle": bundle, "paste": "whole"}
+            # What it is given are smooth random pictures, in which no face would be found.
+            usual |= {"bundle": bundle, "paste": "whole", "faces": "aligned"}
         return EditSettings.model_validate(usual | options)
 
     return make

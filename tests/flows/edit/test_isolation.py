@@ -115,7 +115,12 @@ def test_a_shard_without_poison_is_what_it_always_is(
 ) -> None:
     write_inputs(tmp_path, [f"{i:02d}.jpg" for i in range(7)])
     (tmp_path / "in" / "07.jpg").write_bytes(b"broken, but it kills nobody")
-    options: dict[str, object] = {"bundle": seeing_bundle, "batch_size": 3, "shard_size": 5}
+    options: dict[str, object] = {
+        "bundle": seeing_bundle,
+        "faces": "aligned",
+        "batch_size": 3,
+        "shard_size": 5,
+    }
     expected = rows_of(undisturbed(tmp_path, settings, **options))
     prepared = begin(settings(**options))
     for shard in range(prepared.run.shards):

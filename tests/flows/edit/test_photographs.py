@@ -95,27 +95,28 @@ def test_aligned_images_and_photographs_may_be_mixed(
     images = {
         "aligned.png": saved(draw(sample_face(7, glasses_share=0.0)), "PNG"),
         "group.png": saved(group, "PNG"),
+        "faceless.png": saved(noise(1), "PNG"),
         "nobody.png": saved(noise(1, 300, 200), "PNG"),
         "square.png": saved(noise(2, 300, 300), "PNG"),
     }
     for name, data in images.items():
         (tmp_path / "in" / name).write_bytes(data)
     rows, _ = run_all(settings(bundle="default"))
-    assert (
-        {name: row["status"] for name, row in rows.items()}
-        == {
-            "aligned.png": "edited",
-            "group.png": "edited",
-            "nobody.png": "skipped",
-            "square.png": "copied",  # no face in it: taken for an aligned one, and the classifier sees glasses in noise
-        }
-    )
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "aligned.png": "edited",
+        "faceless.png": "skipped",
+        "group.png": "edited",
+        "nobody.png": "skipped",
+        "square.png": "skipped",
+    }
     assert rows["aligned.png"]["faces"] is None
-    assert rows["nobody.png"]["reason"] == "no face found"
+    for name in ("faceless.png", "nobody.png", "square.png"):
+        assert (rows[name]["stage"], rows[name]["reason"]) == ("find", "no face found")
     (tmp_path / "other").mkdir()
     rows, _ = run_all(
         settings(bundle="default", faces="aligned", on_present="edit", destination=str(tmp_path / "other"))
     )
+    assert rows["faceless.png"]["status"] == "edited"
     assert rows["square.png"]["status"] == "edited"
     assert rows["group.png"]["reason"] == "not an aligned face: neither square nor of 178×218's proportions"
 
@@ -201,3 +202,16 @@ def test_a_slide_shows_each_face_at_rising_intensities(
     assert sheet.shape[1] > (1 + len(INTENSITIES)) * PANEL
     with pytest.raises(NotEdited, match="is there already; it is not replaced"):
         slide_file(wanted)
+
+
+@pytest.mark.parametrize("options", [{"paste": "difference"}, {"paste": "whole"}, {"output": "face"}])
+def test_a_grey_photograph_stored_in_colour_gets_no_colour(
+    tmp_path: Path, settings: MakeSettings, group: np.ndarray, options: dict[str, str]
+) -> None:
+    grey = np.repeat(np.array(Image.fromarray(group).convert("L"))[..., None], 3, axis=2)
+    (tmp_path / "in" / "grey.png").write_bytes(saved(grey, "PNG"))
+    rows, results = run_all(settings(bundle="default", on_present="edit", **options))
+    assert rows["grey.png"]["status"] == "edited"
+    result = results["grey.png"]
+    assert result.shape != grey.shape or (result != grey).any()
+    assert (result == result[..., :1]).all()

@@ -205,7 +205,12 @@ def test_a_run_taken_up_has_the_settings_of_the_command_that_takes_it_up(
     moved = tmp_path / "moved"
     shutil.copytree(bundle, moved)
     later = settings(
-        bundle=str(moved), paste="whole", on_existing="overwrite", max_failed_share=0.5, cpus_per_shard=2
+        bundle=str(moved),
+        paste="whole",
+        faces="aligned",
+        on_existing="overwrite",
+        max_failed_share=0.5,
+        cpus_per_shard=2,
     )
     again = prepare(later)
     assert again.run.run_id == first.run.run_id
@@ -303,7 +308,13 @@ def test_where_no_label_tells_the_classifier_does(
         destination = tmp_path / f"out{shard_size}"
         destination.mkdir()
         prepared, summaries = run_all(
-            settings(bundle=seeing_bundle, destination=str(destination), shard_size=shard_size, batch_size=4)
+            settings(
+                faces="aligned",
+                bundle=seeing_bundle,
+                destination=str(destination),
+                shard_size=shard_size,
+                batch_size=4,
+            )
         )
         rows = rows_of(prepared)
         for i in range(6):
@@ -328,7 +339,9 @@ def test_labels_go_before_what_the_classifier_sees(
     (labels / "list_attr_celeba.txt").write_text(
         f"1\n{' '.join(CELEBA)}\n000001.png {' '.join(['1'] * 40)}\n"
     )
-    prepared, summaries = run_all(settings(bundle=seeing_bundle, labels=str(labels), on_present="edit"))
+    prepared, summaries = run_all(
+        settings(faces="aligned", bundle=seeing_bundle, labels=str(labels), on_present="edit")
+    )
     rows = rows_of(prepared)
     assert (rows["000001.png"]["attributes_from"], rows["000001.png"]["predicted"]) == ("labels", None)
     assert rows["000001.png"]["targets"][PUBLISHED.index("Male")] == 0.5
@@ -347,9 +360,9 @@ def test_without_labels_and_classifier_the_attributes_are_unknown(
     assert sorted(set(row["targets"])) == [0.0, 1.0]
     assert summaries[0].attributes_from == {"unknown": 1}
     assert prepared.attributes_from.startswith("unknown; neither --labels nor a classifier")
-    seeing = prepare(settings(bundle=seeing_bundle))
+    seeing = prepare(settings(faces="aligned", bundle=seeing_bundle))
     assert seeing.run.fingerprint != prepared.run.fingerprint
-    told = {row["what"]: row["value"] for row in describe(settings(bundle=seeing_bundle))}
+    told = {row["what"]: row["value"] for row in describe(settings(faces="aligned", bundle=seeing_bundle))}
     assert told["source attributes"] == "the bundle's classifier"
 
 

@@ -1,0 +1,58 @@
+"""The change that an edit makes to a face, as the generator's own training put it into photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from attgan.attributes import Edit
+from attgan.data.transforms import Pixels
+from attgan.editing import compositing
+from attgan.editing import difference as thresholded
+from attgan.editing.reach import reach_of
+from attgan.models import GeneratorConfig
+
+ROUNDING = 2 / 255
+"""Differences of this size are halved, and smaller ones vanish: two images in whole grey levels differ so much by
+rounding alone, where training saw them unrounded."""
+
+LEAST = 1 / 512
+"""Weaker changes move no pixel by a grey level."""
+
+
+def mask_of(config: GeneratorConfig, edits: Sequence[Edit]) -> Tensor | None:
+    """Where in a face the edits may change anything, ``(S, S)``, 0 to 1; None: anywhere."""
+    reach = reach_of(edits, config.image_size)
+    if config.compositing == "thresholded" or reach is None:
+        return reach
+    return compositing.edit_mask(config.image_size)
+
+
+def change_of(config: GeneratorConfig, edits: Sequence[Edit], edited: Pixels, unedited: Pixels) -> Tensor:
+    """How far each pixel of a face is drawn towards black or white.
+
+    Args:
+        config: of the generator; its ``compositing`` decides how.
+        edits: what was asked for. Other attributes than glasses may show anywhere, and are always thresholded.
+        edited: ``(S, S, 3)`` uint8, the generator's output with the edits.
+        unedited: likewise, without them.
+
+    Returns:
+        ``(3, S, S)`` float32, -1 (black) to 1 (white).
+    """
+    reach = reach_of(edits, len(edited))
+    if config.compositing == "thresholded" or reach is None:
+        return thresholded.relative_change(edited, unedited, reach)
+    before = _planes(unedited)
+    difference = _planes(edited) - before
+    square = difference * difference
+    after = before + difference * (square / (square + ROUNDING * ROUNDING))
+    change = compositing.relative_change(after, before, compositing.edit_mask(len(edited)))
+    # What would move no pixel by a grey level is left out, so that those pixels stay as they are.
+    return torch.where(change.abs() < LEAST, 0.0, change)
+
+
+def _planes(face: Pixels) -> Tensor:
+    return torch.from_numpy(face).permute(2, 0, 1).float() / 255

@@ -1,0 +1,89 @@
+"""Which glasses a face is given: names in, the generator's style vector out."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attgan.attributes import INCOMPATIBLE_STYLES, LABEL_SCALE, SHAPES
+from attgan.errors import UserError
+
+MIXED = "mixed"
+"""A style drawn for each face."""
+
+DEFAULT: tuple[str, ...] = ("Wayfarer",)
+"""What a face gets where nothing is asked for: dark acetate, which suits most."""
+
+_USUAL_SHAPES = ("Wayfarer", "Rectangle")
+
+# Drawn from by "mixed": each name as often as any other, beside a shape that it is worn with.
+_MIXTURE: tuple[tuple[str, ...], ...] = (
+    ("Round",), ("Oval",), ("Rectangle",), ("Wayfarer",), ("Cat_Eye",), ("Aviator", "Metal"),
+    ("Rectangle", "Half_Rim"), ("Oval", "Rimless"), ("Wayfarer", "Thick_Rim"), ("Round", "Metal"),
+    ("Cat_Eye", "Light_Frame"), ("Aviator", "Sunglasses"),
+)  # fmt: skip
+
+
+def check_styles(styles: Sequence[str], known: Sequence[str], where: str) -> None:
+    """Refuse names that a generator does not know, and two shapes at once.
+
+    Args:
+        styles: as the user wrote them, in any case.
+        known: the generator's.
+        where: what the refusal starts with.
+
+    Raises:
+        UserError: the first name that is wrong, with those there are.
+    """
+    if not known:
+        if styles:
+            raise UserError(
+                f"{where}: the bundle has no styles; leave the option out, or take another bundle"
+            )
+        return
+    names = {name.casefold(): name for name in known}
+    for style in styles:
+        if style.casefold() not in names and style != MIXED:
+            raise UserError(f"{where}: there is no style {style!r}; one of {', '.join((MIXED, *names))}")
+    if MIXED in styles and len(styles) > 1:
+        raise UserError(f"{where}: {MIXED} draws a style for each face, and stands alone")
+    chosen = [names[style.casefold()] for style in styles if style != MIXED]
+    for one, other in itertools.combinations(chosen, 2):
+        if frozenset((one, other)) in INCOMPATIBLE_STYLES:
+            raise UserError(f"{where}: no glasses are both {one} and {other}")
+    shapes = [style for style in chosen if style in SHAPES]
+    if len(shapes) > 1:
+        raise UserError(f"{where}: {' and '.join(shapes)} are shapes, of which a pair of glasses has one")
+
+
+def drawn_style(key: str, face: int) -> tuple[str, ...]:
+    """The style of one face of one image where styles are mixed: the same whenever it is asked for."""
+    digest = hashlib.sha256(f"{key}/{face}".encode()).digest()
+    return _MIXTURE[int.from_bytes(digest[:8], "big") % len(_MIXTURE)]
+
+
+def style_vector(styles: Sequence[str], known: Sequence[str]) -> NDArray[np.float32]:
+    """What the generator is fed for a style.
+
+    Args:
+        styles: names, in any case.
+        known: the generator's k names.
+
+    Returns:
+        ``(k,)``: 0.5 for the names given and -0.5 for the others. Where no shape is given, the first that goes with
+        the others.
+    """
+    names = {name.casefold(): name for name in known}
+    wanted = [names[style.casefold()] for style in styles]
+    if not any(name in SHAPES for name in wanted):
+        fitting = (shape for shape in _USUAL_SHAPES if shape in known and not _clash(shape, wanted))
+        wanted.append(next(fitting))
+    return np.where([name in wanted for name in known], LABEL_SCALE, -LABEL_SCALE).astype(np.float32)
+
+
+def _clash(name: str, others: Sequence[str]) -> bool:
+    return any(frozenset((name, other)) in INCOMPATIBLE_STYLES for other in others)
