@@ -42,13 +42,18 @@ def reconstruction_loss(reconstructed: Tensor, images: Tensor) -> Tensor:
     return functional.l1_loss(_full(reconstructed), _full(images))
 
 
-def attribute_loss(logits: Tensor, labels: Tensor) -> Tensor:
+def attribute_loss(logits: Tensor, labels: Tensor, known: Tensor | None = None) -> Tensor:
     """Mean binary cross entropy of (N, n) logits against (N, n) labels in {0, 1}.
+
+    With ``known`` (N, n) bool the mean is over those labels alone.
 
     For the generator: of the edited images, against the attributes asked for (eq. 5, 6). For the
     discriminator: of the real images, against their own (eq. 7, 8).
     """
-    return functional.binary_cross_entropy_with_logits(_full(logits), _full(labels))
+    if known is None:
+        return functional.binary_cross_entropy_with_logits(_full(logits), _full(labels))
+    each = functional.binary_cross_entropy_with_logits(_full(logits), _full(labels), reduction="none")
+    return (each * known).sum() / known.sum().clamp(min=1)
 
 
 def critic_loss(real: Tensor, fake: Tensor, mode: Adversarial = "wgan") -> Tensor:

@@ -27,7 +27,17 @@ ROOMS: dict[str, set[str]] = {
     "editing": {"data", "models", "attributes", "errors"},
     "evaluation": {"editing", "data", "models", "attributes", "errors"},
     "glasses": {"data", "models", "attributes", "errors"},
-    "training": {"glasses", "evaluation", "data", "models", "losses", "strategies", "attributes", "errors"},
+    "training": {
+        "glasses",
+        "evaluation",
+        "editing",
+        "data",
+        "models",
+        "losses",
+        "strategies",
+        "attributes",
+        "errors",
+    },
 }
 
 

@@ -65,6 +65,7 @@ class Faces:
         attributes: the names of the labels' columns.
         size: of the faces.
         labels: ``(rows, n)`` bool.
+        unknown: ``(rows, n)`` bool, where a label is unknown, and False in ``labels``.
         training: ``(t,)`` int64, ascending: the rows to train on.
         held_out: ``(h,)`` int64, ascending: the rows to judge by.
         test: ``(e,)`` int64, ascending: the rows of the test partition, for the end.
@@ -87,6 +88,7 @@ class Faces:
         self.attributes = tuple(attributes)
         self.size = size
         self.labels = rows.labels
+        self.unknown = rows.unknown
         self.training, self.held_out, self.test = split
         self.in_memory = cache is not None
         self._rows = rows
@@ -233,6 +235,7 @@ def open_faces(
     window: int = WINDOW,
     shared: Path | None = None,
     report: Report | None = None,
+    required: Sequence[str] | None = None,
 ) -> Faces:
     """Open a dataset's faces for training.
 
@@ -252,15 +255,16 @@ def open_faces(
             :func:`attgan.data.shared.share_faces`. None keeps it in this process's memory.
         report: told how many rows are decoded, and how many there are, while a cache is filled. What it raises
             ends the opening.
+        required: the labels that have to be known for every row; None: all.
 
     Raises:
-        UserError: there is no such attribute, it is unknown for some rows, the size is above what is stored, a
-            part is missing or another one, an image does not open, or no rows are left to train on.
+        UserError: there is no such attribute, a required one is unknown for some rows, the size is above what is
+            stored, a part is missing or another one, an image does not open, or no rows are left to train on.
     """
     check_size(dataset.manifest.images, size)
     if threads < 1 or window < 1:
         raise UserError(f"threads {threads}, window {window}: must be at least 1")
-    rows = read_rows(dataset, attributes)
+    rows = read_rows(dataset, attributes, required)
     split = split_rows(rows.partition, rows.identity, validation_share, seed)
     limit = default_cache_bytes() if cache_bytes is None else cache_bytes
     cache = None

@@ -21,13 +21,15 @@ class Rows:
     """The rows of a dataset, numbered over all its parts from 0.
 
     Attributes:
-        labels: ``(n, a)`` bool, a column for each attribute that was asked for.
+        labels: ``(n, a)`` bool, a column for each attribute that was asked for; False where it is unknown.
+        unknown: ``(n, a)`` bool, where a label is unknown.
         partition: ``(n,)`` int8, 0 train, 1 valid, 2 test; -1 where there is none.
         identity: ``(n,)`` int32, or None where the dataset has none.
         starts: ``(parts + 1,)`` int64: part i holds the rows from ``starts[i]`` up to ``starts[i + 1]``.
     """
 
     labels: np.ndarray
+    unknown: np.ndarray
     partition: np.ndarray
     identity: np.ndarray | None
     starts: np.ndarray
@@ -37,11 +39,17 @@ class Rows:
         return np.searchsorted(self.starts, rows, side="right") - 1
 
 
-def read_rows(dataset: Dataset, attributes: Sequence[str]) -> Rows:
+def read_rows(dataset: Dataset, attributes: Sequence[str], required: Sequence[str] | None = None) -> Rows:
     """Read labels, partition and identity of all rows.
 
+    Args:
+        dataset: whose rows.
+        attributes: names of the columns wanted.
+        required: those that have to be known for every row; None: all.
+
     Raises:
-        UserError: there is no such attribute, it is unknown for some rows, or a part is missing or truncated.
+        UserError: there is no such attribute, one that is required is unknown for some rows, or a part is missing or
+            truncated.
     """
     check_names(attributes, CELEBA, "attributes")
     columns = [*attributes, "partition", *(["identity"] if dataset.manifest.identity else [])]
@@ -50,7 +58,7 @@ def read_rows(dataset: Dataset, attributes: Sequence[str]) -> Rows:
         tables = list(pool.map(lambda part: dataset.read_columns(part, columns), parts))
     counts = [table.num_rows for table in tables]
     table = pa.concat_tables(tables)
-    for name in attributes:
+    for name in attributes if required is None else required:
         unknown = table.column(name).null_count
         if unknown:
             raise UserError(
@@ -58,8 +66,16 @@ def read_rows(dataset: Dataset, attributes: Sequence[str]) -> Rows:
                 "nothing can be trained on it"
             )
     return Rows(
-        attribute_matrix(table, attributes),
+        attribute_matrix(_filled(table, attributes), attributes),
+        np.column_stack([table.column(name).is_null().to_numpy() for name in attributes]),
         table.column("partition").fill_null(-1).to_numpy(),
         table.column("identity").to_numpy() if dataset.manifest.identity else None,
         np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]),
     )
+
+
+def _filled(table: pa.Table, attributes: Sequence[str]) -> pa.Table:
+    for name in attributes:
+        column = table.column_names.index(name)
+        table = table.set_column(column, name, table.column(name).fill_null(False))
+    return table

@@ -9,6 +9,7 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -32,6 +33,7 @@ from attgan.training.classifier_learner import (
     learning_rate,
     logits_of,
 )
+from attgan.training.classifier_lesson import Lesson, open_lesson
 from attgan.training.metrics_log import MetricsLog, Row
 from attgan.training.ownership import OwnedFolder, take_over
 from attgan.training.progress import OnProgress, Progress, Reporter
@@ -75,6 +77,7 @@ def fit_classifier(
     device: str = "cpu",
     on_progress: OnProgress | None = None,
     should_stop: Callable[[], bool] | None = None,
+    keep_pairs: Path | None = None,
 ) -> Fitted:
     """Train a classifier, or go on where an earlier call was stopped or killed; on a CPU with the very same result.
 
@@ -86,6 +89,7 @@ def fit_classifier(
         device: ``cpu``, ``cuda`` …
         on_progress: told every two seconds and at each validation.
         should_stop: asked after each step; if so, the state is kept for the next call.
+        keep_pairs: a folder on this machine's disk for rendered glasses, if there are to be any.
 
     Raises:
         UserError: fewer images than a batch, none held out, the folder holds another run, no room is left, or
@@ -99,7 +103,7 @@ def fit_classifier(
     owned = take_over(folder)
     learner = begin_or_resume(owned, config, settings, torch.device(device))
     resumed_from = learner.step or None
-    run = _Run(faces, config, owned, learner, on_progress)
+    run = _Run(faces, config, owned, learner, on_progress, open_lesson(faces, config, keep_pairs))
     try:
         reason = run.go_on(should_stop or (lambda: False))
     except Diverged as error:
@@ -118,7 +122,8 @@ def fit_classifier(
     classifier = from_tensors(AttributeClassifier, settings, best, folder.path)
     learner.network.load_state_dict(learner.best)
     said = (logits_of(learner.network, run.judged_by) > 0).cpu().numpy()
-    scores = attribute_scores(said, run.judged_by.labels.numpy() > 0.5, faces.attributes)
+    known = ~faces.unknown[run.judged_by.rows]
+    scores = attribute_scores(said, run.judged_by.labels.numpy() > 0.5, faces.attributes, known)
     return Fitted("finished", reason, learner.step, resumed_from, learner.best_step, classifier, scores)
 
 
@@ -150,7 +155,10 @@ def classifier_identity(faces: Faces, config: ClassifierTraining, bundle: str | 
         "attributes": list(faces.attributes),
     }
     chosen = config.model_dump(mode="json", include=set(ClassifierTraining.model_fields))
-    start = {"classifier": _network_settings(faces, config).model_dump(mode="json"), "bundle": bundle}
+    start = {
+        "classifier": _network_settings(faces, config).model_dump(mode="json", exclude={"unsure"}),
+        "bundle": bundle,
+    }
     return {"kind": "classifier", "schema_version": 1, "settings": chosen, "data": data, "start": start}
 
 
@@ -168,7 +176,9 @@ class _Run:
         folder: OwnedFolder,
         learner: Learner,
         on_progress: OnProgress | None,
+        lesson: Lesson,
     ) -> None:
+        self._lesson = lesson
         self._faces, self._config, self._folder, self._learner = faces, config, folder, learner
         self._per_epoch = len(faces.training) // config.batch_size
         most = max(config.epochs * self._per_epoch, config.min_steps)
@@ -189,14 +199,16 @@ class _Run:
             seed=config.seed,
             name="classifier",
             start=learner.step,
-            flip=config.flip,
+            flip=config.flip and not config.augment,
             pin=learner.device.type == "cuda",
         )
         batches_there = placed(batches, learner.device)
         while (reason := self._reason()) is None:
             batch = next(batches_there)
             rate = learning_rate(config, learner.step, self._steps)
-            self._unread.append((rate, descend(learner, batch.images, batch.labels, rate)))
+            shown = self._lesson.show(batch, learner.step)
+            loss = descend(learner, shown.images, shown.labels, rate, shown.known)
+            self._unread.append((rate, loss))
             self._reporter.count(config.batch_size)
             if learner.step % self._check_every == 0 or learner.step == self._steps:
                 self._check()
@@ -235,9 +247,11 @@ class _Run:
         learner, labels = self._learner, self.judged_by.labels
         self._read_losses()
         logits = logits_of(learner.network, self.judged_by).cpu()
-        loss = attribute_loss(logits, labels).item()
+        known = ~self._faces.unknown[self.judged_by.rows]
+        loss = attribute_loss(logits, labels, torch.from_numpy(known)).item()
         said = (logits > 0).numpy()
-        means = mean_scores(attribute_scores(said, labels.numpy() > 0.5, self._faces.attributes))
+        scores = attribute_scores(said, labels.numpy() > 0.5, self._faces.attributes, known)
+        means = mean_scores(scores)
         numbers = zip(_NUMBERS, (loss, means["accuracy"], means["balanced_accuracy"]), strict=True)
         self._log.add({"kind": "check", "step": learner.step, **dict(numbers)})
         if not math.isfinite(loss):

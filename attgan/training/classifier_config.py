@@ -30,6 +30,17 @@ class ClassifierTraining(RunConfig):
     patience: int = Field(
         default=5, ge=0, description="Stop after so many validations without a better loss; 0 never stops."
     )
+    augment: bool = Field(
+        default=False,
+        description="Show faces as photographs have them: moved, toned, grey, blurred, noisy, compressed.",
+    )
+    rendered: float = Field(
+        default=0,
+        ge=0,
+        lt=1,
+        description="Share of the faces without --attribute that are shown with rendered glasses on, and taught so.",
+    )
+    attribute: str = Field(default="Eyeglasses", description="What --rendered puts on.")
     validation_images: int = Field(
         default=4096, ge=1, description="At most so many of the held-out images are validated on."
     )

@@ -107,14 +107,18 @@ def keep(folder: Folder, learner: Learner) -> None:
     learner.kept = learner.step
 
 
-def descend(learner: Learner, images: Tensor, labels: Tensor, rate: float) -> Tensor:
+def descend(
+    learner: Learner, images: Tensor, labels: Tensor, rate: float, known: Tensor | None = None
+) -> Tensor:
     """One step at the learning rate ``rate``, on (N, 3, S, S) images in [-1, 1] and (N, n) labels in {0, 1}.
+
+    With ``known`` (N, n) bool only those labels count.
 
     Returns:
         its loss, still on the device.
     """
     learner.adam.zero_grad()
-    loss = attribute_loss(learner.network(images), labels)
+    loss = attribute_loss(learner.network(images), labels, known)
     loss.backward()
     set_rate(learner.adam, rate)
     learner.adam.step()

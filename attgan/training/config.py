@@ -85,8 +85,10 @@ class LoopConfig(RunConfig):
 class TrainingConfig(LoopConfig):
     """Train AttGAN for one attribute, or all of them, from a bundle or from scratch."""
 
-    strategy: Literal["permutation", "inverse", "alternate"] = Field(
-        default="inverse", description="Who sees which images, and with which target attributes."
+    strategy: Literal["permutation", "inverse", "alternate", "paired"] = Field(
+        default="inverse",
+        description="Who sees which images, and with which target attributes; paired: bare faces beside themselves "
+        "with rendered glasses, without an adversary.",
     )
     attribute: str = Field(default="Eyeglasses", description="The attribute that is to be edited.")
     subset: Literal["all", "only", "extended"] = Field(
@@ -97,6 +99,17 @@ class TrainingConfig(LoopConfig):
     lambda_reconstruction: float = Field(default=100, ge=0, description="Weight of the reconstruction loss.")
     lambda_attributes: float = Field(
         default=10, ge=0, description="Weight of the attribute loss on edited faces, for the generator."
+    )
+    lambda_pairs: float = Field(
+        default=100,
+        ge=0,
+        description="Paired: weight of the distance between composite and rendered glasses.",
+    )
+    lambda_edges: float = Field(
+        default=50, ge=0, description="Paired: weight of the distance between their gradients."
+    )
+    pair_variants: int = Field(
+        default=8, ge=1, le=256, description="Paired: pairs of glasses rendered for each bare face."
     )
     discriminator_steps: int = Field(
         default=3, ge=1, le=100, description="Discriminator steps for each generator step."

@@ -14,7 +14,9 @@ from attgan.strategies import network_values
 from attgan.training.checkpoint import room_for
 from attgan.training.networks import set_rate
 from attgan.training.ownership import OwnedFolder
-from attgan.training.plan import Plan
+from attgan.training.paired import paired_losses, validate_pairs
+from attgan.training.pairs import PairBatch, draw_pairs
+from attgan.training.plan import Lesson, Plan
 from attgan.training.progress import OnProgress
 from attgan.training.schedule import learning_rate
 from attgan.training.state import State, load_state, save_state
@@ -85,7 +87,9 @@ def run(
                     return Ending(state, reason, watch)
                 saving.if_due(state)
                 batch = next(source)
-                if table.is_generator_step(state.step):
+                if plan.lesson is not None:
+                    stepped = paired_step(plan, plan.lesson, state.step, batch)
+                elif table.is_generator_step(state.step):
                     stepped = generator_step(plan, state.step, batch)
                 else:
                     shown = batch if real is source else next(real)
@@ -99,19 +103,53 @@ def run(
 
 def _check(plan: Plan, state: State) -> bool:
     """Validate; whether it was the best so far. Before the first step it is for comparison only."""
-    state.numbers = validate(
-        plan.networks,
-        plan.held_out,
-        plan.weights,
-        plan.config.adversarial,
-        plan.judge,
-        edits=plan.keeps_best,
-    )
+    state.numbers = _validated(plan)
     state.checked = state.step
     if state.step == 0:
         return False
     state.rule = state.rule.after(state.numbers)
     return plan.keeps_best and state.keep_if_best(plan)
+
+
+def _validated(plan: Plan) -> dict[str, float]:
+    networks, lesson = plan.networks, plan.lesson
+    if lesson is None:
+        return validate(
+            networks,
+            plan.held_out,
+            plan.weights,
+            plan.config.adversarial,
+            plan.judge,
+            edits=plan.keeps_best,
+        )
+    networks.evaluate()
+    numbers = validate_pairs(
+        networks.generator, lesson.held_out, lesson.weights, plan.judge, plan.attribute or 0
+    )
+    networks.train()
+    return numbers
+
+
+def paired_step(plan: Plan, lesson: Lesson, step: int, batch: Placed) -> Stepped:
+    """One step of the generator on pairs, the optimiser's with it."""
+    networks, config = plan.networks, plan.config
+    assert networks.generator_adam is not None
+    drawn = draw_pairs(
+        lesson.pairs,
+        batch.rows,
+        batch.host_labels,
+        attribute=plan.attribute or 0,
+        seed=config.seed,
+        purpose="pairs",
+        step=step,
+        flip=lesson.flip,
+    )
+    placed_pairs = PairBatch(*(to_device(tensor, networks.device) for tensor in drawn))
+    with torch.autocast(networks.device.type, torch.bfloat16, enabled=networks.precision == "bfloat16"):
+        losses = paired_losses(networks.generator, placed_pairs, lesson.weights)
+    rate = learning_rate(config, plan.generator_warmup, step, plan.table)
+    _descend(networks.generator, networks.generator_adam, losses.total, rate, config.clip_gradients)
+    return Stepped("generator", rate, losses._replace(total=losses.total.detach()))
 
 
 def discriminator_step(plan: Plan, step: int, batch: Placed, real: Placed) -> Stepped:
@@ -194,7 +232,8 @@ def open_stream(plan: Plan, name: str, rows: np.ndarray, start: int) -> Generato
         seed=config.seed,
         name=name,
         start=start,
-        flip=config.flip,
+        # Pairs are mirrored both alike, later.
+        flip=config.flip and plan.lesson is None,
         pin=device.type == "cuda",
     )
     return placed(batches, device)

@@ -10,6 +10,8 @@ from attgan.strategies import network_values
 from attgan.training.checkpoint import step_name
 from attgan.training.metrics_log import MetricsLog, Row
 from attgan.training.networks import Networks
+from attgan.training.paired import composites
+from attgan.training.pairs import PairBatch
 from attgan.training.transfer import to_float, to_pixels
 from attgan.training.validation import HeldOut, turned_values
 
@@ -18,6 +20,7 @@ GRIDS = "grids"
 INTENSITIES = (0.5, 1.0, 2.0)
 
 _FACES = 8
+_PAIRED_FACES = 16
 # Title of a panel, and its curves: whose rows, the number in them, and what it is called.
 _PANELS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     ("Discriminator, total of each step", (("discriminator", "total", "loss"),)),
@@ -33,6 +36,8 @@ _PANELS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("discriminator", "attributes", "attributes (real)"),
             ("generator", "attributes", "attributes (edited)"),
             ("generator", "reconstruction", "reconstruction"),
+            ("generator", "pairs", "pairs"),
+            ("generator", "edges", "edges"),
         ),
     ),
     ("Held-out loss of the generator", (("check", "generator_loss", "loss"),)),
@@ -55,6 +60,7 @@ _PANELS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     ),
     ("PSNR of the reconstruction, dB", (("check", "psnr", "psnr"),)),
     ("SSIM of the reconstruction, and quality", (("check", "ssim", "ssim"), ("check", "quality", "quality"))),
+    ("SSIM of composites and rendered glasses", (("check", "pair_ssim", "ssim"),)),
 )
 
 
@@ -98,6 +104,18 @@ def write_grid(folder: Folder, networks: Networks, held_out: HeldOut, step: int)
             for intensity in INTENSITIES
         ]
     networks.train()
+    grid = faces_grid([(caption, to_pixels(faces).numpy()) for caption, faces in columns])
+    folder.write(f"{GRIDS}/{step_name(step)}.jpg", grid)
+
+
+def write_pair_grid(folder: Folder, networks: Networks, held_out: list[PairBatch], step: int) -> None:
+    """Fixed held-out faces: as they are, the composite that a user would receive, and the rendered glasses."""
+    batch = PairBatch(*(tensor[:_PAIRED_FACES] for tensor in held_out[0]))
+    networks.evaluate()
+    with torch.no_grad():
+        made, _ = composites(networks.generator, batch)
+    networks.train()
+    columns = [("original", batch.source), ("edited", made * 2 - 1), ("rendered", batch.target)]
     grid = faces_grid([(caption, to_pixels(faces).numpy()) for caption, faces in columns])
     folder.write(f"{GRIDS}/{step_name(step)}.jpg", grid)
 

@@ -13,6 +13,8 @@ from attgan.strategies import Strategy
 from attgan.training.config import LoopConfig
 from attgan.training.early_stopping import StopRule
 from attgan.training.networks import Networks
+from attgan.training.paired import PairedWeights
+from attgan.training.pairs import PairBatch, Pairs
 from attgan.training.schedule import Timetable
 from attgan.training.validation import HeldOut, sees_edits
 
@@ -33,6 +35,23 @@ class Card:
 
 
 @dataclass(frozen=True)
+class Lesson:
+    """What the paired strategy learns from.
+
+    Attributes:
+        pairs: of the bare faces to train on.
+        held_out: fixed pairs of held-out faces.
+        weights: of the losses.
+        flip: whether every second pair is mirrored.
+    """
+
+    pairs: Pairs
+    held_out: list[PairBatch]
+    weights: PairedWeights
+    flip: bool
+
+
+@dataclass(frozen=True)
 class Plan:
     """A run.
 
@@ -50,6 +69,7 @@ class Plan:
         rule: when to stop.
         card: of the result.
         judge: says what edited faces show, on the device, in evaluation mode; None where the discriminator does.
+        lesson: of the paired strategy; None with the others.
     """
 
     config: LoopConfig
@@ -66,10 +86,13 @@ class Plan:
     rule: StopRule
     card: Card
     judge: AttributeClassifier | None = None
+    lesson: Lesson | None = None
 
     @property
     def keeps_best(self) -> bool:
         """Whether the result is the best by quality; else it is the last."""
+        if self.lesson is not None:
+            return True
         return self.attribute is not None and sees_edits(self.strategy, self.judge)
 
     @property

@@ -27,7 +27,10 @@ RESULT = "result.json"
 Identity = Mapping[str, Any]
 
 # Settings that came later, and what a run without them did.
-_LATER = {"subset": "all"}
+_LATER = {"subset": "all", "lambda_pairs": 100.0, "lambda_edges": 50.0, "pair_variants": 8}
+_LATER |= {"augment": False, "rendered": 0, "attribute": "Eyeglasses"}  # of a classifier
+# Settings of a generator that came later: left out where they say what a generator without them did.
+_LATER_SHAPE = {"styles": (), "compositing": "thresholded"}
 
 
 def identity(
@@ -66,7 +69,7 @@ def identity(
             "held_out": _rows_digest(faces.held_out),
         },
         "start": {
-            "generator": {"settings": generator.config.model_dump(), "sha256": digest(generator)},
+            "generator": {"settings": _shape(generator), "sha256": digest(generator)},
             "discriminator": {"settings": discriminator.config.model_dump(), "sha256": digest(discriminator)},
             "classifier": None if classifier is None else {"sha256": digest(classifier)},
             "judge": None if judge is None else {"sha256": digest(judge)},
@@ -157,6 +160,15 @@ def _parted(start: Mapping[str, Any]) -> tuple[Mapping[str, Any], Any]:
     """What a run started from, and who judges its edits: before that was a choice, the classifier did."""
     weights = {name: value for name, value in start.items() if name != "judge"}
     return weights, start.get("judge", start.get("classifier"))
+
+
+def _shape(generator: Generator) -> dict[str, Any]:
+    settings = generator.config.model_dump(mode="json")
+    return {
+        name: value
+        for name, value in settings.items()
+        if name not in _LATER_SHAPE or value not in (_LATER_SHAPE[name], [])
+    }
 
 
 def _text(value: object) -> str:

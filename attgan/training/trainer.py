@@ -1,23 +1,27 @@
 """Train AttGAN: from a bundle's networks or from fresh ones, with any strategy, to a result bundle."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from attgan.attributes import check_names
 from attgan.data.loader import Faces
 from attgan.losses import LossWeights
 from attgan.models import AttributeClassifier, Discriminator, Generator
 from attgan.models.folder import Folder
-from attgan.strategies import STRATEGIES, Strategy
+from attgan.strategies import PAIRED, STRATEGIES, Strategy
 from attgan.training import run_folder
 from attgan.training.config import TrainingConfig
 from attgan.training.early_stopping import EarlyStopping
 from attgan.training.loop import ShouldStop, run
 from attgan.training.networks import place
 from attgan.training.ownership import take_over
-from attgan.training.plan import Card, Plan, check_fit, place_judge
+from attgan.training.paired import PairedWeights, hold_out_pairs
+from attgan.training.pairs import PairBatch, render_pairs
+from attgan.training.plan import Card, Lesson, Plan, check_fit, place_judge
 from attgan.training.progress import OnProgress, Outcome
 from attgan.training.result import finish
 from attgan.training.rows import stream_rows, subset_rows
@@ -60,6 +64,7 @@ def make_plan(
     card: Card,
     judge: AttributeClassifier | None = None,
     device: str = "cpu",
+    keep_pairs: Path | None = None,
 ) -> Plan:
     """Place copies of the networks on the device and decode the held-out faces. Arguments as :func:`train` has them.
 
@@ -67,6 +72,9 @@ def make_plan(
         UserError: a part of the dataset is missing or another one.
     """
     networks = place(generator, discriminator, config, device, train_generator=True, freeze_d=config.freeze_d)
+    lesson = (
+        _lesson(config, faces, chosen, networks.device, keep_pairs) if chosen.strategy is PAIRED else None
+    )
     return Plan(
         config=config,
         strategy=chosen.strategy,
@@ -82,7 +90,7 @@ def make_plan(
         faces=faces,
         source_rows=chosen.source_rows,
         real_rows=chosen.real_rows,
-        table=timetable(config, len(chosen.source_rows), config.discriminator_steps),
+        table=timetable(config, len(chosen.source_rows), config.discriminator_steps if lesson is None else 0),
         held_out=hold_out(
             faces,
             chosen.held_out_rows,
@@ -94,6 +102,7 @@ def make_plan(
         rule=EarlyStopping(config.patience),
         card=replace(card, classifier=judge) if card.classifier is None else card,
         judge=place_judge(card.classifier if judge is None else judge, networks.device),
+        lesson=lesson,
     )
 
 
@@ -109,6 +118,7 @@ def train(
     device: str = "cpu",
     on_progress: OnProgress | None = None,
     should_stop: ShouldStop | None = None,
+    keep_pairs: Path | None = None,
 ) -> Outcome:
     """Train both networks, or go on where the run in ``folder`` was left; one that has finished returns its result.
 
@@ -129,6 +139,7 @@ def train(
         device: ``cpu``, ``cuda``, ``cuda:1`` …
         on_progress: told about every two seconds, and at each validation.
         should_stop: asked before each step; when it says yes the state is kept and the call returns.
+        keep_pairs: a folder on this machine's disk where the paired strategy keeps what it has rendered.
 
     Raises:
         UserError: the folder holds another run, the data do not suffice, a part of them is damaged, the disk is
@@ -154,6 +165,40 @@ def train(
     run_folder.begin(folder, wanted)
     if (result := run_folder.read_result(folder)) is not None:
         return result
-    plan = make_plan(generator, discriminator, faces, config, chosen, card=card, judge=judge, device=device)
+    plan = make_plan(
+        generator,
+        discriminator,
+        faces,
+        config,
+        chosen,
+        card=card,
+        judge=judge,
+        device=device,
+        keep_pairs=keep_pairs,
+    )
     owned = take_over(folder)
     return finish(plan, owned, run(plan, owned, on_progress, should_stop))
+
+
+def _lesson(
+    config: TrainingConfig, faces: Faces, chosen: Chosen, device: torch.device, keep: Path | None
+) -> Lesson:
+    """Render the pairs of the paired strategy, of the rows to train on and of the bare ones that are held out."""
+    held_out_rows, attribute = chosen.held_out_rows, chosen.attribute
+    bare = held_out_rows[~faces.labels[held_out_rows, attribute]]
+    threads = torch.get_num_threads()
+    held_out = render_pairs(faces, bare, variants=4, seed=config.seed, threads=threads, keep=keep)
+    fixed = hold_out_pairs(held_out, faces.labels[bare], attribute, config.seed)
+    return Lesson(
+        pairs=render_pairs(
+            faces,
+            chosen.source_rows,
+            variants=config.pair_variants,
+            seed=config.seed,
+            threads=threads,
+            keep=keep,
+        ),
+        held_out=[PairBatch(*(tensor.to(device) for tensor in batch)) for batch in fixed],
+        weights=PairedWeights(config.lambda_pairs, config.lambda_edges, config.lambda_reconstruction),
+        flip=config.flip,
+    )

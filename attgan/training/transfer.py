@@ -3,6 +3,7 @@
 from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,11 +17,13 @@ class Placed(NamedTuple):
         images: (N, 3, S, S) float32 in [-1, 1], channels last, on the device.
         labels: (N, n) in {0, 1}, on the device.
         host_labels: the same on the CPU, where targets are drawn.
+        rows: (N,) int64, the dataset's rows.
     """
 
     images: Tensor
     labels: Tensor
     host_labels: Tensor
+    rows: np.ndarray
 
 
 def placed(batches: Iterator[Batch], device: torch.device) -> Generator[Placed, None, None]:
@@ -30,7 +33,7 @@ def placed(batches: Iterator[Batch], device: torch.device) -> Generator[Placed, 
     """
     if device.type != "cuda":
         for batch in batches:
-            yield Placed(to_float(batch.images), batch.labels, batch.labels)
+            yield Placed(to_float(batch.images), batch.labels, batch.labels, batch.rows)
         return
     copying = torch.cuda.Stream(device)
     for batch in batches:
@@ -41,7 +44,7 @@ def placed(batches: Iterator[Batch], device: torch.device) -> Generator[Placed, 
         computing.wait_stream(copying)
         for tensor in (images, labels):
             tensor.record_stream(computing)
-        yield Placed(to_float(images), labels, batch.labels)
+        yield Placed(to_float(images), labels, batch.labels, batch.rows)
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:

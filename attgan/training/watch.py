@@ -10,7 +10,8 @@ import torch
 from attgan.errors import Diverged
 from attgan.training.metrics_log import MetricsLog
 from attgan.training.ownership import OwnedFolder
-from attgan.training.pictures import write_curves, write_grid
+from attgan.training.paired import PairedLosses
+from attgan.training.pictures import write_curves, write_grid, write_pair_grid
 from attgan.training.plan import Plan
 from attgan.training.progress import Doing, OnProgress, Progress, Reporter
 from attgan.training.state import State
@@ -24,7 +25,7 @@ class Stepped(NamedTuple):
 
     network: Network
     rate: float
-    losses: DiscriminatorLosses | GeneratorLosses
+    losses: DiscriminatorLosses | GeneratorLosses | PairedLosses
 
 
 class Watch:
@@ -88,11 +89,18 @@ class Watch:
         self._refuse_diverged(state.numbers, "the validation's", state.step, state, math.inf)
         self.flush()
         if table.is_epoch_end(state.step):
-            write_grid(self._folder, self._plan.networks, self._plan.held_out, state.step)
+            self._draw_grid(state.step)
         if state.step and time.monotonic() - self._drawn > _CURVES_AFTER:
             write_curves(self._folder, self._log)
             self._drawn = time.monotonic()
         self.tell(state, note="best so far" if better else "")
+
+    def _draw_grid(self, step: int) -> None:
+        plan = self._plan
+        if plan.lesson is not None:
+            write_pair_grid(self._folder, plan.networks, plan.lesson.held_out, step)
+        else:
+            write_grid(self._folder, plan.networks, plan.held_out, step)
 
     def tell(self, state: State, doing: Doing = "training", note: str = "") -> None:
         """Tell where the run stands, now."""

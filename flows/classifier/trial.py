@@ -15,7 +15,7 @@ from attgan.training.run_folder import RESULT
 from flows.classifier.preparation import Prepared, prepare, refuse_foreign_bundle, run_folder
 from flows.settings import ClassifierSettings
 from flows.storage import open_store
-from flows.train.data import open_data
+from flows.train.data import open_data, shared_folder
 from flows.train.stopping import stop_requests
 from flows.train.trial import Opening, ready_process
 
@@ -63,6 +63,7 @@ def classifier_trial(
                 device=settings.device,
                 on_progress=on_progress,
                 should_stop=asked,
+                keep_pairs=shared_folder(),
             )
             outcome = {"ended": fitted.ended, "reason": fitted.reason, "step": fitted.step}
             if fitted.classifier is None:

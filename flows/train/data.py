@@ -7,10 +7,13 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from attgan.data.loader import Faces, open_faces
 from attgan.data.shards import Dataset, open_dataset
 from attgan.data.stored import check_size
 from attgan.errors import UserError
+from attgan.strategies import PAIRED
 from flows.settings import AlignSettings, ClassifierSettings, JudgeSettings, TrainSettings
 from flows.storage import open_store
 
@@ -56,10 +59,20 @@ def open_data(
             threads=threads,
             shared=shared_folder(),
             report=report,
+            required=_required(settings),
         )
     except UserError as error:
         line = str(error)
         raise UserError(line if line.startswith("--") else f"{where}: {line}") from None
+
+
+def _required(settings: BaseModel) -> list[str] | None:
+    """The labels that have to be known for every row: pairs need no other than their own attribute's."""
+    if isinstance(settings, TrainSettings) and settings.strategy == PAIRED.name:
+        return [settings.attribute]
+    if isinstance(settings, ClassifierSettings) and settings.rendered:
+        return [settings.attribute]
+    return None
 
 
 def shared_folder() -> Path:

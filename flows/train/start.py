@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from attgan.attributes import CELEBA, PUBLISHED, check_names
 from attgan.errors import UserError
 from attgan.evaluation.judge import Judge, fitted
+from attgan.glasses import STYLES
 from attgan.models import (
     AttributeClassifier,
     Discriminator,
@@ -15,8 +16,9 @@ from attgan.models import (
     Generator,
     GeneratorConfig,
     fresh,
+    with_styles,
 )
-from attgan.strategies import STRATEGIES
+from attgan.strategies import PAIRED, STRATEGIES
 from attgan.training.validation import sees_edits
 from flows.bundles import open_bundle
 from flows.judges import open_judge
@@ -64,6 +66,12 @@ def make_start(settings: TrainSettings | AlignSettings) -> Start:
     else:
         assert isinstance(settings, TrainSettings)
         start = _from_scratch(settings)
+    if (
+        isinstance(settings, TrainSettings)
+        and settings.strategy == PAIRED.name
+        and not start.generator.config.styles
+    ):
+        start = replace(start, generator=with_styles(start.generator, STYLES))
     url = settings.judge if isinstance(settings, TrainSettings) else None
     if url is None:
         return start

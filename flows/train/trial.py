@@ -20,7 +20,7 @@ from flows.settings import AlignSettings, TrainSettings
 from flows.settings.train import RunSettings
 from flows.stages import set_torch_threads
 from flows.storage import Store, open_store
-from flows.train.data import open_data
+from flows.train.data import open_data, shared_folder
 from flows.train.start import Start, judged_by, licence_line, make_start
 from flows.train.stopping import OPENING, stop_requests
 
@@ -83,6 +83,7 @@ def train_trial(
             judge=None if at.start.judge is None else at.start.judge.classifier,
             on_progress=on_progress,
             should_stop=at.should_stop,
+            keep_pairs=shared_folder(),
         )
     return asdict(outcome)
 

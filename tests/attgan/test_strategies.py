@@ -31,14 +31,19 @@ def without(labels: Tensor, attribute: int) -> list[list[float]]:
     return [[*row[:attribute], *row[attribute + 1 :]] for row in labels.tolist()]
 
 
-def test_there_are_the_reports_three() -> None:
-    assert list(STRATEGIES) == ["permutation", "inverse", "alternate"]
+def test_there_are_the_reports_three_and_the_paired_one() -> None:
+    assert list(STRATEGIES) == ["permutation", "inverse", "alternate", "paired"]
     assert all(strategy.name == name for name, strategy in STRATEGIES.items())
 
 
 @pytest.mark.parametrize(
     ("name", "source", "real"),
-    [("permutation", "all", "all"), ("inverse", "all", "all"), ("alternate", "without", "with")],
+    [
+        ("permutation", "all", "all"),
+        ("inverse", "all", "all"),
+        ("alternate", "without", "with"),
+        ("paired", "without", "without"),
+    ],
 )
 def test_each_says_who_sees_which_images(name: str, source: str, real: str) -> None:
     assert (STRATEGIES[name].source, STRATEGIES[name].real) == (source, real)
