@@ -23,10 +23,12 @@ from flows.settings import (
     DemoTrainingSettings,
     DeploySettings,
     EditSettings,
+    EvaluateSettings,
     ExportSettings,
     ImportWeightsSettings,
     IngestSettings,
     InitSettings,
+    MakeDefaultSettings,
     PipelineSettings,
     ReportSettings,
     ScheduleSettings,
@@ -37,7 +39,17 @@ from flows.settings import (
 from flows.stack_choice import adopt_stack, become, ensure_stack, stack_for
 from flows.terminal import print_line, print_mapping, print_rows
 
-_RESUMABLE = ("subset", "ingest", "edit", "train", "align", "train-classifier", "sweep", "pipeline")
+_RESUMABLE = (
+    "subset",
+    "ingest",
+    "edit",
+    "train",
+    "align",
+    "train-classifier",
+    "sweep",
+    "pipeline",
+    "make-default",
+)
 
 app = App(
     name="attgan",
@@ -240,6 +252,16 @@ def edit(
 
 
 @app.command
+def evaluate(*, settings: Annotated[EvaluateSettings, Parameter(name="*")]) -> None:
+    """Measure a bundle on faces that no training has seen, in this process: do the glasses look real?"""
+    adopt_stack()
+    from flows.evaluation import evaluate as evaluation
+    from flows.evaluation import report
+
+    report.show(evaluation.evaluate(settings))
+
+
+@app.command
 def report(settings: Annotated[ReportSettings, Parameter(name="*")]) -> None:
     """Show what an edit run has come to."""
     adopt_stack()
@@ -300,6 +322,14 @@ def export(*, settings: Annotated[ExportSettings, Parameter(name="*")]) -> None:
     from flows import weights
 
     print_rows(settings.destination, weights.export(settings))
+
+
+@app.command
+def make_default(*, settings: Annotated[MakeDefaultSettings, Parameter(name="*")]) -> None:
+    """Make the bundle that is shipped, from tables of faces that may be shipped; in this process (hours)."""
+    from flows import default_bundle
+
+    print_rows(settings.destination, default_bundle.make_default(settings))
 
 
 @app.command

@@ -6,8 +6,10 @@ A field's description is its help text everywhere; its rule is checked here and 
 from flows.settings.base import DEFAULT_BUNDLE, BundleUrl, Settings, Url, first_mistake
 from flows.settings.bench import BenchSettings
 from flows.settings.classifier import ClassifierSettings, JudgeSettings
+from flows.settings.default_bundle import MakeDefaultSettings
 from flows.settings.demo import DemoSettings, DemoTrainingSettings
 from flows.settings.edit import EditSettings
+from flows.settings.evaluation import EvaluateSettings
 from flows.settings.ingest import IngestSettings
 from flows.settings.pipeline import PipelineSettings
 from flows.settings.report import ReportSettings
@@ -27,11 +29,13 @@ __all__ = [
     "DemoTrainingSettings",
     "DeploySettings",
     "EditSettings",
+    "EvaluateSettings",
     "ExportSettings",
     "ImportWeightsSettings",
     "IngestSettings",
     "InitSettings",
     "JudgeSettings",
+    "MakeDefaultSettings",
     "PipelineSettings",
     "ReportSettings",
     "ScheduleSettings",

@@ -66,6 +66,7 @@ def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str], arguments: li
     ("command", "model"),
     [
         ("edit", settings.EditSettings),
+        ("evaluate", settings.EvaluateSettings),
         ("subset", settings.SubsetSettings),
         ("init", settings.InitSettings),
         ("import-weights", settings.ImportWeightsSettings),
