@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from attgan import glasses
 from attgan.attributes import LABEL_SCALE
 from attgan.data.loader import Faces
 from attgan.data.manifest import to_bytes
+from attgan.data.shared import UNUSED_SECONDS
 from attgan.data.transforms import CELEBA_CROP, CELEBA_SIZE
 from attgan.editing.compositing import edit_mask
 from attgan.editing.finding.mtcnn import make_mtcnn
@@ -99,6 +101,8 @@ def render_pairs(
     """
     kept = None if keep is None else keep / f"{_digest(faces, rows, variants, seed)}.npz"
     if kept is not None and kept.exists():
+        # In use: not to be removed with those that nobody has used for long.
+        kept.touch()
         with np.load(kept) as arrays:
             return Pairs(
                 rows,
@@ -137,6 +141,9 @@ def render_pairs(
                 report(places.stop, len(rows))
     if kept is not None:
         kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for other in kept.parent.glob("*.npz"):
+            if other.stat().st_mtime < time.time() - UNUSED_SECONDS:
+                other.unlink(missing_ok=True)
         # Another process may be at the same: each writes a file of its own, and the last one to rename it wins.
         with tempfile.NamedTemporaryFile(dir=kept.parent, delete=False) as draft:
             np.savez(draft, bare=bare, worn=worn, styles=styles, top=np.array(top))

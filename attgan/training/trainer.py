@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from attgan.attributes import check_names
+from attgan.data.cache import Report
 from attgan.data.loader import Faces
 from attgan.losses import LossWeights
 from attgan.models import AttributeClassifier, Discriminator, Generator
@@ -65,6 +66,7 @@ def make_plan(
     judge: AttributeClassifier | None = None,
     device: str = "cpu",
     keep_pairs: Path | None = None,
+    report_pairs: Report | None = None,
 ) -> Plan:
     """Place copies of the networks on the device and decode the held-out faces. Arguments as :func:`train` has them.
 
@@ -73,7 +75,9 @@ def make_plan(
     """
     networks = place(generator, discriminator, config, device, train_generator=True, freeze_d=config.freeze_d)
     lesson = (
-        _lesson(config, faces, chosen, networks.device, keep_pairs) if chosen.strategy is PAIRED else None
+        _lesson(config, faces, chosen, networks.device, keep_pairs, report_pairs)
+        if chosen.strategy is PAIRED
+        else None
     )
     return Plan(
         config=config,
@@ -119,6 +123,7 @@ def train(
     on_progress: OnProgress | None = None,
     should_stop: ShouldStop | None = None,
     keep_pairs: Path | None = None,
+    report_pairs: Report | None = None,
 ) -> Outcome:
     """Train both networks, or go on where the run in ``folder`` was left; one that has finished returns its result.
 
@@ -140,6 +145,7 @@ def train(
         on_progress: told about every two seconds, and at each validation.
         should_stop: asked before each step; when it says yes the state is kept and the call returns.
         keep_pairs: a folder on this machine's disk where the paired strategy keeps what it has rendered.
+        report_pairs: told how many faces have been rendered with glasses, and how many there are.
 
     Raises:
         UserError: the folder holds another run, the data do not suffice, a part of them is damaged, the disk is
@@ -175,13 +181,19 @@ def train(
         judge=judge,
         device=device,
         keep_pairs=keep_pairs,
+        report_pairs=report_pairs,
     )
     owned = take_over(folder)
     return finish(plan, owned, run(plan, owned, on_progress, should_stop))
 
 
 def _lesson(
-    config: TrainingConfig, faces: Faces, chosen: Chosen, device: torch.device, keep: Path | None
+    config: TrainingConfig,
+    faces: Faces,
+    chosen: Chosen,
+    device: torch.device,
+    keep: Path | None,
+    report: Report | None,
 ) -> Lesson:
     """Render the pairs of the paired strategy, of the rows to train on and of the bare ones that are held out."""
     held_out_rows, attribute = chosen.held_out_rows, chosen.attribute
@@ -197,6 +209,7 @@ def _lesson(
             seed=config.seed,
             threads=threads,
             keep=keep,
+            report=report,
         ),
         held_out=[PairBatch(*(tensor.to(device) for tensor in batch)) for batch in fixed],
         weights=PairedWeights(config.lambda_pairs, config.lambda_edges, config.lambda_reconstruction),

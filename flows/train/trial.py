@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from attgan.data.loader import Faces
@@ -38,6 +39,7 @@ class Workplace:
         device: "cpu" or "cuda".
         card: of the result.
         should_stop: whether to end after this step.
+        opening: for what comes before the first step.
     """
 
     start: Start
@@ -46,6 +48,7 @@ class Workplace:
     device: str
     card: Card
     should_stop: Callable[[], bool]
+    opening: Opening
 
 
 def train_trial(
@@ -84,6 +87,7 @@ def train_trial(
             on_progress=on_progress,
             should_stop=at.should_stop,
             keep_pairs=shared_folder(),
+            report_pairs=partial(at.opening.tell, what="faces rendered with glasses"),
         )
     return asdict(outcome)
 
@@ -121,6 +125,7 @@ def workplace(
                     classifier=start.classifier,
                 ),
                 should_stop=asked,
+                opening=opening,
             )
 
 
@@ -131,12 +136,12 @@ class Opening:
         self._store = store
         self._told = time.monotonic()
 
-    def tell(self, done: int, total: int) -> None:
-        """So many of so many images are decoded."""
+    def tell(self, done: int, total: int, what: str = "images decoded") -> None:
+        """So many of so many are done."""
         if time.monotonic() - self._told < _SECONDS_BETWEEN:
             return
         self._told = time.monotonic()
-        words = {"state": OPENING, "note": f"{done:,} of {total:,} images decoded"}
+        words = {"state": OPENING, "note": f"{done:,} of {total:,} {what}"}
         self._store.put(PROGRESS, json.dumps(words).encode())
 
 
