@@ -9,15 +9,15 @@ READY_DEV := installed-dev
 .DEFAULT_GOAL := help
 ARGS   ?=
 
-# The lanes of `make test`, side by side on the cores there are. A lane with real servers has two stacks up at times.
+# The lanes of `make test`: as many side by side as there are cores, the longest first. Two of them start servers.
 CORES  := $(shell nproc 2>/dev/null || echo 2)
-LANES  := test-unit $(if $(filter 1 2 3,$(CORES)),test-servers,test-stack test-faults)
+LANES  := test-stack test-unit test-faults
 # Beside another lane each line says whose it is; the one who marks them outlives Ctrl-C, for what the tests then say.
 MARKED  = $(if $(IN_LANES),| (trap '' INT TERM; sed -u 's/^/$(@:test-%=%) | /'))
 test-%: SHELL := /bin/bash
 test-%: .SHELLFLAGS := -o pipefail -c
 
-.PHONY: help $(READY) $(READY_DEV) setup demo sweep pipeline train-demo up deploy status down test test-all test-unit test-servers test-stack test-faults test-moto faults bench gpu lint format clean
+.PHONY: help $(READY) $(READY_DEV) setup demo sweep pipeline train-demo up deploy status down test test-all test-unit test-stack test-faults test-moto faults bench gpu lint format clean
 
 help: ## Print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,13 +58,10 @@ test: $(READY_DEV) lint ## Lint, types and the tests that every change must pass
 
 test-all: export PYTEST_ADDOPTS += --durations=20
 test-all: $(READY_DEV) ## Every test that runs without a GPU, one lane after the other, with the slowest of each (hours)
-	@$(MAKE) --no-print-directory --keep-going --jobs=1 lint test-unit test-servers test-moto faults
+	@$(MAKE) --no-print-directory --keep-going --jobs=1 lint $(LANES) test-moto faults
 
 test-unit: $(READY_DEV) ## The tests without servers
 	@$(BIN)/python -u -m pytest -m "not stack and not fault and not long" $(MARKED)
-
-test-servers: $(READY_DEV) ## The next two together, which share a stack
-	@$(BIN)/python -u -m pytest -m "(stack or fault) and not long" $(MARKED)
 
 test-stack: $(READY_DEV) ## The tests with real servers
 	@$(BIN)/python -u -m pytest -m "stack and not fault and not long" $(MARKED)
