@@ -10,7 +10,7 @@ from attgan.attributes import check_names
 from attgan.data.loader import Faces
 from attgan.errors import UserError
 from attgan.models.folder import Folder
-from attgan.strategies import STRATEGIES, Strategy
+from attgan.strategies import PAIRED, STRATEGIES, Strategy
 from attgan.training.rows import stream_rows, subset_rows
 from attgan.training.run_folder import RUN, check_same, identity, read_result
 from attgan.training.schedule import Timetable, timetable
@@ -84,6 +84,8 @@ def prepare(settings: TrainSettings | AlignSettings) -> Prepared:
     source, real = stream_rows(faces, rows, strategy, attribute, settings.batch_size)
     choose_rows(faces, strategy, attribute, settings.validation_images, settings.seed)
     alternates = settings.discriminator_steps if isinstance(settings, TrainSettings) else None
+    if strategy is PAIRED:
+        alternates = 0
     return Prepared(
         settings=settings,
         store=store,

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from attgan.attributes import CELEBA, PUBLISHED, check_names
+from attgan.attributes import CELEBA, PUBLISHED, STYLES, check_names
 from attgan.errors import UserError
 from attgan.evaluation.judge import Judge, fitted
-from attgan.glasses import STYLES
 from attgan.models import (
     AttributeClassifier,
     Discriminator,
