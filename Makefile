@@ -9,7 +9,8 @@ READY_DEV := installed-dev
 .DEFAULT_GOAL := help
 ARGS   ?=
 
-# The lanes of `make test`: as many side by side as there are cores, the longest first. Two of them start servers.
+# The lanes of `make test`, one more side by side than there are cores: the two that start servers wait for much of their
+# time. No more stacks are up than there are cores.
 CORES  := $(shell nproc 2>/dev/null || echo 2)
 LANES  := test-stack test-unit test-faults
 # Beside another lane each line says whose it is; the one who marks them outlives Ctrl-C, for what the tests then say.
@@ -54,7 +55,7 @@ down: $(READY) ## Stop the local stack
 	@$(BIN)/attgan down
 
 test: $(READY_DEV) lint ## Lint, types and the tests that every change must pass (PYTEST_ADDOPTS=--durations=20 shows the slowest)
-	@$(MAKE) --no-print-directory --keep-going --jobs=$(CORES) IN_LANES=1 $(LANES)
+	@$(MAKE) --no-print-directory --keep-going --jobs=$$(($(CORES) + 1)) IN_LANES=1 $(LANES)
 
 test-all: export PYTEST_ADDOPTS += --durations=20
 test-all: $(READY_DEV) ## Every test that runs without a GPU, one lane after the other, with the slowest of each (hours)
