@@ -42,6 +42,9 @@ STYLES: tuple[str, ...] = (
 
 SHAPES = STYLES[:6]
 
+DEFAULT_STYLE: tuple[str, ...] = ("Wayfarer",)
+"""What a face gets where no style is asked for: dark acetate, which suits most."""
+
 INCOMPATIBLE_STYLES: frozenset[frozenset[str]] = frozenset(
     map(
         frozenset,

@@ -17,22 +17,20 @@ import functools
 import torch
 from torch import Tensor
 
-from attgan.editing.fading import smoothstep
+from attgan.editing.reach import Reach, weights_of
 
 DARK = 4 / 255
 """Added to what is divided by, so that noise near black or white is not multiplied."""
 
-# In shares of the face square's side. The eyes are at 0.385 and 0.615 across and 0.516 down, wherever the face was in
-# the photograph (attgan.editing.placement). Between: room for the largest glasses and for the temples of turned heads.
-_LEFT, _TOP, _RIGHT, _BOTTOM = 0.06, 0.365, 0.94, 0.735
-_FADE = 0.06
+# The eyes are at 0.385 and 0.615 across and 0.516 down, wherever the face was in the photograph
+# (attgan.editing.placement): room for the largest glasses and for the temples of turned heads.
+_GLASSES = Reach(0.06, 0.365, 0.94, 0.735)
 
 
 @functools.lru_cache(maxsize=4)
 def edit_mask(size: int) -> Tensor:
     """Where glasses may be in a face square: ``(S, S)`` float32, 0 to 1, a third of the square. Not to be changed."""
-    across, down = _between(_LEFT, _RIGHT, size), _between(_TOP, _BOTTOM, size)
-    return down[:, None] * across[None, :]
+    return weights_of(_GLASSES, size)
 
 
 def relative_change(edited: Tensor, unedited: Tensor, mask: Tensor) -> Tensor:
@@ -75,8 +73,3 @@ def composite(face: Tensor, edited: Tensor, unedited: Tensor, mask: Tensor) -> T
 def _room(pixels: Tensor, change: Tensor) -> Tensor:
     """How far pixels are from black where a change is negative, and from white elsewhere."""
     return torch.where(change < 0, pixels, 1 - pixels)
-
-
-def _between(start: float, end: float, size: int) -> Tensor:
-    centres = (torch.arange(size) + 0.5) / size
-    return smoothstep((centres - start) / _FADE) * smoothstep((end - centres) / _FADE)

@@ -48,12 +48,12 @@ def reach_of(edits: Sequence[Edit], size: int) -> Tensor | None:
 
 @functools.lru_cache(maxsize=4)
 def _union(attributes: frozenset[str], size: int) -> Tensor:
-    weights = [_weights(REACHES[attribute], size) for attribute in attributes]
+    weights = [weights_of(REACHES[attribute], size) for attribute in attributes]
     return torch.stack(weights).amax(0)
 
 
-def _weights(reach: Reach, size: int) -> Tensor:
-    """1 in the middle of a reach, falling smoothly to 0 at those of its sides that are not the square's."""
+def weights_of(reach: Reach, size: int) -> Tensor:
+    """1 in the middle of a reach, ``(S, S)``, falling smoothly to 0 at those of its sides that are not the square's."""
     across, down = (_between(*ends, size) for ends in ((reach.left, reach.right), (reach.top, reach.bottom)))
     return down[:, None] * across[None, :]
 

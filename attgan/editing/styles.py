@@ -15,9 +15,6 @@ from attgan.errors import UserError
 MIXED = "mixed"
 """A style drawn for each face."""
 
-DEFAULT: tuple[str, ...] = ("Wayfarer",)
-"""What a face gets where nothing is asked for: dark acetate, which suits most."""
-
 _USUAL_SHAPES = ("Wayfarer", "Rectangle")
 
 # Drawn from by "mixed": each name as often as any other, beside a shape that it is worn with.

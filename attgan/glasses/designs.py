@@ -11,11 +11,12 @@ import zlib
 
 import numpy as np
 
+from attgan.attributes import DEFAULT_STYLE
 from attgan.glasses.draw import KINDS, draw_glasses
 from attgan.glasses.styles import STYLES, Glasses
 
-DEFAULT: frozenset[str] = frozenset({"Wayfarer"})
-"""Dark acetate, which suits most faces: what is drawn where no style is named."""
+DEFAULT = frozenset(DEFAULT_STYLE)
+"""What is drawn where no style is named."""
 
 DESIGNS: tuple[frozenset[str], ...] = tuple(
     sorted({kind.styles for kind in KINDS}, key=lambda styles: sorted(styles))

@@ -13,7 +13,8 @@ from torch import Tensor
 from attgan.data.loader import Faces
 from attgan.training.augmentation import augment
 from attgan.training.classifier_config import ClassifierTraining
-from attgan.training.pairs import Pairs, random_for, render_pairs
+from attgan.training.pairs import Pairs, render_pairs
+from attgan.training.randomness import random_for
 from attgan.training.transfer import Placed, to_device
 
 _VARIANTS = 8
@@ -50,7 +51,9 @@ class Lesson:
         if self.pairs is not None:
             images, labels = self._with_glasses(images, labels, batch.rows, random)
         if self.config.augment:
-            images = augment((images + 1) / 2, random, self.config.flip) * 2 - 1
+            # What is random is drawn on the host, and so applied there.
+            shown = augment((images.cpu() + 1) / 2, random, self.config.flip) * 2 - 1
+            images = to_device(shown, images.device)
         if self.unknown is None:
             return Shown(images, labels, None)
         known = torch.from_numpy(~self.unknown[batch.rows])
@@ -64,14 +67,11 @@ class Lesson:
         assert pairs is not None
         images, labels = images.clone(), labels.clone()
         bare = np.flatnonzero(np.isin(rows, pairs.rows))
-        for index in bare[random.random(len(bare)) < self.config.rendered]:
-            place = int(np.searchsorted(pairs.rows, rows[index]))
-            variant = int(random.integers(pairs.worn.shape[1]))
-            face = pairs.bare[place].copy()
-            band = pairs.worn[place, variant]
-            face[pairs.top : pairs.top + len(band)] = band
-            images[index] = torch.from_numpy(face).permute(2, 0, 1).to(images.device) / 127.5 - 1
-            labels[index, self.attribute] = 1
+        chosen = bare[random.random(len(bare)) < self.config.rendered]
+        variants = random.integers(pairs.worn.shape[1], size=len(chosen))
+        faces = torch.from_numpy(pairs.wearing(np.searchsorted(pairs.rows, rows[chosen]), variants))
+        images[chosen] = faces.permute(0, 3, 1, 2).to(images.device) / 127.5 - 1
+        labels[chosen, self.attribute] = 1
         return images, labels
 
 

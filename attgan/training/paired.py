@@ -14,10 +14,10 @@ from attgan.evaluation.metrics import psnr, right_attributes, ssim
 from attgan.losses import reconstruction_loss
 from attgan.models import AttributeClassifier, Generator
 from attgan.training.pairs import PairBatch, Pairs, draw_pairs
+from attgan.training.validation import HIGHEST_PSNR
 
 _BATCH = 32
 _SCALES = (1, 2, 4)
-_HIGHEST_PSNR = 100.0
 
 
 class PairedWeights(NamedTuple):
@@ -136,7 +136,7 @@ def validate_pairs(
             "edges": losses.edges,
             "reconstruction": losses.reconstruction,
             "pair_ssim": ssim(made[:, :, band] * 2 - 1, batch.target[:, :, band]).mean(),
-            "psnr": psnr(unedited, batch.source).clamp(max=_HIGHEST_PSNR).mean(),
+            "psnr": psnr(unedited, batch.source).clamp(max=HIGHEST_PSNR).mean(),
             "ssim": ssim(unedited, batch.source).mean(),
         }
         if classifier is not None:

@@ -34,6 +34,7 @@ from attgan.editing.placement import TEMPLATE
 from attgan.glasses import STYLES, put_on
 from attgan.glasses.designs import DEFAULT, design_of, draw_design, random_of
 from attgan.training.augmentation import augment_pair
+from attgan.training.randomness import random_for
 
 REMOVED = 0.2  # of the pairs are taught backwards
 UNNAMED = 0.1  # of the pairs come without their styles, and then are of the usual design
@@ -60,6 +61,13 @@ class Pairs:
     styles: NDArray[np.bool_]
     unknown: NDArray[np.bool_]
     top: int
+
+    def wearing(self, places: NDArray[np.int64], variants: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """``(N, S, S, 3)`` uint8: the faces at ``places`` of :attr:`rows` with one pair each, as in ``variants``."""
+        faces = self.bare[places]
+        band = self.worn[places, variants]
+        faces[:, self.top : self.top + band.shape[1]] = band
+        return faces
 
 
 class PairBatch(NamedTuple):
@@ -198,11 +206,7 @@ def draw_pairs(
     remove = random.random(count) < (0 if plain else REMOVED)
     unnamed = random.random(count) < (0 if plain else UNNAMED)
     variants[unnamed] = 0
-    bare = pairs.bare[places]
-    worn = bare.copy()
-    band = pairs.worn[places, variants]
-    worn[:, pairs.top : pairs.top + band.shape[1]] = band
-    before, after = _images(bare), _images(worn)
+    before, after = _images(pairs.bare[places]), _images(pairs.wearing(places, variants))
     intensity = np.where(random.random(count) < (0 if plain else FAINT), random.uniform(0.3, 1.0, count), 1.0)
     mask = edit_mask(before.shape[-1])
     source, change = augment_pair(before, after, random, flip)
@@ -239,9 +243,3 @@ def _attribute_values(
 
 def _images(pixels: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
-
-
-def random_for(seed: int, purpose: str, *numbers: int) -> np.random.Generator:
-    """A fresh generator for what is random in one step, face or pair: from these alone."""
-    digest = hashlib.sha256(f"{seed}/{'/'.join(map(str, numbers))}/{purpose}".encode()).digest()
-    return np.random.default_rng(int.from_bytes(digest[:8], "little"))

@@ -27,7 +27,7 @@ from attgan.training.transfer import to_float
 # At edit time the edited attribute alone is scaled by the intensity, and this is the usual one.
 INTENSITY = 1.0
 # Reconstructions without any error would have no finite PSNR, and a mean needs one.
-_HIGHEST_PSNR = 100.0
+HIGHEST_PSNR = 100.0
 _BATCH = 64
 
 Values = dict[str, Tensor]
@@ -233,6 +233,6 @@ def _measure(
             wanted = flipped(labels, attribute, none_drawn)
             values["turned"] = right_attributes(seen, wanted)[:, attribute]
         values["distance"] = (same.float() - images).abs().flatten(1).mean(1)
-        values["psnr"] = psnr(same, images).clamp(max=_HIGHEST_PSNR)
+        values["psnr"] = psnr(same, images).clamp(max=HIGHEST_PSNR)
         values["ssim"] = ssim(same, images)
     return {name: value.float() for name, value in values.items()}

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from attgan.attributes import Edit, target_vector
+from attgan.attributes import DEFAULT_STYLE, Edit, target_vector
 from attgan.data.codec import Decoded
 from attgan.editing.change import change_of
 from attgan.editing.editor import Editor
@@ -21,7 +21,7 @@ from attgan.editing.grey import greyed_face, is_grey
 from attgan.editing.photo import find_places, have_already, unedited_vector
 from attgan.editing.placement import aligned, put_change, put_whole, take_face
 from attgan.editing.similarity import scale_of
-from attgan.editing.styles import DEFAULT, MIXED, drawn_style, style_vector
+from attgan.editing.styles import MIXED, drawn_style, style_vector
 from attgan.errors import DataError
 from attgan.models import GeneratorConfig
 from flows.edit.item import Chunk, FaceOf, Item
@@ -155,7 +155,7 @@ def _styles(
         return vectors, chosen
     for place, index in enumerate(todo):
         owner = owners[index]
-        asked = owner.style or run.settings.style or DEFAULT
+        asked = owner.style or run.settings.style or DEFAULT_STYLE
         if MIXED in asked:
             number = next(number for number, face in enumerate(owner.faces) if face is faces[index])
             asked = drawn_style(owner.row.key, number)

@@ -4,8 +4,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from attgan.attributes import SHAPES, STYLES
-from attgan.editing.styles import DEFAULT, check_styles, drawn_style, style_vector
+from attgan.attributes import DEFAULT_STYLE, SHAPES, STYLES
+from attgan.editing.styles import check_styles, drawn_style, style_vector
 from attgan.errors import UserError
 from attgan.glasses import draw_glasses
 from attgan.glasses.designs import DESIGNS
@@ -25,7 +25,7 @@ def test_style_without_a_shape_gets_one_that_goes_with_it(style: str) -> None:
 
 
 def test_whatever_can_be_asked_for_is_a_design_that_was_taught() -> None:
-    for style in {*(drawn_style(str(number), 0) for number in range(300)), DEFAULT}:
+    for style in {*(drawn_style(str(number), 0) for number in range(300)), DEFAULT_STYLE}:
         chosen = {name for name, value in zip(STYLES, style_vector(style, STYLES), strict=True) if value > 0}
         assert frozenset(chosen) in DESIGNS
 
@@ -50,7 +50,7 @@ def test_mixed_styles_are_fixed_by_key_and_face_and_use_every_name() -> None:
     counts = Counter(name for style in drawn for name in style)
     assert set(counts) == set(STYLES)
     assert counts["Sunglasses"] < len(drawn) / 5
-    for style in {*drawn, DEFAULT}:
+    for style in {*drawn, DEFAULT_STYLE}:
         check_styles(style, STYLES, "--style")
 
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from attgan.attributes import PUBLISHED, STYLES
-from attgan.editing.styles import DEFAULT
+from attgan.attributes import DEFAULT_STYLE, PUBLISHED, STYLES
 from attgan.errors import UserError
 from attgan.models import AttributeClassifier, ClassifierConfig, fresh, load_bundle, save_bundle, with_styles
 from flows.edit.ledger import finished_shards, read_rows
@@ -73,7 +72,7 @@ def test_style_of_the_run_is_drawn_and_stands_in_the_ledger(
     options = {"bundle": styled_bundle, "paste": "whole", "faces": "aligned"}
     usual = rows_and_results(settings(**options))
     chosen = rows_and_results(settings(**options, style=["round,metal"], destination=str(tmp_path / "other")))
-    assert {row["style"] for row in usual[0].values()} == {",".join(DEFAULT)}
+    assert {row["style"] for row in usual[0].values()} == {",".join(DEFAULT_STYLE)}
     assert {row["style"] for row in chosen[0].values()} == {"round,metal"}
     for name in faces:
         assert (usual[1][name] != chosen[1][name]).any()
