@@ -71,7 +71,7 @@ def make_default(settings: MakeDefaultSettings) -> list[dict[str, Any]]:
         "strategy": "paired",
         "batch_size": 16,
         "lambda_reconstruction": 20,
-        "learning_rate": 4e-4,
+        "learning_rate": 8e-4,
         "generator_warmup": 1,
         "epochs": 10_000,
         "checks_per_epoch": 1,
@@ -82,7 +82,8 @@ def make_default(settings: MakeDefaultSettings) -> list[dict[str, Any]]:
         "licence": settings.licence,
     }
     first: dict[str, Any] = {"max_steps": settings.steps}
-    first |= {"bundle": settings.bundle} if settings.bundle else {"size": settings.size, "width": 16}
+    fresh = {"size": settings.size, "width": 16, "shortcut_layers": 2, "inject_layers": 2}
+    first |= {"bundle": settings.bundle} if settings.bundle else fresh
     _train("paired", TrainSettings(**paired, **first, destination=join(place, "paired")))
     last = {"schedule": "linear", "max_steps": settings.final_steps, "generator_warmup": 0.0}
     bundle = join(place, "paired", "bundle")

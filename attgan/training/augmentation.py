@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 # Largest turn in degrees, change of scale, and shift in shares of the side: how far an eye may be misplaced.
-_TURN, _SCALE, _SHIFT = 5.0, 0.07, 0.03
+_TURN, _SCALE, _SHIFT = 2.5, 0.03, 0.012
 _GREY = 0.15
 _BLURRED = 0.3
 _NOISY = 0.35
@@ -93,10 +93,10 @@ def _gaussian(image: Tensor, sigma: float) -> Tensor:
 
 def _tones(count: int, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gain of each colour ``(N, 3, 1, 1)``, gamma, contrast, and saturation ``(N, 1, 1, 1)``."""
-    gains = np.exp(random.normal(0, 0.18, (count, 1)) + random.normal(0, 0.05, (count, 3)))
-    gamma = np.exp(random.normal(0, 0.18, count))
-    contrast = np.exp(random.normal(0, 0.12, count))
-    saturation = np.where(random.random(count) < _GREY, 0.0, np.exp(random.normal(0, 0.2, count)))
+    gains = np.exp(random.normal(0, 0.12, (count, 1)) + random.normal(0, 0.035, (count, 3)))
+    gamma = np.exp(random.normal(0, 0.13, count))
+    contrast = np.exp(random.normal(0, 0.1, count))
+    saturation = np.where(random.random(count) < _GREY, 0.0, np.exp(random.normal(0, 0.15, count)))
     return tuple(  # type: ignore[return-value]
         torch.from_numpy(values).float().reshape(count, -1, 1, 1)
         for values in (gains, gamma, contrast, saturation)

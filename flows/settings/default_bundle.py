@@ -35,9 +35,9 @@ class MakeDefaultSettings(Settings):
     size: int = Field(
         default=128, ge=64, multiple_of=32, description="From scratch: side of the faces, in pixels."
     )
-    steps: int = Field(default=16_000, ge=1, description="Of the paired training.")
+    steps: int = Field(default=8_000, ge=1, description="Of the paired training.")
     final_steps: int = Field(
-        default=4_000, ge=1, description="Of the last part, in which its learning rate falls."
+        default=3_000, ge=1, description="Of the last part, in which its learning rate falls."
     )
     classifier_steps: int = Field(default=4_000, ge=1, description="Of the classifier's training.")
     cpus: float | None = Field(default=None, gt=0, description="Threads to train with; by default all.")
