@@ -129,6 +129,15 @@ class Failure(NamedTuple):
     reason: str
 
 
+class SampledImage(NamedTuple):
+    """An edited input for the before/after picture: its key, its output's, and the box of its largest face, if searched
+    for: left, top, right, bottom, in pixels."""
+
+    key: str
+    output_key: str
+    box: list[float] | None = None
+
+
 @dataclass
 class Summary:
     """What a shard's ledger adds up to; small enough to travel as a task's result.
@@ -141,7 +150,7 @@ class Summary:
         failures: the first failed inputs, for the report: key, stage, reason; those that killed their process lead.
         peak_mb: the largest the worker's process, or its child that edited the shard, has been so far.
         isolated: whether it was done in isolation, because its process had died.
-        sample: a few edited inputs (key, output key), chosen by their hash, for the before/after picture.
+        sample: a few edited inputs, chosen by their keys' hash, for the before/after picture.
     """
 
     shard: int
@@ -159,7 +168,7 @@ class Summary:
     found: int = 0
     isolated: bool = False
     failures: list[Failure] = field(default_factory=list)
-    sample: list[tuple[str, str]] = field(default_factory=list)
+    sample: list[SampledImage] = field(default_factory=list)
 
     @property
     def images(self) -> int:
@@ -182,13 +191,20 @@ def summarise(shard: int, generation: int, rows: Sequence[Row]) -> Summary:
         bytes_out=sum(row.bytes_out or 0 for row in rows),
         attributes_from=dict(Counter(row.attributes_from for row in rows if row.attributes_from)),
         failures=[Failure(row.key, row.stage or "", row.reason or "") for row in failed[:FAILURES_SHOWN]],
-        sample=choose_sample((row.key, row.output_key) for row in rows if row.status == "edited"),
+        sample=choose_sample(
+            SampledImage(row.key, row.output_key, _largest_box(row)) for row in rows if row.status == "edited"
+        ),
     )
 
 
-def choose_sample(keys: Iterable[tuple[str, str]], count: int = SAMPLE) -> list[tuple[str, str]]:
+def choose_sample(images: Iterable[SampledImage], count: int = SAMPLE) -> list[SampledImage]:
     """A few of them, the same ones whatever the order: those whose key has the smallest hash."""
-    return nsmallest(count, keys, key=lambda pair: hashlib.sha256(pair[0].encode()).digest())
+    return nsmallest(count, images, key=lambda image: hashlib.sha256(image.key.encode()).digest())
+
+
+def _largest_box(row: Row) -> list[float] | None:
+    boxes = [face["box"] for face in row.faces or ()]
+    return max(boxes, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]), default=None)
 
 
 def ledger_key(shard: int, generation: int) -> str:
@@ -224,7 +240,7 @@ def read_summary(run: Store, key: str) -> Summary:
     metadata = pq.read_schema(pa.BufferReader(run.get(key).data)).metadata
     fields: dict[str, Any] = json.loads(metadata[b"summary"])
     fields["failures"] = [Failure(*failure) for failure in fields["failures"]]
-    fields["sample"] = [(key, output_key) for key, output_key in fields["sample"]]
+    fields["sample"] = [SampledImage(*image) for image in fields["sample"]]
     return Summary(**fields)
 
 

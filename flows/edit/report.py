@@ -9,14 +9,17 @@ from typing import Any
 from attgan.data import codec
 from attgan.errors import DataError
 from attgan.evaluation.figures import before_after_grid, scaled
-from flows.edit.ledger import STAGES, STATUSES, Summary, choose_sample, ledger_key
+from flows.edit.ledger import STAGES, STATUSES, SampledImage, Summary, choose_sample, ledger_key
 from flows.edit.plan import PassedOver
 from flows.edit.run import Run
 from flows.settings import EditSettings
 from flows.storage import open_store
 from flows.terminal import print_line, print_rows
 
-HEIGHT = 218  # of the pictures in the before/after grid
+# Side of the pictures in the before/after grid, in pixels.
+HEIGHT = 218
+# A picture's side, as a multiple of the face's.
+_ROOM = 1.6
 FAILURES_LISTED, FAILURES_PRINTED = 200, 10
 
 
@@ -197,17 +200,28 @@ def _nothing_to_do(report: dict[str, Any]) -> str:
     )
 
 
-def before_after(run: Run, pairs_of_keys: Sequence[tuple[str, str]]) -> bytes | None:
-    """A JPEG with the sampled images beside their edits; None where nothing was edited."""
+def before_after(run: Run, sample: Sequence[SampledImage]) -> bytes | None:
+    """A JPEG with the faces of the sampled images beside their edits; None where nothing was edited."""
     source, destination = open_store(run.settings.source), open_store(run.settings.destination)
     limits = codec.Limits(max_pixels=run.settings.max_pixels)
     pairs, captions = [], []
-    for key, output_key in pairs_of_keys:
+    for image in sample:
         try:
-            before = scaled(codec.decode(source.get(key).data, limits).pixels, HEIGHT)
-            after = scaled(codec.decode(destination.get(output_key).data, limits).pixels, HEIGHT)
+            before = codec.decode(source.get(image.key).data, limits).pixels
+            after = codec.decode(destination.get(image.output_key).data, limits).pixels
         except (FileNotFoundError, DataError):  # changed since; the picture can do without it
             continue
-        pairs.append((before, after))
-        captions.append(key)
+        cut = _face_square(image.box, before.shape[1], before.shape[0])
+        pairs.append((scaled(before[cut], HEIGHT), scaled(after[cut], HEIGHT)))
+        captions.append(image.key)
     return before_after_grid(pairs, captions, height=HEIGHT) if pairs else None
+
+
+def _face_square(box: Sequence[float] | None, width: int, height: int) -> tuple[slice, slice]:
+    """Rows and columns of the largest square about a face that lies inside the image: without a box in its middle."""
+    left, top, right, bottom = box or (0, 0, width, height)
+    wanted = min(width, height) if box is None else round(_ROOM * max(right - left, bottom - top))
+    side = max(1, min(wanted, width, height))
+    x = round(min(max((left + right - side) / 2, 0), width - side))
+    y = round(min(max((top + bottom - side) / 2, 0), height - side))
+    return slice(y, y + side), slice(x, x + side)

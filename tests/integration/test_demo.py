@@ -10,7 +10,7 @@ from attgan.data.codec import decode
 from attgan.data.transforms import face_box, take_face
 from attgan.editing.editor import make_editor
 from flows.bundles import open_bundle
-from flows.demo import OUTPUT, run_demo
+from flows.demo import OUTPUT, PHOTOGRAPHS, run_demo
 from flows.settings import DemoSettings
 from flows.storage import open_store
 
@@ -43,10 +43,15 @@ def test_the_demo_puts_glasses_on(
     stack: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    report = run_demo(DemoSettings(images=IMAGES))
-    assert report["counts"]["edited"] + report["counts"]["copied"] == IMAGES
-    assert sum(glasses(report["source"])) < IMAGES / 2
-    assert sum(glasses(report["destination"])) >= 0.9 * IMAGES
+    reports = run_demo(DemoSettings(images=IMAGES))
+    drawn, photographs = reports["drawn"], reports["photographs"]
+    assert drawn["counts"]["edited"] + drawn["counts"]["copied"] == IMAGES
+    assert sum(glasses(drawn["source"])) < IMAGES / 2
+    assert sum(glasses(drawn["destination"])) >= 0.9 * IMAGES
+    assert sum(photographs["counts"].values()) == len(list(PHOTOGRAPHS.glob("*.jpg"))) == 60
+    assert photographs["counts"]["edited"] > 45
+    assert photographs["counts"]["failed"] == 0
     assert open_bundle("default").config.licence in capsys.readouterr().out.replace("\n", " ")
-    with Image.open(OUTPUT / "before-after.jpg") as picture:
-        assert picture.width > 1000
+    for name in reports:
+        with Image.open(OUTPUT / f"{name}.jpg") as picture:
+            assert picture.width > 1000
