@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from attgan.data.decoding import use_one_torch_thread
+from attgan.data.prefetch import Prefetched
 from attgan.errors import Diverged
 from attgan.strategies import network_values
 from attgan.training.checkpoint import room_for
@@ -65,6 +67,9 @@ def run(
         watch = Watch(plan, folder, state, on_progress)
         saving = _Saving(plan, folder, watch)
         table = plan.table
+        pairs = None
+        if plan.lesson is not None:
+            pairs = ending.enter_context(closing(open_pairs(plan, plan.lesson, state.step)))
         source = ending.enter_context(closing(open_stream(plan, "source", plan.source_rows, state.step)))
         real = source
         if plan.strategy.real != plan.strategy.source:
@@ -86,12 +91,12 @@ def run(
                     saving.now(state)
                     return Ending(state, reason, watch)
                 saving.if_due(state)
-                batch = next(source)
-                if plan.lesson is not None:
-                    stepped = paired_step(plan, plan.lesson, state.step, batch)
+                if pairs is not None and plan.lesson is not None:
+                    stepped = paired_step(plan, plan.lesson, state.step, next(pairs))
                 elif table.is_generator_step(state.step):
-                    stepped = generator_step(plan, state.step, batch)
+                    stepped = generator_step(plan, state.step, next(source))
                 else:
+                    batch = next(source)
                     shown = batch if real is source else next(real)
                     stepped = discriminator_step(plan, state.step, batch, shown)
                 state.step += 1
@@ -130,21 +135,11 @@ def _validated(plan: Plan) -> dict[str, float]:
     return numbers
 
 
-def paired_step(plan: Plan, lesson: Lesson, step: int, batch: Placed) -> Stepped:
+def paired_step(plan: Plan, lesson: Lesson, step: int, batch: PairBatch) -> Stepped:
     """One step of the generator on pairs, the optimiser's with it."""
     networks, config = plan.networks, plan.config
     assert networks.generator_adam is not None
-    drawn = draw_pairs(
-        lesson.pairs,
-        batch.rows,
-        batch.host_labels,
-        attribute=plan.attribute or 0,
-        seed=config.seed,
-        purpose="pairs",
-        step=step,
-        flip=lesson.flip,
-    )
-    placed_pairs = PairBatch(*(to_device(tensor, networks.device) for tensor in drawn))
+    placed_pairs = PairBatch(*(to_device(tensor, networks.device) for tensor in batch))
     with torch.autocast(networks.device.type, torch.bfloat16, enabled=networks.precision == "bfloat16"):
         losses = paired_losses(networks.generator, placed_pairs, lesson.weights)
     rate = learning_rate(config, plan.generator_warmup, step, plan.table)
@@ -223,6 +218,30 @@ def _draw(plan: Plan, network: Network, step: int, labels: Tensor) -> Draw:
     )
 
 
+def open_pairs(plan: Plan, lesson: Lesson, start: int) -> Prefetched[PairBatch]:
+    """The pairs of each step from ``start`` on, drawn in a thread of their own while the step before is computed."""
+    config = plan.config
+
+    def drawn() -> Generator[PairBatch, None, None]:
+        use_one_torch_thread()
+        batches = plan.faces.batches(
+            plan.source_rows, config.batch_size, seed=config.seed, name="source", start=start, flip=False
+        )
+        for step, batch in enumerate(batches, start):
+            yield draw_pairs(
+                lesson.pairs,
+                batch.rows,
+                batch.labels,
+                attribute=plan.attribute or 0,
+                seed=config.seed,
+                purpose="pairs",
+                step=step,
+                flip=lesson.flip,
+            )
+
+    return Prefetched(drawn, depth=2, name="draw pairs")
+
+
 def open_stream(plan: Plan, name: str, rows: np.ndarray, start: int) -> Generator[Placed, None, None]:
     """The batches of one stream on their device, from batch ``start`` on."""
     config, device = plan.config, plan.networks.device
@@ -232,8 +251,7 @@ def open_stream(plan: Plan, name: str, rows: np.ndarray, start: int) -> Generato
         seed=config.seed,
         name=name,
         start=start,
-        # Pairs are mirrored both alike, later.
-        flip=config.flip and plan.lesson is None,
+        flip=config.flip,
         pin=device.type == "cuda",
     )
     return placed(batches, device)
