@@ -191,9 +191,10 @@ def _sources(settings: MakeDefaultSettings) -> str:
     lines += [
         f"| drawn by this project | {settings.drawn:,} | |",
         "",
-        "Every tenth face was set aside for validation. Of the drawn faces the classifier saw all, and the generator an "
-        "eighth. The glasses were rendered (`attgan/glasses`). The faces' landmarks were found by MTCNN, whose published weights were trained on WIDER FACE and on CelebA's landmarks; "
-        "`attgan edit` finds faces with the same weights. Nothing else of CelebA took part.",
+        "Every tenth face was set aside for validation. Of the drawn faces the classifier saw all, and the "
+        "generator an eighth. The glasses were rendered (`attgan/glasses`). The faces' landmarks were found by "
+        "MTCNN, whose published weights were trained on WIDER FACE and on CelebA's landmarks; `attgan edit` finds "
+        "faces with the same weights. Nothing else of CelebA took part.",
     ]
     return "\n".join(lines)
 
