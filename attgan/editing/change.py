@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from attgan.attributes import Edit
@@ -30,7 +31,15 @@ def mask_of(config: GeneratorConfig, edits: Sequence[Edit]) -> Tensor | None:
     return compositing.edit_mask(config.image_size)
 
 
-def change_of(config: GeneratorConfig, edits: Sequence[Edit], edited: Pixels, unedited: Pixels) -> Tensor:
+SHARPENING, SHARPENING_SIGMA = 0.8, 0.6
+"""Where a face is larger in the photograph than the generator draws it, so much of what a Gaussian blur takes from the
+change is added to it; the blur's sigma is in the generator's pixels. Rendered glasses that were reduced to 128 pixels and
+brought back to 340 are then 12 % nearer to what they were (chosen on portraits of the training split)."""
+
+
+def change_of(
+    config: GeneratorConfig, edits: Sequence[Edit], edited: Pixels, unedited: Pixels, side: float
+) -> Tensor:
     """How far each pixel of a face is drawn towards black or white.
 
     Args:
@@ -38,6 +47,7 @@ def change_of(config: GeneratorConfig, edits: Sequence[Edit], edited: Pixels, un
         edits: what was asked for. Other attributes than glasses may show anywhere, and are always thresholded.
         edited: ``(S, S, 3)`` uint8, the generator's output with the edits.
         unedited: likewise, without them.
+        side: of the face's square in the photograph, in its pixels.
 
     Returns:
         ``(3, S, S)`` float32, -1 (black) to 1 (white).
@@ -49,9 +59,23 @@ def change_of(config: GeneratorConfig, edits: Sequence[Edit], edited: Pixels, un
     difference = _planes(edited) - before
     square = difference * difference
     after = before + difference * (square / (square + ROUNDING * ROUNDING))
-    change = compositing.relative_change(after, before, compositing.edit_mask(len(edited)))
+    mask = compositing.edit_mask(len(edited))
+    change = compositing.relative_change(after, before, mask)
+    # A face that is as large as the generator's is what training saw.
+    amount = SHARPENING * min(max(side / len(edited) - 1, 0.0), 1.0)
+    if amount > 0:
+        change = _sharpened(change, amount) * (mask > 0)
     # What would move no pixel by a grey level is left out, so that those pixels stay as they are.
     return torch.where(change.abs() < LEAST, 0.0, change)
+
+
+def _sharpened(change: Tensor, amount: float) -> Tensor:
+    """Unsharp masking of ``(3, S, S)``, within -1 to 1."""
+    taps = torch.exp(-0.5 * (torch.arange(-2, 3) / SHARPENING_SIGMA) ** 2)
+    taps = (taps / taps.sum())[None, None]
+    planes = F.pad(change[:, None], (2, 2, 2, 2), mode="replicate")
+    blurred = F.conv2d(F.conv2d(planes, taps[..., None, :]), taps[..., None])[:, 0]
+    return torch.lerp(blurred, change, 1 + amount).clamp(-1, 1)
 
 
 def _planes(face: Pixels) -> Tensor:

@@ -325,8 +325,9 @@ def _edited(
     else:
         unchanged = editor.edit(taken, base[rows])
         for row, face, reconstructed in zip(rows, edited, unchanged, strict=True):
-            change = change_of(editor.generator.config, edits, face, reconstructed)
-            put_change(result, faces.places[row][1], change, grey=grey)
+            place = faces.places[row][1]
+            change = change_of(editor.generator.config, edits, face, reconstructed, place.side)
+            put_change(result, place, change, grey=grey)
     return result
 
 

@@ -47,6 +47,11 @@ class Placement:
     matrix: Matrix
     box: Box | None = None
 
+    @property
+    def side(self) -> float:
+        """Of the square, in the photograph's pixels."""
+        return float(scale_of(self.matrix))
+
     def pixels(self, size: int) -> Matrix:
         """``(2, 3)``: from the pixels of a face of side ``size`` to the photograph's."""
         return self.matrix * [1 / size, 1 / size, 1]

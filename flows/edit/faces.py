@@ -251,7 +251,7 @@ def finished(
         if face.edited is None:
             continue
         if face.reconstructed is not None:
-            change = change_of(generator, edits, face.edited, face.reconstructed)
+            change = change_of(generator, edits, face.edited, face.reconstructed, face.placement.side)
             put_change(pixels, face.placement, change, grey=grey)
         else:
             put_whole(pixels, face.placement, face.edited, grey=grey)

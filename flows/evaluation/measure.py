@@ -203,7 +203,11 @@ def _measured(listed: ListedFace, item: Item, tools: Tools) -> MeasuredFace:
     if face.reconstructed is not None:
         # What the generator makes of the face without any edit, put back as an edit is.
         unedited = before.copy()
-        put_change(unedited, placement, change_of(generator, tools.edits, face.reconstructed, face.pixels))
+        put_change(
+            unedited,
+            placement,
+            change_of(generator, tools.edits, face.reconstructed, face.pixels, placement.side),
+        )
         result.looks["unedited"] = _look(unedited, placement, tools)
     if tools.renderer and landmarks is not None:
         result.looks["renderer"] = _look(_drawn(listed, before, landmarks, tools.seed), placement, tools)

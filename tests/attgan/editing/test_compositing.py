@@ -58,7 +58,7 @@ def test_rounding_to_grey_levels_leaves_next_to_nothing() -> None:
     drawn = random.integers(2, 254, (SIZE, SIZE, 3), dtype=np.uint8)
     noisy = (drawn + random.integers(-1, 2, drawn.shape)).astype(np.uint8)
     photograph = drawn.copy()
-    put_change(photograph, boxed(Box(0, 0, SIZE)), change_of(DIRECT, GLASSES, noisy, drawn))
+    put_change(photograph, boxed(Box(0, 0, SIZE)), change_of(DIRECT, GLASSES, noisy, drawn, SIZE))
     assert int(np.abs(photograph.astype(int) - drawn).max()) <= 1
     assert (photograph != drawn).mean() < 0.01
 
@@ -89,7 +89,7 @@ def test_photograph_gets_what_training_looked_at() -> None:
 
     photograph = pixels(face).copy()
     put_change(
-        photograph, boxed(Box(0, 0, SIZE)), change_of(DIRECT, GLASSES, pixels(edited), pixels(unedited))
+        photograph, boxed(Box(0, 0, SIZE)), change_of(DIRECT, GLASSES, pixels(edited), pixels(unedited), SIZE)
     )
     distance = torch.from_numpy(photograph).permute(2, 0, 1) / 255 - expected
     assert float(distance.abs().max()) <= 4 / 255
@@ -97,10 +97,25 @@ def test_photograph_gets_what_training_looked_at() -> None:
 
 def test_old_bundles_and_other_attributes_keep_the_thresholded_change() -> None:
     edited, unedited = (np.full((SIZE, SIZE, 3), grey, np.uint8) for grey in (100, 128))
-    old = change_of(GeneratorConfig(image_size=SIZE), GLASSES, edited, unedited)
-    other = change_of(DIRECT, [Edit("Male", True)], edited, unedited)
-    new = change_of(DIRECT, GLASSES, edited, unedited)
+    old = change_of(GeneratorConfig(image_size=SIZE), GLASSES, edited, unedited, SIZE)
+    other = change_of(DIRECT, [Edit("Male", True)], edited, unedited, SIZE)
+    new = change_of(DIRECT, GLASSES, edited, unedited, SIZE)
     assert not torch.equal(old, new)
     outside = edit_mask(SIZE) == 0
     assert float(new[:, outside].abs().max()) == 0
     assert float(other[:, outside].abs().max()) > 0
+
+
+def test_a_face_that_is_larger_in_the_photograph_gets_a_sharper_change_inside_the_mask_alone() -> None:
+    unedited = np.full((SIZE, SIZE, 3), 160, np.uint8)
+    edited = unedited.copy()
+    # A dark bar, as soft as a generator draws it.
+    rows = slice(SIZE // 2 - 3, SIZE // 2 + 4)
+    edited[rows, SIZE // 4 : -SIZE // 4] = np.array([130, 90, 50, 30, 50, 90, 130], np.uint8)[:, None, None]
+    as_drawn, smaller, larger = (
+        change_of(DIRECT, GLASSES, edited, unedited, side) for side in (SIZE, SIZE / 2, SIZE * 3)
+    )
+    assert torch.equal(as_drawn, smaller)
+    assert float(larger.diff(dim=1).abs().max()) > 1.1 * float(as_drawn.diff(dim=1).abs().max())
+    assert float(larger.abs().max()) <= 1
+    assert float(larger[:, edit_mask(SIZE) == 0].abs().max()) == 0
