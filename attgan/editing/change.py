@@ -33,7 +33,7 @@ def mask_of(config: GeneratorConfig, edits: Sequence[Edit]) -> Tensor | None:
 
 SHARPENING, SHARPENING_SIGMA = 0.8, 0.6
 """Where a face is larger in the photograph than the generator draws it, so much of what a Gaussian blur takes from the
-change is added to it; the blur's sigma is in the generator's pixels. Rendered glasses that were reduced to 128 pixels and
+change is added to it; sigma is in the generator's pixels. Rendered glasses that were reduced to 128 pixels and
 brought back to 340 are then 12 % nearer to what they were (chosen on portraits of the training split)."""
 
 
