@@ -74,7 +74,7 @@ test-moto: $(READY_DEV) ## The integration tests with moto as the S3 server, a s
 	@$(BIN)/python -u -m pytest tests/integration --s3 moto
 
 faults: $(READY_DEV) ## The fault campaign: hundreds of faults injected into edits, and what each has cost (half an hour)
-	@$(BIN)/python -m tests.campaign $(ARGS)
+	@$(BIN)/python -m tests.faults.campaign $(ARGS)
 	@$(BIN)/python -u -m pytest -m long
 
 bench: $(READY_DEV) ## Measure storage, codec, generator and the flows, each beside its ceiling
@@ -93,5 +93,5 @@ format: $(READY_DEV) ## Rewrite the sources in the project's format
 	@$(BIN)/ruff check --fix .
 
 clean: ## Remove everything that was made here (the stack is stopped first)
-	@! $(BIN)/python -c "import infra.lifecycle" 2>/dev/null || $(BIN)/attgan down
+	@! $(BIN)/python -c "import infra.local.lifecycle" 2>/dev/null || $(BIN)/attgan down
 	@rm -rf $(VENV) .local .*cache .hypothesis

@@ -14,7 +14,9 @@ from typing import Annotated, NoReturn
 from cyclopts import App, Parameter
 
 from attgan.errors import UserError
-from flows.exits import ending_signal, exit_code, fail, noticing_ctrl_c
+from flows.operate.stack_choice import adopt_stack, become, ensure_stack, stack_for
+from flows.runtime.exits import ending_signal, exit_code, fail, noticing_ctrl_c
+from flows.runtime.terminal import print_line, print_mapping, print_rows
 from flows.settings import (
     AlignSettings,
     BenchSettings,
@@ -36,8 +38,6 @@ from flows.settings import (
     SweepSettings,
     TrainSettings,
 )
-from flows.stack_choice import adopt_stack, become, ensure_stack, stack_for
-from flows.terminal import print_line, print_mapping, print_rows
 
 _RESUMABLE = (
     "subset",
@@ -109,12 +109,12 @@ for _command in ("up", "status", "down"):
 def subset(*, settings: Annotated[SubsetSettings, Parameter(name="*")]) -> None:
     """Cut CelebA, or a dataset in its layout, into Parquet shards."""
     adopt_stack()
-    from flows import subset as subset_room
+    from flows.dataset import subset as subset_room
 
     if settings.dry_run:
         print(subset_room.describe(settings))
         return
-    from flows.running import run_from_terminal
+    from flows.runtime.running import run_from_terminal
 
     print_mapping("Dataset", run_from_terminal(subset_room.subset, settings=settings))
 
@@ -123,7 +123,7 @@ def subset(*, settings: Annotated[SubsetSettings, Parameter(name="*")]) -> None:
 def ingest(*, settings: Annotated[IngestSettings, Parameter(name="*")]) -> None:
     """Turn Parquet tables of images and labels into a dataset, in this process."""
     adopt_stack()
-    from flows import ingest as tables
+    from flows.dataset import ingest as tables
 
     if settings.dry_run:
         print_rows("What this run would make", tables.describe(settings))
@@ -135,15 +135,15 @@ def ingest(*, settings: Annotated[IngestSettings, Parameter(name="*")]) -> None:
 def train(*, settings: Annotated[TrainSettings, Parameter(name="*")]) -> None:
     """Train AttGAN with one of the strategies, from a bundle or from scratch."""
     adopt_stack()
-    from flows.train import report
+    from flows.training.train import report
 
     if settings.dry_run:
-        from flows.train.preparation import prepare
+        from flows.training.train.preparation import prepare
 
         print_rows("What this training would do", report.plan_rows(prepare(settings)))
         return
-    from flows.running import run_from_terminal
-    from flows.train import flow
+    from flows.runtime.running import run_from_terminal
+    from flows.training.train import flow
 
     report.show(run_from_terminal(flow.train, settings=settings))
 
@@ -152,15 +152,15 @@ def train(*, settings: Annotated[TrainSettings, Parameter(name="*")]) -> None:
 def align(*, settings: Annotated[AlignSettings, Parameter(name="*")]) -> None:
     """Train a discriminator against a bundle's frozen generator until it is in step with it."""
     adopt_stack()
-    from flows.train import report
+    from flows.training.train import report
 
     if settings.dry_run:
-        from flows.train.preparation import prepare
+        from flows.training.train.preparation import prepare
 
         print_rows("What this alignment would do", report.plan_rows(prepare(settings)))
         return
-    from flows.align import flow
-    from flows.running import run_from_terminal
+    from flows.runtime.running import run_from_terminal
+    from flows.training.align import flow
 
     report.show(run_from_terminal(flow.align, settings=settings))
 
@@ -169,15 +169,15 @@ def align(*, settings: Annotated[AlignSettings, Parameter(name="*")]) -> None:
 def train_classifier(*, settings: Annotated[ClassifierSettings, Parameter(name="*")]) -> None:
     """Train a small network that predicts the attributes of unlabelled faces, and add it to a bundle."""
     adopt_stack()
-    from flows.classifier import report
+    from flows.training.classifier import report
 
     if settings.dry_run:
-        from flows.classifier.preparation import prepare
+        from flows.training.classifier.preparation import prepare
 
         print_rows("What this training would do", report.plan_rows(prepare(settings)))
         return
-    from flows.classifier import flow
-    from flows.running import run_from_terminal
+    from flows.runtime.running import run_from_terminal
+    from flows.training.classifier import flow
 
     report.show(run_from_terminal(flow.train_classifier, settings=settings))
 
@@ -195,7 +195,7 @@ def sweep(*, settings: Annotated[SweepSettings, Parameter(name="*")] = SweepSett
         print_rows("What this sweep would do", describe(settings))
         return
     stack_for("sweep", settings, own=settings.dataset is None)
-    from flows.running import run_from_terminal
+    from flows.runtime.running import run_from_terminal
     from flows.sweep import flow, report
 
     report.show(run_from_terminal(flow.sweep, settings=settings))
@@ -215,7 +215,7 @@ def pipeline(*, settings: Annotated[PipelineSettings, Parameter(name="*")] = Pip
         return
     stack_for("pipeline", settings, own=settings.source is None)
     from flows.pipeline import pipeline as run_pipeline
-    from flows.running import run_from_terminal
+    from flows.runtime.running import run_from_terminal
 
     print_mapping("Pipeline", run_from_terminal(run_pipeline, settings=settings))
 
@@ -246,7 +246,7 @@ def edit(
         print_rows("What this run would do", describe(settings))
         return
     from flows.edit import flow, report
-    from flows.running import run_from_terminal
+    from flows.runtime.running import run_from_terminal
 
     report.show(run_from_terminal(flow.edit, settings=settings))
 
@@ -274,7 +274,7 @@ def report(settings: Annotated[ReportSettings, Parameter(name="*")]) -> None:
 def deploy(*, settings: Annotated[DeploySettings, Parameter(name="*")] = DeploySettings()) -> None:  # noqa: B008
     """Register the flows as deployments, which the workers of a Prefect server run; as often as you like."""
     adopt_stack()
-    from flows import deployments
+    from flows.deploy import deployments
 
     deployments.show(deployments.deploy(settings))
 
@@ -289,7 +289,7 @@ def show_schedules(
 ) -> None:
     """Show when deployments run by themselves; `attgan schedule edit --help` lists what can be set."""
     adopt_stack()
-    from flows import schedule as times
+    from flows.deploy import schedule as times
 
     print_rows("Schedules", times.schedules(deployment))
 
@@ -301,7 +301,7 @@ def set_schedule(
 ) -> None:
     """Set when the edit flow runs by itself, and with what; what is not given stays as it is."""
     adopt_stack()
-    from flows import schedule as times
+    from flows.deploy import schedule as times
 
     print_rows("Schedules", times.set_schedule(settings))
 
@@ -310,7 +310,7 @@ def set_schedule(
 def import_weights(*, settings: Annotated[ImportWeightsSettings, Parameter(name="*")]) -> None:
     """Turn a published AttGAN-PyTorch checkpoint (.pth) into a bundle."""
     adopt_stack()
-    from flows import weights
+    from flows.training import weights
 
     print_rows(settings.destination, weights.import_weights(settings))
 
@@ -319,7 +319,7 @@ def import_weights(*, settings: Annotated[ImportWeightsSettings, Parameter(name=
 def export(*, settings: Annotated[ExportSettings, Parameter(name="*")]) -> None:
     """Copy a bundle in the form in which it is handed on: small, and without what only a training needs."""
     adopt_stack()
-    from flows import weights
+    from flows.training import weights
 
     print_rows(settings.destination, weights.export(settings))
 
@@ -327,7 +327,7 @@ def export(*, settings: Annotated[ExportSettings, Parameter(name="*")]) -> None:
 @app.command
 def make_default(*, settings: Annotated[MakeDefaultSettings, Parameter(name="*")]) -> None:
     """Make the bundle that is shipped, from tables of faces that may be shipped; in this process (hours)."""
-    from flows import default_bundle
+    from flows.training import default_bundle
 
     print_rows(settings.destination, default_bundle.make_default(settings))
 
@@ -336,7 +336,7 @@ def make_default(*, settings: Annotated[MakeDefaultSettings, Parameter(name="*")
 def init(*, settings: Annotated[InitSettings, Parameter(name="*")]) -> None:
     """Make a bundle with a freshly initialised generator: to try the jobs with, or to train from scratch."""
     adopt_stack()
-    from flows import weights
+    from flows.training import weights
 
     print_rows(settings.destination, weights.init(settings))
 
@@ -365,7 +365,7 @@ def demo(*, settings: Annotated[DemoSettings, Parameter(name="*")] = DemoSetting
     server, bucket or cluster is ever touched, whatever the environment names.
     """
     ensure_stack("demo", settings)
-    from flows.demo import run_demo
+    from flows.demo.edit_demo import run_demo
 
     run_demo(settings)
 
@@ -380,7 +380,7 @@ def train_demo(
     On a stack as `attgan demo` chooses it.
     """
     ensure_stack("train-demo", settings)
-    from flows.train.demo import run_train_demo
+    from flows.demo.train_demo import run_train_demo
 
     run_train_demo(settings)
 

@@ -16,16 +16,16 @@ from pydantic import ValidationError
 
 from attgan.attributes import PUBLISHED, parse_edits
 from attgan.data.manifest import MANIFEST
-from attgan.data.synthetic.dataset import IMAGE_FOLDER
+from attgan.drawn_faces.dataset import IMAGE_FOLDER
 from attgan.errors import UserError
 from attgan.models import GeneratorConfig
-from attgan.training.run_folder import RESULT
-from flows import bundles, cluster, nodes, reporting
-from flows.align.flow import align
-from flows.drawn_faces import draw_faces
+from attgan.training.run_folder.run_files import RESULT
+from flows.dataset.drawn_faces import draw_faces
+from flows.dataset.subset import subset
 from flows.edit.flow import edit
 from flows.edit.run import hash_of
-from flows.running import Unfinished, refusals_as_states, run_below
+from flows.runtime import cluster, nodes, reporting
+from flows.runtime.running import Unfinished, refusals_as_states, run_below
 from flows.settings import (
     AlignSettings,
     EditSettings,
@@ -35,14 +35,14 @@ from flows.settings import (
     SweepSettings,
     first_mistake,
 )
-from flows.storage import has, join, open_store
-from flows.subset import subset
+from flows.storage import bundles, has, join, open_store
 from flows.sweep.best import BEST
 from flows.sweep.flow import sweep
 from flows.sweep.preparation import ALIGNED, DATASET, FACES
 from flows.sweep.resolve import resolve
 from flows.sweep.results import REPORT
-from flows.train.report import BUNDLE
+from flows.training.align.flow import align
+from flows.training.train.report import BUNDLE
 
 EDITED = "edited"
 # What an alignment takes from the sweep that follows. Its own patience ends it; the sweep's is for the trials.

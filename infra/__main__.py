@@ -12,14 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from infra import lifecycle, signals
-from infra.environment import client_environment, inherited, shell_lines
+from infra import signals
 from infra.errors import Interrupted, RefusedError, StackError
-from infra.ports import is_free, listener
-from infra.service import program
-from infra.stack import SERVICES, Stack, load
-from infra.status import status
-from infra.worker import NEEDS
+from infra.local import lifecycle
+from infra.local.environment import client_environment, inherited, shell_lines
+from infra.local.ports import is_free, listener
+from infra.local.service import program
+from infra.local.stack import SERVICES, Stack, load
+from infra.local.status import status
+from infra.local.worker import NEEDS
 
 PATIENCE = 60.0  # seconds for a command to end in good order; a second Ctrl-C ends it at once
 DEFAULT_FOLDER = Path(os.environ.get("ATTGAN_STACK_FOLDER") or ".local/stack")

@@ -32,11 +32,11 @@ import boto3
 import hypothesis
 import pytest
 
-from infra import lifecycle
-from infra.prefect_server import prefect_server
-from infra.service import Service
-from infra.stack import Stack
-from tests.moto_service import moto_service
+from infra.local import lifecycle
+from infra.local.prefect_server import prefect_server
+from infra.local.service import Service
+from infra.local.stack import Stack
+from tests.support.servers.moto_service import moto_service
 from tests.support.waiting import LIMIT
 
 Variables = dict[str, str]
@@ -109,13 +109,13 @@ def chosen_s3_server(request: pytest.FixtureRequest) -> Iterator[None]:
 def stack() -> Iterator[Variables]:
     """Prefect server, S3 server and Ray head (2 CPUs, no GPU, no dashboard); the environment leads to them.
 
-    Its workers' decoder dies of images that ask for it (``tests/poison``).
+    Its workers' decoder dies of images that ask for it (``tests/faults/poison``).
     """
     options = {"cpus": 2, "gpus": 0, "dashboard": False, "tell": _silent, "seconds": LIMIT}
     with _folder() as folder, contextlib.ExitStack() as cleanup:
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(lifecycle._DESCRIBE, "prefect", _prompt_prefect)  # type: ignore[arg-type]
-            paths = [str(_TESTS / "poison"), str(_TESTS.parent), os.environ.get("PYTHONPATH", "")]
+            paths = [str(_TESTS / "faults" / "poison"), str(_TESTS.parent), os.environ.get("PYTHONPATH", "")]
             patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
             variables = cleanup.enter_context(lifecycle.running(folder, **options))
         cleanup.enter_context(_environment(variables))

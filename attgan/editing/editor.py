@@ -11,7 +11,7 @@ from torch import nn
 
 from attgan.editing.lane import Lanes, as_images, fill, open_lanes
 from attgan.models import AttributeClassifier, Generator
-from attgan.models.folding import folded
+from attgan.models.layers.folding import folded
 
 EDIT_FORMAT = 7  # 7: glasses are put back where glasses are, and nowhere else
 """Raised whenever the same input and settings would give other pixels; part of every run's fingerprint."""

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attgan.attributes import Edit, label_vector, target_vector
+from attgan.detection import Face, Finder
+from attgan.detection.aligned_check import holds_face
+from attgan.detection.similarity import apply, scale_of
 from attgan.editing.change import change_of
 from attgan.editing.editor import Editor
-from attgan.editing.finding import Face, Finder
-from attgan.editing.finding.aligned_check import holds_face
 from attgan.editing.grey import is_grey
 from attgan.editing.placement import Pixels, Placement, aligned, placed, put_change, put_whole, take_face
-from attgan.editing.similarity import apply, scale_of
 from attgan.errors import DataError
 
 Which = Literal["all", "largest"]
@@ -270,7 +270,7 @@ def find_places(
         which: as in :func:`edit_photo`.
         min_face: see :func:`choose_faces`.
         min_confidence: see there.
-        face_seen: what :func:`attgan.editing.finding.aligned_check.holds_face` says of the image, where it was asked.
+        face_seen: what :func:`attgan.detection.aligned_check.holds_face` says of the image, where it was asked.
 
     Raises:
         DataError: stage ``find``: ``aligned`` was asked for, and the image is not.

@@ -1,6 +1,6 @@
 """Where a face is in a photograph, how it comes out of it as CelebA aligns faces, and how the edit goes back in.
 
-Points are continuous, as in :mod:`attgan.editing.similarity`: (0, 0) is the outer corner of the first pixel.
+Points are continuous, as in :mod:`attgan.detection.similarity`: (0, 0) is the outer corner of the first pixel.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from torch import Tensor
 
 from attgan.data import transforms
 from attgan.data.transforms import CELEBA_CROP, CELEBA_SIZE, Box
+from attgan.detection import Face
+from attgan.detection.similarity import Matrix, fit_similarity, invert, scale_of
 from attgan.editing.difference import apply_change, relative_change
 from attgan.editing.fading import window
-from attgan.editing.finding import Face
 from attgan.editing.grey import greyed, greyed_face
 from attgan.editing.resampling import Window, covered, sampled, shifted, shrunk
-from attgan.editing.similarity import Matrix, fit_similarity, invert, scale_of
 
 Pixels = NDArray[np.uint8]
 

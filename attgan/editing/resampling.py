@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from attgan.editing.similarity import Matrix, apply, scale_of
+from attgan.detection.similarity import Matrix, apply, scale_of
 
 
 class Window(NamedTuple):

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from attgan.attributes import EXCLUSIVE, Edit, check_names, label_vector, target_vector
-from attgan.data.loader import Faces
-from attgan.data.order import permutation
+from attgan.data.loading.loader import Faces
+from attgan.data.loading.order import permutation
 from attgan.editing.editor import Editor, make_editor
 from attgan.errors import UserError
 from attgan.evaluation.judge import Judge, recognise

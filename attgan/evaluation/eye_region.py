@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 
-from attgan.editing.similarity import Matrix, apply, invert
+from attgan.detection.similarity import Matrix, apply, invert
 
 Pixels = NDArray[np.uint8]
 

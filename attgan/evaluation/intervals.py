@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from attgan.data.order import tickets
+from attgan.data.loading.order import tickets
 
 Array = NDArray[np.float64]
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from attgan.attributes import PUBLISHED, Edit, check_names, target_vector
-from attgan.data.synthetic import draw_pair, labels, with_attribute
-from attgan.data.synthetic.dataset import face_at
 from attgan.data.transforms import CELEBA_SIZE, Box, face_box, take_face
+from attgan.drawn_faces import draw_pair, labels, with_attribute
+from attgan.drawn_faces.dataset import face_at
 from attgan.editing.editor import Editor
 from attgan.errors import UserError
 
@@ -68,7 +68,7 @@ def draw_true_pairs(
         size: S, from 1 to 170 pixels.
         attribute: one of the published ones.
         names: the model's attributes.
-        seed: of the set, as in :func:`attgan.data.synthetic.write_celeba`.
+        seed: of the set, as in :func:`attgan.drawn_faces.write_celeba`.
         first: number of the first face of that set.
 
     Raises:

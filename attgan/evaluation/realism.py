@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from attgan.data.order import permutation
+from attgan.data.loading.order import permutation
 from attgan.evaluation.intervals import Figure, resampled, spread_figure
 
 Array = NDArray[np.float64]

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from attgan.models.blocks import COLOURS, LAYERS, ImageSize, Width, channels, check_images
+from attgan.models.layers.blocks import COLOURS, LAYERS, ImageSize, Width, channels, check_images
 
 INNER_SIZE = 64  # faces are reduced towards this side, never below it
 

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from attgan.models.blocks import (
+from attgan.models.layers.blocks import (
     COLOURS,
     LAYERS,
     SIZE_STEP,

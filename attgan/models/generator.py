@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from attgan.models.blocks import (
+from attgan.models.layers.blocks import (
     COLOURS,
     LAYERS,
     Activation,

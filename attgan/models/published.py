@@ -24,12 +24,12 @@ from torch import Tensor
 
 from attgan.attributes import PUBLISHED
 from attgan.errors import UserError
-from attgan.models.blocks import Activation
 from attgan.models.build import from_tensors
 from attgan.models.bundle_config import first_problem
 from attgan.models.discriminator import Discriminator, DiscriminatorConfig
 from attgan.models.folder import local_path
 from attgan.models.generator import Generator, GeneratorConfig
+from attgan.models.layers.blocks import Activation
 from attgan.models.shapes import discriminator_settings, generator_settings
 from attgan.models.tensors import one_line
 

@@ -5,22 +5,22 @@ discriminator learns with the strategy Permutation, until it tells real faces fr
 and its loss has become flat.
 """
 
-from attgan.data.loader import Faces
-from attgan.losses import LossWeights
+from attgan.data.loading.loader import Faces
 from attgan.models import Discriminator, Generator
 from attgan.models.folder import Folder
-from attgan.strategies import STRATEGIES
-from attgan.training import run_folder
 from attgan.training.config import AlignmentConfig
 from attgan.training.early_stopping import InStep
 from attgan.training.loop import ShouldStop, run
+from attgan.training.losses import LossWeights
 from attgan.training.networks import place
-from attgan.training.ownership import take_over
 from attgan.training.plan import Card, Plan, check_fit
-from attgan.training.progress import OnProgress, Outcome
-from attgan.training.result import finish
 from attgan.training.rows import stream_rows
+from attgan.training.run_folder import run_files
+from attgan.training.run_folder.ownership import take_over
+from attgan.training.run_folder.progress import OnProgress, Outcome
+from attgan.training.run_folder.result import finish
 from attgan.training.schedule import timetable
+from attgan.training.strategies import STRATEGIES
 from attgan.training.validation import choose_rows, hold_out
 
 
@@ -58,11 +58,11 @@ def align(
     strategy = STRATEGIES["permutation"]
     source_rows, real_rows = stream_rows(faces, faces.training, strategy, 0, config.batch_size)
     held_out_rows = choose_rows(faces, strategy, None, config.validation_images, config.seed)
-    wanted = run_folder.identity(
+    wanted = run_files.identity(
         "alignment", config, faces, generator, discriminator, device=device, classifier=card.classifier
     )
-    run_folder.begin(folder, wanted)
-    if (result := run_folder.read_result(folder)) is not None:
+    run_files.begin(folder, wanted)
+    if (result := run_files.read_result(folder)) is not None:
         return result
     networks = place(generator, discriminator, config, device, train_generator=False)
     plan = Plan(

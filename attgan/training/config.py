@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-_LAYERS = 5  # attgan.models.blocks.LAYERS, without loading torch: the command line reads this file
+_LAYERS = 5  # attgan.models.layers.blocks.LAYERS, without loading torch: the command line reads this file
 
 # What may change when a run is taken up again, because no weight depends on it.
 EXECUTION_ONLY = frozenset({"log_every", "checkpoint_every"})

@@ -9,23 +9,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from attgan.data.decoding import use_one_torch_thread
-from attgan.data.prefetch import Prefetched
+from attgan.data.loading.decoding import use_one_torch_thread
+from attgan.data.loading.prefetch import Prefetched
 from attgan.errors import Diverged
-from attgan.strategies import network_values
-from attgan.training.checkpoint import room_for
 from attgan.training.networks import set_rate
-from attgan.training.ownership import OwnedFolder
-from attgan.training.paired import paired_losses, validate_pairs
-from attgan.training.pairs import PairBatch, draw_pairs
+from attgan.training.paired.losses import paired_losses, validate_pairs
+from attgan.training.paired.pairs import PairBatch, draw_pairs
 from attgan.training.plan import Lesson, Plan
-from attgan.training.progress import OnProgress
+from attgan.training.run_folder.checkpoint import room_for
+from attgan.training.run_folder.ownership import OwnedFolder
+from attgan.training.run_folder.progress import OnProgress
+from attgan.training.run_folder.state import State, load_state, save_state
+from attgan.training.run_folder.watch import Stepped, Watch, kept_words
 from attgan.training.schedule import learning_rate
-from attgan.training.state import State, load_state, save_state
 from attgan.training.steps import Draw, Network, backward, discriminator_losses, draw, generator_losses
+from attgan.training.strategies import network_values
 from attgan.training.transfer import Placed, placed, to_device
 from attgan.training.validation import validate
-from attgan.training.watch import Stepped, Watch, kept_words
 
 ShouldStop = Callable[[], bool]
 

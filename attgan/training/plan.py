@@ -6,16 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from attgan.data.loader import Faces
-from attgan.losses import LossWeights
+from attgan.data.loading.loader import Faces
 from attgan.models import AttributeClassifier, Discriminator, Generator
-from attgan.strategies import Strategy
 from attgan.training.config import LoopConfig
 from attgan.training.early_stopping import StopRule
+from attgan.training.losses import LossWeights
 from attgan.training.networks import Networks
-from attgan.training.paired import PairedWeights
-from attgan.training.pairs import PairBatch, Pairs
+from attgan.training.paired.losses import PairedWeights
+from attgan.training.paired.pairs import PairBatch, Pairs
 from attgan.training.schedule import Timetable
+from attgan.training.strategies import Strategy
 from attgan.training.validation import HeldOut, sees_edits
 
 

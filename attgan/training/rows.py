@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from attgan.data.loader import Faces
-from attgan.data.order import permutation
+from attgan.data.loading.loader import Faces
+from attgan.data.loading.order import permutation
 from attgan.errors import UserError
-from attgan.strategies import Strategy
+from attgan.training.strategies import Strategy
 from attgan.training.validation import in_stream
 
 _OTHERS = 2  # rows without the attribute for each row with it: the report's third

@@ -17,7 +17,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from attgan.losses import (
+from attgan.models import Discriminator, Generator
+from attgan.training.losses import (
     Adversarial,
     LossWeights,
     adversarial_loss,
@@ -30,9 +31,8 @@ from attgan.losses import (
     points_between,
     reconstruction_loss,
 )
-from attgan.models import Discriminator, Generator
-from attgan.strategies import Intensities, Strategy, network_values
 from attgan.training.randomness import generator_for
+from attgan.training.strategies import Intensities, Strategy, network_values
 
 Precision = Literal["float32", "bfloat16"]
 Network = Literal["generator", "discriminator"]

@@ -8,25 +8,25 @@ import numpy as np
 import torch
 
 from attgan.attributes import check_names
-from attgan.data.cache import Report
-from attgan.data.loader import Faces
-from attgan.losses import LossWeights
+from attgan.data.loading.cache import Report
+from attgan.data.loading.loader import Faces
 from attgan.models import AttributeClassifier, Discriminator, Generator
 from attgan.models.folder import Folder
-from attgan.strategies import PAIRED, STRATEGIES, Strategy
-from attgan.training import run_folder
 from attgan.training.config import TrainingConfig
 from attgan.training.early_stopping import EarlyStopping
 from attgan.training.loop import ShouldStop, run
+from attgan.training.losses import LossWeights
 from attgan.training.networks import place
-from attgan.training.ownership import take_over
-from attgan.training.paired import PairedWeights, hold_out_pairs
-from attgan.training.pairs import PairBatch, render_pairs
+from attgan.training.paired.losses import PairedWeights, hold_out_pairs
+from attgan.training.paired.pairs import PairBatch, render_pairs
 from attgan.training.plan import Card, Lesson, Plan, check_fit, place_judge
-from attgan.training.progress import OnProgress, Outcome
-from attgan.training.result import finish
 from attgan.training.rows import stream_rows, subset_rows
+from attgan.training.run_folder import run_files
+from attgan.training.run_folder.ownership import take_over
+from attgan.training.run_folder.progress import OnProgress, Outcome
+from attgan.training.run_folder.result import finish
 from attgan.training.schedule import timetable
+from attgan.training.strategies import PAIRED, STRATEGIES, Strategy
 from attgan.training.validation import choose_rows, hold_out
 
 
@@ -158,7 +158,7 @@ def train(
     config = TrainingConfig(**{name: getattr(config, name) for name in TrainingConfig.model_fields})
     check_fit(generator, discriminator, faces, card.classifier, judge)
     chosen = choose(faces, config)
-    wanted = run_folder.identity(
+    wanted = run_files.identity(
         "training",
         config,
         faces,
@@ -168,8 +168,8 @@ def train(
         classifier=card.classifier,
         judge=judge,
     )
-    run_folder.begin(folder, wanted)
-    if (result := run_folder.read_result(folder)) is not None:
+    run_files.begin(folder, wanted)
+    if (result := run_files.read_result(folder)) is not None:
         return result
     plan = make_plan(
         generator,

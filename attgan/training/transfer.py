@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attgan.data.loader import Batch
+from attgan.data.loading.loader import Batch
 
 
 class Placed(NamedTuple):

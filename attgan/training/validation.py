@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attgan.data.loader import Faces
+from attgan.data.loading.loader import Faces
 from attgan.errors import UserError
 from attgan.evaluation.metrics import psnr, right_attributes, right_verdicts, ssim
-from attgan.losses import (
+from attgan.models import AttributeClassifier
+from attgan.training.losses import (
     Adversarial,
     LossWeights,
     adversarial_loss,
@@ -17,11 +18,10 @@ from attgan.losses import (
     critic_loss,
     generator_objective,
 )
-from attgan.models import AttributeClassifier
-from attgan.strategies import Strategy, Stream, network_values
-from attgan.strategies.inverse import flipped
 from attgan.training.networks import Networks
 from attgan.training.randomness import generator_for
+from attgan.training.strategies import Strategy, Stream, network_values
+from attgan.training.strategies.inverse import flipped
 from attgan.training.transfer import to_float
 
 # At edit time the edited attribute alone is scaled by the intensity, and this is the usual one.

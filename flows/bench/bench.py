@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from attgan.errors import UserError
-from flows import bundles, cluster, nodes
 from flows.bench import ceilings
 from flows.bench.ceilings import DIFFERENT, STAGES, Work
 from flows.bench.faces import clear, fill
@@ -21,10 +20,11 @@ from flows.edit.flow import edit
 from flows.edit.ledger import finished_shards, read_summary
 from flows.edit.plan import PassedOver, list_inputs
 from flows.edit.streaming import warm_up
-from flows.running import run_from_terminal
+from flows.runtime import cluster, nodes
+from flows.runtime.running import run_from_terminal
+from flows.runtime.terminal import print_line
 from flows.settings import BenchSettings, EditSettings
-from flows.storage import join, open_store
-from flows.terminal import print_line
+from flows.storage import bundles, join, open_store
 
 BUCKET = "s3://attgan-bench"
 """Where all is written if no place is named; it stays, empty."""

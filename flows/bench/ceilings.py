@@ -13,7 +13,7 @@ import numpy as np
 
 from attgan.data import codec
 from attgan.data.codec import Decoded
-from attgan.data.provenance import Provenance, xmp_packet
+from attgan.data.codec.provenance import Provenance, xmp_packet
 from attgan.data.transforms import Box
 from attgan.editing.editor import Editor
 from attgan.editing.lane import ON_GPU
@@ -21,8 +21,8 @@ from attgan.editing.placement import Placement, aligned, boxed, put_difference, 
 from attgan.errors import DataError, UserError
 from flows.bench.rate import Rate, repeat
 from flows.edit.streaming import REQUESTS_IN_FLIGHT, editor_of
+from flows.runtime.stages import set_torch_threads
 from flows.settings import EditSettings
-from flows.stages import set_torch_threads
 from flows.storage import open_store
 
 DIFFERENT = 64

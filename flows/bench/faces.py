@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from attgan.data import synthetic
+from attgan import drawn_faces as synthetic
 from attgan.data.codec import Decoded, encode
 from flows.storage import Store
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from flows.bench.bench import Result
 from flows.bench.together import bottleneck, combined, with_twice
-from flows.terminal import print_line, print_rows
+from flows.runtime.terminal import print_line, print_rows
 
 _STAGES = {  # of the flow, by what they are called here
     "storage, GET": ("fetch",),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from flows.storage import Store
-from flows.storage.s3 import S3Store
+from flows.storage.s3.store import S3Store
 
 _HERE = ("localhost", "127.0.0.1", "::1")
 

@@ -12,15 +12,15 @@ import numpy as np
 
 from attgan.attributes import DEFAULT_STYLE, Edit, target_vector
 from attgan.data.codec import Decoded
+from attgan.detection.aligned_check import holds_face
+from attgan.detection.face import Face, Finder
+from attgan.detection.mtcnn import make_mtcnn
+from attgan.detection.similarity import scale_of
 from attgan.editing.change import change_of
 from attgan.editing.editor import Editor
-from attgan.editing.finding.aligned_check import holds_face
-from attgan.editing.finding.face import Face, Finder
-from attgan.editing.finding.mtcnn import make_mtcnn
 from attgan.editing.grey import greyed_face, is_grey
 from attgan.editing.photo import find_places, have_already, unedited_vector
 from attgan.editing.placement import aligned, put_change, put_whole, take_face
-from attgan.editing.similarity import scale_of
 from attgan.editing.styles import MIXED, drawn_style, style_vector
 from attgan.errors import DataError
 from attgan.models import GeneratorConfig

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from attgan.errors import UserError
-from flows import reporting
 from flows.edit import report
 from flows.edit.ledger import Summary, finished_shards, ledger_key, read_rows
 from flows.edit.preparation import Preparation
 from flows.edit.run import LATEST, is_there, read_run, run_url
 from flows.edit.state import Ended, Settled
+from flows.runtime import reporting
 from flows.settings import ReportSettings
 from flows.storage import join, open_store
 

@@ -11,7 +11,6 @@ from prefect import State, flow, get_run_logger, task
 from prefect.states import Completed, Failed
 
 from attgan.errors import UserError
-from flows import cancelling, cluster, nodes, reporting
 from flows.edit import finish, lease, report
 from flows.edit.isolation import edit_shard_in_isolation
 from flows.edit.ledger import Summary, read_summary
@@ -19,7 +18,8 @@ from flows.edit.preparation import NothingToDo, Preparation, check, describe, pr
 from flows.edit.run import Run
 from flows.edit.shard import edit_shard
 from flows.edit.streaming import editor_of
-from flows.running import Unfinished, cause_of, may_pass, refusals_as_states
+from flows.runtime import cancelling, cluster, nodes, reporting
+from flows.runtime.running import Unfinished, cause_of, may_pass, refusals_as_states
 from flows.settings import EditSettings
 from flows.storage import open_store
 

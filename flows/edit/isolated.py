@@ -28,8 +28,8 @@ from attgan.errors import UserError
 from flows.edit.cpu_limit import cpu_seconds, limit_cpu
 from flows.edit.shard import Shard, open_shard
 from flows.edit.streaming import stream, warm_up
+from flows.runtime.stages import set_torch_threads
 from flows.settings import EditSettings
-from flows.stages import set_torch_threads
 from flows.storage import StorageError
 
 _PR_SET_PDEATHSIG = 1  # Linux's prctl

@@ -13,8 +13,7 @@ from attgan.data import codec
 from attgan.data.codec import Limits
 from attgan.editing.photo import slide
 from attgan.errors import DataError
-from attgan.evaluation.figures import faces_grid
-from flows.bundles import open_bundle
+from attgan.evaluation.plots.figures import faces_grid
 from flows.edit.faces import finder_of
 from flows.edit.item import Item
 from flows.edit.ledger import Row
@@ -23,6 +22,7 @@ from flows.edit.run import Run, hash_of, what_decides_the_bytes
 from flows.edit.streaming import editor_of, stream
 from flows.settings import EditSettings
 from flows.storage import open_store
+from flows.storage.bundles import open_bundle
 
 INTENSITIES = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 PANEL = 192  # pixels

@@ -10,7 +10,6 @@ from typing import Any
 from attgan.attributes import parse_edits
 from attgan.errors import UserError
 from attgan.models import BundleInfo
-from flows import bundles
 from flows.edit.ledger import finished_shards, read_summary
 from flows.edit.plan import (
     PassedOver,
@@ -34,7 +33,7 @@ from flows.edit.run import (
 )
 from flows.edit.state import STATE, State
 from flows.settings import EditSettings
-from flows.storage import Store, join, open_store
+from flows.storage import Store, bundles, join, open_store
 
 
 @dataclass(frozen=True)

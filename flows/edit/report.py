@@ -8,13 +8,13 @@ from typing import Any
 
 from attgan.data import codec
 from attgan.errors import DataError
-from attgan.evaluation.figures import before_after_grid, scaled
+from attgan.evaluation.plots.figures import before_after_grid, scaled
 from flows.edit.ledger import STAGES, STATUSES, SampledImage, Summary, choose_sample, ledger_key
 from flows.edit.plan import PassedOver
 from flows.edit.run import Run
+from flows.runtime.terminal import print_line, print_rows
 from flows.settings import EditSettings
 from flows.storage import open_store
-from flows.terminal import print_line, print_rows
 
 # Side of the pictures in the before/after grid, in pixels.
 HEIGHT = 218

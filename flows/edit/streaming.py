@@ -14,19 +14,19 @@ import numpy as np
 from attgan.attributes import Edit, parse_edits
 from attgan.data import codec
 from attgan.data.codec import Decoded, Limits
-from attgan.data.provenance import Provenance, xmp_packet
+from attgan.data.codec.provenance import Provenance, xmp_packet
 from attgan.editing.editor import Editor, make_editor
 from attgan.editing.lane import ON_GPU
 from attgan.errors import DataError, UserError
 from attgan.models import GeneratorConfig
-from flows.bundles import open_bundle
 from flows.edit.faces import edit_faces, find_faces, finished
 from flows.edit.item import Chunk, Item
 from flows.edit.output import put_item
 from flows.edit.run import Run
+from flows.runtime.stages import Room, Stage, each, in_place, in_threads, run_stages, set_torch_threads
 from flows.settings import EditSettings
-from flows.stages import Room, Stage, each, in_place, in_threads, run_stages, set_torch_threads
 from flows.storage import KeyRefused, Store, open_store
+from flows.storage.bundles import open_bundle
 
 _FORMATS = {"keep": None, "jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "tiff": "TIFF"}
 CHUNK_IMAGES = 64

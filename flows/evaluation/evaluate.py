@@ -14,21 +14,21 @@ import numpy as np
 from attgan.attributes import parse_edits
 from attgan.data.codec import Limits
 from attgan.errors import UserError
-from attgan.evaluation.figures import before_after_grid, scaled
 from attgan.evaluation.judge import Judge, recognise
+from attgan.evaluation.plots.figures import before_after_grid, scaled
 from attgan.evaluation.tflite import SIZE, EyeNetwork, load_eye_network
-from flows.bundles import open_bundle
+from flows.dataset.face_tables import ListedFace, open_face_tables
 from flows.edit.faces import finder_of
 from flows.edit.one_file import run_of
 from flows.edit.streaming import editor_of
-from flows.evaluation.faces import ListedFace, open_face_tables
 from flows.evaluation.figures import group_figures
 from flows.evaluation.measure import Evaluator, Failure, MeasuredFace, Tools, measure
 from flows.evaluation.report import REPORT, faces_table, to_json, to_markdown
-from flows.judges import open_judge
+from flows.runtime.terminal import ProgressLines, print_line
 from flows.settings import EditSettings, EvaluateSettings
 from flows.storage import Store, open_store
-from flows.terminal import ProgressLines, print_line
+from flows.storage.bundles import open_bundle
+from flows.training.judges import open_judge
 
 ATTRIBUTE = "Eyeglasses"
 

@@ -12,20 +12,20 @@ from torch import Tensor
 from attgan.attributes import Edit
 from attgan.data import codec
 from attgan.data.codec import Decoded, Limits
-from attgan.data.order import tickets
+from attgan.data.loading.order import tickets
+from attgan.detection import Finder
 from attgan.editing.change import change_of, mask_of
 from attgan.editing.editor import Editor
-from attgan.editing.finding import Finder
 from attgan.editing.placement import Placement, put_change, take_face
 from attgan.errors import DataError
 from attgan.evaluation.eye_region import SHARPNESS_SIZE, changes, mask_in_photograph, sharpness
 from attgan.evaluation.face_traits import Tone, is_grey, tone_of, yaw_of
 from attgan.evaluation.tflite import SIZE, EyeNetwork
+from flows.dataset.face_tables import ListedFace
 from flows.edit.faces import edit_faces, find_faces, finished
 from flows.edit.item import Chunk, Item
 from flows.edit.ledger import Row
 from flows.edit.run import Run
-from flows.evaluation.faces import ListedFace
 
 Picture = Literal["original", "result", "unedited", "renderer"]
 Pixels = np.ndarray

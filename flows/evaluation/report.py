@@ -15,8 +15,8 @@ from attgan.evaluation.realism import LEAST
 from attgan.evaluation.tflite import SIZE
 from flows.evaluation.figures import Figures
 from flows.evaluation.measure import MeasuredFace, Picture
+from flows.runtime.terminal import print_line, print_rows
 from flows.settings import EvaluateSettings
-from flows.terminal import print_line, print_rows
 
 REPORT = "report.json"
 ENOUGH = 300

@@ -8,12 +8,12 @@ from flows.settings.bench import BenchSettings
 from flows.settings.classifier import ClassifierSettings, JudgeSettings
 from flows.settings.default_bundle import MakeDefaultSettings
 from flows.settings.demo import DemoSettings, DemoTrainingSettings
+from flows.settings.deploy import DeploySettings, ScheduleSettings
 from flows.settings.edit import EditSettings
 from flows.settings.evaluation import EvaluateSettings
 from flows.settings.ingest import IngestSettings
 from flows.settings.pipeline import PipelineSettings
 from flows.settings.report import ReportSettings
-from flows.settings.schedule import DeploySettings, ScheduleSettings
 from flows.settings.subset import SubsetSettings
 from flows.settings.sweep import SweepSettings
 from flows.settings.train import AlignSettings, TrainSettings

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from attgan.errors import UserError
-from flows.storage.urls import hide_credentials, parse_url
+from flows.urls import hide_credentials, parse_url
 
 
 def _absolute(url: str) -> str:

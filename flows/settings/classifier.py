@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from attgan.training.classifier_config import ClassifierTraining
+from attgan.training.classifier.config import ClassifierTraining
 from flows.settings.base import BundleUrl, Url
 from flows.settings.train import RunSettings
 

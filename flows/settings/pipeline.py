@@ -8,7 +8,7 @@ from pydantic import Field
 
 from flows.settings.base import DEFAULT_BUNDLE, BundleUrl, Settings, Url
 from flows.settings.sweep import PresetName
-from flows.storage.urls import parse_url
+from flows.urls import parse_url
 
 _PLACE = ".local/pipeline"
 _OPTIONS = "Other settings of this step alone, by name, such as {}; they come before the ones above."

@@ -10,7 +10,7 @@ S3 is what boto3 and botocore make of the standard AWS settings (``AWS_PROFILE``
 
 from flows.storage.errors import KeyRefused, PreconditionFailed, StorageError
 from flows.storage.objects import Fetched, ObjectInfo, Store
-from flows.storage.urls import is_within, join, parse_url
+from flows.urls import is_within, join, parse_url
 
 __all__ = [
     "Fetched",
@@ -42,7 +42,7 @@ def open_store(url: str, option: str = "--source") -> Store:
         from flows.storage.disk import DiskStore
 
         return DiskStore(location, option)
-    from flows.storage.s3 import S3Store  # boto3 takes a while to import, and a disk does not need it
+    from flows.storage.s3.store import S3Store  # boto3 takes a while to import, and a disk does not need it
 
     return S3Store(location, option)
 

@@ -15,7 +15,7 @@ from attgan.errors import UserError
 from flows.storage.errors import KeyRefused, PreconditionFailed, StorageError
 from flows.storage.objects import Fetched, ObjectInfo
 from flows.storage.tree import TEMPORARY, is_below, walk
-from flows.storage.urls import Location
+from flows.urls import Location
 
 
 class DiskStore:

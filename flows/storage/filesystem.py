@@ -12,12 +12,12 @@ import obstore
 import pyarrow
 import pyarrow.fs
 
-from flows.storage import faults
 from flows.storage.errors import StorageError
 from flows.storage.objects import ObjectInfo
+from flows.storage.s3 import faults
 
 if TYPE_CHECKING:
-    from flows.storage.s3 import S3Store
+    from flows.storage.s3.store import S3Store
 
 PART_BYTES = 8 * 2**20  # of an upload; S3 takes 10,000 parts at most: files up to 80 GB
 READ_AHEAD_BYTES = 2**20

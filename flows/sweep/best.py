@@ -7,8 +7,8 @@ from typing import Any
 
 from attgan.models import BundleInfo, save_bundle
 from attgan.models.card import read_card
-from flows.bundles import inspect, open_bundle
 from flows.storage import join, open_store
+from flows.storage.bundles import inspect, open_bundle
 from flows.sweep.leaderboard import Row, number
 from flows.sweep.plan import Plan
 

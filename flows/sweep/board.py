@@ -12,7 +12,7 @@ from prefect.artifacts import Artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
 
-from flows import reporting
+from flows.runtime import reporting
 
 _AWAY = 30.0  # seconds: each try takes some, in which nobody looks after the work
 

@@ -13,8 +13,8 @@ from flows.storage import join, open_store
 from flows.sweep import identity
 from flows.sweep.plan import Places, make_trial
 from flows.sweep.resolve import axes_of, datasets_of
-from flows.train.preparation import prepare
-from flows.train.start import make_start
+from flows.training.start import make_start
+from flows.training.train.preparation import prepare
 
 _NOWHERE = "check"  # below the sweep's folder; nothing is ever written there
 

@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from attgan.data.loader import Batch, Faces, open_faces
+from attgan.data.loading.loader import Batch, Faces, open_faces
 from attgan.data.manifest import to_bytes
 from attgan.data.shards import Dataset, open_dataset
 from attgan.evaluation.edit_measures import choose_test_faces, edit_faces, measure_edits
 from attgan.evaluation.judge import Judge, fitted, score
-from attgan.training.plain_json import plain, to_json
-from flows.bundles import inspect, open_bundle
-from flows.judges import open_judge
-from flows.stages import set_torch_threads
+from attgan.training.run_folder.plain_json import plain, to_json
+from flows.runtime.stages import set_torch_threads
 from flows.storage import open_store
+from flows.storage.bundles import inspect, open_bundle
 from flows.sweep.folders import read_json
+from flows.training.judges import open_judge
 
 MEASURES = "measures.json"
 EDITED = "edited.npz"

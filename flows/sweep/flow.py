@@ -8,9 +8,9 @@ from typing import Any
 
 from prefect import State, flow, get_run_logger
 
-from flows import cluster, reporting
-from flows.cancelling import GOES_ON, RunCancelled, cancel_requests
-from flows.running import Unfinished, refusals_as_states
+from flows.runtime import cluster, reporting
+from flows.runtime.cancelling import GOES_ON, RunCancelled, cancel_requests
+from flows.runtime.running import Unfinished, refusals_as_states
 from flows.settings import SweepSettings
 from flows.sweep import report
 from flows.sweep.measure import measure_all
@@ -21,7 +21,7 @@ from flows.sweep.results import finish
 from flows.sweep.terms import licence_lines
 from flows.sweep.tuning import run_trials
 from flows.sweep.watch import SweepWatch
-from flows.train.stopping import deferred
+from flows.training.stopping import deferred
 
 
 @flow(

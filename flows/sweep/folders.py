@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from attgan.models.bundle_config import CONFIG
-from attgan.training.metrics_log import METRICS
-from attgan.training.run_folder import RESULT
+from attgan.training.run_folder.metrics_log import METRICS
+from attgan.training.run_folder.run_files import RESULT
 from flows.storage import Store, join, open_store
 from flows.sweep.plan import TRIALS, Plan, Trial
 from flows.sweep.records import read_record

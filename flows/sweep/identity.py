@@ -8,7 +8,7 @@ from typing import Any
 
 from attgan.errors import UserError
 from attgan.training.config import EXECUTION_ONLY
-from attgan.training.plain_json import to_json
+from attgan.training.run_folder.plain_json import to_json
 from flows.settings import SweepSettings
 from flows.storage import Store
 from flows.sweep.resolve import datasets_of

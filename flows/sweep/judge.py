@@ -9,16 +9,16 @@ from prefect import State, task
 
 from attgan.evaluation.judge import Judge, save_judge
 from attgan.models.folder import Folder
-from attgan.training.classifier import fit_classifier
-from attgan.training.progress import OnProgress
-from flows import reporting
+from attgan.training.classifier.trainer import fit_classifier
+from attgan.training.run_folder.progress import OnProgress
+from flows.runtime import reporting
 from flows.settings import JudgeSettings
 from flows.storage import join, open_store
-from flows.train.data import open_data
-from flows.train.driver import RETRIES, drive
-from flows.train.start import joined_licence
-from flows.train.stopping import stop_requests
-from flows.train.trial import Opening, ready_process
+from flows.training.data import open_data
+from flows.training.driver import RETRIES, drive
+from flows.training.start import joined_licence
+from flows.training.stopping import stop_requests
+from flows.training.train.trial import Opening, ready_process
 
 TRAINING = "training"
 

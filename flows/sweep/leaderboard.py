@@ -12,8 +12,8 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flows.bundles import inspect
 from flows.storage import join, open_store
+from flows.storage.bundles import inspect
 from flows.sweep.exam import MEASURES
 from flows.sweep.folders import START, kept_weights, read_json
 from flows.sweep.plan import Plan, Trial

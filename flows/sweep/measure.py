@@ -7,14 +7,14 @@ from typing import Any
 
 from prefect import task
 
-from flows import cluster, reporting
-from flows.running import cause_of
+from flows.runtime import cluster, reporting
+from flows.runtime.running import cause_of
 from flows.storage import join
 from flows.sweep.exam import Exam, measure_weights
 from flows.sweep.folders import START, all_trials, kept_weights, trial_store
 from flows.sweep.plan import Plan
 from flows.sweep.resolve import datasets_of
-from flows.train.driver import RETRIES
+from flows.training.driver import RETRIES
 
 
 @task(name="measure-trial", task_run_name="measure {place}", **RETRIES)

@@ -13,16 +13,15 @@ from pydantic import ValidationError
 from attgan.data.manifest import MANIFEST
 from attgan.errors import UserError
 from attgan.training.config import TrainingConfig
-from flows import bundles
-from flows.judges import open_judge
 from flows.settings import SweepSettings, TrainSettings, first_mistake
 from flows.settings.train import NetworkShape
-from flows.storage import Store, join, open_store
+from flows.storage import Store, bundles, join, open_store
 from flows.sweep import identity
 from flows.sweep.label import label
 from flows.sweep.records import read_record
 from flows.sweep.resolve import axes_of, datasets_of, resolve
 from flows.sweep.space import Axis, draws, grid
+from flows.training.judges import open_judge
 
 __all__ = ["Places", "Plan", "Trial", "describe", "make_plan", "make_trial", "resolve", "write_or_check"]
 

@@ -7,18 +7,18 @@ from attgan.data.manifest import MANIFEST
 from attgan.errors import UserError
 from attgan.evaluation.judge import JUDGE
 from attgan.models import BundleInfo, GeneratorConfig
-from flows import cluster, nodes, reporting
-from flows.align.flow import align
-from flows.bundles import inspect
-from flows.drawn_faces import DRAWN, draw_faces
-from flows.running import Unfinished, run_below
+from flows.dataset.drawn_faces import DRAWN, draw_faces
+from flows.dataset.subset import subset
+from flows.runtime import cluster, nodes, reporting
+from flows.runtime.running import Unfinished, run_below
 from flows.settings import AlignSettings, JudgeSettings, SubsetSettings, SweepSettings
 from flows.storage import Store, has, join, open_store
-from flows.subset import subset
+from flows.storage.bundles import inspect
 from flows.sweep.checks import check_before
 from flows.sweep.judge import train_judge
 from flows.sweep.plan import Places
 from flows.sweep.resolve import datasets_of
+from flows.training.align.flow import align
 
 FACES, DATASET, JUDGED, ALIGNED = "faces", "dataset", "judge", "aligned"
 _JUDGE_STEPS = 300  # on drawn faces it is right by then

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypedDict
 from flows.storage import Store
 
 RECORD = "trial.json"
-METRICS = "metrics.jsonl"  # attgan.training.metrics_log's, without loading torch
+METRICS = "metrics.jsonl"  # attgan.training.run_folder.metrics_log's, without loading torch
 EARLY = "stop_early"
 SCHEMA = 1
 

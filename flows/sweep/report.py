@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from flows import reporting
+from flows.runtime import reporting
+from flows.runtime.terminal import console, print_line, print_rows
 from flows.storage import join, open_store
 from flows.sweep.best import MEASURED
 from flows.sweep.leaderboard import UNKNOWN, number
 from flows.sweep.results import CURVES, FACES, LEADERBOARD, TENSORBOARD
-from flows.terminal import console, print_line, print_rows
 
 _WIDE = 130  # columns of a terminal in which all of a leaderboard fits
 _PICTURES = {

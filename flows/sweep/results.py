@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from attgan.evaluation.comparison import comparison_curves
-from attgan.evaluation.figures import trials_grid
-from attgan.training.plain_json import plain, to_json
-from flows import reporting
+from attgan.evaluation.plots.comparison import comparison_curves
+from attgan.evaluation.plots.figures import trials_grid
+from attgan.training.run_folder.plain_json import plain, to_json
+from flows.runtime import reporting
 from flows.storage import join
 from flows.sweep.best import BEST, export_best, judge_words
 from flows.sweep.exam import EDITED, MEASURES, unpack_faces

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from flows.bundles import inspect
-from flows.judges import open_judge
+from flows.storage.bundles import inspect
 from flows.sweep.plan import Places
+from flows.training.judges import open_judge
 
 
 def licence_lines(places: Places) -> list[str]:

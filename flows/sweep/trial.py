@@ -30,7 +30,7 @@ from flows.sweep.records import (
 )
 
 if TYPE_CHECKING:
-    from attgan.training.progress import Progress
+    from attgan.training.run_folder.progress import Progress
 
 BEAT = 1.0  # seconds: how long a trial without news keeps Tune waiting, and a stop with it
 GRACE = 18.0  # seconds for the step under way and a checkpoint, when everything is to end
@@ -118,7 +118,9 @@ class Training:
 
     def _train(self) -> News:
         """Train from the last checkpoint, and say in the trial's record how it ended."""
-        from flows.train.trial import train_trial  # torch is loaded here, not by who looks at the class
+        from flows.training.train.trial import (
+            train_trial,
+        )  # torch is loaded here, not by who looks at the class
 
         settings = TrainSettings.model_validate(self._config["settings"])
         self._store = open_store(self._config["url"], option="--destination")

@@ -18,7 +18,7 @@ from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.stopper import Stopper
 
-from flows import cluster, reporting
+from flows.runtime import cluster, reporting
 from flows.sweep.early_stopping import EarlyStopping
 from flows.sweep.events import Ending, TrialEvent
 from flows.sweep.in_order import InOrder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from flows import reporting
+from flows.runtime import reporting
 from flows.storage import StorageError
 from flows.sweep.board import Board
 from flows.sweep.events import TrialEvent
@@ -12,7 +12,7 @@ from flows.sweep.folders import trial_store
 from flows.sweep.plan import Plan
 from flows.sweep.records import read_record
 from flows.sweep.standings import Standings
-from flows.train.watch import GRIDS
+from flows.training.watch import GRIDS
 
 _PROGRESS_EVERY, _TABLE_EVERY, _PICTURE_EVERY = 2.0, 10.0, 30.0  # seconds
 _LINES_EVERY = (2.0, 30.0)  # seconds between lines on trials that go on: at first, and in a long sweep

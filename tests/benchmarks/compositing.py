@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from PIL import Image, ImageFilter
 
+from attgan.detection.mtcnn import make_mtcnn
 from attgan.editing.compositing import composite, edit_mask
-from attgan.editing.finding.mtcnn import make_mtcnn
 from attgan.editing.placement import placed, take_face
 from attgan.glasses import put_on
 from attgan.glasses.designs import DESIGNS, design_of, random_of
-from flows.demo import PHOTOGRAPHS
-from flows.terminal import print_rows
+from flows.demo.edit_demo import PHOTOGRAPHS
+from flows.runtime.terminal import print_rows
 
 SIZE = 128
 BLURS = (0.7, 1.5, 3.0)

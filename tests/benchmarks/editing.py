@@ -24,16 +24,16 @@ from attgan.editing.lane import ON_GPU
 from flows.bench.ceilings import nothing, recode
 from flows.bench.faces import drawn_faces
 from flows.bench.rate import Rate, repeat, total
-from flows.bundles import open_bundle
 from flows.edit.item import Item
 from flows.edit.ledger import Row as LedgerRow
 from flows.edit.preparation import Preparation, prepare
 from flows.edit.run import Run
 from flows.edit.streaming import editor_of, stream
+from flows.runtime.stages import set_torch_threads
 from flows.settings import EditSettings, InitSettings
-from flows.stages import set_torch_threads
 from flows.storage import Fetched, open_store
-from flows.weights import init
+from flows.storage.bundles import open_bundle
+from flows.training.weights import init
 from tests.benchmarks.naive import one_by_one
 from tests.benchmarks.table import Row, peak_mb, rate, show
 

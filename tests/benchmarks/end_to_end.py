@@ -23,10 +23,10 @@ from pathlib import Path
 from flows.bench.bench import Result, run_bench
 from flows.bench.faces import fill
 from flows.bench.together import combined
-from flows.bundles import open_bundle
 from flows.settings import BenchSettings, InitSettings
 from flows.storage import join, open_store
-from flows.weights import init
+from flows.storage.bundles import open_bundle
+from flows.training.weights import init
 from tests.benchmarks.naive import edit_one_by_one
 from tests.benchmarks.table import Row, show
 

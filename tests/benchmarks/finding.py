@@ -18,14 +18,14 @@ import torch
 
 from attgan.attributes import Edit, label_vector, target_vector
 from attgan.data import codec
+from attgan.detection import Finder, make_mtcnn
 from attgan.editing.editor import make_editor
-from attgan.editing.finding import Finder, make_mtcnn
 from attgan.editing.placement import Pixels, placed, put_difference, put_whole, take_face
 from attgan.errors import DataError
 from attgan.models import load_bundle
 from attgan.models.default import default_bundle_path
-from tests.attgan.editing.scenes import photograph, placement
 from tests.benchmarks.table import Row, peak_mb, rate, show
+from tests.support.images.scenes import photograph, placement
 
 BATCH = 16
 SIZES = ((400, 300), (1024, 768), (2048, 1536), (4000, 3000))

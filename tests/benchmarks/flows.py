@@ -10,16 +10,16 @@ import os
 from collections.abc import Iterator
 
 from attgan.data.stored import pack_image
-from attgan.data.synthetic import write_celeba
+from attgan.drawn_faces import write_celeba
 from attgan.models import GeneratorConfig
 from flows.bench.bench import run_bench
 from flows.bench.faces import drawn_faces
 from flows.bench.together import Ceiling, combined
-from flows.running import run_from_terminal
+from flows.dataset.subset import subset
+from flows.runtime.running import run_from_terminal
 from flows.settings import BenchSettings, InitSettings, SubsetSettings
 from flows.storage import open_store
-from flows.subset import subset
-from flows.weights import init
+from flows.training.weights import init
 from tests.benchmarks.memory import workers_peak
 from tests.benchmarks.table import Row, rate
 

@@ -38,7 +38,7 @@ from attgan.models import (
     save_bundle,
 )
 from flows.bench.faces import put_files
-from flows.stages import set_torch_threads
+from flows.runtime.stages import set_torch_threads
 from flows.storage import open_store
 from tests.benchmarks.gpu_edit import edit, generator, jpeg, together
 from tests.benchmarks.gpu_kit import DATASET, SOURCES, make_data, pack

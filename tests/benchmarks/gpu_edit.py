@@ -18,16 +18,16 @@ import numpy as np
 import torch
 
 from attgan.data import codec
+from attgan.detection import make_mtcnn
 from attgan.editing.editor import Editor
-from attgan.editing.finding import make_mtcnn
 from attgan.editing.lane import ON_GPU, Forward, Lane, compiled_or, forward_of, settled, shared
 from flows.bench.rate import repeat
 from flows.edit import shard, streaming
 from flows.edit.ledger import Summary
 from flows.edit.preparation import Preparation, prepare
 from flows.edit.run import Run
+from flows.runtime.stages import set_torch_threads
 from flows.settings import EditSettings
-from flows.stages import set_torch_threads
 from tests.benchmarks.gpu_measuring import Bench, Measurement, Precision, climb, halving, numbers, timed
 from tests.benchmarks.naive import one_by_one
 from tests.benchmarks.table import Row

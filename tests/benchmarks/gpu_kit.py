@@ -14,10 +14,16 @@ from attgan.errors import UserError
 from flows.bench.faces import drawn_faces, put_files
 from flows.storage import open_store
 from tests.benchmarks.finding import crowd
-from tests.drawn_dataset import write_drawn_dataset
+from tests.support.data.drawn_dataset import write_drawn_dataset
 
 ROOT = Path(__file__).parents[2]
-CODE = ("attgan", "flows", "tests/benchmarks", "tests/drawn_dataset.py", "tests/attgan/editing/scenes.py")
+CODE = (
+    "attgan",
+    "flows",
+    "tests/benchmarks",
+    "tests/support/data/drawn_dataset.py",
+    "tests/support/images/scenes.py",
+)
 SOURCES = ("faces", "photographs")
 DATASET = "dataset"
 LARGEST = 50_000_000  # bytes of the whole folder

@@ -17,7 +17,7 @@ import torch
 
 from attgan.models import Bundle
 from flows.bench.rate import repeat
-from flows.stages import set_torch_threads
+from flows.runtime.stages import set_torch_threads
 from tests.benchmarks.table import Row, peak_mb
 
 Precision = Literal["float32", "TF32", "bfloat16"]

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from attgan.data.loader import Faces
+from attgan.data.loading.loader import Faces
 from attgan.errors import UserError
 from attgan.models import Generator, GeneratorConfig, load_bundle
 from attgan.models.default import default_bundle_path
@@ -22,10 +22,10 @@ from attgan.training.networks import Networks
 from attgan.training.plan import Card, Plan
 from attgan.training.trainer import choose, make_plan
 from flows.settings import ExportSettings, TrainSettings
-from flows.train.data import open_data
-from flows.train.start import Start, make_start
-from flows.train.trial import train_trial
-from flows.weights import export
+from flows.training.data import open_data
+from flows.training.start import Start, make_start
+from flows.training.train.trial import train_trial
+from flows.training.weights import export
 from tests.benchmarks.gpu_measuring import Bench, Measurement, Precision, climb, halving, numbers
 from tests.benchmarks.table import Row
 from tests.benchmarks.training_steps import Case, naive_steps

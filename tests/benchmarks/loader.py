@@ -17,7 +17,7 @@ from pyarrow import fs
 
 from attgan.attributes import CELEBA, PUBLISHED
 from attgan.data.celeba import Labels
-from attgan.data.loader import Faces, open_faces
+from attgan.data.loading.loader import Faces, open_faces
 from attgan.data.manifest import MANIFEST, Counts, Manifest, part_name, to_bytes
 from attgan.data.shards import Dataset, PartNote, entry, open_dataset, write_part
 from attgan.data.stored import pack_image, storage

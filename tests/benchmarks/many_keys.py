@@ -17,9 +17,9 @@ from urllib.parse import parse_qs, urlsplit
 import boto3
 
 from flows.bench.faces import drawn_faces
-from infra import lifecycle
-from infra.service import program
-from infra.stack import Stack
+from infra.local import lifecycle
+from infra.local.service import program
+from infra.local.stack import Stack
 
 BUCKET = "many"
 PAGE = 1000  # keys, as S3 has it

@@ -12,7 +12,7 @@ from PIL import Image
 
 from attgan.attributes import parse_edits, target_vector
 from attgan.data.transforms import CELEBA_CROP
-from attgan.editing.finding import Finder
+from attgan.detection import Finder
 from attgan.models import Bundle
 
 

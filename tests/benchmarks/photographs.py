@@ -18,13 +18,13 @@ import numpy as np
 
 from attgan.data import codec
 from attgan.data.codec import Decoded
-from attgan.editing.finding import make_mtcnn
+from attgan.detection import make_mtcnn
 from attgan.editing.photo import find_places
 from attgan.editing.placement import Pixels, take_face
 from attgan.errors import DataError
 from flows.bench.faces import put_files
 from flows.edit.flow import edit
-from flows.running import run_from_terminal
+from flows.runtime.running import run_from_terminal
 from flows.settings import EditSettings
 from flows.storage import join, open_store
 from tests.benchmarks.finding import crowd

@@ -26,7 +26,7 @@ from flows.edit.shard import edit_shard
 from flows.edit.state import STATE, Ended, Settled, State
 from flows.settings import EditSettings, InitSettings
 from flows.storage import join, open_store
-from flows.weights import init
+from flows.training.weights import init
 from tests.benchmarks import many_keys
 from tests.benchmarks.table import Row, show
 

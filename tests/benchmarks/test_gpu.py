@@ -17,7 +17,7 @@ import torch
 from attgan.errors import UserError
 from attgan.training import loop
 from flows.edit import shard, streaming
-from flows.stages import Stage
+from flows.runtime.stages import Stage
 from tests.benchmarks import gpu, gpu_edit, gpu_kit, gpu_measuring, gpu_training
 from tests.benchmarks.gpu_measuring import Bench, halving, ladder
 from tests.benchmarks.table import Row
@@ -56,13 +56,15 @@ def bench() -> Iterator[Bench]:
 
 
 def test_a_shard_and_a_training_need_neither_orchestrator_nor_network_client() -> None:
-    without_them("import flows.edit.streaming, flows.edit.shard, flows.train.trial, attgan.training.trainer")
+    without_them(
+        "import flows.edit.streaming, flows.edit.shard, flows.training.train.trial, attgan.training.trainer"
+    )
 
 
 def test_what_the_command_imports_is_brought_by_the_machine_or_by_the_kit() -> None:
     code = """
 import tests.benchmarks.gpu, pathlib, sys
-import attgan.data.codec.webp, attgan.training.pictures
+import attgan.data.codec.webp, attgan.training.run_folder.pictures
 site = [m for m in list(sys.modules.values()) if "site-packages" in (getattr(m, "__file__", None) or "")]
 paths = [pathlib.Path(m.__file__).parts for m in site]
 print(*{parts[parts.index("site-packages") + 1].removesuffix(".py") for parts in paths})

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from attgan.losses import LossWeights
 from attgan.models import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig, fresh
-from attgan.strategies import STRATEGIES, network_values
+from attgan.training.losses import LossWeights
 from attgan.training.steps import Precision, backward, discriminator_losses, draw, generator_losses
+from attgan.training.strategies import STRATEGIES, network_values
 
 ATTRIBUTE = 6
 WEIGHTS = LossWeights()

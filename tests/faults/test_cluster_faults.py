@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from infra import lifecycle
-from infra.environment import inherited
-from tests.servers import Servers
+from infra.local import lifecycle
+from infra.local.environment import inherited
+from tests.support.servers.servers import Servers
 from tests.support.waiting import LIMIT, wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.fault, pytest.mark.long]
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.fault, pytest.mark.long]
 DRIVER = """
 import ray, time
 from flows import cluster
-from flows.cluster_watch import ClusterLost, cluster_watch
+from flows.runtime.cluster_watch import ClusterLost, cluster_watch
 
 @ray.remote(num_cpus=1)
 def work():

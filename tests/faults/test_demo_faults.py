@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from infra import lifecycle
-from tests.infra.leftovers import leftovers, processes_of
+from infra.local import lifecycle
 from tests.support.processes import answers
+from tests.support.servers.leftovers import leftovers, processes_of
 from tests.support.waiting import LIMIT, wait_until
 
 pytestmark = pytest.mark.fault

@@ -15,12 +15,12 @@ from prefect.deployments import run_deployment
 from prefect.events.schemas.automations import EventTrigger
 from prefect.states import Cancelling, Pending
 
-from flows import automations
+from flows.deploy import automations
 from flows.settings import InitSettings
-from flows.weights import init
-from tests.own_worker import deploy_once, worker_beside
-from tests.pictures import noise, saved
+from flows.training.weights import init
+from tests.support.images.pictures import noise, saved
 from tests.support.processes import find_processes, kill_all
+from tests.support.servers.own_worker import deploy_once, worker_beside
 from tests.support.waiting import LIMIT, wait_until
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(1800)]

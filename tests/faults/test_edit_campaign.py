@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.aws_environment import leading_to
-from tests.campaign import in_process, network, small_disk
-from tests.campaign.case import Case
-from tests.campaign.runner import make_versioned_bucket, run_cases, sample
-from tests.campaign.scenario import Scenario, make_scenarios
+from tests.faults.campaign import in_process, network, small_disk
+from tests.faults.campaign.case import Case
+from tests.faults.campaign.runner import make_versioned_bucket, run_cases, sample
+from tests.faults.campaign.scenario import Scenario, make_scenarios
+from tests.support.servers.aws_environment import leading_to
 
 pytestmark = [pytest.mark.stack, pytest.mark.fault]
 SEED = 5

@@ -1,6 +1,6 @@
 """The edit job is interrupted, loses its driver, then a worker: each time the same command goes on, to the byte.
 
-More kills, of more servers and at more points, are part of ``make faults`` (:mod:`tests.campaign.kills`).
+More kills, of more servers and at more points, are part of ``make faults`` (:mod:`tests.faults.campaign.kills`).
 """
 
 import signal
@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaign import kills
-from tests.campaign.case import Case, run_case
-from tests.campaign.kills import SHARDS, Edit, Kill
-from tests.campaign.observation import Difference
-from tests.campaign.runner import make_versioned_bucket
-from tests.campaign.scenario import LARGE_SHARD, make_scenarios
-from tests.servers import Servers
+from tests.faults.campaign import kills
+from tests.faults.campaign.case import Case, run_case
+from tests.faults.campaign.kills import SHARDS, Edit, Kill
+from tests.faults.campaign.observation import Difference
+from tests.faults.campaign.runner import make_versioned_bucket
+from tests.faults.campaign.scenario import LARGE_SHARD, make_scenarios
+from tests.support.servers.servers import Servers
 from tests.support.waiting import LIMIT, wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.fault, pytest.mark.timeout(1800)]

@@ -23,8 +23,8 @@ from flows.edit.preparation import Preparation, prepare
 from flows.edit.shard import edit_shard
 from flows.settings import EditSettings, InitSettings
 from flows.storage import open_store
-from flows.weights import init
-from tests.pictures import noise, saved
+from flows.training.weights import init
+from tests.support.images.pictures import noise, saved
 from tests.support.processes import find_processes, kill_all, ray_tasks
 from tests.support.waiting import LIMIT, wait_until
 
@@ -214,7 +214,9 @@ def test_the_server_is_told_of_tasks_that_died_or_were_left(stack: dict[str, str
         {"name": "dies soon", "seconds": 0.5, "dies": True},  # when the server has heard of it at most
         {"name": "lives", "seconds": 0.5},
     ]
-    program = "import sys, json; from tests.dying_tasks import *; print('->', {}(json.loads(sys.argv[1])))"
+    program = (
+        "import sys, json; from tests.support.dying_tasks import *; print('->', {}(json.loads(sys.argv[1])))"
+    )
     with driver(tmp_path / "log", "-c", program.format("dying"), json.dumps(calls)) as process:
         assert process.wait(LIMIT) == 0, (tmp_path / "log").read_text()
     died = "its process died, also at a second attempt (WorkerCrashedError)"

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attgan.data.cache import decode_all
-from attgan.data.shared import PARTIAL, SUFFIX, share_faces
-from tests.sharing import SIZE, start
-from tests.stored_dataset import write_dataset
+from attgan.data.loading.cache import decode_all
+from attgan.data.loading.shared import PARTIAL, SUFFIX, share_faces
+from tests.support.data.stored_dataset import write_dataset
+from tests.support.sharing import SIZE, start
 from tests.support.waiting import LIMIT, wait_until
 
 pytestmark = pytest.mark.fault

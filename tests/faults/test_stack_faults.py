@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from infra import lifecycle
-from infra.stack import new
-from tests.infra.leftovers import leftovers, processes_of, record
+from infra.local import lifecycle
+from infra.local.stack import new
 from tests.support.processes import answers
+from tests.support.servers.leftovers import leftovers, processes_of, record
 from tests.support.waiting import LIMIT, wait_until
 
 pytestmark = pytest.mark.fault

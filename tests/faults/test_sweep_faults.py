@@ -22,13 +22,13 @@ from flows.sweep.folders import kept_weights
 from flows.sweep.plan import Plan, Trial
 from flows.sweep.records import Record, read_checks, read_record, value_of
 from flows.sweep.suggestions import Suggestions
-from flows.train.trial import train_trial
-from tests import small_sweep
-from tests.drawn_dataset import write_drawn_dataset
-from tests.small_sweep import run_small, small_plan
+from flows.training.train.trial import train_trial
+from tests.support import small_sweep
+from tests.support.data.drawn_dataset import write_drawn_dataset
 from tests.support.processes import kill_all, ray_tasks
+from tests.support.servers.two_nodes import two_nodes
+from tests.support.small_sweep import run_small, small_plan
 from tests.support.waiting import LIMIT, wait_until
-from tests.two_nodes import two_nodes
 
 # Processes begin several times, and each loads torch: on a machine with other work that takes minutes.
 pytestmark = [pytest.mark.stack, pytest.mark.fault, pytest.mark.timeout(1800)]

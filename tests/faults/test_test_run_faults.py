@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.processes import MARK
-from tests.infra.leftovers import processes_of
+from infra.local.processes import MARK
+from tests.support.servers.leftovers import processes_of
 
 pytestmark = pytest.mark.fault
 ROOT = Path(__file__).parents[2]

@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 from pyarrow import fs
 
-from attgan.data.loader import open_faces
+from attgan.data.loading.loader import open_faces
 from attgan.data.shards import open_dataset
 from attgan.errors import UserError
 from attgan.models.folder import Folder
 from flows.storage import open_store
-from tests.drawn_dataset import write_drawn_dataset
-from tests.forking import FORKING
-from tests.small_training import main, open_small, small_config, small_train
+from tests.support.data.drawn_dataset import write_drawn_dataset
+from tests.support.forking import FORKING
+from tests.support.small_training import main, open_small, small_config, small_train
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.fault

@@ -14,12 +14,12 @@ from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFi
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelling
 
-from flows.cancelling import RunCancelled, cancel_requests
-from flows.running import refusals_as_states, run_from_terminal
+from flows.runtime.cancelling import RunCancelled, cancel_requests
+from flows.runtime.running import refusals_as_states, run_from_terminal
 from flows.settings import TrainSettings
 from flows.storage import Store, open_store
-from flows.train.flow import train
-from tests.drawn_dataset import write_drawn_dataset
+from flows.training.train.flow import train
+from tests.support.data.drawn_dataset import write_drawn_dataset
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.stack

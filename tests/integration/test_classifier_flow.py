@@ -12,15 +12,15 @@ from prefect.client.schemas.sorting import FlowRunSort
 
 from attgan.errors import UserError
 from attgan.models import load_bundle
-from flows.classifier.flow import train_classifier
 from flows.edit.flow import edit
 from flows.edit.ledger import finished_shards, read_rows
-from flows.running import run_from_terminal
+from flows.runtime.running import run_from_terminal
 from flows.settings import ClassifierSettings, EditSettings, InitSettings
 from flows.storage import join, open_store
-from flows.weights import init
-from tests.drawn_dataset import write_drawn_dataset
-from tests.pictures import noise, saved
+from flows.training.classifier.flow import train_classifier
+from flows.training.weights import init
+from tests.support.data.drawn_dataset import write_drawn_dataset
+from tests.support.images.pictures import noise, saved
 
 pytestmark = pytest.mark.stack
 

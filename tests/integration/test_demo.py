@@ -9,10 +9,10 @@ from PIL import Image
 from attgan.data.codec import decode
 from attgan.data.transforms import face_box, take_face
 from attgan.editing.editor import make_editor
-from flows.bundles import open_bundle
-from flows.demo import OUTPUT, PHOTOGRAPHS, run_demo
+from flows.demo.edit_demo import OUTPUT, PHOTOGRAPHS, run_demo
 from flows.settings import DemoSettings
 from flows.storage import open_store
+from flows.storage.bundles import open_bundle
 
 IMAGES = 60
 

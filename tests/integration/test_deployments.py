@@ -27,13 +27,13 @@ from prefect.events import emit_event
 from prefect.exceptions import PrefectHTTPStatusError
 
 from attgan.errors import UserError
-from flows import automations, deployments, schedule
-from flows.running import REFUSED
+from flows.deploy import automations, deployments, schedule
+from flows.runtime.running import REFUSED
 from flows.settings import DeploySettings, InitSettings, ScheduleSettings
-from flows.weights import init
-from infra.worker import POOL
-from tests.own_worker import deploy_once, worker_beside
-from tests.pictures import noise, saved
+from flows.training.weights import init
+from infra.local.worker import POOL
+from tests.support.images.pictures import noise, saved
+from tests.support.servers.own_worker import deploy_once, worker_beside
 from tests.support.waiting import LIMIT, wait_until
 
 pytestmark = pytest.mark.stack

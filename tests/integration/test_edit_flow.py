@@ -14,11 +14,11 @@ from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter
 from attgan.errors import UserError
 from flows.edit.flow import edit
 from flows.edit.ledger import finished_shards, read_rows
-from flows.running import run_from_terminal
+from flows.runtime.running import run_from_terminal
 from flows.settings import EditSettings, InitSettings
 from flows.storage import join, open_store
-from flows.weights import init
-from tests.pictures import noise, opened, saved
+from flows.training.weights import init
+from tests.support.images.pictures import noise, opened, saved
 
 pytestmark = pytest.mark.stack
 

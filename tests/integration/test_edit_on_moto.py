@@ -11,8 +11,8 @@ from flows.edit.preparation import prepare
 from flows.edit.shard import edit_shard
 from flows.settings import EditSettings, InitSettings
 from flows.storage import join
-from flows.weights import init
-from tests.pictures import noise, opened, saved
+from flows.training.weights import init
+from tests.support.images.pictures import noise, opened, saved
 
 KEYS = [
     "../up.jpg",

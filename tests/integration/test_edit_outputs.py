@@ -12,8 +12,8 @@ from flows.edit.preparation import NothingToDo, Preparation, prepare
 from flows.edit.shard import edit_shard
 from flows.settings import EditSettings, InitSettings
 from flows.storage import Store, join, open_store
-from flows.weights import init
-from tests.pictures import noise, saved
+from flows.training.weights import init
+from tests.support.images.pictures import noise, saved
 
 pytestmark = pytest.mark.stack
 

@@ -15,18 +15,18 @@ import pytest
 from PIL import Image
 
 from attgan.data import codec
-from attgan.data.provenance import read_mark
+from attgan.data.codec.provenance import read_mark
 from attgan.data.transforms import face_box
 from flows.edit.flow import edit
 from flows.edit.ledger import finished_shards, read_rows
-from flows.running import run_from_terminal
+from flows.runtime.running import run_from_terminal
 from flows.settings import EditSettings, InitSettings
 from flows.storage import Store, join, open_store
-from flows.weights import init
-from tests.hostile.handmade import bombs, no_images, odd_images
-from tests.hostile.mutations import mutants
-from tests.hostile.verdicts import Verdict, verdicts
-from tests.pictures import noise, saved
+from flows.training.weights import init
+from tests.faults.hostile.handmade import bombs, no_images, odd_images
+from tests.faults.hostile.mutations import mutants
+from tests.faults.hostile.verdicts import Verdict, verdicts
+from tests.support.images.pictures import noise, saved
 
 pytestmark = pytest.mark.stack
 

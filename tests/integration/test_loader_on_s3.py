@@ -7,12 +7,12 @@ from pathlib import Path
 import torch
 from pyarrow import fs
 
-from attgan.data.loader import open_faces
+from attgan.data.loading.loader import open_faces
 from attgan.data.shards import open_dataset
-from flows.ingest import ingest
+from flows.dataset.ingest import ingest
 from flows.settings import IngestSettings
 from flows.storage import open_store
-from tests.foreign_tables import pictures, write_table
+from tests.support.data.foreign_tables import pictures, write_table
 
 
 def test_batches_from_s3_are_those_from_disk(

@@ -18,14 +18,14 @@ from urllib.request import Request, urlopen
 import boto3
 import pytest
 
-from flows import exits
 from flows.edit.run import RUNS
+from flows.runtime import exits
 from flows.settings import InitSettings
-from flows.storage import handover
-from flows.weights import init
-from infra.ports import free_ports
-from infra.stack import load
-from tests.pictures import noise, saved
+from flows.storage.s3 import handover
+from flows.training.weights import init
+from infra.local.ports import free_ports
+from infra.local.stack import load
+from tests.support.images.pictures import noise, saved
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1200)]

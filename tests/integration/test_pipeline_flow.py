@@ -8,10 +8,10 @@ import pytest
 from attgan.attributes import PUBLISHED
 from attgan.models import AttributeClassifier, ClassifierConfig, fresh, save_bundle
 from flows.pipeline import pipeline
-from flows.running import run_from_terminal
+from flows.runtime.running import run_from_terminal
 from flows.settings import PipelineSettings
 from flows.storage import join, open_store
-from tests.small_training import SIZE, small_generator
+from tests.support.small_training import SIZE, small_generator
 
 # Each of the four flows has a test of its own, and so has the way from one to the next (tests/flows).
 pytestmark = [pytest.mark.stack, pytest.mark.long, pytest.mark.timeout(1800)]

@@ -15,8 +15,8 @@ import botocore.exceptions
 import psutil
 import pytest
 
-from tests.infra.leftovers import leftovers, processes_of, record
 from tests.support.processes import answers
+from tests.support.servers.leftovers import leftovers, processes_of, record
 from tests.support.waiting import LIMIT
 
 pytestmark = pytest.mark.stack

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows import cluster
+from flows.runtime import cluster
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.stack

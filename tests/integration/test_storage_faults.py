@@ -12,9 +12,10 @@ import pyarrow.parquet
 import pytest
 
 from attgan.errors import UserError
-from flows.storage import PreconditionFailed, StorageError, Store, aws, open_store
-from tests.aws_environment import leading_to
-from tests.breaking_proxy import BreakingProxy
+from flows.storage import PreconditionFailed, StorageError, Store, open_store
+from flows.storage.s3 import aws
+from tests.support.servers.aws_environment import leading_to
+from tests.support.servers.breaking_proxy import BreakingProxy
 
 pytestmark = [pytest.mark.stack, pytest.mark.fault]
 

@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from flows.storage import PreconditionFailed, Store, join, open_store
-from tests.aws_environment import leading_to
+from tests.support.servers.aws_environment import leading_to
 
 pytestmark = pytest.mark.stack
 

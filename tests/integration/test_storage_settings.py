@@ -17,9 +17,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from attgan.errors import UserError
-from flows.storage import StorageError, aws, open_store
-from flows.storage.s3 import S3Store
-from tests.breaking_proxy import BreakingProxy
+from flows.storage import StorageError, open_store
+from flows.storage.s3 import aws
+from flows.storage.s3.store import S3Store
+from tests.support.servers.breaking_proxy import BreakingProxy
 
 pytestmark = pytest.mark.stack
 ODD = "odd\tkey"  # carried by boto3

@@ -15,8 +15,9 @@ from typing import NamedTuple
 import pytest
 
 from attgan.errors import UserError
-from flows.storage import KeyRefused, ObjectInfo, PreconditionFailed, Store, join, open_store, s3
-from tests.aws_environment import leading_to
+from flows.storage import KeyRefused, ObjectInfo, PreconditionFailed, Store, join, open_store
+from flows.storage.s3 import store as s3
+from tests.support.servers.aws_environment import leading_to
 
 pytestmark = pytest.mark.stack
 

@@ -17,13 +17,13 @@ from attgan.attributes import CELEBA
 from attgan.data.manifest import from_bytes
 from attgan.data.shards import open_dataset
 from attgan.errors import UserError
-from flows.running import run_from_terminal
+from flows.dataset.subset import subset
+from flows.dataset.subset.part import make_part
+from flows.dataset.subset.plan import make_plan
+from flows.runtime.running import run_from_terminal
 from flows.settings import SubsetSettings
 from flows.storage import join, open_store
-from flows.subset import subset
-from flows.subset.part import make_part
-from flows.subset.plan import make_plan
-from tests.celeba_folder import GLASSES, attributes, image_ids, write_folder
+from tests.support.data.celeba_folder import GLASSES, attributes, image_ids, write_folder
 
 pytestmark = pytest.mark.stack
 BROKEN = {"000007.jpg": b"", "000021.jpg": b"\xff\xd8\xff no picture"}

@@ -12,11 +12,11 @@ from prefect.client.schemas.sorting import FlowRunSort
 
 from attgan.editing.editor import make_editor
 from flows import cli
-from flows.bundles import open_bundle
 from flows.storage import join, open_store
+from flows.storage.bundles import open_bundle
 from flows.sweep.records import read_record
-from tests.finished_sweep import make_places
-from tests.pictures import noise
+from tests.support.finished_sweep import make_places
+from tests.support.images.pictures import noise
 
 pytestmark = pytest.mark.stack
 

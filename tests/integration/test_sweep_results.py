@@ -11,16 +11,16 @@ from prefect import flow, get_run_logger
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter
 
-from flows import cluster
-from flows.bundles import inspect
-from flows.running import run_from_terminal
+from flows.runtime import cluster
+from flows.runtime.running import run_from_terminal
+from flows.storage.bundles import inspect
 from flows.sweep import report
 from flows.sweep.events import TrialEvent
 from flows.sweep.measure import measure_all
 from flows.sweep.plan import Places, Plan
 from flows.sweep.results import finish
 from flows.sweep.watch import SweepWatch
-from tests.finished_sweep import make_places, plan_at, run_all_but_the_last
+from tests.support.finished_sweep import make_places, plan_at, run_all_but_the_last
 
 pytestmark = [pytest.mark.stack, pytest.mark.long]
 

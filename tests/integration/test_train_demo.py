@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from flows.demo.train_demo import INTENSITIES, OUTPUT, SHOWN, run_train_demo
 from flows.settings import DemoTrainingSettings
-from flows.train.demo import INTENSITIES, OUTPUT, SHOWN, run_train_demo
 
 pytestmark = [pytest.mark.stack, pytest.mark.long]
 

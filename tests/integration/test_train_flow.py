@@ -11,12 +11,12 @@ from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter
 
 from attgan.errors import UserError
 from attgan.models import inspect_bundle, load_bundle
-from flows.align.flow import align
-from flows.running import run_from_terminal
+from flows.runtime.running import run_from_terminal
 from flows.settings import AlignSettings, TrainSettings
 from flows.storage import join, open_store
-from flows.train.flow import train
-from tests.drawn_dataset import write_drawn_dataset
+from flows.training.align.flow import align
+from flows.training.train.flow import train
+from tests.support.data.drawn_dataset import write_drawn_dataset
 
 pytestmark = pytest.mark.stack
 NAMES = ["Eyeglasses", "Male", "Young"]

@@ -9,9 +9,9 @@ import boto3
 import pytest
 
 from flows.storage import open_store
-from tests.drawn_dataset import write_drawn_dataset
+from tests.support.data.drawn_dataset import write_drawn_dataset
+from tests.support.servers.two_nodes import TwoNodes, two_nodes
 from tests.support.waiting import LIMIT
-from tests.two_nodes import TwoNodes, two_nodes
 
 pytestmark = pytest.mark.stack
 

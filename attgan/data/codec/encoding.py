@@ -26,8 +26,8 @@ def encode(
         format: one of :data:`attgan.data.codec.FORMATS`; None keeps the image's own. What it cannot hold is left out,
             see :meth:`Decoded.in_format`, which also says so.
         quality: 1 to 100, for JPEG and WebP (but not for a lossless one).
-        xmp: a packet of at most 65,502 bytes to put into the file, see :mod:`attgan.data.provenance`; GIF and BMP have
-            no room for it.
+        xmp: a packet of at most 65,502 bytes to put into the file, see :mod:`attgan.data.codec.provenance`; GIF and
+            BMP have no room for it.
 
     Raises:
         DataError: stage ``encode``: the format cannot hold the image (WebP beyond 16,383 pixels, say).

@@ -1,0 +1,76 @@
+"""All faces of a dataset, decoded once: part by part, or into memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import numpy as np
+
+from attgan.data.loading.decoding import PartImages, decode_into, decoding_pool, read_images
+from attgan.data.loading.prefetch import Prefetched
+from attgan.data.shards import Dataset
+
+MOST_BYTES = 4 * 2**30
+_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+_AHEAD = 1  # parts that are read while one is decoded
+
+Report = Callable[[int, int], None]
+
+
+def default_cache_bytes() -> int:
+    """A quarter of the memory that this machine, or its container, has, and at most 4 GiB."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):  # no such file, or no limit in it
+        memory = min(memory, int(_CONTAINER_LIMIT.read_text()))
+    return min(memory // 4, MOST_BYTES)
+
+
+def cache_bytes_of(rows: int, size: int) -> int:
+    """What so many faces take."""
+    return rows * size * size * 3
+
+
+def decode_all(dataset: Dataset, size: int, threads: int, report: Report | None = None) -> np.ndarray:
+    """All faces ``(rows, size, size, 3)`` uint8, in the dataset's order; the next part is read meanwhile.
+
+    Args:
+        dataset: what to decode.
+        size: of the faces.
+        threads: that decode.
+        report: called after each part with the number of rows decoded and that of all rows.
+
+    Raises:
+        UserError: a part is missing or another one, or an image does not open.
+    """
+    faces = np.empty((dataset.manifest.counts.rows, size, size, 3), dtype=np.uint8)
+    done = 0
+    with closing(decode_parts(dataset, size, threads)) as parts:
+        for part in parts:
+            faces[done : done + len(part)] = part
+            done += len(part)
+            if report is not None:
+                report(done, len(faces))
+    return faces
+
+
+def decode_parts(dataset: Dataset, size: int, threads: int) -> Generator[np.ndarray, None, None]:
+    """One part's faces ``(n, size, size, 3)`` uint8 after the other's, in one buffer: each takes the last one's place.
+
+    Raises:
+        UserError: a part is missing or another one, or an image does not open.
+    """
+    manifest = dataset.manifest
+    faces = np.empty((max((part.rows for part in manifest.parts), default=0), size, size, 3), dtype=np.uint8)
+
+    def read() -> Generator[PartImages, None, None]:
+        for part in range(len(manifest.parts)):
+            yield read_images(dataset, part)
+
+    with decoding_pool(threads) as pool, closing(Prefetched(read, _AHEAD, "read parts")) as parts:
+        for part in parts:
+            rows = len(part.data)
+            decode_into(pool, [(part, i) for i in range(rows)], manifest.images, faces[:rows])
+            yield faces[:rows]

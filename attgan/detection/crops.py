@@ -1,0 +1,99 @@
+"""Square crops of a photograph at any place, size and turn, many at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from attgan.detection.similarity import Matrix, scale_of
+
+SMALLEST = 16  # a photograph is not halved below this side
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A photograph at several sizes, each with half the sides of the one before.
+
+    Attributes:
+        levels: ``(1, 3, h, w)`` from 0 to 255, channels last: uint8 on a CPU, float32 on a GPU, which resizes no bytes.
+        normalised: the same as the networks are fed them: float32 in [-1, 1].
+    """
+
+    levels: list[Tensor]
+    normalised: list[Tensor]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the first level."""
+        height, width = self.levels[0].shape[2:]
+        return height, width
+
+
+def open_photograph(pixels: NDArray[np.uint8], longest_side: int, device: torch.device) -> Photograph:
+    """Bring ``(H, W, 3)`` uint8 to a device, reduced where a side is longer than ``longest_side``, and halve it."""
+    image = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))[None].permute(0, 3, 1, 2)
+    height, width = pixels.shape[:2]
+    shrink = longest_side / max(height, width)
+    if shrink < 1:
+        image = resized(image, max(1, round(height * shrink)), max(1, round(width * shrink)))
+    image = image.to(device)
+    levels = [image if device.type == "cpu" else image.float()]
+    while min(levels[-1].shape[2:]) >= 2 * SMALLEST:
+        height, width = levels[-1].shape[2:]
+        levels.append(resized(levels[-1], (height + 1) // 2, (width + 1) // 2))
+    return Photograph(levels, [normalised(level) for level in levels])
+
+
+def resized(image: Tensor, height: int, width: int) -> Tensor:
+    """An image ``(1, 3, h, w)`` at another size, antialiased, in its own type."""
+    return F.interpolate(image, size=(height, width), mode="bilinear", antialias=True)
+
+
+def normalised(image: Tensor) -> Tensor:
+    """Values from 0 to 255 as the networks are fed them: float32 in [-1, 1]."""
+    return image.to(torch.float32, copy=True).sub_(127.5).div_(128)
+
+
+def take_crops(photograph: Photograph, matrices: Matrix, size: int) -> Tensor:
+    """Crops, bilinear, each from the level that has from one to two pixels for one of the crop's.
+
+    Beyond the photograph its edge goes on.
+
+    Args:
+        photograph: from which all are taken.
+        matrices: ``(N, 2, 3)`` similarities from the crop's pixels to the photograph's.
+        size: S, side of the crops.
+
+    Returns:
+        ``(N, 3, S, S)`` float32 in [-1, 1].
+    """
+    levels = photograph.normalised
+    count = len(matrices)
+    steps = np.floor(np.log2(np.maximum(scale_of(matrices), 1e-6)))
+    chosen = np.clip(steps, 0, len(levels) - 1).astype(int)
+    centres = np.arange(size) + 0.5
+    x = matrices[:, :, 0, None, None] * centres[None, None, None, :]
+    y = matrices[:, :, 1, None, None] * centres[None, None, :, None]
+    places = (x + y + matrices[:, :, 2, None, None]).transpose(0, 2, 3, 1)  # (N, S, S, 2)
+    crops = levels[0].new_empty((count, 3, size, size))
+    for level in np.unique(chosen):
+        rows = np.flatnonzero(chosen == level)
+        grid = (
+            places[rows] * (2 / np.array(photograph.size[::-1])) - 1
+        )  # (n, S, S, 2), -1 to 1 from edge to edge
+        taken = F.grid_sample(
+            levels[level],
+            torch.from_numpy(grid.reshape(1, -1, size, 2).astype(np.float32)).to(crops.device),
+            mode="bilinear",
+            padding_mode="border",
+            align_corners=False,
+        )
+        crops[torch.from_numpy(rows).to(crops.device)] = taken.reshape(3, len(rows), size, size).transpose(
+            0, 1
+        )
+    return crops

@@ -1,0 +1,92 @@
+"""What a classifier is shown: faces as they are, or as photographs have them, some of them with rendered glasses on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from attgan.data.loading.loader import Faces
+from attgan.training.classifier.config import ClassifierTraining
+from attgan.training.paired.augmentation import augment
+from attgan.training.paired.pairs import Pairs, render_pairs
+from attgan.training.randomness import random_for
+from attgan.training.transfer import Placed, to_device
+
+_VARIANTS = 8
+
+
+class Shown(NamedTuple):
+    """A batch as it is shown: images ``(N, 3, S, S)`` in [-1, 1], labels and which are known ``(N, n)``."""
+
+    images: Tensor
+    labels: Tensor
+    known: Tensor | None
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """How batches are shown.
+
+    Attributes:
+        config: of the training.
+        unknown: ``(rows, n)`` bool, labels that the dataset does not tell; None where it tells all.
+        pairs: of its bare faces; None where no glasses are rendered.
+        attribute: column of the glasses.
+    """
+
+    config: ClassifierTraining
+    unknown: np.ndarray | None
+    pairs: Pairs | None
+    attribute: int
+
+    def show(self, batch: Placed, step: int) -> Shown:
+        """A batch as step ``step`` shows it: the same whenever it is asked for."""
+        images, labels = batch.images, batch.labels
+        random = random_for(self.config.seed, "classifier", step)
+        if self.pairs is not None:
+            images, labels = self._with_glasses(images, labels, batch.rows, random)
+        if self.config.augment:
+            # What is random is drawn on the host, and so applied there.
+            shown = augment((images.cpu() + 1) / 2, random, self.config.flip) * 2 - 1
+            images = to_device(shown, images.device)
+        if self.unknown is None:
+            return Shown(images, labels, None)
+        known = torch.from_numpy(~self.unknown[batch.rows])
+        return Shown(images, labels, to_device(known, images.device))
+
+    def _with_glasses(
+        self, images: Tensor, labels: Tensor, rows: np.ndarray, random: np.random.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Some of the bare faces as wearers. (Their rendered halves are not mirrored: augmentation does that.)"""
+        pairs = self.pairs
+        assert pairs is not None
+        images, labels = images.clone(), labels.clone()
+        bare = np.flatnonzero(np.isin(rows, pairs.rows))
+        chosen = bare[random.random(len(bare)) < self.config.rendered]
+        variants = random.integers(pairs.worn.shape[1], size=len(chosen))
+        faces = torch.from_numpy(pairs.wearing(np.searchsorted(pairs.rows, rows[chosen]), variants))
+        images[chosen] = faces.permute(0, 3, 1, 2).to(images.device) / 127.5 - 1
+        labels[chosen, self.attribute] = 1
+        return images, labels
+
+
+def open_lesson(faces: Faces, config: ClassifierTraining, keep_pairs: Path | None) -> Lesson:
+    """Render what is to be rendered. Without that and without augmentation faces are shown as they are."""
+    pairs, attribute = None, 0
+    if config.rendered:
+        attribute = faces.attributes.index(config.attribute)
+        bare = faces.training[~faces.labels[faces.training, attribute]]
+        pairs = render_pairs(
+            faces,
+            bare,
+            variants=_VARIANTS,
+            seed=config.seed,
+            threads=torch.get_num_threads(),
+            keep=keep_pairs,
+        )
+    return Lesson(config, faces.unknown if faces.unknown.any() else None, pairs, attribute)

@@ -1,0 +1,245 @@
+"""Pairs to learn from: bare faces of a dataset, and the same faces wearing rendered glasses.
+
+Every bare face gets a few pairs of glasses, rendered once before the first step. A step then draws for each of its
+faces one of them, a direction (adding or taking off), and the circumstances of a photograph, all of it from the seed
+and the step's number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from attgan import glasses
+from attgan.attributes import LABEL_SCALE
+from attgan.data.loading.loader import Faces
+from attgan.data.loading.shared import UNUSED_SECONDS
+from attgan.data.manifest import to_bytes
+from attgan.data.transforms import CELEBA_CROP, CELEBA_SIZE
+from attgan.detection.mtcnn import make_mtcnn
+from attgan.editing.compositing import edit_mask
+from attgan.editing.placement import TEMPLATE
+from attgan.glasses import STYLES, put_on
+from attgan.glasses.designs import DEFAULT, design_of, draw_design, random_of
+from attgan.training.paired.augmentation import augment_pair
+from attgan.training.randomness import random_for
+
+REMOVED = 0.2  # of the pairs are taught backwards
+UNNAMED = 0.1  # of the pairs come without their styles, and then are of the usual design
+FAINT = 0.2  # of the pairs are asked for at less than full intensity
+_FACES_AT_A_TIME = 64
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Bare faces and what glasses make of them.
+
+    Attributes:
+        rows: ``(R,)`` int64, ascending: the dataset's rows of the faces.
+        bare: ``(R, S, S, 3)`` uint8.
+        worn: ``(R, V, h, S, 3)`` uint8, the rows ``top`` to ``top + h`` of the face with each of V pairs of glasses.
+        styles: ``(R, V, k)`` bool.
+        unknown: ``(R, n)`` bool, which attributes the dataset does not tell.
+        top: the first row of the edit mask.
+    """
+
+    rows: NDArray[np.int64]
+    bare: NDArray[np.uint8]
+    worn: NDArray[np.uint8]
+    styles: NDArray[np.bool_]
+    unknown: NDArray[np.bool_]
+    top: int
+
+    def wearing(self, places: NDArray[np.int64], variants: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """``(N, S, S, 3)`` uint8: the faces at ``places`` of :attr:`rows` with one pair each, as in ``variants``."""
+        faces = self.bare[places]
+        band = self.worn[places, variants]
+        faces[:, self.top : self.top + band.shape[1]] = band
+        return faces
+
+
+class PairBatch(NamedTuple):
+    """What one step learns from, N pairs of S pixels, n attributes and k styles.
+
+    Attributes:
+        source: ``(N, 3, S, S)`` in [-1, 1], the photographs.
+        target: likewise, what the composites are to be.
+        unedited: ``(N, n + k)``, what the generator is fed for the photographs as they are.
+        edited: ``(N, n + k)``, what it is fed for the targets.
+    """
+
+    source: Tensor
+    target: Tensor
+    unedited: Tensor
+    edited: Tensor
+
+
+def render_pairs(
+    faces: Faces,
+    rows: NDArray[np.int64],
+    *,
+    variants: int,
+    seed: int,
+    threads: int = 1,
+    report: Callable[[int, int], None] | None = None,
+    keep: Path | None = None,
+) -> Pairs:
+    """Put ``variants`` pairs of glasses on each of the bare faces ``rows``.
+
+    Args:
+        faces: of the dataset, at the size of the network.
+        rows: ``(R,)`` int64, ascending.
+        variants: V, at least 1; the first is of the usual design.
+        seed: of the choice of designs; those of a row do not depend on which other rows there are.
+        threads: that render.
+        report: told how many rows are done, and how many there are.
+        keep: a folder on this machine's disk where they are kept for the next training on the same faces.
+    """
+    kept = None if keep is None else keep / f"{_digest(faces, rows, variants, seed)}.npz"
+    if kept is not None and kept.exists():
+        # In use: not to be removed with those that nobody has used for long.
+        kept.touch()
+        with np.load(kept) as arrays:
+            return Pairs(
+                rows,
+                arrays["bare"],
+                arrays["worn"],
+                arrays["styles"],
+                faces.unknown[rows],
+                int(arrays["top"]),
+            )
+    size = faces.size
+    inside = np.flatnonzero(edit_mask(size).numpy().any(1))
+    top, bottom = int(inside[0]), int(inside[-1]) + 1
+    bare = np.empty((len(rows), size, size, 3), np.uint8)
+    worn = np.empty((len(rows), variants, bottom - top, size, 3), np.uint8)
+    styles = np.zeros((len(rows), variants, len(STYLES)), bool)
+    detector = make_mtcnn("cpu", min_face=size / 4)
+
+    def render(place: int) -> None:
+        (found,) = detector.find([bare[place]])
+        landmarks = found[0].landmarks if found else expected_landmarks(size)
+        for variant in range(variants):
+            # The first pair is that of no name.
+            random = random_for(seed, "glasses", int(rows[place]), variant)
+            chosen = draw_design(random) if variant else DEFAULT
+            pair = design_of(chosen)
+            worn[place, variant] = put_on(bare[place], landmarks, pair, random_of(chosen))[top:bottom]
+            styles[place, variant] = pair.flags > 0
+
+    with ThreadPoolExecutor(threads, "render") as pool:
+        for start in range(0, len(rows), _FACES_AT_A_TIME):
+            places = range(start, min(start + _FACES_AT_A_TIME, len(rows)))
+            images = faces.take(rows[start : places.stop]).images
+            bare[start : places.stop] = images.permute(0, 2, 3, 1).numpy()
+            list(pool.map(render, places))
+            if report is not None:
+                report(places.stop, len(rows))
+    if kept is not None:
+        kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for other in kept.parent.glob("*.npz"):
+            if other.stat().st_mtime < time.time() - UNUSED_SECONDS:
+                other.unlink(missing_ok=True)
+        # Another process may be at the same: each writes a file of its own, and the last one to rename it wins.
+        with tempfile.NamedTemporaryFile(dir=kept.parent, delete=False) as draft:
+            np.savez(draft, bare=bare, worn=worn, styles=styles, top=np.array(top))
+        os.replace(draft.name, kept)
+    return Pairs(rows, bare, worn, styles, faces.unknown[rows], top)
+
+
+def _digest(faces: Faces, rows: NDArray[np.int64], variants: int, seed: int) -> str:
+    """Of all that decides the pairs, the renderer's own source among it."""
+    total = hashlib.sha256(to_bytes(faces.dataset.manifest))
+    total.update(f"{faces.size} {variants} {seed}".encode())
+    total.update(np.ascontiguousarray(rows, dtype="<i8").tobytes())
+    for source in sorted(Path(glasses.__file__).parent.glob("*.py")):
+        total.update(source.read_bytes())
+    return total.hexdigest()[:32]
+
+
+def expected_landmarks(size: int) -> NDArray[np.float64]:
+    """``(5, 2)``: where the landmarks of an aligned face are, in the pixels of its square of side ``size``."""
+    margin = (np.array(CELEBA_SIZE) - CELEBA_CROP) / 2
+    expected: NDArray[np.float64] = (TEMPLATE - margin) * (size / CELEBA_CROP)
+    return expected
+
+
+def draw_pairs(
+    pairs: Pairs,
+    rows: NDArray[np.int64],
+    labels: Tensor,
+    *,
+    attribute: int,
+    seed: int,
+    purpose: str,
+    step: int,
+    flip: bool,
+    plain: bool = False,
+) -> PairBatch:
+    """The pairs of one step.
+
+    Args:
+        pairs: of the whole training.
+        rows: ``(N,)``, among the pairs' own, which faces.
+        labels: ``(N, n)`` in {0, 1}, of these faces on the CPU.
+        attribute: column of the glasses.
+        seed, purpose, step: of all that is random.
+        flip: whether every second pair is mirrored.
+        plain: only adding, at full intensity, with the style named: for validation.
+    """
+    random = random_for(seed, purpose, step)
+    count = len(rows)
+    places = np.searchsorted(pairs.rows, rows)
+    variants = random.integers(pairs.worn.shape[1], size=count)
+    remove = random.random(count) < (0 if plain else REMOVED)
+    unnamed = random.random(count) < (0 if plain else UNNAMED)
+    variants[unnamed] = 0
+    before, after = _images(pairs.bare[places]), _images(pairs.wearing(places, variants))
+    intensity = np.where(random.random(count) < (0 if plain else FAINT), random.uniform(0.3, 1.0, count), 1.0)
+    mask = edit_mask(before.shape[-1])
+    source, change = augment_pair(before, after, random, flip)
+    taken_off = torch.from_numpy(remove)[:, None, None, None]
+    # A pair that is taught backwards shows the photograph with the glasses, and asks for it without.
+    source = torch.where(taken_off, (source + change * mask).clamp(0, 1), source)
+    change = (
+        torch.where(taken_off, -change, change) * torch.from_numpy(intensity).float()[:, None, None, None]
+    )
+    target = (source + change * mask).clamp(0, 1)
+    values = _attribute_values(labels, pairs.unknown[places], random)
+    styles = np.where(pairs.styles[places, variants], LABEL_SCALE, -LABEL_SCALE)
+    styles[unnamed | remove] = 0.0
+    unedited = np.concatenate([values, np.zeros_like(styles)], 1)
+    edited = np.concatenate([values, styles], 1)
+    unedited[:, attribute] = np.where(remove, LABEL_SCALE, -LABEL_SCALE)
+    edited[:, attribute] = np.where(remove, -intensity, intensity)
+    return PairBatch(
+        source * 2 - 1,
+        target * 2 - 1,
+        torch.from_numpy(unedited.astype(np.float32)),
+        torch.from_numpy(edited.astype(np.float32)),
+    )
+
+
+def _attribute_values(
+    labels: Tensor, unknown: NDArray[np.bool_], random: np.random.Generator
+) -> NDArray[np.float64]:
+    """±0.5 by the labels; what is unknown is drawn, so that the network learns to make nothing of it."""
+    values: NDArray[np.float64] = (2 * labels.numpy() - 1) * LABEL_SCALE
+    drawn = random.integers(-1, 2, values.shape) * LABEL_SCALE
+    return np.where(unknown, drawn, values)
+
+
+def _images(pixels: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255

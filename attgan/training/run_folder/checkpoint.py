@@ -1,0 +1,237 @@
+"""The state of a run on any filesystem: safetensors and JSON, the newest two kept, nothing ever half written.
+
+``checkpoints/step-0000001234/`` holds the files of one state, ``checkpoints/latest.json`` names the states that count,
+newest first, with the sha256 of every file. It is written last: on a local disk by a rename, on S3 as one object. So a
+run that is killed at any instant finds the state before, and a state whose files turn out damaged gives way to the
+older one.
+
+Random states are not stored: what is random in a step is drawn from the seed and the step's number
+(:mod:`attgan.training.randomness`), the order of the data too.
+"""
+
+import contextlib
+import errno
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pyarrow import fs
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+from torch import Tensor
+
+from attgan.errors import Diverged, UserError
+from attgan.models.bundle_config import Sha256
+from attgan.models.folder import PARTIAL, Folder
+from attgan.models.tensors import check_finite, pack, unpack
+from attgan.training.run_folder.ownership import OwnedFolder
+
+FOLDER = "checkpoints"
+LATEST = f"{FOLDER}/latest.json"
+KEPT = 2
+
+_STATE = "state.json"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_MEMORY: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Entry(_Model):
+    """One state that counts.
+
+    Attributes:
+        name: of its folder.
+        step: steps done.
+        files: sha256 of each.
+    """
+
+    name: Annotated[str, Field(pattern=r"^step-\d{10}$")]
+    step: Annotated[int, Field(ge=0)]
+    files: dict[str, Sha256]
+
+
+class Latest(_Model):
+    """The content of ``latest.json``: the states that count, newest first."""
+
+    schema_version: Literal[1] = 1
+    checkpoints: Annotated[tuple[Entry, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A state.
+
+    Attributes:
+        step: steps done.
+        tensors: by group (a network, an optimiser) and name; float32 or int64, finite.
+        memory: everything else, as JSON.
+    """
+
+    step: int
+    tensors: Mapping[str, Mapping[str, Tensor]]
+    memory: Mapping[str, JsonValue]
+
+
+def write_checkpoint(folder: Folder, checkpoint: Checkpoint) -> None:
+    """Write a state, and then let go of those older than the one before it.
+
+    Args:
+        folder: of the run.
+        checkpoint: what to write.
+
+    Raises:
+        Diverged: a tensor is not finite. Nothing was written.
+        UserError: there is no room left. What was there before still counts.
+        OSError: what else the filesystem reports; the same holds.
+    """
+    name = step_name(checkpoint.step)
+    refuse_infinite(checkpoint.tensors, checkpoint.step)
+    before = [entry for entry in _entries(folder) if entry.step < checkpoint.step]
+    files = {}
+    with room_for(folder, f"the state after step {checkpoint.step}", f"{FOLDER}/{name}"):
+        for group, tensors in checkpoint.tensors.items():
+            # One group at a time: all of them at once would double the memory.
+            files[f"{group}.safetensors"] = _write(
+                folder, f"{FOLDER}/{name}/{group}.safetensors", pack(tensors, "float32", group)
+            )
+        files[_STATE] = _write(
+            folder, f"{FOLDER}/{name}/{_STATE}", _MEMORY.dump_json(dict(checkpoint.memory), indent=1)
+        )
+        entry = Entry(name=name, step=checkpoint.step, files=files)
+        counting = (entry, *before[: KEPT - 1])
+        _write_latest(folder, counting)
+    remove_others(folder, FOLDER, {entry.name for entry in counting})
+
+
+def read_checkpoint(folder: Folder) -> Checkpoint | None:
+    """The newest state that is whole; None if there never was one.
+
+    Newer ones that are damaged no longer count: ``latest.json`` forgets them, so that the next state is kept beside
+    this one, not beside one of them.
+
+    Raises:
+        UserError: there are states, and all are damaged.
+        OSError: what the filesystem reports, other than a missing file.
+    """
+    entries = _entries(folder)
+    for damaged, entry in enumerate(entries):
+        checkpoint = _read(folder, entry)
+        if checkpoint is not None:
+            if damaged:
+                _write_latest(folder, entries[damaged:])
+            return checkpoint
+    if entries:
+        raise UserError(
+            f"{folder.path}/{FOLDER}: the files of {' and '.join(entry.name for entry in entries)} are missing or "
+            "not those that latest.json records; start anew in another folder"
+        )
+    return None
+
+
+def refuse_infinite(groups: Mapping[str, Mapping[str, Tensor]], step: int) -> None:
+    """See that every tensor of every group is finite.
+
+    Raises:
+        Diverged: naming the first one that is not, without a word on what is kept.
+    """
+    for group, tensors in groups.items():
+        try:
+            check_finite(tensors, group)
+        except UserError as error:
+            raise Diverged(f"after step {step} {error}") from None
+
+
+def step_name(step: int) -> str:
+    """``step-0000001234``: sorted by name is sorted by step."""
+    return f"step-{step:010d}"
+
+
+@contextlib.contextmanager
+def room_for(folder: Folder, what: str, started: str | None = None) -> Iterator[None]:
+    """Turn a full disk into one line, and remove what was begun below ``started`` to give its room back.
+
+    Raises:
+        UserError: the disk became full inside.
+    """
+    try:
+        yield
+    except OSError as error:
+        if isinstance(folder, OwnedFolder):
+            folder.confirm()  # else it may be the other's work that is missing here
+        if started is not None:
+            with contextlib.suppress(OSError, NotImplementedError):
+                folder.filesystem.delete_dir(f"{folder.path}/{started}")
+        if error.errno not in _FULL:
+            raise
+        raise UserError(
+            f"{folder.path}: no room left for {what} ({error.strerror}); what was there before is untouched: make "
+            "room and start the same command again"
+        ) from None
+
+
+def remove_others(folder: Folder, below: str, kept: set[str]) -> None:
+    """Remove the folders (and files half written) below ``below`` that are named ``step-…`` and not kept."""
+    selector = fs.FileSelector(f"{folder.path}/{below}", allow_not_found=True)
+    for info in folder.filesystem.get_file_info(selector):
+        if info.type == fs.FileType.Directory and info.base_name.startswith("step-"):
+            if info.base_name not in kept:
+                with _gone_already():
+                    folder.filesystem.delete_dir(info.path)
+        elif info.base_name.endswith(PARTIAL):
+            with _gone_already():
+                folder.filesystem.delete_file(info.path)
+
+
+@contextlib.contextmanager
+def _gone_already() -> Iterator[None]:
+    """Let pass that there is nothing to remove, or that another process removes or writes it just now.
+
+    SeaweedFS goes on listing a folder whose objects are gone.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not isinstance(error, FileNotFoundError) and error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+            raise
+
+
+def _entries(folder: Folder) -> tuple[Entry, ...]:
+    try:
+        return Latest.model_validate_json(folder.read(LATEST)).checkpoints
+    except FileNotFoundError:
+        return ()
+    except ValidationError:
+        raise UserError(
+            f"{folder.path}/{LATEST}: is damaged, or was made by another version; start anew in another folder"
+        ) from None
+
+
+def _write_latest(folder: Folder, entries: tuple[Entry, ...]) -> None:
+    folder.write(LATEST, Latest(checkpoints=entries).model_dump_json(indent=1).encode())
+
+
+def _read(folder: Folder, entry: Entry) -> Checkpoint | None:
+    """A state, or None where a file is missing or not the one recorded."""
+    tensors, memory = {}, None
+    for name, digest in entry.files.items():
+        try:
+            content = folder.read(f"{FOLDER}/{entry.name}/{name}")
+        except FileNotFoundError:
+            return None
+        if hashlib.sha256(content).hexdigest() != digest:
+            return None
+        if name == _STATE:
+            memory = _MEMORY.validate_json(content)
+        else:
+            tensors[name.removesuffix(".safetensors")] = unpack(
+                content, f"{folder.path}: {entry.name}/{name}"
+            )
+    return None if memory is None else Checkpoint(entry.step, tensors, memory)
+
+
+def _write(folder: Folder, name: str, content: bytes) -> str:
+    folder.write(name, content)
+    return hashlib.sha256(content).hexdigest()

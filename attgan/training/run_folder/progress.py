@@ -1,0 +1,103 @@
+"""What a run tells while it goes on, and what it hands back in the end."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+from attgan.models.folder import Folder
+from attgan.training.run_folder.plain_json import to_json
+
+PROGRESS = "progress.json"
+_EVERY = 2.0  # seconds
+
+
+Doing = Literal["training", "finished", "stopped", "diverged"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands.
+
+    Attributes:
+        state: what it is doing.
+        step: steps done, since the very first start.
+        steps: of the whole run, at most.
+        epoch: passes over the source images done.
+        images_per_second: lately, validations included.
+        losses: last read, as ``discriminator/total``.
+        check: numbers of the last validation; empty before the first.
+        note: what happened just now, one line; often empty.
+    """
+
+    state: Doing
+    step: int
+    steps: int
+    epoch: float
+    images_per_second: float = 0.0
+    losses: Mapping[str, float] = field(default_factory=dict)
+    check: Mapping[str, float] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        ended: "finished" with a result bundle, or "stopped" on demand, to be taken up again.
+        reason: one line.
+        step: steps done, since the very first start.
+        epoch: the same in passes.
+        resumed_from: the step at which this call took the run up; None if it began anew.
+        check: numbers of the last validation.
+        best_step: after which the result's weights were kept; None when stopped.
+        best: numbers of the validation there.
+        bundle: the result's path in the run folder's filesystem; None when stopped.
+        digest: of that bundle.
+    """
+
+    ended: Literal["finished", "stopped"]
+    reason: str
+    step: int
+    epoch: float
+    resumed_from: int | None = None
+    check: Mapping[str, float] = field(default_factory=dict)
+    best_step: int | None = None
+    best: Mapping[str, float] = field(default_factory=dict)
+    bundle: str | None = None
+    digest: str | None = None
+
+
+OnProgress = Callable[[Progress], None]
+
+
+class Reporter:
+    """Tells ``on_progress`` and ``progress.json`` at most every two seconds, or when it is urgent."""
+
+    def __init__(self, folder: Folder, on_progress: OnProgress | None) -> None:
+        self._folder = folder
+        self._on_progress = on_progress
+        self._told = time.monotonic()
+        self._images = 0
+        self._rate = 0.0
+
+    def count(self, images: int) -> None:
+        """So many images more were trained on."""
+        self._images += images
+
+    @property
+    def due(self) -> bool:
+        """Whether the last telling is two seconds old."""
+        return time.monotonic() - self._told >= _EVERY
+
+    def tell(self, progress: Progress) -> None:
+        """Tell it now, with the rate since the last time."""
+        now = time.monotonic()
+        if self._images:
+            self._rate = self._images / max(now - self._told, 1e-9)
+        self._images, self._told = 0, now
+        told = Progress(**{**asdict(progress), "images_per_second": round(self._rate, 2)})
+        self._folder.write(PROGRESS, to_json(asdict(told), indent=1))
+        if self._on_progress:
+            self._on_progress(told)

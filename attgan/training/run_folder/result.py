@@ -1,0 +1,66 @@
+"""The end of a run: its result bundle, and ``result.json``, written last."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from torch import Tensor
+
+from attgan.models import load_bundle
+from attgan.training.loop import Ending
+from attgan.training.plan import Plan
+from attgan.training.run_folder.checkpoint import room_for
+from attgan.training.run_folder.ownership import OwnedFolder
+from attgan.training.run_folder.progress import Outcome
+from attgan.training.run_folder.run_files import write_result
+from attgan.training.run_folder.state import Best, best_path, save_networks
+
+BUNDLE = "bundle"
+
+
+_Parts = tuple[Mapping[str, Tensor], Mapping[str, Tensor]]
+
+
+def finish(plan: Plan, folder: OwnedFolder, ending: Ending) -> Outcome:
+    """Write the result of a run that is complete; of one that was asked to stop only say so.
+
+    Raises:
+        UserError: the disk is full, the best bundle is damaged, or another process has taken the run over.
+        OSError: what else the filesystem reports.
+    """
+    state = ending.state
+    stopped = Outcome(
+        ended="stopped",
+        reason=f"stopped on demand after step {state.step:,}",
+        step=state.step,
+        epoch=plan.table.epoch(state.step),
+        resumed_from=state.resumed_from,
+        check=dict(state.numbers),
+    )
+    with room_for(folder, "the result"):
+        if ending.reason is None:
+            ending.watch.end(state, "stopped", stopped.reason)
+            return stopped
+        best = (state.best if plan.keeps_best else None) or Best(state.step, state.numbers)
+        generator, discriminator = _tensors(plan, folder, best)
+        info = save_networks(plan, folder, BUNDLE, generator, discriminator, best.numbers)
+        finished = replace(
+            stopped,
+            ended="finished",
+            reason="; ".join(filter(None, (ending.reason, plan.without_best))),
+            best_step=best.step,
+            best=dict(best.numbers),
+            bundle=f"{folder.path}/{BUNDLE}",
+            digest=info.digest,
+        )
+        ending.watch.end(state, "finished", finished.reason)
+        write_result(folder, finished)
+    return finished
+
+
+def _tensors(plan: Plan, folder: OwnedFolder, best: Best) -> _Parts:
+    """Of generator and discriminator: the best that were kept, or where the last are the result, as they are."""
+    if not plan.keeps_best:
+        return plan.networks.generator.state_dict(), plan.networks.discriminator.state_dict()
+    kept = load_bundle(f"{folder.path}/{best_path(best.step)}", folder.filesystem)
+    assert kept.discriminator is not None
+    return kept.generator.state_dict(), kept.discriminator.state_dict()

@@ -1,0 +1,179 @@
+"""What a run's folder says about the run: ``run.json`` when it starts, ``result.json`` when it has finished.
+
+A run that is started again goes on only with the settings, the data and the weights that it was started with.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from attgan.data.loading.loader import Faces
+from attgan.data.manifest import to_bytes
+from attgan.errors import UserError
+from attgan.models import AttributeClassifier, Discriminator, Generator
+from attgan.models.folder import Folder
+from attgan.training.config import EXECUTION_ONLY, LoopConfig
+from attgan.training.networks import digest, precision_on
+from attgan.training.run_folder.checkpoint import LATEST
+from attgan.training.run_folder.progress import Outcome
+
+RUN = "run.json"
+RESULT = "result.json"
+
+Identity = Mapping[str, Any]
+
+# Settings that came later, and what a run without them did.
+_LATER = {"subset": "all", "lambda_pairs": 100.0, "lambda_edges": 50.0, "pair_variants": 8}
+_LATER |= {"augment": False, "rendered": 0, "attribute": "Eyeglasses"}  # of a classifier
+# Settings of a generator that came later: left out where they say what a generator without them did.
+_LATER_SHAPE = {"styles": (), "compositing": "thresholded"}
+
+
+def identity(
+    kind: str,
+    config: LoopConfig,
+    faces: Faces,
+    generator: Generator,
+    discriminator: Discriminator,
+    *,
+    device: str,
+    classifier: AttributeClassifier | None,
+    judge: AttributeClassifier | None = None,
+) -> Identity:
+    """What a run is: settings, data and starting weights. The same identity gives the same result on like devices.
+
+    Args:
+        kind: "training" or "alignment".
+        config: its settings; what a subclass of them adds for a flow is not looked at.
+        faces: its data.
+        generator, discriminator: as they are at the start.
+        device: decides the precision where that is "auto".
+        classifier: goes into the result.
+        judge: says what edited faces show; None: the classifier does.
+    """
+    judge = classifier if judge is None else judge
+    manifest = hashlib.sha256(to_bytes(faces.dataset.manifest)).hexdigest()
+    return {
+        "kind": kind,
+        "schema_version": 1,
+        "settings": config.model_dump(mode="json") | {"precision": precision_on(config, device)},
+        "data": {
+            "manifest": manifest,
+            "size": faces.size,
+            "attributes": list(faces.attributes),
+            "training": _rows_digest(faces.training),
+            "held_out": _rows_digest(faces.held_out),
+        },
+        "start": {
+            "generator": {"settings": _shape(generator), "sha256": digest(generator)},
+            "discriminator": {"settings": discriminator.config.model_dump(), "sha256": digest(discriminator)},
+            "classifier": None if classifier is None else {"sha256": digest(classifier)},
+            "judge": None if judge is None else {"sha256": digest(judge)},
+        },
+    }
+
+
+def begin(folder: Folder, wanted: Identity) -> None:
+    """Write ``run.json``, unless the folder holds a run to go on with: then it has to be the wanted one.
+
+    Raises:
+        UserError: the folder holds another run, as :func:`check_same` finds.
+        OSError: what the filesystem reports.
+    """
+    if not check_same(folder, wanted):
+        folder.write(RUN, (json.dumps(wanted, indent=1) + "\n").encode())
+
+
+def check_same(folder: Folder, wanted: Identity) -> bool:
+    """Whether the folder holds a run to go on with. Writes nothing.
+
+    A run of which no state was ever kept is none: another one may take its place.
+
+    Raises:
+        UserError: it is another run; the line names the first setting that differs, and both values.
+        OSError: what the filesystem reports.
+    """
+    if not folder.has(LATEST) and not folder.has(RESULT):
+        return False
+    _compare(folder, _read(folder), wanted)
+    return True
+
+
+def read_result(folder: Folder) -> Outcome | None:
+    """How the run in this folder ended; None if it has not finished."""
+    try:
+        return Outcome(**json.loads(folder.read(RESULT)))
+    except FileNotFoundError:
+        return None
+
+
+def write_result(folder: Folder, outcome: Outcome) -> None:
+    """Write ``result.json``: from now on the run is finished."""
+    folder.write(RESULT, (json.dumps(asdict(outcome), indent=1) + "\n").encode())
+
+
+def _read(folder: Folder) -> Identity:
+    try:
+        found: Identity = json.loads(folder.read(RUN))
+    except (FileNotFoundError, ValueError):
+        raise UserError(f"{folder.path}/{RUN}: is missing or damaged; start anew in another folder") from None
+    return found
+
+
+def _compare(folder: Folder, found: Identity, wanted: Identity) -> None:
+    where = f"{folder.path} holds"
+    if (found.get("kind"), found.get("schema_version")) != (wanted["kind"], wanted["schema_version"]):
+        raise UserError(f"--destination {folder.path}: there is another kind of run: {found.get('kind')}")
+    for name, value in wanted["settings"].items():
+        before = found["settings"].get(name, _LATER.get(name))
+        if name not in EXECUTION_ONLY and before != value:
+            option = "--" + name.replace("_", "-")
+            raise UserError(
+                f"{option} {_text(value)}: {where} a run with {_text(before)}, and a run goes on with its own "
+                "settings; other ones need another --destination"
+            )
+    for name, value in wanted["data"].items():
+        if found["data"].get(name) != value:
+            raise UserError(
+                f"--dataset: {where} a run on other data ({name} differs), and a run goes on with its own; other "
+                "data need another --destination"
+            )
+    weights, judge = _parted(found["start"])
+    wanted_weights, wanted_judge = _parted(wanted["start"])
+    if weights != wanted_weights:
+        raise UserError(
+            f"--bundle: {where} a run that started from other weights or networks; other ones need another "
+            "--destination"
+        )
+    if judge != wanted_judge:
+        raise UserError(
+            f"--judge: {where} a run whose edits another classifier judged, and a run goes on with its own; another "
+            "one needs another --destination"
+        )
+
+
+def _parted(start: Mapping[str, Any]) -> tuple[Mapping[str, Any], Any]:
+    """What a run started from, and who judges its edits: before that was a choice, the classifier did."""
+    weights = {name: value for name, value in start.items() if name != "judge"}
+    return weights, start.get("judge", start.get("classifier"))
+
+
+def _shape(generator: Generator) -> dict[str, Any]:
+    settings = generator.config.model_dump(mode="json")
+    return {
+        name: value
+        for name, value in settings.items()
+        if name not in _LATER_SHAPE or value not in (_LATER_SHAPE[name], [])
+    }
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _rows_digest(rows: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(rows, dtype="<i8").tobytes()).hexdigest()

@@ -1,0 +1,146 @@
+"""Looking on while a run goes on: losses are read, written down, told, drawn, and refused when they diverge."""
+
+import math
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+
+from attgan.errors import Diverged
+from attgan.training.paired.losses import PairedLosses
+from attgan.training.plan import Plan
+from attgan.training.run_folder.metrics_log import MetricsLog
+from attgan.training.run_folder.ownership import OwnedFolder
+from attgan.training.run_folder.pictures import write_curves, write_grid, write_pair_grid
+from attgan.training.run_folder.progress import Doing, OnProgress, Progress, Reporter
+from attgan.training.run_folder.state import State
+from attgan.training.steps import DiscriminatorLosses, GeneratorLosses, Network
+
+_CURVES_AFTER = 10.0  # seconds
+
+
+class Stepped(NamedTuple):
+    """A step that was done: whose, at which learning rate, with which losses, still on the device."""
+
+    network: Network
+    rate: float
+    losses: DiscriminatorLosses | GeneratorLosses | PairedLosses
+
+
+class Watch:
+    """Holds the losses of the latest steps as they lie on the device, and reads them all at once.
+
+    So the host need not wait for a GPU in every step, and a step that diverged is still found by its number.
+    """
+
+    def __init__(self, plan: Plan, folder: OwnedFolder, state: State, on_progress: OnProgress | None) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._log = MetricsLog(folder, state.resumed_from)
+        self._reporter = Reporter(folder, on_progress)
+        self._pending: list[tuple[int, Stepped]] = []
+        self._losses: dict[str, float] = {}
+        self._drawn = -math.inf
+
+    def stepped(self, state: State, stepped: Stepped) -> None:
+        """A step was done; ``state`` counts it already.
+
+        Raises:
+            Diverged: found out now and then, when the losses are read.
+        """
+        self._pending.append((state.step, stepped))
+        self._reporter.count(self._plan.config.batch_size)
+        if state.step % self._plan.config.log_every == 0:
+            self.read_losses(state)
+        if self._reporter.due:
+            self.read_losses(state)
+            self._log.flush_if_cheap()
+            self.tell(state)
+
+    def read_losses(self, state: State) -> None:
+        """Wait for the device, and write down what it computed.
+
+        Raises:
+            Diverged: a loss is not finite or beyond the limit.
+        """
+        pending, self._pending = self._pending, []
+        limit = self._plan.config.explode_above
+        if not pending:
+            return
+        values = torch.stack([loss.detach() for _, stepped in pending for loss in stepped.losses]).tolist()
+        for step, stepped in pending:
+            names = stepped.losses._fields
+            losses, values = dict(zip(names, values, strict=False)), values[len(names) :]
+            row = {"kind": "step", "step": step, "network": stepped.network, "learning_rate": stepped.rate}
+            self._log.add(row | losses)
+            self._losses |= {f"{stepped.network}/{name}": loss for name, loss in losses.items()}
+            self._refuse_diverged(losses, f"the {stepped.network}'s loss", step, state, limit)
+
+    def checked(self, state: State, better: bool) -> None:
+        """A validation was done.
+
+        Raises:
+            Diverged: a number of it is not finite.
+        """
+        table = self._plan.table
+        row = {"kind": "check", "step": state.step, "epoch": table.epoch(state.step)}
+        self._log.add(row | dict(state.numbers))
+        self._refuse_diverged(state.numbers, "the validation's", state.step, state, math.inf)
+        self.flush()
+        if table.is_epoch_end(state.step):
+            self._draw_grid(state.step)
+        if state.step and time.monotonic() - self._drawn > _CURVES_AFTER:
+            write_curves(self._folder, self._log)
+            self._drawn = time.monotonic()
+        self.tell(state, note="best so far" if better else "")
+
+    def _draw_grid(self, step: int) -> None:
+        plan = self._plan
+        if plan.lesson is not None:
+            write_pair_grid(self._folder, plan.networks, plan.lesson.held_out, step)
+        else:
+            write_grid(self._folder, plan.networks, plan.held_out, step)
+
+    def tell(self, state: State, doing: Doing = "training", note: str = "") -> None:
+        """Tell where the run stands, now."""
+        self._reporter.tell(
+            Progress(
+                state=doing,
+                step=state.step,
+                steps=self._plan.table.steps,
+                epoch=self._plan.table.epoch(state.step),
+                losses=self._losses,
+                check=state.numbers,
+                note=note,
+            )
+        )
+
+    def end(self, state: State, doing: Doing, note: str) -> None:
+        """The run ends here: the last rows, curves and words."""
+        self.flush()
+        write_curves(self._folder, self._log)
+        self.tell(state, doing, note)
+
+    def flush(self) -> None:
+        """Bring the rows so far into the run's folder."""
+        self._log.flush()
+
+    def _refuse_diverged(
+        self, numbers: Mapping[str, float], whose: str, step: int, state: State, limit: float
+    ) -> None:
+        # The total last: it is a consequence of the others.
+        for name, value in sorted(numbers.items(), key=lambda item: item[0] == "total"):
+            if not math.isfinite(value) or abs(value) > limit:
+                problem = (
+                    f"exploded ({value:.3g}, above {limit:g})" if math.isfinite(value) else f"is {value}"
+                )
+                raise Diverged(f"{whose} {name!r} {problem} at step {step}; {kept_words(state)}")
+
+
+def kept_words(state: State) -> str:
+    """What is left of a run that ends now."""
+    if state.saved is None:
+        return "no state was kept"
+    best = f", the best one of step {state.best.step}" if state.best and state.best.generator is None else ""
+    return f"the state of step {state.saved} is kept{best}"

@@ -1,0 +1,19 @@
+"""Alternate: only images without the attribute are edited, and only towards it; all real ones have it.
+
+The discriminator can then tell real from fake by the attribute alone. The report saw this diverge.
+"""
+
+import torch
+from torch import Tensor
+
+from attgan.training.strategies.strategy import Strategy
+
+
+def added(labels: Tensor, attribute: int, random: torch.Generator) -> Tensor:
+    """The (N, n) labels with column ``attribute`` set; nothing is random."""
+    targets = labels.clone()
+    targets[:, attribute] = 1
+    return targets
+
+
+ALTERNATE = Strategy("alternate", source="without", real="with", targets=added)

@@ -1,0 +1,290 @@
+"""Tables of images and labels in, a dataset of ours out: in this process, part by part, resumable.
+
+Parts keep the source's order of rows: part i is made of rows i·n to (i+1)·n, and what a run that was killed has left
+is taken over. Memory holds three parts at most: one being read, one being packed and one being written.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Generator, Sequence
+from concurrent.futures import Executor
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+
+from attgan.attributes import CELEBA
+from attgan.data.celeba import PARTITIONS
+from attgan.data.loading.decoding import decoding_pool
+from attgan.data.loading.prefetch import Prefetched
+from attgan.data.manifest import SCHEMA, AttributeShare, Counts, Manifest, PartEntry, Unreadable, part_name
+from attgan.data.shards import PartNote, entry, write_part
+from attgan.data.stored import StoredImage, pack_image, storage
+from attgan.data.subsets import parse_subset, shares
+from attgan.data.tables import Tables, read_tables
+from attgan.errors import DataError, UserError
+from flows.dataset.datasets import find_finished, find_part, publish
+from flows.runtime.terminal import ProgressLines, print_line
+from flows.settings.ingest import IngestSettings
+from flows.storage import Store, is_within, open_store
+
+_CHUNK = 32  # images that a thread packs at a time
+
+_Part = tuple[PartEntry, PartNote]
+
+
+def ingest(settings: IngestSettings) -> dict[str, Any]:
+    """Make the dataset, or find that it has been made; returns what it is.
+
+    Raises:
+        UserError: a mistake in the settings or in the source, another dataset at the destination, or too many
+            images that do not open.
+    """
+    started = time.monotonic()
+    store = open_store(_check_destination(settings), option="--destination")
+    store.check(write=True)
+    tables = read_source(settings)
+    for line in _remarks(tables):
+        print_line(line)
+    plan = digest(settings, tables)
+    manifest = find_finished(store, plan)
+    made = 0
+    if manifest is None:
+        parts, made = _make_parts(settings, tables, store, plan)
+        manifest = _manifest(settings, tables, plan, parts)
+        publish(store, manifest)
+    return _result(store.url, manifest, made, time.monotonic() - started)
+
+
+def describe(settings: IngestSettings) -> list[dict[str, Any]]:
+    """What a run would make, as rows of a table. Reads all but the images, and writes nothing.
+
+    Raises:
+        UserError: a mistake in the settings or in the source.
+    """
+    tables = read_source(settings)
+    columns, labels = tables.columns, tables.labels
+    rows: list[dict[str, Any]] = [
+        {"what": "files", "value": f"{len(tables.files):,}"},
+        {"what": "bytes", "value": f"{sum(file.bytes for file in tables.files):,}"},
+        {"what": "rows", "value": f"{len(labels):,}"},
+        {"what": "parts", "value": f"{-(-len(labels) // settings.rows_per_part):,}"},
+        {"what": "images from", "value": columns.image},
+        {"what": "names from", "value": columns.image_id or "file and row number"},
+        {"what": "partition from", "value": columns.partition or "nowhere: no row has one"},
+        {"what": "identity from", "value": columns.identity or "nowhere: unknown"},
+    ]
+    assert labels.partition is not None
+    for number, name in enumerate((*PARTITIONS, "no partition"), start=0):
+        count = int((labels.partition == (number if number < len(PARTITIONS) else -1)).sum())
+        rows.append({"what": f"rows of {name}", "value": f"{count:,}"})
+    if labels.identity is not None:
+        rows.append({"what": "people", "value": f"{len(np.unique(labels.identity)):,}"})
+    for share in _known_shares(labels.attributes, tables.unknown):
+        rows.append({"what": share.name, "value": f"{share.share:.2f} ({share.rows:,} rows)"})
+    rows += [{"what": "remark", "value": line} for line in _remarks(tables)]
+    return rows
+
+
+def read_source(settings: IngestSettings) -> Tables:
+    """Everything but the images.
+
+    Raises:
+        UserError: see :func:`attgan.data.tables.read_tables`.
+    """
+    folder, name = settings.source, ""
+    if folder.endswith(".parquet"):
+        folder, _, name = folder.rpartition("/")
+    source = open_store(folder or "/", option="--source")
+    source.check()
+    filesystem, path = source.filesystem()
+    return read_tables(
+        filesystem,
+        f"{path}/{name}" if name else path,
+        f"--source {settings.source}",
+        image=settings.image_column,
+        image_id=settings.id_column,
+        partition=settings.partition_column,
+        identity=settings.identity_column,
+        rename=dict(text.split("=", 1) for text in settings.rename),
+    )
+
+
+def digest(settings: IngestSettings, tables: Tables) -> str:
+    """SHA-256 of everything that decides the parts' content, as far as it is known without reading the images."""
+    chosen = settings.model_dump(include={"store", "size", "rows_per_part"})
+    return tables.digest({"schema": SCHEMA, "ingest": chosen})
+
+
+def _check_destination(settings: IngestSettings) -> str:
+    if settings.destination is None:
+        raise UserError("--destination: is required, except for a --dry-run")
+    if is_within(settings.source, settings.destination):
+        raise UserError(f"--destination {settings.destination}: must not hold --source {settings.source}")
+    return settings.destination
+
+
+def _make_parts(settings: IngestSettings, tables: Tables, store: Store, plan: str) -> tuple[list[_Part], int]:
+    """All parts in order, and how many of them are this run's."""
+    total, step = len(tables.labels), settings.rows_per_part
+    count = -(-total // step)
+    there = {info.key for info in store.list("part-")}
+    parts: dict[int, _Part] = {}
+    for index in range(count):
+        found = find_part(store, plan, index) if part_name(index) in there else None
+        if found is not None:
+            parts[index] = found
+    missing = [index for index in range(count) if index not in parts]
+    progress = ProgressLines("images", total, before=sum(min(step, total - index * step) for index in parts))
+    _refuse_too_many(settings, total, parts)
+    with (
+        decoding_pool(len(os.sched_getaffinity(0))) as pool,
+        closing(Prefetched(lambda: _read(tables, missing, step), 1, "read tables")) as read,
+    ):
+        for index, images in zip(missing, read, strict=True):
+            parts[index] = _make_part(settings, tables, store, PartNote(plan, index, 0, ()), images, pool)
+            _refuse_too_many(settings, total, parts)
+            progress.advance(len(images))
+    return [parts[index] for index in range(count)], len(missing)
+
+
+def _read(tables: Tables, missing: Sequence[int], step: int) -> Generator[list[bytes | None], None, None]:
+    """The images of each part to make; the files are gone through once."""
+    position = 0
+    images = tables.images(position)
+    for index in missing:
+        if index * step != position:
+            images = tables.images(index * step)
+        yield list(itertools.islice(images, step))
+        position = (index + 1) * step
+
+
+def _make_part(
+    settings: IngestSettings,
+    tables: Tables,
+    store: Store,
+    note: PartNote,
+    images: Sequence[bytes | None],
+    pool: Executor,
+) -> _Part:
+    first = note.index * settings.rows_per_part
+    packed: list[StoredImage | str] = []
+    chunks = (images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK))
+    for chunk in pool.map(lambda some: [_pack(image, settings) for image in some], chunks):
+        packed.extend(chunk)
+    rows = np.arange(first, first + len(images))
+    names = tables.labels.image_ids[first : first + len(images)].to_pylist()
+    kept = [image for image in packed if isinstance(image, StoredImage)]
+    good = np.array([isinstance(image, StoredImage) for image in packed])
+    note = PartNote(
+        note.plan,
+        note.index,
+        min((image.side for image in kept), default=0),
+        tuple(
+            Unreadable(image_id=name, reason=reason)
+            for name, reason in zip(names, packed, strict=True)
+            if isinstance(reason, str)
+        ),
+    )
+    data = write_part(tables.labels.take(rows[good]), kept, note, tables.unknown[rows[good]])
+    name = part_name(note.index)
+    try:
+        store.put(name, data, create_only=True)
+    except FileExistsError:  # another run of the same command was faster
+        found = find_part(store, note.plan, note.index)
+        if found is None:
+            raise
+        return found
+    return entry(name, data, len(kept)), note
+
+
+def _pack(image: bytes | None, settings: IngestSettings) -> StoredImage | str:
+    """What is kept of an image, or the reason why it is left out."""
+    if image is None:
+        return "fetch: there is no image in this row"
+    try:
+        return pack_image(image, settings.store, settings.size)
+    except DataError as error:
+        return str(error)
+
+
+def _refuse_too_many(settings: IngestSettings, total: int, parts: dict[int, _Part]) -> None:
+    bad = [image for _, note in parts.values() for image in note.unreadable]
+    if len(bad) > settings.max_unreadable_share * total:
+        raise UserError(
+            f"--max-unreadable-share {settings.max_unreadable_share:g}: {len(bad):,} of {total:,} images cannot be "
+            f"used ({bad[0].image_id}: {bad[0].reason}); stopped, and with a higher limit the same command goes on"
+        )
+
+
+def _manifest(settings: IngestSettings, tables: Tables, plan: str, parts: Sequence[_Part]) -> Manifest:
+    unreadable = tuple(image for _, note in parts for image in note.unreadable)
+    total, rows = len(tables.labels), sum(made.rows for made, _ in parts)
+    if not rows:
+        raise UserError(f"--source {settings.source}: no image opens ({unreadable[0].reason})")
+    left_out = {image.image_id for image in unreadable}
+    kept = np.array([name not in left_out for name in tables.labels.image_ids.to_pylist()])
+    return Manifest(
+        plan=plan,
+        subset=parse_subset("all"),
+        seed=0,
+        counts=Counts(
+            labelled=total,
+            eligible=total,
+            at_hand=total,
+            not_at_hand=0,
+            chosen=total,
+            unreadable=len(unreadable),
+            rows=rows,
+        ),
+        images=storage(settings.store, min(note.side for made, note in parts if made.rows)),
+        identity=tables.labels.identity is not None,
+        attributes=tuple(_known_shares(tables.labels.attributes[kept], tables.unknown[kept])),
+        unreadable=unreadable,
+        parts=tuple(made for made, _ in parts),
+    )
+
+
+def _known_shares(attributes: np.ndarray, unknown: np.ndarray) -> list[AttributeShare]:
+    """Of the attributes that are known for all rows, by descending share."""
+    known = {name for i, name in enumerate(CELEBA) if not unknown[:, i].any()}
+    return [
+        AttributeShare(name=share.name, rows=share.rows, share=round(share.share, 6))
+        for share in shares(attributes)
+        if share.name in known
+    ]
+
+
+def _remarks(tables: Tables) -> list[str]:
+    """What a user may not expect."""
+    lines = []
+    if tables.columns.partition is None:
+        lines.append("no column says which rows are for training, validation and test: all may be trained on")
+    if tables.columns.ignored:
+        lines.append(f"columns that are not used: {', '.join(tables.columns.ignored)}")
+    nowhere = [name for i, name in enumerate(CELEBA) if tables.unknown[:, i].all()]
+    partly = [name for i, name in enumerate(CELEBA) if tables.unknown[:, i].any() and name not in nowhere]
+    if nowhere:
+        lines.append(f"attributes that stay unknown: {', '.join(nowhere)}")
+    if partly:
+        lines.append(f"attributes that are unknown for some rows: {', '.join(partly)}")
+    return lines
+
+
+def _result(url: str, manifest: Manifest, made: int, seconds: float) -> dict[str, Any]:
+    size = sum(part.bytes for part in manifest.parts)
+    return {
+        "dataset": url,
+        "rows": manifest.counts.rows,
+        "unreadable": manifest.counts.unreadable,
+        "parts": len(manifest.parts),
+        "parts made before": len(manifest.parts) - made,
+        "bytes": size,
+        "bytes per image": round(size / manifest.counts.rows),
+        "images stored": f"{manifest.images.geometry}, faces of {manifest.images.side} pixels",
+        "attributes": len(manifest.attributes),
+        "seconds": round(seconds, 1),
+    }

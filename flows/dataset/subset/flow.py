@@ -1,0 +1,134 @@
+"""The subset flow: draw the rows, send one Prefect task per part to Ray, write the manifest last.
+
+Nothing is ever overwritten. A finished dataset of the same plan is recognised, parts that a killed run left are
+taken over, and what belongs to another plan is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import Any
+
+from prefect import State, flow, get_run_logger, task
+from prefect.states import Failed
+
+from attgan.data.manifest import Manifest
+from attgan.errors import UserError
+from flows.dataset.datasets import find_finished, publish
+from flows.dataset.subset import preview, report
+from flows.dataset.subset.part import PartResult, PartTask, make_part
+from flows.dataset.subset.plan import Plan, make_plan, refuse_overlap
+from flows.runtime import cluster, nodes, reporting
+from flows.runtime.running import cause_of, may_pass, refusals_as_states
+from flows.settings import SubsetSettings
+from flows.storage import Store, open_store
+
+
+@task(
+    name="subset-part",
+    task_run_name="part-{part.index:05d}",
+    retries=2,
+    retry_delay_seconds=[2, 20],
+    retry_condition_fn=may_pass,
+)
+def make_part_task(part: PartTask) -> PartResult:
+    """One part, on Ray."""
+    return make_part(part)
+
+
+@flow(
+    name="subset",
+    flow_run_name="subset {settings.subset} of {settings.source}",
+    task_runner=cluster.task_runner(),
+    validate_parameters=True,
+)
+@refusals_as_states
+def subset(settings: SubsetSettings) -> dict[str, Any] | State[Any]:
+    """Cut CelebA, or a dataset in its layout, into Parquet shards."""
+    log = get_run_logger()
+    if settings.dry_run:
+        text = preview.describe(settings)
+        log.info("\n%s", text)
+        reporting.markdown("subset-dry-run", f"```\n{text}\n```", "What a subset run would make")
+        return {}
+    started = time.monotonic()
+    store = open_store(refuse_overlap(settings), option="--destination")
+    store.check(write=True)
+    resources = cluster.require_ray(settings.cpus_per_part, 0)
+    nodes.require_reachable({"--source": settings.source}, store.url)
+    plan = make_plan(settings)
+    log.info(
+        "%s rows of %s at hand, in %s parts",
+        f"{plan.counts.chosen:,}",
+        f"{plan.counts.at_hand:,}",
+        plan.parts,
+    )
+    manifest = find_finished(store, plan.digest)
+    if manifest is not None:
+        log.info("%s holds this very dataset already", store.url)
+        return report.result(store.url, manifest, [], time.monotonic() - started)
+    parts, failure = _make_parts(plan, store, resources, log)
+    if failure:
+        return Failed(message=failure)
+    manifest = report.build_manifest(plan, parts)
+    publish(store, manifest)
+    _show(store, manifest, parts)
+    return report.result(store.url, manifest, parts, time.monotonic() - started)
+
+
+def _make_parts(
+    plan: Plan, store: Store, resources: cluster.Resources, log: reporting.Log
+) -> tuple[list[PartResult], str | None]:
+    """Make every part; returns them in order, and a line if the run cannot go on.
+
+    Raises:
+        UserError: a part of another dataset stands at the destination.
+    """
+    settings = plan.settings
+    progress = reporting.Progress("subset-progress", "images", plan.counts.chosen, log)
+    allowed = settings.max_unreadable_share * plan.counts.chosen
+    results: list[PartResult] = []
+    lost: list[str] = []
+    tasks = cluster.run_tasks(
+        make_part_task,
+        ({"part": part} for part in plan.tasks(store.url)),
+        cpus=settings.cpus_per_part,
+        gpus=0,
+        parallel=cluster.workers(resources, settings.cpus_per_part, 0),
+    )
+    with contextlib.closing(tasks) as ended:
+        for call, state in ended:
+            if not state.is_completed():
+                cause = cause_of(state)
+                if isinstance(cause, UserError):
+                    raise cause
+                lost.append(f"part {call['part'].index}: {state.message}")
+                continue
+            made = state.result()
+            results.append(made)
+            progress.advance(made.entry.rows + len(made.note.unreadable))
+            unreadable = [image for result in results for image in result.note.unreadable]
+            if len(unreadable) > allowed:
+                return results, report.too_many_unreadable(unreadable, plan)
+    if lost:
+        return (
+            results,
+            f"{len(lost)} of {plan.parts} parts were not made ({lost[0]}); the same command goes on",
+        )
+    return sorted(results, key=lambda result: result.note.index), None
+
+
+def _show(store: Store, manifest: Manifest, parts: list[PartResult]) -> None:
+    """The run's artifacts: counts, attributes, and a sheet of faces."""
+    name = manifest.subset.name
+    reporting.table("subset-counts", report.count_rows(manifest), f"Rows of {name}")
+    reporting.table(
+        "subset-attributes", report.attribute_rows(manifest), f"Attributes of {name}, most frequent first"
+    )
+    if manifest.unreadable:
+        rows = [image.model_dump() for image in manifest.unreadable[: report.SHOWN]]
+        reporting.table("subset-unreadable", rows, f"Images left out, the first {len(rows)}")
+    sheet = report.contact_sheet(store, manifest)
+    if sheet is not None:
+        reporting.picture("subset-faces", sheet, f"The first faces of {name}, in the dataset's order")

@@ -1,0 +1,120 @@
+"""Before a classifier's training: a user's mistakes found in the driver, a finished run recognised."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pyarrow import fs
+
+from attgan.data.loading.loader import Faces
+from attgan.errors import UserError
+from attgan.models import Bundle, inspect_bundle
+from attgan.models.bundle_config import CONFIG, GENERATOR
+from attgan.models.folder import Folder
+from attgan.training.classifier.trainer import check_rows, classifier_identity
+from attgan.training.run_folder.run_files import RESULT, check_same
+from flows.settings import ClassifierSettings
+from flows.storage import Store, join, open_store
+from flows.storage.bundles import open_bundle
+from flows.training.data import open_data
+from flows.training.start import joined_licence
+from flows.training.train.preparation import refuse_overlap
+
+TRAINING = "training"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A classifier's training that may begin, go on, or be found finished.
+
+    Attributes:
+        settings: of the run.
+        bundle: the one that it is for.
+        faces: the data; no image has been decoded.
+        store: the run's folder, below the bundle that is made.
+        finished: how it ended, if it has.
+        licence: the line of the bundle that is made; of a finished run, the one that stands in it.
+    """
+
+    settings: ClassifierSettings
+    bundle: Bundle
+    faces: Faces
+    store: Store
+    finished: dict[str, Any] | None
+    licence: str
+
+
+def prepare(settings: ClassifierSettings) -> Prepared:
+    """Check everything that can be known before the first step. Writes nothing.
+
+    Raises:
+        UserError: a place that is not there, a bundle and a dataset that do not fit together, too few images, or
+            another bundle or run at the destination.
+    """
+    store = open_store(settings.destination, option="--destination")
+    refuse_overlap(settings, store)
+    store.check(write=True)
+    bundle = open_bundle(settings.bundle)
+    faces = open_data(settings, bundle.config.generator.image_size, bundle.config.attributes, decode=False)
+    check_rows(faces, settings.config)
+    training = open_store(join(settings.destination, TRAINING), option="--destination")
+    finished = _find(settings, bundle, faces, training)
+    if finished is None:
+        subset = faces.dataset.manifest.subset.name
+        licence = joined_licence(bundle.config.licence, settings.licence, subset)
+    else:
+        licence = inspect_bundle(*_destination(settings)).config.licence
+    return Prepared(settings, bundle, faces, training, finished, licence)
+
+
+def run_folder(store: Store) -> Folder:
+    """A store as the library takes it."""
+    filesystem, path = store.filesystem()
+    return Folder(path, filesystem)
+
+
+def refuse_foreign_bundle(settings: ClassifierSettings, bundle: Bundle, *, begun: bool) -> None:
+    """Refuse a bundle at the destination, unless it can be this run's own, written just before it was killed.
+
+    Args:
+        settings: of the run.
+        bundle: the one that it is for.
+        begun: whether the run has kept any state; one that has not cannot have written a bundle.
+
+    Raises:
+        UserError: there is one, and the run has not begun or it has another generator.
+        StorageError: what the storage reports.
+    """
+    path, filesystem, label = _destination(settings)
+    if not Folder(path, filesystem).has(CONFIG):
+        return
+    if begun:
+        there = inspect_bundle(path, filesystem, label).config
+        if there.files[GENERATOR] == bundle.config.files[GENERATOR]:
+            return
+    raise UserError(f"{label}: there is a bundle already; it is not replaced")
+
+
+def _destination(settings: ClassifierSettings) -> tuple[str, fs.FileSystem, str]:
+    """Path, filesystem and label of the bundle that is made."""
+    filesystem, path = open_store(settings.destination, option="--destination").filesystem()
+    return path, filesystem, f"--destination {settings.destination}"
+
+
+def _find(
+    settings: ClassifierSettings, bundle: Bundle, faces: Faces, training: Store
+) -> dict[str, Any] | None:
+    """How the run at the destination ended; None if it has not ended or there is none.
+
+    Raises:
+        UserError: another run is there, or a bundle that is not this run's result.
+    """
+    folder = run_folder(training)
+    begun = check_same(folder, classifier_identity(faces, settings.config, bundle.digest))
+    if not folder.has(RESULT):
+        refuse_foreign_bundle(settings, bundle, begun=begun)
+        return None
+    found: dict[str, Any] = json.loads(folder.read(RESULT))
+    return found

@@ -1,0 +1,64 @@
+"""What a classifier's training says of itself: before it begins, and when it is done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flows.runtime.terminal import print_line, print_rows
+from flows.training.classifier.preparation import Prepared
+
+
+def plan(prepared: Prepared) -> dict[str, Any]:
+    """What will be trained, by name."""
+    settings, faces, config = prepared.settings, prepared.faces, prepared.bundle.config
+    manifest = faces.dataset.manifest
+    there = "and replaces the one it has" if prepared.bundle.classifier else "it has none yet"
+    return {
+        "dataset": f"{settings.dataset} ({manifest.subset.name}, {manifest.counts.rows:,} rows)",
+        "rows": f"{len(faces.training):,} to train on, {len(faces.held_out):,} held out",
+        "bundle": f"{settings.bundle} ({prepared.bundle.digest[:16]}), {config.image_size} px; {there}",
+        "attributes": ", ".join(config.attributes),
+        "device": settings.device,
+        "licence": prepared.licence,
+        "destination": settings.destination,
+    }
+
+
+def plan_rows(prepared: Prepared) -> list[dict[str, Any]]:
+    """:func:`plan` and all other settings, as rows of a table."""
+    shown = plan(prepared)
+    others = prepared.settings.config.model_dump()
+    shown |= {f"--{name.replace('_', '-')}": value for name, value in others.items()}
+    return [{"what": what, "value": value} for what, value in shown.items()]
+
+
+def score_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """How well each attribute is recognised on held-out faces, and the means."""
+    names = ("share", "accuracy", "recall", "balanced_accuracy")
+    rows = [
+        {"attribute": score["attribute"]} | {name: score[name] for name in names}
+        for score in result["scores"]
+    ]
+    means: dict[str, Any] = {"attribute": "mean"}
+    for name in names:
+        known = [row[name] for row in rows if row[name] is not None]
+        means[name] = sum(known) / len(known) if known else None
+    return [
+        {
+            name.replace("_", " "): "–"
+            if value is None
+            else f"{value:.3f}"
+            if isinstance(value, float)
+            else value
+            for name, value in row.items()
+        }
+        for row in (*rows, means)
+    ]
+
+
+def show(result: dict[str, Any]) -> None:
+    """Print a result to the terminal."""
+    print_rows("Attributes of held-out faces", score_rows(result))
+    print_line(f"after step {result['step']:,}: {result['reason']}; as after step {result['best_step']:,}")
+    print_line(f"licence: {result['licence']}")
+    print_line(f"bundle: {result['bundle']} ({result['digest'][:16]})")

@@ -1,0 +1,118 @@
+"""A classifier's training in one process: the plain function behind the flow's task."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from attgan.evaluation.attribute_scores import AttributeScore, mean_scores
+from attgan.models import save_bundle
+from attgan.models.card import read_card
+from attgan.training.classifier.trainer import Fitted, fit_classifier
+from attgan.training.run_folder.progress import OnProgress
+from attgan.training.run_folder.run_files import RESULT
+from flows.settings import ClassifierSettings
+from flows.storage import open_store
+from flows.training.classifier.preparation import Prepared, prepare, refuse_foreign_bundle, run_folder
+from flows.training.data import open_data, shared_folder
+from flows.training.stopping import stop_requests
+from flows.training.train.trial import Opening, ready_process
+
+_HEADING = "### Source attributes of unlabelled faces"
+
+
+def classifier_trial(
+    settings: ClassifierSettings,
+    *,
+    command: str | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    on_progress: OnProgress | None = None,
+) -> dict[str, Any]:
+    """Train, or go on with what the destination holds, and write the bundle. Asks neither Prefect nor Ray.
+
+    Args:
+        settings: what to train; without ``cpus``, all that this process may use.
+        command: the id of the command that looks on, and that alone can ask it to stop by the run's marker.
+        should_stop: asked at each step, beside that marker and SIGTERM.
+        on_progress: told at most every two seconds, and at each validation.
+
+    Returns:
+        ``ended`` ("finished" or "stopped"), ``reason``, ``step``; where it has finished also ``best_step``,
+        ``digest`` and ``scores``, a mapping for each attribute.
+
+    Raises:
+        UserError: a mistake in the settings, or another run at the destination.
+        Diverged: the loss is not finite or exploded; the last good state is kept.
+        StorageError: the storage failed after its retries; the run can be taken up again.
+    """
+    threads = ready_process(settings)
+    prepared = prepare(settings)
+    if prepared.finished is not None:
+        return prepared.finished
+    bundle, store = prepared.bundle, prepared.store
+    folder = run_folder(store)
+    with stop_requests(store, command, should_stop) as asked:
+        size, names = bundle.config.generator.image_size, bundle.config.attributes
+        with open_data(settings, size, names, threads=threads, report=Opening(store).tell) as faces:
+            fitted = fit_classifier(
+                faces,
+                settings.config,
+                folder,
+                bundle=bundle.digest,
+                device=settings.device,
+                on_progress=on_progress,
+                should_stop=asked,
+                keep_pairs=shared_folder(),
+            )
+            outcome = {"ended": fitted.ended, "reason": fitted.reason, "step": fitted.step}
+            if fitted.classifier is None:
+                return outcome
+            outcome["digest"] = _write_bundle(prepared, fitted)
+    outcome |= {"best_step": fitted.best_step, "scores": [_known(score) for score in fitted.scores]}
+    folder.write(RESULT, (json.dumps(outcome, indent=1) + "\n").encode())
+    return outcome
+
+
+def _write_bundle(prepared: Prepared, fitted: Fitted) -> str:
+    """The bundle with the classifier, at the destination; returns its digest."""
+    settings, bundle = prepared.settings, prepared.bundle
+    about, metrics = read_card(bundle.card)
+    refuse_foreign_bundle(settings, bundle, begun=True)  # one may have come since the beginning
+    filesystem, path = open_store(settings.destination, option="--destination").filesystem()
+    means = mean_scores(fitted.scores)
+    saved = save_bundle(
+        path,
+        generator=bundle.generator,
+        discriminator=bundle.discriminator,
+        classifier=fitted.classifier,
+        attributes=bundle.config.attributes,
+        licence=prepared.licence,
+        about=f"{about.split(_HEADING)[0].rstrip()}\n\n{_about(prepared, fitted.scores)}",
+        metrics=metrics
+        | {f"source attributes: {name.replace('_', ' ')}": value for name, value in means.items()},
+        dtype=bundle.config.dtype,
+        overwrite=True,  # a bundle that is there is this run's own: an earlier attempt was killed just afterwards
+        filesystem=filesystem,
+        label=f"--destination {settings.destination}",
+    )
+    return saved.digest
+
+
+def _about(prepared: Prepared, scores: tuple[AttributeScore, ...]) -> str:
+    faces = prepared.faces
+    manifest = faces.dataset.manifest
+    rows = "\n".join(
+        f"| {score.attribute} | {score.share:.3f} | {score.accuracy:.3f} | {score.balanced_accuracy:.3f} |"
+        for score in scores
+    )
+    return (
+        f"{_HEADING}\n\nThe classifier was trained on the dataset *{manifest.subset.name}* "
+        f"({len(faces.training):,} rows, seed {prepared.settings.seed}) and judged on held-out faces:\n\n"
+        f"| attribute | share | accuracy | balanced accuracy |\n| --- | --- | --- | --- |\n{rows}"
+    )
+
+
+def _known(score: AttributeScore) -> dict[str, Any]:
+    """A score as JSON knows it: what is not a number is null."""
+    return {name: None if value != value else value for name, value in score._asdict().items()}

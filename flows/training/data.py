@@ -1,0 +1,103 @@
+"""The dataset of a training, opened so that a mistake names its option."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from attgan.data.loading.loader import Faces, open_faces
+from attgan.data.shards import Dataset, open_dataset
+from attgan.data.stored import check_size
+from attgan.errors import UserError
+from attgan.training.strategies import PAIRED
+from flows.settings import AlignSettings, ClassifierSettings, JudgeSettings, TrainSettings
+from flows.storage import open_store
+
+_GIGABYTE = 2**30
+
+
+def open_data(
+    settings: TrainSettings | AlignSettings | ClassifierSettings | JudgeSettings,
+    size: int,
+    attributes: Sequence[str],
+    *,
+    decode: bool = True,
+    threads: int = 1,
+    report: Callable[[int, int], None] | None = None,
+) -> Faces:
+    """The faces to train on.
+
+    Args:
+        settings: which dataset, and how much of it is held out.
+        size: of the faces.
+        attributes: of the labels.
+        decode: whether images will be asked for: then those that fit into the cache are decoded now.
+        threads: that decode.
+        report: told how many of how many rows are decoded.
+
+    Raises:
+        UserError: no such dataset, one that is damaged or has smaller faces, or an attribute that is unknown there.
+    """
+    store = open_store(settings.dataset, option="--dataset")
+    store.check()
+    where = f"--dataset {settings.dataset}"
+    limit = None if settings.cache_gb is None else int(settings.cache_gb * _GIGABYTE)
+    try:
+        dataset = _open(*store.filesystem())
+        _check_size(settings, dataset, size)
+        return open_faces(
+            dataset,
+            size=size,
+            attributes=attributes,
+            seed=settings.seed,
+            validation_share=settings.validation_share,
+            cache_bytes=limit if decode else 0,
+            threads=threads,
+            shared=shared_folder(),
+            report=report,
+            required=_required(settings),
+        )
+    except UserError as error:
+        line = str(error)
+        raise UserError(line if line.startswith("--") else f"{where}: {line}") from None
+
+
+def _required(settings: BaseModel) -> list[str] | None:
+    """The labels that have to be known for every row: pairs need no other than their own attribute's."""
+    if isinstance(settings, TrainSettings) and settings.strategy == PAIRED.name:
+        return [settings.attribute]
+    if isinstance(settings, ClassifierSettings) and settings.rendered:
+        return [settings.attribute]
+    return None
+
+
+def shared_folder() -> Path:
+    """Where this machine's processes share decoded faces: below ``ATTGAN_CACHE_DIR``, or a temporary folder."""
+    chosen = os.environ.get("ATTGAN_CACHE_DIR") or os.path.join(
+        tempfile.gettempdir(), f"attgan-{os.getuid()}"
+    )
+    return Path(chosen).absolute() / "faces"
+
+
+def _open(filesystem: object, path: str) -> Dataset:
+    try:
+        return open_dataset(filesystem, path)
+    except UserError as error:
+        raise UserError(str(error).removeprefix(f"{path}/")) from None
+
+
+def _check_size(
+    settings: TrainSettings | AlignSettings | ClassifierSettings | JudgeSettings, dataset: Dataset, size: int
+) -> None:
+    option = f"--size {size}" if settings.bundle is None else f"--bundle {settings.bundle}: of {size} px"
+    try:
+        check_size(dataset.manifest.images, size)
+    except UserError:
+        stored = dataset.manifest.images.side
+        raise UserError(
+            f"{option}: --dataset {settings.dataset} has faces of {stored} pixels, and none is enlarged"
+        ) from None

@@ -1,0 +1,36 @@
+"""Judges of edits by URL: a judge's folder, or a bundle that has a classifier."""
+
+from __future__ import annotations
+
+from attgan.errors import UserError
+from attgan.evaluation.judge import JUDGE, Judge, judge_of, load_judge
+from attgan.models.bundle_config import CONFIG
+from attgan.models.folder import Folder
+from flows.storage import open_store
+from flows.storage.bundles import open_bundle, place_of
+
+
+def open_judge(url: str, option: str = "--judge") -> Judge:
+    """Load the judge at a URL.
+
+    Args:
+        url: of a judge's folder or of a bundle's, or ``default``.
+        option: what the user calls it, for error messages.
+
+    Raises:
+        UserError: neither is there, it is damaged, or the bundle has no classifier.
+        StorageError: what else the storage reports.
+    """
+    store = open_store(place_of(url, option), option=option)
+    store.check()
+    filesystem, path = store.filesystem()
+    folder = Folder(path, filesystem)
+    if folder.has(JUDGE):
+        return load_judge(folder, f"{option} {url}")
+    if not folder.has(CONFIG):
+        raise UserError(f"{option} {url}: there is neither a judge's {JUDGE} nor a bundle's {CONFIG}")
+    bundle = open_bundle(url, option, with_discriminator=False)
+    try:
+        return judge_of(bundle)
+    except UserError as error:
+        raise UserError(f"{option} {url}: {error}") from None

@@ -1,0 +1,169 @@
+"""The networks that a training starts with: out of a bundle, or freshly initialised."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from attgan.attributes import CELEBA, PUBLISHED, STYLES, check_names
+from attgan.errors import UserError
+from attgan.evaluation.judge import Judge, fitted
+from attgan.models import (
+    AttributeClassifier,
+    Discriminator,
+    DiscriminatorConfig,
+    Generator,
+    GeneratorConfig,
+    fresh,
+    with_styles,
+)
+from attgan.training.strategies import PAIRED, STRATEGIES
+from attgan.training.validation import sees_edits
+from flows.settings import AlignSettings, TrainSettings
+from flows.storage.bundles import open_bundle
+from flows.training.judges import open_judge
+from flows.training.weights import UNTRAINED
+
+_SHAPE = ("size", "width", "shortcut_layers", "inject_layers", "attributes")
+_HEADS = 16  # hidden units of a discriminator's heads for each channel of its width: 1024 at full width
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run starts with.
+
+    Attributes:
+        attributes: names, in the order of the networks' vectors.
+        generator, discriminator: as they are before the first step, float32 on the CPU.
+        classifier: the bundle's source attribute classifier, which training leaves as it is.
+        generator_from, discriminator_from: where they come from, in words.
+        licence: the bundle's line; None from scratch.
+        judge: who judges the edits if not that classifier; of the same attributes. Passed on where there is none.
+        judge_from: where it comes from, in words.
+    """
+
+    attributes: tuple[str, ...]
+    generator: Generator
+    discriminator: Discriminator
+    classifier: AttributeClassifier | None
+    generator_from: str
+    discriminator_from: str
+    licence: str | None
+    judge: Judge | None = None
+    judge_from: str | None = None
+
+
+def make_start(settings: TrainSettings | AlignSettings) -> Start:
+    """Load or initialise the networks.
+
+    Raises:
+        UserError: no such bundle, a damaged one, options beside a bundle that only shape a fresh network, an unknown
+            attribute, or a judge of other attributes or another size.
+    """
+    if settings.bundle is not None:
+        start = _from_bundle(settings, settings.bundle)
+    else:
+        assert isinstance(settings, TrainSettings)
+        start = _from_scratch(settings)
+    if (
+        isinstance(settings, TrainSettings)
+        and settings.strategy == PAIRED.name
+        and not start.generator.config.styles
+    ):
+        start = replace(start, generator=with_styles(start.generator, STYLES))
+    url = settings.judge if isinstance(settings, TrainSettings) else None
+    if url is None:
+        return start
+    found = open_judge(url)
+    judge = fitted(found, start.attributes, start.generator.config.image_size, f"--judge {url}")
+    return replace(start, judge=judge, judge_from=f"{url} ({found.digest[:16]})")
+
+
+def judged_by(settings: TrainSettings, start: Start) -> str:
+    """Who says what edited faces show, and how often that is right of faces as they are. It holds no address."""
+    if start.judge is not None:
+        score = start.judge.score_of(settings.attribute)
+        if score is None or math.isnan(score.balanced_accuracy):
+            return start.judge.about
+        faces = "" if start.judge.faces is None else f" {start.judge.faces:,}"
+        return (
+            f"{start.judge.about}; its balanced accuracy on{faces} held-out faces is "
+            f"{score.balanced_accuracy:.3f} for {settings.attribute}"
+        )
+    if start.classifier is not None:
+        return "the starting bundle's classifier"
+    if sees_edits(STRATEGIES[settings.strategy], None):
+        return "the discriminator that is being trained"
+    return "nobody"
+
+
+def licence_line(settings: TrainSettings | AlignSettings, subset: str, start: Start) -> str:
+    """The licence of what is trained: that of the weights it started from or passes on, and that of the data."""
+    line = joined_licence(start.licence, settings.licence, subset)
+    passed_on = start.judge if start.classifier is None else None
+    if passed_on is None or passed_on.licence is None or passed_on.licence in line:
+        return line
+    return f"{line}; its classifier: {passed_on.licence}"
+
+
+def joined_licence(before: str | None, chosen: str | None, subset: str) -> str:
+    """The line of a bundle's ``before`` and of data with a line of their own, or by the name of their subset."""
+    data = chosen or f"trained on the dataset {subset}: the terms of its images apply"
+    if before is None or before == UNTRAINED:
+        return data
+    return before if data in before else f"{before}; {data}"
+
+
+def _from_scratch(settings: TrainSettings) -> Start:
+    names = tuple(settings.attributes or PUBLISHED)
+    _check_attributes(names)
+    shape = {"width": settings.width, "image_size": settings.size, "n_attributes": len(names)}
+    shape |= {"shortcut_layers": settings.shortcut_layers, "inject_layers": settings.inject_layers}
+    config = GeneratorConfig(**{name: value for name, value in shape.items() if value is not None})
+    return Start(
+        attributes=names,
+        generator=fresh(Generator, config, settings.seed),
+        discriminator=_fresh_discriminator(config, settings.seed),
+        classifier=None,
+        generator_from="freshly initialised",
+        discriminator_from="freshly initialised",
+        licence=None,
+    )
+
+
+def _from_bundle(settings: TrainSettings | AlignSettings, url: str) -> Start:
+    for name in _SHAPE:
+        value = getattr(settings, name, None)
+        if value is not None:
+            option = f"--{name.replace('_', '-')} {' '.join(value) if isinstance(value, list) else value}"
+            raise UserError(f"{option}: is what the bundle says; only a training from scratch takes it")
+    bundle = open_bundle(url)
+    from_bundle = f"{url} ({bundle.digest[:16]})"
+    keep = bundle.discriminator is not None and not settings.fresh_discriminator
+    return Start(
+        attributes=bundle.config.attributes,
+        generator=bundle.generator,
+        discriminator=(bundle.discriminator if keep else None)
+        or _fresh_discriminator(bundle.config.generator, settings.seed),
+        classifier=bundle.classifier,
+        generator_from=from_bundle,
+        discriminator_from=from_bundle if keep else "freshly initialised",
+        licence=bundle.config.licence,
+    )
+
+
+def _fresh_discriminator(generator: GeneratorConfig, seed: int) -> Discriminator:
+    config = DiscriminatorConfig(
+        n_attributes=generator.n_attributes,
+        image_size=generator.image_size,
+        width=generator.width,
+        hidden=min(_HEADS * generator.width, DiscriminatorConfig().hidden),
+    )
+    return fresh(Discriminator, config, seed + 1)  # not the generator's own numbers once more
+
+
+def _check_attributes(names: tuple[str, ...]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"--attributes {name}: is named twice")
+    check_names(names, CELEBA, "--attributes")

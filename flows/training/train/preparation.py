@@ -1,0 +1,166 @@
+"""Before a training: a user's mistakes found in seconds, in the driver, and everything that will be done known."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from attgan.attributes import check_names
+from attgan.data.loading.loader import Faces
+from attgan.errors import UserError
+from attgan.models.folder import Folder
+from attgan.training.rows import stream_rows, subset_rows
+from attgan.training.run_folder.run_files import RUN, check_same, identity, read_result
+from attgan.training.schedule import Timetable, timetable
+from attgan.training.strategies import PAIRED, STRATEGIES, Strategy
+from attgan.training.validation import choose_rows
+from flows.settings import AlignSettings, ClassifierSettings, TrainSettings
+from flows.storage import Store, is_within, open_store
+from flows.storage.bundles import place_of
+from flows.training.data import open_data
+from flows.training.start import Start, licence_line, make_start
+
+_SHAPE = {
+    "size": "image_size",
+    "width": "width",
+    "shortcut-layers": "shortcut_layers",
+    "inject-layers": "inject_layers",
+}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that may begin, go on, or be found finished.
+
+    Attributes:
+        settings: of the run.
+        store: its folder.
+        start: the networks it starts with.
+        faces: its data; no image of it has been decoded.
+        strategy: who sees which images.
+        rows: how many rows are trained on.
+        source_rows, real_rows: how many of them the two streams have.
+        table: its steps.
+        finished: how it ended, if it has.
+    """
+
+    settings: TrainSettings | AlignSettings
+    store: Store
+    start: Start
+    faces: Faces
+    strategy: Strategy
+    rows: int
+    source_rows: int
+    real_rows: int
+    table: Timetable
+    finished: dict[str, Any] | None
+
+    @property
+    def licence(self) -> str:
+        """The result's line."""
+        return licence_line(self.settings, self.faces.dataset.manifest.subset.name, self.start)
+
+
+def prepare(settings: TrainSettings | AlignSettings) -> Prepared:
+    """Check everything that can be known before the first step. Writes nothing.
+
+    Raises:
+        UserError: a place that is not there, a bundle and a dataset that do not fit together, too few rows, or
+            another run at the destination.
+    """
+    store = open_store(settings.destination, option="--destination")
+    refuse_overlap(settings, store)
+    store.check(write=True)
+    start = make_start(settings)
+    name, subset, attribute = "permutation", "all", 0
+    if isinstance(settings, TrainSettings):
+        check_names([settings.attribute], start.attributes, f"--attribute {settings.attribute}")
+        name, subset = settings.strategy, settings.subset
+        attribute = start.attributes.index(settings.attribute)
+    strategy = STRATEGIES[name]
+    faces = open_data(settings, start.generator.config.image_size, start.attributes, decode=False)
+    rows = subset_rows(faces, subset, attribute, settings.seed)
+    source, real = stream_rows(faces, rows, strategy, attribute, settings.batch_size)
+    choose_rows(faces, strategy, attribute, settings.validation_images, settings.seed)
+    alternates = settings.discriminator_steps if isinstance(settings, TrainSettings) else None
+    if strategy is PAIRED:
+        alternates = 0
+    return Prepared(
+        settings=settings,
+        store=store,
+        start=start,
+        faces=faces,
+        strategy=strategy,
+        rows=len(rows),
+        source_rows=len(source),
+        real_rows=len(real),
+        table=timetable(settings.config, len(source), alternates),
+        finished=_find(settings, store, start, faces),
+    )
+
+
+def refuse_overlap(settings: TrainSettings | AlignSettings | ClassifierSettings, store: Store) -> None:
+    """Refuse a destination that is, holds or lies inside the dataset, the bundle or the judge.
+
+    Raises:
+        UserError: it is so.
+    """
+    places = {"--dataset": settings.dataset, "--bundle": settings.bundle}
+    if isinstance(settings, TrainSettings):
+        places["--judge"] = settings.judge
+    for option, named in places.items():
+        place = named if named is None or option == "--dataset" else place_of(named, option)
+        if place is not None and (is_within(store.url, place) or is_within(place, store.url)):
+            raise UserError(f"--destination {store.url}: must not be, hold or lie inside {option} {place}")
+
+
+def _find(
+    settings: TrainSettings | AlignSettings, store: Store, start: Start, faces: Faces
+) -> dict[str, Any] | None:
+    """How the run at the destination ended; None if it has not ended or there is none.
+
+    Raises:
+        UserError: another run is there.
+    """
+    filesystem, path = store.filesystem()
+    folder = Folder(path, filesystem)
+    kind = "training" if isinstance(settings, TrainSettings) else "alignment"
+    wanted = identity(
+        kind,
+        settings.config,
+        faces,
+        start.generator,
+        start.discriminator,
+        device=settings.device,
+        classifier=start.classifier,
+        judge=None if start.judge is None else start.judge.classifier,
+    )
+    try:
+        begun = check_same(folder, wanted)
+    except UserError:
+        if settings.bundle is None:
+            _refuse_another_shape(folder, start)
+        raise
+    if not begun:
+        return None
+    outcome = read_result(folder)
+    return asdict(outcome) if outcome else None
+
+
+def _refuse_another_shape(folder: Folder, start: Start) -> None:
+    """From scratch, by its option: what the run there would otherwise refuse as another bundle or other data."""
+    try:
+        before = json.loads(folder.read(RUN))
+        network, names = before["start"]["generator"]["settings"], before["data"]["attributes"]
+    except (FileNotFoundError, KeyError, TypeError, ValueError):
+        return  # a damaged one is refused by what reads it next
+    now = start.generator.config.model_dump()
+    values = {option: (network.get(name), now[name]) for option, name in _SHAPE.items()}
+    values["attributes"] = (" ".join(names), " ".join(start.attributes))
+    for option, (old, new) in values.items():
+        if old != new:
+            raise UserError(
+                f"--{option} {new}: {folder.path} holds a run with {old}, and a run goes on with its own settings; "
+                "other ones need another --destination"
+            )

@@ -1,0 +1,127 @@
+"""Bundles to begin with: imported from published weights, or freshly initialised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from attgan.attributes import PUBLISHED
+from attgan.errors import UserError
+from attgan.models import BundleInfo, Generator, GeneratorConfig, fresh, import_published, save_bundle
+from attgan.models.card import read_card
+from attgan.models.published import LICENCE
+from flows.settings import ExportSettings, ImportWeightsSettings, InitSettings
+from flows.storage import open_store
+from flows.storage.bundles import open_bundle
+
+UNTRAINED = "MIT; freshly initialised, saw no data"
+
+
+def init(settings: InitSettings) -> list[dict[str, Any]]:
+    """Write a bundle with a freshly initialised generator; returns a table of what it is.
+
+    Raises:
+        UserError: a bundle is there already, or the place cannot be written to.
+    """
+    config = GeneratorConfig(
+        n_attributes=len(PUBLISHED),
+        image_size=settings.image_size,
+        width=settings.width,
+        shortcut_layers=settings.shortcut_layers,
+        inject_layers=settings.inject_layers,
+    )
+    store = open_store(settings.destination, option="--destination")
+    store.check(write=True)
+    filesystem, path = store.filesystem()
+    info = save_bundle(
+        path,
+        generator=fresh(Generator, config, settings.seed),
+        attributes=PUBLISHED,
+        licence=UNTRAINED,
+        about="A generator as it is before training: it edits nothing in particular.",
+        filesystem=filesystem,
+        label=f"--destination {settings.destination}",
+    )
+    return _written(info)
+
+
+def import_weights(settings: ImportWeightsSettings) -> list[dict[str, Any]]:
+    """Write a bundle out of a published checkpoint; returns a table of what it is.
+
+    Raises:
+        UserError: the checkpoint is not there, damaged, or holds anything but AttGAN's tensors; a bundle is there
+            already, or the place cannot be written to.
+    """
+    folder, _, name = settings.checkpoint.rpartition("/")
+    if not name or folder == "s3:/":
+        raise UserError(f"--checkpoint {settings.checkpoint}: must name one .pth file")
+    source = open_store(folder or "/", option="--checkpoint")
+    source.check()
+    filesystem, path = source.filesystem()
+    published = import_published(
+        f"{path}/{name}" if path else name,
+        filesystem,
+        label=f"--checkpoint {settings.checkpoint}",
+        **settings.model_dump(exclude={"checkpoint", "destination", "dry_run"}),
+    )
+    if settings.dry_run:
+        return describe(published.generator.config, published.attributes, published.discriminator is not None)
+    store = open_store(settings.destination, option="--destination")
+    store.check(write=True)
+    filesystem, path = store.filesystem()
+    info = save_bundle(
+        path,
+        generator=published.generator,
+        discriminator=published.discriminator,
+        attributes=published.attributes,
+        licence=LICENCE,
+        about=f"Imported from the published AttGAN-PyTorch checkpoint {name}.",
+        filesystem=filesystem,
+        label=f"--destination {settings.destination}",
+    )
+    return _written(info)
+
+
+def export(settings: ExportSettings) -> list[dict[str, Any]]:
+    """Copy a bundle, rounded and without its discriminator unless it is wanted; returns a table of what it is.
+
+    Raises:
+        UserError: there is no such bundle, it is damaged, a bundle is at the destination already, or that cannot be
+            written to.
+    """
+    bundle = open_bundle(settings.bundle, with_discriminator=settings.discriminator)
+    store = open_store(settings.destination, option="--destination")
+    store.check(write=True)
+    filesystem, path = store.filesystem()
+    about, metrics = read_card(bundle.card)
+    info = save_bundle(
+        path,
+        generator=bundle.generator,
+        discriminator=bundle.discriminator,
+        classifier=bundle.classifier,
+        attributes=bundle.config.attributes,
+        licence=bundle.config.licence,
+        about=f"{about}\n\nExported in {settings.dtype} from the bundle whose digest is `{bundle.digest}`.",
+        metrics=metrics,
+        dtype=settings.dtype,
+        filesystem=filesystem,
+        label=f"--destination {settings.destination}",
+    )
+    return _written(info)
+
+
+def _written(info: BundleInfo) -> list[dict[str, Any]]:
+    config = info.config
+    rows = describe(config.generator, config.attributes, config.discriminator is not None)
+    return [
+        *rows,
+        {"what": "licence", "value": config.licence},
+        {"what": "digest", "value": info.digest[:16]},
+    ]
+
+
+def describe(config: GeneratorConfig, attributes: Sequence[str], discriminator: bool) -> list[dict[str, Any]]:
+    """A model's settings as rows of a table."""
+    rows = {"attributes": ", ".join(attributes)} | config.model_dump(exclude={"n_attributes"})
+    rows["discriminator"] = "yes" if discriminator else "no"
+    return [{"what": what.replace("_", " "), "value": value} for what, value in rows.items()]

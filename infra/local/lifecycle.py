@@ -1,0 +1,208 @@
+"""Start a stack, stop it, and leave nothing behind."""
+
+import contextlib
+import functools
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from infra import signals
+from infra.errors import RefusedError, StackError
+from infra.local import processes
+from infra.local.environment import client_environment, inherited, write_environment
+from infra.local.ports import free_ports, is_free
+from infra.local.prefect_server import PORTS as PREFECT_PORTS
+from infra.local.prefect_server import prefect_server
+from infra.local.ray_head import PORTS as RAY_PORTS
+from infra.local.ray_head import keep_logs, ray_head
+from infra.local.s3_server import PORTS as S3_PORTS
+from infra.local.s3_server import s3_server
+from infra.local.service import Service, unhealthy
+from infra.local.stack import SERVICES, Stack, forget, load, locked, new
+from infra.local.worker import worker
+
+_DESCRIBE: Mapping[str, Callable[[Stack], Service]] = {
+    "prefect": prefect_server,
+    "s3": s3_server,
+    "ray": ray_head,
+    "worker": worker,
+}
+_PORTS: Mapping[str, tuple[str, ...]] = {
+    "prefect": PREFECT_PORTS,
+    "s3": S3_PORTS,
+    "ray": RAY_PORTS,
+    "worker": (),
+}
+_ATTEMPTS = 3
+START_SECONDS = 300.0  # for all services to serve; a machine that does other things takes minutes
+
+
+def describe(stack: Stack) -> list[Service]:
+    """The stack's services."""
+    return [_DESCRIBE[name](stack) for name in stack.services]
+
+
+def up(
+    folder: Path,
+    services: tuple[str, ...] = SERVICES,
+    ports: Mapping[str, int] | None = None,
+    tell: Callable[[str], None] = print,
+    seconds: float = START_SECONDS,
+    **settings: object,
+) -> Stack:
+    """Start a stack in `folder` and return it when all its services serve; on any failure nothing is left.
+
+    `ports` are those the user asked for, by name; all others are chosen among the free ones. `settings` are those
+    of `Stack`.
+
+    Raises: RefusedError if a stack is up in this folder; StackError if a service fails to start.
+    """
+    folder = folder.absolute()
+    fixed = {name: port for name, port in (ports or {}).items() if any(name in _PORTS[s] for s in services)}
+    with locked(folder):
+        _clear(folder)
+        for attempt in range(1, _ATTEMPTS + 1):
+            names = [name for service in services for name in _PORTS[service] if name not in fixed]
+            chosen = fixed | free_ports(names, taken=fixed.values())
+            stack = new(folder, chosen, services, **settings)
+            try:
+                start(stack, tell, seconds)
+                return stack
+            except StackError:
+                # Between choosing a port and binding it another program may have taken it.
+                if attempt == _ATTEMPTS or all(is_free(port) for port in chosen.values()):
+                    raise
+    raise AssertionError("unreachable")
+
+
+def start(stack: Stack, tell: Callable[[str], None] = print, seconds: float = START_SECONDS) -> None:
+    """Start every service as soon as those serve that it needs, and wait for all; on any failure stop all again.
+
+    Raises: StackError if a service ends, or does not serve within `seconds`.
+    """
+    began = time.monotonic()
+    try:
+        stack.save()  # before anything runs, so that whatever happens from here on `down` can undo it
+        write_environment(stack)
+        waiting = {service.name: service for service in describe(stack)}
+        while waiting:
+            for service in waiting.values():
+                if service.name not in stack.processes and not waiting.keys() & set(service.needs):
+                    _launch(stack, service)
+            time.sleep(0.1)
+            for name, service in list(waiting.items()):
+                if name not in stack.processes:
+                    continue
+                problem = unhealthy(service)
+                took = time.monotonic() - began
+                if not processes.exists(stack.processes[name]):
+                    raise StackError(f"{service.title}: ended during its start; {_last_words(stack, name)}")
+                if problem is None:
+                    del waiting[name]
+                    tell(f"{service.title}: ready after {took:.1f} s")
+                elif took > seconds:
+                    last = _last_words(stack, name)
+                    raise StackError(f"{service.title}: not ready after {seconds:.0f} s ({problem}); {last}")
+        stack.ready = True
+        stack.save()
+        tell(f"the stack: ready after {time.monotonic() - began:.1f} s")
+    except BaseException:
+        stop(stack)
+        raise
+
+
+def _launch(stack: Stack, service: Service) -> None:
+    environment = inherited() | client_environment(stack) | {processes.MARK: stack.mark}
+    log = stack.logs / f"{service.name}.log"
+    with signals.deferred():  # until it is on record
+        started = processes.launch(
+            service.command, environment | dict(service.environment), log, service.folder
+        )
+        stack.processes[service.name] = started
+        stack.save()
+
+
+def stop(stack: Stack) -> None:
+    """End every process of the stack and remove its traces outside its folder. Data and logs stay.
+
+    What needs other services ends before them: it still has something to tell them.
+
+    Raises: StackError if a process survives even SIGKILL.
+    """
+    services = describe(stack)
+    with signals.deferred():
+        started = stack.processes
+        graces = {started[s.name].pid: s.grace for s in services if s.name in started}
+        for service in services:
+            if service.needs and service.name in started:
+                leader = started[service.name]
+                processes.end(processes.offspring(leader), {}, usual=service.works)
+                processes.end(functools.partial(processes.members, leader), graces)
+        left = processes.end(lambda: processes.everything(stack.mark, started.values()), graces)
+        if left:
+            raise StackError(f"--dir {stack.folder}: cannot end the processes {left}")
+        for service in services:
+            for path in service.leftovers:
+                path.unlink(missing_ok=True)
+        keep_logs(stack)
+        forget(stack)
+
+
+def down(folder: Path) -> bool:
+    """Stop the stack in `folder`, or what is left of it. Returns whether there was one."""
+    if not folder.is_dir():
+        return False
+    with locked(folder):
+        stack = load(folder)
+        if stack is not None:
+            stop(stack)
+    return stack is not None
+
+
+@contextlib.contextmanager
+def running(
+    folder: Path, services: tuple[str, ...] = SERVICES, **options: object
+) -> Iterator[dict[str, str]]:
+    """A stack for the time of a `with` block; yields the environment of its clients. Options as for `up`."""
+    stack = up(folder, services, owner=processes.current(), **options)  # type: ignore[arg-type]
+    try:
+        yield client_environment(stack) | {processes.MARK: stack.mark}
+    finally:
+        with locked(folder, wait=True):
+            stop(stack)
+
+
+def clear(folder: Path) -> None:
+    """Remove what a dead or half-started stack has left. Raises: RefusedError if a stack is up in `folder`."""
+    if load(folder) is not None:
+        with locked(folder):
+            _clear(folder)
+
+
+def clear_abandoned(parent: Path, pattern: str) -> list[Path]:
+    """Take down the stacks in folders of `parent` whose owner has died without doing so (SIGKILL)."""
+    found = []
+    for folder in sorted(parent.glob(pattern)):
+        with contextlib.suppress(
+            StackError, OSError
+        ):  # one that is just being started or stopped, or not ours
+            stack = load(folder)
+            if stack is not None and stack.owner is not None and not processes.exists(stack.owner):
+                down(folder)
+                found.append(folder)
+    return found
+
+
+def _clear(folder: Path) -> None:
+    stack = load(folder)
+    if stack is None:
+        return
+    if stack.ready and any(processes.exists(process) for process in stack.processes.values()):
+        raise RefusedError(f"--dir {folder}: a stack is up in this folder; take it down first")
+    stop(stack)
+
+
+def _last_words(stack: Stack, name: str) -> str:
+    log = stack.logs / f"{name}.log"
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return f"its last line: {lines[-1] if lines else '(none)'} (log: {log})"

@@ -1,0 +1,36 @@
+"""The Prefect server with its UI, on SQLite."""
+
+import sys
+
+from infra.local.service import Service, fetch
+from infra.local.stack import Stack
+
+PORTS = ("prefect",)
+
+
+def prefect_server(stack: Stack) -> Service:
+    """Prefect's API and UI in one process; its database and logs under `<folder>/prefect`."""
+    folder = stack.folder / "prefect"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    port = str(stack.ports["prefect"])
+    return Service(
+        name="prefect",
+        title="Prefect server",
+        links=(("Prefect UI", stack.address("prefect")),),
+        command=(sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port),
+        environment={
+            "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder / 'prefect.db'}",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            # Who holds the place that a concurrency limit gives. Kept in memory, as by default, it is forgotten when
+            # the server is started again, and some minutes later the run that held it is ended in its midst.
+            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+            "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+            "PREFECT_UI_API_URL": stack.address("prefect") + "/api",
+        },
+        folder=folder,
+        check=lambda: _check(stack),
+    )
+
+
+def _check(stack: Stack) -> None:
+    fetch(stack.address("prefect") + "/api/health")

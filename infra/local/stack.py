@@ -1,0 +1,118 @@
+"""What one local stack is, and its record on disk.
+
+Everything of a stack lies in one folder (mode 0700, default `.local/stack`):
+
+    env               what clients need, as KEY=value lines (0600)
+    state.json        this record (0600)
+    lock              held while the stack is started or stopped
+    logs/             one file for each service
+    prefect/ s3/ ray/ data and secrets of each service; worker/ is where that one is started
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from infra.errors import RefusedError
+from infra.local.processes import Process
+
+SERVICES = ("prefect", "s3", "ray")
+
+
+@dataclass
+class Stack:
+    """One stack: settings, ports by name, and the processes that were started.
+
+    `scratch` is a folder with a short path in the system's temporary folder, because the path of a Unix socket
+    must stay below 108 characters. `owner` is the process that will stop the stack, if one is in charge of it.
+    """
+
+    folder: Path
+    mark: str
+    scratch: Path
+    ports: dict[str, int]
+    services: tuple[str, ...] = SERVICES
+    cpus: int | None = None
+    gpus: float | None = None
+    object_store_mb: int = 512
+    dashboard: bool = True
+    owner: Process | None = None
+    processes: dict[str, Process] = field(default_factory=dict)
+    ready: bool = False
+
+    @property
+    def logs(self) -> Path:
+        """The folder of log files."""
+        return self.folder / "logs"
+
+    def address(self, port: str, scheme: str = "http://") -> str:
+        """The address on this machine of the port with this name."""
+        return f"{scheme}127.0.0.1:{self.ports[port]}"
+
+    def save(self) -> None:
+        """Write the record, replacing the old one in one step."""
+        write_private(self.folder / "state.json", json.dumps(asdict(self), default=str, indent=1))
+
+
+def new(folder: Path, ports: dict[str, int], services: Sequence[str] = SERVICES, **settings: object) -> Stack:
+    """A stack that was never started, with an empty folder and a scratch folder of its own."""
+    folder = folder.absolute()
+    scratch = Path(tempfile.mkdtemp(prefix="attgan-"))
+    stack = Stack(folder, secrets.token_hex(16), scratch, ports, tuple(services), **settings)  # type: ignore[arg-type]
+    stack.logs.mkdir(mode=0o700, exist_ok=True)
+    return stack
+
+
+def load(folder: Path) -> Stack | None:
+    """The stack recorded in `folder`, or None. Raises: RefusedError if the record is unreadable."""
+    path = folder / "state.json"
+    try:
+        record = json.loads(path.read_text())
+        for name in ("folder", "scratch"):
+            record[name] = Path(record[name])
+        record["services"] = tuple(record["services"])
+        record["owner"] = Process(**record["owner"]) if record["owner"] else None
+        record["processes"] = {name: Process(**process) for name, process in record["processes"].items()}
+        return Stack(**record)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise RefusedError(f"{path}: not a record of a stack ({error}); remove the folder") from None
+
+
+def forget(stack: Stack) -> None:
+    """Remove what is of no use once nothing runs: the record, the clients' settings, the scratch folder."""
+    shutil.rmtree(stack.scratch, ignore_errors=True)
+    for name in ("env", "state.json"):
+        (stack.folder / name).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(folder: Path, wait: bool = False) -> Iterator[None]:
+    """Make `folder` (private) and hold its lock. Raises: RefusedError if someone else holds it (without `wait`)."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    with (folder / "lock").open("w") as lock:  # not inherited by the servers; the kernel frees it if we die
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except OSError:
+            raise RefusedError(
+                f"--dir {folder}: another process is starting or stopping this stack"
+            ) from None
+        yield
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace `path` by a file that only its owner may read, in one step."""
+    draft = path.with_name(path.name + ".new")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    draft.replace(path)

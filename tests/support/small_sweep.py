@@ -1,0 +1,63 @@
+"""Sweeps so small that they take seconds; as a program, one to kill: ``python tests/support/small_sweep.py JSON``."""
+
+import json
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from flows.runtime import cluster
+from flows.settings import SweepSettings
+from flows.sweep.events import Ending, TrialEvent
+from flows.sweep.plan import Places, Plan, make_plan, resolve, write_or_check
+from flows.sweep.tuning import run_trials
+
+SMALL: dict[str, Any] = {
+    "from_scratch": True,
+    "bundle": None,
+    "size": 64,
+    "width": 2,
+    "attributes": ["Eyeglasses", "Male"],
+    "strategy": "permutation",
+    "search": "grid",
+    "scheduler": "none",
+    "space": ["lambda_reconstruction=1,10,100"],
+    "batch_size": 4,
+    "learning_rate": 1e-3,
+    "generator_warmup": 0,
+    "discriminator_warmup": 0,
+    "discriminator_steps": 1,
+    "schedule": "constant",
+    "epochs": 100,
+    "max_steps": 60,
+    "checks_per_epoch": 1,
+    "validation_images": 8,
+    "checkpoint_every": 10,
+    "patience": 0,
+}
+
+
+def small_plan(dataset: str, destination: str, **changes: Any) -> Plan:
+    """The plan of a sweep over fresh networks, on record in its folder as the sweep's flow would do."""
+    chosen = SMALL | {"dataset": dataset, "destination": destination} | changes
+    for text in chosen["space"]:
+        chosen.pop(text.partition("=")[0], None)  # what is searched is not given beside it
+    plan = make_plan(
+        resolve(SweepSettings.model_validate(chosen)), places=Places(dataset, bundle=None, judge=None)
+    )
+    write_or_check(plan)
+    return plan
+
+
+def run_small(
+    plan: Plan,
+    on_event: Callable[[TrialEvent], None] = lambda event: None,
+    stop: Callable[[], str | None] = lambda: None,
+) -> Ending:
+    cluster.connect_ray()
+    return run_trials(plan, log=logging.getLogger("sweep"), on_event=on_event, stop=stop)
+
+
+if __name__ == "__main__":
+    logging.basicConfig()
+    print(run_small(small_plan(**json.loads(sys.argv[1])), on_event=print))

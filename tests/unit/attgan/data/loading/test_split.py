@@ -1,0 +1,71 @@
+"""Which rows train and which are held out."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attgan.data.loading.split import split_rows
+from attgan.errors import UserError
+
+
+def nowhere(count: int) -> np.ndarray:
+    return np.full(count, -1, dtype=np.int8)
+
+
+def test_the_valid_partition_is_held_out_and_the_test_partition_left_alone() -> None:
+    partition = np.array([0, 1, 2, -1, 0, 1], dtype=np.int8)
+    for share in (0, 0.5):
+        split = split_rows(partition, None, share, seed=0)
+        assert split.training.tolist() == [0, 3, 4]
+        assert split.held_out.tolist() == [1, 5]
+        assert split.test.tolist() == [2]
+
+
+@given(st.integers(2, 300), st.floats(0, 0.9), st.integers(0, 2**63))
+def test_without_one_a_share_is_drawn(count: int, share: float, seed: int) -> None:
+    wanted = max(1, round(share * count)) if share else 0
+    if wanted == count:
+        with pytest.raises(UserError, match="no rows are left"):
+            split_rows(nowhere(count), None, share, seed)
+        return
+    split = split_rows(nowhere(count), None, share, seed)
+    assert len(split.held_out) == wanted
+    assert sorted([*split.training.tolist(), *split.held_out.tolist()]) == list(range(count))
+
+
+@given(st.lists(st.integers(0, 40), min_size=2, max_size=200), st.floats(0.01, 0.6), st.integers(0, 99))
+def test_nobody_is_on_both_sides(people: list[int], share: float, seed: int) -> None:
+    identity = np.array(people, dtype=np.int32)
+    wanted, largest = max(1, round(share * len(people))), max(people.count(one) for one in people)
+    try:
+        split = split_rows(nowhere(len(people)), identity, share, seed)
+    except UserError:
+        assert len(people) < wanted + largest  # only people with so many pictures that nobody else is left
+        return
+    assert not set(identity[split.training]) & set(identity[split.held_out])
+    assert wanted <= len(split.held_out) < wanted + largest
+
+
+def test_the_draw_is_the_seeds() -> None:
+    def held(seed: int) -> list[int]:
+        return split_rows(nowhere(100), None, 0.1, seed).held_out.tolist()
+
+    assert held(0) == held(0) != held(1)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1, 2, float("nan")])
+def test_a_share_is_at_least_0_and_below_1(share: float) -> None:
+    with pytest.raises(UserError, match=r"^validation share .*: must be at least 0 and below 1$"):
+        split_rows(nowhere(10), None, share, 0)
+
+
+def test_no_training_rows_are_refused() -> None:
+    with pytest.raises(UserError, match="of 3, 2 are of the test partition and 1 are held out"):
+        split_rows(np.array([2, 1, 2], dtype=np.int8), None, 0, 0)
+    with pytest.raises(UserError, match="no rows are left to train on"):
+        split_rows(nowhere(1), None, 0.05, 0)
+    with pytest.raises(UserError, match="no rows are left to train on"):
+        split_rows(nowhere(9), np.zeros(9, dtype=np.int32), 0.05, 0)  # they are all the same person
+    with pytest.raises(UserError, match="no rows are left to train on"):
+        split_rows(nowhere(0), None, 0.05, 0)

@@ -1,0 +1,200 @@
+"""Tables of others, understood: every usual way of writing labels, and a line for what is none."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyarrow import fs
+
+from attgan.attributes import CELEBA
+from attgan.data.tables import Tables, find_columns, read_tables
+from attgan.errors import UserError
+from tests.support.data.foreign_tables import write_table
+
+GLASSES, BALD = CELEBA.index("Eyeglasses"), CELEBA.index("Bald")
+LOCAL = fs.LocalFileSystem()
+
+
+def read(path: Path, **options: object) -> Tables:
+    return read_tables(LOCAL, str(path), "--source there", **options)
+
+
+def labels_of(folder: Path, values: object) -> tuple[list[bool], list[bool]]:
+    """Values and unknown of a column of labels."""
+    count = len(values)  # type: ignore[arg-type]
+    tables = read(write_table(folder / "t.parquet", {"image": [b"x"] * count, "Eyeglasses": values}))  # type: ignore[dict-item]
+    return tables.labels.attributes[:, GLASSES].tolist(), tables.unknown[:, GLASSES].tolist()
+
+
+@pytest.mark.parametrize(
+    ("values", "meant"),
+    [
+        ([True, False, None], [1, 0, None]),
+        ([1, 0, None, 1], [1, 0, None, 1]),
+        ([1, -1, None], [1, 0, None]),
+        ([-1, -1], [0, 0]),
+        ([0.0, 1.0, float("nan")], [0, 1, None]),
+        (pa.array([1, 0], pa.uint8()), [1, 0]),
+        (pa.nulls(2), [None, None]),
+    ],
+)
+def test_labels_in_all_usual_ways(tmp_path: Path, values: object, meant: list[int | None]) -> None:
+    attributes, unknown = labels_of(tmp_path, values)
+    assert [None if u else int(a) for a, u in zip(attributes, unknown, strict=True)] == meant
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([1, 0, -1], "holds -1, 0, 1; labels are true and false, 0 and 1, or -1 and 1"),
+        ([1, 2], "holds 1, 2; labels are"),
+        ([0.5], "holds 0.5; labels are"),
+        (["yes"], "is of type string; labels are"),
+    ],
+)
+def test_what_is_no_label_is_refused(tmp_path: Path, values: list[object], said: str) -> None:
+    with pytest.raises(UserError, match=f"^--source there: column Eyeglasses: {said}"):
+        labels_of(tmp_path, values)
+
+
+def test_labels_are_judged_over_all_files(tmp_path: Path) -> None:
+    write_table(tmp_path / "a.parquet", {"image": [b"x"], "Eyeglasses": [-1]})
+    write_table(tmp_path / "b.parquet", {"image": [b"x"], "Eyeglasses": [0]})
+    with pytest.raises(UserError, match="holds -1, 0"):
+        read(tmp_path)
+
+
+def test_partitions_as_numbers_or_words(tmp_path: Path) -> None:
+    def partition(values: object, name: str = "split") -> list[int]:
+        columns = {"image": [b"x"] * len(values), "Bald": [True] * len(values), name: values}  # type: ignore[arg-type]
+        labels = read(write_table(tmp_path / "t.parquet", columns)).labels  # type: ignore[arg-type]
+        assert labels.partition is not None
+        return labels.partition.tolist()
+
+    assert partition(["train", "valid", "val", "Validation", "test", None]) == [0, 1, 1, 1, 2, -1]
+    assert partition([0, 1, 2], "partition") == [0, 1, 2]
+    assert partition(pa.array(["train", "test", "train"]).dictionary_encode()) == [0, 2, 0]
+    with pytest.raises(UserError, match=r"--partition-column split: 'holdout' is none of train, valid, test"):
+        partition(["train", "holdout"])
+
+
+def test_identities_as_numbers_or_names(tmp_path: Path) -> None:
+    def identity(values: list[object]) -> list[int]:
+        columns = {"image": [b"x"] * len(values), "Bald": [True] * len(values), "who": values}
+        labels = read(write_table(tmp_path / "t.parquet", columns), identity="who").labels
+        assert labels.identity is not None
+        assert labels.identity.dtype == np.int32
+        return labels.identity.tolist()
+
+    assert identity([7, 3, 7]) == [7, 3, 7]
+    assert identity(["b", "a", "b"]) == [1, 0, 1]
+    assert len(set(identity([2**40, 2**40 + 1]))) == 2
+    with pytest.raises(UserError, match="--identity-column who: is null for 1 rows"):
+        identity([1, None])
+
+
+def test_names_are_each_images_own(tmp_path: Path) -> None:
+    columns = {"image": [b"x"] * 3, "Bald": [True] * 3, "image_id": ["a", "b", "c"], "file": ["a", "b", "a"]}
+    path = write_table(tmp_path / "faces.parquet", columns)
+    assert read(path).labels.image_ids.to_pylist() == ["a", "b", "c"]
+    with pytest.raises(UserError, match="--id-column file: 'a' stands in more than one row"):
+        read(path, image_id="file")
+    del columns["image_id"]
+    numbered = read(write_table(path, columns)).labels.image_ids.to_pylist()
+    assert numbered == ["faces-0000000", "faces-0000001", "faces-0000002"]
+
+
+def test_columns_are_told_by_name() -> None:
+    names = ["Image", "picture", "Eyeglasses", "glasses", "hat", "split", "id", "Young"]
+    columns = find_columns(names, image="picture", image_id="id", rename={"hat": "Wearing_Hat"})
+    assert columns.attributes == {"Eyeglasses": "Eyeglasses", "Wearing_Hat": "hat", "Young": "Young"}
+    assert (columns.image_id, columns.partition, columns.identity) == ("id", "split", None)
+    assert columns.ignored == ("Image", "glasses")
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "said"),
+    [
+        (["picture", "Bald"], {}, r"--image-column image: there is no such column; there are picture, Bald"),
+        (["image", "Bald"], {"identity": "who"}, "--identity-column who: there is no such column"),
+        (["image", "bald"], {}, r"not one of the columns image, bald is .* --rename OLD=NEW"),
+        (
+            ["image", "b"],
+            {"rename": {"b": "Bold"}},
+            r"--rename b=Bold: there is no attribute 'Bold'; did you",
+        ),
+        (["image", "b"], {"rename": {"c": "Bald"}}, "--rename c=Bald: there is no column c"),
+        (
+            ["image", "b", "Bald"],
+            {"rename": {"b": "Bald"}},
+            "--rename b=Bald: there is a column Bald already",
+        ),
+        (["image", "b", "c"], {"rename": {"b": "Bald", "c": "Bald"}}, "--rename c=Bald: another column"),
+    ],
+)
+def test_columns_that_cannot_be_told_are_refused(
+    names: list[str], options: dict[str, str], said: str
+) -> None:
+    with pytest.raises(UserError, match=f"^{said}"):
+        find_columns(names, **options)  # type: ignore[arg-type]
+
+
+@given(
+    files=st.lists(st.integers(0, 11), min_size=1, max_size=3).filter(any),
+    row_group=st.integers(1, 6),
+    data=st.data(),
+)
+@settings(max_examples=40, deadline=None)
+def test_images_from_any_row_on(
+    tmp_path_factory: pytest.TempPathFactory, files: list[int], row_group: int, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("tables")
+    expected: list[bytes | None] = []
+    for index, rows in enumerate(files):
+        images = [None if row % 5 == 4 else f"{index}-{row}".encode() for row in range(rows)]
+        column = pa.array([None if i is None else {"bytes": i, "path": None} for i in images], _STRUCT)
+        labels = pa.array([True] * rows, pa.bool_())
+        write_table(folder / f"{index}.parquet", {"image": column, "Bald": labels}, row_group)
+        expected += images
+    tables = read(folder)
+    start = data.draw(st.integers(0, len(expected)))
+    assert list(tables.images(start)) == expected[start:]
+
+
+_STRUCT = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+
+
+def test_what_is_no_table_of_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^--source there: there is no Parquet file"):
+        read(tmp_path)
+    with pytest.raises(UserError, match=r"^--source there: there is no Parquet file"):
+        read(tmp_path / "none.parquet")
+    (tmp_path / "a.parquet").write_bytes(b"something else")
+    with pytest.raises(UserError, match=r"^--source there: a\.parquet is not a Parquet file"):
+        read(tmp_path)
+    write_table(tmp_path / "a.parquet", {"image": ["words"], "Bald": [True]})
+    with pytest.raises(UserError, match="--image-column image: must hold bytes"):
+        read(tmp_path)
+    write_table(
+        tmp_path / "a.parquet", {"image": pa.array([], pa.binary()), "Bald": pa.array([], pa.bool_())}
+    )
+    with pytest.raises(UserError, match="has no rows"):
+        read(tmp_path)
+    write_table(tmp_path / "a.parquet", {"image": [b"x"], "Bald": [True]})
+    write_table(tmp_path / "b.parquet", {"image": [b"x"], "Young": [True]})
+    with pytest.raises(UserError, match=r"b\.parquet has no column Bald, and a\.parquet has one"):
+        read(tmp_path)
+
+
+def test_the_digest_is_of_what_decides_the_dataset(tmp_path: Path) -> None:
+    def digest(folder: str, labels: list[bool], **choices: object) -> str:
+        columns = {"image": [b"x", b"y"], "Bald": labels}
+        write_table(tmp_path / folder / "faces.parquet", columns)
+        return read(tmp_path / folder).digest(choices)
+
+    one = digest("a", [True, False], size=64)
+    assert one == digest("b", [True, False], size=64)
+    assert len({one, digest("a", [True, True], size=64), digest("a", [True, False], size=96)}) == 3

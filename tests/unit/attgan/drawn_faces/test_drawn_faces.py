@@ -1,0 +1,294 @@
+"""Drawn faces: the same for ever, in CelebA's geometry and files, with attributes that can be seen and switched."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from pyarrow import fs
+
+from attgan.attributes import CELEBA, EXCLUSIVE, PUBLISHED
+from attgan.data import codec
+from attgan.data.celeba import read_labels
+from attgan.drawn_faces import (
+    another_picture,
+    draw,
+    draw_pair,
+    draw_pair_sheet,
+    draw_sheet,
+    labels,
+    sample_face,
+    with_attribute,
+    write_celeba,
+)
+from attgan.drawn_faces.dataset import face_at
+from attgan.errors import UserError
+
+COLOURS = {"Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair"}
+SEEDS = st.integers(0, 2**40)
+SWITCHES = st.lists(st.tuples(st.sampled_from(PUBLISHED), st.booleans()), max_size=6)
+
+# Where an attribute may show, (top, bottom, left, right) of the picture, whatever the pose; and by how much its
+# pixels differ at least, in grey levels. Hair, sex, age and skin reach almost everywhere.
+REACH = {
+    "Bald": ((0, 218, 0, 178), 12),
+    "Bangs": ((0, 160, 15, 165), 12),
+    "Black_Hair": ((0, 218, 0, 178), 9),
+    "Blond_Hair": ((0, 218, 0, 178), 12),
+    "Brown_Hair": ((0, 218, 0, 178), 5),
+    "Bushy_Eyebrows": ((80, 118, 36, 142), 4),
+    "Eyeglasses": ((84, 150, 25, 153), 9),
+    "Male": ((0, 218, 0, 178), 6),
+    "Mouth_Slightly_Open": ((134, 178, 55, 123), 15),
+    "Mustache": ((128, 178, 50, 128), 8),
+    "No_Beard": ((92, 210, 20, 158), 7),
+    "Pale_Skin": ((30, 218, 0, 178), 9),
+    "Young": ((30, 218, 0, 178), 2.5),
+}
+
+
+def auc(scores: np.ndarray, truth: np.ndarray) -> float:
+    return float((scores[truth][:, None] > scores[~truth]).mean())
+
+
+def test_a_face_depends_on_its_seed_alone():
+    first = {seed: draw(sample_face(seed)) for seed in (3, 5, 8)}
+    for seed in (8, 3, 5):
+        draw(sample_face(100 + seed))
+        assert np.array_equal(draw(sample_face(seed)), first[seed])
+    assert not np.array_equal(first[3], first[5])
+
+
+def test_pictures_have_celebas_size_and_geometry():
+    faces = [sample_face(seed, glasses_share=0.0) for seed in range(80)]
+    pictures = np.stack([draw(face) for face in faces])
+    assert pictures.shape == (80, 218, 178, 3)
+    assert pictures.dtype == np.uint8
+    mean = pictures.astype(np.float64).mean(axis=0)
+    grey = mean.mean(axis=2)
+    for column in (68.5, 109.5):  # the darkest spot near each eye is its pupil
+        left = int(column) - 14
+        box = grey[105:122, left : left + 29]
+        row, place = np.unravel_index(box.argmin(), box.shape)
+        assert abs(105 + row - 111.5) <= 3
+        assert abs(left + place - column) <= 3
+    redness = (mean[:, :, 0] - mean[:, :, 1:].mean(axis=2))[140:172, 84:95].mean(axis=1)
+    assert abs(140 + redness.argmax() - 156) <= 4  # the lips
+    # Brightness, colour and spread of CelebA's aligned faces (130, 108, 96; standard deviation 37).
+    assert np.abs(mean.mean(axis=(0, 1)) - (130, 108, 96)).max() < 25
+    assert 22 < pictures.mean(axis=(1, 2, 3)).std() < 50
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_pairs_differ_where_the_attribute_is_and_nowhere_else(name):
+    (top, bottom, left, right), least = REACH[name]
+    for seed in range(900, 906):
+        face = sample_face(seed)
+        pair = draw_pair(face, name)
+        assert np.array_equal(pair.without, draw(with_attribute(face, name, False)))
+        assert np.array_equal(pair.with_it, draw(with_attribute(face, name, True)))
+        rows, columns = np.nonzero(pair.mask)
+        assert rows.min() >= top
+        assert rows.max() < bottom
+        assert columns.min() >= left
+        assert columns.max() < right
+        difference = np.abs(pair.without.astype(int) - pair.with_it).mean(axis=2)
+        assert difference[~pair.mask].max() == 0
+        assert difference[pair.mask].mean() > least
+        assert pair.mask.mean() > 0.004
+
+
+def test_glasses_mask_covers_both_lenses_and_the_bridge():
+    for seed in range(20):
+        face = sample_face(seed)
+        mask = draw_pair(face, "Eyeglasses").mask
+        assert 0.03 < mask.mean() < 0.14
+        assert mask[104:124, 55:82].mean() > 0.6
+        assert mask[104:124, 96:123].mean() > 0.6
+
+
+def test_a_linear_probe_on_small_pictures_reads_the_attributes():
+    faces = [sample_face(seed, glasses_share=0.5) for seed in range(520)]
+    crops = [Image.fromarray(draw(face)[24:194, 4:174]) for face in faces]
+    small = np.stack([np.asarray(crop.resize((24, 24), Image.Resampling.BOX)) for crop in crops])
+    x = small.reshape(len(faces), -1) / 255.0
+    x -= x.mean(axis=0)
+    known, fresh = slice(0, 400), slice(400, None)
+    gram = x[known] @ x[known].T + np.eye(400)
+    for name in ("Eyeglasses", "Male", "Young", "No_Beard", "Bangs", "Blond_Hair", "Mouth_Slightly_Open"):
+        truth = np.array([labels(face)[name] for face in faces])
+        weights = x[known].T @ np.linalg.solve(gram, truth[known] - truth[known].mean())
+        assert auc(x[fresh] @ weights, truth[fresh]) > 0.85, name
+
+
+@given(seed=SEEDS, switches=SWITCHES)
+@settings(max_examples=60, deadline=None)
+def test_labels_keep_lifes_rules_whatever_is_switched(seed, switches):
+    face = sample_face(seed)
+    for name, value in switches:
+        face = with_attribute(face, name, value)
+    found = labels(face)
+    assert tuple(found) == CELEBA
+    assert sum(found[colour] for colour in COLOURS) <= 1
+    assert not (found["Straight_Hair"] and found["Wavy_Hair"])
+    if found["Bald"]:
+        assert not any(found[name] for name in (*COLOURS, "Bangs", "Straight_Hair", "Wavy_Hair"))
+    for hair in ("Mustache", "Goatee", "5_o_Clock_Shadow", "Sideburns"):
+        assert not (found[hair] and found["No_Beard"])
+    if found["Bangs"]:
+        assert not found["Receding_Hairline"]
+
+
+@given(seed=SEEDS, name=st.sampled_from(PUBLISHED), value=st.booleans(), switches=SWITCHES)
+@settings(max_examples=80, deadline=None)
+def test_switching_an_attribute_sets_it_and_clears_only_what_excludes_it(seed, name, value, switches):
+    face = sample_face(seed)
+    for other, state in switches:
+        face = with_attribute(face, other, state)
+    before, switched = labels(face), with_attribute(face, name, value)
+    after = labels(switched)
+    assert after[name] is value
+    assert with_attribute(switched, name, value) == switched
+    changed = {other for other in PUBLISHED if before[other] != after[other]} - {name}
+    bound = set(EXCLUSIVE.get(name, ()))
+    if name in ("Bald", "Bangs", *COLOURS):  # hair covers a bald head, and shows its colour
+        bound |= {"Bald", "Bangs", *COLOURS}
+    if name == "Mustache":
+        bound |= {"No_Beard"}
+    assert changed <= bound
+    if before[name] is value:
+        assert switched == face
+
+
+def test_shares_and_what_goes_together():
+    faces = [sample_face(seed) for seed in range(2000)]
+    table = [labels(face) for face in faces]
+    share = {name: np.mean([row[name] for row in table]) for name in CELEBA}
+    assert abs(share["Eyeglasses"] - 0.3) < 0.03
+    for name in PUBLISHED:
+        assert 0.03 < share[name] < 0.9, name
+    men = [row for row in table if row["Male"]]
+    women = [row for row in table if not row["Male"]]
+    assert all(row["No_Beard"] for row in women)
+    assert 0.3 < np.mean([not row["No_Beard"] for row in men]) < 0.6
+    gray = [row for row in table if row["Gray_Hair"]]
+    assert np.mean([row["Young"] for row in gray]) < 0.3
+    assert all(np.mean([row[name] for row in men]) < 0.01 for name in ("Wearing_Lipstick", "Heavy_Makeup"))
+
+
+def test_the_share_of_glasses_changes_nothing_else():
+    for seed in range(50):
+        bare, spectacled = sample_face(seed, glasses_share=0.0), sample_face(seed, glasses_share=1.0)
+        assert spectacled == with_attribute(bare, "Eyeglasses", True)
+        assert not labels(bare)["Eyeglasses"]
+
+
+def test_another_picture_is_the_same_person_at_another_moment():
+    face = sample_face(4)
+    assert another_picture(face, 0) is face
+    second = another_picture(face, 1)
+    assert (second.build, second.looks) == (face.build, face.looks)
+    assert second.moment != face.moment
+    assert not np.array_equal(draw(second), draw(face))
+    for name in ("Male", "Young", "Pale_Skin", "Bald", "Black_Hair", "No_Beard"):
+        assert labels(second)[name] == labels(face)[name]
+
+
+@pytest.mark.parametrize(
+    ("seed", "share", "said"),
+    [(-1, 0.3, "seed -1"), (0, 1.1, "glasses_share 1.1"), (0, -0.1, "glasses_share -0.1")],
+)
+def test_faces_refuse_what_they_cannot_be(seed, share, said):
+    with pytest.raises(ValueError, match=said):
+        sample_face(seed, glasses_share=share)
+
+
+def test_attributes_that_are_not_published_cannot_be_switched():
+    with pytest.raises(ValueError, match="'Wearing_Hat' cannot be drawn"):
+        with_attribute(sample_face(0), "Wearing_Hat", True)
+
+
+def test_celeba_set_is_in_celebas_own_format(tmp_path):
+    heard = []
+    write_celeba(str(tmp_path / "set"), 90, seed=2, progress=heard.append)
+    lines = (tmp_path / "set" / "list_attr_celeba.txt").read_text().split("\n")
+    assert lines[0] == "90"
+    assert lines[1] == " ".join(CELEBA) + " "
+    assert lines[-1] == ""
+    assert all(re.fullmatch(rf"{n:06d}\.jpg(  1| -1){{40}}", line) for n, line in enumerate(lines[2:-1], 1))
+    assert heard[-1] == 90
+
+    read = read_labels(fs.LocalFileSystem(), str(tmp_path / "set"))
+    assert read.image_ids.to_pylist() == [f"{n:06d}.jpg" for n in range(1, 91)]
+    drawn = [list(labels(face_at(number, seed=2)).values()) for number in range(90)]
+    assert read.attributes.tolist() == drawn
+    assert np.bincount(read.partition).tolist() == [72, 9, 9]
+    people = [set(read.identity[read.partition == part]) for part in range(3)]
+    assert sum(len(part) for part in people) == len(set.union(*people))  # no one is in two partitions
+    assert np.bincount(read.identity)[1:].min() >= 1
+    assert np.bincount(read.identity).max() <= 5
+
+    data = (tmp_path / "set" / "img_align_celeba" / "000090.jpg").read_bytes()
+    decoded = codec.decode(data)
+    assert (decoded.format, decoded.pixels.shape) == ("JPEG", (218, 178, 3))
+    error = decoded.pixels.astype(int) - draw(face_at(89, seed=2))
+    assert np.sqrt((error**2).mean()) < 12  # the codec's loss only
+
+
+def test_images_do_not_depend_on_count_or_workers(tmp_path):
+    write_celeba("one", 70, filesystem=_folder(tmp_path), seed=9, glasses_share=0.6)
+    write_celeba("two", 66, filesystem=_folder(tmp_path), seed=9, glasses_share=0.6, workers=2)
+    for number in range(1, 67):
+        name = f"img_align_celeba/{number:06d}.jpg"
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    rows = [
+        (tmp_path / which / "list_attr_celeba.txt").read_text().split("\n")[2:68] for which in ("one", "two")
+    ]
+    assert rows[0] == rows[1]
+
+
+def test_labels_are_written_last(tmp_path):
+    write_celeba(str(tmp_path), 3)
+    (tmp_path / "img_align_celeba" / "000002.jpg").unlink()
+    (tmp_path / "img_align_celeba" / "000002.jpg").mkdir()
+    with pytest.raises(OSError, match="000002"):
+        write_celeba(str(tmp_path), 3, seed=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["img_align_celeba"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"count": 0}, "count 0"),
+        ({"count": 1_000_000}, "count 1000000"),
+        ({"count": 5, "seed": -3}, "seed -3"),
+        ({"count": 5, "workers": 0}, "workers 0"),
+        ({"count": 5, "glasses_share": 2.0}, "glasses_share 2.0"),
+    ],
+)
+def test_a_set_refuses_impossible_wishes_before_it_writes(tmp_path, arguments, said):
+    with pytest.raises(UserError, match=said):
+        write_celeba(str(tmp_path / "set"), **arguments)
+    assert not (tmp_path / "set").exists()
+
+
+def test_sheets_show_every_face_and_name_its_attributes():
+    faces = [sample_face(seed) for seed in range(5)]
+    sheet = draw_sheet(faces, columns=3)
+    assert sheet.dtype == np.uint8
+    assert np.array_equal(sheet[:218, :178], draw(faces[0]))
+    caption = sheet[218 : sheet.shape[0] // 2, :178]
+    assert (caption < 128).any()  # ink
+    pairs = draw_pair_sheet(faces[:2], ("Eyeglasses", "Bangs"))
+    assert pairs.shape[1:] == (2 * 178, 3)
+    with pytest.raises(ValueError, match="0 faces"):
+        draw_sheet([])
+    with pytest.raises(ValueError, match="no faces"):
+        draw_pair_sheet([])
+
+
+def _folder(path: Path) -> fs.SubTreeFileSystem:
+    return fs.SubTreeFileSystem(str(path), fs.LocalFileSystem())

@@ -1,0 +1,159 @@
+"""What is measured of edits, against the same numbers worked out from the pixels, and on which faces."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pyarrow import fs
+
+from attgan.attributes import Edit, label_vector, target_vector
+from attgan.data.loading.loader import Faces, open_faces
+from attgan.data.shards import open_dataset
+from attgan.editing.editor import make_editor
+from attgan.errors import UserError
+from attgan.evaluation.edit_measures import choose_test_faces, edit_faces, measure_edits
+from attgan.evaluation.judge import Judge, recognise
+from attgan.evaluation.pairs import TruePairs, draw_true_pairs
+from attgan.evaluation.region import edit_region
+from attgan.models import AttributeClassifier, ClassifierConfig, Generator, GeneratorConfig, fresh
+from tests.support.data.drawn_dataset import write_drawn_dataset
+
+NAMES = ("Male", "Bangs", "Eyeglasses", "Bald")
+JUDGED = ("Bald", "Eyeglasses", "Bangs", "Young")
+
+
+@pytest.fixture(scope="module")
+def pairs() -> TruePairs:
+    return draw_true_pairs(9, size=64, attribute="Eyeglasses", names=NAMES, seed=5)
+
+
+@pytest.fixture(scope="module")
+def generator() -> Generator:
+    return fresh(Generator, GeneratorConfig(n_attributes=4, image_size=64, width=2), 0).eval()
+
+
+@pytest.fixture(scope="module")
+def judge(pairs: TruePairs, generator: Generator) -> Judge:
+    """Its thresholds lie amid what it says of edited faces, so that it finds each attribute in some."""
+    network = fresh(AttributeClassifier, ClassifierConfig(n_attributes=4, image_size=64, width=2), 3).eval()
+    edited = edit_faces(generator, pairs.without, pairs.labels, NAMES, "Eyeglasses")
+    with torch.no_grad():
+        logits = network(torch.from_numpy(edited).permute(0, 3, 1, 2).float() / 127.5 - 1)
+        network.head.bias -= logits.median(dim=0).values
+    return Judge(network, JUDGED, None, "a test's")
+
+
+def test_the_numbers_are_those_of_the_pixels(pairs: TruePairs, generator: Generator, judge: Judge) -> None:
+    measured = measure_edits(generator, judge, pairs.without, pairs.labels, NAMES, "Eyeglasses")
+    editor = make_editor(generator, "cpu", 3)
+    same = editor.edit(pairs.without, label_vector(pairs.labels))
+    edited = {
+        intensity: editor.edit(
+            pairs.without, target_vector(pairs.labels, [Edit("Eyeglasses", True, intensity)], NAMES)
+        )
+        for intensity in (0.5, 1.0, 1.5)
+    }
+    seen = {name: recognise(judge, faces)[:, 1].mean() for name, faces in edited.items()}
+    assert 0 < seen[1.0] < 1
+    assert (measured.edit_success, measured.success_weaker, measured.success_stronger) == (
+        seen[1.0],
+        seen[0.5],
+        seen[1.5],
+    )
+    assert measured.faces == 9
+    assert measured.false_positives == recognise(judge, pairs.without)[:, 1].mean()
+    assert measured.on_reconstruction == recognise(judge, same)[:, 1].mean()
+    error = (same.astype(float) - pairs.without) ** 2
+    decibels = 10 * np.log10(255**2 / error.mean(axis=(1, 2, 3)))
+    assert measured.psnr == pytest.approx(decibels.mean(), abs=1e-3)
+    assert 0 < measured.ssim < 1
+    region = edit_region("Eyeglasses", 64)
+    assert region is not None
+    for found, before in ((measured.outside, pairs.without), (measured.outside_reconstruction, same)):
+        change = np.abs(edited[1.0].astype(float) - before)[:, ~region]
+        assert found == pytest.approx(change.mean())
+    kept = recognise(judge, edited[1.0]) == recognise(judge, pairs.without)
+    assert measured.kept_attributes == pytest.approx(kept[:, [0, 2, 3]].mean())
+
+
+def test_what_an_attribute_excludes_is_not_missed(
+    pairs: TruePairs, generator: Generator, judge: Judge
+) -> None:
+    plain = replace(pairs, labels=np.zeros_like(pairs.labels))
+    measured = measure_edits(generator, judge, plain.without, plain.labels, NAMES, "Bald")
+    edited = edit_faces(generator, plain.without, plain.labels, NAMES, "Bald")
+    kept = recognise(judge, edited) == recognise(judge, plain.without)
+    assert measured.kept_attributes == pytest.approx(kept[:, [1, 3]].mean()), "Bald clears Bangs"
+
+
+def test_an_attribute_that_cannot_be_drawn_has_no_outside(
+    pairs: TruePairs, generator: Generator, judge: Judge
+) -> None:
+    names = ("Male", "Bangs", "Attractive", "Bald")
+    judge = replace(judge, names=("Attractive", *JUDGED[1:]))
+    measured = measure_edits(generator, judge, pairs.without, pairs.labels, names, "Attractive")
+    assert math.isnan(measured.outside)
+    assert math.isnan(measured.outside_reconstruction)
+
+
+def test_the_generator_stays_as_it_is_and_the_edit_is_the_edit_flows(pairs: TruePairs) -> None:
+    generator = fresh(Generator, GeneratorConfig(n_attributes=4, image_size=64, width=2), 1).train()
+    edited = edit_faces(generator, pairs.without, pairs.labels, NAMES, "Eyeglasses", intensity=0.7)
+    assert generator.training
+    assert all(parameter.requires_grad for parameter in generator.parameters())
+    editor = make_editor(generator, "cpu", 4)
+    targets = target_vector(pairs.labels, [Edit("Eyeglasses", True, 0.7)], NAMES)
+    np.testing.assert_array_equal(edited, editor.edit(pairs.without, targets))
+
+
+def test_faces_that_have_it_and_a_judge_that_does_not_know_it_are_refused(
+    pairs: TruePairs, generator: Generator, judge: Judge
+) -> None:
+    worn = pairs.labels.copy()
+    worn[3, 2] = 1
+    with pytest.raises(ValueError, match="faces without Eyeglasses, at least one"):
+        measure_edits(generator, judge, pairs.without, worn, NAMES, "Eyeglasses")
+    with pytest.raises(ValueError, match="at least one"):
+        measure_edits(generator, judge, pairs.without[:0], pairs.labels[:0], NAMES, "Eyeglasses")
+    with pytest.raises(UserError, match="judge: there is no attribute 'Male'"):
+        measure_edits(generator, judge, pairs.without, pairs.labels, NAMES, "Male")
+
+
+@pytest.fixture
+def faces(tmp_path: Path) -> Iterator[Faces]:
+    dataset = write_drawn_dataset(tmp_path, 42)
+    with open_faces(open_dataset(fs.LocalFileSystem(), str(tmp_path)), size=64, attributes=NAMES) as opened:
+        assert dataset.manifest.counts.rows == 42
+        yield opened
+
+
+def test_faces_are_of_the_test_partition_where_there_is_one_and_lack_the_attribute(faces: Faces) -> None:
+    lacking = ~faces.labels[:, NAMES.index("Eyeglasses")]
+    chosen = choose_test_faces(faces, "Eyeglasses", 99, 0)
+    assert chosen.partition == "held out"
+    np.testing.assert_array_equal(chosen.rows, faces.held_out[lacking[faces.held_out]])
+    faces.training, faces.test = faces.training[:20], faces.training[20:]
+    chosen = choose_test_faces(faces, "Eyeglasses", 99, 0)
+    assert chosen.partition == "test"
+    np.testing.assert_array_equal(chosen.rows, faces.test[lacking[faces.test]])
+
+
+def test_a_few_are_drawn_by_the_seed(faces: Faces) -> None:
+    faces.training, faces.test = faces.training[:10], faces.training[10:]
+    draws = [choose_test_faces(faces, "Eyeglasses", 5, seed).rows for seed in (0, 0, 1, 2)]
+    assert [len(rows) for rows in draws] == [5, 5, 5, 5]
+    np.testing.assert_array_equal(draws[0], draws[1])
+    assert len({tuple(rows) for rows in draws}) == 3
+    assert all((np.diff(rows) > 0).all() for rows in draws)
+
+
+def test_where_every_face_has_it_there_is_nothing_to_edit(faces: Faces) -> None:
+    faces.labels[faces.held_out, NAMES.index("Eyeglasses")] = True
+    with pytest.raises(UserError, match="--attribute Eyeglasses: of 0 test images and 6 held-out ones"):
+        choose_test_faces(faces, "Eyeglasses", 5, 0)
+    with pytest.raises(UserError, match="--attribute Smiling: there is no attribute"):
+        choose_test_faces(faces, "Smiling", 5, 0)

@@ -1,0 +1,259 @@
+"""The attribute classifier learns what can be seen; a run that was stopped or killed ends as if it had not been."""
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from attgan.data.loading.loader import Faces, open_faces
+from attgan.data.shards import Dataset
+from attgan.errors import Diverged, UserError
+from attgan.models import AttributeClassifier, ClassifierConfig
+from attgan.models.folder import Folder
+from attgan.training.classifier.config import ClassifierTraining
+from attgan.training.classifier.learner import Learner, begin_or_resume, descend, keep
+from attgan.training.classifier.trainer import Fitted, fit_classifier
+from attgan.training.run_folder.progress import Progress
+from tests.support.data.drawn_dataset import write_drawn_dataset
+
+NAMES = ("Eyeglasses", "Male", "Black_Hair", "Bald")
+QUICK = ClassifierTraining(width=2, batch_size=8, max_steps=24, epochs=1, min_steps=24, log_every=5)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return write_drawn_dataset(tmp_path_factory.mktemp("drawn"), 350, glasses_share=0.5)
+
+
+@pytest.fixture(scope="module")
+def faces(dataset: Dataset) -> Iterator[Faces]:
+    with open_faces(dataset, size=64, attributes=NAMES) as opened:
+        yield opened
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def equal(one: AttributeClassifier | None, other: AttributeClassifier | None) -> bool:
+    assert one is not None
+    assert other is not None
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.equal(tensor, same) for tensor, same in pairs)
+
+
+def stopping_after(steps: int) -> Callable[[], bool]:
+    left = iter(range(steps - 1))
+    return lambda: next(left, None) is None
+
+
+def dying_after(steps: int) -> Callable[[], bool]:
+    """As killed: nothing more is written."""
+    stop = stopping_after(steps)
+
+    def ask() -> bool:
+        if stop():
+            raise KeyboardInterrupt
+        return False
+
+    return ask
+
+
+def rows_of(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_it_sees_glasses(faces: Faces, tmp_path: Path) -> None:
+    config = ClassifierTraining(width=8, batch_size=32, epochs=1, min_steps=300)
+    fitted = fit_classifier(faces, config, Folder(tmp_path))
+    assert fitted.classifier is not None
+    scores = {score.attribute: score for score in fitted.scores}
+    assert list(scores) == list(NAMES)
+    assert scores["Eyeglasses"].balanced_accuracy > 0.9
+    batch = faces.take(faces.held_out)
+    with torch.inference_mode():
+        said = fitted.classifier(batch.images.float() / 127.5 - 1)[:, 0] > 0
+    assert (said == (batch.labels[:, 0] > 0.5)).float().mean() == pytest.approx(scores["Eyeglasses"].accuracy)
+    losses = {row["step"]: row["loss"] for row in rows_of(tmp_path) if row["kind"] == "check"}
+    assert fitted.best_step == min(losses, key=lambda step: losses[step])
+
+
+@pytest.mark.parametrize(("checkpoint_every", "kept"), [(None, 100), (7, 105)])
+def test_a_run_that_was_stopped_or_killed_ends_as_one_that_was_not(
+    faces: Faces, dataset: Dataset, tmp_path: Path, checkpoint_every: int | None, kept: int
+) -> None:
+    config = QUICK.model_copy(
+        update={"checkpoint_every": checkpoint_every, "max_steps": 120, "min_steps": 120}
+    )
+    whole = fit_classifier(faces, config, Folder(tmp_path / "whole"))
+    broken = Folder(tmp_path / "broken")
+    stopped = fit_classifier(faces, config, broken, should_stop=stopping_after(52))
+    assert (stopped.ended, stopped.step, stopped.classifier) == ("stopped", 52, None)
+    with pytest.raises(KeyboardInterrupt):
+        fit_classifier(faces, config, broken, should_stop=dying_after(110 - 52))
+    with open_faces(dataset, size=64, attributes=NAMES, cache_bytes=0) as streamed:
+        resumed = fit_classifier(streamed, config, broken)
+    assert resumed.resumed_from == kept
+    assert (resumed.step, resumed.best_step, resumed.scores) == (120, whole.best_step, whole.scores)
+    assert equal(resumed.classifier, whole.classifier)
+    assert rows_of(tmp_path / "broken") == rows_of(tmp_path / "whole")
+    again = fit_classifier(faces, config, broken)
+    assert equal(again.classifier, whole.classifier), "a finished run has nothing left to do"
+    assert again.resumed_from == again.step == 120
+
+
+def test_without_a_checkpoint_it_begins_again(faces: Faces, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fit_classifier(faces, QUICK, Folder(tmp_path), should_stop=dying_after(9))
+    fitted = fit_classifier(faces, QUICK, Folder(tmp_path))
+    assert (fitted.resumed_from, fitted.step) == (None, 24)
+
+
+def test_it_stops_when_it_learns_no_more(faces: Faces, tmp_path: Path) -> None:
+    """A rate this high makes a validation worse than the first."""
+    config = QUICK.model_copy(
+        update={"learning_rate": 1.0, "patience": 1, "max_steps": None, "min_steps": 1000}
+    )
+    fitted = fit_classifier(faces, config, Folder(tmp_path))
+    assert fitted.reason == "no better loss in 1 validations"
+    assert fitted.best_step == fitted.step - 100
+    assert fitted.step < 1000
+
+
+def test_a_loss_that_explodes_keeps_the_last_good_state(faces: Faces, tmp_path: Path) -> None:
+    fit_classifier(faces, QUICK, Folder(tmp_path), should_stop=stopping_after(4))
+    kept = sorted((tmp_path / "checkpoints").rglob("*.safetensors"))
+    before = [path.read_bytes() for path in kept]
+    told: list[Progress] = []
+    spoilt = QUICK.model_copy(update={"log_every": 1})
+    labels, faces.labels = faces.labels, np.full(faces.labels.shape, math.nan)
+    try:
+        with pytest.raises(
+            Diverged,
+            match=r"the loss of step 5 is nan.*last good state is kept, of step 4; a --learning-rate",
+        ):
+            fit_classifier(faces, spoilt, Folder(tmp_path), on_progress=told.append)
+    finally:
+        faces.labels = labels
+    assert [path.read_bytes() for path in sorted((tmp_path / "checkpoints").rglob("*.safetensors"))] == before
+    assert told[-1].state == "diverged"
+
+
+def test_a_validation_that_is_not_finite_ends_it_and_it_never_finishes_untrained(
+    faces: Faces, tmp_path: Path
+) -> None:
+    # The step's losses are finite in training mode; from then on the statistics of a batch norm are not.
+    spoilt = QUICK.model_copy(update={"explode_above": 1e9})
+    fit_classifier(faces, spoilt, Folder(tmp_path), should_stop=stopping_after(20))
+
+    def spoil(learner: Learner, *arguments: Any) -> torch.Tensor:
+        loss = descend(learner, *arguments)
+        if learner.step == 24:
+            learner.network.body[0][1].running_var.fill_(math.nan)  # type: ignore[index,operator,union-attr]
+        return loss
+
+    for _ in range(2):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("attgan.training.classifier.trainer.descend", spoil)
+            with pytest.raises(Diverged) as error:
+                fit_classifier(faces, spoilt, Folder(tmp_path))
+        line = str(error.value)
+        assert line.startswith(
+            "the held-out loss after step 24 is nan: the classifier diverged; the last good"
+        )
+        assert "state is kept, of step 20; a --learning-rate below" in line
+    told = json.loads((tmp_path / "progress.json").read_text(), parse_constant=pytest.fail)
+    assert (told["state"], told["step"]) == ("diverged", 24)
+    fitted = fit_classifier(faces, spoilt, Folder(tmp_path))
+    assert (fitted.ended, fitted.best_step) == ("finished", 24)
+    assert [row["step"] for row in rows_of(tmp_path) if row["kind"] == "check"] == [24]
+
+
+def test_a_run_of_which_no_validation_was_good_has_no_result(faces: Faces, tmp_path: Path) -> None:
+    fit_classifier(faces, QUICK, Folder(tmp_path))
+    learner = begin_or_resume(
+        Folder(tmp_path), QUICK, ClassifierConfig(n_attributes=4, image_size=64, width=2), torch.device("cpu")
+    )
+    learner.best_step, learner.best_loss = 0, math.inf
+    keep(Folder(tmp_path), learner)
+    with pytest.raises(Diverged, match=r"no validation had a finite loss; .* start anew in another folder"):
+        fit_classifier(faces, QUICK, Folder(tmp_path))
+
+
+def test_one_that_diverges_before_anything_was_kept_says_so(faces: Faces, tmp_path: Path) -> None:
+    told: list[Progress] = []
+    exploding = QUICK.model_copy(update={"learning_rate": 1.0, "explode_above": 1e-9})
+    with pytest.raises(Diverged, match="; no state was kept; a --learning-rate"):
+        fit_classifier(faces, exploding, Folder(tmp_path), on_progress=told.append)
+    assert told[-1].state == "diverged"
+
+
+def test_progress_is_told(faces: Faces, tmp_path: Path) -> None:
+    told: list[Progress] = []
+    fit_classifier(faces, QUICK, Folder(tmp_path), on_progress=told.append)
+    assert (told[0].state, told[-1].state) == ("training", "finished")
+    assert (told[-1].step, told[-1].steps) == (24, 24)
+    assert {"loss", "classifier_accuracy", "balanced_accuracy"} <= told[-1].check.keys()
+    assert json.loads((tmp_path / "progress.json").read_text())["state"] == "finished"
+    rates = [row["learning_rate"] for row in rows_of(tmp_path) if row["kind"] == "step"]
+    assert max(rates) == QUICK.learning_rate
+    assert rates[0] == max(rates) / 2
+    assert rates == sorted(rates[:2]) + sorted(rates[2:], reverse=True)
+    assert rates[-1] < max(rates) / 20
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"learning_rate": 1e-4}, r"--learning-rate 0\.0001: .* holds a run with 0\.003"),
+        ({"seed": 1}, r"--seed 1: .* holds a run with 0"),
+        ({"batch_size": 400}, r"--batch-size 400: there are 300 images to train on"),
+    ],
+)
+def test_another_run_is_refused(faces: Faces, tmp_path: Path, change: dict[str, float], line: str) -> None:
+    fit_classifier(faces, QUICK, Folder(tmp_path), should_stop=stopping_after(2))
+    with pytest.raises(UserError, match=line) as refusal:
+        fit_classifier(faces, QUICK.model_copy(update=change), Folder(tmp_path))
+    assert "\n" not in str(refusal.value)
+    assert fit_classifier(faces, QUICK.model_copy(update={"log_every": 3}), Folder(tmp_path)).step == 24
+
+
+def test_another_bundle_is_refused(faces: Faces, tmp_path: Path) -> None:
+    fit_classifier(faces, QUICK, Folder(tmp_path), bundle="one", should_stop=stopping_after(2))
+    with pytest.raises(UserError, match=r"--bundle: .* started from other weights"):
+        fit_classifier(faces, QUICK, Folder(tmp_path), bundle="other")
+
+
+def test_other_data_are_refused(faces: Faces, dataset: Dataset, tmp_path: Path) -> None:
+    fit_classifier(faces, QUICK, Folder(tmp_path), should_stop=stopping_after(2))
+    with (
+        open_faces(dataset, size=64, attributes=NAMES[::-1]) as others,
+        pytest.raises(UserError, match=r"--dataset: .* other data \(attributes differs\)"),
+    ):
+        fit_classifier(others, QUICK, Folder(tmp_path))
+
+
+def test_the_result_is_the_same_whatever_was_drawn_before(faces: Faces, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    one: Fitted = fit_classifier(faces, QUICK, Folder(tmp_path / "one"))
+    torch.manual_seed(2)
+    assert equal(one.classifier, fit_classifier(faces, QUICK, Folder(tmp_path / "two")).classifier)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_on_a_gpu_too_a_stopped_run_goes_on(faces: Faces, tmp_path: Path) -> None:
+    fit_classifier(faces, QUICK, Folder(tmp_path), device="cuda", should_stop=stopping_after(9))
+    fitted = fit_classifier(faces, QUICK, Folder(tmp_path), device="cuda")
+    assert (fitted.resumed_from, fitted.step) == (9, 24)
+    assert fitted.classifier is not None
+    assert all(tensor.device.type == "cpu" for tensor in fitted.classifier.state_dict().values())

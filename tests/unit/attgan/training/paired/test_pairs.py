@@ -1,0 +1,147 @@
+"""Pairs of bare faces and rendered glasses, and a training on them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from attgan.attributes import STYLES
+from attgan.data.loading.loader import Faces
+from attgan.editing.compositing import edit_mask
+from attgan.models import Generator, load_bundle, with_styles
+from attgan.models.folder import Folder
+from attgan.training.paired.augmentation import augment_pair
+from attgan.training.paired.pairs import PairBatch, Pairs, draw_pairs, render_pairs
+from attgan.training.run_folder.progress import Outcome
+from attgan.training.trainer import train
+from tests.support.small_training import (
+    CARD,
+    SIZE,
+    open_small,
+    small_config,
+    small_discriminator,
+    small_generator,
+    stop_after,
+)
+
+CONFIG = small_config(strategy="paired", pair_variants=2, epochs=2, lambda_reconstruction=20)
+
+
+@pytest.fixture(scope="module")
+def pairs(small_data: Path) -> Pairs:
+    with open_small(small_data) as faces:
+        return render_pairs(faces, bare_rows(faces)[:12], variants=2, seed=0)
+
+
+def bare_rows(faces: Faces) -> np.ndarray:
+    glasses = faces.attributes.index("Eyeglasses")
+    return faces.training[~faces.labels[faces.training, glasses]]
+
+
+def drawn(pairs: Pairs, faces: Faces, step: int = 0, **options: bool) -> PairBatch:
+    labels = torch.from_numpy(faces.labels[pairs.rows].astype(np.float32))
+    glasses = faces.attributes.index("Eyeglasses")
+    chosen = {"flip": True} | options
+    return draw_pairs(
+        pairs, pairs.rows, labels, attribute=glasses, seed=0, purpose="pairs", step=step, **chosen
+    )
+
+
+def small_paired(faces: Faces, folder: Path, **options: object) -> Outcome:
+    generator: Generator = with_styles(small_generator(), STYLES)
+    return train(generator, small_discriminator(), faces, CONFIG, Folder(folder), card=CARD, **options)
+
+
+def test_every_face_wears_each_of_its_glasses_within_the_mask(pairs: Pairs) -> None:
+    rows = np.flatnonzero(edit_mask(SIZE).numpy().any(1))
+    assert pairs.top == rows[0]
+    assert pairs.worn.shape == (12, 2, len(rows), SIZE, 3)
+    band = pairs.bare[:, None, rows]
+    assert (pairs.worn != band).any(axis=(2, 3, 4)).all()
+    assert pairs.styles[..., :6].sum(-1).min() == pairs.styles[..., :6].sum(-1).max() == 1
+
+
+def test_pairs_are_rendered_once_and_found_again(small_data: Path, tmp_path: Path, pairs: Pairs) -> None:
+    with open_small(small_data) as faces:
+        rows = bare_rows(faces)[:12]
+        made = render_pairs(faces, rows, variants=2, seed=0, keep=tmp_path)
+        (file,) = tmp_path.iterdir()
+        written = file.stat().st_ino
+        again = render_pairs(faces, rows, variants=2, seed=0, keep=tmp_path)
+        assert file.stat().st_ino == written
+    for one in (made, again):
+        assert np.array_equal(one.worn, pairs.worn)
+        assert np.array_equal(one.styles, pairs.styles)
+
+
+def test_step_decides_what_is_drawn(pairs: Pairs, small_faces: Faces) -> None:
+    first, same, other = (drawn(pairs, small_faces, step) for step in (3, 3, 4))
+    assert all(torch.equal(one, two) for one, two in zip(first, same, strict=True))
+    assert not torch.equal(first.source, other.source)
+
+
+def test_source_and_target_differ_inside_the_mask_alone(pairs: Pairs, small_faces: Faces) -> None:
+    batch = drawn(pairs, small_faces)
+    outside = edit_mask(SIZE) == 0
+    assert torch.equal(batch.source[..., outside], batch.target[..., outside])
+    assert (batch.source != batch.target).flatten(1).any(1).all()
+    for images in (batch.source, batch.target):
+        assert -1 <= float(images.min()) <= float(images.max()) <= 1
+
+
+def test_vectors_ask_for_glasses_or_for_none(pairs: Pairs, small_faces: Faces) -> None:
+    glasses = small_faces.attributes.index("Eyeglasses")
+    removed = 0
+    for step in range(6):
+        batch = drawn(pairs, small_faces, step)
+        before, after = batch.unedited[:, glasses], batch.edited[:, glasses]
+        assert torch.equal(before.sign(), -after.sign())
+        assert not batch.unedited[:, -len(STYLES) :].any()
+        assert not batch.edited[after < 0, -len(STYLES) :].any()
+        removed += int((after < 0).sum())
+    assert 0 < removed < 6 * 12 / 2
+    plain = drawn(pairs, small_faces, plain=True)
+    assert torch.equal(plain.edited[:, glasses], torch.ones(12))
+
+
+def test_faces_that_do_not_differ_have_no_change() -> None:
+    faces = torch.rand(4, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    source, change = augment_pair(faces, faces.clone(), np.random.default_rng(0), flip=True)
+    assert not change.any()
+    assert 0 <= float(source.min()) <= float(source.max()) <= 1
+
+
+def test_interrupted_training_gives_the_weights_of_an_uninterrupted_one(
+    small_data: Path, tmp_path: Path
+) -> None:
+    with open_small(small_data) as faces:
+        whole = small_paired(faces, tmp_path / "whole")
+        assert small_paired(faces, tmp_path / "parts", should_stop=stop_after(5)).ended == "stopped"
+        resumed = small_paired(faces, tmp_path / "parts")
+    assert resumed.resumed_from == 5
+    assert whole.digest == resumed.digest
+    bundle = load_bundle(tmp_path / "whole" / "bundle")
+    assert bundle.config.generator.styles == STYLES
+    assert bundle.config.generator.compositing == "direct"
+    assert whole.best["generator_loss"] > 0
+    rows = [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
+    assert {row["network"] for row in rows if row["kind"] == "step"} == {"generator"}
+    for grid in (tmp_path / "whole" / "grids").iterdir():
+        with Image.open(grid) as picture:
+            assert picture.width > 3 * SIZE
+
+
+def test_training_brings_composites_nearer_to_the_glasses(small_data: Path, tmp_path: Path) -> None:
+    config = CONFIG.model_copy(
+        update={"epochs": 12, "learning_rate": 3e-3, "generator_warmup": 0.0, "flip": False}
+    )
+    with open_small(small_data) as faces:
+        generator = with_styles(small_generator(8), STYLES)
+        outcome = train(generator, small_discriminator(), faces, config, Folder(tmp_path), card=CARD)
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    checks = [row for row in rows if row["kind"] == "check"]
+    assert outcome.best["quality"] >= checks[0]["quality"]
+    assert min(row["generator_loss"] for row in checks) < 0.9 * checks[0]["generator_loss"]

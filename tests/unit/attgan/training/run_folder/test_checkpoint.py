@@ -1,0 +1,237 @@
+"""A checkpoint is whole or does not count, on a disk and on a store without renaming, with room and without."""
+
+import errno
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pytest
+import torch
+from pyarrow import fs
+
+from attgan.errors import Diverged, UserError
+from attgan.models.folder import Folder
+from attgan.training.run_folder.checkpoint import LATEST, Checkpoint, read_checkpoint, write_checkpoint
+
+
+class Limited(fs.FileSystemHandler):  # type: ignore[misc]
+    """A disk as a store without renaming, which has room for so many more files."""
+
+    def __init__(self) -> None:
+        self.disk = fs.LocalFileSystem()
+        self.room = 10**9
+
+    def open_output_stream(self, path: str, metadata: Any) -> pyarrow.NativeFile:
+        if self.room <= 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.room -= 1
+        Path(path).parent.mkdir(parents=True, exist_ok=True)  # a store has no folders to be made
+        return self.disk.open_output_stream(path)
+
+    def get_type_name(self) -> str:
+        return "limited"
+
+    def normalize_path(self, path: str) -> str:
+        return path
+
+    def get_file_info(self, paths: list[str]) -> list[fs.FileInfo]:
+        return self.disk.get_file_info(paths)
+
+    def get_file_info_selector(self, selector: fs.FileSelector) -> list[fs.FileInfo]:
+        return self.disk.get_file_info(selector)
+
+    def create_dir(self, path: str, recursive: bool) -> None:
+        self.disk.create_dir(path, recursive=recursive)
+
+    def delete_dir(self, path: str) -> None:
+        self.disk.delete_dir(path)
+
+    def delete_dir_contents(self, path: str, missing_dir_ok: bool = False) -> None:
+        raise NotImplementedError
+
+    def delete_root_dir_contents(self) -> None:
+        raise NotImplementedError
+
+    def delete_file(self, path: str) -> None:
+        self.disk.delete_file(path)
+
+    def move(self, src: str, dest: str) -> None:
+        raise NotImplementedError("no renaming here")
+
+    def copy_file(self, src: str, dest: str) -> None:
+        raise NotImplementedError
+
+    def open_input_stream(self, path: str) -> pyarrow.NativeFile:
+        return self.disk.open_input_stream(path)
+
+    def open_input_file(self, path: str) -> pyarrow.NativeFile:
+        return self.disk.open_input_file(path)
+
+    def open_append_stream(self, path: str, metadata: Any) -> pyarrow.NativeFile:
+        raise NotImplementedError
+
+
+def checkpoint(step: int) -> Checkpoint:
+    random = torch.Generator().manual_seed(step)
+    tensors = {
+        "generator": {"a": torch.randn(3, 4, 2, 2, generator=random), "count": torch.tensor(step)},
+        "adam": {"a/exp_avg": torch.randn(3, generator=random), "a/step": torch.tensor(float(step))},
+    }
+    return Checkpoint(step, tensors, {"best": None, "nested": {"x": [1, 2.5]}})
+
+
+def assert_same(found: Checkpoint | None, step: int) -> None:
+    assert found is not None
+    wanted = checkpoint(step)
+    assert (found.step, found.memory) == (wanted.step, wanted.memory)
+    assert found.tensors.keys() == wanted.tensors.keys()
+    for group, tensors in wanted.tensors.items():
+        assert tensors.keys() == found.tensors[group].keys()
+        assert all(torch.equal(tensor, found.tensors[group][name]) for name, tensor in tensors.items())
+
+
+@pytest.fixture(params=["disk", "store"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
+    filesystem = None if request.param == "disk" else fs.PyFileSystem(Limited())
+    return Folder(tmp_path / "run", filesystem)
+
+
+def folders(folder: Folder) -> list[str]:
+    return sorted(path.name for path in (Path(folder.path) / "checkpoints").iterdir())
+
+
+def test_what_is_written_comes_back_and_two_are_kept(folder: Folder) -> None:
+    assert read_checkpoint(folder) is None
+    for step in (5, 10, 1_000_000):
+        write_checkpoint(folder, checkpoint(step))
+        assert_same(read_checkpoint(folder), step)
+    assert folders(folder) == ["latest.json", "step-0000000010", "step-0001000000"]
+
+
+@pytest.mark.parametrize("harm", ["flip", "cut", "remove"])
+def test_a_damaged_state_gives_way_to_the_one_before(folder: Folder, harm: str) -> None:
+    write_checkpoint(folder, checkpoint(5))
+    write_checkpoint(folder, checkpoint(10))
+    for victim, expected in (("step-0000000010", 5), ("step-0000000005", None)):
+        file = Path(folder.path) / "checkpoints" / victim / "adam.safetensors"
+        content = bytearray(file.read_bytes())
+        content[-1] ^= 1
+        if harm == "remove":
+            file.unlink()
+        else:
+            file.write_bytes(content if harm == "flip" else content[:-1])
+        if expected is not None:
+            assert_same(read_checkpoint(folder), expected)
+        else:
+            with pytest.raises(UserError, match="the files of step-0000000005 are missing or not"):
+                read_checkpoint(folder)
+
+
+def test_where_every_state_is_damaged_all_are_named(folder: Folder) -> None:
+    for step in (5, 10):
+        write_checkpoint(folder, checkpoint(step))
+        (Path(folder.path) / f"checkpoints/step-{step:010d}/adam.safetensors").unlink()
+    with pytest.raises(UserError, match="step-0000000010 and step-0000000005 are missing or not"):
+        read_checkpoint(folder)
+
+
+def test_after_a_damaged_state_the_next_one_is_kept_beside_a_good_one(folder: Folder) -> None:
+    for step in (5, 10):
+        write_checkpoint(folder, checkpoint(step))
+    harm = Path(folder.path) / "checkpoints/step-0000000010/adam.safetensors"
+    harm.write_bytes(b"x")
+    assert_same(read_checkpoint(folder), 5)
+    write_checkpoint(folder, checkpoint(12))
+    assert folders(folder) == ["latest.json", "step-0000000005", "step-0000000012"]
+    (Path(folder.path) / "checkpoints/step-0000000012/adam.safetensors").write_bytes(b"x")
+    assert_same(read_checkpoint(folder), 5)
+
+
+def test_removing_what_another_process_removes_just_now_is_no_error(tmp_path: Path) -> None:
+    class Racing(Limited):
+        def delete_dir(self, path: str) -> None:
+            raise OSError(errno.ENOTEMPTY, "Directory not empty")
+
+        def delete_file(self, path: str) -> None:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    folder = Folder(tmp_path / "run", fs.PyFileSystem(Racing()))
+    for step in (5, 10, 12):
+        write_checkpoint(folder, checkpoint(step))
+        (tmp_path / "run/checkpoints/latest.json.partial").write_bytes(b"half")
+    assert_same(read_checkpoint(folder), 12)
+
+
+def test_work_done_again_after_a_damaged_state_replaces_it(folder: Folder) -> None:
+    write_checkpoint(folder, checkpoint(5))
+    write_checkpoint(folder, checkpoint(10))
+    (Path(folder.path) / "checkpoints/step-0000000010/state.json").unlink()
+    assert_same(read_checkpoint(folder), 5)
+    write_checkpoint(folder, checkpoint(10))
+    assert_same(read_checkpoint(folder), 10)
+
+
+def test_the_rest_of_a_killed_write_is_ignored_and_then_removed(folder: Folder) -> None:
+    write_checkpoint(folder, checkpoint(5))
+    rest = Path(folder.path) / "checkpoints/step-0000000007"
+    rest.mkdir()
+    (rest / "generator.safetensors").write_bytes(b"half")
+    (rest.parent / "latest.json.partial").write_bytes(b"half")
+    assert_same(read_checkpoint(folder), 5)
+    write_checkpoint(folder, checkpoint(10))
+    assert folders(folder) == ["latest.json", "step-0000000005", "step-0000000010"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_state_that_is_not_finite_is_never_written(folder: Folder, value: float) -> None:
+    write_checkpoint(folder, checkpoint(5))
+    bad = checkpoint(10)
+    bad.tensors["adam"]["a/exp_avg"][1] = value  # type: ignore[index]
+    with pytest.raises(
+        Diverged, match="after step 10 adam: tensor a/exp_avg holds values that are not finite"
+    ):
+        write_checkpoint(folder, bad)
+    assert folders(folder) == ["latest.json", "step-0000000005"]
+
+
+def test_a_disk_that_becomes_full_at_any_file_leaves_the_state_before(tmp_path: Path) -> None:
+    store = Limited()
+    folder = Folder(tmp_path / "run", fs.PyFileSystem(store))
+    write_checkpoint(folder, checkpoint(5))
+    for store.room in range(4):  # two groups, the memory, latest.json: each is once the one that does not fit
+        with pytest.raises(
+            UserError, match=r"no room left for the state after step 10.*start the same command again"
+        ):
+            write_checkpoint(folder, checkpoint(10))
+        assert_same(read_checkpoint(folder), 5)
+        assert folders(folder) == ["latest.json", "step-0000000005"]
+    store.room = 4
+    write_checkpoint(folder, checkpoint(10))
+    assert_same(read_checkpoint(folder), 10)
+
+
+def test_another_error_of_the_filesystem_is_not_called_a_full_disk(tmp_path: Path) -> None:
+    class Broken(Limited):
+        def open_output_stream(self, path: str, metadata: Any) -> pyarrow.NativeFile:
+            raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output error"):
+        write_checkpoint(Folder(tmp_path / "run", fs.PyFileSystem(Broken())), checkpoint(5))
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{}", '{"checkpoints": [{"name": "../../x", "step": 1, "files": {}}]}']
+)
+def test_a_latest_json_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
+    folder = Folder(tmp_path / "run")
+    folder.write(LATEST, content.encode())
+    with pytest.raises(UserError, match=r"latest\.json: is damaged"):
+        read_checkpoint(folder)
+
+
+def test_latest_json_names_the_files_with_their_sums(folder: Folder) -> None:
+    write_checkpoint(folder, checkpoint(5))
+    (entry,) = json.loads(folder.read(LATEST))["checkpoints"]
+    assert set(entry["files"]) == {"generator.safetensors", "adam.safetensors", "state.json"}
+    assert all(len(digest) == 64 for digest in entry["files"].values())

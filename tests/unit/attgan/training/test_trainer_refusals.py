@@ -1,0 +1,154 @@
+"""What a training refuses, in one line that names the option, and which rows it takes."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from attgan.data.loading.loader import Faces
+from attgan.errors import UserError
+from attgan.models import AttributeClassifier, ClassifierConfig, fresh
+from attgan.models.folder import Folder
+from attgan.models.generator import Generator, GeneratorConfig
+from attgan.training.plan import Card
+from attgan.training.rows import stream_rows
+from attgan.training.run_folder import run_files
+from attgan.training.run_folder.progress import Progress
+from attgan.training.strategies import STRATEGIES
+from attgan.training.trainer import train
+from tests.support.small_training import (
+    CARD,
+    open_small,
+    small_config,
+    small_discriminator,
+    small_generator,
+    small_train,
+    stop_after,
+)
+
+
+@pytest.fixture(scope="module")
+def stopped(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Progress]]:
+    """The folder of a run that was stopped at step 2, and what it said. It is not to be continued."""
+    folder, told = tmp_path_factory.mktemp("stopped"), []
+    with open_small(small_data) as faces:
+        small_train(faces, folder, small_config(), should_stop=stop_after(2), on_progress=told.append)
+    return folder, told
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "line"),
+    [
+        ("learning_rate", 0.5, "--learning-rate 0.5: .* holds a run with 0.001"),
+        ("strategy", "alternate", "--strategy alternate: .* holds a run with inverse"),
+        ("clip_gradients", 1.0, "--clip-gradients 1.0: .* holds a run with null"),
+        ("seed", 7, "--seed 7: .* holds a run with 0"),
+    ],
+)
+def test_other_settings_are_refused_by_name(
+    small_faces: Faces, stopped: tuple[Path, list[Progress]], setting: str, value: object, line: str
+) -> None:
+    with pytest.raises(UserError, match=line):
+        small_train(small_faces, stopped[0], small_config(**{setting: value}))
+
+
+def test_another_precision_is_refused_by_name_and_auto_is_what_it_means_here(
+    small_faces: Faces, stopped: tuple[Path, list[Progress]], tmp_path: Path
+) -> None:
+    assert "; on cpu in float32" in stopped[1][0].note
+    folder = shutil.copytree(stopped[0], tmp_path / "run")
+    with pytest.raises(UserError, match=r"--precision bfloat16: .* holds a run with float32"):
+        small_train(small_faces, folder, small_config(precision="bfloat16"))
+    wanted = run_files.identity(
+        "training",
+        small_config(),
+        small_faces,
+        small_generator(),
+        small_discriminator(),
+        device="cuda",
+        classifier=None,
+    )
+    with pytest.raises(UserError, match=r"--precision bfloat16: .* holds a run with float32"):
+        run_files.check_same(Folder(folder), wanted)
+    same = small_train(small_faces, folder, small_config(precision="float32"), should_stop=stop_after(0))
+    assert same.resumed_from == 2
+
+
+def test_another_judge_is_refused(small_faces: Faces, stopped: tuple[Path, list[Progress]]) -> None:
+    classifier = fresh(AttributeClassifier, ClassifierConfig(image_size=64, width=2), 5)
+    card = Card(CARD.licence, CARD.about, classifier)
+    networks = small_generator(), small_discriminator()
+    with pytest.raises(UserError, match=r"--bundle: .* other weights"):
+        train(*networks, small_faces, small_config(), Folder(stopped[0]), card=card)
+
+
+def test_a_run_that_is_refused_takes_nothing_over(small_faces: Faces, tmp_path: Path) -> None:
+    def another_asks() -> bool:
+        with pytest.raises(UserError, match="--seed 9"):
+            small_train(small_faces, tmp_path, config.model_copy(update={"seed": 9}))
+        return False
+
+    config = small_config(max_steps=2, checkpoint_every=1)
+    small_train(small_faces, tmp_path, config, should_stop=lambda: True)
+    assert small_train(small_faces, tmp_path, config, should_stop=another_asks).ended == "finished"
+
+
+def test_other_weights_or_data_are_refused(small_faces: Faces, stopped: tuple[Path, list[Progress]]) -> None:
+    config, folder = small_config(), stopped[0]
+    other = fresh(Generator, GeneratorConfig(image_size=64, width=2), 99)
+    with pytest.raises(UserError, match=r"--bundle: .* other weights"):
+        train(other, small_discriminator(), small_faces, config, Folder(folder), card=CARD)
+    small_faces.training = small_faces.training[:-1]
+    with pytest.raises(UserError, match=r"--dataset: .* other data \(training differs\)"):
+        small_train(small_faces, folder, config)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "strategy", "keep", "batch_size", "line"),
+    [
+        (
+            "Eyeglasses",
+            "alternate",
+            "with",
+            4,
+            "--strategy alternate: the dataset has no image without Eyeglasses",
+        ),
+        (
+            "Eyeglasses",
+            "alternate",
+            "without",
+            4,
+            "--strategy alternate: the dataset has no image with Eyeglasses",
+        ),
+        ("Eyeglasses", "inverse", "all", 73, "--batch-size 73: only 72 images to train on"),
+        ("Eyeglasses", "alternate", "all", 60, "--batch-size 60: only .. images with(out)? Eyeglasses"),
+        ("Smiling", "inverse", "all", 4, "--attribute Smiling: there is no attribute 'Smiling'"),
+    ],
+)
+def test_data_that_do_not_suffice_are_refused_before_anything_is_written(
+    small_faces: Faces, tmp_path: Path, attribute: str, strategy: str, keep: str, batch_size: int, line: str
+) -> None:
+    has = small_faces.labels[small_faces.training, small_faces.attributes.index("Eyeglasses")]
+    kept = {"with": has, "without": ~has, "all": has | True}[keep]
+    small_faces.training = small_faces.training[kept]
+    config = small_config(attribute=attribute, strategy=strategy, batch_size=batch_size)
+    with pytest.raises(UserError, match=line):
+        small_train(small_faces, tmp_path, config)
+    assert not list(tmp_path.iterdir())
+
+
+def test_networks_of_another_size_are_a_programmers_mistake(small_faces: Faces, tmp_path: Path) -> None:
+    other = fresh(Generator, GeneratorConfig(image_size=96, width=2), 0)
+    with pytest.raises(ValueError, match="Generator of 96 px and 13 attributes"):
+        train(other, small_discriminator(), small_faces, small_config(), Folder(tmp_path), card=CARD)
+
+
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+def test_streams_are_the_rows_that_the_strategy_names(small_faces: Faces, strategy: str) -> None:
+    glasses = small_faces.attributes.index("Eyeglasses")
+    source, real = stream_rows(small_faces, small_faces.training, STRATEGIES[strategy], glasses, 4)
+    has = small_faces.labels[small_faces.training, glasses]
+    expected = {"all": has | True, "with": has, "without": ~has}
+    for found, stream in ((source, STRATEGIES[strategy].source), (real, STRATEGIES[strategy].real)):
+        assert np.array_equal(found, small_faces.training[expected[stream]])

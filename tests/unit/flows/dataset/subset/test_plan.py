@@ -1,0 +1,155 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from attgan.errors import UserError
+from flows.dataset.subset.part import pack_rows, unpack_rows
+from flows.dataset.subset.plan import Plan, make_plan, read_source, refuse_overlap
+from flows.settings import SubsetSettings
+from tests.support.data.celeba_folder import GLASSES, attributes, write_folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_folder(tmp_path / "celeba", rows=60, positives=12, missing=20)
+
+
+def plan(folder: Path, **options: object) -> Plan:
+    return make_plan(SubsetSettings.model_validate({"source": str(folder), **options}))
+
+
+def ids(plan: Plan) -> list[str]:
+    names: list[str] = plan.labels.image_ids.to_pylist()
+    return names
+
+
+def test_rows_without_an_image_are_counted_and_never_drawn(folder: Path) -> None:
+    made = plan(folder, subset="all")
+    assert sorted(ids(made)) == [f"{i:06d}.jpg" for i in range(1, 41)]
+    counts = made.counts
+    assert (counts.labelled, counts.at_hand, counts.not_at_hand, counts.chosen) == (60, 40, 20, 40)
+
+
+def test_an_extended_subset_is_drawn_among_what_is_at_hand(folder: Path) -> None:
+    made = plan(folder, subset="eyeglasses-extended")
+    positives = int(attributes(60, 12)[:40, GLASSES].sum())
+    assert made.labels.attributes[:, GLASSES].sum() == positives
+    assert len(made.labels) == 3 * positives
+
+
+def test_partitions_restrict_the_draw(folder: Path) -> None:
+    made = plan(folder, subset="all", partitions=["valid", "test"])
+    assert sorted(ids(made)) == [f"{i:06d}.jpg" for i in (9, 10, 19, 20, 29, 30, 39, 40)]
+    assert (made.counts.labelled, made.counts.eligible, made.counts.not_at_hand) == (60, 12, 4)
+
+
+def test_ratio_and_count_belong_to_their_subsets(folder: Path) -> None:
+    assert len(plan(folder, subset="random", count=7).labels) == 7
+    positives = int(attributes(60, 12)[:40, GLASSES].sum())
+    assert len(plan(folder, subset="eyeglasses-extended", ratio=0.5).labels) == 2 * positives
+    for wrong in ({"subset": "all", "ratio": 0.5}, {"subset": "all", "count": 3}, {"subset": "random"}):
+        with pytest.raises(UserError):
+            plan(folder, **wrong)
+
+
+def test_a_source_without_any_of_its_images_is_refused(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "celeba", rows=10, positives=2, missing=10)
+    with pytest.raises(UserError, match=r"none of its 10 labelled images is in img_align_celeba/"):
+        plan(folder, subset="all")
+    (folder / "img_align_celeba").rmdir()
+    with pytest.raises(UserError, match=r"none of its 10 labelled images is in img_align_celeba/"):
+        plan(folder, subset="all")
+
+
+def test_a_source_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^--source .*nowhere.*no such directory"):
+        plan(tmp_path / "nowhere")
+
+
+def test_images_one_folder_deeper_and_behind_a_link_are_found(folder: Path, tmp_path: Path) -> None:
+    flat = plan(folder, subset="all")
+    elsewhere = tmp_path / "elsewhere" / "img_align_celeba"
+    elsewhere.parent.mkdir()
+    (folder / "img_align_celeba").rename(elsewhere)
+    (folder / "img_align_celeba").symlink_to(elsewhere.parent)
+    nested = plan(folder, subset="all")
+    assert nested.images == flat.images + "/img_align_celeba"
+    assert nested.digest == flat.digest
+
+
+def test_files_without_a_label_row_are_counted(folder: Path) -> None:
+    (folder / "img_align_celeba" / "999999.jpg").write_bytes(b"x")
+    source = read_source(str(folder))
+    assert source.unlabelled == 1
+    assert source.at_hand.sum() == 40
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("subset", "all"),
+        ("seed", 1),
+        ("partitions", ["train"]),
+        ("store", "original"),
+        ("size", 64),
+        ("rows_per_part", 7),
+    ],
+)
+def test_the_digest_tells_plans_apart(folder: Path, option: str, value: object) -> None:
+    usual: dict[str, object] = {"store": "cropped"}
+    assert plan(folder, **usual).digest == plan(folder, **usual).digest
+    assert plan(folder, **(usual | {option: value})).digest != plan(folder, **usual).digest
+
+
+def test_the_digest_sees_changed_images_and_labels(folder: Path) -> None:
+    before = plan(folder, subset="all").digest
+    image = folder / "img_align_celeba" / "000001.jpg"
+    image.write_bytes(image.read_bytes() + b"x")
+    changed_image = plan(folder, subset="all").digest
+    (folder / "identity_CelebA.txt").unlink()
+    without_identity = plan(folder, subset="all").digest
+    assert len({before, changed_image, without_identity}) == 3
+
+
+@pytest.mark.parametrize("files", [(), ("list_eval_partition.txt",), ("identity_CelebA.txt",)])
+def test_the_tasks_hold_every_row_once_in_order(folder: Path, files: Sequence[str]) -> None:
+    for name in files:
+        (folder / name).unlink()
+    made = plan(folder, subset="all", rows_per_part=9)
+    tasks = list(made.tasks("s3://bucket/dataset"))
+    assert len(tasks) == made.parts == 5
+    assert [task.index for task in tasks] == [0, 1, 2, 3, 4]
+    parts = [unpack_rows(task.rows) for task in tasks]
+    assert [name for labels, _ in parts for name in labels.image_ids.to_pylist()] == ids(made)
+    assert [len(labels) for labels, _ in parts] == [9, 9, 9, 9, 4]
+    np.testing.assert_array_equal(
+        np.concatenate([labels.attributes for labels, _ in parts]), made.labels.attributes
+    )
+    np.testing.assert_array_equal(np.concatenate([sizes for _, sizes in parts]), made.sizes)
+    for column in ("partition", "identity"):
+        whole = getattr(made.labels, column)
+        pieces = [getattr(labels, column) for labels, _ in parts]
+        if whole is None:
+            assert pieces == [None] * 5
+        else:
+            np.testing.assert_array_equal(np.concatenate(pieces), whole)
+
+
+def test_a_task_is_small(folder: Path) -> None:
+    made = plan(folder, subset="all")
+    many = made.labels.take(np.random.default_rng(0).integers(0, 40, 2000))
+    assert len(pack_rows(many, np.full(2000, 7000))) < 50_000
+
+
+def test_overlapping_places_are_refused(folder: Path) -> None:
+    def settings(destination: str | None) -> SubsetSettings:
+        return SubsetSettings(source=str(folder), destination=destination)
+
+    for wrong in (str(folder), str(folder.parent), str(folder / "img_align_celeba" / "out")):
+        with pytest.raises(UserError, match=r"^--destination "):
+            refuse_overlap(settings(wrong))
+    with pytest.raises(UserError, match="--destination: is required"):
+        refuse_overlap(settings(None))
+    assert refuse_overlap(settings(str(folder / "dataset"))) == str(folder / "dataset")

@@ -1,0 +1,114 @@
+"""What the deployments' files hold, and the mistakes of `attgan deploy` and `attgan schedule` that need no server."""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import yaml
+from prefect import Flow
+
+from flows import cli
+from flows.deploy import automations, deployments, schedule
+from flows.runtime import exits
+from flows.runtime.running import REFUSED
+from flows.settings import EditSettings, ScheduleSettings
+
+SPECS = yaml.safe_load(deployments.DEPLOYMENTS.read_text())["deployments"]
+WATCHED = {spec.name: spec for spec in automations.read(automations.WATCH)}
+
+
+@pytest.fixture(autouse=True)
+def _no_stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ATTGAN_STACK_FOLDER", str(tmp_path / "no-stack"))
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec["name"])
+def test_each_deployment_leads_to_a_flow_of_its_name(spec: dict) -> None:
+    module, name = spec["entrypoint"].rsplit(".", 1)
+    found = getattr(importlib.import_module(module), name)
+    assert isinstance(found, Flow)
+    assert found.name == spec["flow_name"] == spec["name"]
+    assert found.should_validate_parameters
+    assert spec["enforce_parameter_schema"] is True
+    assert schedule.TAG in spec["tags"]
+    assert spec["description"]
+
+
+def test_all_flows_are_deployed_and_the_edit_alone_has_a_schedule_which_waits_to_be_enabled() -> None:
+    names = {spec["name"] for spec in SPECS}
+    assert names == {"subset", "align", "train", "train-classifier", "sweep", "pipeline", "edit"}
+    scheduled = {spec["name"]: spec["schedules"] for spec in SPECS if "schedules" in spec}
+    assert list(scheduled) == ["edit"]
+    (nightly,) = scheduled["edit"]
+    assert nightly == {"active": False, **schedule.NIGHTLY.model_dump(include={"cron", "timezone"})}
+
+
+def test_a_heartbeat_may_be_missed_before_a_run_is_crashed() -> None:
+    beats = {
+        int(spec["work_pool"]["job_variables"]["env"]["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"]) for spec in SPECS
+    }
+    assert beats == {30}
+    silent, never_began = (
+        WATCHED[f"attgan-crash-{which}"].trigger for which in ("silent-runs", "runs-that-never-began")
+    )
+    assert silent.within.total_seconds() >= 3 * 180, "Prefect's default, of runs started elsewhere"
+    for trigger in (silent, never_began):
+        assert set(trigger.match_related["prefect.resource.name"]) == {spec["flow_name"] for spec in SPECS}
+    # The server may hand the first states of a run to its automations a quarter of an hour late.
+    assert never_began.within.total_seconds() > 15 * 60 + 180
+
+
+def test_a_failure_is_left_to_those_who_tell_of_it() -> None:
+    (failed,) = (
+        spec.trigger.expect
+        for spec in automations.read(automations.TELL, block_document_id=uuid4())
+        if f"prefect.flow-run.{REFUSED}" in spec.trigger.expect
+    )
+    for name in WATCHED:  # SQLite may be locked for these, and then the event is lost to the others too
+        assert not failed & (WATCHED[name].trigger.expect | WATCHED[name].trigger.after)
+
+
+def test_a_schedule_takes_the_options_of_an_edit_that_outlast_a_run() -> None:
+    of_one_run = {"limit", "redo", "retry_failed", "run_id", "dry_run"}
+    assert set(EditSettings.model_fields) - set(ScheduleSettings.model_fields) == of_one_run
+
+
+def test_what_a_deployment_keeps_is_what_was_given() -> None:
+    given = ScheduleSettings.model_validate(
+        {"source": "/in", "set": ["Bangs=1"], "cron": "0 4 * * *", "enable": True}
+    )
+    assert given.given == {"source": "/in", "set": ["Bangs=1"]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["schedule", "edit", "--cron", "61 * * * *"], "attgan: --cron 61 * * * *: write minute, hour, "),
+        (["schedule", "edit", "--cron", "nightly"], "attgan: --cron nightly: write minute, hour, "),
+        (["schedule", "edit", "--timezone", "Mars"], "attgan: --timezone Mars: there is no such time zone"),
+        (["schedule", "edit", "--quality", "0"], "attgan: --quality 0: "),
+        (["schedule", "edit", "--enable", "--disable"], "attgan: --disable True: give this or --enable"),
+        (["schedule", "edit", "--redo"], "attgan: Unknown option"),
+        (["deploy", "--notify", "slack"], "attgan: --notify slack: "),
+    ],
+)
+def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], line: str) -> None:
+    assert cli.run(arguments) == exits.WRONG_USE
+    captured = capsys.readouterr()
+    assert captured.err.startswith(line)
+    assert captured.err.count("\n") == 1
+
+
+def test_without_a_server_there_is_nothing_to_set() -> None:
+    commands = [["schedule"], ["schedule", "edit", "--enable"], ["deploy"]]
+    # In a process of its own: this one's Prefect may know the server of an earlier test.
+    program = f"from flows import cli; print(*map(cli.run, {commands}))"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == [str(exits.WRONG_USE)] * len(commands)
+    lines = ended.stderr.splitlines()
+    assert len(lines) == len(commands)
+    for line in lines:
+        assert line.startswith("attgan: PREFECT_API_URL is not set: a Prefect server is needed; `attgan up`")

@@ -1,0 +1,75 @@
+"""Outputs are what their inputs were, say what made them, and the ledger says what was lost on the way."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from attgan.data import codec
+from attgan.data.codec.provenance import MARKED_FORMATS, Provenance, read_mark
+from flows.edit.ledger import finished_shards, read_rows
+from flows.edit.preparation import Preparation, prepare
+from flows.edit.shard import edit_shard
+from flows.settings import EditSettings
+from tests.support.images.pictures import noise, opened, saved
+from tests.support.images.raw_images import wide_png
+
+MakeSettings = Callable[..., EditSettings]
+
+
+def edited(settings: EditSettings) -> tuple[Preparation, dict[str, dict[str, Any]]]:
+    """The one shard's rows by key."""
+    prepared = prepare(settings)
+    assert prepared.run.shards == 1
+    edit_shard(prepared.run.url, 0, settings)
+    (key,) = finished_shards(prepared.store).values()
+    return prepared, {row["key"]: row for row in read_rows(prepared.store, key).to_pylist()}
+
+
+def test_an_edited_image_says_what_made_it(tmp_path: Path, settings: MakeSettings) -> None:
+    for format in codec.FORMATS:
+        (tmp_path / "in" / f"face.{format.lower()}").write_bytes(saved(noise(0), format))
+    prepared, rows = edited(settings(set=["Eyeglasses=1@0.8", "Bald=0"], intensity=1.2))
+    assert {row["status"] for row in rows.values()} == {"edited"}
+    made = prepared.run.made_of
+    for format in codec.FORMATS:
+        mark = read_mark((tmp_path / "out" / f"face.{format.lower()}").read_bytes())
+        if format not in MARKED_FORMATS:
+            assert mark is None
+            continue
+        assert mark == Provenance(made["software"], made["bundle"], prepared.run.edits_text)
+        assert mark.software.startswith("attgan ")
+        assert "Eyeglasses=1@0.8" in mark.edits
+        assert "Bald=0" in mark.edits
+
+
+def test_a_grey_image_stays_grey_and_a_deep_one_is_noted(tmp_path: Path, settings: MakeSettings) -> None:
+    grey = noise(1)[..., 0]
+    files = {
+        "grey.png": saved(Image.fromarray(grey), "PNG"),
+        "grey.jpg": saved(Image.fromarray(grey)),
+        "deep.png": wide_png(np.repeat(grey[..., None].astype(np.uint16) * 257, 3, axis=2)),
+        "deep-grey.tif": saved(Image.fromarray(grey.astype(np.uint16) * 257), "TIFF"),
+    }
+    for name, data in files.items():
+        (tmp_path / "in" / name).write_bytes(data)
+    _, rows = edited(settings())
+    for name in files:
+        assert opened((tmp_path / "out" / name).read_bytes()).ndim == (3 if name == "deep.png" else 2)
+        assert rows[name]["notes"] == ("16 bit to 8" if "deep" in name else None)
+
+
+@pytest.mark.parametrize(("format", "noted"), [("jpeg", True), ("webp", False), ("keep", False)])
+def test_transparency_that_a_format_cannot_hold_is_noted(
+    tmp_path: Path, settings: MakeSettings, format: str, noted: bool
+) -> None:
+    picture = Image.fromarray(noise(2))
+    picture.putalpha(Image.fromarray(noise(3)[..., 0]))
+    (tmp_path / "in" / "clear.png").write_bytes(saved(picture, "PNG"))
+    _, rows = edited(settings(format=format))
+    row = rows["clear.png"]
+    assert row["notes"] == ("transparency to white" if noted else None)
+    assert opened((tmp_path / "out" / row["output_key"]).read_bytes()).shape[2] == (3 if noted else 4)

@@ -1,0 +1,22 @@
+import pytest
+
+from flows.sweep.exam import measure_weights
+from flows.sweep.measure import calls
+from flows.sweep.plan import Places, Plan
+from tests.support.finished_sweep import make_places, plan_at, run_all_but_the_last
+
+
+@pytest.fixture(scope="session")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Places:
+    """Data, start and judge of tiny sweeps."""
+    return make_places(tmp_path_factory.mktemp("places"))
+
+
+@pytest.fixture(scope="session")
+def finished(places: Places, tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    """A plan whose four trials have ended, the last one by failing, and have been measured. Not to be written to."""
+    plan = plan_at(str(tmp_path_factory.mktemp("sweep")), places)
+    run_all_but_the_last(plan)
+    for call in calls(plan):
+        measure_weights(**call)
+    return plan

@@ -1,0 +1,252 @@
+"""A plan's trials are whole trainings; a sweep's folder is that of one sweep, and refuses another by its option."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attgan.errors import UserError
+from attgan.models import Generator, GeneratorConfig, fresh, save_bundle
+from flows.settings import SweepSettings
+from flows.storage import open_store
+from flows.sweep.checks import check_before
+from flows.sweep.identity import SWEEP
+from flows.sweep.plan import Places, Plan, describe, make_plan, resolve, write_or_check
+from flows.sweep.records import new_record, write_record
+from tests.support.data.drawn_dataset import write_drawn_dataset
+
+Options = dict[str, Any]
+
+
+@pytest.fixture
+def options(tmp_path: Path, places: Places) -> Options:
+    """A sweep of six small trials."""
+    return {
+        "dataset": places.dataset,
+        "bundle": places.bundle,
+        "judge": places.judge,
+        "destination": str(tmp_path / "sweep"),
+        "space": ["lambda_reconstruction=1,10,50", "freeze_d=0,4"],
+        "batch_size": 8,
+        "validation_images": 8,
+    }
+
+
+def plan(options: Options, places: Places, **changes: Any) -> Plan:
+    return make_plan(resolve(SweepSettings.model_validate(options | changes)), places=places)
+
+
+def begin(options: Options, places: Places, **changes: Any) -> Plan:
+    made = plan(options, places, **changes)
+    write_or_check(made)
+    return made
+
+
+def test_trials_are_trainings_of_the_sweeps_settings_and_their_own(options: Options, places: Places) -> None:
+    made = plan(options, places, cpus_per_trial=2, epochs=7, licence="mine", cache_gb=1)
+    assert [trial.number for trial in made.known] == list(range(6)) == list(range(made.count))
+    trial = made.known[3]
+    assert trial.changes == {"lambda_reconstruction": 10, "freeze_d": 4}
+    settings = trial.settings
+    assert (settings.lambda_reconstruction, settings.freeze_d, settings.epochs) == (10, 4, 7)
+    assert (settings.dataset, settings.bundle, settings.judge) == dataclasses.astuple(places)
+    assert (settings.cpus, settings.gpus, settings.licence, settings.cache_gb) == (2, 0, "mine", 1)
+    assert trial.url == settings.destination == f"{options['destination']}/trials/003"
+    assert (trial.name, trial.label) == ("003", "λ1 10, FreezeD 4")
+
+
+def test_the_same_command_plans_the_same_trials(options: Options, places: Places) -> None:
+    random = options | {"space": ["learning_rate=log:1e-5:1e-3", "freeze_d=int:0:5"], "seed": 3}
+    assert plan(random, places).known == plan(random, places).known
+    assert plan(random, places, trials=4).known == plan(random, places).known[:4]
+    assert plan(random, places, seed=4).known[0].changes != plan(random, places).known[0].changes
+
+
+def test_a_search_that_suggests_goes_on_after_what_it_has_suggested(options: Options, places: Places) -> None:
+    made = begin(options, places, search="optuna")
+    assert made.known == []
+    for number, changes in enumerate(
+        ({"freeze_d": 4, "lambda_reconstruction": 50.0}, {"freeze_d": 0, "lambda_reconstruction": 1.0})
+    ):
+        trial = made.trial(number, changes)
+        write_record(open_store(trial.url), new_record(number, trial.changes, trial.label))
+    again = plan(options, places, search="optuna")
+    assert [trial.changes for trial in again.known] == [
+        {"freeze_d": 4, "lambda_reconstruction": 50},
+        {"freeze_d": 0, "lambda_reconstruction": 1},
+    ]
+
+
+def test_trials_may_search_datasets(options: Options, places: Places, tmp_path: Path) -> None:
+    write_drawn_dataset(tmp_path / "other", 30)
+    searched = {name: value for name, value in options.items() if name != "dataset"}
+    made = plan(searched, places, space=[f"dataset={places.dataset},{tmp_path / 'other'}"])
+    assert [trial.settings.dataset for trial in made.known] == [places.dataset, str(tmp_path / "other")]
+    assert [trial.label for trial in made.known] == [Path(places.dataset).name, "other"]
+    assert made.digests["dataset"] != plan(options, places).digests["dataset"]
+
+
+def test_what_a_training_refuses_is_refused_by_its_trial(options: Options, places: Places) -> None:
+    with pytest.raises(UserError, match=r"trial 007: --freeze-d 9: Input should be less than or equal to 5"):
+        plan(options, places).trial(7, {"freeze_d": 9})
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"space": ["lambda_reconstruction=1,10"]}, "--space lambda_reconstruction=1,10: "),
+        ({"batch_size": 4}, "--batch-size 4: "),
+        ({"seed": 1}, "--seed 1: "),
+        ({"metric": "ssim"}, "--metric ssim: "),
+        ({"scheduler": "asha"}, "--scheduler asha: "),
+        ({"search": "random"}, "--search random: "),
+        ({"test_faces": 9}, "--test-faces 9: "),
+        ({"trials": 5}, "--trials 5: "),
+        ({"gpus_per_trial": 0.5}, "--gpus-per-trial 0.5: "),
+    ],
+)
+def test_another_sweep_is_refused_by_the_option_that_differs(
+    options: Options, places: Places, changes: Options, line: str
+) -> None:
+    begin(options, places)
+    settings = resolve(SweepSettings.model_validate(options | changes))
+    for refused in (lambda: check_before(settings), lambda: begin(options, places, **changes)):
+        with pytest.raises(UserError) as caught:
+            refused()
+        assert str(caught.value).startswith(line)
+        assert f"{options['destination']} holds a sweep" in str(caught.value)
+        assert "another --destination" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"parallel": 1, "attempts": 1, "hours": 2.5, "cpus_per_trial": 2, "cache_gb": 0, "licence": "other"},
+        {"log_every": 3, "checkpoint_every": 7, "images": 77},
+        {"preset": "final"},
+    ],
+    ids=["execution", "training", "another preset with the same settings"],
+)
+def test_what_changes_no_result_may_change(options: Options, places: Places, changes: Options) -> None:
+    fixed = options | {"subset": "extended", "scheduler": "none"}
+    before = begin(fixed, places)
+    after = begin(fixed, places, **changes)
+    assert [trial.changes for trial in before.known] == [trial.changes for trial in after.known]
+
+
+def test_a_sweep_may_grow(options: Options, places: Places) -> None:
+    begin(options, places, trials=2)
+    assert begin(options, places, trials=4).count == 4
+    with pytest.raises(UserError, match=r"--trials 3: .* of 4, and it may only grow"):
+        begin(options, places, trials=3)
+
+
+@pytest.mark.parametrize("name", ["dataset", "bundle", "judge"])
+def test_other_contents_are_refused_and_other_places_are_not(
+    options: Options, places: Places, tmp_path: Path, name: str
+) -> None:
+    begin(options, places)
+    moved = tmp_path / "moved"
+    moved.symlink_to(getattr(places, name))
+    begin(options, dataclasses.replace(places, **{name: str(moved)}), **{name: str(moved)})
+    write_drawn_dataset(tmp_path / "dataset", 21)
+    shape = GeneratorConfig(n_attributes=3, image_size=64, width=2)
+    names = ("Eyeglasses", "Male", "Young")
+    generator = fresh(Generator, shape, 9)
+    save_bundle(tmp_path / "bundle", generator=generator, attributes=names, licence="a", about="b")
+    other = {"dataset": str(tmp_path / "dataset"), "bundle": str(tmp_path / "bundle"), "judge": None}[name]
+    with pytest.raises(UserError, match=rf"--{name}: .* holds a sweep"):
+        begin(options, dataclasses.replace(places, **{name: other}))
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("{", "is damaged"),
+        ("{}", "is damaged"),
+        ("[]", "is damaged"),
+        ('{"kind": "training", "schema_version": 1}', "is damaged"),
+    ],
+)
+def test_a_damaged_sweep_is_named(options: Options, places: Places, text: str, line: str) -> None:
+    made = begin(options, places)
+    made.store.put(SWEEP, text.encode())
+    with pytest.raises(UserError, match=rf"--destination {made.store.url}: sweep.json {line}"):
+        write_or_check(made)
+
+
+def test_a_sweep_of_another_version_is_named(options: Options, places: Places) -> None:
+    made = begin(options, places)
+    content = json.loads(made.store.get(SWEEP).data)
+    made.store.put(SWEEP, json.dumps(content | {"schema_version": 2}).encode())
+    with pytest.raises(UserError, match=r"sweep.json has schema_version 2, this version reads 1"):
+        write_or_check(made)
+
+
+def test_the_file_says_what_was_resolved(options: Options, places: Places) -> None:
+    made = begin(options, places)
+    content = json.loads(made.store.get(SWEEP).data)
+    assert content["settings"]["space"] == options["space"]
+    assert content["settings"]["search"] == "grid"
+    assert content["settings"]["trials"] == 6
+    assert content["digests"] == made.digests
+    assert all(len(digest) == 64 for digest in content["digests"].values())
+
+
+def test_nothing_is_written_before_it_is_asked_for(options: Options, places: Places) -> None:
+    check_before(resolve(SweepSettings.model_validate(options)))
+    plan(options, places)
+    describe(SweepSettings.model_validate(options))
+    assert not Path(options["destination"]).exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"dataset": "/nowhere/faces"}, "--dataset '/nowhere/faces': there is no such directory"),
+        ({"bundle": "/nowhere/model"}, "--bundle '/nowhere/model': there is no such directory"),
+        ({"judge": "/nowhere/judge"}, "--judge '/nowhere/judge': there is no such directory"),
+        ({"attribute": "Bald"}, "--attribute Bald: there is no attribute 'Bald'"),
+        ({"dataset": None, "attribute": "Bald"}, "--attribute Bald: there is no attribute 'Bald'"),
+        (
+            {"dataset": None, "judge": "/nowhere/judge"},
+            "--judge '/nowhere/judge': there is no such directory",
+        ),
+        ({"batch_size": 4096}, "--batch-size 4096: "),
+        ({"destination": "ftp://host/x"}, "--destination 'ftp://host/x': unknown scheme"),
+    ],
+)
+def test_mistakes_are_found_before_anything_is_made(options: Options, changes: Options, line: str) -> None:
+    with pytest.raises(UserError) as caught:
+        check_before(resolve(SweepSettings.model_validate(options | changes)))
+    assert str(caught.value).startswith(line)
+
+
+def test_a_begun_sweep_is_checked_too(options: Options, places: Places) -> None:
+    """Its trials' folders are not those that the check looks at."""
+    begin(options, places)
+    check_before(resolve(SweepSettings.model_validate(options)))
+
+
+def test_a_dry_run_shows_each_trial_and_what_is_fixed() -> None:
+    rows = {row["what"]: row["value"] for row in describe(SweepSettings(preset="lambda1", dataset="/faces"))}
+    assert rows["trial 002"] == "λ1 50"
+    assert rows["axis lambda_reconstruction"] == "1,10,50,100"
+    assert rows["search"] == "grid, 4 trials"
+    assert rows["metric"] == "quality, higher is better"
+    assert rows["--freeze-d"] == 0
+    assert "--lambda-reconstruction" not in rows
+
+
+def test_seeds_are_searched_only_where_they_do_not_choose_the_faces_that_measure(
+    options: Options, tmp_path: Path
+) -> None:
+    write_drawn_dataset(tmp_path / "unsplit", 40, validation=False)
+    for axis in ("seed=0,1,2", "seed=5"):
+        seeds = options | {"space": [axis], "batch_size": 4}
+        check_before(resolve(SweepSettings.model_validate(seeds)))
+        unsplit = resolve(SweepSettings.model_validate(seeds | {"dataset": str(tmp_path / "unsplit")}))
+        with pytest.raises(UserError, match=r"--space seed: --dataset .* has no validation partition"):
+            check_before(unsplit)

@@ -1,0 +1,210 @@
+"""The command line: one line and exit code 2 for a mistake, readable help, no traceback."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import ray
+import torch
+
+from attgan.attributes import PUBLISHED
+from attgan.errors import UserError
+from attgan.models import Generator, GeneratorConfig, fresh, load_bundle
+from flows import cli, settings
+from flows.runtime import cluster, exits, terminal
+from tests.support.images.pictures import noise, saved
+
+
+def run(*arguments: str) -> int:
+    return cli.run(list(arguments))
+
+
+@pytest.fixture(autouse=True)
+def _no_stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ATTGAN_STACK_FOLDER", str(tmp_path / "no-stack"))
+    monkeypatch.setenv("COLUMNS", "200")
+    for name in ("PREFECT_API_URL", "RAY_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def image_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for i in range(3):
+        (folder / f"{i}.jpg").write_bytes(saved(noise(i)))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["edit", "--source", "a"], "attgan: --destination: is required"),
+        (["edit", "--sorce", "a"], "attgan: Unknown option: --sorce. Did you mean --source?"),
+        (
+            ["edit", "--source", "a", "--destination", "b", "--bundle", "c", "--quality", "0"],
+            "attgan: --quality 0: ",
+        ),
+        (
+            ["edit", "--source", "a", "--destination", "b", "--bundle", "c", "--quality", "x"],
+            "attgan: --quality x: ",
+        ),
+        (["edti"], 'attgan: Unknown command "edti". Did you mean "edit"?'),
+        (["init", "--destination", "x", "--image-size", "100"], "attgan: --image-size 100: "),
+    ],
+)
+def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], line: str) -> None:
+    assert run(*arguments) == exits.WRONG_USE
+    captured = capsys.readouterr()
+    assert captured.err.startswith(line)
+    assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "model"),
+    [
+        ("edit", settings.EditSettings),
+        ("evaluate", settings.EvaluateSettings),
+        ("subset", settings.SubsetSettings),
+        ("init", settings.InitSettings),
+        ("import-weights", settings.ImportWeightsSettings),
+        ("demo", settings.DemoSettings),
+        ("train", settings.TrainSettings),
+        ("align", settings.AlignSettings),
+        ("train-demo", settings.DemoTrainingSettings),
+    ],
+)
+def test_help_explains_every_option(
+    capsys: pytest.CaptureFixture[str], command: str, model: type[settings.Settings]
+) -> None:
+    assert run(command, "--help") == 0
+    printed = capsys.readouterr().out.split()
+    for name in model.model_fields:
+        assert f"--{name.replace('_', '-')}" in printed
+
+
+def test_help_is_quick_to_come() -> None:
+    code = (
+        "import sys, flows.cli; print([m for m in ('torch', 'prefect', 'ray', 'boto3') if m in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_a_worker_starts_without_what_only_photographs_and_gpus_need() -> None:
+    code = "import sys, flows.edit.flow; print([m for m in ('torchvision', 'torch._dynamo') if m in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_without_a_server_a_flow_is_refused(image_folder: Path) -> None:
+    bundle, out = (str(image_folder.parent / name) for name in ("bundle", "out"))
+    assert run("init", "--destination", bundle, "--width", "2", "--image-size", "64") == 0
+    places = ["--source", str(image_folder), "--destination", out, "--bundle", bundle]
+    # In a process of its own: this one's Prefect may know the server of an earlier test.
+    command = [sys.executable, "-m", "flows.cli", "edit", *places]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == exits.WRONG_USE
+    assert "attgan: PREFECT_API_URL is not set: a Prefect server is needed; `attgan up`" in ended.stderr
+
+
+def test_the_stack_of_an_env_file_that_is_gone_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    (tmp_path / "env").write_text(
+        f"PREFECT_API_URL=http://127.0.0.1:{port}/api\nRAY_ADDRESS=127.0.0.1:{port}\n"
+        f"AWS_ENDPOINT_URL=http://127.0.0.1:{port}\nAWS_ACCESS_KEY_ID=x\nAWS_SECRET_ACCESS_KEY=x\n"
+    )
+    own = {n: v for n, v in os.environ.items() if not n.startswith(("PREFECT_", "RAY_", "AWS_"))}
+    demo = subprocess.run(
+        [sys.executable, "-m", "flows.cli", "demo"],
+        env={**own, "ATTGAN_STACK_FOLDER": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert demo.returncode == exits.WRONG_USE
+    assert demo.stdout == "using the local stack's Prefect, Ray, S3\n"
+    assert demo.stderr.startswith(
+        f"attgan: PREFECT_API_URL http://127.0.0.1:{port}/api: no Prefect server answers"
+    )
+    assert demo.stderr.count("\n") == 1
+
+
+def test_a_cluster_that_is_gone_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
+    if not ray.is_initialized():
+        with pytest.raises(UserError, match=rf"^RAY_ADDRESS 127.0.0.1:{port}: no Ray cluster answers there"):
+            cluster.connect_ray()
+
+
+def test_an_unexpected_error_says_how_to_see_where_it_comes_from(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "no-stack").mkdir()
+    (tmp_path / "no-stack" / "env").write_bytes(b"\xff")  # nobody expects a file of addresses not to be text
+    assert run("init", "--destination", str(tmp_path / "bundle")) == exits.FAILED
+    printed = capsys.readouterr().err
+    assert printed.startswith("attgan: failed: UnicodeDecodeError: ")
+    assert "ATTGAN_TRACEBACK=1" in printed
+    assert printed.count("\n") == 1
+    monkeypatch.setenv("ATTGAN_TRACEBACK", "1")
+    with pytest.raises(UnicodeDecodeError):
+        run("init", "--destination", str(tmp_path / "bundle"))
+
+
+def test_keys_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.print_rows("a [bold]title[/bold]", [{"key": "face[x]:smile:.jpg"}])
+    printed = capsys.readouterr().out
+    assert "face[x]:smile:.jpg" in printed
+    assert "a [bold]title[/bold]" in printed
+
+
+def test_a_dry_run_counts_and_writes_nothing(capsys: pytest.CaptureFixture[str], image_folder: Path) -> None:
+    bundle, out = str(image_folder.parent / "bundle"), image_folder.parent / "out"
+    run("init", "--destination", bundle, "--width", "2", "--image-size", "64")
+    edit = ["edit", "--source", str(image_folder), "--destination", str(out), "--bundle", bundle]
+    assert run(*edit, "--set", "Young=0@0.5", "--intensity", "1.2", "--dry-run") == 0
+    printed = capsys.readouterr().out
+    assert "Young=0@0.5" in printed
+    assert "3 (" in printed
+    assert not out.exists()
+    assert run(*edit, "--set", "Yuong=0", "--dry-run") == exits.WRONG_USE
+    assert "there is no attribute 'Yuong'; did you mean Young?" in capsys.readouterr().err
+
+
+def test_published_weights_become_a_bundle(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    generator = fresh(Generator, GeneratorConfig(width=4, shortcut_layers=1), seed=3)
+    checkpoint = tmp_path / "weights.149.pth"
+    torch.save({"G": generator.state_dict()}, checkpoint)
+    assert (
+        run("import-weights", "--checkpoint", str(checkpoint), "--destination", str(tmp_path / "bundle")) == 0
+    )
+    bundle = load_bundle(tmp_path / "bundle")
+    assert bundle.config.attributes == PUBLISHED
+    assert "non-commercial" in bundle.config.licence
+    for name, tensor in generator.state_dict().items():
+        assert torch.equal(bundle.generator.state_dict()[name], tensor)
+    assert (
+        run("import-weights", "--checkpoint", str(tmp_path / "x.pth"), "--destination", "y")
+        == exits.WRONG_USE
+    )
+    assert f"attgan: --checkpoint {tmp_path / 'x.pth'}: there is no such file" in capsys.readouterr().err
+
+
+def test_a_bundle_is_handed_on_small(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    whole, small = tmp_path / "whole", tmp_path / "small"
+    assert run("init", f"--destination={whole}", "--width=2", "--image-size=64") == 0
+    assert run("export", f"--bundle={whole}", f"--destination={small}") == 0
+    before, after = load_bundle(whole), load_bundle(small)
+    assert (small / "generator.safetensors").stat().st_size < 0.6 * (
+        whole / "generator.safetensors"
+    ).stat().st_size
+    assert before.digest in after.card
+    for name, tensor in before.generator.state_dict().items():
+        torch.testing.assert_close(after.generator.state_dict()[name], tensor, rtol=1e-3, atol=1e-4)
+    capsys.readouterr()
+    assert run("export", f"--bundle={whole}", f"--destination={small}") == 2
+    assert "it is not replaced" in capsys.readouterr().err

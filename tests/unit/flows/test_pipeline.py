@@ -1,0 +1,118 @@
+"""What the pipeline makes of its few settings for the four steps."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attgan.attributes import PUBLISHED
+from attgan.errors import UserError
+from attgan.models import save_bundle
+from flows.pipeline import Steps, check_places, describe, make_steps
+from flows.settings import PipelineSettings
+from tests.support.small_training import small_discriminator, small_generator
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("bundle")
+    save_bundle(folder, generator=small_generator(), attributes=PUBLISHED, licence="free", about="A test.")
+    return str(folder)
+
+
+def steps(tmp_path: Path, **options: Any) -> Steps:
+    return make_steps(PipelineSettings.model_validate({"destination": str(tmp_path / "all"), **options}))
+
+
+def test_each_step_takes_what_the_one_before_makes(tmp_path: Path, bundle: str) -> None:
+    place = tmp_path / "all"
+    made = steps(tmp_path, bundle=bundle, source="s3://celeba/all", seed=7, gpus=0.5)
+    assert made.align is not None
+    assert made.subset.destination == made.align.dataset == made.sweep.dataset == f"{place}/dataset"
+    assert (made.subset.subset, made.subset.size, made.subset.store) == ("eyeglasses-extended", 64, "cropped")
+    assert made.align.bundle == bundle
+    assert made.sweep.bundle == f"{made.align.destination}/bundle"
+    assert made.sweep.place == str(place)
+    assert made.edit.bundle == f"{place}/best"
+    assert (made.edit.source, made.edit.labels) == ("s3://celeba/all/img_align_celeba", "s3://celeba/all")
+    assert made.align.gpus == made.sweep.gpus_per_trial == made.edit.gpus_per_shard == 0.5
+    assert made.subset.seed == made.align.seed == made.sweep.seed == 7
+
+
+def test_the_sweep_of_drawn_faces_has_their_preset(tmp_path: Path, bundle: str) -> None:
+    made = steps(tmp_path, bundle=bundle, images=300)
+    assert made.align is not None
+    assert made.sweep.dataset is None
+    assert (made.sweep.images, made.subset.subset) == (300, "all")
+    assert (made.align.batch_size, made.align.max_steps) == (16, 120)
+
+
+def test_photos_of_the_users_own_have_no_labels(tmp_path: Path, bundle: str) -> None:
+    edit = steps(tmp_path, bundle=bundle, photos="s3://mine", edited="s3://theirs").edit
+    assert (edit.source, edit.destination, edit.labels) == ("s3://mine", "s3://theirs", None)
+
+
+def test_what_earlier_weights_have_edited_is_not_left_as_that_of_the_best(
+    tmp_path: Path, bundle: str
+) -> None:
+    assert steps(tmp_path, bundle=bundle).edit.on_existing == "overwrite"
+    assert steps(tmp_path, bundle=bundle, edited="s3://theirs").edit.on_existing == "fail"
+    chosen = steps(tmp_path, bundle=bundle, edit_options={"on_existing": "skip"}).edit
+    assert chosen.on_existing == "skip"
+
+
+def test_nothing_is_aligned_where_a_discriminator_is_there_or_all_begins_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "whole"
+    save_bundle(
+        folder,
+        generator=small_generator(),
+        discriminator=small_discriminator(),
+        attributes=PUBLISHED,
+        licence="free",
+        about="A test.",
+    )
+    assert steps(tmp_path, bundle=str(folder)).align is None
+    assert steps(tmp_path, bundle=str(folder)).sweep.bundle == str(folder)
+    scratch = steps(tmp_path, preset="shortcut")
+    assert scratch.align is None
+    assert "bundle" not in scratch.sweep.model_fields_set
+
+
+def test_a_step_s_own_options_come_first(tmp_path: Path, bundle: str) -> None:
+    own = {"align_options": {"max-steps": 3}, "sweep_options": {"trials": 2}, "edit_options": {"quality": 80}}
+    made = steps(tmp_path, bundle=bundle, **own)
+    assert made.align is not None
+    assert (made.align.max_steps, made.sweep.trials, made.edit.quality) == (3, 2, 80)
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"sweep_options": {"trials": 0}}, "--sweep-options: --trials 0: "),
+        ({"edit_options": {"sett": 1}}, "--edit-options: --sett 1: "),
+        ({"edit_options": {"set": ["Hat=1"]}}, "Hat"),
+        ({"align_options": {"destination": "/x"}}, "--align-options: destination is the pipeline's own"),
+        ({"sweep_options": {"bundle": "/x"}}, "--sweep-options: bundle is the pipeline's own"),
+        ({"bundle": "/nowhere"}, "--bundle '/nowhere'"),
+    ],
+)
+def test_a_mistake_in_any_step_is_known_before_the_first(
+    tmp_path: Path, bundle: str, options: dict[str, Any], line: str
+) -> None:
+    with pytest.raises(UserError, match=line):
+        steps(tmp_path, **{"bundle": bundle, **options})
+
+
+def test_places_of_the_last_step_are_looked_at_before_the_first(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--photos .*there is no such directory"):
+        check_places(PipelineSettings(photos=str(tmp_path / "typo")))
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"--edited .* is a file"):
+        check_places(PipelineSettings(destination=str(tmp_path), edited=str(tmp_path / "file")))
+
+
+def test_a_dry_run_names_the_steps(tmp_path: Path, bundle: str) -> None:
+    settings = PipelineSettings.model_validate({"destination": str(tmp_path), "bundle": bundle})
+    rows = describe(settings)
+    assert [row["step"] for row in rows] == ["subset", "align", "sweep", "edit"]
+    assert {row["there already"] for row in rows} == {"no"}

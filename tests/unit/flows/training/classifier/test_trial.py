@@ -1,0 +1,216 @@
+"""A classifier is trained for a bundle and put into a copy of it, without Ray or Prefect."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attgan.attributes import PUBLISHED
+from attgan.errors import UserError
+from attgan.models import Generator, GeneratorConfig, fresh, load_bundle, save_bundle
+from flows.settings import ClassifierSettings
+from flows.training.classifier.preparation import prepare
+from flows.training.classifier.report import plan_rows, score_rows
+from flows.training.classifier.trial import classifier_trial
+from tests.support.data.drawn_dataset import write_drawn_dataset
+
+MakeSettings = Callable[..., ClassifierSettings]
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("places")
+    write_drawn_dataset(folder / "dataset", 60)
+    save_bundle(
+        folder / "bundle",
+        generator=fresh(Generator, GeneratorConfig(image_size=64, width=2), 0),
+        attributes=PUBLISHED,
+        licence="Only on Sundays",
+        about="An odd generator.\n\n- trained: never",
+        metrics={"psnr": 21.5, "tiny": 1e-9},
+        dtype="float16",
+    )
+    return {"dataset": str(folder / "dataset"), "bundle": str(folder / "bundle")}
+
+
+@pytest.fixture
+def settings(places: dict[str, str], tmp_path: Path) -> MakeSettings:
+    def make(**options: Any) -> ClassifierSettings:
+        usual = {
+            "destination": str(tmp_path / "out"),
+            "max_steps": 12,
+            "batch_size": 8,
+            "width": 2,
+            "cpus": 1,
+        }
+        return ClassifierSettings.model_validate(places | usual | options)
+
+    return make
+
+
+def save_other(folder: Path) -> str:
+    """A bundle with another generator."""
+    other = fresh(Generator, GeneratorConfig(image_size=64, width=2), 1)
+    save_bundle(folder, generator=other, attributes=PUBLISHED, licence="Another's", about="Another.")
+    return str(folder)
+
+
+def content(folder: str | Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir() if path.is_file()}
+
+
+def test_the_bundle_is_the_same_and_has_a_classifier(settings: MakeSettings, places: dict[str, str]) -> None:
+    before = content(places["bundle"])
+    outcome = classifier_trial(settings())
+    assert content(places["bundle"]) == before
+    made = load_bundle(settings().destination)
+    assert made.digest == outcome["digest"]
+    assert made.classifier is not None
+    assert made.classifier.config.n_attributes == 13
+    after = content(settings().destination)
+    assert set(after) == set(before) | {"classifier.safetensors"}
+    assert after["generator.safetensors"] == before["generator.safetensors"]
+    assert made.config.licence == "Only on Sundays; trained on the dataset all: the terms of its images apply"
+    assert "An odd generator.\n\n- trained: never" in made.card
+    assert "| psnr | 21.5 |" in made.card
+    assert "| tiny | 1e-09 |" in made.card
+    assert f"| Eyeglasses | {outcome['scores'][6]['share']:.3f} |" in made.card
+    assert [score["attribute"] for score in outcome["scores"]] == list(PUBLISHED)
+
+
+def test_a_later_classifier_replaces_it(settings: MakeSettings, tmp_path: Path) -> None:
+    first = settings()
+    classifier_trial(first)
+    second = settings(bundle=first.destination, destination=str(tmp_path / "second"), seed=1)
+    outcome = classifier_trial(second)
+    made = load_bundle(second.destination)
+    assert made.digest == outcome["digest"]
+    assert made.card.count("### Source attributes") == 1
+    assert made.card.count("## Metrics") == 1
+    assert made.config.licence == load_bundle(first.destination).config.licence, "nothing is said twice"
+
+
+def test_a_finished_run_is_recognised_and_a_stopped_one_goes_on(settings: MakeSettings) -> None:
+    stopped = classifier_trial(settings(), should_stop=lambda: True)
+    assert stopped == {"ended": "stopped", "reason": "stopped on demand", "step": 1}
+    assert prepare(settings()).finished is None
+    outcome = classifier_trial(settings())
+    assert outcome["step"] == 12
+    assert prepare(settings()).finished == outcome
+    assert classifier_trial(settings()) == outcome
+    with pytest.raises(UserError, match=r"--seed 1: .* holds a run with 0"):
+        prepare(settings(seed=1))
+
+
+def test_another_bundle_is_refused_and_the_licence_is_what_stands(
+    settings: MakeSettings, tmp_path: Path
+) -> None:
+    classifier_trial(settings())
+    other = save_other(tmp_path / "other")
+    with pytest.raises(UserError, match=r"--bundle: .* other ones need another --destination"):
+        prepare(settings(bundle=other))
+    stands = load_bundle(settings().destination).config.licence
+    again = prepare(settings(licence="Only on Mondays"))
+    assert again.finished is not None
+    assert again.licence == stands
+    assert "Mondays" not in stands
+
+
+def test_preparing_writes_nothing_where_a_run_has_kept_no_state(settings: MakeSettings) -> None:
+    run = Path(settings().destination) / "training" / "run.json"
+    run.parent.mkdir(parents=True)
+    run.write_text("{}")
+    prepare(settings())
+    assert run.read_text() == "{}"
+    assert list(run.parent.iterdir()) == [run]
+
+
+def test_a_foreign_bundle_is_never_replaced(settings: MakeSettings) -> None:
+    out = Path(settings().destination)
+    save_other(out)
+    (out / "training").mkdir()
+    (out / "training" / "run.json").write_text("{}")
+    before = content(out)
+    with pytest.raises(UserError, match=r"there is a bundle already; it is not replaced"):
+        classifier_trial(settings())
+    for name in before:
+        (out / name).unlink()
+    classifier_trial(settings(), should_stop=lambda: True)
+    save_other(out)
+    with pytest.raises(UserError, match=r"there is a bundle already; it is not replaced"):
+        prepare(settings())
+    assert content(out) == before
+
+
+def test_a_foreign_bundle_that_comes_during_the_training_is_not_replaced(settings: MakeSettings) -> None:
+    out = Path(settings().destination)
+
+    def never_but_save() -> bool:
+        if not (out / "config.json").exists():
+            save_other(out)
+        return False
+
+    with pytest.raises(UserError, match=r"there is a bundle already; it is not replaced"):
+        classifier_trial(settings(), should_stop=never_but_save)
+    assert load_bundle(out).config.licence == "Another's"
+
+
+def test_a_run_killed_before_its_result_was_noted_is_finished(settings: MakeSettings) -> None:
+    outcome = classifier_trial(settings())
+    result = Path(settings().destination) / "training" / "result.json"
+    result.unlink()
+    assert prepare(settings()).finished is None
+    assert classifier_trial(settings()) == outcome == json.loads(result.read_text())
+
+
+def test_the_tables_show_every_attribute(settings: MakeSettings) -> None:
+    rows = score_rows(classifier_trial(settings()))
+    assert [row["attribute"] for row in rows] == [*PUBLISHED, "mean"]
+    assert all(row["accuracy"].startswith(("0.", "1.")) for row in rows)
+    shown = {row["what"]: row["value"] for row in plan_rows(prepare(settings()))}
+    assert shown["licence"].startswith("Only on Sundays; ")
+    assert shown["--max-steps"] == 12
+
+
+def test_mistakes_are_found_before_anything_is_written(
+    settings: MakeSettings, places: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    save_bundle(
+        tmp_path / "large",
+        generator=fresh(Generator, GeneratorConfig(image_size=96, width=2), 0),
+        attributes=PUBLISHED,
+        licence="x",
+        about="x",
+    )
+    save_bundle(
+        tmp_path / "odd",
+        generator=fresh(Generator, GeneratorConfig(image_size=64, width=2, n_attributes=1), 0),
+        attributes=["Antlers"],
+        licence="x",
+        about="x",
+    )
+    mistakes: list[tuple[dict[str, Any], str]] = [
+        ({"destination": places["bundle"]}, r"--destination .*: must not be, hold or lie inside --bundle"),
+        ({"destination": places["dataset"] + "/x"}, r"must not be, hold or lie inside --dataset"),
+        ({"bundle": str(tmp_path / "empty")}, r"--bundle .*empty: no bundle is there"),
+        ({"bundle": str(tmp_path / "large")}, r"--bundle .*large: of 96 px: .* has faces of 64 pixels"),
+        ({"bundle": str(tmp_path / "odd")}, r"--dataset .*Antlers"),
+        ({"dataset": str(tmp_path / "empty")}, r"--dataset .*empty"),
+        ({"batch_size": 500}, r"--batch-size 500: there are 51 images to train on"),
+        ({"destination": str(tmp_path / "large")}, r"--destination .*large: there is a bundle already"),
+    ]
+    before = {
+        path: hashlib.sha256(path.read_bytes()).digest() for path in tmp_path.rglob("*") if path.is_file()
+    }
+    for options, line in mistakes:
+        with pytest.raises(UserError, match=line) as caught:
+            prepare(settings(**options))
+        assert "\n" not in str(caught.value)
+    after = {
+        path: hashlib.sha256(path.read_bytes()).digest() for path in tmp_path.rglob("*") if path.is_file()
+    }
+    assert after == before

@@ -1,0 +1,28 @@
+"""Which ends of a training's worker are worth another attempt."""
+
+from typing import Any
+
+import pytest
+from prefect.client.schemas.objects import TaskRun
+from prefect.states import Failed
+
+from attgan.errors import Diverged, UserError
+from flows.storage import StorageError
+from flows.training.driver import may_go_on
+from flows.training.train.flow import train_task
+
+
+@pytest.mark.parametrize(
+    ("ended_with", "again"),
+    [
+        (StorageError("s3://bucket: no answer"), True),
+        (ConnectionResetError("reset"), True),
+        (UserError("--size 3"), False),
+        (Diverged("the loss is nan"), False),
+        (IndexError("a bug"), False),
+        (None, False),
+    ],
+)
+def test_only_trouble_with_the_storage_is_tried_again(ended_with: Any, again: bool) -> None:
+    run = TaskRun(task_key="train", dynamic_key="0")
+    assert may_go_on(train_task, run, Failed(data=ended_with)) == again

@@ -1,0 +1,159 @@
+"""The networks that a run starts with, and the licence that its result carries."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from attgan.errors import UserError
+from attgan.evaluation.attribute_scores import AttributeScore
+from attgan.evaluation.judge import Judge, save_judge
+from attgan.models import (
+    AttributeClassifier,
+    ClassifierConfig,
+    DiscriminatorConfig,
+    Generator,
+    GeneratorConfig,
+    fresh,
+    save_bundle,
+)
+from attgan.models.folder import Folder
+from flows.settings import AlignSettings, InitSettings, TrainSettings
+from flows.training.start import judged_by, licence_line, make_start
+from flows.training.weights import init
+
+PLACES = {"dataset": "d", "destination": "r"}
+
+
+def test_at_full_width_from_scratch_they_are_the_reports() -> None:
+    start = make_start(TrainSettings.model_validate(PLACES))
+    count = [
+        sum(p.numel() for p in network.parameters()) for network in (start.generator, start.discriminator)
+    ]
+    assert count == [43_352_707, 44_718_990]
+    assert start.discriminator.config == DiscriminatorConfig()
+
+
+def test_the_seed_decides_the_weights_and_the_two_differ() -> None:
+    small = PLACES | {"size": 64, "width": 4, "attributes": ["Male"]}
+    one, same, other = (
+        make_start(TrainSettings.model_validate(small | {"seed": seed})) for seed in (1, 1, 2)
+    )
+    weights = [start.generator.enc_layers[0].layers[0].weight for start in (one, same, other)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+    assert not torch.equal(weights[0], one.discriminator.conv[0].layers[0].weight)
+
+
+def test_from_a_bundle_all_is_taken_but_a_discriminator_that_it_lacks_or_that_is_not_wanted(
+    tmp_path: Path,
+) -> None:
+    names = ("Eyeglasses", "Young")
+    generator = fresh(
+        Generator, GeneratorConfig(n_attributes=2, image_size=64, width=4, shortcut_layers=2), 7
+    )
+    made = make_start(
+        TrainSettings.model_validate(PLACES | {"size": 64, "width": 4, "attributes": list(names), "seed": 9})
+    )
+    for name, discriminator in (("without", None), ("with", made.discriminator)):
+        save_bundle(
+            tmp_path / name,
+            generator=generator,
+            discriminator=discriminator,
+            attributes=names,
+            licence="L",
+            about="-",
+        )
+    for settings_of in (TrainSettings, AlignSettings):
+        for bundle, new, from_bundle in (
+            ("without", False, False),
+            ("with", False, True),
+            ("with", True, False),
+        ):
+            settings = settings_of.model_validate(
+                PLACES | {"bundle": str(tmp_path / bundle), "fresh_discriminator": new}
+            )
+            start = make_start(settings)
+            assert start.attributes == names
+            assert start.generator.config == generator.config
+            assert torch.equal(
+                start.generator.enc_layers[0].layers[0].weight, generator.enc_layers[0].layers[0].weight
+            )
+            same = torch.equal(
+                start.discriminator.conv[0].layers[0].weight, made.discriminator.conv[0].layers[0].weight
+            )
+            assert same == from_bundle
+            assert (start.discriminator_from == "freshly initialised") != from_bundle
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (None, "trained on the dataset random: the terms of its images apply"),
+        ("for study only", "for study only"),
+    ],
+)
+def test_the_licence_joins_that_of_the_weights_and_that_of_the_data(
+    tmp_path: Path, given: str | None, line: str
+) -> None:
+    scratch = TrainSettings.model_validate(PLACES | {"size": 64, "width": 2, "licence": given})
+    start = make_start(scratch)
+    assert licence_line(scratch, "random", start) == line
+    init(InitSettings(destination=str(tmp_path / "fresh"), image_size=64, width=2))
+    untrained = TrainSettings.model_validate(PLACES | {"bundle": str(tmp_path / "fresh"), "licence": given})
+    assert licence_line(untrained, "random", make_start(untrained)) == line
+    save_bundle(
+        tmp_path / "b", generator=start.generator, attributes=start.attributes, licence="MIT", about="-"
+    )
+    bundled = TrainSettings.model_validate(PLACES | {"bundle": str(tmp_path / "b"), "licence": given})
+    assert licence_line(bundled, "random", make_start(bundled)) == f"MIT; {line}"
+
+
+def write_judge(folder: Path, names: tuple[str, ...], *, size: int = 64, licence: str | None = None) -> Judge:
+    config = ClassifierConfig(n_attributes=len(names), image_size=size, width=2)
+    network = fresh(AttributeClassifier, config, 5).eval()
+    scores = tuple(AttributeScore(name, 0.3, 0.97, 0.9, 0.94, 0.02) for name in names)
+    judge = Judge(network, names, scores, "trained on drawn faces", faces=512, licence=licence)
+    save_judge(Folder(folder), judge)
+    return judge
+
+
+def test_a_judge_is_that_of_the_networks_attributes(tmp_path: Path) -> None:
+    judge = write_judge(tmp_path / "judge", ("Male", "Young", "Eyeglasses"), licence="for study only")
+    small = PLACES | {"size": 64, "width": 2, "attributes": ["Eyeglasses", "Male"]}
+    settings = TrainSettings.model_validate(small | {"judge": str(tmp_path / "judge")})
+    start = make_start(settings)
+    assert start.judge is not None
+    assert start.judge.names == ("Eyeglasses", "Male")
+    assert torch.equal(start.judge.classifier.head.weight, judge.classifier.head.weight[[2, 0]])
+    assert start.judge_from == f"{tmp_path / 'judge'} ({judge.digest[:16]})"
+    words = judged_by(settings, start)
+    assert words == (
+        "trained on drawn faces; its balanced accuracy on 512 held-out faces is 0.940 for Eyeglasses"
+    )
+    assert licence_line(settings, "all", start).endswith(
+        "the terms of its images apply; its classifier: for study only"
+    )
+
+
+def test_who_judges_without_a_judge(tmp_path: Path) -> None:
+    small = PLACES | {"size": 64, "width": 2}
+    for strategy, words in (("inverse", "the discriminator that is being trained"), ("alternate", "nobody")):
+        settings = TrainSettings.model_validate(small | {"strategy": strategy})
+        assert judged_by(settings, make_start(settings)) == words
+
+
+@pytest.mark.parametrize(
+    ("names", "size", "line"),
+    [
+        (("Male",), 64, "there is no attribute 'Eyeglasses'"),
+        (("Eyeglasses", "Male"), 96, "judges faces of 96 px, and these have 64"),
+    ],
+)
+def test_a_judge_of_other_faces_or_attributes_is_refused(
+    tmp_path: Path, names: tuple[str, ...], size: int, line: str
+) -> None:
+    write_judge(tmp_path / "judge", names, size=size)
+    small = PLACES | {"size": 64, "width": 2, "attributes": ["Eyeglasses"]}
+    with pytest.raises(UserError, match=f"--judge {tmp_path / 'judge'}: {line}"):
+        make_start(TrainSettings.model_validate(small | {"judge": str(tmp_path / "judge")}))

@@ -1,0 +1,46 @@
+"""What a training says of itself."""
+
+from pathlib import Path
+
+from attgan.evaluation.judge import Judge, save_judge
+from attgan.models import AttributeClassifier, ClassifierConfig, fresh
+from attgan.models.folder import Folder
+from flows.settings import TrainSettings
+from flows.training.train.preparation import prepare
+from flows.training.train.report import plan, result
+from flows.training.train.trial import train_trial
+
+
+def test_a_finished_run_shows_the_licence_that_its_bundle_has(dataset: Path, tmp_path: Path) -> None:
+    settings = TrainSettings(
+        dataset=str(dataset),
+        destination=str(tmp_path / "out"),
+        size=64,
+        width=2,
+        attributes=["Eyeglasses"],
+        batch_size=8,
+        max_steps=1,
+        licence="Only on Sundays",
+    )
+    assert plan(prepare(settings))["licence"] == "Only on Sundays"
+    train_trial(settings)
+    again = prepare(settings.model_copy(update={"licence": "Only on Mondays"}))
+    assert again.finished is not None
+    assert plan(again)["licence"] == "Only on Sundays"
+    assert result(again, again.finished, 0.0)["licence"] == "Only on Sundays"
+
+
+def test_a_judges_licence_is_said_too(dataset: Path, tmp_path: Path) -> None:
+    network = fresh(AttributeClassifier, ClassifierConfig(n_attributes=1, image_size=64, width=2), 0).eval()
+    judge = Judge(network, ("Eyeglasses",), None, "a test's", licence="for study only")
+    save_judge(Folder(tmp_path / "judge"), judge)
+    settings = TrainSettings(
+        dataset=str(dataset),
+        destination=str(tmp_path / "out"),
+        size=64,
+        width=2,
+        attributes=["Eyeglasses"],
+        batch_size=8,
+        judge=str(tmp_path / "judge"),
+    )
+    assert plan(prepare(settings))["judge's licence"] == "for study only"

@@ -1,0 +1,79 @@
+import subprocess
+
+import pytest
+
+from infra.local.environment import client_environment, inherited, shell_lines, write_environment
+from infra.local.stack import forget, locked, new
+from infra.local.worker import POOL
+
+
+@pytest.fixture
+def made(tmp_path):
+    folder = tmp_path / "it's $HOME"
+    with locked(folder):
+        stack = new(folder, {"prefect": 4200, "s3": 8333, "ray": 6379})
+        yield stack
+    forget(stack)
+
+
+def test_file_of_variables_holds_what_clients_get(made):
+    write_environment(made)
+    lines = (made.folder / "env").read_text().splitlines()
+    assert dict(line.split("=", 1) for line in lines) == client_environment(made)
+
+
+def test_every_part_is_reached_on_this_machine_only(made):
+    variables = client_environment(made)
+    assert variables["PREFECT_API_URL"] == "http://127.0.0.1:4200/api"
+    assert variables["AWS_ENDPOINT_URL"] == "http://127.0.0.1:8333"
+    assert variables["RAY_ADDRESS"] == "127.0.0.1:6379"
+    assert variables["RAY_AUTH_MODE"] == "token"
+    assert variables["PREFECT_SERVER_ALLOW_EPHEMERAL_MODE"] == "false"
+
+
+def test_deployments_go_to_the_pool_that_a_worker_serves(made):
+    assert "PREFECT_DEFAULT_WORK_POOL_NAME" not in client_environment(made)
+    made.services = (*made.services, "worker")
+    assert client_environment(made)["PREFECT_DEFAULT_WORK_POOL_NAME"] == POOL
+
+
+def test_services_that_were_left_out_have_no_variables(made):
+    made.services = ("s3",)
+    assert not {name for name in client_environment(made) if name.startswith(("PREFECT_", "RAY_"))}
+
+
+def test_shell_lines_survive_a_shell_and_drop_what_leads_elsewhere(made, monkeypatch):
+    monkeypatch.setenv("AWS_PROFILE", "work")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "old")
+    variables = client_environment(made)
+    script = "\n".join([*shell_lines(variables), "env"])
+    out = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert {f"{name}={value}" for name, value in variables.items()} <= set(out)
+    assert not [line for line in out if line.startswith(("AWS_PROFILE", "AWS_SESSION_TOKEN"))]
+
+
+def test_other_accounts_and_clusters_are_not_inherited(monkeypatch):
+    others = (
+        "AWS_PROFILE",
+        "PREFECT_API_KEY",
+        "PREFECT_DEFAULT_WORK_POOL_NAME",
+        "RAY_ADDRESS",
+        "RAY_AUTH_TOKEN",
+    )
+    for name in (*others, "OMP_NUM_THREADS"):
+        monkeypatch.setenv(name, "x")
+    kept = inherited()
+    assert kept["OMP_NUM_THREADS"] == "x"
+    assert not set(others) & set(kept)
+
+
+@pytest.mark.parametrize("before", [None, "example.org"])
+def test_proxy_is_not_asked_for_servers_of_this_machine(made, monkeypatch, before):
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        if before:
+            monkeypatch.setenv(name, before)
+    monkeypatch.setenv("https_proxy", "http://proxy:3128")
+    variables = client_environment(made)
+    expected = [*([before] if before else []), "127.0.0.1", "localhost"]
+    assert variables["no_proxy"].split(",") == variables["NO_PROXY"].split(",") == expected

@@ -1,0 +1,106 @@
+import socket
+
+import pytest
+
+from flows.sweep import trial
+from infra.__main__ import PATIENCE, main
+from infra.errors import StackError
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("infra.signals.interruptible", lambda: None)  # pytest keeps its own handlers
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["up", "--s3-port", "0"], "--s3-port: '0' must be a whole number from 1 to 65535"),
+        (["up", "--cpus", "many"], "--cpus: 'many' must be a whole number from 1"),
+        (["up", "--time-limit", "nan"], "--time-limit: 'nan' must be a number from 1"),
+        (["up", "--without", "redis"], "--without: invalid choice: 'redis'"),
+        (["up", "--prefect-port", "21000", "--s3-port", "21000"], "--s3-port 21000: another service has"),
+        (["up", "--without", "prefect", "--without", "s3", "--without", "ray"], "--without: nothing is left"),
+        (["run", "--worker", "--without", "ray", "--", "true"], "--worker: it needs ray, which --without"),
+        (["run", "--without", "worker", "--", "true"], "--without: invalid choice: 'worker'"),
+        (["run", "--free-ports"], "run: no command"),
+        (["run", "--", "no-such-program"], "no-such-program: no such program"),
+        (["restart"], "COMMAND: invalid choice: 'restart'"),
+    ],
+)
+def test_refusal_is_one_line_with_code_2_and_nothing_is_made(arguments, told, capsys, tmp_path):
+    assert _code(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert told in err
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_has_the_time_that_a_sweep_takes_to_stop():
+    """Its trials write their checkpoints first; then processes end and servers are told."""
+    assert PATIENCE >= 2 * trial.GRACE
+
+
+@pytest.mark.parametrize("option", ["--prefect-port", "--s3-port", "--ray-port", "--dashboard-port"])
+@pytest.mark.parametrize("host", ["127.0.0.1", ""])
+def test_taken_port_is_named_with_its_option_and_nothing_is_made(option, host, capsys, tmp_path):
+    with socket.create_server((host, 0)) as server:
+        port = server.getsockname()[1]
+        assert _code(["up", "--free-ports", option, str(port)]) == 2
+    err = capsys.readouterr().err
+    assert f"{option} {port}: this port is taken by" in err
+    assert "--free-ports" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["status", "env"])
+def test_without_a_stack_there_is_nothing_to_show(command, capsys):
+    assert _code([command]) == 1
+    assert "no stack is up in .local/stack" in capsys.readouterr().err
+
+
+def test_without_a_stack_down_is_content(capsys, tmp_path):
+    assert _code(["down"]) == 0
+    assert "no stack is up" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_that_cannot_be_made_is_told_in_one_line(capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert _code(["up", "--free-ports", "--dir", "file"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("error: file")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "services"),
+    [
+        (["up"], "prefect s3 ray worker"),
+        (["up", "--without", "worker"], "prefect s3 ray"),
+        (["up", "--without", "s3"], "prefect ray"),  # a worker alone could run no flow
+        (["run", "--", "true"], "prefect s3 ray"),
+        (["run", "--worker", "--", "true"], "prefect s3 ray worker"),
+    ],
+)
+def test_the_worker_belongs_to_a_whole_stack_that_stays(arguments, services, monkeypatch, capsys):
+    seen = []
+
+    def start(folder, services, **options):
+        seen.append(" ".join(services))
+        raise StackError("not now")
+
+    monkeypatch.setattr("infra.local.lifecycle.up", start)
+    assert _code([*arguments[:1], "--free-ports", *arguments[1:]]) == 1
+    assert seen == [services]
+    capsys.readouterr()
+
+
+def _code(arguments):
+    try:
+        return main(arguments)
+    except SystemExit as end:  # argparse
+        return end.code
