@@ -28,7 +28,7 @@ from attgan.data.tables import Tables, read_tables
 from attgan.errors import DataError, UserError
 from flows.dataset.datasets import find_finished, find_part, publish
 from flows.runtime.terminal import ProgressLines, print_line
-from flows.settings.ingest import IngestSettings
+from flows.settings.dataset import IngestSettings
 from flows.storage import Store, is_within, open_store
 
 _CHUNK = 32  # images that a thread packs at a time

@@ -5,19 +5,15 @@ A field's description is its help text everywhere; its rule is checked here and 
 
 from flows.settings.base import DEFAULT_BUNDLE, BundleUrl, Settings, Url, first_mistake
 from flows.settings.bench import BenchSettings
-from flows.settings.classifier import ClassifierSettings, JudgeSettings
-from flows.settings.default_bundle import MakeDefaultSettings
+from flows.settings.dataset import IngestSettings, SubsetSettings
 from flows.settings.demo import DemoSettings, DemoTrainingSettings
 from flows.settings.deploy import DeploySettings, ScheduleSettings
-from flows.settings.edit import EditSettings
+from flows.settings.edit import EditSettings, ReportSettings
 from flows.settings.evaluation import EvaluateSettings
-from flows.settings.ingest import IngestSettings
 from flows.settings.pipeline import PipelineSettings
-from flows.settings.report import ReportSettings
-from flows.settings.subset import SubsetSettings
 from flows.settings.sweep import SweepSettings
-from flows.settings.train import AlignSettings, TrainSettings
-from flows.settings.weights import ExportSettings, ImportWeightsSettings, InitSettings
+from flows.settings.training import AlignSettings, ClassifierSettings, JudgeSettings, TrainSettings
+from flows.settings.weights import ExportSettings, ImportWeightsSettings, InitSettings, MakeDefaultSettings
 
 __all__ = [
     "DEFAULT_BUNDLE",

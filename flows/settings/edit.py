@@ -1,4 +1,4 @@
-"""The edit flow's settings."""
+"""The settings of the edit flow, and of the report on one of its runs."""
 
 from __future__ import annotations
 
@@ -159,3 +159,11 @@ class EditSettings(EditOptions, EditPlaces):
     )
     run_id: Name | None = Field(default=None, description="A name for the run; by default it is derived.")
     dry_run: bool = Field(default=False, description="Count and print what would be done, then stop.")
+
+
+class ReportSettings(Settings):
+    """Show what an edit run has come to."""
+
+    run: Url = Field(
+        description="The run's folder (DESTINATION/_runs/RUN), or a destination: the run that ended there last."
+    )

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from attgan.training.config import TrainingConfig
 from flows.settings.base import DEFAULT_BUNDLE, BundleUrl, Url
-from flows.settings.train import Line, NetworkShape
+from flows.settings.training import Line, NetworkShape
 from flows.urls import parse_url
 
 PresetName = Literal["default", "shortcut", "alignment", "subset", "freezed", "lambda1", "alternate", "final"]

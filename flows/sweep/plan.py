@@ -14,7 +14,7 @@ from attgan.data.manifest import MANIFEST
 from attgan.errors import UserError
 from attgan.training.config import TrainingConfig
 from flows.settings import SweepSettings, TrainSettings, first_mistake
-from flows.settings.train import NetworkShape
+from flows.settings.training import NetworkShape
 from flows.storage import Store, bundles, join, open_store
 from flows.sweep import identity
 from flows.sweep.label import label

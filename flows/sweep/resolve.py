@@ -18,7 +18,7 @@ from attgan.errors import UserError
 from flows.settings import SweepSettings, first_mistake
 from flows.settings.base import DEFAULT_BUNDLE
 from flows.settings.sweep import MOST_TRIALS
-from flows.settings.train import NetworkShape
+from flows.settings.training import NetworkShape
 from flows.sweep import preset
 from flows.sweep.space import (
     Axis,

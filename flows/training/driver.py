@@ -16,7 +16,7 @@ from attgan.errors import Diverged, UserError
 from flows.runtime import cluster, nodes, reporting
 from flows.runtime.cancelling import RunCancelled, cancel_requests
 from flows.runtime.running import cause_of
-from flows.settings.train import RunSettings
+from flows.settings.training import RunSettings
 from flows.storage import StorageError, Store
 from flows.training.stopping import deferred, new_command, request_stop
 from flows.training.train import report

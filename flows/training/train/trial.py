@@ -19,7 +19,7 @@ from attgan.training.run_folder.progress import PROGRESS, OnProgress
 from attgan.training.trainer import train
 from flows.runtime.stages import set_torch_threads
 from flows.settings import AlignSettings, TrainSettings
-from flows.settings.train import RunSettings
+from flows.settings.training import RunSettings
 from flows.storage import Store, open_store
 from flows.training.data import open_data, shared_folder
 from flows.training.start import Start, judged_by, licence_line, make_start

@@ -1,4 +1,4 @@
-"""The settings of training and of alignment: what the library's loops take, the places, and what the task asks for."""
+"""The settings of trainings: what the library's loops take, the places, and what the task asks for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from attgan.training.classifier.config import ClassifierTraining
 from attgan.training.config import AlignmentConfig, TrainingConfig
 from flows.settings.base import DEFAULT_BUNDLE, BundleUrl, Settings, Url
 
@@ -108,3 +109,31 @@ class AlignSettings(AlignmentConfig, FreshDiscriminator, RunSettings):
     def config(self) -> AlignmentConfig:
         """What the library's loop is given."""
         return AlignmentConfig.model_validate(self.model_dump(include=set(AlignmentConfig.model_fields)))
+
+
+class _ClassifierRun(ClassifierTraining, RunSettings):
+    @property
+    def config(self) -> ClassifierTraining:
+        """What the library is given."""
+        return ClassifierTraining.model_validate(
+            self.model_dump(include=set(ClassifierTraining.model_fields))
+        )
+
+
+class JudgeSettings(_ClassifierRun):
+    """Train the judge of a sweep: of these attributes, in this size, for no bundle."""
+
+    size: int = Field(ge=64, multiple_of=32, description="Side of the faces.")
+    attributes: list[str] = Field(min_length=1, description="The attributes it is to know.")
+    bundle: None = None
+
+
+class ClassifierSettings(_ClassifierRun):
+    """Train a small network that predicts the attributes of unlabelled faces, and add it to a bundle."""
+
+    bundle: BundleUrl = Field(
+        description="The model it is for: its attributes, in its size. URL, path or `default`; it stays as it is."
+    )
+    destination: Url = Field(
+        description="The bundle to make: the same model with the classifier; its training goes below it."
+    )
