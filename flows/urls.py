@@ -13,6 +13,8 @@ from attgan.errors import UserError
 
 BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+# The word for the bundle that the package brings, in place of a URL; a folder of that name is ./default.
+DEFAULT_BUNDLE = "default"
 RULE = "must be s3://BUCKET/PREFIX, file:///DIRECTORY or a path"
 
 

@@ -3,7 +3,7 @@
 A field's description is its help text everywhere; its rule is checked here and nowhere else.
 """
 
-from flows.settings.base import DEFAULT_BUNDLE, BundleUrl, Settings, Url, first_mistake
+from flows.settings.base import BundleUrl, Settings, Url, first_mistake
 from flows.settings.bench import BenchSettings
 from flows.settings.dataset import IngestSettings, SubsetSettings
 from flows.settings.demo import DemoSettings, DemoTrainingSettings
@@ -14,6 +14,7 @@ from flows.settings.pipeline import PipelineSettings
 from flows.settings.sweep import SweepSettings
 from flows.settings.training import AlignSettings, ClassifierSettings, JudgeSettings, TrainSettings
 from flows.settings.weights import ExportSettings, ImportWeightsSettings, InitSettings, MakeDefaultSettings
+from flows.urls import DEFAULT_BUNDLE
 
 __all__ = [
     "DEFAULT_BUNDLE",

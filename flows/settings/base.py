@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from attgan.errors import UserError
-from flows.urls import hide_credentials, parse_url
+from flows.urls import DEFAULT_BUNDLE, hide_credentials, parse_url
 
 
 def _absolute(url: str) -> str:
@@ -20,9 +20,6 @@ def _absolute(url: str) -> str:
 
 
 Url = Annotated[str, AfterValidator(_absolute)]
-
-DEFAULT_BUNDLE = "default"
-"""The word for the bundle that the package brings; a folder of that name is ./default."""
 
 
 def _default_or_absolute(url: str) -> str:

@@ -6,7 +6,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from flows.settings.base import DEFAULT_BUNDLE, BundleUrl, Settings, Url
+from flows.settings.base import BundleUrl, Settings, Url
+from flows.urls import DEFAULT_BUNDLE
 
 
 class BenchSettings(Settings):

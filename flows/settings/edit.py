@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from attgan.attributes import MAX_INTENSITY
-from flows.settings.base import DEFAULT_BUNDLE, BundleUrl, Name, Settings, Share, Url
+from flows.settings.base import BundleUrl, Name, Settings, Share, Url
+from flows.urls import DEFAULT_BUNDLE
 
 
 def _edit_form(edit: str) -> str:

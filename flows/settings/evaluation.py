@@ -7,8 +7,9 @@ from typing import Literal
 from pydantic import Field
 
 from attgan.attributes import MAX_INTENSITY
-from flows.settings.base import DEFAULT_BUNDLE, BundleUrl, Settings, Url
+from flows.settings.base import BundleUrl, Settings, Url
 from flows.settings.edit import Styles
+from flows.urls import DEFAULT_BUNDLE
 
 
 class EvaluateSettings(Settings):

@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import Field
 
-from flows.settings.base import DEFAULT_BUNDLE, BundleUrl, Settings, Url
+from flows.settings.base import BundleUrl, Settings, Url
 from flows.settings.sweep import PresetName
-from flows.urls import parse_url
+from flows.urls import DEFAULT_BUNDLE, parse_url
 
 _PLACE = ".local/pipeline"
 _OPTIONS = "Other settings of this step alone, by name, such as {}; they come before the ones above."

@@ -7,9 +7,9 @@ from typing import Literal
 from pydantic import Field
 
 from attgan.training.config import TrainingConfig
-from flows.settings.base import DEFAULT_BUNDLE, BundleUrl, Url
+from flows.settings.base import BundleUrl, Url
 from flows.settings.training import Line, NetworkShape
-from flows.urls import parse_url
+from flows.urls import DEFAULT_BUNDLE, parse_url
 
 PresetName = Literal["default", "shortcut", "alignment", "subset", "freezed", "lambda1", "alternate", "final"]
 Search = Literal["grid", "random", "optuna"]

@@ -8,7 +8,8 @@ from pydantic import Field, StringConstraints
 
 from attgan.training.classifier.config import ClassifierTraining
 from attgan.training.config import AlignmentConfig, TrainingConfig
-from flows.settings.base import DEFAULT_BUNDLE, BundleUrl, Settings, Url
+from flows.settings.base import BundleUrl, Settings, Url
+from flows.urls import DEFAULT_BUNDLE
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=r"^[^\n]+$")]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from attgan.errors import UserError
 from attgan.models import Bundle, BundleInfo, inspect_bundle, load_bundle
 from attgan.models.default import default_bundle_path
-from flows.settings.base import DEFAULT_BUNDLE
 from flows.storage import Store, open_store
+from flows.urls import DEFAULT_BUNDLE
 
 
 def open_bundle(url: str, option: str = "--bundle", *, with_discriminator: bool = True) -> Bundle:

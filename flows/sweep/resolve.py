@@ -16,7 +16,6 @@ from pydantic import ValidationError
 from attgan.attributes import CELEBA, PUBLISHED, check_names
 from attgan.errors import UserError
 from flows.settings import SweepSettings, first_mistake
-from flows.settings.base import DEFAULT_BUNDLE
 from flows.settings.sweep import MOST_TRIALS
 from flows.settings.training import NetworkShape
 from flows.sweep import preset
@@ -31,6 +30,7 @@ from flows.sweep.space import (
     refuse_switch,
     value_text,
 )
+from flows.urls import DEFAULT_BUNDLE
 
 _SHAPE = tuple(name for name in NetworkShape.model_fields if name != "fresh_discriminator")
 _USUAL_TRIALS = 10

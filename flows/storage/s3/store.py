@@ -217,7 +217,7 @@ class S3Store:
 
     def filesystem(self) -> tuple[Any, str]:
         """A pyarrow file system over this store: see :meth:`Store.filesystem`."""
-        from flows.storage.filesystem import make_filesystem
+        from flows.storage.s3.filesystem import make_filesystem
 
         return make_filesystem(self)
 

@@ -6,24 +6,59 @@ credentials, retries and errors for everything.
 """
 
 import io
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 import obstore
 import pyarrow
 import pyarrow.fs
 
 from flows.storage.errors import StorageError
-from flows.storage.objects import ObjectInfo
+from flows.storage.objects import Fetched, ObjectInfo
 from flows.storage.s3 import faults
-
-if TYPE_CHECKING:
-    from flows.storage.s3.store import S3Store
 
 PART_BYTES = 8 * 2**20  # of an upload; S3 takes 10,000 parts at most: files up to 80 GB
 READ_AHEAD_BYTES = 2**20
 
 
-def make_filesystem(store: "S3Store") -> tuple[pyarrow.fs.FileSystem, str]:
+class ObjectStore(Protocol):
+    """What the file system needs of a store on S3."""
+
+    bucket: str
+    prefix: str
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """The objects whose key begins with ``prefix``, sorted by key."""
+
+    def folder(self, prefix: str) -> Iterator[ObjectInfo | str]:
+        """The objects directly below a prefix, and the prefixes of the folders there."""
+
+    def get(self, key: str) -> Fetched:
+        """An object's content."""
+
+    def head(self, key: str) -> ObjectInfo:
+        """An object's size, ETag and time."""
+
+    def read_range(self, key: str, start: int, end: int, etag: str) -> bytes:
+        """Some bytes of the object with this ETag."""
+
+    def put(self, key: str, data: bytes) -> str:
+        """Store an object whole."""
+
+    def delete(self, key: str) -> None:
+        """Remove an object."""
+
+    def name(self, key: str) -> str:
+        """The object's name in messages."""
+
+    def full_key(self, key: str) -> str:
+        """The key in the bucket."""
+
+    def connection(self) -> Any:
+        """The open connection; its ``objects`` is obstore's store of the whole bucket."""
+
+
+def make_filesystem(store: ObjectStore) -> tuple[pyarrow.fs.FileSystem, str]:
     """A file system whose paths are ``bucket/key``, and the path of the store in it."""
     base = f"{store.bucket}/{store.prefix}".removesuffix("/")
     return pyarrow.fs.PyFileSystem(StoreHandler(store, base)), base
@@ -35,7 +70,7 @@ class StoreHandler(pyarrow.fs.FileSystemHandler):
     Not offered, since S3 has no such thing: renaming, and appending to a file.
     """
 
-    def __init__(self, store: "S3Store", base: str) -> None:
+    def __init__(self, store: ObjectStore, base: str) -> None:
         self._store = store
         self._base = base
 
@@ -170,7 +205,7 @@ class StoreHandler(pyarrow.fs.FileSystemHandler):
 class ObjectReader(io.RawIOBase):
     """An object as a file. It reads what was there when it was opened: if that is replaced, reads fail."""
 
-    def __init__(self, store: "S3Store", key: str) -> None:
+    def __init__(self, store: ObjectStore, key: str) -> None:
         self._store = store
         self._info = store.head(key)
         self._position = 0
@@ -219,7 +254,7 @@ class ObjectReader(io.RawIOBase):
 class ObjectWriter(io.RawIOBase):
     """An object as a file to be written: sent in parts, complete when closed, absent if anything failed before."""
 
-    def __init__(self, store: "S3Store", key: str) -> None:
+    def __init__(self, store: ObjectStore, key: str) -> None:
         self._store = store
         self._key = key
         self._position = 0
