@@ -46,7 +46,7 @@ up: $(READY) ## Start the local stack: Prefect server and UI, S3 server, Ray hea
 	@$(BIN)/attgan up
 
 deploy: $(READY) ## Register the flows as deployments with that Prefect server, or yours (PREFECT_API_URL)
-	@$(BIN)/attgan deploy $(ARGS)
+	@$(BIN)/attgan deploy $(if $(findstring --file,$(ARGS)),,--file infra/prefect.yaml) $(ARGS)
 
 status: $(READY) ## Show what runs, where, and how healthy it is
 	@$(BIN)/attgan status

@@ -13,9 +13,9 @@ from prefect.exceptions import ObjectNotFound
 
 from attgan.errors import UserError
 
-_INFRA = Path(__file__).parents[2] / "infra"
-WATCH = _INFRA / "automations.yaml"
-TELL = _INFRA / "notifications.yaml"
+# The files that lie beside the one with the deployments.
+WATCH = "automations.yaml"
+TELL = "notifications.yaml"
 
 
 def read(path: Path, **action: Any) -> list[AutomationCore]:

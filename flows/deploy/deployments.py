@@ -1,4 +1,4 @@
-"""The flows as deployments on a Prefect server: as ``infra/`` describes them, but for what users have set since.
+"""The flows as deployments on a Prefect server: as a file describes them, but for what users have set since.
 
 ``prefect deploy`` does the work. Left alone it would set schedules, parameters and pauses back to the file each time.
 """
@@ -29,7 +29,6 @@ from flows.runtime.cluster import require_prefect
 from flows.runtime.terminal import print_line, print_rows
 from flows.settings import DeploySettings
 
-DEPLOYMENTS = Path(__file__).parents[2] / "infra" / "prefect.yaml"
 _ONLINE = WorkerFilter(status=WorkerFilterStatus(any_=["ONLINE"]))
 
 
@@ -53,26 +52,37 @@ def deploy(settings: DeploySettings) -> Deployed:
     Done again it changes nothing but what the files of this version say differently.
 
     Raises:
-        UserError: no server, no such work pool, or no such block.
+        UserError: no server, no such file, work pool or block.
         NotDeployed: the server refused one; those before it are registered.
     """
     require_prefect()
+    file = Path(settings.file)
+    content = _read(file)
     with get_client(sync_client=True) as client:
         pool = _pool(client, settings)
         block = automations.notification_block(client, settings.notify) if settings.notify else None
-        content = yaml.safe_load(DEPLOYMENTS.read_text())
         names = [(spec["flow_name"], spec["name"]) for spec in content["deployments"]]
         specs = [_kept(client, spec, pool) for spec in content["deployments"]]
         _register({"pull": content["pull"], "deployments": specs}, settings.folder or os.getcwd())
-        automations.register(client, automations.read(automations.WATCH))
+        automations.register(client, automations.read(file.with_name(automations.WATCH)))
         if block is not None:
-            automations.register(client, automations.read(automations.TELL, block_document_id=block))
+            automations.register(
+                client, automations.read(file.with_name(automations.TELL), block_document_id=block)
+            )
         return Deployed(
             deployments=[client.read_deployment_by_name(f"{flow}/{name}") for flow, name in names],
             pool=pool.name,
             workers=len(client.read_workers_for_work_pool(pool.name, worker_filter=_ONLINE)),
             page=f"{PREFECT_UI_URL.value()}/deployments",
         )
+
+
+def _read(file: Path) -> dict[str, Any]:
+    for needed in (file, file.with_name(automations.WATCH), file.with_name(automations.TELL)):
+        if not needed.is_file():
+            raise UserError(f"--file {file}: {needed} is missing; the repository has these files in infra/")
+    content: dict[str, Any] = yaml.safe_load(file.read_text())
+    return content
 
 
 def show(deployed: Deployed) -> None:
@@ -116,7 +126,7 @@ def _kept(client: SyncPrefectClient, spec: dict[str, Any], pool: WorkPool) -> di
 
 def _register(content: dict[str, Any], folder: str) -> None:
     with tempfile.TemporaryDirectory(prefix="attgan-deploy-") as scratch:
-        file = Path(scratch) / DEPLOYMENTS.name
+        file = Path(scratch) / "prefect.yaml"
         file.write_text(yaml.safe_dump(content, sort_keys=False))
         ended = subprocess.run(
             [sys.executable, "-P", "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", file],

@@ -30,6 +30,11 @@ Block = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")]
 class DeploySettings(Settings):
     """Register the flows as deployments with the Prefect server, to be run by its workers."""
 
+    file: str = Field(
+        default="infra/prefect.yaml",
+        min_length=1,
+        description="The file that describes the deployments; automations.yaml and notifications.yaml lie beside it.",
+    )
     pool: str | None = Field(
         default=None,
         min_length=1,

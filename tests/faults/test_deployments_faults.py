@@ -25,6 +25,7 @@ from tests.support.waiting import LIMIT, wait_until
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(1800)]
 
+INFRA = Path(__file__).parents[2] / "infra"
 Places = dict[str, dict[str, Any]]
 
 
@@ -39,7 +40,7 @@ def impatient(client: SyncPrefectClient) -> Iterator[Callable[[float | None], No
     """Sets after how many seconds of silence a run has crashed; as before with None, and in the end."""
 
     def wait(seconds: float | None) -> None:
-        watching = automations.read(automations.WATCH)
+        watching = automations.read(INFRA / automations.WATCH)
         for one in watching if seconds else []:
             assert isinstance(one.trigger, EventTrigger)
             one.trigger = one.trigger.model_copy(update={"within": timedelta(seconds=seconds)})

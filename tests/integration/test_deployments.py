@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -37,6 +38,7 @@ from tests.support.servers.own_worker import deploy_once, worker_beside
 from tests.support.waiting import LIMIT, wait_until
 
 pytestmark = pytest.mark.stack
+INFRA = Path(__file__).parents[2] / "infra"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -250,7 +252,7 @@ def test_a_block_of_the_users_is_told_of_a_failed_run_and_of_too_many_failed_ima
 ) -> None:
     edit()
     found = automations.notification_block(client, told.block)
-    tell = automations.read(automations.TELL, block_document_id=found)
+    tell = automations.read(INFRA / automations.TELL, block_document_id=found)
     automations.register(client, tell)
     automations.register(client, tell)
     there = [one for wanted in tell for one in client.read_automations_by_name(wanted.name)]

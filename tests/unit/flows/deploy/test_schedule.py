@@ -9,15 +9,18 @@ from uuid import uuid4
 import pytest
 import yaml
 from prefect import Flow
+from prefect.utilities.importtools import import_object
 
+from attgan.errors import UserError
 from flows import cli
 from flows.deploy import automations, deployments, schedule
 from flows.runtime import exits
 from flows.runtime.running import REFUSED
-from flows.settings import EditSettings, ScheduleSettings
+from flows.settings import DeploySettings, EditSettings, ScheduleSettings
 
-SPECS = yaml.safe_load(deployments.DEPLOYMENTS.read_text())["deployments"]
-WATCHED = {spec.name: spec for spec in automations.read(automations.WATCH)}
+INFRA = Path(__file__).parents[4] / "infra"
+SPECS = yaml.safe_load((INFRA / "prefect.yaml").read_text())["deployments"]
+WATCHED = {spec.name: spec for spec in automations.read(INFRA / automations.WATCH)}
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +49,19 @@ def test_all_flows_are_deployed_and_the_edit_alone_has_a_schedule_which_waits_to
     assert nightly == {"active": False, **schedule.NIGHTLY.model_dump(include={"cron", "timezone"})}
 
 
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ("flows.subset.flow.subset", "flows.dataset.subset.flow.subset"),
+        ("flows.align.flow.align", "flows.training.align.flow.align"),
+        ("flows.train.flow.train", "flows.training.train.flow.train"),
+        ("flows.classifier.flow.train_classifier", "flows.training.classifier.flow.train_classifier"),
+    ],
+)
+def test_deployments_of_earlier_versions_lead_to_the_same_flows(before: str, now: str) -> None:
+    assert import_object(before) is import_object(now)
+
+
 def test_a_heartbeat_may_be_missed_before_a_run_is_crashed() -> None:
     beats = {
         int(spec["work_pool"]["job_variables"]["env"]["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"]) for spec in SPECS
@@ -64,7 +80,7 @@ def test_a_heartbeat_may_be_missed_before_a_run_is_crashed() -> None:
 def test_a_failure_is_left_to_those_who_tell_of_it() -> None:
     (failed,) = (
         spec.trigger.expect
-        for spec in automations.read(automations.TELL, block_document_id=uuid4())
+        for spec in automations.read(INFRA / automations.TELL, block_document_id=uuid4())
         if f"prefect.flow-run.{REFUSED}" in spec.trigger.expect
     )
     for name in WATCHED:  # SQLite may be locked for these, and then the event is lost to the others too
@@ -100,6 +116,16 @@ def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str], arguments: li
     captured = capsys.readouterr()
     assert captured.err.startswith(line)
     assert captured.err.count("\n") == 1
+
+
+def test_a_file_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(deployments, "require_prefect", lambda: None)
+    with pytest.raises(UserError, match=r"^--file .*prefect.yaml: .*prefect.yaml is missing"):
+        deployments.deploy(DeploySettings(file=str(tmp_path / "prefect.yaml")))
+    for name in ("prefect.yaml", automations.WATCH):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(UserError, match=rf"^--file .*prefect.yaml: .*{automations.TELL} is missing"):
+        deployments.deploy(DeploySettings(file=str(tmp_path / "prefect.yaml")))
 
 
 def test_without_a_server_there_is_nothing_to_set() -> None:

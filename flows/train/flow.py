@@ -1,0 +1,7 @@
+"""The former place of the flow, for deployments that an earlier version registered."""
+
+# A deployment on a Prefect server names its flow by module and function. Those of version 0.1 name this module, and
+# run on until `make deploy` is repeated.
+from flows.training.train.flow import train
+
+__all__ = ["train"]
