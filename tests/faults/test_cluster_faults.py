@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.fault, pytest.mark.long]
 
 DRIVER = """
 import ray, time
-from flows import cluster
+from flows.runtime import cluster
 from flows.runtime.cluster_watch import ClusterLost, cluster_watch
 
 @ray.remote(num_cpus=1)

@@ -13,7 +13,7 @@ from flows.settings import PipelineSettings
 from flows.storage import join, open_store
 from tests.support.small_training import SIZE, small_generator
 
-# Each of the four flows has a test of its own, and so has the way from one to the next (tests/flows).
+# Each of the four flows has a test of its own, and so has the way from one to the next (tests/unit/flows).
 pytestmark = [pytest.mark.stack, pytest.mark.long, pytest.mark.timeout(1800)]
 TINY = {"batch_size": 8, "max_steps": 4, "checks_per_epoch": 1, "validation_images": 8, "test_faces": 8}
 

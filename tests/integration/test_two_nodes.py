@@ -37,7 +37,7 @@ def bucket(stack: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> s
 
 REACH = """
 import os
-from flows import cluster, nodes
+from flows.runtime import cluster, nodes
 cluster.connect_ray()
 nodes.require_reachable({"--dataset": "s3://somewhere/else", "--bundle": "default"}, os.path.expanduser("~/new/folder"))
 nodes.require_reachable({"--dataset": f"/proc/self/task/{os.getpid()}"})

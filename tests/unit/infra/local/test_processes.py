@@ -24,9 +24,9 @@ import time; time.sleep(3600)
 # Leads a session and starts a child in it, which looks for the processes of that session.
 LEADER = """
 import subprocess, sys
-from infra import processes
+from infra.local import processes
 child = f'''
-from infra import processes
+from infra.local import processes
 leader = processes.{processes.current()!r}
 print("members", len(processes.members(leader)))
 print("found", len(processes.everything("no such mark", [leader])))

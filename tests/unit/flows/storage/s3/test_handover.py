@@ -21,7 +21,7 @@ from tests.support.servers.servers import wait_until
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAMINE", "AWS_SECRET_ACCESS_KEY": "hidden", "AWS_SESSION_TOKEN": "passing"}
 WHERE = "--source s3://mine"
 _DRIVER = (
-    "import sys; from flows.storage import handover; print(handover.serve(), flush=True); sys.stdin.read()"
+    "import sys; from flows.storage.s3 import handover; print(handover.serve(), flush=True); sys.stdin.read()"
 )
 
 Driver = Callable[..., "subprocess.Popen[str]"]
