@@ -5,7 +5,24 @@ All take plain strings only, so that they survive pickling between processes.
 
 
 class UserError(Exception):
-    """A user's mistake: one line naming the option, the value and the rule. The command line exits 2."""
+    """A user's mistake. The command line prints it as one line and exits with code 2.
+
+    Args:
+        code: of the rule that was broken: words joined by hyphens, one code for each rule, never changed. Users search
+            for it, and tests assert it.
+        line: the option, the value and the rule, on one line.
+    """
+
+    def __init__(self, code: str, line: str | None = None) -> None:
+        # Refusals that have no code yet.
+        if line is None:
+            code, line = "", code
+        super().__init__(code, line)
+        self.code = code
+        self.line = line
+
+    def __str__(self) -> str:
+        return f"[{self.code}] {self.line}" if self.code else self.line
 
 
 class Diverged(Exception):

@@ -1,0 +1,24 @@
+"""What tests say about refusals: which rule was broken, never in which words."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from attgan.errors import UserError
+
+_CODE = re.compile(r"\[([a-z0-9]+(?:-[a-z0-9]+)+)\]")
+
+
+@contextmanager
+def refused(code: str) -> Iterator[pytest.ExceptionInfo[UserError]]:
+    """Expect a refusal with this code."""
+    with pytest.raises(UserError) as caught:
+        yield caught
+    assert caught.value.code == code, str(caught.value)
+
+
+def codes_in(printed: str) -> list[str]:
+    """The codes of the refusals that a command has printed."""
+    return _CODE.findall(printed)
