@@ -1,6 +1,6 @@
 """A page of what each style of glasses looks like, as the shipped bundle draws it on shipped photographs.
 
-    python -m tests.benchmarks.styles_page .github/styles.jpg
+python -m tests.benchmarks.styles_page .github/styles.jpg
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 from PIL import Image
 
 from attgan.attributes import STYLES
-from attgan.editing.finding.mtcnn import make_mtcnn
+from attgan.detection.mtcnn import make_mtcnn
 from attgan.editing.placement import placed, take_face
-from flows.demo import PHOTOGRAPHS
+from flows.demo.edit_demo import PHOTOGRAPHS
 from flows.edit.one_file import edit_file
 from flows.settings import EditSettings
 
