@@ -238,7 +238,10 @@ def edit(
         print_line(slide_file(settings) if slide else describe_row(edit_file(settings)))
         return
     if slide:
-        raise UserError(f"--slide: is for one photograph, and --source {settings.source} is none")
+        raise UserError(
+            "slide-needs-photograph",
+            f"--slide: is for one photograph, and --source {settings.source} is none",
+        )
     adopt_stack()
     if settings.dry_run:
         from flows.edit.preparation import describe

@@ -33,7 +33,7 @@ from flows.settings import (
     Settings,
     SubsetSettings,
     SweepSettings,
-    first_mistake,
+    refusal_of,
 )
 from flows.storage import bundles, has, join, open_store
 from flows.sweep.best import BEST
@@ -222,9 +222,10 @@ def _checked(
     options = {name.replace("-", "_"): value for name, value in options.items()}
     for name in sorted((_FIXED | also) & set(options)):
         raise UserError(
-            f"{where}: {name} is the pipeline's own; --{name.replace('_', '-')} says it for all steps"
+            "pipeline-option-fixed",
+            f"{where}: {name} is the pipeline's own; --{name.replace('_', '-')} says it for all steps",
         )
     try:
         return kind.model_validate(values | options)
     except ValidationError as error:
-        raise UserError(f"{where}: {first_mistake(error)}") from None
+        raise refusal_of(error, where) from None

@@ -42,11 +42,13 @@ def parse_url(url: str, option: str = "--source") -> Location:
         UserError: names ``option``, the URL (without any credentials in it) and the rule.
     """
     if not url or "\0" in url:
-        raise UserError(f"{option} {url!r}: {RULE}")
+        raise UserError("url-malformed", f"{option} {url!r}: {RULE}")
     scheme = SCHEME.match(url)
     if scheme is None:
         if re.match(r"(?i)(s3|s3a|file):", url):
-            raise UserError(f"{option} {url!r}: the scheme is followed by two slashes; {RULE}")
+            raise UserError(
+                "url-malformed", f"{option} {url!r}: the scheme is followed by two slashes; {RULE}"
+            )
         return Location(None, os.path.abspath(os.path.expanduser(url)))
     rest = url[scheme.end() :]
     match scheme.group(1).lower():
@@ -54,21 +56,26 @@ def parse_url(url: str, option: str = "--source") -> Location:
             return _parse_s3(rest, option)
         case "file":
             return _parse_file(rest, option)
-    raise UserError(f"{option} {hide_credentials(url)!r}: unknown scheme {scheme.group(1)!r}; {RULE}")
+    raise UserError(
+        "url-scheme-unknown",
+        f"{option} {hide_credentials(url)!r}: unknown scheme {scheme.group(1)!r}; {RULE}",
+    )
 
 
 def _parse_s3(rest: str, option: str) -> Location:
     bucket, _, prefix = rest.partition("/")
     if "@" in bucket or ":" in bucket:
         raise UserError(
+            "url-holds-credentials",
             f"{option} 's3://…/{prefix}': neither credentials nor hosts belong in a URL; "
-            "they are set with AWS_PROFILE, AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL and the like"
+            "they are set with AWS_PROFILE, AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL and the like",
         )
     if not bucket:
-        raise UserError(f"{option} 's3://{rest}': the bucket is missing; {RULE}")
+        raise UserError("bucket-name-invalid", f"{option} 's3://{rest}': the bucket is missing; {RULE}")
     if not BUCKET.fullmatch(bucket):
         raise UserError(
-            f"{option} 's3://{rest}': {bucket!r} is not a bucket name (letters, digits, '-', '.', '_'; 3 or more)"
+            "bucket-name-invalid",
+            f"{option} 's3://{rest}': {bucket!r} is not a bucket name (letters, digits, '-', '.', '_'; 3 or more)",
         )
     return Location(bucket, prefix if not prefix or prefix.endswith("/") else prefix + "/")
 
@@ -77,7 +84,7 @@ def _parse_file(rest: str, option: str) -> Location:
     host, slash, path = rest.partition("/")
     path = unquote(slash + path)
     if host not in ("", "localhost") or not path or "\0" in path:
-        raise UserError(f"{option} {hide_credentials('file://' + rest)!r}: {RULE}")
+        raise UserError("url-malformed", f"{option} {hide_credentials('file://' + rest)!r}: {RULE}")
     return Location(None, os.path.abspath(path))
 
 

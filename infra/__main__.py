@@ -42,14 +42,14 @@ def main(arguments: list[str] | None = None) -> int:
         return code
     except StackError as error:
         print(f"error: {error}", file=sys.stderr)
-        return error.code
+        return error.exit_code
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         print(f"error: {where}{error.strerror or error}", file=sys.stderr)
-        return StackError.code
+        return StackError.exit_code
     except Interrupted as interruption:
         print("interrupted: everything that was started has been stopped", file=sys.stderr)
-        return interruption.code
+        return interruption.exit_code
 
 
 def up(options: argparse.Namespace) -> int:
@@ -97,11 +97,11 @@ def run(options: argparse.Namespace) -> int:
     """Run a command with a stack of its own, and return its exit code."""
     command = options.words[1:] if options.words[:1] == ["--"] else options.words
     if not command:
-        raise RefusedError("run: no command; say `run [options] -- COMMAND …`")
+        raise RefusedError("command-missing", "run: no command; say `run [options] -- COMMAND …`")
     try:
         command[0] = program(command[0])
     except StackError:
-        raise RefusedError(f"run: {command[0]}: no such program") from None
+        raise RefusedError("program-missing", f"run: {command[0]}: no such program") from None
     own = options.dir is None
     folder: Path = Path(".local") / f"run-{secrets.token_hex(4)}" if own else options.dir
     if own:
@@ -130,8 +130,8 @@ def _foreground(command: list[str], environment: dict[str, str]) -> int:
         code = child.wait()
     except Interrupted as interruption:
         # Ctrl-C reaches the command from the terminal as well; any other signal has reached this process only.
-        if not (interruption.code == 130 and sys.stdin.isatty()):
-            child.send_signal(interruption.code - 128)
+        if not (interruption.exit_code == 130 and sys.stdin.isatty()):
+            child.send_signal(interruption.exit_code - 128)
         try:
             child.wait(timeout=PATIENCE)
         except (subprocess.TimeoutExpired, Interrupted):
@@ -144,10 +144,12 @@ def _foreground(command: list[str], environment: dict[str, str]) -> int:
 def _choices(options: argparse.Namespace) -> dict[str, Any]:
     services = tuple(name for name in SERVICES if name not in options.without)
     if not services:
-        raise RefusedError("--without: nothing is left to start")
+        raise RefusedError("nothing-to-start", "--without: nothing is left to start")
     missing = [name for name in NEEDS if name not in services]
     if options.command is run and options.worker and missing:
-        raise RefusedError(f"--worker: it needs {missing[0]}, which --without leaves out")
+        raise RefusedError(
+            "worker-needs-service", f"--worker: it needs {missing[0]}, which --without leaves out"
+        )
     if options.worker and "worker" not in options.without and not missing:
         services += ("worker",)
     fixed: dict[str, int] = {}
@@ -160,10 +162,11 @@ def _choices(options: argparse.Namespace) -> dict[str, Any]:
         if port is None or not wanted:
             continue
         if port in fixed.values():
-            raise RefusedError(f"{option} {port}: another service has this port already")
+            raise RefusedError("port-taken", f"{option} {port}: another service has this port already")
         if not is_free(port):
             raise RefusedError(
-                f"{option} {port}: this port is taken{listener(port)}; choose another, or use --free-ports"
+                "port-taken",
+                f"{option} {port}: this port is taken{listener(port)}; choose another, or use --free-ports",
             )
         fixed[name] = port
     return {
@@ -196,7 +199,10 @@ def _say(line: str) -> None:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line instead of the whole usage."""
-        self.exit(RefusedError.code, f"error: {message.removeprefix('argument ')} (see {self.prog} --help)\n")
+        refusal = RefusedError(
+            "command-line-invalid", f"{message.removeprefix('argument ')} (see {self.prog} --help)"
+        )
+        self.exit(refusal.exit_code, f"error: {refusal}\n")
 
 
 def _number(low: float, high: float = math.inf, whole: bool = True) -> Callable[[str], float]:

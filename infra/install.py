@@ -44,13 +44,13 @@ def main(arguments: list[str]) -> int:
             )
     except StackError as error:
         _say(f"error: {error}")
-        return error.code
+        return error.exit_code
     except OSError as error:
         _say(f"error: {error.filename or ROOT}: {error.strerror or error}")
         return 1
     except Interrupted as interruption:
         _say("interrupted: the installation has been stopped, and the next `make` begins it again")
-        return interruption.code
+        return interruption.exit_code
     return 0
 
 
@@ -161,7 +161,8 @@ def _is_usable(folder: Path, python: str | None) -> bool:
             f"PYTHON={python} is {_dotted(sys.version_info[:2])}" if python else "3.11 or newer is needed"
         )
         raise RefusedError(
-            f"{folder}: is of Python {_dotted(version)}, and {wanted}; `make clean` removes it"
+            "environment-of-other-python",
+            f"{folder}: is of Python {_dotted(version)}, and {wanted}; `make clean` removes it",
         )
     return True
 
@@ -169,9 +170,12 @@ def _is_usable(folder: Path, python: str | None) -> bool:
 def _require_venv(python: str) -> None:
     """Raises: RefusedError if this Python cannot make the environment."""
     if sys.version_info < OLDEST:
-        raise RefusedError(f"PYTHON={python}: Python 3.11 or newer is needed")
+        raise RefusedError("python-too-old", f"PYTHON={python}: Python 3.11 or newer is needed")
     if not (find_spec("venv") and find_spec("ensurepip")):
-        raise RefusedError(f"PYTHON={python}: has no venv module (on Debian: apt install python3-venv)")
+        raise RefusedError(
+            "venv-module-missing",
+            f"PYTHON={python}: has no venv module (on Debian: apt install python3-venv)",
+        )
 
 
 def _version(folder: Path) -> tuple[int, ...] | None:

@@ -148,7 +148,7 @@ def _images(settings: BenchSettings, scratch: str) -> tuple[EditSettings, list[s
         return wanted, fill(open_store(wanted.source, option="--destination"), settings.images, settings.seed)
     keys = [planned.info.key for planned in list_inputs(wanted, (), PassedOver())]
     if not keys:
-        raise UserError(f"--source {settings.source}: has no images")
+        raise UserError("source-empty", f"--source {settings.source}: has no images")
     return wanted, keys
 
 

@@ -188,5 +188,8 @@ def _files(source: str, keys: tuple[str, ...]) -> Sequence[bytes]:
             codec.decode(data)
             files.append(data)
     if not files:
-        raise UserError(f"--source {source}: of its first {len(keys[:DIFFERENT])} files none is an image")
+        raise UserError(
+            "images-unreadable",
+            f"--source {source}: of its first {len(keys[:DIFFERENT])} files none is an image",
+        )
     return files

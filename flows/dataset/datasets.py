@@ -21,14 +21,16 @@ def find_finished(store: Store, plan: str) -> Manifest | None:
         return None
     if manifest.plan != plan:
         raise UserError(
+            "destination-holds-other-dataset",
             f"{where}: another dataset is there ({manifest.subset.name}, seed {manifest.seed}, "
-            f"{manifest.counts.rows:,} rows); choose another place or delete it"
+            f"{manifest.counts.rows:,} rows); choose another place or delete it",
         )
     sizes = {info.key: info.size for info in store.list("part-")}
     for part in manifest.parts:
         if sizes.get(part.name) != part.bytes:
             raise UserError(
-                f"{where}: {part.name} is missing or changed; delete the dataset to make it again"
+                "dataset-damaged",
+                f"{where}: {part.name} is missing or changed; delete the dataset to make it again",
             )
     return manifest
 
@@ -47,7 +49,10 @@ def find_part(store: Store, plan: str, index: int) -> tuple[PartEntry, PartNote]
     where = f"--destination {join(store.url, name)}"
     table, note = read_part(data, where)
     if (note.plan, note.index) != (plan, index):
-        raise UserError(f"{where}: is part of another dataset; choose another place or delete it")
+        raise UserError(
+            "destination-holds-other-dataset",
+            f"{where}: is part of another dataset; choose another place or delete it",
+        )
     return entry(name, data, table.num_rows), note
 
 
@@ -59,4 +64,7 @@ def publish(store: Store, manifest: Manifest) -> None:
     except FileExistsError:
         if store.get(MANIFEST).data != data:
             where = join(store.url, MANIFEST)
-            raise UserError(f"--destination {where}: another run has written another dataset here") from None
+            raise UserError(
+                "destination-holds-other-dataset",
+                f"--destination {where}: another run has written another dataset here",
+            ) from None

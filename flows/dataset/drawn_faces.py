@@ -51,17 +51,20 @@ def _are_drawn(store: Store, wanted: dict[str, int]) -> bool:
     except FileNotFoundError:
         if has(store.url, LABEL_FILES[0]):
             raise UserError(
-                f"--destination {store.url}: holds faces that were not drawn for this; choose another place"
+                "destination-holds-other-faces",
+                f"--destination {store.url}: holds faces that were not drawn for this; choose another place",
             ) from None
         return False
     except (KeyError, TypeError, ValueError):
         raise UserError(
-            f"--destination {store.url}: {DRAWN} is damaged; choose another place, or delete the folder"
+            "drawn-faces-damaged",
+            f"--destination {store.url}: {DRAWN} is damaged; choose another place, or delete the folder",
         ) from None
     for name, value in wanted.items():
         if held[name] != value:
             raise UserError(
+                "destination-holds-other-faces",
                 f"--{name} {value}: {store.url} holds faces that were drawn with {held[name]}; other ones need "
-                "another --destination"
+                "another --destination",
             )
     return bool(held["complete"])

@@ -74,8 +74,9 @@ def open_face_tables(settings: EvaluateSettings) -> list[FaceTable]:
     """
     if settings.images and len(settings.images) != len(settings.faces):
         raise UserError(
+            "image-folders-mismatch",
             f"--images: {len(settings.images)} folder(s) for {len(settings.faces)} table(s) of --faces; give one for "
-            "each, or none"
+            "each, or none",
         )
     folders: Sequence[str | None] = settings.images or [None] * len(settings.faces)
     return [
@@ -94,7 +95,7 @@ def _open(url: str, folder: str | None, settings: EvaluateSettings, where: str) 
         try:
             data = store.get(name).data
         except FileNotFoundError:
-            raise UserError(f"{where}: there is no such table") from None
+            raise UserError("table-missing", f"{where}: there is no such table") from None
         return _listed(
             _read_text(data, _DELIMITERS[extension], where), filesystem, path, stem, folder, settings, where
         )
@@ -118,7 +119,7 @@ def _read_text(data: bytes, delimiter: str, where: str) -> pa.Table:
             ),
         )
     except pa.ArrowInvalid as error:
-        raise UserError(f"{where}: is not a table ({error})") from None
+        raise UserError("table-malformed", f"{where}: is not a table ({error})") from None
 
 
 def _schema(filesystem: fs.FileSystem, path: str, where: str) -> list[str]:
@@ -126,9 +127,9 @@ def _schema(filesystem: fs.FileSystem, path: str, where: str) -> list[str]:
         with filesystem.open_input_file(path) as file:
             return list(pq.read_schema(file).names)
     except FileNotFoundError:
-        raise UserError(f"{where}: there is no such table") from None
+        raise UserError("table-missing", f"{where}: there is no such table") from None
     except pa.ArrowInvalid as error:
-        raise UserError(f"{where}: is not a Parquet file ({error})") from None
+        raise UserError("parquet-malformed", f"{where}: is not a Parquet file ({error})") from None
 
 
 def _listed(
@@ -144,7 +145,9 @@ def _listed(
     table = table.rename_columns([name.lower() for name in table.column_names])
     for name in ("file", "eyeglasses"):
         if name not in table.column_names:
-            raise UserError(f"{where}: has no column {name}; there are {', '.join(table.column_names)}")
+            raise UserError(
+                "column-missing", f"{where}: has no column {name}; there are {', '.join(table.column_names)}"
+            )
     wears, unknown = label_values(table["eyeglasses"], f"{where}: column eyeglasses")
     split = None
     if "split" in table.column_names:
@@ -195,7 +198,9 @@ def _images_of(filesystem: fs.FileSystem, place: str, stem: str, first: str, whe
     for folder in candidates:
         if filesystem.get_file_info(f"{folder}/{first}").is_file:
             return folder
-    raise UserError(f"{where}: {first} is in none of {', '.join(candidates)}; --images says where")
+    raise UserError(
+        "image-folder-missing", f"{where}: {first} is in none of {', '.join(candidates)}; --images says where"
+    )
 
 
 def _dataset(
@@ -204,7 +209,7 @@ def _dataset(
     """Faces of Parquet parts that hold their images."""
     tables = read_tables(filesystem, path, where)
     if "Eyeglasses" not in tables.columns.attributes:
-        raise UserError(f"{where}: has no column Eyeglasses")
+        raise UserError("column-missing", f"{where}: has no column Eyeglasses")
     labels, column = tables.labels, CELEBA.index("Eyeglasses")
     split = labels.partition if tables.columns.partition is not None else None
     wears = labels.attributes[:, column]
@@ -242,5 +247,5 @@ def _chosen(
             group = group[np.arange(settings.limit) * len(group) // settings.limit]
         rows += group.tolist()
     if not rows:
-        raise UserError(f"{where}: there is no face in it with --split {settings.split}")
+        raise UserError("faces-missing", f"{where}: there is no face in it with --split {settings.split}")
     return sorted(rows)

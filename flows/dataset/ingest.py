@@ -121,9 +121,12 @@ def digest(settings: IngestSettings, tables: Tables) -> str:
 
 def _check_destination(settings: IngestSettings) -> str:
     if settings.destination is None:
-        raise UserError("--destination: is required, except for a --dry-run")
+        raise UserError("option-required", "--destination: is required, except for a --dry-run")
     if is_within(settings.source, settings.destination):
-        raise UserError(f"--destination {settings.destination}: must not hold --source {settings.source}")
+        raise UserError(
+            "destination-overlaps-source",
+            f"--destination {settings.destination}: must not hold --source {settings.source}",
+        )
     return settings.destination
 
 
@@ -215,8 +218,9 @@ def _refuse_too_many(settings: IngestSettings, total: int, parts: dict[int, _Par
     bad = [image for _, note in parts.values() for image in note.unreadable]
     if len(bad) > settings.max_unreadable_share * total:
         raise UserError(
+            "unreadable-share-exceeded",
             f"--max-unreadable-share {settings.max_unreadable_share:g}: {len(bad):,} of {total:,} images cannot be "
-            f"used ({bad[0].image_id}: {bad[0].reason}); stopped, and with a higher limit the same command goes on"
+            f"used ({bad[0].image_id}: {bad[0].reason}); stopped, and with a higher limit the same command goes on",
         )
 
 
@@ -224,7 +228,9 @@ def _manifest(settings: IngestSettings, tables: Tables, plan: str, parts: Sequen
     unreadable = tuple(image for _, note in parts for image in note.unreadable)
     total, rows = len(tables.labels), sum(made.rows for made, _ in parts)
     if not rows:
-        raise UserError(f"--source {settings.source}: no image opens ({unreadable[0].reason})")
+        raise UserError(
+            "images-unreadable", f"--source {settings.source}: no image opens ({unreadable[0].reason})"
+        )
     left_out = {image.image_id for image in unreadable}
     kept = np.array([name not in left_out for name in tables.labels.image_ids.to_pylist()])
     return Manifest(

@@ -56,7 +56,11 @@ def notification_block(client: SyncPrefectClient, full_name: str) -> str:
     try:
         block = client.read_block_document_by_name(name, kind)
     except ObjectNotFound:
-        raise UserError(f"--notify {full_name}: the Prefect server has no such block") from None
+        raise UserError(
+            "block-missing", f"--notify {full_name}: the Prefect server has no such block"
+        ) from None
     if block.block_schema is None or "notify" not in block.block_schema.capabilities:
-        raise UserError(f"--notify {full_name}: is not a block that sends notifications")
+        raise UserError(
+            "block-cannot-notify", f"--notify {full_name}: is not a block that sends notifications"
+        )
     return str(block.id)

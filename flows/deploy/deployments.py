@@ -80,7 +80,10 @@ def deploy(settings: DeploySettings) -> Deployed:
 def _read(file: Path) -> dict[str, Any]:
     for needed in (file, file.with_name(automations.WATCH), file.with_name(automations.TELL)):
         if not needed.is_file():
-            raise UserError(f"--file {file}: {needed} is missing; the repository has these files in infra/")
+            raise UserError(
+                "deployment-file-missing",
+                f"--file {file}: {needed} is missing; the repository has these files in infra/",
+            )
     content: dict[str, Any] = yaml.safe_load(file.read_text())
     return content
 
@@ -102,12 +105,16 @@ def show(deployed: Deployed) -> None:
 def _pool(client: SyncPrefectClient, settings: DeploySettings) -> WorkPool:
     name = settings.pool or PREFECT_DEFAULT_WORK_POOL_NAME.value()
     if not name:
-        raise UserError("--pool: is required where no PREFECT_DEFAULT_WORK_POOL_NAME is set")
+        raise UserError(
+            "option-required", "--pool: is required where no PREFECT_DEFAULT_WORK_POOL_NAME is set"
+        )
     try:
         return client.read_work_pool(name)
     except ObjectNotFound:
         make = f"`prefect worker start --pool {name} --type process` makes it and serves it"
-        raise UserError(f"--pool {name}: the Prefect server has no such work pool; {make}") from None
+        raise UserError(
+            "work-pool-missing", f"--pool {name}: the Prefect server has no such work pool; {make}"
+        ) from None
 
 
 def _kept(client: SyncPrefectClient, spec: dict[str, Any], pool: WorkPool) -> dict[str, Any]:

@@ -39,7 +39,9 @@ def schedules(name: str | None = None) -> list[dict[str, Any]]:
     chosen = [deployment for deployment in there if name in (None, deployment.name)]
     if not chosen:
         what = "deployments of these flows" if name is None else f"deployment {name} of these flows"
-        raise UserError(f"the Prefect server has no {what}; `attgan deploy` registers them")
+        raise UserError(
+            "deployment-missing", f"the Prefect server has no {what}; `attgan deploy` registers them"
+        )
     return [row for deployment in chosen for row in _rows(deployment)]
 
 
@@ -90,7 +92,7 @@ def _check_cron(settings: ScheduleSettings) -> None:
         CronSchedule(cron=settings.cron)
     except ValidationError:
         rule = "write minute, hour, day of the month, month and day of the week, as in '0 3 * * *'"
-        raise UserError(f"--cron {settings.cron}: {rule}") from None
+        raise UserError("cron-invalid", f"--cron {settings.cron}: {rule}") from None
 
 
 def _deployment(client: SyncPrefectClient, name: str) -> DeploymentResponse:
@@ -98,7 +100,7 @@ def _deployment(client: SyncPrefectClient, name: str) -> DeploymentResponse:
         return client.read_deployment_by_name(f"edit/{name}")
     except ObjectNotFound:
         line = "the Prefect server has no such deployment of the edit flow; `attgan deploy` registers them"
-        raise UserError(f"--deployment {name}: {line}") from None
+        raise UserError("deployment-missing", f"--deployment {name}: {line}") from None
 
 
 def _the_schedule(deployment: DeploymentResponse) -> DeploymentSchedule | None:
@@ -109,7 +111,7 @@ def _the_schedule(deployment: DeploymentResponse) -> DeploymentSchedule | None:
     """
     if len(deployment.schedules) > 1:
         line = f"has {len(deployment.schedules)} schedules; set them in the Prefect UI"
-        raise UserError(f"--deployment {deployment.name}: {line}")
+        raise UserError("schedule-ambiguous", f"--deployment {deployment.name}: {line}")
     return deployment.schedules[0] if deployment.schedules else None
 
 
@@ -125,7 +127,10 @@ def _when(settings: ScheduleSettings, current: DeploymentSchedule | None) -> Any
     if not changes or isinstance(times, CronSchedule):
         return times.model_copy(update=changes)
     if settings.cron is None:
-        raise UserError(f"--timezone {settings.timezone}: the schedule is no cron line now; give --cron too")
+        raise UserError(
+            "timezone-without-cron",
+            f"--timezone {settings.timezone}: the schedule is no cron line now; give --cron too",
+        )
     return CronSchedule(**changes)
 
 

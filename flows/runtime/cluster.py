@@ -60,14 +60,14 @@ def require_prefect() -> str:
 
     url = PREFECT_API_URL.value()
     if not url:
-        raise UserError(f"PREFECT_API_URL is not set: a Prefect server is needed; {_HINT}")
+        raise UserError("prefect-not-set", f"PREFECT_API_URL is not set: a Prefect server is needed; {_HINT}")
     # With the TLS settings, headers and keys of the flows' own calls.
     with get_client(sync_client=True) as client:
         problem = client.api_healthcheck()
     if problem is not None:
         why = _first_sentence(problem)
         raise UserError(
-            f"PREFECT_API_URL {url}: no Prefect server answers there ({why}); {_HINT}"
+            "prefect-unreachable", f"PREFECT_API_URL {url}: no Prefect server answers there ({why}); {_HINT}"
         ) from problem
     return str(url)
 
@@ -80,10 +80,11 @@ def require_ray_address() -> str:
     """
     address = os.environ.get("RAY_ADDRESS")
     if not address:
-        raise UserError(f"RAY_ADDRESS is not set: a Ray cluster is needed; {_HINT}")
+        raise UserError("ray-not-set", f"RAY_ADDRESS is not set: a Ray cluster is needed; {_HINT}")
     if address.startswith("ray://"):
         raise UserError(
-            f"RAY_ADDRESS {address}: run the flow inside the cluster (host:port), not over ray://"
+            "ray-client-address",
+            f"RAY_ADDRESS {address}: run the flow inside the cluster (host:port), not over ray://",
         )
     return address
 
@@ -112,7 +113,7 @@ def connect_ray() -> None:
             socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
         except OSError as error:
             raise UserError(
-                f"RAY_ADDRESS {address}: no Ray cluster answers there ({error}); {_HINT}"
+                "ray-unreachable", f"RAY_ADDRESS {address}: no Ray cluster answers there ({error}); {_HINT}"
             ) from error
         require_token(address)
     # One attempt of 30 s to join, not twenty without a word; one more for a task that was out of memory, not endless.
@@ -129,7 +130,7 @@ def connect_ray() -> None:
         )
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise UserError(
-            f"RAY_ADDRESS {address}: cannot be joined ({_first_sentence(error)}); {_HINT}"
+            "ray-join-failed", f"RAY_ADDRESS {address}: cannot be joined ({_first_sentence(error)}); {_HINT}"
         ) from error
     if callable(ends) and threading.current_thread() is threading.main_thread():
         # Ray has put its own in the place of that of a flow at work, by which a cancelled run knows that it is.
@@ -194,8 +195,9 @@ def require_ray(cpus_per_task: float, gpus_per_task: float) -> Resources:
     )
     if not able:
         raise UserError(
+            "cluster-too-small",
             f"a task asks for {cpus_per_task:g} CPUs and {gpus_per_task:g} GPUs, but no node has them: the cluster has "
-            f"{total.cpus:g} CPUs and {total.gpus:g} GPUs on {total.nodes} node(s)"
+            f"{total.cpus:g} CPUs and {total.gpus:g} GPUs on {total.nodes} node(s)",
         )
     return total
 

@@ -10,11 +10,11 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-from cyclopts import CycloptsError, MissingArgumentError
+from cyclopts import CycloptsError, MissingArgumentError, UnknownCommandError, UnknownOptionError
 from pydantic import ValidationError
 
 from attgan.errors import UserError
-from flows.settings import first_mistake
+from flows.settings import refusal_of
 
 WRONG_USE = 2
 FAILED = 1
@@ -56,15 +56,18 @@ def exit_code(error: BaseException) -> int:
             unknown = next((token for token in error.unused_tokens or () if token.startswith("--")), None)
             if unknown:  # a misspelt option is why one is missing
                 command = " ".join(error.command_chain or ())
-                return _refuse(f"{unknown}: there is no such option; `attgan {command} --help`")
-            return _refuse(f"{error.argument.name if error.argument else 'an option'}: is required")
+                line = f"{unknown}: there is no such option; `attgan {command} --help`"
+                return _refuse(UserError("option-unknown", line))
+            name = error.argument.name if error.argument else "an option"
+            return _refuse(UserError("option-required", f"{name}: is required"))
         case CycloptsError():
-            cause = error.__cause__
-            return _refuse(first_mistake(cause) if isinstance(cause, ValidationError) else _one_line(error))
+            if isinstance(error.__cause__, ValidationError):
+                return _refuse(refusal_of(error.__cause__))
+            return _refuse(UserError(_code_of(error), _one_line(error)))
         case ValidationError():
-            return _refuse(first_mistake(error))
+            return _refuse(refusal_of(error))
         case UserError():
-            return _refuse(str(error))
+            return _refuse(error)
         case Exception() if _expected(error):
             return fail(_one_line(error))
         case Exception() if not os.environ.get(TRACEBACK):
@@ -79,8 +82,18 @@ def _expected(error: Exception) -> bool:
     return isinstance(error, OSError) or any(kind.__module__.startswith(ours) for kind in type(error).__mro__)
 
 
-def _refuse(line: str) -> int:
-    print(f"attgan: {line}", file=sys.stderr)
+def _code_of(error: CycloptsError) -> str:
+    """The code of the rule by which the command line's own parser refuses it."""
+    match error:
+        case UnknownOptionError():
+            return "option-unknown"
+        case UnknownCommandError():
+            return "command-unknown"
+    return "command-line-invalid"
+
+
+def _refuse(refusal: UserError) -> int:
+    print(f"attgan: {refusal}", file=sys.stderr)
     return WRONG_USE
 
 

@@ -80,7 +80,9 @@ def check_nodes(prefect_url: str | None = None) -> None:
     for node, found in _ask_nodes(report, addresses):
         problems = differences(found, wanted, gpus=node["Resources"].get("GPU", 0))
         if problems:
-            raise UserError(f"the node {_name(node)} cannot work for this process: {'; '.join(problems)}")
+            raise UserError(
+                "node-unfit", f"the node {_name(node)} cannot work for this process: {'; '.join(problems)}"
+            )
 
 
 def require_reachable(inputs: Mapping[str, str | None], destination: str | None = None) -> None:
@@ -108,8 +110,9 @@ def require_reachable(inputs: Mapping[str, str | None], destination: str | None 
         for node, missing in _ask_nodes(missing_of, marks):
             for option in missing:
                 raise UserError(
+                    "node-lacks-folder",
                     f"{option} {paths[option]}: the node {_name(node)} has no such folder; on several machines "
-                    "a place is needed that all of them reach (s3://BUCKET/PREFIX)"
+                    "a place is needed that all of them reach (s3://BUCKET/PREFIX)",
                 )
 
 
@@ -186,9 +189,13 @@ def _ask_nodes(question: Callable[..., Any], argument: Any) -> Iterator[tuple[di
         except (ray.exceptions.TaskUnschedulableError, ray.exceptions.NodeDiedError):
             continue  # it has left the cluster meanwhile
         except ray.exceptions.RayError as error:
-            raise UserError(f"the node {_name(node)} cannot run our code: {_last_line(error)}") from error
+            raise UserError(
+                "node-cannot-run-code", f"the node {_name(node)} cannot run our code: {_last_line(error)}"
+            ) from error
     for reference in silent:
-        raise UserError(f"the node {_name(asked[reference])} has not answered within {_PATIENCE:g} s")
+        raise UserError(
+            "node-silent", f"the node {_name(asked[reference])} has not answered within {_PATIENCE:g} s"
+        )
 
 
 @contextlib.contextmanager
@@ -200,7 +207,10 @@ def _marked(folder: str) -> Iterator[str]:
     try:
         mark = tempfile.NamedTemporaryFile(dir=nearest, prefix=".attgan-", suffix=".reached")  # noqa: SIM115
     except OSError as error:
-        raise UserError(f"--destination {folder}: {nearest} cannot be written to: {error.strerror}") from None
+        raise UserError(
+            "directory-unwritable",
+            f"--destination {folder}: {nearest} cannot be written to: {error.strerror}",
+        ) from None
     with mark:
         yield mark.name
 

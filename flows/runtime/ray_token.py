@@ -28,12 +28,14 @@ def require_token(address: str) -> None:
             stack = "for a local stack started in another folder, set ATTGAN_STACK_FOLDER"
             if token:
                 raise UserError(
+                    "ray-token-refused",
                     f"RAY_ADDRESS {address}: this cluster does not accept the token of RAY_AUTH_TOKEN_PATH or "
-                    f"RAY_AUTH_TOKEN; {stack}"
+                    f"RAY_AUTH_TOKEN; {stack}",
                 ) from None
             raise UserError(
+                "ray-token-missing",
                 f"RAY_ADDRESS {address}: this cluster asks for a token, set RAY_AUTH_MODE=token and "
-                f"RAY_AUTH_TOKEN_PATH; {stack}"
+                f"RAY_AUTH_TOKEN_PATH; {stack}",
             ) from None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, get_type_hints
 
@@ -51,6 +52,12 @@ def refusals_as_states(body: Callable[P, R]) -> Callable[P, R | State[Any]]:
     return refusing
 
 
+def refusal_in(message: str | None) -> UserError:
+    """The refusal that a run has ended with, from its state's message: a worker's exception is not sent here."""
+    found = re.fullmatch(r"\[([a-z0-9-]+)\] (.*)", message or "", re.DOTALL)
+    return UserError(found[1], found[2]) if found else UserError("run-refused", message or REFUSED)
+
+
 def may_pass(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     """A task's retry condition: another attempt can help, unless it was a user's mistake."""
     return not isinstance(state.data, UserError)
@@ -74,7 +81,7 @@ def run_below(flow: Flow[..., Any], settings: Any) -> dict[str, Any]:
     """
     state: Any = flow(settings=settings, return_state=True)
     if state.name == REFUSED:
-        raise UserError(state.message or REFUSED)
+        raise refusal_in(state.message)
     if state.is_cancelled():
         raise RunCancelled(state.message or "cancelled")
     if not state.is_completed():
@@ -94,7 +101,7 @@ def run_from_terminal(flow: Flow[..., Any], **parameters: Any) -> Any:
     cluster.connect_ray()
     state: Any = flow(**parameters, return_state=True)
     if state.name == REFUSED:
-        raise UserError(state.message or REFUSED)
+        raise refusal_in(state.message)
     if state.is_cancelled():
         raise RunCancelled(state.message or "cancelled")
     return state.result()

@@ -3,7 +3,7 @@
 A field's description is its help text everywhere; its rule is checked here and nowhere else.
 """
 
-from flows.settings.base import BundleUrl, Settings, Url, first_mistake
+from flows.settings.base import BundleUrl, Settings, Url, first_mistake, refusal_of
 from flows.settings.bench import BenchSettings
 from flows.settings.dataset import IngestSettings, SubsetSettings
 from flows.settings.demo import DemoSettings, DemoTrainingSettings
@@ -42,4 +42,5 @@ __all__ = [
     "TrainSettings",
     "Url",
     "first_mistake",
+    "refusal_of",
 ]

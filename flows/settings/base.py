@@ -45,6 +45,20 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, AfterValidator(_plain_name)]
 
 
+def refusal_of(error: ValidationError, where: str | None = None) -> UserError:
+    """The refusal for settings that pydantic did not accept.
+
+    Args:
+        error: what pydantic raised.
+        where: begins the line, where the settings are not the command's own.
+    """
+    # pydantic's kinds of mistake; all others are values that break a field's rule.
+    codes = {"missing": "option-required", "extra_forbidden": "option-unknown"}
+    code = codes.get(error.errors(include_url=False)[0]["type"], "setting-invalid")
+    line = first_mistake(error)
+    return UserError(code, f"{where}: {line}" if where else line)
+
+
 def first_mistake(error: ValidationError) -> str:
     """One line for a validation error: the option, the value and the rule."""
     mistake = error.errors(include_url=False)[0]

@@ -50,7 +50,7 @@ def place_of(url: str, option: str = "--bundle") -> str:
     try:
         return default_bundle_path()
     except UserError as error:
-        raise UserError(f"{option} {url}: {error}") from None
+        raise UserError(error.code, f"{option} {url}: {error.line}") from None
 
 
 def _store(url: str, option: str) -> Store:

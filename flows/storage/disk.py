@@ -138,20 +138,24 @@ class DiskStore:
         while write and not os.path.lexists(nearest):
             nearest = os.path.dirname(nearest)
         if not os.path.lexists(nearest):
-            raise UserError(f"{where}: there is no such directory")
+            raise UserError("directory-missing", f"{where}: there is no such directory")
         if not os.path.isdir(nearest):
-            raise UserError(f"{where}: {nearest} is a file, a directory is needed")
+            raise UserError("directory-is-file", f"{where}: {nearest} is a file, a directory is needed")
         if not os.access(nearest, os.R_OK | os.X_OK):
-            raise UserError(f"{where}: {nearest} cannot be read with your rights")
+            raise UserError("directory-unreadable", f"{where}: {nearest} cannot be read with your rights")
         if write and not os.access(nearest, os.W_OK):
-            raise UserError(f"{where}: {nearest} cannot be written to with your rights")
+            raise UserError(
+                "directory-unwritable", f"{where}: {nearest} cannot be written to with your rights"
+            )
 
     def make_bucket(self) -> None:
         """Make the directory: see :meth:`Store.make_bucket`."""
         try:
             os.makedirs(self._root, exist_ok=True)
         except OSError as error:
-            raise UserError(f"{self._option} {self.url!r}: cannot be made: {error.strerror}") from None
+            raise UserError(
+                "directory-unwritable", f"{self._option} {self.url!r}: cannot be made: {error.strerror}"
+            ) from None
 
     def filesystem(self) -> tuple[Any, str]:
         """The local file system and the directory: see :meth:`Store.filesystem`."""

@@ -63,8 +63,9 @@ def _names(root: str, folder: str) -> list[str]:
                     entry.name.encode()
                 except UnicodeEncodeError:
                     raise UserError(
+                        "file-name-not-utf8",
                         f"{os.path.join(root, folder)!r}: the file name {os.fsencode(entry.name)!r} is not UTF-8: "
-                        "rename it, keys are text"
+                        "rename it, keys are text",
                     ) from None
                 names.append(entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name)
     except (FileNotFoundError, NotADirectoryError):

@@ -198,7 +198,9 @@ def _clear(folder: Path) -> None:
     if stack is None:
         return
     if stack.ready and any(processes.exists(process) for process in stack.processes.values()):
-        raise RefusedError(f"--dir {folder}: a stack is up in this folder; take it down first")
+        raise RefusedError(
+            "stack-already-up", f"--dir {folder}: a stack is up in this folder; take it down first"
+        )
     stop(stack)
 
 

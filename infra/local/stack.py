@@ -84,7 +84,9 @@ def load(folder: Path) -> Stack | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise RefusedError(f"{path}: not a record of a stack ({error}); remove the folder") from None
+        raise RefusedError(
+            "stack-record-damaged", f"{path}: not a record of a stack ({error}); remove the folder"
+        ) from None
 
 
 def forget(stack: Stack) -> None:
@@ -104,7 +106,7 @@ def locked(folder: Path, wait: bool = False) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError:
             raise RefusedError(
-                f"--dir {folder}: another process is starting or stopping this stack"
+                "stack-busy", f"--dir {folder}: another process is starting or stopping this stack"
             ) from None
         yield
 

@@ -27,13 +27,13 @@ from prefect.deployments import run_deployment
 from prefect.events import emit_event
 from prefect.exceptions import PrefectHTTPStatusError
 
-from attgan.errors import UserError
 from flows.deploy import automations, deployments, schedule
 from flows.runtime.running import REFUSED
 from flows.settings import DeploySettings, InitSettings, ScheduleSettings
 from flows.training.weights import init
 from infra.local.worker import POOL
 from tests.support.images.pictures import noise, saved
+from tests.support.refusals import refused
 from tests.support.servers.own_worker import deploy_once, worker_beside
 from tests.support.waiting import LIMIT, wait_until
 
@@ -189,9 +189,9 @@ def test_what_is_not_given_stays_and_what_the_flow_would_refuse_is_not_set(
     row = given(disable=True)
     assert (row["when"], row["time zone"], row["state"]) == ("0 5 * * *", "UTC", "paused")
     assert schedule.schedules("edit") == [row]
-    with pytest.raises(UserError, match="--deployment nosuch: the Prefect server has no such deployment"):
+    with refused("deployment-missing"):
         given(deployment="nosuch")
-    with pytest.raises(UserError, match="no deployment nosuch"):
+    with refused("deployment-missing"):
         schedule.schedules("nosuch")
 
 
@@ -291,22 +291,22 @@ def test_a_block_of_the_users_is_told_of_a_failed_run_and_of_too_many_failed_ima
 
 
 @pytest.mark.parametrize(
-    ("block", "line"),
+    ("block", "code"),
     [
-        ("slack-webhook/nobody", "the Prefect server has no such block"),
-        ("secret/word", "is not a block that sends"),
+        ("slack-webhook/nobody", "block-missing"),
+        ("secret/word", "block-cannot-notify"),
     ],
 )
 def test_a_block_that_is_not_there_or_sends_nothing_is_refused(
-    client: SyncPrefectClient, block: str, line: str
+    client: SyncPrefectClient, block: str, code: str
 ) -> None:
     Secret(value="word").save("word", overwrite=True)
-    with pytest.raises(UserError, match=f"--notify {block}: {line}"):
+    with refused(code):
         deployments.deploy(DeploySettings(pool=POOL, notify=block))
 
 
 def test_a_work_pool_that_is_not_there_is_refused(worker: None) -> None:
-    with pytest.raises(UserError, match="--pool nosuch: the Prefect server has no such work pool"):
+    with refused("work-pool-missing"):
         deployments.deploy(DeploySettings(pool="nosuch"))
 
 

@@ -26,6 +26,7 @@ from flows.training.weights import init
 from infra.local.ports import free_ports
 from infra.local.stack import load
 from tests.support.images.pictures import noise, saved
+from tests.support.refusals import codes_in
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1200)]
@@ -276,8 +277,9 @@ def test_a_cluster_that_asks_for_a_token_is_one_line(stack: dict[str, str], tmp_
         "PREFECT_API_URL": stack["PREFECT_API_URL"],
         "RAY_ADDRESS": stack["RAY_ADDRESS"],
     }
-    for extra in ({}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}):
+    wrong = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}
+    for extra, code in (({}, "ray-token-missing"), (wrong, "ray-token-refused")):
         done = _edit(variables | extra, "--source", str(tmp_path), "--destination", str(tmp_path / "out"))
         assert done.returncode == exits.WRONG_USE
         assert done.stderr.count("\n") == 1
-        assert "token" in done.stderr
+        assert codes_in(done.stderr) == [code]

@@ -7,14 +7,15 @@ from contextlib import contextmanager
 import pytest
 
 from attgan.errors import UserError
+from infra.errors import RefusedError
 
 _CODE = re.compile(r"\[([a-z0-9]+(?:-[a-z0-9]+)+)\]")
 
 
 @contextmanager
-def refused(code: str) -> Iterator[pytest.ExceptionInfo[UserError]]:
+def refused(code: str) -> Iterator[pytest.ExceptionInfo[UserError | RefusedError]]:
     """Expect a refusal with this code."""
-    with pytest.raises(UserError) as caught:
+    with pytest.raises((UserError, RefusedError)) as caught:
         yield caught
     assert caught.value.code == code, str(caught.value)
 

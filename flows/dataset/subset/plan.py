@@ -139,7 +139,10 @@ def make_plan(settings: SubsetSettings, source: Source | None = None) -> Plan:
     among = eligible(source.labels, subset)
     total, at_hand = int(among.sum()), int((among & source.at_hand).sum())
     if not at_hand:
-        raise UserError(f"--source {settings.source}: none of its {total:,} labelled images is in {IMAGES}/")
+        raise UserError(
+            "images-missing",
+            f"--source {settings.source}: none of its {total:,} labelled images is in {IMAGES}/",
+        )
     rows = draw(source.labels, subset, settings.seed, source.at_hand)
     labels, sizes = source.labels.take(rows), source.sizes[rows]
     counts = Counts(
@@ -162,12 +165,13 @@ def refuse_overlap(settings: SubsetSettings) -> str:
         UserError: none is given, or it holds the source, or lies among the source's images.
     """
     if settings.destination is None:
-        raise UserError("--destination: is required, except for a --dry-run")
+        raise UserError("option-required", "--destination: is required, except for a --dry-run")
     images = join(settings.source, IMAGES)
     if is_within(settings.destination, images) or is_within(settings.source, settings.destination):
         raise UserError(
+            "destination-overlaps-source",
             f"--destination {settings.destination}: must not hold --source {settings.source} or lie among its "
-            "images"
+            "images",
         )
     return settings.destination
 

@@ -30,7 +30,9 @@ def build_manifest(plan: Plan, parts: Sequence[PartResult]) -> Manifest:
     unreadable = tuple(image for part in parts for image in part.note.unreadable)
     rows = sum(part.entry.rows for part in parts)
     if not rows:
-        raise UserError(f"--source {plan.settings.source}: no image opens ({_first(unreadable)})")
+        raise UserError(
+            "images-unreadable", f"--source {plan.settings.source}: no image opens ({_first(unreadable)})"
+        )
     left_out = {image.image_id for image in unreadable}
     kept = np.array([name not in left_out for name in plan.labels.image_ids.to_pylist()])
     return Manifest(

@@ -92,11 +92,14 @@ def open_session(where: str) -> Any:
         session.register_component("data_loader", _service_models(session.get_config_variable("data_path")))
         found = _is_anonymous() or session.get_credentials() is not None
     except (BotoCoreError, ValueError) as error:
-        raise UserError(f"{where}: the AWS settings cannot be used: {faults.one_line(error)}") from None
+        raise UserError(
+            "aws-settings-invalid", f"{where}: the AWS settings cannot be used: {faults.one_line(error)}"
+        ) from None
     if not found:
         raise UserError(
+            "aws-credentials-missing",
             f"{where}: no AWS credentials found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, "
-            "or AWS_NO_SIGN_REQUEST=YES for a public bucket"
+            "or AWS_NO_SIGN_REQUEST=YES for a public bucket",
         )
     return session
 
@@ -135,7 +138,9 @@ def make_client(session: Any, where: str, *, region: str | None = None, hurried:
             region = os.environ.get("AWS_REGION")  # all AWS's libraries but botocore read this one
         client = session.create_client("s3", config=config, region_name=region)
     except (BotoCoreError, ValueError) as error:
-        raise UserError(f"{where}: the AWS settings cannot be used: {faults.one_line(error)}") from None
+        raise UserError(
+            "aws-settings-invalid", f"{where}: the AWS settings cannot be used: {faults.one_line(error)}"
+        ) from None
     pages.read_fast(client)
     return client
 
@@ -191,7 +196,10 @@ def open_objects(session: Any, client: Any, name: str, attempts: int, where: str
             with open(bundle, "rb") as file:
                 options["root_certificate"] = file.read()
         except OSError as error:
-            raise UserError(f"{where}: AWS_CA_BUNDLE {bundle!r} cannot be read: {error.strerror}") from None
+            raise UserError(
+                "aws-ca-bundle-unreadable",
+                f"{where}: AWS_CA_BUNDLE {bundle!r} cannot be read: {error.strerror}",
+            ) from None
     return ObjectStore(
         name,
         config={

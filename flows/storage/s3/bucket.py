@@ -62,7 +62,8 @@ def check(client: Any, bucket: str, prefix: str, where: str, write: bool) -> Non
     except BotoCoreError as error:
         raise faults.unreachable(error, where, endpoint) from None
     raise UserError(
-        f"{where}: {endpoint} does not honour conditional writes (If-Match), which exactly-once rests on"
+        "conditional-writes-missing",
+        f"{where}: {endpoint} does not honour conditional writes (If-Match), which exactly-once rests on",
     )
 
 

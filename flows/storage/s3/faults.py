@@ -87,23 +87,32 @@ def _shorten(text: str) -> str:
 def unreachable(error: BotoCoreError, where: str, endpoint: str) -> Exception:
     """The error for a first request that got no answer, or was never sent."""
     if isinstance(error, SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return UserError(f"{where}: {endpoint} has a certificate that AWS_CA_BUNDLE does not vouch for")
+        return UserError(
+            "aws-certificate-unknown",
+            f"{where}: {endpoint} has a certificate that AWS_CA_BUNDLE does not vouch for",
+        )
     if isinstance(error, HTTPClientError | BotoConnectionError | IncompleteReadError):
         return StorageError(f"{where}: no answer from {endpoint}: {one_line(error)}")
-    return UserError(f"{where}: the AWS settings cannot be used: {one_line(error)}")
+    return UserError("aws-settings-invalid", f"{where}: the AWS settings cannot be used: {one_line(error)}")
 
 
 def at_connection(fault: Fault, bucket: str, where: str, endpoint: str) -> Exception:
     """The error for a first request that was refused: what the server says of bucket and credentials."""
     if fault.status == 404 or fault.code in MISSING_BUCKET:
         return UserError(
-            f"{where}: there is no bucket {bucket!r} at {endpoint}; create it or correct the name"
+            "bucket-missing",
+            f"{where}: there is no bucket {bucket!r} at {endpoint}; create it or correct the name",
         )
     if fault.status is None or fault.status >= 500 or fault.status == 429:
         return StorageError(f"{where}: {endpoint} failed: {fault}")
     if fault.code in DENIED:
-        return UserError(f"{where}: these AWS credentials have no right to it at {endpoint}: {fault}")
-    return UserError(f"{where}: {endpoint} does not accept the AWS credentials or settings: {fault}")
+        return UserError(
+            "aws-access-denied", f"{where}: these AWS credentials have no right to it at {endpoint}: {fault}"
+        )
+    return UserError(
+        "aws-credentials-refused",
+        f"{where}: {endpoint} does not accept the AWS credentials or settings: {fault}",
+    )
 
 
 def at_object(error: Exception, name: str, key: str, create_only: bool) -> Exception:
@@ -119,7 +128,7 @@ def at_object(error: Exception, name: str, key: str, create_only: bool) -> Excep
         return StorageError(f"{name}: {one_line(error)}")
     fault = of_boto(error) if isinstance(error, ClientError) else of_obstore(error)
     if fault.code in MISSING_BUCKET:
-        return UserError(f"{name}: there is no such bucket any more")
+        return UserError("bucket-missing", f"{name}: there is no such bucket any more")
     if isinstance(error, PreconditionError) or (fault.status == 412 and not create_only):
         return PreconditionFailed(f"{name}: is not, or no longer, the object that was expected")
     if (

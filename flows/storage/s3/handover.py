@@ -56,7 +56,10 @@ def serve() -> str:
     try:
         server = _Server(os.path.join(folder.name, "s3"), _Answer)
     except OSError as error:
-        raise UserError(f"TMPDIR {tempfile.gettempdir()}: no socket can be made there ({error})") from None
+        raise UserError(
+            "temporary-folder-unusable",
+            f"TMPDIR {tempfile.gettempdir()}: no socket can be made there ({error})",
+        ) from None
     server.folder = folder
     threading.Thread(target=server.serve_forever, name="s3-handover", daemon=True).start()
     return str(server.server_address)

@@ -10,6 +10,7 @@ from attgan.errors import UserError
 from attgan.models import save_bundle
 from flows.pipeline import Steps, check_places, describe, make_steps
 from flows.settings import PipelineSettings
+from tests.support.refusals import refused
 from tests.support.small_training import small_discriminator, small_generator
 
 
@@ -86,29 +87,36 @@ def test_a_step_s_own_options_come_first(tmp_path: Path, bundle: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "line"),
+    ("options", "code", "words"),
     [
-        ({"sweep_options": {"trials": 0}}, "--sweep-options: --trials 0: "),
-        ({"edit_options": {"sett": 1}}, "--edit-options: --sett 1: "),
-        ({"edit_options": {"set": ["Hat=1"]}}, "Hat"),
-        ({"align_options": {"destination": "/x"}}, "--align-options: destination is the pipeline's own"),
-        ({"sweep_options": {"bundle": "/x"}}, "--sweep-options: bundle is the pipeline's own"),
-        ({"bundle": "/nowhere"}, "--bundle '/nowhere'"),
+        ({"sweep_options": {"trials": 0}}, "setting-invalid", "--sweep-options: --trials 0: "),
+        ({"edit_options": {"sett": 1}}, "option-unknown", "--edit-options: --sett 1: "),
+        ({"align_options": {"destination": "/x"}}, "pipeline-option-fixed", "--align-options: destination "),
+        ({"sweep_options": {"bundle": "/x"}}, "pipeline-option-fixed", "--sweep-options: bundle "),
+        ({"bundle": "/nowhere"}, "directory-missing", "--bundle '/nowhere'"),
     ],
 )
 def test_a_mistake_in_any_step_is_known_before_the_first(
-    tmp_path: Path, bundle: str, options: dict[str, Any], line: str
+    tmp_path: Path, bundle: str, options: dict[str, Any], code: str, words: str
 ) -> None:
-    with pytest.raises(UserError, match=line):
+    with refused(code) as caught:
         steps(tmp_path, **{"bundle": bundle, **options})
+    assert words in caught.value.line
+
+
+def test_an_attribute_that_no_model_will_have_is_known_before_the_first(tmp_path: Path, bundle: str) -> None:
+    with pytest.raises(UserError, match="Hat"):
+        steps(tmp_path, bundle=bundle, edit_options={"set": ["Hat=1"]})
 
 
 def test_places_of_the_last_step_are_looked_at_before_the_first(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"--photos .*there is no such directory"):
+    with refused("directory-missing") as caught:
         check_places(PipelineSettings(photos=str(tmp_path / "typo")))
+    assert caught.value.line.startswith("--photos ")
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"--edited .* is a file"):
+    with refused("directory-is-file") as caught:
         check_places(PipelineSettings(destination=str(tmp_path), edited=str(tmp_path / "file")))
+    assert caught.value.line.startswith("--edited ")
 
 
 def test_a_dry_run_names_the_steps(tmp_path: Path, bundle: str) -> None:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from attgan.errors import UserError
 from flows.storage import is_within, join, open_store, parse_url
+from tests.support.refusals import refused
 
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 segment = text.filter(lambda s: s not in ("", ".", "..") and "/" not in s)
@@ -31,17 +32,21 @@ def test_accepted(url: str, bucket: str | None, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url",
+    ("code", "urls"),
     [
-        "", "s3://", "s3:///key", "s3:/bucket/key", "s3:bucket", "ftp://host/file", "https://host/file", "s3://ab",
-        "s3://bucket name/x", "file://host/data", "file:data", "a\0b", "gs://bucket/x", "s3://host:9000/bucket",
+        ("bucket-name-invalid", ["s3://", "s3:///key", "s3://ab", "s3://bucket name/x"]),
+        ("url-holds-credentials", ["s3://host:9000/bucket"]),
+        ("url-malformed", ["", "s3:/bucket/key", "s3:bucket", "file://host/data", "file:data", "a\0b"]),
+        ("url-scheme-unknown", ["ftp://host/file", "https://host/file", "gs://bucket/x"]),
     ],
-)  # fmt: skip
-def test_refused_with_option_and_value(url: str) -> None:
-    with pytest.raises(UserError, match="--destination") as caught:
-        open_store(url, "--destination")
-    assert repr(url)[1:-1] in str(caught.value) or "s3://…" in str(caught.value)
-    assert "\n" not in str(caught.value)
+)
+def test_refused_with_option_and_value(code: str, urls: list[str]) -> None:
+    for url in urls:
+        with refused(code) as caught:
+            open_store(url, "--destination")
+        assert caught.value.line.startswith("--destination ")
+        assert repr(url)[1:-1] in caught.value.line or "s3://…" in caught.value.line
+        assert "\n" not in caught.value.line
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.errors import RefusedError
 from infra.install import install, wanted_digest
+from tests.support.refusals import refused
 
 
 @pytest.fixture
@@ -54,23 +54,23 @@ def test_an_environment_that_does_not_work_any_more_is_removed(folder: Path, dam
         folder = folder.rename(folder.with_name("elsewhere"))
     else:
         (folder / ".unfinished").touch()
-    with pytest.raises(RefusedError, match="has no venv module"):
+    with refused("venv-module-missing"):
         install(folder, dev=False, python=None)
     assert not folder.exists()
 
 
 @pytest.mark.parametrize(
-    ("version", "python", "why"),
-    [("3.10", None, "3.11 or newer is needed"), ("3.99", "python3", "PYTHON=python3 is 3.")],
+    ("version", "python"),
+    [("3.10", None), ("3.99", "python3")],
 )
 def test_a_working_environment_of_an_unwanted_python_is_refused_and_kept(
-    folder: Path, version: str, python: str | None, why: str
+    folder: Path, version: str, python: str | None
 ) -> None:
     (folder / "bin" / "python").unlink()
     (folder / "bin" / "python").write_text(f"#!/bin/sh\necho {version}\n")
     (folder / "bin" / "python").chmod(0o755)
     (folder / "pyvenv.cfg").write_text(f"version = {version}.1\n")
-    with pytest.raises(RefusedError, match=why):
+    with refused("environment-of-other-python"):
         install(folder, dev=False, python=python)
     assert (folder / ".ready").exists()
 

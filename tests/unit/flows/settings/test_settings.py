@@ -6,16 +6,16 @@ import pytest
 from pydantic import ValidationError
 
 from attgan.errors import UserError
-from flows.settings import EditSettings, SubsetSettings, first_mistake
+from flows.settings import EditSettings, SubsetSettings, refusal_of
 from flows.urls import parse_url
 
 GIVEN = {"source": "in", "destination": "out", "bundle": "model"}
 
 
-def mistake(**options: object) -> str:
+def mistake(**options: object) -> UserError:
     with pytest.raises(ValidationError) as caught:
         EditSettings.model_validate(GIVEN | options)
-    return first_mistake(caught.value)
+    return refusal_of(caught.value)
 
 
 def test_the_defaults_add_eyeglasses() -> None:
@@ -23,26 +23,30 @@ def test_the_defaults_add_eyeglasses() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "line"),
+    ("options", "code", "option"),
     [
-        ({"batch_size": 0}, "--batch-size 0: Input should be greater than or equal to 1"),
-        ({"set": ["Eyeglasses"]}, "--set Eyeglasses: write NAME=1"),
-        ({"set": []}, "--set []: "),
-        ({"output": "video"}, "--output video: Input should be 'image' or 'face'"),
-        ({"bacth_size": 3}, "--bacth-size 3: Extra inputs are not permitted"),
-        ({"run_id": "../x"}, "--run-id ../x: letters"),
-        ({"max_failed_share": 1.5}, "--max-failed-share 1.5: "),
+        ({"batch_size": 0}, "setting-invalid", "--batch-size 0: "),
+        ({"set": ["Eyeglasses"]}, "setting-invalid", "--set Eyeglasses: "),
+        ({"set": []}, "setting-invalid", "--set []: "),
+        ({"output": "video"}, "setting-invalid", "--output video: "),
+        ({"bacth_size": 3}, "option-unknown", "--bacth-size 3: "),
+        ({"run_id": "../x"}, "setting-invalid", "--run-id ../x: "),
+        ({"max_failed_share": 1.5}, "setting-invalid", "--max-failed-share 1.5: "),
     ],
 )
-def test_one_line_names_option_value_and_rule(options: dict[str, object], line: str) -> None:
-    assert mistake(**options).startswith(line)
-    assert "\n" not in mistake(**options)
+def test_one_line_names_option_value_and_rule(options: dict[str, object], code: str, option: str) -> None:
+    refusal = mistake(**options)
+    assert refusal.code == code
+    assert refusal.line.startswith(option)
+    assert "\n" not in refusal.line
 
 
 def test_a_missing_option_is_named() -> None:
     with pytest.raises(ValidationError) as caught:
         EditSettings.model_validate({"source": "in", "bundle": "b"})
-    assert first_mistake(caught.value) == "--destination: is required"
+    refusal = refusal_of(caught.value, "trial 3")
+    assert refusal.code == "option-required"
+    assert refusal.line.startswith("trial 3: --destination: ")
 
 
 @pytest.mark.parametrize("model", [EditSettings, SubsetSettings])
@@ -73,5 +77,5 @@ def test_a_path_is_the_drivers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_credentials_in_a_url_are_not_kept_where_prefect_records_them(url: str) -> None:
     settings = EditSettings.model_validate(GIVEN | {"source": url})
     assert "SECRET" not in settings.model_dump_json()
-    with pytest.raises(UserError, match=r"--source"):
+    with pytest.raises(UserError):
         parse_url(settings.source, "--source")

@@ -3,11 +3,11 @@ import stat
 
 import pytest
 
-from infra.errors import RefusedError
 from infra.local.credentials import credentials
 from infra.local.environment import write_environment
 from infra.local.processes import Process, current
 from infra.local.stack import forget, load, locked, new
+from tests.support.refusals import refused
 
 PORTS = {"prefect": 4200, "s3": 8333, "ray": 6379}
 
@@ -77,12 +77,13 @@ def test_forgotten_stack_leaves_no_record_no_settings_no_scratch(made):
 @pytest.mark.parametrize("text", ["", "{}", "[]", json.dumps({"folder": 1})])
 def test_unreadable_record_is_refused_with_its_path(tmp_path, text):
     (tmp_path / "state.json").write_text(text)
-    with pytest.raises(RefusedError, match=r"state\.json"):
+    with refused("stack-record-damaged") as caught:
         load(tmp_path)
+    assert "state.json" in caught.value.line
 
 
 def test_folder_is_locked_for_one_at_a_time(tmp_path):
-    with locked(tmp_path), pytest.raises(RefusedError, match=r"--dir .*another process"), locked(tmp_path):
+    with locked(tmp_path), refused("stack-busy"), locked(tmp_path):
         pass
     with locked(tmp_path):
         pass

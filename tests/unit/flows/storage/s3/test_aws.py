@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from attgan.errors import UserError
 from flows.storage.s3 import aws
+from tests.support.refusals import refused
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "very-secret"}
 Configure = Callable[..., None]
@@ -105,24 +105,26 @@ def test_attempts(configure: Configure, variables: dict[str, str], attempts: int
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "code", "value"),
     [
-        ({}, "no AWS credentials found.*AWS_PROFILE.*AWS_NO_SIGN_REQUEST"),
-        ({"AWS_PROFILE": "absent"}, "absent"),
-        ({"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE"}, "AWS_SECRET_ACCESS_KEY"),
-        ({**KEYS, "AWS_ENDPOINT_URL": "not a url"}, "not a url"),
-        ({**KEYS, "AWS_RETRY_MODE": "often"}, "often"),
-        ({**KEYS, "AWS_MAX_ATTEMPTS": "many"}, "many"),
-        ({**KEYS, "AWS_DEFAULT_REGION": "no region"}, "no region"),
-        ({**KEYS, "AWS_CA_BUNDLE": "/no/such/file"}, "AWS_CA_BUNDLE '/no/such/file'"),
+        ({}, "aws-credentials-missing", "AWS_NO_SIGN_REQUEST"),
+        ({"AWS_PROFILE": "absent"}, "aws-settings-invalid", "absent"),
+        ({"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE"}, "aws-settings-invalid", "AWS_SECRET_ACCESS_KEY"),
+        ({**KEYS, "AWS_ENDPOINT_URL": "not a url"}, "aws-settings-invalid", "not a url"),
+        ({**KEYS, "AWS_RETRY_MODE": "often"}, "aws-settings-invalid", "often"),
+        ({**KEYS, "AWS_MAX_ATTEMPTS": "many"}, "aws-settings-invalid", "many"),
+        ({**KEYS, "AWS_DEFAULT_REGION": "no region"}, "aws-settings-invalid", "no region"),
+        ({**KEYS, "AWS_CA_BUNDLE": "/no/such/file"}, "aws-ca-bundle-unreadable", "'/no/such/file'"),
     ],
 )
 def test_settings_that_cannot_be_used_are_named(
-    configure: Configure, variables: dict[str, str], said: str
+    configure: Configure, variables: dict[str, str], code: str, value: str
 ) -> None:
     configure(**variables)
-    with pytest.raises(UserError, match=f"^--source s3://x: .*{said}") as caught:
+    with refused(code) as caught:
         objects("faces")
+    assert caught.value.line.startswith("--source s3://x: ")
+    assert value in caught.value.line
     assert "very-secret" not in str(caught.value)
     assert "\n" not in str(caught.value)
 
