@@ -137,7 +137,8 @@ def check_names(names: Iterable[str], known: Sequence[str], where: str) -> None:
             near = get_close_matches(name.strip().casefold(), folded, n=3)
             offer = "did you mean " + " or ".join(folded[key] for key in near) + "?" if near else ""
             raise UserError(
-                f"{where}: there is no attribute {name!r}; {offer or 'one of ' + ', '.join(known)}"
+                "attribute-unknown",
+                f"{where}: there is no attribute {name!r}; {offer or 'one of ' + ', '.join(known)}",
             )
 
 
@@ -148,7 +149,9 @@ def check_intensity(intensity: float, where: str) -> None:
         UserError: the line starts with ``where``.
     """
     if not (math.isfinite(intensity) and 0 < intensity <= MAX_INTENSITY):
-        raise UserError(f"{where}: an intensity is a number above 0 and at most {MAX_INTENSITY:g}")
+        raise UserError(
+            "setting-invalid", f"{where}: an intensity is a number above 0 and at most {MAX_INTENSITY:g}"
+        )
 
 
 def label_vector(labels: ArrayLike) -> NDArray[np.float32]:
@@ -231,7 +234,7 @@ def _index(edit: Edit, names: Sequence[str]) -> int:
 def _parse_edit(text: str, intensity: float, names: Sequence[str], where: str) -> Edit:
     match = _EDIT.fullmatch(text.strip())
     if match is None:
-        raise UserError(f"{where}: write NAME=1 or NAME=0, or with an intensity NAME=1@0.8")
+        raise UserError("edit-syntax", f"{where}: write NAME=1 or NAME=0, or with an intensity NAME=1@0.8")
     check_names([match["name"]], names, where)
     if match["intensity"] is not None:
         try:
@@ -244,8 +247,9 @@ def _parse_edit(text: str, intensity: float, names: Sequence[str], where: str) -
 
 def _refuse_conflict(earlier: Edit, edit: Edit, where: str) -> None:
     if edit.attribute == earlier.attribute:
-        raise UserError(f"{where}: {edit.attribute} is given twice, before as {earlier}")
+        raise UserError("edit-repeated", f"{where}: {edit.attribute} is given twice, before as {earlier}")
     if edit.value and earlier.value and earlier.attribute in EXCLUSIVE.get(edit.attribute, frozenset()):
         raise UserError(
-            f"{where}: {edit.attribute} and {earlier.attribute} exclude each other; set only one of them"
+            "edit-conflict",
+            f"{where}: {edit.attribute} and {earlier.attribute} exclude each other; set only one of them",
         )

@@ -79,8 +79,9 @@ def read_labels(filesystem: fs.FileSystem, folder: str, where: str | None = None
     files = _find(filesystem, folder)
     if ATTRIBUTES_FILE not in files:
         raise UserError(
+            "label-file-missing",
             f"{where}: no label file; CelebA's layout has {ATTRIBUTES_FILE}.txt beside its images "
-            "(or .csv; plain, .xz, .gz or .zip)"
+            "(or .csv; plain, .xz, .gz or .zip)",
         )
     shown = {name: f"{where.rstrip('/')}/{path.rsplit('/', 1)[-1]}" for name, path in files.items()}
     texts = {name: _read(filesystem, path, shown[name]) for name, path in files.items()}
@@ -112,7 +113,7 @@ def _read(filesystem: fs.FileSystem, path: str, shown: str) -> bytes:
     try:
         return _unpack(data)
     except _UNPACKING_ERRORS as error:
-        raise UserError(f"{shown}: cannot be unpacked ({error})") from error
+        raise UserError("label-file-unreadable", f"{shown}: cannot be unpacked ({error})") from error
 
 
 def _unpack(data: bytes) -> bytes:
@@ -136,7 +137,9 @@ def _read_attributes(data: bytes, path: str) -> tuple[pa.StringArray, np.ndarray
     if delimiter == " ":
         line, _, body = body.partition(b"\n")
         if not line.strip().isdigit():
-            raise UserError(f"{path}, line {first}: {_quote(line)} is not the number of rows")
+            raise UserError(
+                "label-file-malformed", f"{path}, line {first}: {_quote(line)} is not the number of rows"
+            )
         count, first = int(line), first + 1
     header, _, body = body.partition(b"\n")
     names = [name.strip() for name in header.decode("utf-8", "replace").strip().split(delimiter)]
@@ -147,7 +150,9 @@ def _read_attributes(data: bytes, path: str) -> tuple[pa.StringArray, np.ndarray
     table = _parse(body, path, ("image_id", *names), delimiter, first + 1, pa.int8(), (-1, 0, 1))
     image_ids = _unique(table.column(0), path)
     if count is not None and count != len(image_ids):
-        raise UserError(f"{path}, line 1: says {count:,} rows, the file has {len(image_ids):,}")
+        raise UserError(
+            "label-count-wrong", f"{path}, line 1: says {count:,} rows, the file has {len(image_ids):,}"
+        )
     values = np.column_stack([table.column(name).to_numpy() for name in CELEBA])  # (N, 40) int8
     allowed = (-1, 1) if (values == -1).any() else (0, 1)
     if not np.isin(values, allowed).all():
@@ -194,7 +199,10 @@ def _check_names(names: Sequence[str], where: str) -> None:
     if unknown or twice or missing:
         faults = (("unknown", unknown), ("twice", twice), ("missing", missing))
         details = "; ".join(f"{label}: {_few(found)}" for label, found in faults if found)
-        raise UserError(f"{where}: {len(names)} attribute names, CelebA has {len(CELEBA)} ({details})")
+        raise UserError(
+            "label-header-wrong",
+            f"{where}: {len(names)} attribute names, CelebA has {len(CELEBA)} ({details})",
+        )
 
 
 def _parse(
@@ -208,7 +216,7 @@ def _parse(
 ) -> pa.Table:
     """A table of one string column and numbers; ``first`` is the body's first line's number in the file."""
     if not body.strip():
-        raise UserError(f"{path}: has no rows")
+        raise UserError("source-without-rows", f"{path}: has no rows")
     types = dict.fromkeys(columns[1:], number) | {columns[0]: pa.string()}
     try:
         return csv.read_csv(
@@ -237,12 +245,15 @@ def _first_fault(
         values = line.decode("utf-8", "replace").split(delimiter)
         where = f"{path}, line {number}"
         if len(values) != len(columns):
-            return UserError(f"{where}: {len(values)} columns, there must be {len(columns)} ({_quote(line)})")
+            return UserError(
+                "label-file-malformed",
+                f"{where}: {len(values)} columns, there must be {len(columns)} ({_quote(line)})",
+            )
         for column, value in zip(columns[1:], values[1:], strict=True):
             if not re.fullmatch(r"-?\d{1,9}", value) or (allowed is not None and int(value) not in allowed):
                 rule = "a whole number" if allowed is None else f"one of {', '.join(map(str, allowed))}"
-                return UserError(f"{where}: {column} is {value!r}, it must be {rule}")
-    return UserError(f"{path}: is not a text file of {len(columns)} columns")
+                return UserError("label-value-invalid", f"{where}: {column} is {value!r}, it must be {rule}")
+    return UserError("label-file-malformed", f"{path}: is not a text file of {len(columns)} columns")
 
 
 def _unique(column: pa.ChunkedArray, path: str) -> pa.StringArray:
@@ -252,7 +263,9 @@ def _unique(column: pa.ChunkedArray, path: str) -> pa.StringArray:
     if pc.count_distinct(ids).as_py() != len(ids):
         counts = pc.value_counts(ids)
         twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist()
-        raise UserError(f"{path}: more than one row for {_few(twice)}; each image has one")
+        raise UserError(
+            "image-id-repeated", f"{path}: more than one row for {_few(twice)}; each image has one"
+        )
     return ids
 
 
@@ -265,7 +278,10 @@ def _match(ids: pa.StringArray, other: pa.StringArray, path: str, other_path: st
     extra = other.filter(pc.invert(pc.is_in(other, value_set=ids))).to_pylist()
     for missing, lacking, having in ((absent, other_path, path), (extra, path, other_path)):
         if missing:
-            raise UserError(f"{lacking}: has no row for {_few(missing)}, which {having} has; they must match")
+            raise UserError(
+                "label-files-differ",
+                f"{lacking}: has no row for {_few(missing)}, which {having} has; they must match",
+            )
     return rows.to_numpy()
 
 

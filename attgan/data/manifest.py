@@ -111,20 +111,22 @@ def from_bytes(data: bytes, where: str) -> Manifest:
     try:
         content = json.loads(data)
     except ValueError as error:
-        raise UserError(f"{where}: is not JSON, or is truncated ({error})") from error
+        raise UserError("manifest-invalid", f"{where}: is not JSON, or is truncated ({error})") from error
     if not isinstance(content, Mapping) or content.get("kind") != KIND:
-        raise UserError(f'{where}: is not a manifest of ours ("kind" must be "{KIND}")')
+        raise UserError("manifest-invalid", f'{where}: is not a manifest of ours ("kind" must be "{KIND}")')
     version = content.get("schema_version")
     if version != SCHEMA:
         newer = isinstance(version, int) and version > SCHEMA
         hint = "a newer version of attgan made it" if newer else "make the dataset again"
-        raise UserError(f"{where}: schema_version is {version!r}, this version reads {SCHEMA}; {hint}")
+        raise UserError(
+            "manifest-version", f"{where}: schema_version is {version!r}, this version reads {SCHEMA}; {hint}"
+        )
     try:
         manifest = Manifest.model_validate(content)
     except ValidationError as error:
         mistake = error.errors(include_url=False)[0]
         place = ".".join(map(str, mistake["loc"]))
-        raise UserError(f"{where}: {place}: {mistake['msg']}") from error
+        raise UserError("manifest-invalid", f"{where}: {place}: {mistake['msg']}") from error
     _check_sums(manifest, where)
     return manifest
 
@@ -137,7 +139,9 @@ def read_manifest(filesystem: fs.FileSystem, folder: str) -> Manifest:
     """
     path = f"{folder.rstrip('/')}/{MANIFEST}" if folder else MANIFEST
     if not filesystem.get_file_info(path).is_file:
-        raise UserError(f"{path}: is not there; a dataset that `attgan subset` has finished has one")
+        raise UserError(
+            "manifest-missing", f"{path}: is not there; a dataset that `attgan subset` has finished has one"
+        )
     with filesystem.open_input_stream(path, compression=None) as stream:
         return from_bytes(stream.read(), path)
 
@@ -158,4 +162,4 @@ def _check_sums(manifest: Manifest, where: str) -> None:
     }
     for broken, holds in rules.items():
         if not holds:
-            raise UserError(f"{where}: {broken}")
+            raise UserError("manifest-invalid", f"{where}: {broken}")

@@ -99,7 +99,7 @@ def read_note(filesystem: fs.FileSystem, path: str) -> PartNote:
         with filesystem.open_input_file(path) as file:
             return _note_from_schema(pq.read_schema(file), path)
     except pa.ArrowInvalid as error:
-        raise UserError(f"{path}: is not a Parquet file ({error})") from error
+        raise UserError("parquet-malformed", f"{path}: is not a Parquet file ({error})") from error
 
 
 def read_part(data: bytes, where: str) -> tuple[pa.Table, PartNote]:
@@ -111,7 +111,7 @@ def read_part(data: bytes, where: str) -> tuple[pa.Table, PartNote]:
     try:
         table = read_table(pa.BufferReader(data))
     except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{where}: is not a Parquet file ({error})") from error
+        raise UserError("parquet-malformed", f"{where}: is not a Parquet file ({error})") from error
     return table, _note_from_schema(table.schema, where)
 
 
@@ -147,9 +147,11 @@ class Dataset:
             with self.filesystem.open_input_file(path) as file:
                 data: bytes = file.read(part.bytes + 1)  # by size: on S3 one request
         except FileNotFoundError as error:
-            raise UserError(f"{path}: the manifest names it, and it is not there{_AGAIN}") from error
+            raise UserError(
+                "dataset-damaged", f"{path}: the manifest names it, and it is not there{_AGAIN}"
+            ) from error
         if len(data) != part.bytes or hashlib.sha256(data).hexdigest() != part.sha256:
-            raise UserError(f"{path}: is not the file that the manifest names{_AGAIN}")
+            raise UserError("dataset-damaged", f"{path}: is not the file that the manifest names{_AGAIN}")
         return read_part(data, path)[0]
 
     def read_columns(self, index: int, names: Sequence[str]) -> pa.Table:
@@ -162,14 +164,18 @@ class Dataset:
         try:
             with self.filesystem.open_input_file(path) as file:
                 if file.size() != part.bytes:
-                    raise UserError(f"{path}: is not the file that the manifest names{_AGAIN}")
+                    raise UserError(
+                        "dataset-damaged", f"{path}: is not the file that the manifest names{_AGAIN}"
+                    )
                 table = read_columns(file, names)
         except FileNotFoundError as error:
-            raise UserError(f"{path}: the manifest names it, and it is not there{_AGAIN}") from error
+            raise UserError(
+                "dataset-damaged", f"{path}: the manifest names it, and it is not there{_AGAIN}"
+            ) from error
         except pa.ArrowInvalid as error:
-            raise UserError(f"{path}: is not a Parquet file ({error})") from error
+            raise UserError("parquet-malformed", f"{path}: is not a Parquet file ({error})") from error
         if table.num_rows != part.rows or set(table.column_names) != set(names):
-            raise UserError(f"{path}: is not the file that the manifest names{_AGAIN}")
+            raise UserError("dataset-damaged", f"{path}: is not the file that the manifest names{_AGAIN}")
         return table
 
     def path(self, index: int) -> str:
@@ -200,4 +206,4 @@ def _note_from_schema(schema: pa.Schema, where: str) -> PartNote:
         unreadable = tuple(Unreadable(image_id=name, reason=reason) for name, reason in note["unreadable"])
         return PartNote(str(note["plan"]), int(note["index"]), int(note["side"]), unreadable)
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{where}: is not a part of a dataset of ours") from error
+        raise UserError("part-invalid", f"{where}: is not a part of a dataset of ours") from error

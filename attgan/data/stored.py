@@ -97,7 +97,10 @@ def check_size(stored: Storage, size: int) -> None:
         UserError: faces of ``size`` are asked for, and the dataset has smaller ones.
     """
     if size > stored.side:
-        raise UserError(f"size {size}: faces are stored with {stored.side} pixels and are never enlarged")
+        raise UserError(
+            "size-above-stored",
+            f"size {size}: faces are stored with {stored.side} pixels and are never enlarged",
+        )
 
 
 def unpack_face(data: bytes, stored: Storage, size: int) -> np.ndarray:

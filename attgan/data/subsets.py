@@ -78,16 +78,21 @@ def parse_subset(
         attribute = _find_attribute(stem.replace("-", "_"), f"--subset {name}")
         plain = f"{attribute.lower().replace('_', '-')}-{form}"
     else:
-        raise UserError(f"--subset {name}: must be {FORMS}")
+        raise UserError("subset-unknown", f"--subset {name}: must be {FORMS}")
     if ratio is not None and form != "extended":
-        raise UserError(f"--ratio {ratio:g}: belongs to <attribute>-extended, the subset is {plain}")
+        raise UserError(
+            "subset-option-mismatch",
+            f"--ratio {ratio:g}: belongs to <attribute>-extended, the subset is {plain}",
+        )
     if ratio is not None and not 0 < ratio <= 1:
-        raise UserError(f"--ratio {ratio:g}: must be above 0 and at most 1")
+        raise UserError("setting-invalid", f"--ratio {ratio:g}: must be above 0 and at most 1")
     if (count is not None) != (form == "random"):
         given = "is missing" if count is None else f"{count}"
-        raise UserError(f"--count {given}: the subset random needs it and the others have none")
+        raise UserError(
+            "subset-option-mismatch", f"--count {given}: the subset random needs it and the others have none"
+        )
     if count is not None and count < 1:
-        raise UserError(f"--count {count}: must be at least 1")
+        raise UserError("setting-invalid", f"--count {count}: must be at least 1")
     return Subset(
         name=plain,
         attribute=attribute,
@@ -106,7 +111,10 @@ def eligible(labels: Labels, subset: Subset) -> np.ndarray:
     if not subset.partitions:
         return np.ones(len(labels), dtype=bool)
     if labels.partition is None:
-        raise UserError(f"--partitions {','.join(subset.partitions)}: the source has no {PARTITION_FILE}.txt")
+        raise UserError(
+            "partition-file-missing",
+            f"--partitions {','.join(subset.partitions)}: the source has no {PARTITION_FILE}.txt",
+        )
     return np.isin(labels.partition, [PARTITIONS.index(name) for name in subset.partitions])
 
 
@@ -140,10 +148,12 @@ def draw(labels: Labels, subset: Subset, seed: int, at_hand: np.ndarray | None =
         rows = np.flatnonzero(among)
         if subset.count is not None:
             if subset.count > len(rows):
-                raise UserError(f"--count {subset.count:,}: there are {len(rows):,} rows{where}")
+                raise UserError(
+                    "subset-too-few-rows", f"--count {subset.count:,}: there are {len(rows):,} rows{where}"
+                )
             rows = _lowest(labels, rows, subset.count, seed)
     if not len(rows):
-        raise UserError(f"--subset {subset.name}: there are no such rows{where}")
+        raise UserError("subset-empty", f"--subset {subset.name}: there are no such rows{where}")
     return rows[np.argsort(_tickets(labels, rows, seed, _ORDER), kind="stable")]
 
 
@@ -161,8 +171,9 @@ def _count_rest(positives: int, others: int, subset: Subset, where: str) -> int:
     if rest > others:
         lowest = np.ceil(1000 * positives / (positives + others)) / 1000
         raise UserError(
+            "subset-too-few-rows",
             f"--ratio {subset.ratio:.3g}: {positives:,} rows with {subset.attribute} call for {rest:,} "
-            f"without, there are {others:,}{where}; a ratio from {lowest:g} on can be met"
+            f"without, there are {others:,}{where}; a ratio from {lowest:g} on can be met",
         )
     return rest
 
@@ -175,7 +186,7 @@ def _lowest(labels: Labels, rows: np.ndarray, count: int, seed: int) -> np.ndarr
 def _tickets(labels: Labels, rows: np.ndarray, seed: int, purpose: bytes) -> np.ndarray:
     """``(n,)`` uint64: what each row draws; ``purpose`` sets independent draws apart."""
     if not 0 <= seed < 2**64:
-        raise UserError(f"--seed {seed}: must be from 0 to 2^64 - 1")
+        raise UserError("setting-invalid", f"--seed {seed}: must be from 0 to 2^64 - 1")
     blank = hashlib.blake2b(digest_size=8, key=seed.to_bytes(8, "little"), person=purpose)
     digests = []
     for image_id in labels.image_ids.take(pa.array(rows)).to_pylist():
@@ -197,6 +208,9 @@ def _parse_partitions(partitions: Sequence[str]) -> tuple[str, ...]:
     for given in partitions:
         name = numbers.get(given.strip(), given.strip().lower())
         if name not in PARTITIONS:
-            raise UserError(f"--partitions {given}: must be among {', '.join(PARTITIONS)} (or 0, 1, 2)")
+            raise UserError(
+                "partition-unknown",
+                f"--partitions {given}: must be among {', '.join(PARTITIONS)} (or 0, 1, 2)",
+            )
         chosen.add(name)
     return tuple(name for name in PARTITIONS if name in chosen)

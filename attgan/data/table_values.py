@@ -23,7 +23,7 @@ def label_values(column: pa.ChunkedArray, where: str) -> tuple[np.ndarray, np.nd
         return np.zeros(len(column), dtype=bool), unknown
     rule = "labels are true and false, 0 and 1, or -1 and 1"
     if not (pa.types.is_boolean(column.type) or _is_number(column.type)):
-        raise UserError(f"{where}: is of type {column.type}; {rule}")
+        raise UserError("label-value-invalid", f"{where}: is of type {column.type}; {rule}")
     values = (
         column.cast(pa.float64()).to_numpy()
         if _is_number(column.type)
@@ -32,7 +32,10 @@ def label_values(column: pa.ChunkedArray, where: str) -> tuple[np.ndarray, np.nd
     unknown = unknown | np.isnan(values)
     found = set(np.unique(values[~unknown]).tolist())
     if not (found <= {0, 1} or found <= {-1, 1}):
-        raise UserError(f"{where}: holds {', '.join(f'{value:g}' for value in sorted(found)[:4])}; {rule}")
+        raise UserError(
+            "label-value-invalid",
+            f"{where}: holds {', '.join(f'{value:g}' for value in sorted(found)[:4])}; {rule}",
+        )
     return np.where(unknown, 0, values) > 0, unknown
 
 
@@ -46,7 +49,7 @@ def partition_values(column: pa.ChunkedArray, where: str) -> np.ndarray:
         number = int(word) if word in ("0", "1", "2") else _PARTITION_WORDS.get(word)
         if number is None:
             words = ", ".join([*PARTITIONS, "val", "validation"])
-            raise UserError(f"{where}: {value!r} is none of {words}, 0, 1 and 2")
+            raise UserError("partition-unknown", f"{where}: {value!r} is none of {words}, 0, 1 and 2")
         numbers[pc.equal(column, value).fill_null(False).to_numpy()] = number
     return numbers
 
@@ -55,7 +58,8 @@ def identity_values(column: pa.ChunkedArray, where: str) -> np.ndarray:
     """Identities ``(N,)`` int32: the numbers as they are, or the names' ranks."""
     if column.null_count:
         raise UserError(
-            f"{where}: is null for {column.null_count:,} rows; it must be known for all or left out"
+            "column-has-nulls",
+            f"{where}: is null for {column.null_count:,} rows; it must be known for all or left out",
         )
     if pa.types.is_integer(column.type):
         values = column.to_numpy()
@@ -68,13 +72,16 @@ def identity_values(column: pa.ChunkedArray, where: str) -> np.ndarray:
 def id_values(column: pa.ChunkedArray, where: str) -> pa.StringArray:
     """The images' names ``(N,)``, each once."""
     if column.null_count:
-        raise UserError(f"{where}: is null for {column.null_count:,} rows; every image has a name")
+        raise UserError(
+            "column-has-nulls", f"{where}: is null for {column.null_count:,} rows; every image has a name"
+        )
     ids = pa.array(column.cast(pa.string()).to_pylist(), pa.string())
     counts = pc.value_counts(ids)
     twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
     if len(twice):
         raise UserError(
-            f"{where}: {twice[0].as_py()!r} stands in more than one row; each image has a name of its own"
+            "image-id-repeated",
+            f"{where}: {twice[0].as_py()!r} stands in more than one row; each image has a name of its own",
         )
     return ids
 

@@ -124,22 +124,27 @@ def find_columns(
     asked |= {"--partition-column": partition, "--identity-column": identity}
     for option, name in asked.items():
         if name is not None and name not in names:
-            raise UserError(f"{option} {name}: there is no such column; there are {', '.join(names)}")
+            raise UserError(
+                "column-missing", f"{option} {name}: there is no such column; there are {', '.join(names)}"
+            )
     rename = rename or {}
     for old, new in rename.items():
         where = f"--rename {old}={new}"
         if old not in names:
-            raise UserError(f"{where}: there is no column {old}; there are {', '.join(names)}")
+            raise UserError(
+                "column-missing", f"{where}: there is no column {old}; there are {', '.join(names)}"
+            )
         check_names([new], CELEBA, where)
         if new in names and new not in rename:
-            raise UserError(f"{where}: there is a column {new} already")
+            raise UserError("column-repeated", f"{where}: there is a column {new} already")
         if next(other for other, name in rename.items() if name == new) != old:
-            raise UserError(f"{where}: another column is renamed to {new} already")
+            raise UserError("column-repeated", f"{where}: another column is renamed to {new} already")
     attributes = {rename.get(name, name): name for name in names if rename.get(name, name) in CELEBA}
     if not attributes:
         raise UserError(
+            "attribute-columns-missing",
             f"not one of the columns {', '.join(names)} is one of CelebA's attributes; --rename OLD=NEW says "
-            "which are"
+            "which are",
         )
     given = {"image_id": image_id, "partition": partition, "identity": identity}
     for role, usual in _USUAL.items():
@@ -177,11 +182,16 @@ def read_tables(filesystem: fs.FileSystem, path: str, where: str, **options: obj
                 missing = [column for column in [columns.image, *read] if column not in schema.names]
                 if missing:
                     first = files[0].path.rsplit("/", 1)[-1]
-                    raise UserError(f"{where}: {name} has no column {missing[0]}, and {first} has one")
+                    raise UserError(
+                        "table-columns-differ",
+                        f"{where}: {name} has no column {missing[0]}, and {first} has one",
+                    )
                 _check_image_type(schema.field(columns.image).type, columns.image, f"{where}: {name}")
                 table = parquet.read(columns=read, use_threads=False)
         except pa.ArrowInvalid as error:
-            raise UserError(f"{where}: {name} is not a Parquet file ({error})") from error
+            raise UserError(
+                "parquet-malformed", f"{where}: {name} is not a Parquet file ({error})"
+            ) from error
         files.append(TableFile(info.path, info.size, table.num_rows))
         tables.append(table)
     assert columns is not None
@@ -200,7 +210,9 @@ def _find(filesystem: fs.FileSystem, path: str, where: str) -> list[fs.FileInfo]
             if one.is_file and name.endswith(".parquet") and not name.startswith(("_", ".")):
                 found.append(one)
     if not found:
-        raise UserError(f"{where}: there is no Parquet file, neither this nor *.parquet in it")
+        raise UserError(
+            "parquet-missing", f"{where}: there is no Parquet file, neither this nor *.parquet in it"
+        )
     return sorted(found, key=lambda one: one.path)
 
 
@@ -210,7 +222,8 @@ def _check_image_type(kind: pa.DataType, name: str, where: str) -> None:
         kind = kind.field(index).type if index >= 0 else pa.null()
     if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)):
         raise UserError(
-            f"{where}: --image-column {name}: must hold bytes, or a struct with bytes; it is {kind}"
+            "image-column-type",
+            f"{where}: --image-column {name}: must hold bytes, or a struct with bytes; it is {kind}",
         )
 
 
@@ -220,7 +233,7 @@ def _images(filesystem: fs.FileSystem, file: TableFile, column: str, start: int)
         pq.ParquetFile(opened, buffer_size=_BUFFER, pre_buffer=False) as parquet,
     ):
         if parquet.metadata.num_rows != file.rows:
-            raise UserError(f"{file.path}: has changed since it was first read")
+            raise UserError("source-changed", f"{file.path}: has changed since it was first read")
         groups: list[int] = []
         for group in range(parquet.num_row_groups):
             rows = parquet.metadata.row_group(group).num_rows
@@ -241,7 +254,7 @@ def _labels(
 ) -> tuple[Labels, np.ndarray]:
     count = sum(file.rows for file in files)
     if not count:
-        raise UserError(f"{where}: has no rows")
+        raise UserError("source-without-rows", f"{where}: has no rows")
     attributes = np.zeros((count, len(CELEBA)), dtype=bool)
     unknown = np.ones((count, len(CELEBA)), dtype=bool)
     for name, column in columns.attributes.items():

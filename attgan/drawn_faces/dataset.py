@@ -159,10 +159,10 @@ def _put(filesystem: fs.FileSystem, root: str, folder: str, item: tuple[str, byt
 
 def _check(count: int, seed: int, workers: int, glasses_share: float) -> None:
     if not 1 <= count <= MAX_IMAGES:
-        raise UserError(f"count {count}: must be from 1 to {MAX_IMAGES:,}")
+        raise UserError("setting-invalid", f"count {count}: must be from 1 to {MAX_IMAGES:,}")
     if seed < 0:
-        raise UserError(f"seed {seed}: must be 0 or more")
+        raise UserError("setting-invalid", f"seed {seed}: must be 0 or more")
     if workers < 1:
-        raise UserError(f"workers {workers}: must be 1 or more")
+        raise UserError("setting-invalid", f"workers {workers}: must be 1 or more")
     if not 0 <= glasses_share <= 1:
-        raise UserError(f"glasses_share {glasses_share}: must be from 0 to 1")
+        raise UserError("setting-invalid", f"glasses_share {glasses_share}: must be from 0 to 1")

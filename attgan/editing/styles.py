@@ -39,22 +39,28 @@ def check_styles(styles: Sequence[str], known: Sequence[str], where: str) -> Non
     if not known:
         if styles:
             raise UserError(
-                f"{where}: the bundle has no styles; leave the option out, or take another bundle"
+                "styles-unsupported",
+                f"{where}: the bundle has no styles; leave the option out, or take another bundle",
             )
         return
     names = {name.casefold(): name for name in known}
     for style in styles:
         if style.casefold() not in names and style != MIXED:
-            raise UserError(f"{where}: there is no style {style!r}; one of {', '.join((MIXED, *names))}")
+            raise UserError(
+                "style-unknown", f"{where}: there is no style {style!r}; one of {', '.join((MIXED, *names))}"
+            )
     if MIXED in styles and len(styles) > 1:
-        raise UserError(f"{where}: {MIXED} draws a style for each face, and stands alone")
+        raise UserError("style-conflict", f"{where}: {MIXED} draws a style for each face, and stands alone")
     chosen = [names[style.casefold()] for style in styles if style != MIXED]
     for one, other in itertools.combinations(chosen, 2):
         if frozenset((one, other)) in INCOMPATIBLE_STYLES:
-            raise UserError(f"{where}: no glasses are both {one} and {other}")
+            raise UserError("style-conflict", f"{where}: no glasses are both {one} and {other}")
     shapes = [style for style in chosen if style in SHAPES]
     if len(shapes) > 1:
-        raise UserError(f"{where}: {' and '.join(shapes)} are shapes, of which a pair of glasses has one")
+        raise UserError(
+            "style-conflict",
+            f"{where}: {' and '.join(shapes)} are shapes, of which a pair of glasses has one",
+        )
 
 
 def drawn_style(key: str, face: int) -> tuple[str, ...]:

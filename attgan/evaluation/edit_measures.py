@@ -97,8 +97,9 @@ def choose_test_faces(faces: Faces, attribute: str, count: int, seed: int) -> Ch
             drawn = among[permutation(len(among), seed, "test faces", attribute)[:count]]
             return ChosenFaces(np.sort(drawn), partition)
     raise UserError(
+        "test-faces-missing",
         f"--attribute {attribute}: of {len(faces.test):,} test images and {len(faces.held_out):,} held-out ones there "
-        "is none without it, and edits are measured on such"
+        "is none without it, and edits are measured on such",
     )
 
 

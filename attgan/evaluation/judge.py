@@ -116,7 +116,9 @@ def judge_of(bundle: Bundle) -> Judge:
         UserError: the bundle has none.
     """
     if bundle.classifier is None:
-        raise UserError("the bundle has no attribute classifier, so that it cannot judge edits")
+        raise UserError(
+            "classifier-missing", "the bundle has no attribute classifier, so that it cannot judge edits"
+        )
     config = bundle.config
     about = f"the classifier of the bundle {bundle.digest[:16]}"
     return Judge(bundle.classifier, config.attributes, None, about, licence=config.licence)
@@ -135,7 +137,9 @@ def fitted(judge: Judge, names: Sequence[str], size: int, where: str) -> Judge:
         UserError: it takes faces of another size, or does not know an attribute.
     """
     if judge.size != size:
-        raise UserError(f"{where}: judges faces of {judge.size} px, and these have {size}")
+        raise UserError(
+            "evaluator-size-mismatch", f"{where}: judges faces of {judge.size} px, and these have {size}"
+        )
     if judge.names == tuple(names):
         return judge
     check_names(names, judge.names, where)
@@ -172,7 +176,7 @@ def save_judge(folder: Folder, judge: Judge) -> None:
             files={CLASSIFIER: hashlib.sha256(weights).hexdigest()},
         )
     except ValidationError as error:
-        raise UserError(f"{folder.path}: judge: {first_problem(error)}") from None
+        raise UserError("evaluator-invalid", f"{folder.path}: judge: {first_problem(error)}") from None
     folder.remove(JUDGE)  # until the new one stands there is no judge
     folder.write(CLASSIFIER, weights)
     folder.write(JUDGE, (record.model_dump_json(indent=2) + "\n").encode())
@@ -195,11 +199,16 @@ def load_judge(folder: Folder, label: str | None = None) -> Judge:
         weights = folder.read(CLASSIFIER)
     except FileNotFoundError:
         missing = CLASSIFIER if folder.has(JUDGE) else JUDGE
-        raise UserError(f"{where}: no judge is there: {missing} is missing") from None
+        raise UserError("evaluator-missing", f"{where}: no judge is there: {missing} is missing") from None
     except ValidationError as error:
-        raise UserError(f"{where}: {JUDGE} is not that of a judge: {first_problem(error)}") from None
+        raise UserError(
+            "evaluator-invalid", f"{where}: {JUDGE} is not that of a judge: {first_problem(error)}"
+        ) from None
     if hashlib.sha256(weights).hexdigest() != record.files.get(CLASSIFIER):
-        raise UserError(f"{where}: {CLASSIFIER} is not the file that {JUDGE} records (its sha256 differs)")
+        raise UserError(
+            "checksum-mismatch",
+            f"{where}: {CLASSIFIER} is not the file that {JUDGE} records (its sha256 differs)",
+        )
     tensors = unpack(weights, f"{where}: {CLASSIFIER}")
     return Judge(
         classifier=from_tensors(AttributeClassifier, record.classifier, tensors, f"{where}: {CLASSIFIER}"),

@@ -77,7 +77,7 @@ def draw_true_pairs(
     check_names([attribute], PUBLISHED, "true pairs")
     check_names([attribute], names, "true pairs")
     if count < 1:
-        raise UserError(f"true pairs: {count} of them; at least 1")
+        raise UserError("setting-invalid", f"true pairs: {count} of them; at least 1")
     box = face_box(*CELEBA_SIZE)
     assert box is not None
     pairs = [_pair(first + number, seed, attribute, box, size) for number in range(count)]

@@ -76,7 +76,9 @@ def load_eye_network(data: bytes, where: str) -> EyeNetwork:
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ModuleNotFoundError:
-        raise UserError(f"{where}: needs `ai-edge-litert`: pip install 'attgan[evaluate]'") from None
+        raise UserError(
+            "package-missing", f"{where}: needs `ai-edge-litert`: pip install 'attgan[evaluate]'"
+        ) from None
     try:
         with warnings.catch_warnings():
             # It says that keeping all tensors is for debugging; the features are one of them.
@@ -86,13 +88,21 @@ def load_eye_network(data: bytes, where: str) -> EyeNetwork:
             )
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
-        raise UserError(f"{where}: is not a TFLite network ({str(error).splitlines()[0]})") from None
+        raise UserError(
+            "eye-network-unreadable", f"{where}: is not a TFLite network ({str(error).splitlines()[0]})"
+        ) from None
     (taken, *more), (given, *others) = interpreter.get_input_details(), interpreter.get_output_details()
     shape = taken["shape"].tolist()
     if more or others or taken["dtype"] != np.float32 or len(shape) != 4 or shape[0] != 1 or shape[3] != 3:
-        raise UserError(f"{where}: takes {shape}, and not one float32 picture (1, height, width, 3)")
+        raise UserError(
+            "eye-network-unsupported",
+            f"{where}: takes {shape}, and not one float32 picture (1, height, width, 3)",
+        )
     if given["dtype"] != np.float32 or int(np.prod(given["shape"])) != 1:
-        raise UserError(f"{where}: answers with {given['shape'].tolist()}, and not with one float32 logit")
+        raise UserError(
+            "eye-network-unsupported",
+            f"{where}: answers with {given['shape'].tolist()}, and not with one float32 logit",
+        )
     # Tensors are numbered in the order in which they are computed; constants do not depend on the input.
     before = [
         tensor
@@ -110,7 +120,7 @@ def load_eye_network(data: bytes, where: str) -> EyeNetwork:
         seen.append([interpreter.get_tensor(tensor["index"]).copy() for tensor in before])
     before = [tensor for tensor, *both in zip(before, *seen, strict=True) if not np.array_equal(*both)]
     if not before:
-        raise UserError(f"{where}: has no layer of features before its logit")
+        raise UserError("eye-network-unsupported", f"{where}: has no layer of features before its logit")
     last = max(before, key=lambda tensor: int(tensor["index"]))
     return EyeNetwork(
         interpreter,

@@ -110,7 +110,7 @@ def save_bundle(
             }
         )
     except ValidationError as error:
-        raise UserError(f"{where}: {first_problem(error)}") from None
+        raise UserError("bundle-config-invalid", f"{where}: {first_problem(error)}") from None
     settings: dict[str, BaseModel] = {"generator": config.generator}
     if config.discriminator:
         settings["discriminator"] = config.discriminator
@@ -146,7 +146,9 @@ def inspect_bundle(
     try:
         config = BundleConfig.model_validate_json(raw_config)
     except ValidationError as error:
-        raise UserError(f"{where}: {CONFIG} is not that of a bundle: {first_problem(error)}") from None
+        raise UserError(
+            "bundle-config-invalid", f"{where}: {CONFIG} is not that of a bundle: {first_problem(error)}"
+        ) from None
     return BundleInfo(config, raw_card.decode(errors="replace"), _digest(config, raw_config, raw_card))
 
 
@@ -210,14 +212,19 @@ def _load_tensors(
 
 def _check_recorded(content: bytes, name: str, config: BundleConfig, where: str) -> None:
     if hashlib.sha256(content).hexdigest() != config.files[name]:
-        raise UserError(f"{where}: {name} is not the file that {CONFIG} records (its sha256 differs)")
+        raise UserError(
+            "checksum-mismatch", f"{where}: {name} is not the file that {CONFIG} records (its sha256 differs)"
+        )
 
 
 def _check_free(folder: Folder, overwrite: bool, where: str) -> None:
     if folder.is_file():
-        raise UserError(f"{where}: is a file; a bundle is a folder")
+        raise UserError("bundle-not-folder", f"{where}: is a file; a bundle is a folder")
     if not overwrite and folder.has(CONFIG):
-        raise UserError(f"{where}: there is a bundle or another model's {CONFIG} already; it is not replaced")
+        raise UserError(
+            "bundle-exists",
+            f"{where}: there is a bundle or another model's {CONFIG} already; it is not replaced",
+        )
 
 
 def _read(folder: Folder, name: str, where: str) -> bytes:
@@ -226,8 +233,10 @@ def _read(folder: Folder, name: str, where: str) -> bytes:
     except FileNotFoundError:
         if folder.is_file():
             what = "a published .pth file is imported first" if folder.path.endswith(".pth") else "not a file"
-            raise UserError(f"{where}: a bundle is a folder with {CONFIG} and {GENERATOR}; {what}") from None
-        raise UserError(f"{where}: no bundle is there: {name} is missing") from None
+            raise UserError(
+                "bundle-missing", f"{where}: a bundle is a folder with {CONFIG} and {GENERATOR}; {what}"
+            ) from None
+        raise UserError("bundle-missing", f"{where}: no bundle is there: {name} is missing") from None
 
 
 def _digest(config: BundleConfig, raw_config: bytes, raw_card: bytes) -> str:

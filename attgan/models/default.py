@@ -17,6 +17,7 @@ def default_bundle_path() -> str:
     folder = resources.files("attgan") / FOLDER
     if not (folder / CONFIG).is_file():
         raise UserError(
-            f"attgan/{FOLDER}/{CONFIG} is missing: this installation brings no bundle; name one of yours"
+            "default-bundle-missing",
+            f"attgan/{FOLDER}/{CONFIG} is missing: this installation brings no bundle; name one of yours",
         )
     return str(folder)

@@ -87,13 +87,15 @@ def import_published(
     judge = discriminator_settings(parts["D"], f"{where}: discriminator") if "D" in parts else None
     if judge and judge["n_attributes"] != shape["n_attributes"]:
         raise UserError(
+            "pth-networks-differ",
             f"{where}: the discriminator knows {judge['n_attributes']} attributes, "
-            f"the generator {shape['n_attributes']}"
+            f"the generator {shape['n_attributes']}",
         )
     if judge and image_size not in (None, judge["image_size"]):
         raise UserError(
+            "image-size-conflict",
             f"{where}: --image-size {image_size} contradicts the discriminator, which is for "
-            f"{judge['image_size']}"
+            f"{judge['image_size']}",
         )
     names = _names(attributes, shape["n_attributes"], where)
     size = image_size or (judge["image_size"] if judge else 128)
@@ -112,7 +114,7 @@ def import_published(
             | {"activation": discriminator_activation, "head_activation": head_activation, "slope": slope}
         )
     except ValidationError as error:
-        raise UserError(f"{where}: {first_problem(error)}") from None
+        raise UserError("network-settings-invalid", f"{where}: {first_problem(error)}") from None
     generator = from_tensors(Generator, config, _with_counters(parts["G"]), f"{where}: generator")
     discriminator = None
     if judge_config:
@@ -136,21 +138,24 @@ def _unpickle(path: str, filesystem: fs.FileSystem, where: str) -> Any:
         # PyTorch's own text advises to load such a file all the same.
         if found := re.search(r"GLOBAL (\w+(?:\.\w+)+)", str(error)):
             raise UserError(
-                f"{where}: holds a pickled object ({found[1]}), not only tensors; it was not loaded"
+                "pth-pickled-object",
+                f"{where}: holds a pickled object ({found[1]}), not only tensors; it was not loaded",
             ) from None
-        raise UserError(f"{where}: is damaged or no PyTorch checkpoint") from None
+        raise UserError("pth-unreadable", f"{where}: is damaged or no PyTorch checkpoint") from None
     except OSError as error:
-        raise UserError(f"{where}: is damaged or cannot be read ({one_line(str(error))})") from None
+        raise UserError(
+            "pth-unreadable", f"{where}: is damaged or cannot be read ({one_line(str(error))})"
+        ) from None
     except Exception:  # damaged bytes raise nearly anything, from struct.error to UnicodeDecodeError
-        raise UserError(f"{where}: is damaged or no PyTorch checkpoint") from None
+        raise UserError("pth-unreadable", f"{where}: is damaged or no PyTorch checkpoint") from None
 
 
 def _read(path: str, filesystem: fs.FileSystem, where: str) -> bytes:
     kind = filesystem.get_file_info(path).type
     if kind == fs.FileType.NotFound:
-        raise UserError(f"{where}: there is no such file")
+        raise UserError("pth-missing", f"{where}: there is no such file")
     if kind == fs.FileType.Directory:
-        raise UserError(f"{where}: is a folder; a checkpoint is one .pth file")
+        raise UserError("pth-missing", f"{where}: is a folder; a checkpoint is one .pth file")
     with filesystem.open_input_stream(path) as stream:
         content: bytes = stream.read()
     return content
@@ -159,29 +164,40 @@ def _read(path: str, filesystem: fs.FileSystem, where: str) -> bytes:
 def _state_dicts(loaded: Any, where: str) -> dict[str, dict[str, Tensor]]:
     """The state dicts by the network's letter, G and perhaps D, without ``module.``."""
     if not isinstance(loaded, Mapping):
-        raise UserError(f"{where}: holds a {type(loaded).__name__}, not a state dict")
+        raise UserError("pth-content-unknown", f"{where}: holds a {type(loaded).__name__}, not a state dict")
     if "G" in loaded:
         return {letter: _state_dict(loaded[letter], letter, where) for letter in "GD" if letter in loaded}
     if any(str(name).removeprefix(_PREFIX).startswith("enc_layers.") for name in loaded):
         return {"G": _state_dict(loaded, "G", where)}
     names = one_line(", ".join(repr(name) for name in list(loaded)[:3])) or "nothing"
-    raise UserError(f"{where}: holds {names}, but neither 'G' nor the tensors of an AttGAN generator")
+    raise UserError(
+        "pth-content-unknown",
+        f"{where}: holds {names}, but neither 'G' nor the tensors of an AttGAN generator",
+    )
 
 
 def _state_dict(loaded: Any, letter: str, where: str) -> dict[str, Tensor]:
     if not isinstance(loaded, Mapping):
-        raise UserError(f"{where}: {letter!r} is a {type(loaded).__name__}, not a state dict")
+        raise UserError(
+            "pth-content-unknown", f"{where}: {letter!r} is a {type(loaded).__name__}, not a state dict"
+        )
     tensors: dict[str, Tensor] = {}
     for key, tensor in loaded.items():
         name = str(key).removeprefix(_PREFIX)
         shown = one_line(name)
         if not isinstance(tensor, Tensor):
-            raise UserError(f"{where}: {letter!r} holds {type(tensor).__name__} under {shown}, not a tensor")
+            raise UserError(
+                "pth-tensor-invalid",
+                f"{where}: {letter!r} holds {type(tensor).__name__} under {shown}, not a tensor",
+            )
         if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
-            raise UserError(f"{where}: tensor {shown} of {letter!r} is not a plain one with values")
+            raise UserError(
+                "pth-tensor-invalid", f"{where}: tensor {shown} of {letter!r} is not a plain one with values"
+            )
         if name in tensors:
             raise UserError(
-                f"{where}: tensor {shown} comes twice in {letter!r}, with and without {_PREFIX!r}"
+                "pth-tensor-invalid",
+                f"{where}: tensor {shown} comes twice in {letter!r}, with and without {_PREFIX!r}",
             )
         tensors[name] = tensor.detach()
     return tensors
@@ -198,11 +214,13 @@ def _names(attributes: Sequence[str] | None, count: int, where: str) -> tuple[st
     if attributes is None:
         if count != len(PUBLISHED):
             raise UserError(
-                f"{where}: the generator has {count} attributes; name them with --attributes, in their order"
+                "attribute-names-needed",
+                f"{where}: the generator has {count} attributes; name them with --attributes, in their order",
             )
         return PUBLISHED
     if len(attributes) != count:
         raise UserError(
-            f"{where}: --attributes names {len(attributes)} attributes and the generator has {count}"
+            "attribute-count-mismatch",
+            f"{where}: --attributes names {len(attributes)} attributes and the generator has {count}",
         )
     return tuple(attributes)

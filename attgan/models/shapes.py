@@ -41,8 +41,9 @@ def generator_settings(
     n_attributes = inputs[0] - channels(width)[-1]
     if n_attributes < 1:
         raise UserError(
+            "network-shape-unsupported",
             f"{where}: tensor dec_layers.0.layers.0.weight takes {inputs[0]} channels and the encoder gives "
-            f"{channels(width)[-1]}: there is no room for attributes"
+            f"{channels(width)[-1]}: there is no room for attributes",
         )
     fitting = _fitting(width, n_attributes, inputs, where)
     chosen = [
@@ -52,7 +53,8 @@ def generator_settings(
         offers = " or ".join(f"{shortcut} and {inject}" for shortcut, inject in chosen or fitting)
         problem = "leave open" if chosen else "contradict"
         raise UserError(
-            f"{where}: the shapes {problem} --shortcut-layers and --inject-layers: they can be {offers}"
+            "layer-counts-needed",
+            f"{where}: the shapes {problem} --shortcut-layers and --inject-layers: they can be {offers}",
         )
     return {
         "width": width,
@@ -80,8 +82,9 @@ def discriminator_settings(tensors: Tensors, where: str) -> dict[str, Any]:
     side = math.isqrt(features // channels(width)[-1])
     if side * SIZE_STEP < SMALLEST_SIZE or side**2 * channels(width)[-1] != features:
         raise UserError(
+            "network-shape-unsupported",
             f"{where}: tensor {name} takes {features} features, which is no square of "
-            f"{channels(width)[-1]} channels from {SMALLEST_SIZE // SIZE_STEP} pixels up"
+            f"{channels(width)[-1]} channels from {SMALLEST_SIZE // SIZE_STEP} pixels up",
         )
     return {
         "width": width,
@@ -107,14 +110,16 @@ def _fitting(width: int, n_attributes: int, inputs: tuple[int, ...], where: str)
         allowed = sorted({each[depth] for each in fed.values()})
         if count not in allowed:
             raise UserError(
+                "network-shape-unsupported",
                 f"{where}: tensor dec_layers.{depth}.layers.0.weight takes {count} channels where "
-                f"{' or '.join(map(str, allowed))} are wanted"
+                f"{' or '.join(map(str, allowed))} are wanted",
             )
     fitting = [pair for pair in pairs if fed[pair] == inputs]
     if not fitting:
         raise UserError(
+            "network-shape-unsupported",
             f"{where}: tensors dec_layers.*.layers.0.weight take {', '.join(map(str, inputs))} channels, "
-            "which no number of shortcut and inject layers gives"
+            "which no number of shortcut and inject layers gives",
         )
     return fitting
 
@@ -124,24 +129,33 @@ def _width(tensors: Tensors, layers: str, where: str) -> int:
     name = f"{layers}.0.layers.0.weight"
     width = _shape(tensors, name, 4, where)[0]
     if not 1 <= width <= MAX_CHANNELS:
-        raise UserError(f"{where}: tensor {name} gives {width} channels; 1 to {MAX_CHANNELS} are wanted")
+        raise UserError(
+            "network-shape-unsupported",
+            f"{where}: tensor {name} gives {width} channels; 1 to {MAX_CHANNELS} are wanted",
+        )
     return width
 
 
 def _check_depth(tensors: Tensors, layers: str, where: str) -> None:
     found = [int(match[1]) for name in tensors if (match := re.match(rf"{layers}\.(\d{{1,4}})\.", name))]
     if not found:
-        raise UserError(f"{where}: tensor {layers}.0.layers.0.weight is missing")
+        raise UserError("tensor-missing", f"{where}: tensor {layers}.0.layers.0.weight is missing")
     if max(found) + 1 != LAYERS:
-        raise UserError(f"{where}: {layers} has {max(found) + 1} layers where {LAYERS} are wanted")
+        raise UserError(
+            "network-shape-unsupported",
+            f"{where}: {layers} has {max(found) + 1} layers where {LAYERS} are wanted",
+        )
 
 
 def _shape(tensors: Tensors, name: str, dimensions: int, where: str) -> tuple[int, ...]:
     if name not in tensors:
-        raise UserError(f"{where}: tensor {name} is missing")
+        raise UserError("tensor-missing", f"{where}: tensor {name} is missing")
     shape = tuple(tensors[name].shape)
     if len(shape) != dimensions:
-        raise UserError(f"{where}: tensor {name} has {len(shape)} dimensions where {dimensions} are wanted")
+        raise UserError(
+            "tensor-shape-wrong",
+            f"{where}: tensor {name} has {len(shape)} dimensions where {dimensions} are wanted",
+        )
     return shape
 
 
@@ -150,7 +164,8 @@ def _norm(tensors: Tensors, layers: str, where: str) -> Norm:
     parts = {name.removeprefix(prefix) for name in tensors if name.startswith(prefix)}
     if "mean_weight" in parts:
         raise UserError(
-            f"{where}: tensor {prefix}mean_weight is of a switchable norm, which is not supported"
+            "norm-unsupported",
+            f"{where}: tensor {prefix}mean_weight is of a switchable norm, which is not supported",
         )
     if "running_mean" in parts:
         return "batch"

@@ -31,15 +31,23 @@ def check_tensors(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], w
             finite.
     """
     if missing := [name for name in wanted if name not in tensors]:
-        raise UserError(f"{where}: tensor {_first(missing)} is missing")
+        raise UserError("tensor-missing", f"{where}: tensor {_first(missing)} is missing")
     if extra := [name for name in tensors if name not in wanted]:
-        raise UserError(f"{where}: tensor {_first(extra)} does not belong to this network")
+        raise UserError(
+            "tensor-unexpected", f"{where}: tensor {_first(extra)} does not belong to this network"
+        )
     for name, want in wanted.items():
         found = tensors[name]
         if found.shape != want.shape:
-            raise UserError(f"{where}: tensor {name} is {_shape(found)} where {_shape(want)} is wanted")
+            raise UserError(
+                "tensor-shape-wrong",
+                f"{where}: tensor {name} is {_shape(found)} where {_shape(want)} is wanted",
+            )
         if found.dtype != want.dtype:
-            raise UserError(f"{where}: tensor {name} is {_dtype(found)} where {_dtype(want)} is wanted")
+            raise UserError(
+                "tensor-dtype-wrong",
+                f"{where}: tensor {name} is {_dtype(found)} where {_dtype(want)} is wanted",
+            )
     check_finite(tensors, where)
 
 
@@ -52,7 +60,9 @@ def check_finite(tensors: Mapping[str, Tensor], where: str) -> None:
     for name, tensor in tensors.items():
         # The sum is some ten times faster than isfinite on every value, and finite only if they all are.
         if not tensor.sum().isfinite() and not tensor.isfinite().all():
-            raise UserError(f"{where}: tensor {one_line(name)} holds values that are not finite")
+            raise UserError(
+                "tensor-not-finite", f"{where}: tensor {one_line(name)} holds values that are not finite"
+            )
 
 
 def pack(tensors: Mapping[str, Tensor], dtype: StorageDtype, where: str) -> bytes:
@@ -83,12 +93,15 @@ def unpack(data: bytes, where: str) -> dict[str, Tensor]:
     try:
         entries = safetensors.deserialize(data)
     except safetensors.SafetensorError as error:
-        raise UserError(f"{where} is truncated, damaged or no safetensors file ({error})") from None
+        raise UserError(
+            "safetensors-unreadable", f"{where} is truncated, damaged or no safetensors file ({error})"
+        ) from None
     tensors = {}
     for name, entry in entries:
         if entry["dtype"] not in _DTYPES:
             raise UserError(
-                f"{where}: tensor {one_line(name)} is {entry['dtype']}; float32 or float16 is wanted"
+                "tensor-dtype-wrong",
+                f"{where}: tensor {one_line(name)} is {entry['dtype']}; float32 or float16 is wanted",
             )
         dtype = _DTYPES[entry["dtype"]]
         flat = torch.frombuffer(entry["data"], dtype=dtype) if entry["data"] else torch.empty(0, dtype=dtype)
@@ -106,7 +119,8 @@ def restore(tensors: Mapping[str, Tensor], dtype: StorageDtype, where: str) -> d
         want = stored_dtype(tensor, dtype)
         if tensor.dtype != want:
             raise UserError(
-                f"{where}: tensor {one_line(name)} is {_dtype(tensor)} where {_name(want)} is recorded"
+                "tensor-dtype-wrong",
+                f"{where}: tensor {one_line(name)} is {_dtype(tensor)} where {_name(want)} is recorded",
             )
     return {
         name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()

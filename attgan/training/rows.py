@@ -31,11 +31,15 @@ def subset_rows(faces: Faces, subset: str, attribute: int, seed: int) -> np.ndar
     chosen, others = faces.training[has], faces.training[~has]
     name = faces.attributes[attribute]
     if not len(chosen):
-        raise UserError(f"--subset {subset}: the dataset has no image with {name} to train on")
+        raise UserError(
+            "training-rows-missing", f"--subset {subset}: the dataset has no image with {name} to train on"
+        )
     if subset == "only":
         return chosen
     if not len(others):
-        raise UserError(f"--subset extended: the dataset has no image without {name} to train on")
+        raise UserError(
+            "training-rows-missing", f"--subset extended: the dataset has no image without {name} to train on"
+        )
     drawn = others[permutation(len(others), seed, "extended", name)[: _OTHERS * len(chosen)]]
     return np.sort(np.concatenate([chosen, drawn]))
 
@@ -54,8 +58,14 @@ def stream_rows(
         of_stream = rows[in_stream(faces.labels[rows], stream, attribute)]
         kind = "" if stream == "all" else f" {stream} {faces.attributes[attribute]}"
         if not len(of_stream):
-            raise UserError(f"--strategy {strategy.name}: the {among} has no image{kind} to train on")
+            raise UserError(
+                "training-rows-missing",
+                f"--strategy {strategy.name}: the {among} has no image{kind} to train on",
+            )
         if len(of_stream) < batch_size:
-            raise UserError(f"--batch-size {batch_size}: only {len(of_stream):,} images{kind} to train on")
+            raise UserError(
+                "batch-too-large",
+                f"--batch-size {batch_size}: only {len(of_stream):,} images{kind} to train on",
+            )
         found.append(of_stream)
     return found[0], found[1]

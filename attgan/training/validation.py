@@ -77,8 +77,9 @@ def choose_rows(
         if not len(of_kind):
             kind = "" if stream == "all" else f" {stream} {faces.attributes[column]}"
             raise UserError(
+                "held-out-rows-missing",
                 f"--strategy {strategy.name}: there is no held-out image{kind}, of {len(rows):,}, and a training "
-                "is validated on some"
+                "is validated on some",
             )
         first[of_kind[: max(1, at_most // 4)]] = True
     return np.sort(np.concatenate([rows[first], rows[~first]])[:at_most])

@@ -47,7 +47,9 @@ class PartImages:
             return unpack_face(self.data[index].as_py(), stored, size)
         except DataError as error:
             name = self.image_ids[index].as_py()
-            raise UserError(f"{self.path}: {name}: {error}; make the dataset again") from error
+            raise UserError(
+                "stored-image-broken", f"{self.path}: {name}: {error}; make the dataset again"
+            ) from error
 
 
 def read_images(dataset: Dataset, part: int) -> PartImages:

@@ -158,7 +158,8 @@ class Faces:
         rows = np.unique(self._checked(rows))
         if not 1 <= batch_size <= len(rows):
             raise UserError(
-                f"batch size {batch_size:,}: there are {len(rows):,} rows for the stream {name!r}"
+                "batch-too-large",
+                f"batch size {batch_size:,}: there are {len(rows):,} rows for the stream {name!r}",
             )
         order = Order(rows, self._rows.part_of(rows), seed, name, self._window)
         make = self._from_cache if self._cache is not None else self._from_parts
@@ -268,7 +269,7 @@ def open_faces(
     """
     check_size(dataset.manifest.images, size)
     if threads < 1 or window < 1:
-        raise UserError(f"threads {threads}, window {window}: must be at least 1")
+        raise UserError("setting-invalid", f"threads {threads}, window {window}: must be at least 1")
     rows = read_rows(dataset, attributes, required)
     split = split_rows(rows.partition, rows.identity, validation_share, seed)
     limit = default_cache_bytes() if cache_bytes is None else cache_bytes

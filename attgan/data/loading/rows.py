@@ -62,8 +62,9 @@ def read_rows(dataset: Dataset, attributes: Sequence[str], required: Sequence[st
         unknown = table.column(name).null_count
         if unknown:
             raise UserError(
+                "attribute-unlabelled",
                 f"attribute {name}: is unknown for {unknown:,} of the {table.num_rows:,} rows of {dataset.folder}; "
-                "nothing can be trained on it"
+                "nothing can be trained on it",
             )
     return Rows(
         attribute_matrix(_filled(table, attributes), attributes),

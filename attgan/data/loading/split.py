@@ -38,7 +38,7 @@ def split_rows(partition: np.ndarray, identity: np.ndarray | None, share: float,
         UserError: a share outside its range, or no row is left to train on.
     """
     if not 0 <= share < 1:
-        raise UserError(f"validation share {share:g}: must be at least 0 and below 1")
+        raise UserError("setting-invalid", f"validation share {share:g}: must be at least 0 and below 1")
     rows = np.flatnonzero(partition != _TEST)
     held_out = np.flatnonzero(partition == _VALID)
     if not len(held_out) and share > 0 and len(rows):
@@ -47,8 +47,9 @@ def split_rows(partition: np.ndarray, identity: np.ndarray | None, share: float,
     training = np.setdiff1d(rows, held_out)
     if not len(training):
         raise UserError(
+            "training-rows-missing",
             f"no rows are left to train on: of {len(partition):,}, {len(partition) - len(rows):,} are of the test "
-            f"partition and {len(held_out):,} are held out"
+            f"partition and {len(held_out):,} are held out",
         )
     return Split(training, held_out, np.flatnonzero(partition == _TEST))
 

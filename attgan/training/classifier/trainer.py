@@ -135,10 +135,14 @@ def check_rows(faces: Faces, config: ClassifierTraining) -> None:
     """
     if config.batch_size > len(faces.training):
         raise UserError(
-            f"--batch-size {config.batch_size}: there are {len(faces.training):,} images to train on"
+            "batch-too-large",
+            f"--batch-size {config.batch_size}: there are {len(faces.training):,} images to train on",
         )
     if not len(faces.held_out):
-        raise UserError("--validation-share: no image is held out, and a classifier is judged by some")
+        raise UserError(
+            "held-out-rows-missing",
+            "--validation-share: no image is held out, and a classifier is judged by some",
+        )
 
 
 def classifier_identity(faces: Faces, config: ClassifierTraining, bundle: str | None) -> Identity:

@@ -125,8 +125,9 @@ def read_checkpoint(folder: Folder) -> Checkpoint | None:
             return checkpoint
     if entries:
         raise UserError(
+            "checkpoint-damaged",
             f"{folder.path}/{FOLDER}: the files of {' and '.join(entry.name for entry in entries)} are missing or "
-            "not those that latest.json records; start anew in another folder"
+            "not those that latest.json records; start anew in another folder",
         )
     return None
 
@@ -141,7 +142,7 @@ def refuse_infinite(groups: Mapping[str, Mapping[str, Tensor]], step: int) -> No
         try:
             check_finite(tensors, group)
         except UserError as error:
-            raise Diverged(f"after step {step} {error}") from None
+            raise Diverged(f"after step {step} {error.line}") from None
 
 
 def step_name(step: int) -> str:
@@ -167,8 +168,9 @@ def room_for(folder: Folder, what: str, started: str | None = None) -> Iterator[
         if error.errno not in _FULL:
             raise
         raise UserError(
+            "disk-full",
             f"{folder.path}: no room left for {what} ({error.strerror}); what was there before is untouched: make "
-            "room and start the same command again"
+            "room and start the same command again",
         ) from None
 
 
@@ -205,7 +207,8 @@ def _entries(folder: Folder) -> tuple[Entry, ...]:
         return ()
     except ValidationError:
         raise UserError(
-            f"{folder.path}/{LATEST}: is damaged, or was made by another version; start anew in another folder"
+            "checkpoint-damaged",
+            f"{folder.path}/{LATEST}: is damaged, or was made by another version; start anew in another folder",
         ) from None
 
 

@@ -45,8 +45,9 @@ class OwnedFolder(Folder):
             return
         if there != self._token:
             raise UserError(
+                "run-taken-over",
                 f"{self.path}: another process has taken this run over, and this one ends; what it has kept is not "
-                "lost, the other one went on from there"
+                "lost, the other one went on from there",
             )
 
 

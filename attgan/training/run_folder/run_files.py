@@ -120,39 +120,48 @@ def _read(folder: Folder) -> Identity:
     try:
         found: Identity = json.loads(folder.read(RUN))
     except (FileNotFoundError, ValueError):
-        raise UserError(f"{folder.path}/{RUN}: is missing or damaged; start anew in another folder") from None
+        raise UserError(
+            "run-record-damaged", f"{folder.path}/{RUN}: is missing or damaged; start anew in another folder"
+        ) from None
     return found
 
 
 def _compare(folder: Folder, found: Identity, wanted: Identity) -> None:
     where = f"{folder.path} holds"
     if (found.get("kind"), found.get("schema_version")) != (wanted["kind"], wanted["schema_version"]):
-        raise UserError(f"--destination {folder.path}: there is another kind of run: {found.get('kind')}")
+        raise UserError(
+            "run-kind-differs",
+            f"--destination {folder.path}: there is another kind of run: {found.get('kind')}",
+        )
     for name, value in wanted["settings"].items():
         before = found["settings"].get(name, _LATER.get(name))
         if name not in EXECUTION_ONLY and before != value:
             option = "--" + name.replace("_", "-")
             raise UserError(
+                "run-settings-differ",
                 f"{option} {_text(value)}: {where} a run with {_text(before)}, and a run goes on with its own "
-                "settings; other ones need another --destination"
+                "settings; other ones need another --destination",
             )
     for name, value in wanted["data"].items():
         if found["data"].get(name) != value:
             raise UserError(
+                "run-dataset-differs",
                 f"--dataset: {where} a run on other data ({name} differs), and a run goes on with its own; other "
-                "data need another --destination"
+                "data need another --destination",
             )
     weights, judge = _parted(found["start"])
     wanted_weights, wanted_judge = _parted(wanted["start"])
     if weights != wanted_weights:
         raise UserError(
+            "run-bundle-differs",
             f"--bundle: {where} a run that started from other weights or networks; other ones need another "
-            "--destination"
+            "--destination",
         )
     if judge != wanted_judge:
         raise UserError(
+            "run-evaluator-differs",
             f"--judge: {where} a run whose edits another classifier judged, and a run goes on with its own; another "
-            "one needs another --destination"
+            "one needs another --destination",
         )
 
 

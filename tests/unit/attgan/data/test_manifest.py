@@ -17,7 +17,7 @@ from attgan.data.manifest import (
 )
 from attgan.data.stored import storage
 from attgan.data.subsets import parse_subset
-from attgan.errors import UserError
+from tests.support.refusals import refused
 
 MANIFEST = Manifest(
     plan="a" * 64,
@@ -55,59 +55,56 @@ def test_what_is_written_is_read_back_and_always_the_same_bytes() -> None:
 
 @pytest.mark.parametrize("end", [0, 1, 100, -3])
 def test_a_truncated_manifest_is_refused(end: int) -> None:
-    with pytest.raises(UserError, match=r"^there: is not JSON, or is truncated"):
+    with refused("manifest-invalid"):
         from_bytes(to_bytes(MANIFEST)[:end], "there")
 
 
 @pytest.mark.parametrize("data", [b"[]", b"{}", b'{"kind": "something else", "schema_version": 1}', b'"x"'])
 def test_foreign_json_is_refused(data: bytes) -> None:
-    with pytest.raises(UserError, match="is not a manifest of ours"):
+    with refused("manifest-invalid"):
         from_bytes(data, "there")
 
 
 def test_a_newer_schema_is_refused_as_newer() -> None:
-    with pytest.raises(
-        UserError, match="schema_version is 2, this version reads 1; a newer version of attgan"
-    ):
+    with refused("manifest-version", "2", "1"):
         from_bytes(changed(schema_version=2, novelty="x"), "there")
-    with pytest.raises(UserError, match="make the dataset again"):
+    with refused("manifest-version"):
         from_bytes(changed(schema_version="1"), "there")
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "named"),
     [
-        ({"surprise": 1}, "surprise: Extra inputs"),
-        ({"seed": "x"}, "seed: Input should be a valid integer"),
+        ({"surprise": 1}, "surprise"),
+        ({"seed": "x"}, "seed"),
         ({"images__geometry": "round"}, "images.geometry"),
-        ({"counts__at_hand": 19}, "counts.at_hand is not counts.eligible less counts.not_at_hand"),
-        ({"counts__rows": 10}, "counts.rows is not counts.chosen less counts.unreadable"),
-        ({"unreadable": []}, "counts.unreadable is not the length"),
-        ({"parts": []}, "counts.rows is not the sum"),
+        ({"counts__at_hand": 19}, "counts.at_hand"),
+        ({"counts__rows": 10}, "counts.rows"),
+        ({"unreadable": []}, "counts.unreadable"),
+        ({"parts": []}, "counts.rows"),
     ],
 )
-def test_a_manifest_at_odds_with_itself_is_refused(changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(UserError) as caught:
+def test_a_manifest_at_odds_with_itself_is_refused(changes: dict[str, Any], named: str) -> None:
+    with refused("manifest-invalid", f"there: {named}"):
         from_bytes(changed(**changes), "there")
-    assert str(caught.value).startswith(f"there: {said}")
 
 
 @pytest.mark.parametrize("name", ["../part-00000.parquet", "/part-00000.parquet", "part-0.parquet", "x"])
 def test_a_part_cannot_point_elsewhere(name: str) -> None:
     part = MANIFEST.parts[0].model_dump() | {"name": name}
-    with pytest.raises(UserError, match=r"parts\.0\.name"):
+    with refused("manifest-invalid"):
         from_bytes(changed(parts=[part, MANIFEST.parts[1].model_dump()]), "there")
 
 
 def test_parts_out_of_order_or_missing_are_refused() -> None:
     first, second = (part.model_dump() for part in MANIFEST.parts)
-    with pytest.raises(UserError, match="not numbered in order"):
+    with refused("manifest-invalid"):
         from_bytes(changed(parts=[second, first]), "there")
 
 
 def test_a_folder_without_a_manifest_is_no_data_set(tmp_path: Path) -> None:
     local = fs.LocalFileSystem()
-    with pytest.raises(UserError, match=r"manifest\.json: is not there"):
+    with refused("manifest-missing", "manifest.json"):
         read_manifest(local, str(tmp_path))
     (tmp_path / "manifest.json").write_bytes(to_bytes(MANIFEST))
     assert read_manifest(local, str(tmp_path)) == MANIFEST

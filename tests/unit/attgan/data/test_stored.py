@@ -5,7 +5,8 @@ import simplejpeg
 from attgan.data import codec
 from attgan.data.stored import Storage, pack_image, storage, unpack_face
 from attgan.data.transforms import face_box, take_face
-from attgan.errors import DataError, UserError
+from attgan.errors import DataError
+from tests.support.refusals import refused
 
 
 def smooth_image(width: int, height: int, seed: int = 0) -> np.ndarray:
@@ -52,7 +53,7 @@ def test_a_crop_is_the_face_at_its_size_and_never_cropped_again(size: int) -> No
 @pytest.mark.parametrize("geometry", ["original", "cropped"])
 def test_a_size_above_what_is_stored_is_refused(geometry: str) -> None:
     stored = storage(geometry, 128)  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="size 160: faces are stored with 128 pixels"):
+    with refused("size-above-stored", "160", "128"):
         unpack_face(pack_image(jpeg(), geometry, 128).data, stored, 160)  # type: ignore[arg-type]
 
 

@@ -8,6 +8,7 @@ from attgan.attributes import CELEBA
 from attgan.data.celeba import Labels
 from attgan.data.subsets import Subset, draw, eligible, parse_subset, shares
 from attgan.errors import UserError
+from tests.support.refusals import refused
 
 GLASSES = CELEBA.index("Eyeglasses")
 
@@ -42,24 +43,23 @@ def test_every_attribute_has_its_subsets(attribute: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "said"),
+    ("name", "options", "rule"),
     [
-        ("some", {}, "--subset some: must be all, <attribute>-only"),
-        ("-only", {}, "--subset -only"),
-        ("eyeglases-only", {}, "did you mean Eyeglasses?"),
-        ("eyeglasses-extended", {"ratio": 0.0}, "--ratio 0: must be above 0"),
-        ("eyeglasses-extended", {"ratio": 1.1}, "--ratio 1.1: must be above 0 and at most 1"),
-        ("all", {"ratio": 0.5}, "--ratio 0.5: belongs to <attribute>-extended"),
-        ("all", {"count": 5}, "--count 5"),
-        ("random", {}, "--count is missing"),
-        ("random", {"count": 0}, "--count 0: must be at least 1"),
-        ("all", {"partitions": ["dev"]}, "--partitions dev: must be among train, valid, test"),
+        ("some", {}, ("subset-unknown", "--subset")),
+        ("-only", {}, ("subset-unknown", "--subset")),
+        ("eyeglases-only", {}, ("attribute-unknown",)),
+        ("eyeglasses-extended", {"ratio": 0.0}, ("setting-invalid", "--ratio", "0")),
+        ("eyeglasses-extended", {"ratio": 1.1}, ("setting-invalid", "--ratio", "1.1", "0", "1")),
+        ("all", {"ratio": 0.5}, ("subset-option-mismatch", "--ratio", "0.5")),
+        ("all", {"count": 5}, ("subset-option-mismatch", "--count", "5")),
+        ("random", {}, ("subset-option-mismatch", "--count")),
+        ("random", {"count": 0}, ("setting-invalid", "--count", "0", "1")),
+        ("all", {"partitions": ["dev"]}, ("partition-unknown", "--partitions")),
     ],
 )
-def test_mistakes_are_refused_by_option(name: str, options: dict[str, object], said: str) -> None:
-    with pytest.raises(UserError) as caught:
+def test_mistakes_are_refused_by_option(name: str, options: dict[str, object], rule: tuple[str, ...]) -> None:
+    with refused(*rule):
         parse_subset(name, **options)  # type: ignore[arg-type]
-    assert said in str(caught.value)
 
 
 def test_partitions_by_name_and_by_number_are_the_same() -> None:
@@ -70,7 +70,7 @@ def test_partitions_by_name_and_by_number_are_the_same() -> None:
 def test_partitions_without_a_partition_file_are_refused() -> None:
     labels = make_labels(10, 3, partition=False)
     assert eligible(labels, parse_subset("all")).all()
-    with pytest.raises(UserError, match=r"--partitions train: the source has no list_eval_partition\.txt"):
+    with refused("partition-file-missing", "--partitions train", "list_eval_partition.txt"):
         draw(labels, parse_subset("all", partitions=["train"]), seed=0)
 
 
@@ -166,16 +166,14 @@ def test_missing_images_leave_the_others_as_they_were() -> None:
 
 def test_too_few_rows_are_refused_with_what_there_is() -> None:
     labels = make_labels(90, 45)
-    with pytest.raises(
-        UserError, match=r"45 rows with Eyeglasses call for 90 without, there are 45; .* 0\.5 on"
-    ):
+    with refused("subset-too-few-rows", "45", "90", "0.5"):
         draw(labels, parse_subset("eyeglasses-extended"), 0)
     assert len(draw(labels, parse_subset("eyeglasses-extended", ratio=0.5), 0)) == 90
-    with pytest.raises(UserError, match=r"--count 91: there are 90 rows"):
+    with refused("subset-too-few-rows", "--count 91", "90"):
         draw(labels, parse_subset("random", count=91), 0)
-    with pytest.raises(UserError, match=r"--subset all: there are no such rows at hand"):
+    with refused("subset-empty", "--subset all"):
         draw(labels, parse_subset("all"), 0, np.zeros(90, dtype=bool))
-    with pytest.raises(UserError, match=r"--seed -1"):
+    with refused("setting-invalid", "--seed"):
         draw(labels, parse_subset("all"), -1)
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from attgan.attributes import DEFAULT_STYLE, SHAPES, STYLES
 from attgan.editing.styles import check_styles, drawn_style, style_vector
-from attgan.errors import UserError
 from attgan.glasses import draw_glasses
 from attgan.glasses.designs import DESIGNS
+from tests.support.refusals import refused
 
 
 def test_names_given_are_positive_and_the_others_negative() -> None:
@@ -31,16 +31,23 @@ def test_whatever_can_be_asked_for_is_a_design_that_was_taught() -> None:
 
 
 @pytest.mark.parametrize(
-    "styles", [["triangle"], ["round", "oval"], ["rimless", "metal"], ["mixed", "metal"], [""]]
+    ("styles", "code"),
+    [
+        (["triangle"], "style-unknown"),
+        ([""], "style-unknown"),
+        (["round", "oval"], "style-conflict"),
+        (["rimless", "metal"], "style-conflict"),
+        (["mixed", "metal"], "style-conflict"),
+    ],
 )
-def test_styles_that_cannot_be_are_refused(styles: list[str]) -> None:
-    with pytest.raises(UserError, match="--style"):
+def test_styles_that_cannot_be_are_refused(styles: list[str], code: str) -> None:
+    with refused(code, "--style"):
         check_styles(styles, STYLES, "--style x")
 
 
 def test_bundle_without_styles_takes_none() -> None:
     check_styles([], (), "--style")
-    with pytest.raises(UserError):
+    with refused("styles-unsupported"):
         check_styles(["round"], (), "--style round")
 
 
@@ -59,7 +66,7 @@ def test_styles_are_refused_together_where_no_glasses_have_both(one: str, other:
     try:
         draw_glasses(np.random.default_rng(0), {one, other})
     except ValueError:
-        with pytest.raises(UserError, match="--style"):
+        with refused("style-conflict", "--style"):
             check_styles([one, other], STYLES, "--style")
     else:
         check_styles([one, other], STYLES, "--style")

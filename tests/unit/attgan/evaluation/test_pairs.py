@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from attgan.editing.editor import make_editor
-from attgan.errors import UserError
 from attgan.evaluation.pairs import TruePairs, draw_true_pairs, edit_pairs, measure_pairs
 from attgan.models import Generator, GeneratorConfig, fresh
+from tests.support.refusals import refused
 
 NAMES = ("Male", "Eyeglasses", "Young")
 
@@ -55,14 +55,14 @@ def test_an_edit_is_the_generators(pairs: TruePairs) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "line"),
+    ("options", "rule"),
     [
-        ({"attribute": "Smiling"}, "true pairs: there is no attribute 'Smiling'"),
-        ({"names": ("Male",)}, "true pairs: there is no attribute 'Eyeglasses'"),
-        ({"count": 0}, "true pairs: 0 of them"),
+        ({"attribute": "Smiling"}, ("attribute-unknown",)),
+        ({"names": ("Male",)}, ("attribute-unknown",)),
+        ({"count": 0}, ("setting-invalid", "0")),
     ],
 )
-def test_what_cannot_be_drawn_is_refused(options: dict[str, object], line: str) -> None:
+def test_what_cannot_be_drawn_is_refused(options: dict[str, object], rule: tuple[str, ...]) -> None:
     usual = {"count": 1, "size": 64, "attribute": "Eyeglasses", "seed": 0}
-    with pytest.raises(UserError, match=line):
+    with refused(*rule):
         draw_true_pairs(**(usual | options))  # type: ignore[arg-type]

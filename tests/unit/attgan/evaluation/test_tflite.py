@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from attgan.errors import UserError
 from attgan.evaluation.eye_region import eye_region
 from attgan.evaluation.tflite import SIZE, load_eye_network
 from tests.support.data.tiny_tflite import mean_colour_network
 from tests.support.images.pictures import noise
+from tests.support.refusals import refused
 
 
 def test_logit_and_features_are_those_of_the_eye_region() -> None:
@@ -22,5 +22,5 @@ def test_logit_and_features_are_those_of_the_eye_region() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"TFL3 is not enough", mean_colour_network((1, 1, 1), 0)[:200]])
 def test_what_is_no_network_is_refused(data: bytes) -> None:
-    with pytest.raises(UserError, match="--evaluator x"):
+    with refused("eye-network-unreadable", "--evaluator"):
         load_eye_network(data, "--evaluator x")

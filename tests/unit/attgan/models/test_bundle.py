@@ -11,8 +11,8 @@ import torch
 from pyarrow import fs
 
 from attgan.attributes import PUBLISHED
-from attgan.errors import UserError
 from attgan.models import inspect_bundle, load_bundle, save_bundle
+from tests.support.refusals import refused
 
 NAME = "dec_layers.2.layers.0.weight"
 FILES = (
@@ -104,7 +104,7 @@ def test_float16_halves_the_weights_alone(saved, generator):
 def test_a_weight_too_large_for_float16_is_refused(saved, generator):
     with torch.no_grad():
         generator.get_parameter(NAME)[0] = 1e5
-    with pytest.raises(UserError, match=f"as float16: tensor {NAME} holds values that are not finite"):
+    with refused("tensor-not-finite", NAME):
         saved(dtype="float16")
     assert equal(load_bundle(saved()).generator, generator)
 
@@ -112,7 +112,7 @@ def test_a_weight_too_large_for_float16_is_refused(saved, generator):
 def test_a_diverged_network_is_not_saved(saved, generator, tmp_path):
     with torch.no_grad():
         generator.get_parameter(NAME)[0] = torch.nan
-    with pytest.raises(UserError, match=f"{NAME} holds values that are not finite"):
+    with refused("tensor-not-finite", NAME):
         saved()
     assert not list(tmp_path.iterdir())
 
@@ -131,7 +131,7 @@ def test_the_discriminator_need_not_be_read(saved):
     (folder / "discriminator.safetensors").unlink()
     bundle = load_bundle(folder, with_discriminator=False)
     assert bundle.discriminator is None
-    with pytest.raises(UserError, match=r"discriminator.safetensors is missing"):
+    with refused("bundle-missing", "discriminator.safetensors"):
         load_bundle(folder)
 
 
@@ -159,7 +159,7 @@ def test_a_flipped_bit_in_the_weights_is_refused(saved):
     content = bytearray((folder / "generator.safetensors").read_bytes())
     content[-1] ^= 1
     (folder / "generator.safetensors").write_bytes(content)
-    with pytest.raises(UserError, match=r"generator\.safetensors.* sha256 differs"):
+    with refused("checksum-mismatch", "generator.safetensors"):
         load_bundle(folder)
 
 
@@ -208,78 +208,100 @@ def cast_counter(tensors):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "problem"),
+    ("spoil", "rule"),
     [
-        (lambda folder: (folder / "config.json").unlink(), "no bundle is there: config.json is missing"),
-        (shutil.rmtree, "no bundle is there: config.json is missing"),
-        (lambda folder: (folder / "README.md").unlink(), "README.md is missing"),
-        (lambda folder: (folder / "generator.safetensors").unlink(), r"generator\.safetensors is missing"),
-        (lambda folder: (folder / "config.json").write_text("hello"), "config.json is not .*Invalid JSON"),
-        (lambda folder: (folder / "config.json").write_bytes(b"\xff\xfe\0"), "config.json is not .*JSON"),
+        (lambda folder: (folder / "config.json").unlink(), ("bundle-missing", "config.json")),
+        (shutil.rmtree, ("bundle-missing", "config.json")),
+        (lambda folder: (folder / "README.md").unlink(), ("bundle-missing",)),
+        (
+            lambda folder: (folder / "generator.safetensors").unlink(),
+            ("bundle-missing", "generator.safetensors"),
+        ),
+        (
+            lambda folder: (folder / "config.json").write_text("hello"),
+            ("bundle-config-invalid", "config.json"),
+        ),
+        (
+            lambda folder: (folder / "config.json").write_bytes(b"\xff\xfe\0"),
+            ("bundle-config-invalid", "config.json"),
+        ),
         (
             lambda folder: (folder / "config.json").write_text("{}"),
-            "config.json is not .*attributes: Field req",
+            ("bundle-config-invalid", "config.json"),
         ),
-        (lambda folder: (folder / "config.json").write_text("[1]"), "config.json is not that of a bundle"),
-        (lambda folder: truncate(folder / "generator.safetensors"), "generator.safetensors is truncated"),
-        (lambda folder: truncate(folder / "generator.safetensors", 0), "generator.safetensors is truncated"),
-        (lambda folder: truncate(folder / "discriminator.safetensors"), "discriminator.safetensors is trunc"),
+        (lambda folder: (folder / "config.json").write_text("[1]"), ("bundle-config-invalid", "config.json")),
+        (
+            lambda folder: truncate(folder / "generator.safetensors"),
+            ("safetensors-unreadable", "generator.safetensors"),
+        ),
+        (
+            lambda folder: truncate(folder / "generator.safetensors", 0),
+            ("safetensors-unreadable", "generator.safetensors"),
+        ),
+        (
+            lambda folder: truncate(folder / "discriminator.safetensors"),
+            ("safetensors-unreadable", "discriminator.safetensors"),
+        ),
         (
             lambda folder: (folder / "generator.safetensors").write_text("hello" * 9),
-            "generator.safet.* is trunc",
+            ("safetensors-unreadable",),
         ),
-        (lambda folder: rewrite(folder, lambda t: t.pop(NAME)), f"generator.safet.*tensor {NAME} is missing"),
-        (lambda folder: rewrite(folder, lambda t: t.update(odd=torch.ones(1))), "tensor odd does not belong"),
+        (lambda folder: rewrite(folder, lambda t: t.pop(NAME)), ("tensor-missing", NAME)),
+        (lambda folder: rewrite(folder, lambda t: t.update(odd=torch.ones(1))), ("tensor-unexpected",)),
         (
             lambda folder: rewrite(folder, lambda t: t.update({NAME: torch.ones(3, 3)})),
-            f"generator.safetensors: tensor {NAME} is 3×3 where 16×8×4×4 is wanted",
+            ("tensor-shape-wrong", "generator.safetensors", NAME, "3", "4"),
         ),
         (
             lambda folder: rewrite(folder, lambda t: t.update({NAME: t[NAME].half()})),
-            f"generator.safetensors: tensor {NAME} is float16 where float32 is recorded",
+            ("tensor-dtype-wrong", "generator.safetensors", NAME),
         ),
         (
             lambda folder: rewrite(folder, lambda t: t.update({NAME: t[NAME].int()})),
-            f"generator.safetensors: tensor {NAME} is I32",
+            ("tensor-dtype-wrong", "generator.safetensors", NAME),
         ),
         (
             lambda folder: rewrite(folder, cast_counter),
-            "num_batches_tracked is float32 where int64 is wanted",
+            ("tensor-dtype-wrong",),
         ),
         (
             lambda folder: rewrite(folder, lambda t: t[NAME].fill_(torch.inf)),
-            f"generator.safetensors: tensor {NAME} holds values that are not finite",
+            ("tensor-not-finite", "generator.safetensors", NAME),
         ),
         (
             lambda folder: rewrite(
                 folder, lambda t: t.pop("fc_cls.1.layers.0.bias"), "discriminator.safetensors"
             ),
-            r"discriminator.safetensors: tensor fc_cls.1.layers.0.bias is missing",
+            ("tensor-missing", "discriminator.safetensors", "fc_cls.1.layers.0.bias"),
         ),
-        (lambda folder: truncate(folder / "classifier.safetensors"), "classifier.safetensors is truncated"),
-        (lambda folder: (folder / "classifier.safetensors").unlink(), "classifier.safetensors is missing"),
+        (
+            lambda folder: truncate(folder / "classifier.safetensors"),
+            ("safetensors-unreadable", "classifier.safetensors"),
+        ),
+        (
+            lambda folder: (folder / "classifier.safetensors").unlink(),
+            ("bundle-missing", "classifier.safetensors"),
+        ),
         (
             lambda folder: rewrite(
                 folder, lambda t: t.update({"head.weight": torch.ones(12, 32)}), "classifier.safetensors"
             ),
-            r"classifier.safetensors: tensor head.weight is 12×32 where 13×32 is wanted",
+            ("tensor-shape-wrong", "classifier.safetensors", "32"),
         ),
         (
             lambda folder: rewrite(
                 folder, lambda t: t["head.bias"].fill_(torch.nan), "classifier.safetensors"
             ),
-            r"classifier.safetensors: tensor head.bias holds values that are not finite",
+            ("tensor-not-finite", "classifier.safetensors"),
         ),
     ],
 )
-def test_what_is_not_a_whole_bundle_is_refused_in_one_line(saved, classifier, spoil, problem):
+def test_what_is_not_a_whole_bundle_is_refused_in_one_line(saved, classifier, spoil, rule):
     folder = saved(classifier=classifier)
     spoil(folder)
-    with pytest.raises(UserError, match=problem) as refusal:
+    with refused(*rule) as refusal:
         load_bundle(folder, label=f"--bundle {folder}")
-    line = str(refusal.value)
-    assert line.startswith(f"--bundle {folder}: ")
-    assert "\n" not in line
+    assert refusal.value.line.startswith(f"--bundle {folder}: ")
 
 
 def test_weights_of_another_bundle_are_refused(saved, generator):
@@ -289,31 +311,31 @@ def test_weights_of_another_bundle_are_refused(saved, generator):
         generator.get_parameter(NAME).mul_(2)
     other = saved("other")
     shutil.copy(other / "generator.safetensors", folder)
-    with pytest.raises(UserError, match=r"generator.safetensors is not the file that config.json records"):
+    with refused("checksum-mismatch", "generator.safetensors", "config.json"):
         load_bundle(folder)
 
 
 @pytest.mark.parametrize(
-    ("changes", "problem"),
+    ("changes", "named"),
     [
         ({"schema_version": 2}, "schema_version"),
-        ({"extra": 1}, "extra: Extra inputs"),
-        ({"attributes": ["Male"]}, "1 attribute names for a generator of 13"),
-        ({"attributes": ["Male"] * 13}, "an attribute is named twice"),
-        ({"attributes": [*PUBLISHED[:-1], "a b"]}, "attributes.12: String should match"),
+        ({"extra": 1}, "extra"),
+        ({"attributes": ["Male"]}, "13"),
+        ({"attributes": ["Male"] * 13}, "attributes"),
+        ({"attributes": [*PUBLISHED[:-1], "a b"]}, "attributes.12"),
         ({"dtype": "bfloat16"}, "dtype"),
         ({"licence": " "}, "licence"),
-        ({"discriminator": None}, "files must list the networks that have settings"),
-        ({"files": {}}, "files must list the networks that have settings"),
-        ({"files": {"generator.safetensors": "abc"}}, "files.generator.safetensors: String should match"),
-        ({"files": {"../secret": "0" * 64}}, "files must list the networks that have settings"),
+        ({"discriminator": None}, "files"),
+        ({"files": {}}, "files"),
+        ({"files": {"generator.safetensors": "abc"}}, "files.generator.safetensors"),
+        ({"files": {"../secret": "0" * 64}}, "files"),
     ],
 )
-def test_a_config_that_does_not_fit_together_is_refused(saved, changes, problem):
+def test_a_config_that_does_not_fit_together_is_refused(saved, changes, named):
     folder = saved()
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | changes))
-    with pytest.raises(UserError, match=f"config.json is not that of a bundle: .*{problem}"):
+    with refused("bundle-config-invalid", "config.json", named):
         inspect_bundle(folder)
 
 
@@ -324,7 +346,7 @@ def test_networks_that_do_not_fit_together_make_no_bundle(saved, classifier, net
     config = json.loads((folder / "config.json").read_text())
     config[network] |= change
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match=f"generator and {network} differ in n_attributes or image_size"):
+    with refused("bundle-config-invalid", network):
         inspect_bundle(folder)
 
 
@@ -336,24 +358,24 @@ def test_networks_that_do_not_fit_together_make_no_bundle(saved, classifier, net
     ],
 )
 def test_nothing_is_written_when_the_settings_do_not_fit(saved, tmp_path, changes, problem):
-    with pytest.raises(UserError, match=problem):
+    with refused("bundle-config-invalid"):
         saved(**changes)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_file_is_not_a_bundle(tmp_path, saved):
-    for name, hint in (("model.txt", "not a file"), ("weights.pth", "imported first")):
+    for name in ("model.txt", "weights.pth"):
         (tmp_path / name).write_text("hello")
-        with pytest.raises(UserError, match=f"a bundle is a folder with config.json .*{hint}"):
+        with refused("bundle-missing", "config.json"):
             load_bundle(tmp_path / name)
-        with pytest.raises(UserError, match="is a file; a bundle is a folder"):
+        with refused("bundle-not-folder"):
             saved(name)
 
 
 def test_a_bundle_is_replaced_only_when_asked(saved, generator):
     folder = saved()
     digest = inspect_bundle(folder).digest
-    with pytest.raises(UserError, match=r"there is a bundle .* already"):
+    with refused("bundle-exists"):
         saved(licence="Another")
     assert inspect_bundle(folder).digest == digest
     saved(licence="Another", discriminator=None, overwrite=True)
@@ -381,7 +403,7 @@ def test_a_replacement_that_breaks_off_never_passes_for_a_bundle(saved, monkeypa
     if step == 7:
         assert load_bundle(folder).config.dtype == "float16"
     else:
-        with pytest.raises(UserError, match=r"config.json is missing"):
+        with refused("bundle-missing", "config.json"):
             load_bundle(folder)
     saved(overwrite=True)
     assert {path.name for path in folder.iterdir()} <= {*FILES}
@@ -414,7 +436,7 @@ def test_a_first_write_that_breaks_off_elsewhere_is_no_bundle(saved, memory, gen
                 about="Untrained.",
                 filesystem=fs.PyFileSystem(handler),
             )
-        with pytest.raises(UserError, match=r"config.json is missing"):
+        with refused("bundle-missing", "config.json"):
             load_bundle("bucket/one", memory)
 
 

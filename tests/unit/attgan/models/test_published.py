@@ -22,6 +22,7 @@ from attgan.models import (
     save_bundle,
 )
 from attgan.models.shapes import generator_settings
+from tests.support.refusals import refused
 
 fixed = settings(derandomize=True, deadline=None, max_examples=60)
 
@@ -158,7 +159,7 @@ def test_shapes_that_leave_the_layers_open_need_an_option(published):
     config = GeneratorConfig(n_attributes=16, width=2, image_size=64, shortcut_layers=1, inject_layers=0)
     path = published({"G": tensors_of(fresh(Generator, config, 0))})
     names = CELEBA[:16]
-    with pytest.raises(UserError, match=r"leave open --shortcut-layers .*: they can be 0 and 1 or 1 and 0"):
+    with refused("layer-counts-needed", "--shortcut-layers", "0", "1"):
         import_published(path, attributes=names, image_size=64)
     read = import_published(path, attributes=names, image_size=64, shortcut_layers=1)
     assert read.generator.config == config
@@ -201,7 +202,7 @@ def test_pickled_objects_are_refused_and_never_run(published, generator, tmp_pat
         "in a norm": {"G": state | {"enc_layers.0.layers.1.bias": intruder}},
     }[place]
     path = published(content, zipped)
-    with pytest.raises(UserError, match=r"holds a pickled object \(posix.mknod\), not only tensors"):
+    with refused("pth-pickled-object"):
         import_published(path)
     assert not trap.exists()
     # The trap is a real one: plain pickle falls into it.
@@ -212,125 +213,133 @@ def test_pickled_objects_are_refused_and_never_run(published, generator, tmp_pat
 def test_a_plain_pickle_is_refused_and_never_run(tmp_path):
     trap, path = tmp_path / "touched", tmp_path / "weights.pth"
     path.write_bytes(pickle.dumps({"G": Intruder(trap)}, protocol=2))
-    with pytest.raises(UserError, match=r"weights\.pth: "):
+    with refused("pth-pickled-object"):
         import_published(path)
     assert not trap.exists()
 
 
 @pytest.mark.parametrize(
-    ("change", "problem"),
+    ("change", "rule"),
     [
-        (lambda state: state.pop(NAME), f"tensor {NAME} is missing"),
-        (lambda state: state.pop("enc_layers.0.layers.0.weight"), "enc_layers.0.layers.0.weight is missing"),
+        (lambda state: state.pop(NAME), ("tensor-missing", NAME)),
+        (
+            lambda state: state.pop("enc_layers.0.layers.0.weight"),
+            ("tensor-missing", "enc_layers.0.layers.0.weight"),
+        ),
         (
             lambda state: state.pop("enc_layers.2.layers.1.running_var"),
-            "enc_layers.2.layers.1.running_var is miss",
+            ("tensor-missing", "enc_layers.2.layers.1.running_var"),
         ),
-        (lambda state: state.pop("dec_layers.4.layers.0.bias"), "dec_layers.4.layers.0.bias is missing"),
-        (lambda state: state.update(odd=torch.ones(1)), "tensor odd does not belong"),
-        (lambda state: state.update({"a\n\x1b[2J": torch.ones(1)}), r"tensor a��\[2J does not belong"),
-        (lambda state: state.update({NAME: torch.ones(33, 99, 4, 4)}), f"{NAME} takes 33 channels where"),
-        (lambda state: state.update({NAME: torch.ones(61, 9, 4, 4)}), f"{NAME} is 61×9×4×4 where 61×16×4×4"),
-        (lambda state: state.update({NAME: torch.ones(48)}), f"{NAME} has 1 dimensions where 4"),
-        (lambda state: state.update({NAME: state[NAME].double()}), f"{NAME} is float64 where float32"),
-        (lambda state: state.update({NAME: state[NAME] * torch.nan}), f"{NAME} holds values .* not finite"),
-        (lambda state: state.update({NAME: state[NAME].to_sparse()}), f"{NAME} of 'G' is not a plain one"),
-        (lambda state: state.update({NAME: state[NAME].to("meta")}), f"{NAME} of 'G' is not a plain one"),
-        (lambda state: state.update({NAME: 3}), f"'G' holds int under {NAME}, not a tensor"),
-        (lambda state: state.update({"module." + NAME: state[NAME]}), f"{NAME} comes twice in 'G'"),
+        (
+            lambda state: state.pop("dec_layers.4.layers.0.bias"),
+            ("tensor-missing", "dec_layers.4.layers.0.bias"),
+        ),
+        (lambda state: state.update(odd=torch.ones(1)), ("tensor-unexpected",)),
+        (lambda state: state.update({"a\n\x1b[2J": torch.ones(1)}), ("tensor-unexpected",)),
+        (
+            lambda state: state.update({NAME: torch.ones(33, 99, 4, 4)}),
+            ("network-shape-unsupported", NAME, "33"),
+        ),
+        (lambda state: state.update({NAME: torch.ones(61, 9, 4, 4)}), ("tensor-shape-wrong", NAME, "4")),
+        (lambda state: state.update({NAME: torch.ones(48)}), ("tensor-shape-wrong", NAME, "1", "4")),
+        (lambda state: state.update({NAME: state[NAME].double()}), ("tensor-dtype-wrong", NAME)),
+        (lambda state: state.update({NAME: state[NAME] * torch.nan}), ("tensor-not-finite", NAME)),
+        (lambda state: state.update({NAME: state[NAME].to_sparse()}), ("pth-tensor-invalid", NAME)),
+        (lambda state: state.update({NAME: state[NAME].to("meta")}), ("pth-tensor-invalid", NAME)),
+        (lambda state: state.update({NAME: 3}), ("pth-tensor-invalid", NAME)),
+        (lambda state: state.update({"module." + NAME: state[NAME]}), ("pth-tensor-invalid", NAME)),
         (
             lambda state: state.update({"enc_layers.5.layers.0.weight": torch.ones(1)}),
-            "enc_layers has 6 layers where 5",
+            ("network-shape-unsupported", "6", "5"),
         ),
         (
             lambda state: state.update({"dec_layers.0.layers.0.weight": torch.ones(32, 32, 4, 4)}),
-            "no room for attributes",
+            ("network-shape-unsupported",),
         ),
         (
             lambda state: state.update({"enc_layers.0.layers.1.mean_weight": torch.ones(3)}),
-            "switchable norm, which is not supported",
+            ("norm-unsupported",),
         ),
         (
             lambda state: state.update({"enc_layers.0.layers.0.weight": torch.ones(2000, 3, 4, 4)}),
-            "gives 2000 channels; 1 to 1024",
+            ("network-shape-unsupported", "2000", "1", "1024"),
         ),
     ],
 )
-def test_a_generator_that_does_not_fit_is_refused_by_the_tensors_name(published, generator, change, problem):
+def test_a_generator_that_does_not_fit_is_refused_by_the_tensors_name(published, generator, change, rule):
     state = tensors_of(generator)
     change(state)
     path = published({"G": state})
-    with pytest.raises(UserError, match=problem) as refusal:
+    with refused(*rule) as refusal:
         import_published(path, label=f"--weights {path}")
-    assert str(refusal.value).startswith(f"--weights {path}: ")
-    assert "\n" not in str(refusal.value)
+    assert refusal.value.line.startswith(f"--weights {path}: ")
 
 
 @pytest.mark.parametrize(
-    ("change", "problem"),
+    ("change", "rule"),
     [
-        (lambda state: state.pop("conv.1.layers.1.bias"), "tensor conv.1.layers.1.bias is missing"),
-        (lambda state: state.pop("fc_adv.0.layers.0.weight"), "fc_adv.0.layers.0.weight is missing"),
-        (lambda state: state.update(odd=torch.ones(1)), "tensor odd does not belong"),
+        (lambda state: state.pop("conv.1.layers.1.bias"), ("tensor-missing", "conv.1.layers.1.bias")),
+        (lambda state: state.pop("fc_adv.0.layers.0.weight"), ("tensor-missing", "fc_adv.0.layers.0.weight")),
+        (lambda state: state.update(odd=torch.ones(1)), ("tensor-unexpected",)),
         (
             lambda state: state.update({"fc_adv.0.layers.0.weight": torch.ones(8, 130)}),
-            "takes 130 features, which is no square of 32 channels from 2 pixels up",
+            ("network-shape-unsupported", "130", "32", "2"),
         ),
         (
             lambda state: state.update({"fc_cls.1.layers.0.weight": torch.ones(12, 8)}),
-            "the discriminator knows 12 attributes, the generator 13",
+            ("pth-networks-differ", "12", "13"),
         ),
     ],
 )
-def test_a_discriminator_that_does_not_fit_is_refused(published, generator, discriminator, change, problem):
+def test_a_discriminator_that_does_not_fit_is_refused(published, generator, discriminator, change, rule):
     state = tensors_of(discriminator)
     change(state)
     path = published({"G": tensors_of(generator), "D": state})
-    with pytest.raises(UserError, match=problem):
+    with refused(*rule):
         import_published(path)
 
 
 @pytest.mark.parametrize(
-    ("options", "problem"),
+    ("options", "rule"),
     [
-        ({"image_size": 100}, "image_size: an image size is a multiple of 32 from 64 up, not 100"),
-        ({"attributes": CELEBA}, "--attributes names 40 attributes and the generator has 13"),
-        ({"shortcut_layers": 3}, "contradict --shortcut-layers .*: they can be 1 and 1"),
-        ({"inject_layers": 0}, "contradict --shortcut-layers .*: they can be 1 and 1"),
-        ({"slope": 2.0}, "slope"),
+        ({"image_size": 100}, ("network-settings-invalid", "32", "64", "100")),
+        ({"attributes": CELEBA}, ("attribute-count-mismatch", "--attributes", "40", "13")),
+        ({"shortcut_layers": 3}, ("layer-counts-needed", "--shortcut-layers", "1")),
+        ({"inject_layers": 0}, ("layer-counts-needed", "--shortcut-layers", "1")),
+        ({"slope": 2.0}, ("network-settings-invalid",)),
     ],
 )
-def test_options_that_contradict_the_file_are_refused(published, options, problem):
-    with pytest.raises(UserError, match=problem):
+def test_options_that_contradict_the_file_are_refused(published, options, rule):
+    with refused(*rule):
         import_published(published(), **options)
 
 
 def test_an_image_size_that_contradicts_the_discriminator_is_refused(published, generator, discriminator):
     path = published({"G": tensors_of(generator), "D": tensors_of(discriminator)})
-    with pytest.raises(UserError, match="--image-size 128 contradicts the discriminator, which is for 64"):
+    with refused("image-size-conflict", "--image-size", "128", "64"):
         import_published(path, image_size=128)
 
 
 def test_other_numbers_of_attributes_must_be_named(published):
     config = GeneratorConfig(width=2, image_size=64, n_attributes=5)
     path = published({"G": tensors_of(fresh(Generator, config, 0))})
-    with pytest.raises(UserError, match="has 5 attributes; name them with --attributes"):
+    with refused("attribute-names-needed", "5", "--attributes"):
         import_published(path)
 
 
 @pytest.mark.parametrize(
-    ("content", "problem"),
+    ("content", "rule"),
     [
-        ([1, 2], "holds a list, not a state dict"),
-        (torch.ones(3), "holds a Tensor, not a state dict"),
-        ({}, "holds nothing, but neither 'G' nor"),
-        ({"state_dict": {}, "epoch": 3}, "holds 'state_dict', 'epoch', but neither 'G' nor"),
-        ({"G": 3}, "'G' is a int, not a state dict"),
-        ({"G": {}}, "tensor enc_layers.0.layers.0.weight is missing"),
+        ([1, 2], ("pth-content-unknown",)),
+        (torch.ones(3), ("pth-content-unknown",)),
+        ({}, ("pth-content-unknown",)),
+        ({"state_dict": {}, "epoch": 3}, ("pth-content-unknown",)),
+        ({"G": 3}, ("pth-content-unknown",)),
+        ({"G": {}}, ("tensor-missing", "enc_layers.0.layers.0.weight")),
     ],
 )
-def test_other_checkpoints_are_refused(published, content, problem):
-    with pytest.raises(UserError, match=problem):
+def test_other_checkpoints_are_refused(published, content, rule):
+    with refused(*rule):
         import_published(published(content))
 
 
@@ -348,9 +357,8 @@ def archive():
 )
 def test_files_of_other_kinds_are_refused(tmp_path, content):
     (tmp_path / "weights.pth").write_bytes(content)
-    with pytest.raises(UserError, match=r"weights\.pth: is damaged or no PyTorch checkpoint") as refusal:
+    with refused("pth-unreadable"):
         import_published(tmp_path / "weights.pth")
-    assert "\n" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "old format"])
@@ -359,14 +367,14 @@ def test_a_truncated_file_is_refused(published, zipped, share):
     path = published(zipped=zipped)
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(UserError, match="is damaged or "):
+    with refused("pth-unreadable"):
         import_published(path)
 
 
 def test_what_is_not_a_file_is_refused(tmp_path):
-    with pytest.raises(UserError, match="there is no such file"):
+    with refused("pth-missing"):
         import_published(tmp_path / "none.pth")
-    with pytest.raises(UserError, match="is a folder"):
+    with refused("pth-missing"):
         import_published(tmp_path)
 
 

@@ -4,17 +4,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 
 from attgan.data.loading.loader import Faces
-from attgan.errors import UserError
 from attgan.models import Generator, load_bundle
 from attgan.models.folder import Folder
 from attgan.training.alignment import align
 from attgan.training.config import AlignmentConfig
 from attgan.training.networks import digest
 from attgan.training.run_folder.progress import Outcome
+from tests.support.refusals import refused
 from tests.support.small_training import (
     CARD,
     small_alignment,
@@ -83,5 +82,5 @@ def test_a_stop_changes_nothing(small_faces: Faces, tmp_path: Path) -> None:
 
 def test_a_training_is_not_gone_on_with_as_an_alignment(small_faces: Faces, tmp_path: Path) -> None:
     small_train(small_faces, tmp_path, small_config(), should_stop=lambda: True)
-    with pytest.raises(UserError, match=r"--destination .*: there is another kind of run: training"):
+    with refused("run-kind-differs", "--destination"):
         small_align(small_faces, tmp_path, small_alignment())

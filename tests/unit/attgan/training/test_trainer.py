@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from attgan.data.loading.loader import Faces
-from attgan.errors import Diverged, UserError
+from attgan.errors import Diverged
 from attgan.models import AttributeClassifier, ClassifierConfig, fresh, load_bundle
 from attgan.models.folder import Folder
 from attgan.training.config import TrainingConfig
@@ -25,6 +25,7 @@ from attgan.training.strategies import STRATEGIES
 from attgan.training.trainer import train
 from attgan.training.transfer import to_float
 from attgan.training.validation import choose_rows, turned_values
+from tests.support.refusals import refused
 from tests.support.small_training import (
     CARD,
     open_small,
@@ -257,7 +258,7 @@ def test_a_run_that_is_taken_over_ends_and_touches_nothing_more(small_faces: Fac
             left.update({path: path.read_bytes() for path in run.rglob("*") if path.is_file()})
         return False
 
-    with pytest.raises(UserError, match="another process has taken this run over, and this one ends"):
+    with refused("run-taken-over"):
         small_train(small_faces, run, config, should_stop=second_comes_at_step_5)
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == left
     assert last_state(run) == last_state(tmp_path / "whole")
@@ -324,7 +325,7 @@ def test_on_a_gpu_too_a_stopped_run_goes_on(small_faces: Faces, tmp_path: Path, 
     parts = tmp_path / "parts"
     stopped = small_train(small_faces, parts, config, device="cuda", should_stop=stop_after(4))
     assert (stopped.ended, stopped.step) == ("stopped", 4)
-    with pytest.raises(UserError, match=r"--precision float32: .* holds a run with bfloat16"):
+    with refused("run-settings-differ", "--precision float32", "bfloat16"):
         small_train(small_faces, parts, config, device="cpu")
     outcome = small_train(small_faces, parts, config, device="cuda")
     assert (outcome.ended, outcome.resumed_from, outcome.step) == ("finished", 4, 6)

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from attgan.data.loading.loader import Faces
-from attgan.errors import UserError
 from attgan.models import AttributeClassifier, ClassifierConfig, fresh, load_bundle
 from attgan.models.folder import Folder
 from attgan.training.networks import digest
@@ -18,6 +17,7 @@ from attgan.training.strategies import STRATEGIES
 from attgan.training.trainer import train
 from attgan.training.transfer import to_float
 from attgan.training.validation import choose_rows, turned_values
+from tests.support.refusals import refused
 from tests.support.small_training import CARD, small_config, small_discriminator, small_generator, stop_after
 
 
@@ -70,7 +70,7 @@ def test_another_judge_or_none_is_another_run(small_faces: Faces, tmp_path: Path
     card = Card(CARD.licence, CARD.about, own)
     run(small_faces, tmp_path, card, judge=judge, should_stop=stop_after(0))
     for other in ({}, {"judge": classifier(small_faces, 7)}):
-        with pytest.raises(UserError, match=r"--judge: .* holds a run whose edits another classifier judged"):
+        with refused("run-evaluator-differs", "--judge"):
             run(small_faces, tmp_path, card, **other)
     assert run(small_faces, tmp_path, card, judge=judge).ended == "finished"
 
@@ -87,7 +87,7 @@ def test_a_run_from_before_subsets_and_judges_goes_on(small_faces: Faces, tmp_pa
     assert (again.resumed_from, again.digest) == (3, whole.digest)
     assert (parts / "metrics.jsonl").read_bytes() == (tmp_path / "whole/metrics.jsonl").read_bytes()
     (parts / "run.json").write_text(json.dumps(record))
-    with pytest.raises(UserError, match=r"--judge: "):
+    with refused("run-evaluator-differs", "--judge"):
         run(small_faces, parts, card, judge=classifier(small_faces, 5))
 
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from attgan.data.loading.loader import Faces
-from attgan.errors import UserError
 from attgan.evaluation.metrics import psnr, ssim
 from attgan.models import AttributeClassifier, ClassifierConfig, fresh
 from attgan.training.losses import LossWeights
@@ -16,6 +15,7 @@ from attgan.training.steps import generator_losses
 from attgan.training.strategies import STRATEGIES
 from attgan.training.transfer import to_float
 from attgan.training.validation import HeldOut, choose_rows, hold_out, validate
+from tests.support.refusals import refused
 from tests.support.small_training import small_config, small_discriminator, small_generator
 
 GLASSES = 6
@@ -62,7 +62,7 @@ def test_a_strategy_that_lacks_held_out_faces_is_refused(small_faces: Faces) -> 
     assert not small_faces.labels[small_faces.held_out][:, bald].any(), (
         "the drawn faces have changed: choose another attribute"
     )
-    with pytest.raises(UserError, match="--strategy alternate: there is no held-out image with Bald, of 12"):
+    with refused("held-out-rows-missing", "--strategy alternate", "12"):
         held(small_faces, "alternate", bald)
 
 

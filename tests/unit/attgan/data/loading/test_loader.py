@@ -20,9 +20,9 @@ from attgan.data.loading.loader import Batch, Faces, open_faces
 from attgan.data.loading.parts import PartReader
 from attgan.data.shards import Dataset, open_dataset
 from attgan.data.stored import unpack_face
-from attgan.errors import UserError
 from tests.support.data.stored_dataset import labels_of, write_dataset
 from tests.support.images.pictures import noise, saved
+from tests.support.refusals import refused
 
 NAMES = CELEBA[:6]
 
@@ -202,23 +202,22 @@ def test_torch_keeps_its_threads(dataset: Dataset) -> None:
 
 @pytest.mark.parametrize("size", [0, 37])
 def test_a_batch_larger_than_the_data_is_refused(cached: Faces, size: int) -> None:
-    with pytest.raises(UserError, match=f"^batch size {size}: there are 36 rows for the stream 'train'$"):
+    with refused("batch-too-large", f"{size}", "36"):
         cached.batches(cached.training, size, seed=0, name="train")
 
 
 def test_what_cannot_be_trained_on_is_refused(dataset: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"^size 96: faces are stored with 64 pixels"):
+    with refused("size-above-stored", "96", "64"):
         opened(dataset, size=96)
-    with pytest.raises(UserError, match="there is no attribute 'Glasses'"):
+    with refused("attribute-unknown"):
         opened(dataset, attributes=["Glasses"])
-    with pytest.raises(UserError, match="threads 0"):
+    with refused("setting-invalid", "0"):
         opened(dataset, threads=0)
     unknown = np.zeros((9, 40), dtype=bool)
     unknown[3:5, 1] = True
     partly = write_dataset(tmp_path, (4, 5), unknown=unknown)
-    with pytest.raises(UserError, match=f"^attribute {CELEBA[1]}: is unknown for 2 of the 9 rows") as caught:
+    with refused("attribute-unlabelled", CELEBA[1], "2", "9"):
         opened(partly)
-    assert "\n" not in str(caught.value)
     opened(partly, attributes=CELEBA[2:5])
 
 
@@ -238,9 +237,8 @@ def damage(path: Path, how: str) -> None:
 def test_a_damaged_part_is_named_in_one_line(tmp_path: Path, how: str, keep: int) -> None:
     dataset = write_dataset(tmp_path, (5, 5))
     damage(tmp_path / "part-00001.parquet", how)
-    with pytest.raises(UserError, match=r"part-00001\.parquet: .*make the dataset again") as caught:
+    with refused("dataset-damaged", "part-00001.parquet"):
         first(opened(dataset, cache_bytes=keep), 3)
-    assert "\n" not in str(caught.value)
     assert loader_threads() == []
 
 
@@ -251,7 +249,7 @@ def test_a_part_that_changes_in_mid_run_ends_it(tmp_path: Path) -> None:
         next(stream)
         for part in range(4):
             damage(tmp_path / f"part-0000{part}.parquet", "changed")
-        with pytest.raises(UserError, match="is not the file that the manifest names"):
+        with refused("dataset-damaged"):
             list(itertools.islice(stream, 30))
         assert loader_threads() == []
 
@@ -260,7 +258,7 @@ def test_a_part_that_changes_in_mid_run_ends_it(tmp_path: Path) -> None:
 def test_an_image_that_does_not_open_ends_it_by_name(tmp_path: Path, keep: int) -> None:
     """Nothing of ours stores one: such a dataset is not to be trusted, and no row is left out silently."""
     dataset = write_dataset(tmp_path, (5, 5), instead={7: b"\xff\xd8 no picture"})
-    with pytest.raises(UserError, match=r"part-00001\.parquet: 000007\.jpg: decode: "):
+    with refused("stored-image-broken", "part-00001.parquet", "000007.jpg"):
         first(opened(dataset, cache_bytes=keep, validation_share=0), 5, size=2)
 
 

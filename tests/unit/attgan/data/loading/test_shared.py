@@ -18,8 +18,8 @@ from attgan.data.loading.cache import decode_all
 from attgan.data.loading.loader import open_faces
 from attgan.data.loading.shared import PARTIAL, SUFFIX, share_faces
 from attgan.data.shards import Dataset
-from attgan.errors import UserError
 from tests.support.data.stored_dataset import write_dataset
+from tests.support.refusals import refused
 from tests.support.sharing import SIZE, start
 
 ROWS = 40
@@ -140,7 +140,7 @@ def test_what_the_dataset_refuses_is_refused_and_leaves_nothing(
     tmp_path: Path, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken = write_dataset(tmp_path / "broken", instead={9: b"no image"})
-    with pytest.raises(UserError, match="make the dataset again"):
+    with refused("stored-image-broken"):
         share_faces(broken, SIZE, folder, 1)
     assert found(folder) == []
     assert not caplog.records

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from attgan.data.loading.split import split_rows
 from attgan.errors import UserError
+from tests.support.refusals import refused
 
 
 def nowhere(count: int) -> np.ndarray:
@@ -26,7 +27,7 @@ def test_the_valid_partition_is_held_out_and_the_test_partition_left_alone() -> 
 def test_without_one_a_share_is_drawn(count: int, share: float, seed: int) -> None:
     wanted = max(1, round(share * count)) if share else 0
     if wanted == count:
-        with pytest.raises(UserError, match="no rows are left"):
+        with refused("training-rows-missing"):
             split_rows(nowhere(count), None, share, seed)
         return
     split = split_rows(nowhere(count), None, share, seed)
@@ -56,16 +57,16 @@ def test_the_draw_is_the_seeds() -> None:
 
 @pytest.mark.parametrize("share", [-0.1, 1, 2, float("nan")])
 def test_a_share_is_at_least_0_and_below_1(share: float) -> None:
-    with pytest.raises(UserError, match=r"^validation share .*: must be at least 0 and below 1$"):
+    with refused("setting-invalid", "0", "1"):
         split_rows(nowhere(10), None, share, 0)
 
 
 def test_no_training_rows_are_refused() -> None:
-    with pytest.raises(UserError, match="of 3, 2 are of the test partition and 1 are held out"):
+    with refused("training-rows-missing", "3", "2", "1"):
         split_rows(np.array([2, 1, 2], dtype=np.int8), None, 0, 0)
-    with pytest.raises(UserError, match="no rows are left to train on"):
+    with refused("training-rows-missing"):
         split_rows(nowhere(1), None, 0.05, 0)
-    with pytest.raises(UserError, match="no rows are left to train on"):
+    with refused("training-rows-missing"):
         split_rows(nowhere(9), np.zeros(9, dtype=np.int32), 0.05, 0)  # they are all the same person
-    with pytest.raises(UserError, match="no rows are left to train on"):
+    with refused("training-rows-missing"):
         split_rows(nowhere(0), None, 0.05, 0)

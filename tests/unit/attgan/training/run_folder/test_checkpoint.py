@@ -10,9 +10,10 @@ import pytest
 import torch
 from pyarrow import fs
 
-from attgan.errors import Diverged, UserError
+from attgan.errors import Diverged
 from attgan.models.folder import Folder
 from attgan.training.run_folder.checkpoint import LATEST, Checkpoint, read_checkpoint, write_checkpoint
+from tests.support.refusals import refused
 
 
 class Limited(fs.FileSystemHandler):  # type: ignore[misc]
@@ -124,7 +125,7 @@ def test_a_damaged_state_gives_way_to_the_one_before(folder: Folder, harm: str) 
         if expected is not None:
             assert_same(read_checkpoint(folder), expected)
         else:
-            with pytest.raises(UserError, match="the files of step-0000000005 are missing or not"):
+            with refused("checkpoint-damaged", "step-0000000005"):
                 read_checkpoint(folder)
 
 
@@ -132,7 +133,7 @@ def test_where_every_state_is_damaged_all_are_named(folder: Folder) -> None:
     for step in (5, 10):
         write_checkpoint(folder, checkpoint(step))
         (Path(folder.path) / f"checkpoints/step-{step:010d}/adam.safetensors").unlink()
-    with pytest.raises(UserError, match="step-0000000010 and step-0000000005 are missing or not"):
+    with refused("checkpoint-damaged", "step-0000000010", "step-0000000005"):
         read_checkpoint(folder)
 
 
@@ -200,9 +201,7 @@ def test_a_disk_that_becomes_full_at_any_file_leaves_the_state_before(tmp_path: 
     folder = Folder(tmp_path / "run", fs.PyFileSystem(store))
     write_checkpoint(folder, checkpoint(5))
     for store.room in range(4):  # two groups, the memory, latest.json: each is once the one that does not fit
-        with pytest.raises(
-            UserError, match=r"no room left for the state after step 10.*start the same command again"
-        ):
+        with refused("disk-full", "10"):
             write_checkpoint(folder, checkpoint(10))
         assert_same(read_checkpoint(folder), 5)
         assert folders(folder) == ["latest.json", "step-0000000005"]
@@ -226,7 +225,7 @@ def test_another_error_of_the_filesystem_is_not_called_a_full_disk(tmp_path: Pat
 def test_a_latest_json_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
     folder = Folder(tmp_path / "run")
     folder.write(LATEST, content.encode())
-    with pytest.raises(UserError, match=r"latest\.json: is damaged"):
+    with refused("checkpoint-damaged", "latest.json"):
         read_checkpoint(folder)
 
 

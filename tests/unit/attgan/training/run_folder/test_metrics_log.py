@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from pyarrow import fs
 
-from attgan.errors import UserError
 from attgan.models.folder import Folder
 from attgan.training.run_folder.metrics_log import METRICS, MetricsLog
 from attgan.training.run_folder.ownership import take_over
+from tests.support.refusals import refused
 from tests.unit.attgan.training.run_folder.test_checkpoint import Limited
 
 
@@ -67,6 +67,6 @@ def test_only_a_disk_is_written_now_and_then(tmp_path: Path, local: bool) -> Non
 def test_one_whose_folder_was_taken_over_appends_nothing(tmp_path: Path) -> None:
     old = filled(Folder(tmp_path), 1, 3)
     filled(Folder(tmp_path), 1, 2).flush()
-    with pytest.raises(UserError, match="another process has taken this run over"):
+    with refused("run-taken-over"):
         old.flush()
     assert there(Folder(tmp_path)) == [step(1), step(2)]
