@@ -31,10 +31,10 @@ def mask_of(config: GeneratorConfig, edits: Sequence[Edit]) -> Tensor | None:
     return compositing.edit_mask(config.image_size)
 
 
-SHARPENING, SHARPENING_SIGMA = 0.8, 0.6
+SHARPENING, SHARPENING_SIGMA = 0.8, 1.0
 """Where a face is larger in the photograph than the generator draws it, so much of what a Gaussian blur takes from the
-change is added to it; sigma is in the generator's pixels. Rendered glasses that were reduced to 128 pixels and
-brought back to 340 are then 12 % nearer to what they were (chosen on portraits of the training split)."""
+change is added to it; sigma is in the generator's pixels. On validation faces, enlarged 2.7 times, the shipped bundle's
+glasses are then 4 % sharper, and no farther from rendered ones (19.9 grey levels for 20.0); stronger sharpening is."""
 
 
 def change_of(
