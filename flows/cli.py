@@ -1,6 +1,6 @@
-"""The command line: ``attgan COMMAND --option value``. Options are the flows' settings models, and nothing besides.
+"""The command line: ``attgan COMMAND --option value``. The options of a command are the fields of its settings model.
 
-A user's mistake prints one line and exits 2, work that failed exits 1, Ctrl-C 130, SIGTERM 143.
+Exit codes: 2 after a refusal, 1 if the work failed, 130 after Ctrl-C, 143 after SIGTERM.
 """
 
 from __future__ import annotations
@@ -74,40 +74,41 @@ def run(arguments: Sequence[str]) -> int:
         except BaseException as error:
             number = ending_signal(error, interrupted)
             if number is not None:
-                goes_on = "; the same command goes on where it stopped"
-                resumable = bool(arguments) and arguments[0] in _RESUMABLE
-                words = "interrupted" if number == signal.SIGINT else "terminated"
-                return fail(f"{words}{goes_on if resumable else ''}", 128 + number)
+                line = "interrupted" if number == signal.SIGINT else "terminated"
+                if arguments and arguments[0] in _RESUMABLE:
+                    line += "; the same command resumes where it stopped"
+                return fail(line, 128 + number)
             return exit_code(error)
     return 0
 
 
 @app.command
 def up(*options: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> NoReturn:
-    """Start the local stack: Prefect server and UI, S3 server, Ray head, worker (its options: attgan up --help)."""
+    """Start the local stack: Prefect server and UI, S3 server, Ray head, worker."""
     become("infra", "up", *options)
 
 
 @app.command
 def status(*options: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> NoReturn:
-    """Show the local stack: what runs, where, how healthy."""
+    """Show the services of the local stack: their addresses, and whether they are healthy."""
     become("infra", "status", *options)
 
 
 @app.command
 def down(*options: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> NoReturn:
-    """Stop the local stack; nothing of it is left running."""
+    """Stop the local stack. Its data and logs stay."""
     become("infra", "down", *options)
 
 
 for _command in ("up", "status", "down"):
-    app[_command].help_flags = ()  # the stack answers --help itself
+    # These commands pass --help on to the stack's own command line.
+    app[_command].help_flags = ()
     app[_command].version_flags = ()
 
 
 @app.command
 def subset(*, settings: Annotated[SubsetSettings, Parameter(name="*")]) -> None:
-    """Cut CelebA, or a dataset in its layout, into Parquet shards."""
+    """Make a dataset of Parquet parts from CelebA, or from images in its layout."""
     adopt_stack()
     from flows.dataset import subset as subset_room
 
@@ -121,7 +122,7 @@ def subset(*, settings: Annotated[SubsetSettings, Parameter(name="*")]) -> None:
 
 @app.command
 def ingest(*, settings: Annotated[IngestSettings, Parameter(name="*")]) -> None:
-    """Turn Parquet tables of images and labels into a dataset, in this process."""
+    """Make a dataset from Parquet tables of images and labels. Runs in this process."""
     adopt_stack()
     from flows.dataset import ingest as tables
 
@@ -150,7 +151,7 @@ def train(*, settings: Annotated[TrainSettings, Parameter(name="*")]) -> None:
 
 @app.command
 def align(*, settings: Annotated[AlignSettings, Parameter(name="*")]) -> None:
-    """Train a discriminator against a bundle's frozen generator until it is in step with it."""
+    """Train a discriminator against the frozen generator of a bundle."""
     adopt_stack()
     from flows.training.train import report
 
@@ -167,7 +168,7 @@ def align(*, settings: Annotated[AlignSettings, Parameter(name="*")]) -> None:
 
 @app.command
 def train_classifier(*, settings: Annotated[ClassifierSettings, Parameter(name="*")]) -> None:
-    """Train a small network that predicts the attributes of unlabelled faces, and add it to a bundle."""
+    """Train an attribute classifier, which predicts the attributes of unlabelled faces, and add it to a bundle."""
     adopt_stack()
     from flows.training.classifier import report
 
@@ -184,9 +185,10 @@ def train_classifier(*, settings: Annotated[ClassifierSettings, Parameter(name="
 
 @app.command
 def sweep(*, settings: Annotated[SweepSettings, Parameter(name="*")] = SweepSettings()) -> None:  # noqa: B008
-    """Fine-tune for one attribute over a grid or a search of training choices, side by side, and compare them.
+    """Fine-tune for one attribute over a grid or a search of training settings, in parallel, and compare the results.
 
-    Without --dataset it draws faces; where no stack is up and none is named, it then also starts one for itself.
+    Without --dataset, faces are drawn. If then no local stack is up and no other is named, one is started for this
+    command alone.
     """
     if settings.dry_run:
         adopt_stack()
@@ -203,9 +205,10 @@ def sweep(*, settings: Annotated[SweepSettings, Parameter(name="*")] = SweepSett
 
 @app.command
 def pipeline(*, settings: Annotated[PipelineSettings, Parameter(name="*")] = PipelineSettings()) -> None:  # noqa: B008
-    """Cut a dataset, align a discriminator, fine-tune in many ways, and edit images with the best of it.
+    """Make a dataset, align a discriminator, run a sweep, and edit images with the best model.
 
-    Without --source it draws faces; where no stack is up and none is named, it then also starts one for itself.
+    Without --source, faces are drawn. If then no local stack is up and no other is named, one is started for this
+    command alone.
     """
     if settings.dry_run:
         adopt_stack()
@@ -227,11 +230,11 @@ def edit(
     slide: Annotated[
         bool,
         Parameter(
-            help="Of one photograph, write its faces at rising intensities instead: a picture to choose by."
+            help="For one photograph, write one picture with its faces at rising intensities, to choose from."
         ),
     ] = False,
 ) -> None:
-    """Edit every face below a prefix and write the results below another one; or one photograph, without any server."""
+    """Edit every face below a prefix, and write the results below another one. One photograph needs no server."""
     from flows.edit.one_file import describe_row, edit_file, is_one_file, slide_file
 
     if is_one_file(settings):
@@ -240,7 +243,7 @@ def edit(
     if slide:
         raise UserError(
             "slide-needs-photograph",
-            f"--slide: is for one photograph, and --source {settings.source} is none",
+            f"--slide: needs one photograph, and --source {settings.source} is none",
         )
     adopt_stack()
     if settings.dry_run:
@@ -256,7 +259,7 @@ def edit(
 
 @app.command
 def evaluate(*, settings: Annotated[EvaluateSettings, Parameter(name="*")]) -> None:
-    """Measure a bundle on faces that no training has seen, in this process: do the glasses look real?"""
+    """Measure on held-out faces whether the glasses of a bundle look real. Runs in this process."""
     adopt_stack()
     from flows.evaluation import evaluate as evaluation
     from flows.evaluation import report
@@ -266,7 +269,7 @@ def evaluate(*, settings: Annotated[EvaluateSettings, Parameter(name="*")]) -> N
 
 @app.command
 def report(settings: Annotated[ReportSettings, Parameter(name="*")]) -> None:
-    """Show what an edit run has come to."""
+    """Show the report of an edit run."""
     adopt_stack()
     from flows.edit import finish, report
 
@@ -275,22 +278,25 @@ def report(settings: Annotated[ReportSettings, Parameter(name="*")]) -> None:
 
 @app.command
 def deploy(*, settings: Annotated[DeploySettings, Parameter(name="*")] = DeploySettings()) -> None:  # noqa: B008
-    """Register the flows as deployments, which the workers of a Prefect server run; as often as you like."""
+    """Register the flows as deployments, which the workers of a Prefect server run. May be repeated."""
     adopt_stack()
     from flows.deploy import deployments
 
     deployments.show(deployments.deploy(settings))
 
 
-schedule = App(name="schedule", help="Show when deployments run by themselves, or set it.")
+schedule = App(name="schedule", help="Show or set the schedules of deployments.")
 app.command(schedule)
 
 
 @schedule.default
 def show_schedules(
-    deployment: Annotated[str | None, Parameter(help="Of this one alone.", show_default=False)] = None, /
+    deployment: Annotated[
+        str | None, Parameter(help="Only the schedules of this one.", show_default=False)
+    ] = None,
+    /,
 ) -> None:
-    """Show when deployments run by themselves; `attgan schedule edit --help` lists what can be set."""
+    """Show the schedules of deployments; `attgan schedule edit --help` lists what can be set."""
     adopt_stack()
     from flows.deploy import schedule as times
 
@@ -302,7 +308,7 @@ def set_schedule(
     *,
     settings: Annotated[ScheduleSettings, Parameter(name="*")] = ScheduleSettings(),  # noqa: B008
 ) -> None:
-    """Set when the edit flow runs by itself, and with what; what is not given stays as it is."""
+    """Set the schedule of the edit flow, and the options of its runs. What is not given stays as it is."""
     adopt_stack()
     from flows.deploy import schedule as times
 
@@ -320,7 +326,7 @@ def import_weights(*, settings: Annotated[ImportWeightsSettings, Parameter(name=
 
 @app.command
 def export(*, settings: Annotated[ExportSettings, Parameter(name="*")]) -> None:
-    """Copy a bundle in the form in which it is handed on: small, and without what only a training needs."""
+    """Copy a bundle for distribution: with half-precision weights, and without what only training needs."""
     adopt_stack()
     from flows.training import weights
 
@@ -329,7 +335,7 @@ def export(*, settings: Annotated[ExportSettings, Parameter(name="*")]) -> None:
 
 @app.command
 def make_default(*, settings: Annotated[MakeDefaultSettings, Parameter(name="*")]) -> None:
-    """Make the bundle that is shipped, from tables of faces that may be shipped; in this process (hours)."""
+    """Make the bundle that is shipped, from tables of faces that may be shipped. Runs in this process, for hours."""
     from flows.training import default_bundle
 
     print_rows(settings.destination, default_bundle.make_default(settings))
@@ -337,7 +343,7 @@ def make_default(*, settings: Annotated[MakeDefaultSettings, Parameter(name="*")
 
 @app.command
 def init(*, settings: Annotated[InitSettings, Parameter(name="*")]) -> None:
-    """Make a bundle with a freshly initialised generator: to try the jobs with, or to train from scratch."""
+    """Make a bundle with an untrained generator, to try the commands with."""
     adopt_stack()
     from flows.training import weights
 
@@ -346,7 +352,7 @@ def init(*, settings: Annotated[InitSettings, Parameter(name="*")]) -> None:
 
 @app.command
 def bench(*, settings: Annotated[BenchSettings, Parameter(name="*")] = BenchSettings()) -> None:  # noqa: B008
-    """Measure what this machine or cluster can do, stage by stage, and what the edit flow makes of it.
+    """Measure the rate that each stage of an edit can reach on this machine or cluster, and that of the edit flow.
 
     Without --destination it works on the local stack, and where none is up starts one for itself.
     """
@@ -362,10 +368,10 @@ def bench(*, settings: Annotated[BenchSettings, Parameter(name="*")] = BenchSett
 
 @app.command
 def demo(*, settings: Annotated[DemoSettings, Parameter(name="*")] = DemoSettings()) -> None:  # noqa: B008
-    """Draw faces, put them on S3, subset and edit them through Prefect on Ray, and show the result.
+    """Draw faces, put them on S3, make a dataset, edit the faces with Prefect on Ray, and show the result.
 
-    Uses the local stack if it is up; otherwise starts one for itself, on free ports, and stops it again. No other
-    server, bucket or cluster is ever touched, whatever the environment names.
+    Uses the local stack if it is up. Otherwise one is started for this command, on free ports, and stopped at its end.
+    Whatever the environment names, no other server, bucket or cluster is used.
     """
     ensure_stack("demo", settings)
     from flows.demo.edit_demo import run_demo
@@ -378,9 +384,9 @@ def train_demo(
     *,
     settings: Annotated[DemoTrainingSettings, Parameter(name="*")] = DemoTrainingSettings(),  # noqa: B008
 ) -> None:
-    """Train on drawn faces: from scratch, aligned, fine-tuned for eyeglasses, and measured against true pairs.
+    """Train on drawn faces: from scratch, align, fine-tune for eyeglasses, and measure against true pairs.
 
-    On a stack as `attgan demo` chooses it.
+    Uses or starts a stack as `attgan demo` does.
     """
     ensure_stack("train-demo", settings)
     from flows.demo.train_demo import run_train_demo

@@ -1,7 +1,7 @@
-"""The pipeline flow: subset → align → sweep → edit, each a flow below this one.
+"""The pipeline flow: subset → align → sweep → edit, each one a subflow.
 
-Each of the four knows again what it has made, by its own settings and not by a file's mere presence: so a step whose
-result is there is skipped, and one that was stopped goes on.
+Each subflow recognises its own earlier result by the settings that are recorded in it. So a step that is complete is
+skipped, and one that was stopped resumes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from flows.dataset.subset import subset
 from flows.edit.flow import edit
 from flows.edit.run import hash_of
 from flows.runtime import cluster, nodes, reporting
-from flows.runtime.running import Unfinished, refusals_as_states, run_below
+from flows.runtime.running import Unfinished, refusals_as_states, run_subflow
 from flows.settings import (
     AlignSettings,
     EditSettings,
@@ -45,21 +45,22 @@ from flows.training.align.flow import align
 from flows.training.train.report import BUNDLE
 
 EDITED = "edited"
-# What an alignment takes from the sweep that follows. Its own patience ends it; the sweep's is for the trials.
+# Settings that the alignment takes from the sweep. Not patience: the sweep's is meant for its trials.
 _SHARED = (set(AlignSettings.model_fields) & set(SweepSettings.model_fields)) - {"patience", "dry_run"}
 _FIXED = {"destination", "dry_run"}
-_STARTS = {"bundle"}  # what is aligned is what the trials start from
+# The model that is aligned is the one that the trials start from.
+_STARTS = {"bundle"}
 
 S = TypeVar("S", bound=Settings)
 
 
 @dataclass(frozen=True)
 class Steps:
-    """The settings of the four flows, checked before the first of them begins.
+    """The settings of the four flows, checked before the first of them starts.
 
     Attributes:
-        align: None where there is nothing to align: the sweep starts from scratch, with new discriminators, or with a
-            bundle that has one.
+        align: None if there is nothing to align: the sweep starts from scratch, with new discriminators, or with a
+            bundle that has a discriminator.
     """
 
     subset: SubsetSettings
@@ -71,26 +72,27 @@ class Steps:
 @flow(name="pipeline", flow_run_name="pipeline {settings.preset}", validate_parameters=True)
 @refusals_as_states
 def pipeline(settings: PipelineSettings) -> dict[str, Any] | State[Any]:
-    """Cut a dataset, align a discriminator, fine-tune in many ways, and edit images with the best of it."""
+    """Make a dataset, align a discriminator, run a sweep, and edit images with the best model."""
     log = get_run_logger()
     steps = make_steps(settings)
     if settings.dry_run:
         reporting.table("pipeline-dry-run", describe(settings), "What the pipeline would do")
         return {}
-    cluster.connect_ray()  # no task of this flow's own would: a deployment's process has not
+    # In a process of a deployment nothing has connected yet, and this flow has no task of its own.
+    cluster.connect_ray()
     check_places(settings)
     started = time.monotonic()
     if settings.source is None:
         draw_faces(join(settings.place, FACES), settings.images, settings.seed, log)
-    run_below(subset, steps.subset)
+    run_subflow(subset, steps.subset)
     if steps.align is not None:
-        run_below(align, steps.align)
-    swept = run_below(sweep, steps.sweep)
+        run_subflow(align, steps.align)
+    swept = run_subflow(sweep, steps.sweep)
     if swept["best"] is None:
         raise Unfinished(
-            "no trial of the sweep kept weights that can be compared, so there is none to edit with"
+            "no trial of the sweep has weights that can be compared, so there is no model to edit with"
         )
-    edited = run_below(edit, _named(steps.edit, swept["digest"]))
+    edited = run_subflow(edit, _named(steps.edit, swept["digest"]))
     result = {
         "dataset": steps.subset.destination,
         "start": steps.sweep.bundle or "from scratch",
@@ -106,10 +108,10 @@ def pipeline(settings: PipelineSettings) -> dict[str, Any] | State[Any]:
 
 
 def make_steps(settings: PipelineSettings) -> Steps:
-    """The settings of each step. Reads the bundle that it starts from, and writes nothing.
+    """The settings of each step. Reads the bundle that the steps start from, and writes nothing.
 
     Raises:
-        UserError: no such bundle, a step that refuses its settings, or an attribute to edit that no model will have.
+        UserError: there is no such bundle, a step's settings are invalid, or no model will have an attribute to edit.
     """
     place = settings.place
     faces, dataset, aligned = (join(place, name) for name in (FACES, DATASET, ALIGNED))
@@ -145,7 +147,7 @@ def make_steps(settings: PipelineSettings) -> Steps:
         "bundle": join(place, BEST),
         "labels": None if settings.photos else source,
         "gpus_per_shard": settings.gpus,
-        # A sweep that goes on may find better weights: what the ones before made is never left as theirs.
+        # A sweep that continues may find better weights. Images that earlier weights have edited are then replaced.
         "on_existing": "overwrite" if settings.edited is None else "fail",
     }
     steps = Steps(
@@ -159,7 +161,7 @@ def make_steps(settings: PipelineSettings) -> Steps:
 
 
 def describe(settings: PipelineSettings) -> list[dict[str, str]]:
-    """What the pipeline would do: the rows of the dry run's table. Writes nothing.
+    """The rows of the table that a dry run prints. Writes nothing.
 
     Raises:
         UserError: as :func:`make_steps`.
@@ -181,7 +183,7 @@ def describe(settings: PipelineSettings) -> list[dict[str, str]]:
 
 
 def _named(settings: EditSettings, digest: str) -> EditSettings:
-    """With a run's name made of all that it does, by which it is known again once it is finished."""
+    """The settings with a run id derived from all that the run depends on, so that a finished run is recognised."""
     if settings.run_id:
         return settings
     made_of = [digest, settings.model_dump(mode="json", exclude={"cpus_per_shard", "gpus_per_shard"})]
@@ -189,10 +191,10 @@ def _named(settings: EditSettings, digest: str) -> EditSettings:
 
 
 def check_places(settings: PipelineSettings) -> None:
-    """Look whether places can be used that would otherwise be needed hours later.
+    """Check the places that would otherwise be needed hours later.
 
     Raises:
-        UserError: one cannot, or a node does not see it.
+        UserError: one cannot be used, or a node does not see it.
     """
     for option, url in {"--source": settings.source, "--photos": settings.photos}.items():
         if url is not None:
@@ -207,23 +209,23 @@ def check_places(settings: PipelineSettings) -> None:
 def _checked(
     kind: type[S], values: dict[str, Any], options: dict[str, Any], where: str, also: Set[str] = frozenset()
 ) -> S:
-    """A step's settings: these values, and before them the user's options for it.
+    """The settings of a step: the pipeline's values, overridden by the user's options for this step.
 
     Args:
-        kind: of the settings.
-        values: that the pipeline gives.
-        options: of the user, whose names may be as the command line has them.
-        where: what the user calls these.
-        also: names that are the pipeline's own, beside those that are so in every step.
+        kind: the settings model.
+        values: the pipeline's values.
+        options: the user's, by field name or as on the command line.
+        where: the name of the user's option, for messages.
+        also: further names that only the pipeline sets.
 
     Raises:
-        UserError: by the name of those options; also a place that the other steps count on.
+        UserError: an option is invalid, or is one that only the pipeline sets.
     """
     options = {name.replace("-", "_"): value for name, value in options.items()}
     for name in sorted((_FIXED | also) & set(options)):
         raise UserError(
             "pipeline-option-fixed",
-            f"{where}: {name} is the pipeline's own; --{name.replace('_', '-')} says it for all steps",
+            f"{where}: {name} cannot be set for one step; --{name.replace('_', '-')} sets it for all",
         )
     try:
         return kind.model_validate(values | options)

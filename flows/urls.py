@@ -1,7 +1,7 @@
 """Storage URLs: ``s3://bucket/prefix``, ``file:///directory`` and plain paths.
 
-An ``s3://`` URL is not percent-decoded and has no query part: what follows the bucket is the prefix, character by
-character, as in the AWS command line. A ``file://`` URL is percent-decoded.
+As in the AWS command line, an ``s3://`` URL is not percent-decoded and has no query part: all that follows the bucket
+is the prefix. A ``file://`` URL is percent-decoded.
 """
 
 import os
@@ -13,13 +13,18 @@ from attgan.errors import UserError
 
 BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-# The word for the bundle that the package brings, in place of a URL; a folder of that name is ./default.
+# Names the bundle that is shipped with the package. A folder of this name is written ./default.
 DEFAULT_BUNDLE = "default"
 RULE = "must be s3://BUCKET/PREFIX, file:///DIRECTORY or a path"
 
 
 class Location(NamedTuple):
-    """Where a store is: a bucket with a prefix (empty, or ending in ``/``), or an absolute directory (no bucket)."""
+    """The place of a store.
+
+    Attributes:
+        bucket: None for a directory.
+        path: the prefix in the bucket, which is empty or ends in ``/``; or the absolute path of the directory.
+    """
 
     bucket: str | None
     path: str
@@ -31,7 +36,8 @@ class Location(NamedTuple):
             return self.path
         if not self.path:
             return f"s3://{self.bucket}"
-        bare = self.path[:-1]  # an s3 prefix may itself end in slashes: those stay
+        # A prefix on S3 may itself end in slashes. Those stay.
+        bare = self.path[:-1]
         return f"s3://{self.bucket}/{self.path if bare.endswith('/') or not bare else bare}"
 
 
@@ -89,15 +95,15 @@ def _parse_file(rest: str, option: str) -> Location:
 
 
 def hide_credentials(url: str) -> str:
-    """The URL without what stands before an ``@`` in its host part."""
+    """The URL without the user and password in its host part."""
     return re.sub(r"://[^/]*@", "://…@", url)
 
 
 def join(url: str, *parts: str) -> str:
     """The URL of something below ``url``, normalised.
 
-    ``join("s3://b/run/", "plan", "00012.parquet")`` is ``s3://b/run/plan/00012.parquet``. Parts may hold slashes;
-    whatever they hold, the result lies below ``url``.
+    ``join("s3://b/run/", "plan", "00012.parquet")`` is ``s3://b/run/plan/00012.parquet``. Parts may contain slashes.
+    The result always lies below ``url``.
 
     Raises:
         UserError: ``url`` is malformed.

@@ -19,7 +19,7 @@ from flows.edit.run import Run
 from flows.edit.shard import edit_shard
 from flows.edit.streaming import editor_of
 from flows.runtime import cancelling, cluster, nodes, reporting
-from flows.runtime.running import Unfinished, cause_of, may_pass, refusals_as_states
+from flows.runtime.running import Unfinished, cause_of, is_retryable, refusals_as_states
 from flows.settings import EditSettings
 from flows.storage import open_store
 
@@ -32,7 +32,7 @@ JUDGED_FROM = 1000
     task_run_name="shard-{shard:05d}",
     retries=2,
     retry_delay_seconds=[2, 20],
-    retry_condition_fn=may_pass,
+    retry_condition_fn=is_retryable,
 )
 def edit_shard_task(run_url: str, shard: int, settings: EditSettings, generation: int = 0) -> Summary:
     """One shard, on Ray."""
@@ -44,7 +44,7 @@ def edit_shard_task(run_url: str, shard: int, settings: EditSettings, generation
     task_run_name="isolate-{shard:05d}",
     retries=2,
     retry_delay_seconds=[2, 20],
-    retry_condition_fn=may_pass,
+    retry_condition_fn=is_retryable,
 )
 def isolate_shard_task(run_url: str, shard: int, settings: EditSettings, generation: int = 0) -> Summary:
     """One shard whose process has died, on Ray."""
@@ -105,7 +105,7 @@ def _stop_signs(held: lease.Lease, log: reporting.Log) -> Iterator[Callable[[], 
 
         def look() -> None:
             if why := cancelled():
-                raise cancelling.RunCancelled(f"{why}; {cancelling.GOES_ON}")
+                raise cancelling.RunCancelled(f"{why}; {cancelling.RESUMES}")
             if held.lost:
                 raise Unfinished(f"the lease of the destination was taken over by {held.lost}; stopped")
 
@@ -177,8 +177,8 @@ def _run_shards(
         cpus=settings.cpus_per_shard,
         gpus=settings.gpus_per_shard,
         parallel=parallel,
-        waiting=look,
-        instead=lambda call, state: _in_isolation(call, state, log),
+        on_wait=look,
+        fallback=lambda call, state: _in_isolation(call, state, log),
     )
     lost: list[str] = []
     lost_in_a_row = 0

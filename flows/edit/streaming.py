@@ -23,7 +23,15 @@ from flows.edit.faces import edit_faces, find_faces, finished
 from flows.edit.item import Chunk, Item
 from flows.edit.output import put_item
 from flows.edit.run import Run
-from flows.runtime.stages import Room, Stage, each, in_place, in_threads, run_stages, set_torch_threads
+from flows.runtime.stages import (
+    MemoryBudget,
+    Stage,
+    each,
+    in_place,
+    in_threads,
+    run_stages,
+    set_torch_threads,
+)
 from flows.settings import EditSettings
 from flows.storage import KeyRefused, Store, open_store
 from flows.storage.bundles import open_bundle
@@ -65,7 +73,7 @@ async def stream(
     limits = Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
     mark = xmp_packet(Provenance(run.made_of["software"], run.made_of["bundle"], run.edits_text))
     keep_original = settings.on_present == "copy"
-    room = Room(ROOM_BYTES)
+    room = MemoryBudget(ROOM_BYTES)
     on_gpu = editor.device.type == "cuda"
     # As many threads compute as cores were granted, each on one of them: codec calls, and batches where no GPU is. So
     # they do not fight for cores and the interpreter, and no bit depends on how many there are.

@@ -1,4 +1,4 @@
-"""The stack that a command runs on: the local one where it is up, or for a demo one of its own."""
+"""Chooses the stack that a command runs on: the local one if it is up, or one of its own for a demo."""
 
 from __future__ import annotations
 
@@ -11,46 +11,48 @@ from flows.runtime.local_stack import Adoption, adopt_local_stack
 from flows.runtime.terminal import print_line
 from flows.settings import Settings
 
-_OWNER = "ATTGAN_DEMO_OWNER"  # the process that runs a stack for the demo below it, and for nothing else
+# Set in a demo's process: the id of the parent process, which runs a stack for this demo alone.
+_OWNER = "ATTGAN_DEMO_OWNER"
 
 
 def adopt_stack() -> None:
-    """Take up the local stack, if it is up, and say so."""
-    _say_adopted(adopt_local_stack())
+    """Use the local stack if it is up, and print which services of it are used."""
+    _print_adoption(adopt_local_stack())
 
 
 def ensure_stack(demo: str, settings: Settings) -> None:
-    """Return with a whole local stack in the environment; where none is up, start one for this command alone.
+    """Use the local stack if all of it is up; otherwise start one for this command alone.
 
-    In the second case this process becomes the stack's, which starts ``attgan DEMO`` again below itself, and stops the
-    stack at its end. No other server, bucket or cluster is ever used, whatever the environment names.
+    To start one, this process is replaced by ``python -m infra run``. That starts the stack, runs ``attgan DEMO`` again
+    as its child, and stops the stack when the child ends. Whatever the environment names, no other server, bucket or
+    cluster is used.
 
     Args:
-        demo: the command's name.
-        settings: its settings, to be given again.
+        demo: the name of the command.
+        settings: its settings, which the second run receives as options.
     """
     if os.environ.get(_OWNER) == str(os.getppid()):
         return
     stack = adopt_local_stack()
     if not stack.complete:
         print_line(
-            "this command's servers are stopped at its end; after `make up` it uses those, "
-            "and you can look around afterwards"
+            "this command's servers stop when it ends; after `make up` it uses those that are up, "
+            "and you can look at the results there"
         )
         os.environ[_OWNER] = str(os.getpid())
         own = [sys.executable, "-P", "-m", "flows.cli", demo, *_as_options(settings)]
         become("infra", "run", "--free-ports", "--", *own)
-    _say_adopted(stack)
+    _print_adoption(stack)
 
 
 def stack_for(command: str, settings: Settings, *, own: bool) -> None:
-    """Take up the local stack where it is up; where none is, and nothing else is named, start one for this command.
+    """Use the local stack if it is up; otherwise, if no server or cluster is named, start one for this command.
 
     Args:
         command: its name.
-        settings: its settings, to be given again.
-        own: whether a stack of its own would do: it holds nothing but what the command puts there, and so no bucket
-            that the settings name.
+        settings: its settings, which a second run receives as options.
+        own: whether the command can use a stack of its own. Such a stack is empty, so it does not have a bucket that
+            the settings name.
     """
     named = [name for name in ("PREFECT_API_URL", "RAY_ADDRESS") if os.environ.get(name)]
     if own and not named and "s3://" not in settings.model_dump_json():
@@ -60,14 +62,17 @@ def stack_for(command: str, settings: Settings, *, own: bool) -> None:
 
 
 def become(module: str, *arguments: str) -> NoReturn:
-    """Go on as another module: one process for a terminal to interrupt, and none above it that gives up first."""
+    """Replace this process by ``python -m module``.
+
+    Ctrl-C in the terminal then reaches one process, and no parent process ends before it does.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])
 
 
 def _as_options(settings: Settings) -> list[str]:
-    """The command line that gives these settings again: what was given stands there, and nothing else."""
+    """The options that were given for these settings, as a command line."""
     options = []
     for name, value in settings.model_dump(mode="json", exclude_unset=True).items():
         for one in value if isinstance(value, list) else [value]:
@@ -76,11 +81,11 @@ def _as_options(settings: Settings) -> list[str]:
 
 
 def _as_word(value: Any) -> Any:
-    """As the command line reads it: yes and no in lower case, what has names of its own as JSON."""
+    """A value as the command line reads it: booleans in lower case, mappings as JSON."""
     return json.dumps(value) if isinstance(value, bool | dict) else value
 
 
-def _say_adopted(stack: Adoption) -> None:
+def _print_adoption(stack: Adoption) -> None:
     if stack.services:
         own = f", and your own S3 credentials ({stack.own_s3})" if stack.own_s3 else ""
         print_line(f"using the local stack's {', '.join(stack.services)}{own}")

@@ -1,7 +1,7 @@
-"""A run that is cancelled on the Prefect server, as its UI does: whoever runs the flow has to look for it.
+"""Notices that a flow run was cancelled on the Prefect server, for example in its UI.
 
-The server only notes the wish. A deployment's runner also sends its process a SIGTERM, which nobody does for a run that
-was started from a terminal.
+The server only records the state. For a run of a deployment, the worker also sends the process a SIGTERM. A run that
+was started from a terminal receives no signal, so its process has to ask the server.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from prefect.context import FlowRunContext
 if TYPE_CHECKING:
     Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
-GOES_ON = "the same command goes on where it stopped"
-_LOOKS_EVERY = 2.0  # seconds
-_LAST_LOOK = 5.0  # seconds that one under way may still take in the end
+RESUMES = "the same command resumes where it stopped"
+# Seconds between two requests to the server.
+_INTERVAL = 2.0
+# Seconds that a request in flight may still take when the flow ends.
+_LAST_REQUEST = 5.0
 
 
 class RunCancelled(Exception):
@@ -31,13 +33,16 @@ class RunCancelled(Exception):
 
 @contextlib.contextmanager
 def cancel_requests(log: Log) -> Iterator[Callable[[], str | None]]:
-    """A function that tells why to stop, once this flow's run or one above it is cancelled; it never waits.
+    """Watch, in a thread, whether this flow run or one of its parent runs is cancelled.
 
-    It is known within two seconds or so, and stays so. A server that is away is asked again; outside a flow's run
-    nobody can cancel.
+    A server that does not answer is asked again. Outside a flow run nothing can be cancelled.
 
     Args:
-        log: told when the server does not answer.
+        log: receives a warning when the server does not answer.
+
+    Yields:
+        A function that returns the reason to stop, or None. It never blocks. A cancellation is seen within about two
+        seconds.
     """
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
@@ -45,41 +50,43 @@ def cancel_requests(log: Log) -> Iterator[Callable[[], str | None]]:
         return
     found: list[str] = []
     ended = threading.Event()
-    looking = threading.Thread(
-        target=contextvars.copy_context().run,  # the settings that lead to the server are the flow's
-        args=(_look, context.flow_run.id, found, ended, log),
+    polling = threading.Thread(
+        # The server's address is in the flow's context.
+        target=contextvars.copy_context().run,
+        args=(_poll, context.flow_run.id, found, ended, log),
         name="cancel-requests",
         daemon=True,
     )
-    looking.start()
+    polling.start()
     try:
         yield lambda: found[0] if found else None
     finally:
         ended.set()
-        looking.join(_LAST_LOOK)
+        polling.join(_LAST_REQUEST)
 
 
-def _look(run: UUID, found: list[str], ended: threading.Event, log: Log) -> None:
-    away = False
-    while not ended.wait(_LOOKS_EVERY):
+def _poll(run: UUID, found: list[str], ended: threading.Event, log: Log) -> None:
+    unreachable = False
+    while not ended.wait(_INTERVAL):
         try:
             with get_client(sync_client=True) as client:
                 name = _cancelled(client, run)
-        except Exception as error:  # the flow goes on without its server, whatever is wrong with it
-            if not away:
+        except Exception as error:
+            # The flow continues without its server, whatever is wrong with it.
+            if not unreachable:
                 log.warning("the Prefect server does not answer (%s): a cancellation is not seen", error)
-            away = True
+            unreachable = True
             continue
-        if away:
+        if unreachable:
             log.info("the Prefect server answers again")
-        away = False
+        unreachable = False
         if name is not None:
             found.append(f"the run {name} was cancelled in Prefect")
             return
 
 
 def _cancelled(client: SyncPrefectClient, run: UUID) -> str | None:
-    """The name of this run or of one above it that is cancelled."""
+    """The name of the run that is cancelled: this one or one of its parents. None if there is none."""
     above: UUID | None = run
     while above is not None:
         seen = client.read_flow_run(above)

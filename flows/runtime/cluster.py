@@ -1,6 +1,6 @@
-"""The Prefect server and the Ray cluster a flow runs on: checked before anything is submitted, fed in a window.
+"""The Prefect server and the Ray cluster that a flow runs on: connecting, checking resources, submitting tasks.
 
-Where they are stands in the environment: ``PREFECT_API_URL`` and ``RAY_ADDRESS``.
+Their addresses are in the environment: ``PREFECT_API_URL`` and ``RAY_ADDRESS``.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ from flows.runtime.cluster_watch import cluster_watch
 from flows.runtime.local_stack import shares_s3
 from flows.runtime.ray_token import require_token
 
-WINDOW = 1000  # pending submissions at most, on however large a cluster
-WAIT = 0.5  # seconds between two looks at what runs
+# The most submissions that are pending at a time, however large the cluster is.
+WINDOW = 1000
+# Seconds that one wait for finished tasks takes at most.
+WAIT = 0.5
 _HINT = "`attgan up` starts one here"
 _DEATHS = {
     "WorkerCrashedError": "its process died",
@@ -40,7 +42,7 @@ Call = dict[str, Any]
 
 @dataclass(frozen=True)
 class Resources:
-    """What a Ray cluster has in all."""
+    """The total resources of a Ray cluster."""
 
     nodes: int
     cpus: float
@@ -48,9 +50,9 @@ class Resources:
 
 
 def require_prefect() -> str:
-    """The URL of the Prefect server, once it has answered.
+    """The URL of the Prefect server, after it has answered a request.
 
-    Without a server every Ray worker would start one of its own, so that is refused.
+    A server is required: without one, every Ray worker would start a server of its own.
 
     Raises:
         UserError: no server is set, or it does not answer.
@@ -61,7 +63,7 @@ def require_prefect() -> str:
     url = PREFECT_API_URL.value()
     if not url:
         raise UserError("prefect-not-set", f"PREFECT_API_URL is not set: a Prefect server is needed; {_HINT}")
-    # With the TLS settings, headers and keys of the flows' own calls.
+    # Prefect's own client: it has the TLS settings, headers and keys that flows use.
     with get_client(sync_client=True) as client:
         problem = client.api_healthcheck()
     if problem is not None:
@@ -73,10 +75,12 @@ def require_prefect() -> str:
 
 
 def require_ray_address() -> str:
-    """The address of the Ray cluster, as the environment has it (Ray itself would silently start one of its own).
+    """The address of the Ray cluster, from the environment.
+
+    Without an address, Ray would silently start a cluster of its own.
 
     Raises:
-        UserError: it is not set.
+        UserError: it is not set, or is one of Ray Client (``ray://``).
     """
     address = os.environ.get("RAY_ADDRESS")
     if not address:
@@ -90,25 +94,27 @@ def require_ray_address() -> str:
 
 
 def connect_ray() -> None:
-    """Connect this process to the cluster, once and for all its flows.
+    """Connect this process to the cluster, once for all its flows.
 
-    RayTaskRunner would do so for each flow anew, and its workers would start cold every time. A cluster that is not the
-    local stack's is sent our packages, and its nodes are asked what else they have. The workers of the local stack take
-    this process's S3 settings and credentials where those are not the stack's (:mod:`flows.storage.s3.handover`).
+    RayTaskRunner would connect anew for each flow, and workers would start cold each time. To a cluster other than the
+    local stack's, our packages are uploaded, and its nodes are checked. Workers of the local stack receive this
+    process's S3 settings and credentials if those differ from the stack's (:mod:`flows.storage.s3.handover`).
 
     Raises:
-        UserError: no cluster is set, none answers there, it refuses this process (its token, another version), or a
-            node of it cannot do this process's work (:func:`flows.runtime.nodes.check_nodes`).
+        UserError: no cluster is set, none answers, it refuses this process (token or version), or one of its nodes
+            cannot run our tasks (:func:`flows.runtime.nodes.check_nodes`).
     """
     import ray
     from prefect.settings import PREFECT_API_URL
 
-    if ray.is_initialized():  # a worker always is, and it enters its flow's task runner too
+    # Workers also come here, through their flow's task runner, and they are always connected.
+    if ray.is_initialized():
         return
     address = require_ray_address()
     elsewhere = not nodes.shares_code(address)
     host, _, port = address.rpartition(":")
-    if host and port.isdecimal():  # Ray itself would try for minutes
+    if host and port.isdecimal():
+        # Without this test, Ray would retry for minutes.
         try:
             socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
         except OSError as error:
@@ -116,10 +122,11 @@ def connect_ray() -> None:
                 "ray-unreachable", f"RAY_ADDRESS {address}: no Ray cluster answers there ({error}); {_HINT}"
             ) from error
         require_token(address)
-    # One attempt of 30 s to join, not twenty without a word; one more for a task that was out of memory, not endless.
+    # Join with one attempt of 30 s; Ray's default is twenty, without output.
     os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "1")
+    # Retry a task that ran out of memory once; Ray's default is for ever.
     os.environ.setdefault("RAY_task_oom_retries", "1")
-    ends = signal.getsignal(signal.SIGTERM)
+    handler = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(
             address=address,
@@ -132,21 +139,22 @@ def connect_ray() -> None:
         raise UserError(
             "ray-join-failed", f"RAY_ADDRESS {address}: cannot be joined ({_first_sentence(error)}); {_HINT}"
         ) from error
-    if callable(ends) and threading.current_thread() is threading.main_thread():
-        # Ray has put its own in the place of that of a flow at work, by which a cancelled run knows that it is.
-        signal.signal(signal.SIGTERM, ends)
+    if callable(handler) and threading.current_thread() is threading.main_thread():
+        # ray.init has replaced Prefect's handler, which is how a cancelled flow run learns that it is cancelled.
+        signal.signal(signal.SIGTERM, handler)
     if elsewhere:
         try:
             nodes.check_nodes(PREFECT_API_URL.value())
         except UserError:
-            ray.shutdown()  # the next flow of this process asks again
+            # So that the next flow of this process checks the nodes again.
+            ray.shutdown()
             raise
 
 
 def _s3_of_this_process() -> dict[str, Any] | None:
-    """Ray's description of workers that ask this process for its S3 credentials; None where they have the same ones.
+    """The Ray runtime environment in which workers ask this process for its S3 credentials.
 
-    (A worker that is described starts a second or two later than one that is not.)
+    None where the workers have the same ones: with a runtime environment a worker starts one or two seconds later.
     """
     if shares_s3():
         return None
@@ -160,7 +168,7 @@ def _first_sentence(error: BaseException) -> str:
 
 
 class _Runner(RayTaskRunner[Any]):
-    """Submits through this process's one connection, also where no terminal made it."""
+    """Uses this process's one connection, and makes it first in a process of a deployment."""
 
     def __enter__(self) -> Self:
         connect_ray()
@@ -168,15 +176,15 @@ class _Runner(RayTaskRunner[Any]):
 
 
 def task_runner() -> RayTaskRunner[Any]:
-    """The runner of every flow: the Ray cluster of the environment; workers' logs reach the UI, not the terminal."""
+    """The task runner of every flow. Logs of workers go to the UI and not to the terminal."""
     return _Runner(init_kwargs={"log_to_driver": False})
 
 
 def require_ray(cpus_per_task: float, gpus_per_task: float) -> Resources:
-    """What the connected cluster has, once it is known that it can run such a task at all.
+    """The resources of the connected cluster, if it can run such a task at all.
 
     Raises:
-        UserError: no node has that many CPUs or GPUs; Ray would wait for them for ever.
+        UserError: no node has that many CPUs or GPUs. Ray would wait for such a node for ever.
     """
     import ray
 
@@ -203,7 +211,7 @@ def require_ray(cpus_per_task: float, gpus_per_task: float) -> Resources:
 
 
 def largest_node(gpus: float) -> float:
-    """The CPUs of the connected cluster's largest node that has so many GPUs.
+    """The number of CPUs of the largest node that has this many GPUs.
 
     Raises:
         UserError: no node has them.
@@ -216,23 +224,23 @@ def largest_node(gpus: float) -> float:
 
 
 def workers(resources: Resources, cpus_per_task: float, gpus_per_task: float) -> int:
-    """How many such tasks the cluster runs side by side (at least one)."""
+    """How many such tasks the cluster runs at the same time, at least one."""
     by_cpu = resources.cpus / cpus_per_task
     by_gpu = resources.gpus / gpus_per_task if gpus_per_task else by_cpu
     return max(1, int(min(by_cpu, by_gpu)))
 
 
 def start_worker(function: Callable[..., None], *args: Any, cpus: float, gpus: float) -> None:
-    """Have one more worker started, which calls a function; nobody waits for it.
+    """Start one more worker, which calls a function, without waiting for it.
 
-    A worker's first task waits seconds for its process and what that imports; work that is still being prepared can
-    have them started meanwhile.
+    The first task of a worker waits seconds for the process and its imports. Workers that are started early do this
+    while the flow still prepares its tasks.
 
     Args:
-        function: of an importable module, and never raising: nobody would hear of it.
+        function: of an importable module. It must not raise, because nobody reads its result.
         args: its arguments.
-        cpus: what the tasks to come ask Ray for.
-        gpus: likewise.
+        cpus: the CPUs that the coming tasks ask for.
+        gpus: the GPUs that they ask for.
     """
     import ray
 
@@ -246,57 +254,62 @@ def run_tasks(
     cpus: float,
     gpus: float,
     parallel: int,
-    waiting: Callable[[], None] | None = None,
-    instead: Callable[[Call, State[Any]], Any] | None = None,
+    on_wait: Callable[[], None] | None = None,
+    fallback: Callable[[Call, State[Any]], Any] | None = None,
 ) -> Generator[tuple[Call, State[Any]], None, None]:
-    """Submit a Prefect task to Ray once per call, through a window of twice the workers, and yield as each one ends.
+    """Submit a Prefect task to Ray once per call, and yield each one as it ends.
 
-    When you stop early, close it; what is pending ends with this process. (``ray.cancel`` now and then aborts the whole
-    driver when a task ends just then: Ray 2.60.) Tens of thousands of pending submissions hang Ray's driver, so never
-    all at once. A worker keeps its process after a GPU task (``max_calls=0``), and with it the loaded model; one that
-    dies is run again once (``max_retries=1``). A task that dies again, or that is left pending, cannot tell the Prefect
-    server so; that is done here (:mod:`flows.runtime.task_runs`).
+    At most twice as many submissions are pending as there are workers, because tens of thousands hang Ray's driver.
+    A GPU worker keeps its process and the loaded model after a task (``max_calls=0``). A task whose process dies is run
+    again once (``max_retries=1``). A task that dies again, or is still pending at the end, cannot report that to the
+    Prefect server, so this function does (:mod:`flows.runtime.task_runs`).
+
+    Close the generator if you stop early. Pending tasks then end with this process. They are not cancelled, because
+    ``ray.cancel`` sometimes aborts the whole driver if the task ends at the same moment (Ray 2.60).
 
     Args:
         task: the Prefect task.
-        calls: the keyword arguments of each call; read lazily.
-        cpus: what each task asks Ray for.
-        gpus: likewise; 0 for none.
-        parallel: how many tasks the cluster runs side by side.
-        waiting: called at least twice a second; what it raises ends the waiting. Without it a cancellation on
-            the Prefect server does so.
-        instead: given a call and the state in which it ended, the task that is to have another go at it, or None. Asked
-            once for each call; the outcome of the other task is then what is yielded.
+        calls: the keyword arguments of each call, read lazily.
+        cpus: the CPUs that each task asks for.
+        gpus: the GPUs that each task asks for.
+        parallel: how many tasks the cluster runs at the same time.
+        on_wait: called at least twice a second; an exception from it ends this function. By default it raises when the
+            run is cancelled on the Prefect server.
+        fallback: receives a call and its final state, and returns the task that is to run this call again, or None. It
+            is asked once for each call. If it returns a task, the outcome of that task is yielded.
 
     Yields:
-        The call and the task run's final Prefect state, in the order in which they end. One whose process died has
-        crashed, with one line that says how.
+        The call and the final Prefect state of its task run, in the order in which they end. If the process died, the
+        state is crashed, with one line that says why.
 
     Raises:
-        RunCancelled: the flow's run was cancelled on the server.
-        ClusterLost: another cluster is at the address of this one.
+        RunCancelled: the flow run was cancelled on the server.
+        ClusterLost: another cluster now answers at this address.
     """
     with contextlib.ExitStack() as stack:
-        looks = [waiting or stack.enter_context(_ended_by_cancelling()), stack.enter_context(cluster_watch())]
+        checks = [
+            on_wait or stack.enter_context(_ended_by_cancelling()),
+            stack.enter_context(cluster_watch()),
+        ]
 
-        def look() -> None:
-            for one in looks:
+        def check() -> None:
+            for one in checks:
                 one()
 
-        over = stack.enter_context(task_runs.closing(get_run_logger()))
+        report_end = stack.enter_context(task_runs.closing(get_run_logger()))
         window = min(2 * parallel, WINDOW)
-        yield from _run_tasks(task, calls, cpus, gpus, window, look, instead, over)
+        yield from _run_tasks(task, calls, cpus, gpus, window, check, fallback, report_end)
 
 
 @contextlib.contextmanager
 def _ended_by_cancelling() -> Iterator[Callable[[], None]]:
     with cancelling.cancel_requests(get_run_logger()) as cancelled:
 
-        def look() -> None:
+        def check() -> None:
             if why := cancelled():
-                raise cancelling.RunCancelled(f"{why}; {cancelling.GOES_ON}")
+                raise cancelling.RunCancelled(f"{why}; {cancelling.RESUMES}")
 
-        yield look
+        yield check
 
 
 def _run_tasks(
@@ -305,9 +318,9 @@ def _run_tasks(
     cpus: float,
     gpus: float,
     window: int,
-    waiting: Callable[[], None],
-    instead: Callable[[Call, State[Any]], Any] | None,
-    over: task_runs.Ended,
+    on_wait: Callable[[], None],
+    fallback: Callable[[Call, State[Any]], Any] | None,
+    report_end: task_runs.Ended,
 ) -> Iterator[tuple[Call, State[Any]]]:
     import ray
     from prefect_ray.context import remote_options
@@ -331,29 +344,30 @@ def _run_tasks(
                 submit(task, call, again=False)
             if not pending:
                 return
-            waiting()
+            on_wait()
             try:
                 done, _ = ray.wait(list(pending), num_returns=1, timeout=WAIT)
             except SystemError as error:
-                # What Ray's own code makes of a signal's exception that was raised in its midst.
+                # A signal handler's exception that was raised inside Ray's compiled code arrives wrapped in this one.
                 raise error.__cause__ or error from None
             for reference in done:
                 call, future, again = pending.pop(reference)
                 state = _final_state(future)
-                over(future.task_run_id, state)
-                other = instead(call, state) if instead is not None and not again else None
-                if other is None:
+                report_end(future.task_run_id, state)
+                retry = fallback(call, state) if fallback is not None and not again else None
+                if retry is None:
                     yield call, state
                 else:
-                    submit(other, call, again=True)
+                    submit(retry, call, again=True)
     finally:
         for _, future, _ in pending.values():
-            over(future.task_run_id, Cancelled(message="the flow stopped before this task had ended"))
+            report_end(future.task_run_id, Cancelled(message="the flow stopped before this task had ended"))
 
 
 def _final_state(future: Any) -> State[Any]:
-    """The state in which a task run ended; where Ray gave up on it, with one line that says why."""
-    future.wait()  # makes a state of what Ray raises, which the future's result would not
+    """The final state of a task run. If Ray gave it up, the message is one line that says why."""
+    # Unlike the future's result(), this turns an exception from Ray into a state.
+    future.wait()
     state: State[Any] = future.state
     if not (state.is_crashed() and isinstance(state.data, BaseException)):
         return state

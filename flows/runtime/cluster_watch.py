@@ -1,8 +1,8 @@
-"""Whether the Ray cluster that this process has joined is still the one at its address.
+"""Checks that the Ray cluster which this process has joined is still the one at its address.
 
-Ray ends a driver whose cluster has been away for a minute. Where another one has been started at the same address by
-then (the head was restarted), the driver goes on asking that one, thousands of times a second and for ever, and what it
-has asked of it is carried out for nobody: seen with Ray 2.60, on a cluster whose CPUs were all taken from then on.
+Ray ends a driver whose cluster does not answer for a minute. If the head is restarted within that minute, a new cluster
+answers at the same address. The driver then repeats its requests to the new cluster for ever, thousands of times a
+second, and the work that these requests start has no receiver. Observed with Ray 2.60: it took all CPUs of the cluster.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 
-_LOOKS_EVERY = 5.0  # seconds
+# Seconds between two requests.
+_INTERVAL = 5.0
 
 
 class ClusterLost(Exception):
-    """The work cannot end, because its cluster is no more; the message is the line to end with."""
+    """The cluster that the work was submitted to no longer exists. The message is one line for the user."""
 
 
 @contextlib.contextmanager
 def cluster_watch() -> Iterator[Callable[[], None]]:
-    """A function that raises :class:`ClusterLost` once another cluster answers at the address; it never waits."""
+    """A function that raises :class:`ClusterLost` once another cluster answers at the address. It never blocks."""
     import ray
 
     address = ray.get_runtime_context().gcs_address
@@ -29,10 +30,9 @@ def cluster_watch() -> Iterator[Callable[[], None]]:
     ended = threading.Event()
 
     def watch() -> None:
-        while not others and not ended.wait(_LOOKS_EVERY):
-            with contextlib.suppress(
-                Exception
-            ):  # nobody answers: it may come back, and else Ray ends this process
+        while not others and not ended.wait(_INTERVAL):
+            # No answer is no reason to stop: the cluster may come back, and otherwise Ray ends this process.
+            with contextlib.suppress(Exception):
                 found = _cluster_at(address)
                 if found != joined:
                     others.append(found)
@@ -41,7 +41,7 @@ def cluster_watch() -> Iterator[Callable[[], None]]:
 
     def look() -> None:
         if others:
-            raise ClusterLost(f"the Ray cluster at {address} was restarted; the same command goes on")
+            raise ClusterLost(f"the Ray cluster at {address} was restarted; the same command resumes")
 
     try:
         yield look
@@ -50,12 +50,14 @@ def cluster_watch() -> Iterator[Callable[[], None]]:
 
 
 def _cluster_at(address: str) -> str:
-    """The identifier of the cluster that answers at an address. A new client asks for it; an old one has the old one's.
+    """The identifier of the cluster that answers at an address.
+
+    A new client is needed for each request, because a client keeps the identifier that it received first.
 
     Raises:
-        RpcError: nobody answers.
+        RpcError: no cluster answers.
     """
-    from ray._raylet import GcsClient  # type: ignore[attr-defined]  # its stubs lack it
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]  # missing in Ray's stubs
 
     identifier: str = GcsClient(address=address).cluster_id.hex()
     return identifier

@@ -1,4 +1,4 @@
-"""How a command ends: one line for whatever went wrong, and the exit code that belongs to it."""
+"""How a command ends: prints one line for an error, and returns the exit code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TRACEBACK = "ATTGAN_TRACEBACK"
 
 @contextlib.contextmanager
 def noticing_ctrl_c() -> Iterator[threading.Event]:
-    """Ctrl-C as always, but it is known afterwards that it was pressed."""
+    """Handle Ctrl-C as usual, and record that it was pressed, in the event that is yielded."""
     interrupted = threading.Event()
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -41,20 +41,21 @@ def noticing_ctrl_c() -> Iterator[threading.Event]:
 
 
 def ending_signal(error: BaseException, interrupted: threading.Event) -> signal.Signals | None:
-    """The signal that ended the command, whatever Prefect or Ray made of it on its way here; None if none did."""
+    """The signal that ended the command, also if Prefect or Ray has turned it into an exception; None without one."""
     if interrupted.is_set():
         return signal.SIGINT
-    # Prefect ends a flow on SIGTERM, and then sends the signal on to Ray's handler, which exits with its number.
+    # On SIGTERM Prefect ends the flow and then calls Ray's handler, which exits with the signal's number.
     by_ray = isinstance(error, SystemExit) and error.code == signal.SIGTERM
     return signal.SIGTERM if by_ray or type(error).__name__ == "TerminationSignal" else None
 
 
 def exit_code(error: BaseException) -> int:
-    """Print the one line of what went wrong, and say how to exit."""
+    """Print one line for an error, and return the exit code. With ATTGAN_TRACEBACK set, raise what is unexpected."""
     match error:
         case MissingArgumentError():
             unknown = next((token for token in error.unused_tokens or () if token.startswith("--")), None)
-            if unknown:  # a misspelt option is why one is missing
+            # A misspelt option is the usual reason for a missing one.
+            if unknown:
                 command = " ".join(error.command_chain or ())
                 line = f"{unknown}: there is no such option; `attgan {command} --help`"
                 return _refuse(UserError("option-unknown", line))
@@ -77,13 +78,13 @@ def exit_code(error: BaseException) -> int:
 
 
 def _expected(error: Exception) -> bool:
-    """Whether its line says all there is to say: files, storage, or a run that Prefect already has on record."""
+    """Whether the message is enough for the user: an error of files or storage, or of a run that Prefect records."""
     ours = ("attgan.", "flows.", "prefect.exceptions")
     return isinstance(error, OSError) or any(kind.__module__.startswith(ours) for kind in type(error).__mro__)
 
 
 def _code_of(error: CycloptsError) -> str:
-    """The code of the rule by which the command line's own parser refuses it."""
+    """The code for what the parser of the command line does not accept."""
     match error:
         case UnknownOptionError():
             return "option-unknown"
@@ -98,7 +99,7 @@ def _refuse(refusal: UserError) -> int:
 
 
 def fail(line: str, code: int = FAILED) -> int:
-    """Say that work failed, and how to exit."""
+    """Print that a command failed, and return the exit code."""
     print(f"attgan: failed: {line}", file=sys.stderr)
     return code
 

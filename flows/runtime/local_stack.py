@@ -1,4 +1,4 @@
-"""The local stack, as a flow meets it: a file of environment variables that it leaves while it is up."""
+"""Uses the local stack: while it is up, its folder holds a file of environment variables for clients."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from pathlib import Path
 
 STACK_FOLDER = "ATTGAN_STACK_FOLDER"
 DEFAULT_STACK_FOLDER = ".local/stack"
-LOCAL_RAY = "ATTGAN_LOCAL_RAY"  # the address of the cluster whose workers import the same code as its drivers
-LOCAL_S3 = "ATTGAN_LOCAL_S3"  # the endpoint whose keys the workers of that cluster were started with
+# The address of the cluster whose workers import the same code as its drivers.
+LOCAL_RAY = "ATTGAN_LOCAL_RAY"
+# The endpoint whose keys the workers of that cluster were started with.
+LOCAL_S3 = "ATTGAN_LOCAL_S3"
 _ADDRESS = {"Prefect": "PREFECT_API_URL", "Ray": "RAY_ADDRESS", "S3": "AWS_ENDPOINT_URL"}
-# What says that the user means another server, cluster or account. A region or a CA bundle does not.
+# Variables by which a user chooses another server, cluster or account. A region or a CA bundle is no such choice.
 _PREFECT = ("PREFECT_API_", "PREFECT_PROFILE")
 _RAY = ("RAY_ADDRESS", "RAY_AUTH_")
 _CREDENTIALS = (
@@ -37,12 +39,12 @@ _NO_PROXY = ("NO_PROXY", "no_proxy")
 
 @dataclass(frozen=True)
 class Adoption:
-    """What was taken up of the local stack.
+    """Which services of the local stack this process uses.
 
     Attributes:
-        services: of the stack, that were taken up.
-        because_of: the user's variables because of which a server or cluster was not.
-        own_s3: where the user's own S3 credentials come from, if those are used with the stack's Ray: never the key.
+        services: the services that it uses.
+        because_of: the user's variables that exclude the other services.
+        own_s3: where the user's own S3 credentials come from, if those are used with the stack's Ray; never a key.
     """
 
     services: list[str] = field(default_factory=list)
@@ -51,15 +53,16 @@ class Adoption:
 
     @property
     def complete(self) -> bool:
-        """Whether everything that a flow uses is the local stack's."""
+        """Whether all services that a flow needs are the local stack's."""
         return set(self.services) == set(_ADDRESS)
 
 
 def adopt_local_stack() -> Adoption:
-    """Take up the environment of the local stack, if one has been started, for whatever the user has not set.
+    """Set the environment variables of the local stack, if it is up, for services that the user has not chosen.
 
-    Each service by itself, with one exception: a cluster elsewhere could not reach the stack's S3 server. Variables
-    that lead to the stack already (``eval "$(python -m infra env)"``) are no choice of another one.
+    The services are independent, with one exception: the stack's S3 server is not used with another Ray cluster, which
+    could not reach it. Variables that already name the stack (``eval "$(python -m infra env)"``) are not a choice of
+    another service.
     """
     stack = _environment_file()
     present = [service for service, address in _ADDRESS.items() if address in stack]
@@ -98,7 +101,7 @@ def shares_s3() -> bool:
 
 
 def _source(others: list[str]) -> str:
-    """Where botocore will find the credentials, in the order in which it looks."""
+    """Where botocore will find the credentials, in its own order of precedence."""
     profile = os.environ.get("AWS_DEFAULT_PROFILE") or os.environ.get("AWS_PROFILE")
     if "AWS_NO_SIGN_REQUEST" in others:
         return "AWS_NO_SIGN_REQUEST"
@@ -118,7 +121,7 @@ def _environment_file() -> dict[str, str]:
 
 
 def _others(choices: tuple[str, ...], stack: Mapping[str, str]) -> list[str]:
-    """The names of variables with which the user has chosen something else than the stack."""
+    """The names of variables by which the user has chosen something other than the stack."""
     return sorted(
         name
         for name, value in os.environ.items()
@@ -127,12 +130,12 @@ def _others(choices: tuple[str, ...], stack: Mapping[str, str]) -> list[str]:
 
 
 def _same_host(value: str) -> str:
-    """The address as the stack writes it."""
+    """The address with the host as the stack writes it."""
     return value.replace("localhost:", "127.0.0.1:", 1)
 
 
 def _forget_s3(stack: Mapping[str, str]) -> None:
-    """Where the environment led to the stack's S3 before the user named credentials, drop what is left of that."""
+    """Remove variables of the stack's S3 server that were set before the user named credentials of their own."""
     address = _ADDRESS["S3"]
     if os.environ.get(address) == stack[address]:
         for name, value in stack.items():
@@ -144,6 +147,7 @@ def _take_switches(stack: Mapping[str, str]) -> None:
     if "DO_NOT_TRACK" in stack:
         os.environ["DO_NOT_TRACK"] = stack["DO_NOT_TRACK"]
     for name in _NO_PROXY:
-        if name in stack:  # the user's own exceptions may be others than when the stack was started
+        # The user's own exceptions may have changed since the stack was started.
+        if name in stack:
             hosts = [*os.environ.get(name, "").split(","), *stack[name].split(",")]
             os.environ[name] = ",".join(dict.fromkeys(filter(None, hosts)))

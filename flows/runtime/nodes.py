@@ -1,7 +1,7 @@
-"""The nodes of a Ray cluster elsewhere: our packages are sent to them, and they are asked what they have.
+"""Checks the nodes of a Ray cluster other than the local stack's, and uploads our packages to them.
 
-The workers of the local stack import the very code that its drivers run (the stack says so in the environment), so
-nothing is sent there and nobody asked.
+Workers of the local stack import the same code as this process (the stack says so in the environment), so nothing is
+uploaded there, and the nodes are not checked.
 """
 
 from __future__ import annotations
@@ -22,30 +22,35 @@ from urllib.parse import urlsplit
 from attgan.errors import UserError
 from flows.runtime.local_stack import LOCAL_RAY
 
-PACKAGES = ("attgan", "flows")  # that travel
-SAME = ("ray", "torch", "prefect")  # in the driver's very version
-# In this major version or a newer one, as in pyproject.toml: the decoders of older ones overflow on crafted images.
+# The packages that are uploaded.
+PACKAGES = ("attgan", "flows")
+# A node needs exactly the driver's version of these.
+SAME = ("ray", "torch", "prefect")
+# A node needs at least this major version, as in pyproject.toml: decoders of older ones overflow on crafted images.
 OLDEST = {"pillow": 13}
 NEEDED = (
     *SAME,
     *("boto3", "numpy", "obstore", "pillow", "prefect-ray", "psutil", "pyarrow", "pydantic", "safetensors"),
     *("simplejpeg", "torchvision"),
-    *("fsspec", "pandas", "requests"),  # without which Ray Tune cannot be imported
+    # Ray Tune cannot be imported without these.
+    *("fsspec", "pandas", "requests"),
 )
 _NOT_SENT = ["__pycache__", "*.pyc"]
-_PATIENCE = 120.0  # seconds for a node to unpack what is sent and to start a worker
-_KNOCK = 5.0  # seconds
+# Seconds for a node to unpack our packages and start a worker.
+_PATIENCE = 120.0
+# Seconds for an address to accept a connection.
+_CONNECT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class NodeReport:
-    """What one node has.
+    """What is installed on one node.
 
     Attributes:
-        python: its version, as "3.11".
-        versions: of the :data:`NEEDED` distributions; None of one that is not installed.
-        code: the digest of our packages as its workers import them.
-        silent: the addresses that do not answer it.
+        python: the version of Python, such as "3.11".
+        versions: the versions of the :data:`NEEDED` distributions; None for one that is not installed.
+        code: the digest of our packages, as workers there import them.
+        silent: the addresses that it cannot connect to.
     """
 
     python: str
@@ -55,25 +60,25 @@ class NodeReport:
 
 
 def shares_code(address: str) -> bool:
-    """Whether the workers of the cluster at this address import the very code that this process runs."""
+    """Whether workers of the cluster at this address import the same files as this process."""
     return os.environ.get(LOCAL_RAY) == address
 
 
 def runtime_env() -> dict[str, Any]:
-    """Ray's description of what a cluster elsewhere is sent: our two packages, with the data in them."""
+    """The Ray runtime environment that uploads our two packages, with their data files."""
     return {"py_modules": [str(_folder(package)) for package in PACKAGES], "excludes": _NOT_SENT}
 
 
 def check_nodes(prefect_url: str | None = None) -> None:
-    """Ask each node of the connected cluster whether it can do this process's work.
+    """Check that each node of the connected cluster can run our tasks.
 
     Args:
-        prefect_url: of the Prefect server, to which every worker reports.
+        prefect_url: of the Prefect server, which every worker needs.
 
     Raises:
-        UserError: a node lacks a package, has another version of Python, Ray, torch or Prefect or too old a Pillow,
-            has GPUs and a torch without CUDA, does not get our packages, does not reach the Prefect server, or does
-            not answer.
+        UserError: a node lacks a package; has another version of Python, Ray, torch or Prefect, or a Pillow that is too
+            old; has GPUs but a torch without CUDA; does not receive our packages; cannot connect to the Prefect server;
+            or does not answer.
     """
     addresses = [prefect_url] if prefect_url else []
     wanted = report(addresses)
@@ -86,21 +91,24 @@ def check_nodes(prefect_url: str | None = None) -> None:
 
 
 def require_reachable(inputs: Mapping[str, str | None], destination: str | None = None) -> None:
-    """Refuse folders of this machine that the connected cluster's nodes do not see.
+    """Check that the nodes of the connected cluster see the folders of this machine that a flow uses.
+
+    URLs with a scheme are not checked: every node reaches those. Nor are inputs that do not exist here, which are
+    refused when they are opened.
 
     Args:
-        inputs: URL of what is read by option ("--dataset"); None where there is none. What is not here either is for
-            others to refuse.
-        destination: URL of what is written, which need not be there yet.
+        inputs: the URL of each input, by option ("--dataset"); None where an option is not set.
+        destination: the URL of the output, which need not exist yet.
 
     Raises:
-        UserError: a node does not see one of them. URLs with a scheme are reached from everywhere.
+        UserError: a node does not see one of the folders.
     """
     paths = {option: url for option, url in inputs.items() if url is not None and os.path.isabs(url)}
     paths = {option: path for option, path in paths.items() if os.path.exists(path)}
     writes = destination is not None and os.path.isabs(destination)
     if shares_code(os.environ.get("RAY_ADDRESS", "")) or not (paths or writes):
-        return  # the local stack is this machine
+        # All nodes of the local stack are this machine.
+        return
     with contextlib.ExitStack() as cleanup:
         marks = dict(paths)
         if writes:
@@ -117,7 +125,7 @@ def require_reachable(inputs: Mapping[str, str | None], destination: str | None 
 
 
 def report(addresses: list[str]) -> NodeReport:
-    """What this process has, and which of these URLs do not answer it. It imports nothing that a node may lack."""
+    """What is installed here, and which URLs this process cannot connect to. Imports nothing that a node may lack."""
     return NodeReport(
         python=".".join(platform.python_version_tuple()[:2]),
         versions={name: _version(name) for name in NEEDED},
@@ -127,12 +135,12 @@ def report(addresses: list[str]) -> NodeReport:
 
 
 def missing_of(paths: dict[str, str]) -> list[str]:
-    """The options whose paths this process does not see."""
+    """The options whose paths do not exist for this process."""
     return [option for option, path in paths.items() if not os.path.exists(path)]
 
 
 def code_digest() -> str:
-    """The sha256 of our packages as this process imports them: of every file's name and content."""
+    """The sha256 of the names and contents of all files of our packages, as this process imports them."""
     digest = hashlib.sha256()
     for package in PACKAGES:
         folder = _folder(package)
@@ -145,7 +153,7 @@ def code_digest() -> str:
 
 
 def differences(found: NodeReport, wanted: NodeReport, *, gpus: float = 0) -> list[str]:
-    """What keeps a node with this report, and so many GPUs, from the work; nothing if it fits."""
+    """The reasons why a node with this report and this many GPUs cannot run our tasks; empty if it can."""
     problems = []
     if found.python != wanted.python:
         problems.append(f"it has Python {found.python}, {wanted.python} is wanted")
@@ -167,10 +175,10 @@ def differences(found: NodeReport, wanted: NodeReport, *, gpus: float = 0) -> li
 
 
 def _ask_nodes(question: Callable[..., Any], argument: Any) -> Iterator[tuple[dict[str, Any], Any]]:
-    """Have each living node answer a question in a worker of its own, all at once; yields nodes and answers.
+    """Call a function in a worker on each living node, on all at the same time, and yield nodes and results.
 
     Raises:
-        UserError: a node cannot run our code, or does not answer in time.
+        UserError: a node cannot run the function, or does not answer in time.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
@@ -187,7 +195,8 @@ def _ask_nodes(question: Callable[..., Any], argument: Any) -> Iterator[tuple[di
         try:
             yield node, ray.get(reference)
         except (ray.exceptions.TaskUnschedulableError, ray.exceptions.NodeDiedError):
-            continue  # it has left the cluster meanwhile
+            # The node has left the cluster meanwhile.
+            continue
         except ray.exceptions.RayError as error:
             raise UserError(
                 "node-cannot-run-code", f"the node {_name(node)} cannot run our code: {_last_line(error)}"
@@ -200,7 +209,7 @@ def _ask_nodes(question: Callable[..., Any], argument: Any) -> Iterator[tuple[di
 
 @contextlib.contextmanager
 def _marked(folder: str) -> Iterator[str]:
-    """A file for this while in a folder, or in the nearest one above it that there is, by which others know it."""
+    """A temporary file in a folder, or in its nearest parent that exists, by which a node recognises the folder."""
     nearest = Path(folder)
     while not nearest.is_dir():
         nearest = nearest.parent
@@ -216,7 +225,7 @@ def _marked(folder: str) -> Iterator[str]:
 
 
 def _name(node: Mapping[str, Any]) -> str:
-    """How a person knows it: by the name that it was given, or by its host's, with its address."""
+    """A node's name for messages: the name that it was given, or that of its host, with its address."""
     address = str(node["NodeManagerAddress"])
     name = node.get("NodeName") or address
     return f"{node['NodeManagerHostname'] if name == address else name} ({address})"
@@ -237,7 +246,7 @@ def _version(distribution: str) -> str | None:
 
 
 def _public(version: str) -> str:
-    """Without what says how it was built: "2.14.1+cu128" is 2.14.1."""
+    """The version without its build label: 2.14.1 for "2.14.1+cu128"."""
     return version.partition("+")[0]
 
 
@@ -245,13 +254,13 @@ def _answers(url: str) -> bool:
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
-        socket.create_connection((parts.hostname or "", port), timeout=_KNOCK).close()
+        socket.create_connection((parts.hostname or "", port), timeout=_CONNECT_SECONDS).close()
     except OSError:
         return False
     return True
 
 
 def _last_line(error: BaseException) -> str:
-    """What a worker's traceback ends with."""
+    """The last line of a worker's traceback."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""Whether a Ray cluster lets this process in: Ray itself would try for a while, and not say what is missing."""
+"""Checks that a Ray cluster accepts this process's token. Ray itself retries and does not name the cause."""
 
 import os
 from pathlib import Path
@@ -9,10 +9,10 @@ _LIST_NODES = "/ray.rpc.NodeInfoGcsService/GetAllNodeInfo"
 
 
 def require_token(address: str) -> None:
-    """Ask the cluster at this address once.
+    """Send the cluster at this address one request.
 
     Raises:
-        UserError: it asks for a token, and this process has none, or another one.
+        UserError: the cluster requires a token, and this process has none or a wrong one.
     """
     import grpc
 
@@ -22,7 +22,7 @@ def require_token(address: str) -> None:
         try:
             channel.unary_unary(_LIST_NODES)(b"", timeout=10, metadata=metadata)
         except grpc.RpcError as error:
-            # Whatever else it is, Ray says it better.
+            # Ray's own messages are better for all other failures.
             if error.code() is not grpc.StatusCode.UNAUTHENTICATED:
                 return
             stack = "for a local stack started in another folder, set ATTGAN_STACK_FOLDER"
@@ -40,7 +40,7 @@ def require_token(address: str) -> None:
 
 
 def _ray_token() -> str | None:
-    """The token that Ray will use, from where Ray takes it; None if there is none."""
+    """The token that Ray will use, read from where Ray reads it; None if there is none."""
     if os.environ.get("RAY_AUTH_MODE") != "token":
         return None
     if token := os.environ.get("RAY_AUTH_TOKEN"):

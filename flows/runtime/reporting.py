@@ -1,4 +1,4 @@
-"""What a run shows in the Prefect UI: progress while it works, tables and pictures when it is done."""
+"""What a run shows in the Prefect UI: progress while it runs, tables and pictures at its end."""
 
 from __future__ import annotations
 
@@ -26,16 +26,17 @@ Log = logging.Logger | logging.LoggerAdapter[Any]
 
 
 class Progress:
-    """Items done out of a known total, as a Prefect artifact and as lines in the log, with rate and time left."""
+    """Progress towards a known total, as a Prefect artifact and as log lines, with rate and time left."""
 
     def __init__(self, key: str, noun: str, total: int, log: Log, before: int = 0) -> None:
         self.noun, self.total, self.log = noun, max(total, 1), log
-        self.done = self._before = before  # done by an earlier run: no part of this one's rate
+        # Items that an earlier run has done are not part of this run's rate.
+        self.done = self._before = before
         self._started = self._said = time.monotonic()
         self._artifact: UUID = create_progress_artifact(0.0, key=artifact_key(key), description=noun)  # type: ignore[assignment]
 
     def advance(self, count: int, note: str = "") -> None:
-        """Count ``count`` more items as done; said, with a note, at most every two seconds, and at the end."""
+        """Count ``count`` more items as done. Logs a line, with the note, at most every two seconds and at the end."""
         self.done += count
         now = time.monotonic()
         if self.done < self.total and now - self._said < _SECONDS_BETWEEN:
@@ -51,12 +52,13 @@ class Progress:
         self.log.info(line)
         try:
             update_progress_artifact(self._artifact, progress=100 * share, description=line)
-        except Exception as error:  # a Prefect server that restarts must not end hours of work
+        except Exception as error:
+            # A Prefect server that restarts must not end hours of work.
             self.log.warning("progress is not shown: %s", error)
 
 
 class Picture:
-    """One picture in the UI, in whose place a newer one is put."""
+    """A picture in the UI that newer ones replace."""
 
     def __init__(self, key: str, description: str) -> None:
         self._key, self._description = artifact_key(key), description
@@ -64,7 +66,7 @@ class Picture:
         self._shown: bytes | None = None
 
     def show(self, image: bytes, log: Log) -> None:
-        """Show a JPEG or PNG, unless it is the one that is shown already."""
+        """Show a JPEG or PNG, unless it is already shown."""
         if image == self._shown:
             return
         page = _page(image, self._description)
@@ -76,35 +78,36 @@ class Picture:
                 with get_client(sync_client=True) as client:
                     client.update_artifact(self._artifact, ArtifactUpdate(data=page))
             self._shown = image
-        except Exception as error:  # as above: what is shown must not end the work
+        except Exception as error:
             log.warning("the picture is not shown: %s", error)
 
 
 def table(key: str, rows: Sequence[Mapping[str, Any]], description: str) -> None:
-    """A table, one row per mapping; shown in the run's artifacts."""
+    """Add a table to the run's artifacts, one row for each mapping."""
     create_table_artifact([dict(row) for row in rows], key=artifact_key(key), description=description)
 
 
 def picture(key: str, image: bytes, description: str) -> None:
-    """A JPEG or PNG, embedded in a page, so that the browser needs no access to the bucket it is also stored in.
+    """Add a JPEG or PNG to the run's artifacts.
 
-    Markdown rather than Prefect's image artifact, which prints the whole URL, here the picture, below the picture.
+    The picture is embedded in a Markdown page as a data URL, so the browser needs no access to the bucket. Prefect's
+    own image artifact would print the whole data URL below the picture.
     """
     markdown(key, _page(image, description), description)
 
 
 def markdown(key: str, text: str, description: str) -> None:
-    """A page of Markdown."""
+    """Add a page of Markdown to the run's artifacts."""
     create_markdown_artifact(text, key=artifact_key(key), description=description)
 
 
 def event(name: str, resource: str, payload: Mapping[str, Any]) -> None:
-    """An event, for automations to act upon; related to the flow run at work, if one is.
+    """Emit an event for automations, related to the current flow run if there is one.
 
     Args:
-        name: what has happened, as ``attgan.edit.failed-share-passed``.
-        resource: the identifier of what it has happened to.
-        payload: what else there is to say.
+        name: of the event, such as ``attgan.edit.failed-share-passed``.
+        resource: the identifier of what the event is about.
+        payload: further values.
     """
     run = FlowRunContext.get()
     related = []

@@ -1,4 +1,4 @@
-"""How a flow starts from the terminal and how it says no: a refusal is a state with one line, never a traceback."""
+"""Starts flows, and turns refusals into states: a run that is refused ends in one line, without a traceback."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ R = TypeVar("R")
 
 
 class Unfinished(Exception):
-    """A flow that another one needs did not end well; the message is the line to end with."""
+    """A flow, or a step that it needs, did not complete. The message is one line for the user."""
 
 
 def refusals_as_states(body: Callable[P, R]) -> Callable[P, R | State[Any]]:
-    """A flow's body whose :class:`UserError` ends the run as failed, named ``Refused``, with that line as message.
+    """Decorate a flow's body so that these exceptions become the state in which its run ends.
 
-    Likewise :class:`flows.runtime.cancelling.RunCancelled` ends it as cancelled, and :class:`Unfinished` and
-    :class:`flows.runtime.cluster_watch.ClusterLost` as failed.
+    :class:`UserError` becomes a failed state named ``Refused``; :class:`flows.runtime.cancelling.RunCancelled` a
+    cancelled one; :class:`Unfinished` and :class:`flows.runtime.cluster_watch.ClusterLost` a failed one. The message of
+    the state is the message of the exception.
     """
 
     @functools.wraps(body)
@@ -46,37 +47,38 @@ def refusals_as_states(body: Callable[P, R]) -> Callable[P, R | State[Any]]:
         except (Unfinished, ClusterLost) as why:
             return Failed(message=str(why))
 
-    # Prefect looks the annotations up where the function was defined, which for a wrapper is here.
+    # Prefect resolves the annotations as names of the module that defines the function, which for a wrapper is this
+    # one. So they are resolved here, where ``body`` still has its own module.
     refusing.__annotations__ = get_type_hints(body)
     refusing.__signature__ = inspect.signature(body, eval_str=True)  # type: ignore[attr-defined]
     return refusing
 
 
 def refusal_in(message: str | None) -> UserError:
-    """The refusal that a run has ended with, from its state's message: a worker's exception is not sent here."""
+    """The refusal that a run has ended with, read from its state's message."""
     found = re.fullmatch(r"\[([a-z0-9-]+)\] (.*)", message or "", re.DOTALL)
     return UserError(found[1], found[2]) if found else UserError("run-refused", message or REFUSED)
 
 
-def may_pass(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    """A task's retry condition: another attempt can help, unless it was a user's mistake."""
+def is_retryable(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """The retry condition of tasks: another attempt may help, except after a user's mistake."""
     return not isinstance(state.data, UserError)
 
 
 def cause_of(state: State[Any]) -> Any:
-    """The exception that a task run ended with; None where there is none to be had, as after a crash."""
+    """The exception that a task run ended with; None where there is none, as after a crash."""
     try:
         return state.result(raise_on_failure=False)
     except MissingResult:
         return None
 
 
-def run_below(flow: Flow[..., Any], settings: Any) -> dict[str, Any]:
-    """Run a flow below the one that runs here, and return its result.
+def run_subflow(flow: Flow[..., Any], settings: Any) -> dict[str, Any]:
+    """Run a flow as a subflow of the current one, and return its result.
 
     Raises:
-        UserError: it refused.
-        RunCancelled: it was cancelled, or a run above it was.
+        UserError: it was refused.
+        RunCancelled: it or one of its parents was cancelled.
         Unfinished: it failed or was stopped.
     """
     state: Any = flow(settings=settings, return_state=True)
@@ -91,11 +93,11 @@ def run_below(flow: Flow[..., Any], settings: Any) -> dict[str, Any]:
 
 
 def run_from_terminal(flow: Flow[..., Any], **parameters: Any) -> Any:
-    """Run a flow here, in the cluster that the environment names, and return its result.
+    """Run a flow in this process, on the cluster that the environment names, and return its result.
 
     Raises:
-        UserError: no Prefect server or Ray cluster is at hand, or the flow refused.
-        RunCancelled: its run was cancelled on the server.
+        UserError: no Prefect server or Ray cluster is available, or the flow was refused.
+        RunCancelled: the run was cancelled on the server.
     """
     cluster.require_prefect()
     cluster.connect_ray()

@@ -1,4 +1,4 @@
-"""Stages that overlap: chunks of work flow through them over short queues, so memory stays bounded."""
+"""A pipeline of stages that run at the same time. Chunks pass between them in short queues, so memory is bounded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 U = TypeVar("U")
 
-_QUEUED = 1  # chunks that may wait between two stages
+# Chunks that may wait between two stages.
+_QUEUED = 1
 _END = object()
 
 
@@ -23,13 +24,14 @@ class Stage(Generic[T]):
     """One step of the pipeline.
 
     Attributes:
-        name: for the record of seconds.
-        work: takes a chunk and yields it on, whole or in smaller ones.
-        workers: how many chunks it works on at a time.
-        pool: whose threads do the work, if it is an iterator; an asynchronous one is the event loop's.
-        admit: waits until a chunk that is done with may go on, for want of room further down.
-        seconds: how long it was busy, summed over its workers; waiting for a chunk, a thread, room or the next stage is
-            not in it.
+        name: under which its seconds are reported.
+        work: takes a chunk and yields it again, whole or in smaller chunks. An iterator runs in threads, an
+            asynchronous iterator in the event loop.
+        workers: how many chunks it works on at the same time.
+        pool: the threads for an iterator.
+        admit: waits until the memory budget of later stages has space for a chunk that this stage has finished.
+        seconds: how long it was busy, summed over its workers. Time spent waiting (for a chunk, a thread, memory or the
+            next stage) is not included.
     """
 
     name: str
@@ -40,10 +42,10 @@ class Stage(Generic[T]):
     seconds: float = field(default=0.0, init=False)
 
 
-class Room:
-    """So many bytes for all that is under way; what is larger than the whole of it gets it alone.
+class MemoryBudget:
+    """A limit on the bytes that the tasks of one event loop hold together.
 
-    For the tasks of one event loop.
+    A request for more than the whole budget is granted when nothing else is held.
     """
 
     def __init__(self, size: int) -> None:
@@ -52,31 +54,33 @@ class Room:
         self._given_back = asyncio.Condition()
 
     async def take(self, size: int) -> None:
-        """Wait until there is room for ``size`` bytes and take it."""
+        """Wait until ``size`` bytes are free, and take them."""
         async with self._given_back:
             await self._given_back.wait_for(lambda: not self.taken or self.taken + size <= self.size)
             self.taken += size
 
     async def give_back(self, size: int) -> None:
-        """Let others have what was taken."""
+        """Release bytes that were taken."""
         async with self._given_back:
             self.taken -= size
             self._given_back.notify_all()
 
 
 async def in_threads(pool: Executor, threads: int, work: Callable[[U], None], items: list[U]) -> None:
-    """Call ``work`` with each of the items, in so many threads of a pool: whichever is free takes the next one.
+    """Call ``work`` with each item, in this many threads of a pool. A thread that is free takes the next item.
 
-    The loop is told once, by the last of them: to wake it for each costs as much as what they do (measured).
+    The event loop is woken once, by the last thread: to wake it for each item costs as much as the work itself
+    (measured).
 
     Raises:
-        Exception: the first that one of them raised; the others stop after the item in hand.
+        Exception: the first exception from ``work``; the other threads stop after their current item.
     """
     if not items:
         return
     loop = asyncio.get_running_loop()
     over: asyncio.Future[None] = loop.create_future()
-    todo = iter(items)  # a list's iterator may be shared by threads
+    # Threads may share a list's iterator: each item is taken once.
+    todo = iter(items)
     at_work = min(threads, len(items))
     failures: list[BaseException] = []
     lock = threading.Lock()
@@ -87,15 +91,16 @@ async def in_threads(pool: Executor, threads: int, work: Callable[[U], None], it
             for item in todo:
                 work(item)
         except BaseException as failure:
-            deque(todo, 0)  # nothing is left for the others
+            # Exhausts the iterator, so that the other threads stop.
+            deque(todo, 0)
             failures.append(failure)
         with lock:
             at_work -= 1
             last = not at_work
         if last:
-            loop.call_soon_threadsafe(tell)
+            loop.call_soon_threadsafe(wake)
 
-    def tell() -> None:
+    def wake() -> None:
         if not over.done():
             over.set_result(None)
 
@@ -110,15 +115,16 @@ async def in_threads(pool: Executor, threads: int, work: Callable[[U], None], it
 
 
 def set_torch_threads(count: int) -> None:
-    """For a pool's initializer: torch uses ``count`` threads below the thread that calls this."""
+    """Let torch use ``count`` threads for operations of the calling thread. Meant as the initializer of a pool."""
     import torch
 
     torch.set_num_threads(count)
-    torch.get_num_threads()  # settles it: else the thread takes, at its first operation, what another one set last
+    # Makes the setting take effect. Otherwise the thread's first operation uses what another thread has set last.
+    torch.get_num_threads()
 
 
 def each(work: Callable[[T], Awaitable[T]]) -> Callable[[T], AsyncIterator[T]]:
-    """A stage's work out of a coroutine that returns one chunk for one."""
+    """Turn a coroutine that returns one chunk for each into a stage's work."""
 
     async def once(chunk: T) -> AsyncIterator[T]:
         yield await work(chunk)
@@ -127,7 +133,7 @@ def each(work: Callable[[T], Awaitable[T]]) -> Callable[[T], AsyncIterator[T]]:
 
 
 def in_place(work: Callable[[T], None]) -> Callable[[T], Iterator[T]]:
-    """A stage's work, in threads, out of a function that changes the chunk it is given."""
+    """Turn a function that changes its chunk into a stage's work, which runs in threads."""
 
     def once(chunk: T) -> Iterator[T]:
         work(chunk)
@@ -137,9 +143,9 @@ def in_place(work: Callable[[T], None]) -> Callable[[T], Iterator[T]]:
 
 
 async def run_stages(chunks: Iterable[T], stages: list[Stage[T]], finish: Callable[[T], None]) -> None:
-    """Send the chunks through all stages, which work side by side; ``finish`` receives each one at the end.
+    """Send the chunks through all stages, which run at the same time. ``finish`` receives each chunk at the end.
 
-    The first exception stops everything and is raised as it is. Chunks may overtake one another.
+    The first exception stops all stages and is raised unchanged. Chunks may overtake one another.
     """
     queues: list[asyncio.Queue[object]] = [asyncio.Queue(_QUEUED) for _ in range(len(stages) + 1)]
     try:
@@ -165,7 +171,8 @@ async def _run_stage(stage: Stage[Any], inbox: asyncio.Queue[object], outbox: as
                 if stage.admit is not None:
                     await stage.admit(part)
                 await outbox.put(part)
-        await inbox.put(_END)  # for the next worker of this stage
+        # For the next worker of this stage.
+        await inbox.put(_END)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(stage.workers):
@@ -174,7 +181,7 @@ async def _run_stage(stage: Stage[Any], inbox: asyncio.Queue[object], outbox: as
 
 
 async def _parts(stage: Stage[Any], chunk: object) -> AsyncIterator[object]:
-    """What a stage makes of a chunk; the time that it works at it is added up."""
+    """The chunks that a stage yields for one chunk. Adds the time of its work to the stage's seconds."""
     work = stage.work(chunk)
     loop = asyncio.get_running_loop()
     while True:

@@ -1,7 +1,8 @@
-"""Task runs that ended without the Prefect server's knowledge: whoever waited for them tells it.
+"""Reports the end of task runs whose process could not report it to the Prefect server.
 
-A task run's states are reported by the process that runs it. One that was killed (by a signal, for want of memory, with
-its node) has no last word, and the server would show its run as running for ever.
+The states of a task run are reported by the process that runs it. A process that is killed (by a signal, for lack of
+memory, or with its node) reports nothing, and the server would show its run as running for ever. So the flow's process,
+which waits for the task, reports the end instead.
 """
 
 from __future__ import annotations
@@ -31,34 +32,43 @@ from prefect.states import State
 if TYPE_CHECKING:
     Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
-_LOOKS_EVERY = 2.0  # seconds
-_SETTLES = 10.0  # seconds; what the server has heard it writes down every five
-_LAST_LOOK = 5.0  # seconds that one under way may still take in the end
-_PAGE = 200  # runs; the server gives no more at a time
+# Seconds between two requests to the server.
+_INTERVAL = 2.0
+# Seconds until the server has stored what was reported to it; it does so every five seconds.
+_SETTLES = 10.0
+# Seconds that a request in flight may still take when the flow ends.
+_LAST_REQUEST = 5.0
+# Runs in one answer of the server: its maximum.
+_PAGE = 200
 
 Ended = Callable[[UUID, State[Any]], None]
 
 
 @contextlib.contextmanager
 def closing(log: Log) -> Iterator[Ended]:
-    """A function to be told the final state of every task run of this flow's run; it never waits.
+    """Close task runs of this flow run on the server if it still shows them as open after they have ended.
 
-    Runs that crashed or were given up (cancelled) are closed on the server with that state, if it shows them. Once a
-    run has crashed, leaving takes up to ten seconds, until the server has written what it heard of the dead; by then
-    also a run that had ended well has that end, even where its own report of it was lost with its process. A run that
-    the server does not know needs no end. A server that is away is asked again, and then left alone.
+    Runs that crashed or were given up (cancelled) are closed with that state. If a run has crashed, leaving the context
+    takes up to ten seconds, until the server has stored what the dead process had reported. Then a run that succeeded,
+    but whose report was lost with its process, is closed too. A run that the server does not know needs no end. A
+    server that does not answer is asked again, and finally given up.
 
     Args:
-        log: told when the server does not answer.
+        log: receives a warning when the server does not answer.
+
+    Yields:
+        A function that takes the final state of each task run. It never blocks.
     """
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
-        yield lambda run, state: None  # a run of no flow
+        # Outside a flow run there is nothing to close.
+        yield lambda run, state: None
         return
     ends = _Ends(context.flow_run.id, log)
     left = threading.Event()
     thread = threading.Thread(
-        target=contextvars.copy_context().run,  # the settings that lead to the server are the flow's
+        # The server's address is in the flow's context.
+        target=contextvars.copy_context().run,
         args=(_keep_closing, ends, left),
         name="task-run-closing",
         daemon=True,
@@ -68,23 +78,25 @@ def closing(log: Log) -> Iterator[Ended]:
         yield ends.add
     finally:
         left.set()
-        thread.join(_SETTLES + _LAST_LOOK)
+        thread.join(_SETTLES + _LAST_REQUEST)
 
 
 @dataclass
 class _Ends:
-    """Of the task runs of a flow's run.
+    """The ends of a flow run's task runs.
 
     Attributes:
-        states: the final ones, by run.
-        unreported: when this process heard of an end that the server may not have, by run; those closed are not in it.
+        states: the final state of each run.
+        unreported: the runs whose end the server may not know, with the time at which this process learned of it. Runs
+            that were closed here are removed.
+        unreachable: whether the last request got no answer.
     """
 
     flow_run: UUID
     log: Log
     states: dict[UUID, State[Any]] = field(default_factory=dict)
     unreported: dict[UUID, float] = field(default_factory=dict)
-    away: bool = False
+    unreachable: bool = False
 
     def add(self, run: UUID, state: State[Any]) -> None:
         self.states[run] = state
@@ -92,12 +104,12 @@ class _Ends:
             self.unreported[run] = time.monotonic()
 
     def may_come(self) -> bool:
-        """Whether the server may yet show a run as open that is closed then."""
+        """Whether the server may still show a run as open, because what it received is not stored yet."""
         now = time.monotonic()
         return any(now - heard < _SETTLES for heard in list(self.unreported.values()))
 
     def close(self, all_of_them: bool = False) -> bool:
-        """Close the runs that are open on the server and unreported, or all that are over; whether any are left."""
+        """Close unreported runs that are open on the server, or all that have ended. Returns whether any are left."""
         try:
             with get_client(sync_client=True) as client:
                 open_runs = [run for run in _open_runs(client, self.flow_run) if run.id in self.states]
@@ -108,35 +120,39 @@ class _Ends:
                         self.unreported.pop(run.id, None)
                     else:
                         left = True
-        except Exception as error:  # whatever is wrong with the server, it is no reason to end the flow
-            if not self.away:
-                self.log.warning("the Prefect server does not answer (%s): ends of tasks wait", error)
-            self.away = True
+        except Exception as error:
+            # The flow continues without its server, whatever is wrong with it.
+            if not self.unreachable:
+                self.log.warning(
+                    "the Prefect server does not answer (%s): ends of tasks are reported later", error
+                )
+            self.unreachable = True
             return True
-        self.away = False
+        self.unreachable = False
         return left
 
 
 def _keep_closing(ends: _Ends, left: threading.Event) -> None:
-    while not left.wait(_LOOKS_EVERY):
+    while not left.wait(_INTERVAL):
         if ends.may_come():
             ends.close()
     states = list(ends.states.values())
     if not any(state.is_crashed() for state in states):
         if ends.unreported:
-            ends.close()  # what was given up still runs and may have more to say: nothing to wait for
+            # Tasks that were given up still run and report for themselves, so there is nothing to wait for.
+            ends.close()
         return
     until = time.monotonic() + _SETTLES
     while time.monotonic() < until:
         if not ends.close() and not ends.may_come():
             return
-        time.sleep(_LOOKS_EVERY / 2)
+        time.sleep(_INTERVAL / 2)
     if ends.close(all_of_them=True):
         ends.log.warning("the Prefect server may show tasks as running that are over")
 
 
 def _open_runs(client: SyncPrefectClient, flow_run: UUID) -> list[TaskRun]:
-    """The task runs that the server shows as not over."""
+    """The task runs that the server shows as not ended."""
     kinds = [kind for kind in StateType if kind not in TERMINAL_STATES]
     found: list[TaskRun] = []
     while True:
@@ -152,7 +168,7 @@ def _open_runs(client: SyncPrefectClient, flow_run: UUID) -> list[TaskRun]:
 
 
 def _close(client: SyncPrefectClient, run: TaskRun, state: State[Any]) -> None:
-    # without the data: an exception, or a result that is in this process only
+    # Without the data, which is an exception or a result that only this process has.
     client.set_task_run_state(
         run.id, State(type=state.type, name=state.name, message=state.message), force=True
     )

@@ -1,4 +1,4 @@
-"""What a command prints when it is done."""
+"""What commands print: tables, lines, and progress."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ console = Console(markup=False, emoji=False, highlight=False)
 
 
 def print_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """A table, one row per mapping."""
+    """Print a table, one row for each mapping."""
     table = Table(title=title, title_justify="left")
     for column in rows[0]:
         table.add_column(column, overflow="fold")
@@ -26,25 +26,25 @@ def print_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def print_mapping(title: str, values: Mapping[str, Any]) -> None:
-    """A table of two columns: what, and its value."""
+    """Print a table of two columns: names and values."""
     shown = {what: f"{value:,}" if isinstance(value, int) else value for what, value in values.items()}
     print_rows(title, [{"what": what, "value": value} for what, value in shown.items()])
 
 
 def print_line(line: str) -> None:
-    """A line as it is, never wrapped, so that addresses and paths in it can be copied."""
+    """Print a line without wrapping it, so that addresses and paths in it can be copied."""
     console.print(line, soft_wrap=True)
 
 
 class ProgressLines:
-    """Things done, as lines in the terminal, at most one in two seconds."""
+    """Progress as lines in the terminal, at most one in two seconds."""
 
     def __init__(self, noun: str, total: int, before: int = 0) -> None:
         self._noun, self._total, self._before, self._done = noun, total, before, before
         self._started = self._said = time.monotonic()
 
     def advance(self, count: int) -> None:
-        """Count ``count`` more as done."""
+        """Count ``count`` more items as done."""
         self._done += count
         now = time.monotonic()
         if self._done < self._total and now - self._said < _SECONDS_BETWEEN:

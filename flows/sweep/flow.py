@@ -9,7 +9,7 @@ from typing import Any
 from prefect import State, flow, get_run_logger
 
 from flows.runtime import cluster, reporting
-from flows.runtime.cancelling import GOES_ON, RunCancelled, cancel_requests
+from flows.runtime.cancelling import RESUMES, RunCancelled, cancel_requests
 from flows.runtime.running import Unfinished, refusals_as_states
 from flows.settings import SweepSettings
 from flows.sweep import report
@@ -52,11 +52,11 @@ def sweep(settings: SweepSettings) -> dict[str, Any] | State[Any]:
         ending = run_trials(plan, log=log, on_event=watch.event, stop=stop)
         watch.end()
         if ending.interrupted:
-            words = f"{ending.reason}; {GOES_ON}"
+            words = f"{ending.reason}; {RESUMES}"
             raise (RunCancelled if cancelled() else Unfinished)(words)
     measure_all(plan, log)
     result = finish(plan, log, seconds=time.monotonic() - started, reason=ending.reason)
     report.show_artifacts(result)
     if set(result["states"]) == {"failed"}:
-        raise Unfinished(f"every trial failed; {result['sweep']}/{TRIALS}/*/{RECORD} say why; {GOES_ON}")
+        raise Unfinished(f"every trial failed; {result['sweep']}/{TRIALS}/*/{RECORD} say why; {RESUMES}")
     return result

@@ -10,7 +10,7 @@ from attgan.models import BundleInfo, GeneratorConfig
 from flows.dataset.drawn_faces import DRAWN, draw_faces
 from flows.dataset.subset import subset
 from flows.runtime import cluster, nodes, reporting
-from flows.runtime.running import Unfinished, run_below
+from flows.runtime.running import Unfinished, run_subflow
 from flows.settings import AlignSettings, JudgeSettings, SubsetSettings, SweepSettings
 from flows.storage import Store, has, join, open_store
 from flows.storage.bundles import inspect
@@ -69,7 +69,7 @@ def _drawn(settings: SweepSettings, size: int, store: Store, log: reporting.Log)
     cut = SubsetSettings(
         source=faces, destination=dataset, subset="all", store="cropped", size=size, seed=settings.seed
     )
-    run_below(subset, cut)
+    run_subflow(subset, cut)
     return dataset
 
 
@@ -87,7 +87,7 @@ def _aligned(settings: SweepSettings, dataset: str, store: Store, log: reporting
         "gpus": settings.gpus_per_trial,
     }
     try:
-        result = run_below(align, AlignSettings.model_validate(options))
+        result = run_subflow(align, AlignSettings.model_validate(options))
     except UserError as error:
         raise UserError(_in_our_words(str(error))) from None
     bundle: str = result["bundle"]

@@ -98,7 +98,7 @@ def drive(
             cancel_requests(log) as cancelled,
         ):
             look = _Looking(watch, store, command, lambda: bool(arrived or cancelled()), log)
-            tasks = cluster.run_tasks(task, [call], cpus=cpus, gpus=settings.gpus, parallel=1, waiting=look)
+            tasks = cluster.run_tasks(task, [call], cpus=cpus, gpus=settings.gpus, parallel=1, on_wait=look)
             with contextlib.closing(tasks) as ended:
                 _, state = next(ended)
     except _GaveUp as ending:

@@ -53,5 +53,5 @@ def test_a_driver_whose_cluster_was_restarted_ends(tmp_path: Path) -> None:
         finally:
             driver.kill()
             driver.wait()
-        line = f"the Ray cluster at {variables['RAY_ADDRESS']} was restarted; the same command goes on"
+        line = f"the Ray cluster at {variables['RAY_ADDRESS']} was restarted; the same command resumes"
         assert log.read_text().strip().splitlines()[-1] == line

@@ -48,4 +48,4 @@ def test_ctrl_c_a_killed_driver_and_a_killed_worker_cost_a_shard_each(
     assert result.difference == Difference(0, 0, 0, [])
     assert result.injected == 3
     assert result.redone <= len(disturbances) * WORKERS * LARGE_SHARD
-    assert said == ["attgan: failed: interrupted; the same command goes on where it stopped"]
+    assert said == ["attgan: failed: interrupted; the same command resumes where it stopped"]

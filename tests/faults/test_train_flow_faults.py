@@ -116,7 +116,7 @@ def test_whatever_ends_driver_or_worker_it_goes_on_and_comes_to_the_same_end(
     wait_until(lambda: not workers(stack), "the worker to end with its driver")
     last = (tmp_path / "log").read_text().strip().splitlines()[-1]
     assert last.startswith("attgan: failed: ")
-    assert last.endswith("; the same command goes on where it stopped")
+    assert last.endswith("; the same command resumes where it stopped")
     stopped = json.loads(run.get("progress.json").data)
     newest = json.loads(run.get("checkpoints/latest.json").data)["checkpoints"][0]
     assert (stopped["state"], newest["step"]) == ("stopped", stopped["step"])

@@ -18,7 +18,7 @@ LOG = logging.getLogger(__name__)
 def test_a_server_that_is_away_holds_nobody_up(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(task_runs, "_LOOKS_EVERY", 0.1)
+    monkeypatch.setattr(task_runs, "_INTERVAL", 0.1)
     monkeypatch.setattr(task_runs, "_SETTLES", 0.5)
     (port,) = free_ports(["nobody"]).values()
     flow_run = FlowRun(flow_id=uuid.uuid4(), name="alone")
