@@ -13,16 +13,13 @@ class UserError(Exception):
         line: the option, the value and the rule, on one line.
     """
 
-    def __init__(self, code: str, line: str | None = None) -> None:
-        # Refusals that have no code yet.
-        if line is None:
-            code, line = "", code
+    def __init__(self, code: str, line: str) -> None:
         super().__init__(code, line)
         self.code = code
         self.line = line
 
     def __str__(self) -> str:
-        return f"[{self.code}] {self.line}" if self.code else self.line
+        return f"[{self.code}] {self.line}"
 
 
 class Diverged(Exception):

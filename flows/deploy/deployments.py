@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,6 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_DEFAULT_WORK_POOL_NAME, PREFECT_UI_URL
 
 from attgan.errors import UserError
-from attgan.version import VERSION
 from flows.deploy import automations, schedule
 from flows.runtime.cluster import require_prefect
 from flows.runtime.terminal import print_line, print_rows
@@ -56,7 +56,7 @@ def deploy(settings: DeploySettings) -> Deployed:
         NotDeployed: the server refused one; those before it are registered.
     """
     require_prefect()
-    file = _file(settings)
+    file = Path(settings.file)
     content = _read(file)
     with get_client(sync_client=True) as client:
         pool = _pool(client, settings)
@@ -75,18 +75,6 @@ def deploy(settings: DeploySettings) -> Deployed:
             workers=len(client.read_workers_for_work_pool(pool.name, worker_filter=_ONLINE)),
             page=f"{PREFECT_UI_URL.value()}/deployments",
         )
-
-
-def _file(settings: DeploySettings) -> Path:
-    """The file that is named; where none is and this folder has none either, the installed package's."""
-    file = Path(settings.file)
-    if "file" in settings.model_fields_set or file.is_file():
-        return file
-    # As for `attgan up`, infra is asked as a program: nothing here imports it or knows where it lies.
-    asked = subprocess.run(
-        [sys.executable, "-P", "-m", "infra", "deployments"], stdout=subprocess.PIPE, text=True
-    )
-    return Path(asked.stdout.strip()) if asked.returncode == 0 else file
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -133,7 +121,7 @@ def _kept(client: SyncPrefectClient, spec: dict[str, Any], pool: WorkPool) -> di
     """A deployment as the file has it, with its pool, its version, and what is the users' to set once it is there."""
     spec = spec | {
         "work_pool": spec["work_pool"] | {"name": pool.name},
-        "version": VERSION,
+        "version": metadata.version("attgan"),
     }
     try:
         there = client.read_deployment_by_name(f"{spec['flow_name']}/{spec['name']}")

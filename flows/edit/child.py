@@ -66,7 +66,8 @@ class Child:
         if "storage_error" in answer:
             raise StorageError(answer["storage_error"])
         if "user_error" in answer:
-            raise UserError(answer["user_error"])
+            code, line = answer["user_error"]
+            raise UserError(code, line)
         if "error" in answer:
             raise IsolationError(answer["error"])
         return answer

@@ -82,11 +82,14 @@ def find_report(settings: ReportSettings) -> dict[str, Any]:
     run = read_run(store)
     if run is None:
         raise UserError(
-            f"--run {settings.run}: neither an edit run's folder nor a destination where one has ended"
+            "run-missing",
+            f"--run {settings.run}: neither an edit run's folder nor a destination where one has ended",
         )
     if not is_there(store, "report.json"):
         done = len(finished_shards(store))
-        raise UserError(f"--run {url}: has not ended: {done:,} of {run.shards:,} shards are done")
+        raise UserError(
+            "run-unfinished", f"--run {url}: has not ended: {done:,} of {run.shards:,} shards are done"
+        )
     found: dict[str, Any] = json.loads(store.get("report.json").data)
     return found
 

@@ -70,7 +70,7 @@ def main(socket: int, parent: int) -> None:
         except StorageError as error:
             _send(connection, {"storage_error": str(error)})
         except UserError as error:
-            _send(connection, {"user_error": str(error)})
+            _send(connection, {"user_error": [error.code, error.line]})
         except Exception as error:
             traceback.print_exc()
             _send(connection, {"error": f"{type(error).__name__}: {error}"})

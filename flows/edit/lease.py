@@ -141,7 +141,8 @@ def _take(store: Store, log: Log) -> Lease:
             other, etag = there
             if seen not in (None, etag):
                 raise UserError(
-                    f"--destination {store.url}: another run is at work there, on {other.host} (process {other.pid})"
+                    "destination-in-use",
+                    f"--destination {store.url}: another run is at work there, on {other.host} (process {other.pid})",
                 )
             if seen is None:
                 words = "%s: a run on %s (process %d) holds it; waiting for a sign of life, %.0f s at most"
@@ -178,7 +179,9 @@ def _read(store: Store) -> tuple[Owner, str] | None:
     except FileNotFoundError:
         return None
     except ValidationError:
-        raise UserError(f"{store.url}/{LEASE}: is not a lease of this version; it is left alone") from None
+        raise UserError(
+            "lease-foreign", f"{store.url}/{LEASE}: is not a lease of this version; it is left alone"
+        ) from None
 
 
 def _age(store: Store) -> float:

@@ -44,7 +44,10 @@ def refuse_collisions(inputs: Iterable[ObjectInfo], format: str) -> Iterator[Obj
         output = output_key(info.key, format)
         for other in begun:
             if output_key(other, format) == output:
-                raise UserError(f"--format {format}: {other!r} and {info.key!r} would both become {output!r}")
+                raise UserError(
+                    "output-collision",
+                    f"--format {format}: {other!r} and {info.key!r} would both become {output!r}",
+                )
         if output != info.key:
             begun.append(info.key)
         yield info

@@ -38,7 +38,20 @@ _FORMATS: dict[str, Literal["jpeg", "png", "webp", "tiff"]] = {
 
 
 class NotEdited(Exception):
-    """A file of which there is no edited one; the message is the line that says why."""
+    """One image file that could not be edited, through no mistake in the command.
+
+    Args:
+        code: as in :class:`attgan.errors.UserError`.
+        line: why.
+    """
+
+    def __init__(self, code: str, line: str) -> None:
+        super().__init__(code, line)
+        self.code = code
+        self.line = line
+
+    def __str__(self) -> str:
+        return f"[{self.code}] {self.line}"
 
 
 def is_one_file(settings: EditSettings) -> bool:
@@ -77,7 +90,7 @@ def edit_file(settings: EditSettings) -> Row:
     item.labels = _labels(local, run.attributes, name)
     asyncio.run(stream(run, [item]))
     if row.status not in ("edited", "copied"):
-        raise NotEdited(f"{settings.source}: {row.status} at {row.stage}: {row.reason}")
+        raise NotEdited("file-not-edited", f"{settings.source}: {row.status} at {row.stage}: {row.reason}")
     return row
 
 
@@ -117,7 +130,7 @@ def slide_file(settings: EditSettings) -> str:
             panel=PANEL,
         )
     except DataError as error:
-        raise NotEdited(f"{settings.source}: {error}") from None
+        raise NotEdited("file-not-edited", f"{settings.source}: {error}") from None
     captions = ["as it is", *(f"intensity {intensity:g}" for intensity in INTENSITIES)]
     columns = [
         (caption, column.reshape(-1, PANEL, PANEL, 3))
@@ -126,7 +139,9 @@ def slide_file(settings: EditSettings) -> str:
     try:
         open_store(place, option="--destination").put(name, faces_grid(columns, side=PANEL), create_only=True)
     except FileExistsError:
-        raise NotEdited(f"{settings.destination}: is there already; it is not replaced") from None
+        raise NotEdited(
+            "file-exists", f"{settings.destination}: is there already; it is not replaced"
+        ) from None
     return f"{settings.destination}: {len(strip) // PANEL} face(s), {', '.join(captions)}"
 
 

@@ -179,9 +179,11 @@ def read_styles(settings: EditSettings, known: Sequence[str]) -> Styles:
         table = pq.read_table(source) if name.endswith(".parquet") else csv.read_csv(source)
         rows = table.select(["key", "style"]).cast(pa.schema([("key", pa.string()), ("style", pa.string())]))
     except FileNotFoundError:
-        raise UserError(f"{where}: is not there") from None
+        raise UserError("file-missing", f"{where}: is not there") from None
     except (pa.ArrowInvalid, KeyError):
-        raise UserError(f"{where}: must be a CSV or Parquet table with the columns key and style") from None
+        raise UserError(
+            "style-table-malformed", f"{where}: must be a CSV or Parquet table with the columns key and style"
+        ) from None
     by_key = {}
     for row in rows.to_pylist():
         chosen = [style.strip() for style in (row["style"] or "").split(",")]
@@ -244,6 +246,7 @@ def refuse_overlap(source: str, destination: str) -> None:
     """
     if is_within(destination, source) or is_within(source, destination):
         raise UserError(
+            "destination-overlaps-source",
             f"--destination {destination}: must not be, hold or lie inside --source {source}; "
-            "the results would be taken for inputs"
+            "the results would be taken for inputs",
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from typing import Any
 from attgan.attributes import parse_edits
 from attgan.errors import UserError
 from attgan.models import BundleInfo
-from flows.edit.closing import UnfinishedRun, find_unfinished
 from flows.edit.ledger import finished_shards, read_summary
 from flows.edit.plan import (
     PassedOver,
@@ -106,14 +104,9 @@ def check(settings: EditSettings) -> BundleInfo:
 
 
 def prepare(
-    settings: EditSettings,
-    bundle: BundleInfo | None = None,
-    planned: Callable[[], None] = lambda: None,
-    tell: Callable[[str], None] = lambda line: None,
+    settings: EditSettings, bundle: BundleInfo | None = None, planned: Callable[[], None] = lambda: None
 ) -> Preparation | NothingToDo:
     """Find the unfinished run of these settings, or plan a new one of what is new or changed since.
-
-    An unfinished run of another version is closed as it stands (:mod:`flows.edit.closing`).
 
     With ``retry_failed`` find the last run that has failed images, or the one that is named.
 
@@ -121,13 +114,12 @@ def prepare(
         settings: of the command.
         bundle: what :func:`check` has returned; None if it is still to be called.
         planned: called whenever a new run's plan has one more shard.
-        tell: called with a line about each run that is closed.
 
     Raises:
         UserError: as :func:`check`; also no images at all, or a named run that was made of something else.
     """
     request = _request(settings, bundle or check(settings))
-    return _prepare_retry(request) if settings.retry_failed else _prepare_run(request, planned, tell)
+    return _prepare_retry(request) if settings.retry_failed else _prepare_run(request, planned)
 
 
 def _request(settings: EditSettings, bundle: BundleInfo) -> _Request:
@@ -141,26 +133,7 @@ def _request(settings: EditSettings, bundle: BundleInfo) -> _Request:
     )
 
 
-def _prepare_run(
-    request: _Request, planned: Callable[[], None], tell: Callable[[str], None]
-) -> Preparation | NothingToDo:
-    unfinished = _unfinished(request)
-    for other in unfinished:
-        other.settle(_state(request))
-    prepared = _resume_or_plan(request, planned, [other.run.fingerprint for other in unfinished])
-    for other in unfinished:
-        other.close()
-        tell(str(other))
-    return prepared
-
-
-def _unfinished(request: _Request) -> list[UnfinishedRun]:
-    return find_unfinished(request.settings.destination, request.lineage, request.made_of)
-
-
-def _resume_or_plan(
-    request: _Request, planned: Callable[[], None], replaced: list[str]
-) -> Preparation | NothingToDo:
+def _prepare_run(request: _Request, planned: Callable[[], None]) -> Preparation | NothingToDo:
     settings = request.settings
     run_id = choose_run_id(settings, request.lineage, request.fingerprint)
     store = open_store(run_url(settings.destination, run_id), option="--destination")
@@ -188,7 +161,6 @@ def _resume_or_plan(
             fingerprint=request.fingerprint,
             made_of=request.made_of,
             plan=plan,
-            replaces=replaced,
             ignored=passed_over.ignored,
             unchanged=passed_over.unchanged,
             **size._asdict(),
@@ -212,11 +184,16 @@ def _prepare_retry(request: _Request) -> Preparation | NothingToDo:
     store = open_store(run_url(settings.destination, run_id), option="--destination")
     run = read_run(store)
     if run is None:
-        raise UserError(f"--run-id {run_id}: there is no such run below --destination {settings.destination}")
+        raise UserError(
+            "run-missing",
+            f"--run-id {run_id}: there is no such run below --destination {settings.destination}",
+        )
     _refuse_another(run, request)
     finished = finished_shards(store)
     if run_id not in failures:
-        raise UserError(f"--retry-failed: run {run_id} is not finished; without this option it goes on")
+        raise UserError(
+            "run-unfinished", f"--retry-failed: run {run_id} is not finished; without this option it goes on"
+        )
     summaries = [read_summary(store, key) for key in finished.values()]
     todo = {summary.shard: summary.generation + 1 for summary in summaries if summary.counts["failed"]}
     return _preparation(request, run, store, finished, todo, is_recorded=not failures[run_id])
@@ -256,7 +233,9 @@ def _nothing_new(settings: EditSettings, passed_over: PassedOver) -> NothingToDo
         UserError: there is none at all.
     """
     if not passed_over.unchanged:
-        raise UserError(f"--source {settings.source}: has no images ({ignored_text(passed_over.ignored)})")
+        raise UserError(
+            "source-empty", f"--source {settings.source}: has no images ({ignored_text(passed_over.ignored)})"
+        )
     return NothingToDo(passed_over)
 
 
@@ -277,7 +256,9 @@ def _begin(store: Store, run: Run) -> None:
     except FileExistsError:
         # The plan's name in it is drawn at random: the same is ours, of an attempt whose answer was lost on its way.
         if store.get("run.json").data != data:
-            raise UserError(f"--destination {store.url}: another command has just begun this run") from None
+            raise UserError(
+                "run-begun-elsewhere", f"--destination {store.url}: another command has just begun this run"
+            ) from None
 
 
 def _refuse_another(run: Run, request: _Request) -> None:
@@ -288,7 +269,10 @@ def _refuse_another(run: Run, request: _Request) -> None:
     differs += [name for name in same if getattr(run.settings, name) != getattr(settings, name)]
     if differs:
         names = ", ".join(differs)
-        raise UserError(f"--run-id {run.run_id}: was begun with another {names}; give a new run another id")
+        raise UserError(
+            "run-settings-differ",
+            f"--run-id {run.run_id}: was begun with another {names}; give a new run another id",
+        )
 
 
 def ignored_text(ignored: dict[str, int]) -> str:
@@ -319,17 +303,12 @@ def describe(settings: EditSettings) -> list[dict[str, Any]]:
 def _plan_rows(request: _Request) -> dict[str, str]:
     settings, passed_over = request.settings, PassedOver()
     inputs = size = 0
-    unfinished = _unfinished(request)
-    done = [other.settled() for other in unfinished]
-    # Of equal keys the first one counts: the unfinished run's, which is newer than the state.
-    settled = heapq.merge(*done, _state(request).settled(), key=lambda row: row.key)
-    for planned in list_inputs(settings, settled, passed_over):
+    for planned in list_inputs(settings, _state(request).settled(), passed_over):
         inputs += 1
         size += planned.info.size
     if not inputs:
         _nothing_new(settings, passed_over)
-    closed = {f"run {other.run.run_id}": str(other) for other in unfinished}
-    return closed | {
+    return {
         "images": f"{inputs:,} ({size / 1e6:,.1f} MB)",
         "done before, unchanged": f"{passed_over.unchanged:,}",
         "not planned": ignored_text(passed_over.ignored) if passed_over.ignored else "none",

@@ -9,6 +9,7 @@ import hashlib
 import json
 import socket
 from collections.abc import Callable, Sequence
+from importlib import metadata
 from typing import Any
 
 import torch
@@ -18,7 +19,6 @@ from attgan.attributes import Edit
 from attgan.data import codec
 from attgan.editing.editor import EDIT_FORMAT
 from attgan.errors import UserError
-from attgan.version import SOFTWARE
 from flows.settings import EditSettings
 from flows.storage import Store, join, open_store
 
@@ -45,11 +45,9 @@ _ASKED_FOR = (
 class Run(BaseModel):
     """An edit run, as ``run.json`` has it.
 
-    ``made_of`` is everything that decides the results' bytes, ``fingerprint`` its hash. ``replaces`` are the
-    fingerprints of unfinished runs that this one has closed: outputs that they wrote without a ledger may be replaced.
-    ``plan`` tells the run's own plan from one that another command began to write. ``ignored`` counts the keys below
-    the source prefix that were not planned, by reason, ``unchanged`` the images that an earlier run of the lineage is
-    done with.
+    ``made_of`` is everything that decides the results' bytes, ``fingerprint`` its hash; ``plan`` tells the run's own
+    plan from one that another command began to write; ``ignored`` counts the keys below the source prefix that were
+    not planned, by reason, ``unchanged`` the images that an earlier run of the lineage is done with.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,7 +59,6 @@ class Run(BaseModel):
     attributes: list[str]
     fingerprint: str
     made_of: dict[str, Any]
-    replaces: list[str] = []
     plan: str
     shards: int
     inputs: int
@@ -103,7 +100,9 @@ def read_run(store: Store) -> Run | None:
     except FileNotFoundError:
         return None
     except ValidationError as error:
-        raise UserError(f"{store.url}/run.json: is not a run of this version; it is left alone") from error
+        raise UserError(
+            "run-foreign", f"{store.url}/run.json: is not a run of this version; it is left alone"
+        ) from error
 
 
 def what_decides_the_bytes(
@@ -140,9 +139,17 @@ def what_decides_the_bytes(
         "quality": settings.quality,
         "batch_size": settings.batch_size,
         "device": "cuda" if settings.gpus_per_shard else "cpu",
-        "software": SOFTWARE,
+        "software": _software(),
         **versions(),
     }
+
+
+def _software() -> str:
+    """The name that results are marked with; also where the package runs without having been installed."""
+    try:
+        return f"attgan {metadata.version('attgan')}"
+    except metadata.PackageNotFoundError:
+        return "attgan"
 
 
 def versions() -> dict[str, Any]:
@@ -159,7 +166,10 @@ def check_versions(run: Run) -> None:
     for name, version in versions().items():
         if run.made_of[name] != version:
             where = f"worker {socket.gethostname()}"
-            raise UserError(f"{where}: has {name} {version}, but the run was begun with {run.made_of[name]}")
+            raise UserError(
+                "worker-version-differs",
+                f"{where}: has {name} {version}, but the run was begun with {run.made_of[name]}",
+            )
 
 
 def hash_of(value: Any) -> str:

@@ -136,7 +136,8 @@ class State:
             return Index(), None
         except ValidationError:
             raise UserError(
-                f"{self._store.url}/{INDEX}: is not a state of this version; it is left alone"
+                "state-foreign",
+                f"{self._store.url}/{INDEX}: is not a state of this version; it is left alone",
             ) from None
 
     def _swap(self, index: Index, etag: str | None) -> str | None:

@@ -163,7 +163,7 @@ def _editor(bundle: str, digest: str, gpu: bool, batch_size: int) -> Editor:
     """The model, loaded once per process and digest; the next shard of this worker finds it warm."""
     loaded = open_bundle(bundle, with_discriminator=False)
     if loaded.digest != digest:
-        raise UserError(f"--bundle {bundle}: has been replaced since the run was begun")
+        raise UserError("bundle-replaced", f"--bundle {bundle}: has been replaced since the run was begun")
     return make_editor(loaded.generator, "cuda" if gpu else "cpu", batch_size, loaded.classifier)
 
 

@@ -71,14 +71,15 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
     store.check(write=True)
     if any(info.key == REPORT for info in store.list(REPORT)):
         raise UserError(
-            f"--destination {settings.destination}: {REPORT} is there already; choose another place"
+            "report-exists",
+            f"--destination {settings.destination}: {REPORT} is there already; choose another place",
         )
     tables = open_face_tables(settings)
     evaluator, network, about = _evaluator(settings)
     tools = _tools(settings, evaluator, network)
     faces = [face for table in tables for face in table.faces]
     if all(face.wears for face in faces):
-        raise UserError(f"--faces {settings.faces[0]}: there is no bare face to edit")
+        raise UserError("bare-faces-missing", f"--faces {settings.faces[0]}: there is no bare face to edit")
     shown = _shown(faces, settings.pages)
     progress = ProgressLines("faces", len(faces))
     measured: list[MeasuredFace] = []
@@ -137,7 +138,9 @@ def _evaluator(settings: EvaluateSettings) -> tuple[Evaluator, EyeNetwork | None
     else:
         judge = open_judge(settings.evaluator, "--evaluator")
         if ATTRIBUTE not in judge.names:
-            raise UserError(f"--evaluator {settings.evaluator}: does not know {ATTRIBUTE}")
+            raise UserError(
+                "attribute-unknown", f"--evaluator {settings.evaluator}: does not know {ATTRIBUTE}"
+            )
         evaluator = _JudgeOfGlasses(judge)
         what, digest = judge.about, judge.digest
         bundle = open_bundle(settings.bundle, with_discriminator=False)
@@ -161,7 +164,7 @@ def _read_network(url: str, option: str) -> EyeNetwork:
     try:
         data = store.get(name).data
     except FileNotFoundError:
-        raise UserError(f"{option} {url}: there is no such file") from None
+        raise UserError("file-missing", f"{option} {url}: there is no such file") from None
     return load_eye_network(data, f"{option} {url}")
 
 

@@ -33,8 +33,7 @@ class DeploySettings(Settings):
     file: str = Field(
         default="infra/prefect.yaml",
         min_length=1,
-        description="The file that describes the deployments; automations.yaml and notifications.yaml lie beside it. "
-        "Outside the repository it is the installed package's by default.",
+        description="The file that describes the deployments; automations.yaml and notifications.yaml lie beside it.",
     )
     pool: str | None = Field(
         default=None,

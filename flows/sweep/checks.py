@@ -62,6 +62,7 @@ def _refuse_other_faces(
     )
     if not np.array_equal(one, other):
         raise UserError(
+            "seeds-not-comparable",
             f"--space seed: --dataset {places.dataset} has no validation partition, and each seed would hold out other "
-            "images of it: such trials cannot be compared"
+            "images of it: such trials cannot be compared",
         )

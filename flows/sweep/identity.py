@@ -9,7 +9,6 @@ from typing import Any
 from attgan.errors import UserError
 from attgan.training.config import EXECUTION_ONLY
 from attgan.training.run_folder.plain_json import to_json
-from attgan.version import SOFTWARE
 from flows.settings import SweepSettings
 from flows.storage import Store
 from flows.sweep.resolve import datasets_of
@@ -47,7 +46,6 @@ def content(settings: SweepSettings, digests: Mapping[str, str | None]) -> dict[
     return {
         "kind": "sweep",
         "schema_version": SCHEMA,
-        "software": SOFTWARE,
         "device": settings.device,
         "digests": dict(digests),
         "settings": settings.model_dump(mode="json", exclude={"dry_run", "space_file"}),
@@ -74,8 +72,9 @@ def check_same(
         return False
     if found["device"] != settings.device:
         raise UserError(
+            "sweep-settings-differ",
             f"--gpus-per-trial {settings.gpus_per_trial:g}: {where} on the device {found['device']}, whose numbers "
-            f"are not those of {settings.device}; another --destination holds the other one"
+            f"are not those of {settings.device}; another --destination holds the other one",
         )
     before, now = found["settings"], settings.model_dump(mode="json")
     for name, default in SweepSettings().model_dump(mode="json").items():
@@ -84,13 +83,15 @@ def check_same(
         _compare(name, before.get(name, default), now[name], where)
     if (settings.trials or 0) < before["trials"]:
         raise UserError(
+            "trials-fewer",
             f"--trials {settings.trials}: {where} of {before['trials']}, and it may only grow; fewer need another "
-            "--destination"
+            "--destination",
         )
     for name, digest in (digests or {}).items():
         if found["digests"].get(name) != digest:
             raise UserError(
-                f"--{name}: {where} {_WHAT[name]}, and a sweep goes on with its own; others need another --destination"
+                "sweep-settings-differ",
+                f"--{name}: {where} {_WHAT[name]}, and a sweep goes on with its own; others need another --destination",
             )
     return True
 
@@ -114,17 +115,22 @@ def _read(store: Store) -> dict[str, Any] | None:
     except (KeyError, TypeError, ValueError):
         complete = False
     if not complete:
-        raise UserError(f"{where} is damaged; choose another place, or delete the sweep to make it again")
+        raise UserError(
+            "sweep-damaged", f"{where} is damaged; choose another place, or delete the sweep to make it again"
+        )
     if version != SCHEMA:
-        raise UserError(f"{where} has schema_version {version}, this version reads {SCHEMA}")
+        raise UserError(
+            "sweep-schema-unknown", f"{where} has schema_version {version}, this version reads {SCHEMA}"
+        )
     return dict(found)
 
 
 def _compare(name: str, before: Any, now: Any, where: str) -> None:
     if before != now:
         raise UserError(
+            "sweep-settings-differ",
             f"--{name.replace('_', '-')} {_text(now)}: {where} with {_text(before)}, and a sweep goes on with its own "
-            "settings; other ones need another --destination"
+            "settings; other ones need another --destination",
         )
 
 

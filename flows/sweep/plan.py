@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from attgan.data.manifest import MANIFEST
 from attgan.errors import UserError
 from attgan.training.config import TrainingConfig
-from flows.settings import SweepSettings, TrainSettings, first_mistake
+from flows.settings import SweepSettings, TrainSettings, refusal_of
 from flows.settings.training import NetworkShape
 from flows.storage import Store, bundles, join, open_store
 from flows.sweep import identity
@@ -162,7 +162,7 @@ def make_trial(
     try:
         checked = TrainSettings.model_validate(whole)
     except ValidationError as error:
-        raise UserError(f"trial {number:03d}: {first_mistake(error)}") from None
+        raise refusal_of(error, f"trial {number:03d}") from None
     return Trial(number, {name: getattr(checked, name) for name in changes}, checked)
 
 
@@ -237,4 +237,6 @@ def _manifest(url: str) -> bytes:
     try:
         return store.get(MANIFEST).data
     except FileNotFoundError:
-        raise UserError(f"--dataset {url}: {MANIFEST} is not there; a finished dataset has one") from None
+        raise UserError(
+            "manifest-missing", f"--dataset {url}: {MANIFEST} is not there; a finished dataset has one"
+        ) from None

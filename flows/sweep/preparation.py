@@ -35,7 +35,9 @@ def make_places(settings: SweepSettings, log: reporting.Log) -> Places:
     try:
         cluster.require_ray(cpus, gpus)
     except UserError as error:
-        raise UserError(f"--cpus-per-trial {cpus:g}, --gpus-per-trial {gpus:g}: {error}") from None
+        raise UserError(
+            error.code, f"--cpus-per-trial {cpus:g}, --gpus-per-trial {gpus:g}: {error.line}"
+        ) from None
     named_places = {"--bundle": settings.bundle, "--judge": settings.judge}
     nodes.require_reachable(named_places, settings.place)
     for url in datasets_of(settings):
@@ -89,7 +91,7 @@ def _aligned(settings: SweepSettings, dataset: str, store: Store, log: reporting
     try:
         result = run_subflow(align, AlignSettings.model_validate(options))
     except UserError as error:
-        raise UserError(_in_our_words(str(error))) from None
+        raise UserError(error.code, _in_our_words(error.line)) from None
     bundle: str = result["bundle"]
     return bundle
 

@@ -80,16 +80,17 @@ def read_space_file(url: str) -> Preset:
     where = f"--space-file {url}"
     folder, _, name = url.rpartition("/")
     if not name or folder == "s3:/":
-        raise UserError(f"{where}: must name one YAML or JSON file")
+        raise UserError("file-name-missing", f"{where}: must name one YAML or JSON file")
     store = open_store(folder or "/", option="--space-file")
     store.check()
     try:
         data = store.get(name).data
     except FileNotFoundError:
-        raise UserError(f"{where}: is not there") from None
+        raise UserError("file-missing", f"{where}: is not there") from None
     if len(data) > _MOST_BYTES:
         raise UserError(
-            f"{where}: has {len(data):,} bytes; a space is described in fewer than {_MOST_BYTES:,}"
+            "file-too-large",
+            f"{where}: has {len(data):,} bytes; a space is described in fewer than {_MOST_BYTES:,}",
         )
     return _parse(data, where)
 
@@ -102,23 +103,28 @@ def _parse(text: bytes, where: str) -> Preset:
     try:
         content = yaml.load(text, _Loader)  # a SafeLoader
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{where}: is neither YAML nor JSON: {' '.join(str(error).split())}") from None
+        raise UserError(
+            "space-file-unreadable", f"{where}: is neither YAML nor JSON: {' '.join(str(error).split())}"
+        ) from None
     if not isinstance(content, dict):
-        raise UserError(f"{where}: must hold settings, space or drawn")
+        raise UserError("space-file-malformed", f"{where}: must hold settings, space or drawn")
     for name in content:
         if name not in Preset.model_fields:
             raise UserError(
-                f"{where}: {name}: a file holds settings, space and drawn, and all else is below these"
+                "space-file-malformed",
+                f"{where}: {name}: a file holds settings, space and drawn, and all else is below these",
             )
     content = {name: {} if value is None else value for name, value in content.items()}  # only a heading
     try:
         preset = Preset.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise UserError(f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise UserError(
+            "space-file-malformed", f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        ) from None
     for layer in (preset, preset.drawn):
         for name in layer.settings:
             if name in _NOT_IN_A_FILE or name not in SweepSettings.model_fields:
                 what = "belongs on the command line" if name in _NOT_IN_A_FILE else "is no option of a sweep"
-                raise UserError(f"{where}: settings.{name}: {what}")
+                raise UserError("setting-not-in-file", f"{where}: settings.{name}: {what}")
     return preset

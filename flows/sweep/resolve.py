@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from attgan.attributes import CELEBA, PUBLISHED, check_names
 from attgan.errors import UserError
-from flows.settings import SweepSettings, first_mistake
+from flows.settings import SweepSettings, refusal_of
 from flows.settings.sweep import MOST_TRIALS
 from flows.settings.training import NetworkShape
 from flows.sweep import preset
@@ -68,8 +68,9 @@ def resolve(settings: SweepSettings) -> SweepSettings:
         merged = {name: value for name, value in fresh.items() if name not in {a.name for a in axes}} | merged
     if not axes and merged.get("trials") != 1:
         raise UserError(
+            "space-empty",
             "--space: is empty; name a setting and its values, such as lambda_reconstruction=1,10,50, or say "
-            "--trials 1 for one trial of the settings as they are"
+            "--trials 1 for one trial of the settings as they are",
         )
     merged |= {name: getattr(settings, name) for name in ("preset", "destination", "dry_run")}
     merged["space"] = [axis.text for axis in axes]
@@ -135,7 +136,7 @@ def _layer(source: preset.Layer, where: str) -> _Layer:
     try:
         checked = SweepSettings.model_validate(source.settings)
     except ValidationError as error:
-        raise UserError(f"{where}: {first_mistake(error)}") from None
+        raise refusal_of(error, where) from None
     for name, value in source.settings.items():
         if isinstance(value, bool):
             refuse_switch(name, value, f"{where}: --{name.replace('_', '-')}")
@@ -154,7 +155,10 @@ def _with_start(settings: Mapping[str, Any], where: str) -> dict[str, Any]:
     """
     bundle, scratch = settings.get("bundle"), settings.get("from_scratch")
     if scratch and bundle is not None:
-        raise UserError(f"{where}--from-scratch: starts without a bundle, and --bundle {bundle} names one")
+        raise UserError(
+            "scratch-with-bundle",
+            f"{where}--from-scratch: starts without a bundle, and --bundle {bundle} names one",
+        )
     if scratch is None and "bundle" not in settings:
         return dict(settings)
     if scratch is None:
@@ -184,7 +188,8 @@ def _merge(layers: list[_Layer]) -> tuple[dict[str, Any], tuple[Axis, ...]]:
             if layer.axes is not None and name in axes:
                 option = f"--{name.replace('_', '-')} {value_text(value)}"
                 raise UserError(
-                    f"{layer.where}{option}: is one value for all trials, and --space searches {name}"
+                    "setting-fixed-and-searched",
+                    f"{layer.where}{option}: is one value for all trials, and --space searches {name}",
                 )
             axes.pop(name, None)
             merged[name] = value
@@ -198,7 +203,9 @@ def _usual_search(axes: tuple[Axis, ...]) -> str:
 
 def _refuse_grace(settings: SweepSettings) -> None:
     if "grace_steps" in _given(settings) and settings.grace_steps is not None:
-        raise UserError(f"--grace-steps {settings.grace_steps}: is ASHA's; say --scheduler asha")
+        raise UserError(
+            "grace-without-asha", f"--grace-steps {settings.grace_steps}: is ASHA's; say --scheduler asha"
+        )
 
 
 def _count_trials(settings: SweepSettings, axes: tuple[Axis, ...]) -> int:
@@ -210,7 +217,8 @@ def _count_trials(settings: SweepSettings, axes: tuple[Axis, ...]) -> int:
     size = grid_size(axes)
     if settings.search == "grid" and settings.trials is None and (size or 0) > MOST_TRIALS:
         raise UserError(
-            f"--space: is a grid of {size:,} trials; name fewer values, or --trials {MOST_TRIALS}"
+            "grid-too-large",
+            f"--space: is a grid of {size:,} trials; name fewer values, or --trials {MOST_TRIALS}",
         )
     usual = MOST_TRIALS if settings.search == "grid" else _USUAL_TRIALS
     count = min(settings.trials or usual, size or MOST_TRIALS)
@@ -226,17 +234,25 @@ def _check(settings: SweepSettings, axes: tuple[Axis, ...]) -> None:
     for axis in axes:
         if axis.name in _WEIGHED_BY.get(settings.metric, ()):
             raise UserError(
+                "metric-not-comparable",
                 f"--metric {settings.metric}: has another meaning for each {axis.name}, which --space searches, so it "
-                "cannot compare the trials; quality can"
+                "cannot compare the trials; quality can",
             )
         if isinstance(axis, Range) and settings.search == "grid":
             raise UserError(
-                f"--search grid: {axis.text} is a range; --search random draws from it, optuna too"
+                "grid-with-range",
+                f"--search grid: {axis.text} is a range; --search random draws from it, optuna too",
             )
         if settings.bundle is not None and axis.name in _SHAPE:
-            raise UserError(f"--space {axis.text}: a bundle has its shape; only --from-scratch takes another")
+            raise UserError(
+                "bundle-fixes-shape",
+                f"--space {axis.text}: a bundle has its shape; only --from-scratch takes another",
+            )
         if settings.bundle is None and axis.name == "fresh_discriminator":
-            raise UserError(f"--space {axis.text}: with --from-scratch every discriminator is fresh")
+            raise UserError(
+                "scratch-with-discriminator",
+                f"--space {axis.text}: with --from-scratch every discriminator is fresh",
+            )
     if settings.bundle is None:
         check_names(settings.attributes or (), CELEBA, "--attributes")
         where = f"--attribute {settings.attribute}"
@@ -246,5 +262,6 @@ def _check(settings: SweepSettings, axes: tuple[Axis, ...]) -> None:
             if (value := getattr(settings, name)) is not None:
                 words = " ".join(value) if isinstance(value, list) else value
                 raise UserError(
-                    f"--{name.replace('_', '-')} {words}: is what the bundle says; only --from-scratch takes it"
+                    "bundle-fixes-shape",
+                    f"--{name.replace('_', '-')} {words}: is what the bundle says; only --from-scratch takes it",
                 )

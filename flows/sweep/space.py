@@ -104,11 +104,15 @@ def parse_space(texts: Sequence[str]) -> tuple[Axis, ...]:
     for text in texts:
         name, equals, words = text.partition("=")
         if not equals:
-            raise UserError(f"--space {text or repr(text)}: write NAME=VALUE,VALUE,… or NAME=log:LOW:HIGH")
+            raise UserError(
+                "axis-malformed",
+                f"--space {text or repr(text)}: write NAME=VALUE,VALUE,… or NAME=log:LOW:HIGH",
+            )
         axis = parse_axis(name.strip(), words, f"--space {text}")
         if axis.name in axes:
             raise UserError(
-                f"--space {text}: {axis.name} is an axis already; write all its values as one list"
+                "axis-repeated",
+                f"--space {text}: {axis.name} is an axis already; write all its values as one list",
             )
         axes[axis.name] = axis
     return tuple(axes.values())
@@ -135,12 +139,14 @@ def parse_axis(name: str, values: object, where: str) -> Axis:
     elif not isinstance(values, Sequence):
         values = [] if values is None else [values]
     if not values:
-        raise UserError(f"{where}: {name} has no values")
+        raise UserError("axis-empty", f"{where}: {name} has no values")
     found: dict[Any, None] = {}
     for value in values:
         checked = check_value(name, value, where)
         if checked in found:
-            raise UserError(f"{where}: {value_text(checked)} comes twice, and no trial is done twice")
+            raise UserError(
+                "value-repeated", f"{where}: {value_text(checked)} comes twice, and no trial is done twice"
+            )
         found[checked] = None
     return Choices(name, tuple(found))
 
@@ -157,14 +163,14 @@ def check_value(name: str, value: object, where: str) -> Any:
     if isinstance(value, str) and value.lower() in ("none", "null"):
         value = None
     if isinstance(value, str) and "," in value:
-        raise UserError(f"{where}: {name} {shown}: a comma stands between values")
+        raise UserError("value-with-comma", f"{where}: {name} {shown}: a comma stands between values")
     try:
         checked = _rule(name).validate_python(value)
     except ValidationError as error:
         rule = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-        raise UserError(f"{where}: {name} {shown or repr(shown)}: {rule}") from None
+        raise UserError("setting-invalid", f"{where}: {name} {shown or repr(shown)}: {rule}") from None
     if isinstance(checked, float) and not math.isfinite(checked):
-        raise UserError(f"{where}: {name} {shown}: is not finite")
+        raise UserError("value-not-finite", f"{where}: {name} {shown}: is not finite")
     return checked
 
 
@@ -175,7 +181,7 @@ def refuse_switch(name: str, value: bool, where: str) -> None:
         UserError: the setting of that name is a number.
     """
     if bool not in (kinds := _kinds(name)) and kinds & {int, float}:
-        raise UserError(f"{where}: is {'yes' if value else 'no'}, and a number is wanted")
+        raise UserError("number-as-switch", f"{where}: is {'yes' if value else 'no'}, and a number is wanted")
 
 
 def value_text(value: object) -> str:
@@ -218,38 +224,38 @@ def _check_name(name: str, where: str) -> None:
     if name in NAMES:
         return
     if name in _ONE_FOR_ALL:
-        raise UserError(f"{where}: {name} cannot be searched: {_ONE_FOR_ALL[name]}")
+        raise UserError("setting-not-searchable", f"{where}: {name} cannot be searched: {_ONE_FOR_ALL[name]}")
     if name in EXECUTION_ONLY:
-        raise UserError(f"{where}: {name} cannot be searched: it changes no result")
+        raise UserError("setting-not-searchable", f"{where}: {name} cannot be searched: it changes no result")
     near = get_close_matches(name.replace("-", "_"), NAMES)
     offer = f"did you mean {' or '.join(near)}?" if near else f"one of {', '.join(sorted(NAMES))}"
-    raise UserError(f"{where}: there is no setting {name!r} to search; {offer}")
+    raise UserError("setting-unknown", f"{where}: there is no setting {name!r} to search; {offer}")
 
 
 def _range(name: str, scale: Scale, ends: Sequence[str], where: str) -> Range:
     kinds = _kinds(name)
     if not kinds & {int, float}:
-        raise UserError(f"{where}: {name} is no number; write its values as a list")
+        raise UserError("range-not-numeric", f"{where}: {name} is no number; write its values as a list")
     if len(ends) != 2:
-        raise UserError(f"{where}: a range is {scale}:LOW:HIGH")
+        raise UserError("range-malformed", f"{where}: a range is {scale}:LOW:HIGH")
     if scale != "int" and float not in kinds:
-        raise UserError(f"{where}: {name} is a whole number; write int:LOW:HIGH")
+        raise UserError("range-not-whole", f"{where}: {name} is a whole number; write int:LOW:HIGH")
     low, high = (_end(name, end, scale, where) for end in ends)
     if low >= high:
-        raise UserError(f"{where}: {value_text(low)} must be below {value_text(high)}")
+        raise UserError("range-reversed", f"{where}: {value_text(low)} must be below {value_text(high)}")
     if scale == "log" and low <= 0:
-        raise UserError(f"{where}: a log range begins above 0")
+        raise UserError("range-not-positive", f"{where}: a log range begins above 0")
     return Range(name, scale, low, high)
 
 
 def _end(name: str, text: str, scale: Scale, where: str) -> float:
     value = check_value(name, text.strip(), where)
     if value is None:
-        raise UserError(f"{where}: {name} {text}: is no end of a range")
+        raise UserError("range-end-missing", f"{where}: {name} {text}: is no end of a range")
     if scale != "int":
         return float(value)
     if value != int(value):
-        raise UserError(f"{where}: {name} {text}: is not a whole number")
+        raise UserError("value-not-whole", f"{where}: {name} {text}: is not a whole number")
     return int(value)
 
 

@@ -62,8 +62,8 @@ def open_data(
             required=_required(settings),
         )
     except UserError as error:
-        line = str(error)
-        raise UserError(line if line.startswith("--") else f"{where}: {line}") from None
+        line = error.line if error.line.startswith("--") else f"{where}: {error.line}"
+        raise UserError(error.code, line) from None
 
 
 def _required(settings: BaseModel) -> list[str] | None:
@@ -87,7 +87,7 @@ def _open(filesystem: object, path: str) -> Dataset:
     try:
         return open_dataset(filesystem, path)
     except UserError as error:
-        raise UserError(str(error).removeprefix(f"{path}/")) from None
+        raise UserError(error.code, error.line.removeprefix(f"{path}/")) from None
 
 
 def _check_size(
@@ -96,8 +96,9 @@ def _check_size(
     option = f"--size {size}" if settings.bundle is None else f"--bundle {settings.bundle}: of {size} px"
     try:
         check_size(dataset.manifest.images, size)
-    except UserError:
+    except UserError as error:
         stored = dataset.manifest.images.side
         raise UserError(
-            f"{option}: --dataset {settings.dataset} has faces of {stored} pixels, and none is enlarged"
+            error.code,
+            f"{option}: --dataset {settings.dataset} has faces of {stored} pixels, and none is enlarged",
         ) from None

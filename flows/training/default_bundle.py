@@ -155,7 +155,7 @@ def _listed(settings: MakeDefaultSettings) -> Iterator[_Row]:
     for table in _tables(settings):
         for number, (face, data) in enumerate(table.images()):
             if data is None:
-                raise UserError(f"--faces: {face.set}/{face.name}: there is no such image")
+                raise UserError("image-missing", f"--faces: {face.set}/{face.name}: there is no such image")
             yield dict.fromkeys(CELEBA) | {
                 "image_id": f"{face.set}/{face.name}",
                 "image": data,

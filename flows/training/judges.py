@@ -28,9 +28,11 @@ def open_judge(url: str, option: str = "--judge") -> Judge:
     if folder.has(JUDGE):
         return load_judge(folder, f"{option} {url}")
     if not folder.has(CONFIG):
-        raise UserError(f"{option} {url}: there is neither a judge's {JUDGE} nor a bundle's {CONFIG}")
+        raise UserError(
+            "evaluator-missing", f"{option} {url}: there is neither a judge's {JUDGE} nor a bundle's {CONFIG}"
+        )
     bundle = open_bundle(url, option, with_discriminator=False)
     try:
         return judge_of(bundle)
     except UserError as error:
-        raise UserError(f"{option} {url}: {error}") from None
+        raise UserError(error.code, f"{option} {url}: {error.line}") from None

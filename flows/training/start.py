@@ -136,7 +136,10 @@ def _from_bundle(settings: TrainSettings | AlignSettings, url: str) -> Start:
         value = getattr(settings, name, None)
         if value is not None:
             option = f"--{name.replace('_', '-')} {' '.join(value) if isinstance(value, list) else value}"
-            raise UserError(f"{option}: is what the bundle says; only a training from scratch takes it")
+            raise UserError(
+                "bundle-fixes-shape",
+                f"{option}: is what the bundle says; only a training from scratch takes it",
+            )
     bundle = open_bundle(url)
     from_bundle = f"{url} ({bundle.digest[:16]})"
     keep = bundle.discriminator is not None and not settings.fresh_discriminator
@@ -165,5 +168,5 @@ def _fresh_discriminator(generator: GeneratorConfig, seed: int) -> Discriminator
 def _check_attributes(names: tuple[str, ...]) -> None:
     for name in names:
         if names.count(name) > 1:
-            raise UserError(f"--attributes {name}: is named twice")
+            raise UserError("attribute-repeated", f"--attributes {name}: is named twice")
     check_names(names, CELEBA, "--attributes")

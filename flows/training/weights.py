@@ -54,7 +54,7 @@ def import_weights(settings: ImportWeightsSettings) -> list[dict[str, Any]]:
     """
     folder, _, name = settings.checkpoint.rpartition("/")
     if not name or folder == "s3:/":
-        raise UserError(f"--checkpoint {settings.checkpoint}: must name one .pth file")
+        raise UserError("file-name-missing", f"--checkpoint {settings.checkpoint}: must name one .pth file")
     source = open_store(folder or "/", option="--checkpoint")
     source.check()
     filesystem, path = source.filesystem()

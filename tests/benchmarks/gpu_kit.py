@@ -72,7 +72,7 @@ def pack(folder: Path, faces: int = 256, photographs: int = 3, rows: int = 1536)
         UserError: there is something in it already, or it became too large.
     """
     if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"--pack {folder}: is not empty")
+        raise UserError("folder-not-empty", f"--pack {folder}: is not empty")
     for name in CODE:
         source, target = ROOT / name, folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,9 @@ def pack(folder: Path, faces: int = 256, photographs: int = 3, rows: int = 1536)
     run.chmod(0o755)
     size = size_of(folder)
     if size > LARGEST:
-        raise UserError(f"--pack {folder}: {size / 1e6:.0f} MB, of at most {LARGEST / 1e6:.0f} MB")
+        raise UserError(
+            "kit-too-large", f"--pack {folder}: {size / 1e6:.0f} MB, of at most {LARGEST / 1e6:.0f} MB"
+        )
     return f"{folder}: {size / 1e6:.1f} MB, {wheels}; there: {run.name} --out FOLDER"
 
 

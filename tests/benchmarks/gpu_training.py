@@ -178,7 +178,8 @@ def check_width(width: int, size: int) -> None:
     if stored >= LARGEST:
         megabytes, most = stored / 1e6, LARGEST // 1_000_000
         raise UserError(
-            f"--train-width {width}: its weights take {megabytes:,.0f} MB, of {most} MB for a file"
+            "kit-too-large",
+            f"--train-width {width}: its weights take {megabytes:,.0f} MB, of {most} MB for a file",
         )
 
 

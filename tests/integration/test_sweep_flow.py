@@ -17,6 +17,7 @@ from flows.storage.bundles import open_bundle
 from flows.sweep.records import read_record
 from tests.support.finished_sweep import make_places
 from tests.support.images.pictures import noise
+from tests.support.refusals import codes_in
 
 pytestmark = pytest.mark.stack
 
@@ -68,29 +69,34 @@ def test_trials_are_compared_and_the_best_one_edits(
     assert {info.key: info.etag for info in store.list("trials")} == before
     assert open_bundle(join(sweep, "best")).digest == bundle.digest
     assert cli.run([*arguments, f"--destination={sweep}", "--learning-rate=0.01"]) == 2
-    assert "attgan: --learning-rate 0.01: " in capsys.readouterr().err
+    assert codes_in(capsys.readouterr().err) == ["sweep-settings-differ"]
 
 
 @pytest.mark.parametrize(
-    ("options", "line"),
+    ("options", "code", "option"),
     [
-        (["--metric=beauty"], "--metric beauty: Input should be"),
-        (["--space=lambda_reconstruction="], "--space lambda_reconstruction=: "),
-        (["--space=beauty=1,2"], "--space beauty=1,2: "),
-        (["--gpus-per-trial=1"], "--cpus-per-trial 1, --gpus-per-trial 1: a task asks for 1 CPUs and 1 GPUs"),
-        (["--cpus-per-trial=99"], "--cpus-per-trial 99, --gpus-per-trial 0: a task asks for 99 CPUs"),
-        (["--attribute=Bald"], "--attribute Bald: "),
-        (["--bundle=default"], "--judge "),
+        (["--metric=beauty"], "setting-invalid", "--metric beauty: "),
+        (["--space=lambda_reconstruction="], "axis-empty", "--space lambda_reconstruction=: "),
+        (["--space=beauty=1,2"], "setting-unknown", "--space beauty=1,2: "),
+        (["--gpus-per-trial=1"], "cluster-too-small", "--cpus-per-trial 1, --gpus-per-trial 1: "),
+        (["--cpus-per-trial=99"], "cluster-too-small", "--cpus-per-trial 99, --gpus-per-trial 0: "),
+        (["--attribute=Bald"], "attribute-unknown", "--attribute Bald: "),
+        (["--bundle=default"], "evaluator-size-mismatch", "--judge "),
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_is_begun(
-    sweep: str, arguments: list[str], options: list[str], line: str, capsys: pytest.CaptureFixture[str]
+    sweep: str,
+    arguments: list[str],
+    options: list[str],
+    code: str,
+    option: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     replaced = {option.partition("=")[0] for option in options}
     kept = [argument for argument in arguments if argument.partition("=")[0] not in replaced]
     assert cli.run([*kept, *options, f"--destination={sweep}"]) == 2
-    said = capsys.readouterr().err.strip().splitlines()
-    assert said[-1].startswith(f"attgan: {line}"), said
+    printed = capsys.readouterr().err.strip().splitlines()
+    assert printed[-1].startswith(f"attgan: [{code}] {option}"), printed
     assert read_record(open_store(join(sweep, "trials/000"))) is None
 
 
@@ -98,7 +104,7 @@ def test_a_place_that_is_another_sweeps_dataset_is_refused(
     arguments: list[str], tmp_path: Path, stack: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.run([*arguments, f"--destination={tmp_path}", "--dataset=" + str(tmp_path / "none")]) == 2
-    assert "--dataset" in capsys.readouterr().err
+    assert codes_in(capsys.readouterr().err) == ["directory-missing"]
 
 
 @pytest.mark.long
@@ -112,4 +118,4 @@ def test_a_sweep_whose_trials_all_fail_has_failed(
     record = read_record(open_store(join(sweep, "trials/000")))
     assert record is not None
     assert (record["state"], record["attempts"]) == ("failed", 1)
-    assert record["reason"].startswith("--batch-size 64: only ")
+    assert codes_in(record["reason"]) == ["batch-too-large"]

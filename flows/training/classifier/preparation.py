@@ -94,7 +94,7 @@ def refuse_foreign_bundle(settings: ClassifierSettings, bundle: Bundle, *, begun
         there = inspect_bundle(path, filesystem, label).config
         if there.files[GENERATOR] == bundle.config.files[GENERATOR]:
             return
-    raise UserError(f"{label}: there is a bundle already; it is not replaced")
+    raise UserError("bundle-exists", f"{label}: there is a bundle already; it is not replaced")
 
 
 def _destination(settings: ClassifierSettings) -> tuple[str, fs.FileSystem, str]:

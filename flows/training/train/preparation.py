@@ -112,7 +112,10 @@ def refuse_overlap(settings: TrainSettings | AlignSettings | ClassifierSettings,
     for option, named in places.items():
         place = named if named is None or option == "--dataset" else place_of(named, option)
         if place is not None and (is_within(store.url, place) or is_within(place, store.url)):
-            raise UserError(f"--destination {store.url}: must not be, hold or lie inside {option} {place}")
+            raise UserError(
+                "destination-overlaps-source",
+                f"--destination {store.url}: must not be, hold or lie inside {option} {place}",
+            )
 
 
 def _find(
@@ -161,6 +164,7 @@ def _refuse_another_shape(folder: Folder, start: Start) -> None:
     for option, (old, new) in values.items():
         if old != new:
             raise UserError(
+                "run-settings-differ",
                 f"--{option} {new}: {folder.path} holds a run with {old}, and a run goes on with its own settings; "
-                "other ones need another --destination"
+                "other ones need another --destination",
             )

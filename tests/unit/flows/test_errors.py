@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[3]
 CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
 ROW = re.compile(r"^\| `([^`]+)` \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
@@ -39,7 +37,6 @@ def rows() -> list[str]:
     return [row[1] for row in ROW.finditer(TABLE)]
 
 
-@pytest.mark.xfail(reason="refusals without a code are being converted")
 def test_every_refusal_has_a_code_and_a_line() -> None:
     assert [place for place, call in refusals() if len(call.args) != 2] == []
 

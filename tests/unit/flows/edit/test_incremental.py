@@ -9,7 +9,6 @@ import pytest
 
 from attgan.attributes import CELEBA
 from attgan.data.codec.provenance import read_mark
-from attgan.errors import UserError
 from flows.edit.finish import find_report, finish
 from flows.edit.ledger import finished_shards, read_rows, read_summary
 from flows.edit.preparation import NothingToDo, Preparation, describe, prepare
@@ -17,6 +16,7 @@ from flows.edit.shard import edit_shard
 from flows.settings import EditSettings, ReportSettings
 from flows.storage import open_store
 from tests.support.images.pictures import noise, opened, saved
+from tests.support.refusals import refused
 
 MakeSettings = Callable[..., EditSettings]
 
@@ -173,7 +173,7 @@ def test_the_failed_ones_stay_failed_until_they_are_retried(tmp_path: Path, sett
     assert again is not None
     assert again["counts"]["failed"] == 1
     assert again["failures"][0]["ledger"] == "ledger/00000.0001.parquet"
-    with pytest.raises(UserError, match="--run-id nobody: there is no such run"):
+    with refused("run-missing"):
         prepare(settings(retry_failed=True, run_id="nobody"))
 
 
@@ -181,9 +181,7 @@ def test_an_unfinished_run_is_not_retried(tmp_path: Path, settings: MakeSettings
     put(tmp_path, a=0)
     begun = prepare(settings(run_id="mine"))
     assert isinstance(begun, Preparation)
-    with pytest.raises(
-        UserError, match="--retry-failed: run mine is not finished; without this option it goes on"
-    ):
+    with refused("run-unfinished"):
         prepare(settings(retry_failed=True, run_id="mine"))
 
 
@@ -211,7 +209,7 @@ def test_a_run_whose_report_is_missing_is_not_retried(tmp_path: Path, settings: 
     begun = prepare(settings(run_id="mine"))
     assert isinstance(begun, Preparation)
     edit_shard(begun.run.url, 0, settings())  # and then it was killed: the state does not know its images
-    with pytest.raises(UserError, match="--retry-failed: run mine is not finished"):
+    with refused("run-unfinished"):
         prepare(settings(retry_failed=True, run_id="mine"))
 
 
@@ -234,7 +232,7 @@ def test_with_another_format_keys_and_bytes_are_that_formats(tmp_path: Path, set
     assert set(written(tmp_path)) == {"a.jpg.webp", "b.webp", "c.png.webp"}
     assert all(data[8:12] == b"WEBP" for _, data in written(tmp_path).values())
     put(tmp_path, **{"c.png": 3})
-    with pytest.raises(UserError, match=r"--format jpeg: 'c\.png' and 'c\.png\.jpg' would both become"):
+    with refused("output-collision"):
         prepare(settings(format="jpeg"))
 
 
@@ -302,7 +300,7 @@ def test_a_report_is_found_by_its_run_or_by_its_destination(tmp_path: Path, sett
     put(tmp_path, b=1)
     begun = prepare(settings())
     assert isinstance(begun, Preparation)
-    with pytest.raises(UserError, match="has not ended: 0 of 1 shards are done"):
+    with refused("run-unfinished"):
         find_report(ReportSettings(run=begun.run.url))
-    with pytest.raises(UserError, match="neither an edit run's folder nor a destination"):
+    with refused("run-missing"):
         find_report(ReportSettings(run=str(tmp_path / "in")))

@@ -13,7 +13,6 @@ from typing import Any
 import psutil
 import pytest
 
-from attgan.errors import UserError
 from flows.edit import isolation
 from flows.edit.child import Child, Death, IsolationError, start_child
 from flows.edit.isolation import edit_shard_in_isolation
@@ -25,6 +24,7 @@ from flows.settings import EditSettings
 from flows.storage import StorageError
 from tests.support.images.pictures import noise, saved
 from tests.support.processes import answers, find_processes
+from tests.support.refusals import refused
 from tests.support.waiting import wait_until
 
 MakeSettings = Callable[..., EditSettings]
@@ -200,7 +200,7 @@ def test_a_users_mistake_stays_one(
     shutil.copytree(bundle, mine)
     prepared = begin(settings(bundle=str(mine)))
     shutil.copytree(seeing_bundle, mine, dirs_exist_ok=True)
-    with pytest.raises(UserError, match=r"--bundle .*: has been replaced since the run was begun"):
+    with refused("bundle-replaced"):
         edit_shard_in_isolation(prepared.run.url, 0, prepared.run.settings)
     assert not finished_shards(prepared.store)
 

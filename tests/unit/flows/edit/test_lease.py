@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from attgan.errors import UserError
 from flows.edit import lease
 from flows.storage import Store, open_store
+from tests.support.refusals import refused
 from tests.support.waiting import wait_until
 
 LOG = logging.getLogger("test")
@@ -56,9 +56,7 @@ def test_it_is_free_again_after_an_error(store: Store) -> None:
 
 def test_a_second_command_is_refused_while_the_first_renews(store: Store) -> None:
     with lease.held(store, LOG) as first:
-        with pytest.raises(
-            UserError, match=r"--destination .*: another run is at work there, on .* \(process"
-        ):
+        with refused("destination-in-use"):
             lease._take(store, LOG)
         assert first.lost is None
 
@@ -108,7 +106,7 @@ def test_whoever_lost_it_is_told_by_whom(store: Store) -> None:
 def test_what_is_not_a_lease_is_left_alone(store: Store) -> None:
     store.put(lease.LEASE, b"my notes")
     with (
-        pytest.raises(UserError, match=r"lease\.json: is not a lease of this version"),
+        refused("lease-foreign"),
         lease.held(store, LOG),
     ):
         pass

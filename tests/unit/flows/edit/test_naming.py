@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attgan.errors import UserError
 from flows.edit.naming import output_key, refuse_collisions
 from flows.storage import ObjectInfo
+from tests.support.refusals import refused
 
 FORMATS = ["keep", "jpeg", "png", "webp", "tiff"]
 
@@ -43,5 +43,5 @@ def test_two_inputs_with_one_output_are_found_wherever_they_stand(keys: list[str
     if len(set(outputs)) == len(outputs):
         assert [info.key for info in refuse_collisions(infos(keys), format)] == keys
     else:
-        with pytest.raises(UserError, match=f"--format {format}: .* would both become"):
+        with refused("output-collision"):
             list(refuse_collisions(infos(keys), format))

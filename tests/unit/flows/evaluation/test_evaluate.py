@@ -13,7 +13,6 @@ from attgan.data.stored import pack_image
 from attgan.drawn_faces.dataset import face_at, picture
 from attgan.drawn_faces.drawing import draw_pair
 from attgan.drawn_faces.labels import labels
-from attgan.errors import UserError
 from attgan.evaluation.judge import judge_of, save_judge
 from attgan.models import load_bundle
 from attgan.models.default import default_bundle_path
@@ -27,6 +26,7 @@ from tests.support.data.drawn_dataset import write_drawn_dataset
 from tests.support.data.foreign_tables import write_table
 from tests.support.data.tiny_tflite import mean_colour_network
 from tests.support.images.pictures import saved
+from tests.support.refusals import codes_in, refused
 
 BARE, WEARERS = 24, 22
 
@@ -119,7 +119,7 @@ def test_drawn_faces_are_measured_from_end_to_end(
     faces = pyarrow.csv.read_csv(tmp_path / "faces.csv").to_pandas()
     bare = faces[~faces.eyeglasses & ~faces.set.str.endswith("greyed")]
     assert bare.glasses_result.astype(bool).mean() == pytest.approx(whole["seen_result"]["value"])
-    with pytest.raises(UserError, match="there already"):
+    with refused("report-exists"):
         evaluate(settings)
 
 
@@ -179,18 +179,18 @@ def test_a_parquet_table_of_files_is_a_table_like_any_other(drawn: Path, judge: 
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "code"),
     [
-        ({"faces": ["gone.tsv"]}, "no such table"),
-        ({"evaluator": "gone.tflite"}, "no such file"),
-        ({"images": ["one", "two"]}, "--images"),
-        ({"split": "valid"}, "no face"),
+        ({"faces": ["gone.tsv"]}, "table-missing"),
+        ({"evaluator": "gone.tflite"}, "file-missing"),
+        ({"images": ["one", "two"]}, "image-folders-mismatch"),
+        ({"split": "valid"}, "faces-missing"),
     ],
 )
 def test_mistakes_are_named(
-    options: dict[str, Any], words: str, drawn: Path, judge: Path, tmp_path: Path
+    options: dict[str, Any], code: str, drawn: Path, judge: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match=words):
+    with refused(code):
         evaluate(settings_of(drawn / "drawn.tsv", judge, tmp_path, **options))
     assert not (tmp_path / "report.json").exists()
 
@@ -201,4 +201,4 @@ def test_a_mistake_on_the_command_line_is_one_line(
     command = ["evaluate", "--faces", str(drawn / "drawn.tsv"), "--evaluator", str(judge)]
     command += ["--destination", str(tmp_path), "--split", "valid"]
     assert cli.run(command) == WRONG_USE
-    assert "--split valid" in capsys.readouterr().err
+    assert codes_in(capsys.readouterr().err) == ["faces-missing"]

@@ -9,7 +9,6 @@ from pyarrow import fs
 
 from attgan.data.loading.loader import open_faces
 from attgan.data.shards import open_dataset
-from attgan.errors import UserError
 from attgan.evaluation.edit_measures import choose_test_faces, edit_faces
 from attgan.models import inspect_bundle, load_bundle
 from flows.storage import open_store
@@ -17,6 +16,7 @@ from flows.sweep.exam import EDITED, MEASURES, Exam, measure_weights, pack_faces
 from flows.sweep.plan import Places
 from tests.support.data.drawn_dataset import write_drawn_dataset
 from tests.support.finished_sweep import NAMES, SIZE
+from tests.support.refusals import refused
 
 
 @pytest.fixture
@@ -74,14 +74,14 @@ def test_faces_that_the_judge_does_not_take_are_refused_by_its_option(
     places: Places, exam: Exam, tmp_path: Path
 ) -> None:
     assert places.bundle is not None
-    with pytest.raises(UserError, match=r"--judge .*start"):
+    with refused("attribute-unknown"):
         measure_weights(str(tmp_path), places.bundle, replace(exam, judge=places.bundle))
 
 
 def test_faces_without_the_attribute_have_to_be_there(places: Places, exam: Exam, tmp_path: Path) -> None:
     assert places.bundle is not None
     write_drawn_dataset(tmp_path / "faces", 20, glasses_share=1.0)
-    with pytest.raises(UserError, match="Eyeglasses"):
+    with refused("test-faces-missing"):
         measure_weights(str(tmp_path), places.bundle, replace(exam, dataset=str(tmp_path / "faces")))
     assert not (tmp_path / MEASURES).exists()
 

@@ -6,21 +6,22 @@ from typing import Any
 
 import pytest
 
-from attgan.errors import UserError
 from flows.settings import SweepSettings
 from flows.sweep.resolve import datasets_of, resolve
 from flows.sweep.space import NAMES
+from tests.support.refusals import refused
 
 
 def resolved(**options: Any) -> SweepSettings:
     return resolve(SweepSettings.model_validate(options))
 
 
-def refusal(**options: Any) -> str:
-    with pytest.raises(UserError) as caught:
+def refusal(code: str, **options: Any) -> str:
+    """The line of a refusal with this code."""
+    with refused(code) as caught:
         resolved(**options)
     assert "\n" not in str(caught.value)
-    return str(caught.value)
+    return caught.value.line
 
 
 def file_of(folder: Path, content: object) -> str:
@@ -95,7 +96,7 @@ def test_starting_from_scratch_and_from_a_bundle_exclude_each_other() -> None:
     assert resolved(preset="lambda1", from_scratch=True).bundle is None
     assert resolved(preset="lambda1", bundle=None).from_scratch
     assert resolved(preset="lambda1").bundle == "default"
-    assert refusal(from_scratch=True, bundle="model").startswith("--from-scratch: starts without a bundle")
+    refusal("scratch-with-bundle", from_scratch=True, bundle="model")
 
 
 def test_a_form_that_sends_every_field_leaves_the_preset_its_say() -> None:
@@ -135,43 +136,31 @@ def test_all_that_can_be_searched_can_be_fixed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "line"),
+    ("options", "code", "option"),
     [
-        ({"space": []}, "--space: is empty; name a setting and its values"),
-        ({"preset": "final", "trials": 3}, "--space: is empty"),
-        ({"preset": "lambda1", "lambda_reconstruction": 5}, "--space: is empty"),
-        (
-            {"space": ["freeze_d=0,4"], "freeze_d": 2},
-            "--freeze-d 2: is one value for all trials, and --space searches freeze_d",
-        ),
-        (
-            {"space": ["learning_rate=log:1e-5:1e-3"], "search": "grid"},
-            "--search grid: learning_rate=log:1e-05:0.001 is a range",
-        ),
-        ({"space": ["width=8,16"]}, "--space width=8,16: a bundle has its shape; only --from-scratch"),
-        ({"width": 8}, "--width 8: is what the bundle says; only --from-scratch takes it"),
-        ({"attributes": ["Male", "Young"]}, "--attributes Male Young: is what the bundle says"),
+        ({"space": []}, "space-empty", "--space"),
+        ({"preset": "final", "trials": 3}, "space-empty", "--space"),
+        ({"preset": "lambda1", "lambda_reconstruction": 5}, "space-empty", "--space"),
+        ({"space": ["freeze_d=0,4"], "freeze_d": 2}, "setting-fixed-and-searched", "--freeze-d 2"),
+        ({"space": ["learning_rate=log:1e-5:1e-3"], "search": "grid"}, "grid-with-range", "--search grid"),
+        ({"space": ["width=8,16"]}, "bundle-fixes-shape", "--space width=8,16"),
+        ({"width": 8}, "bundle-fixes-shape", "--width 8"),
+        ({"attributes": ["Male", "Young"]}, "bundle-fixes-shape", "--attributes Male Young"),
         (
             {"space": ["fresh_discriminator=true,false"], "from_scratch": True},
-            "--space fresh_discriminator=true,false: with --from-scratch every discriminator is fresh",
+            "scratch-with-discriminator",
+            "--space fresh_discriminator=true,false",
         ),
-        (
-            {"from_scratch": True, "attribute": "Glasses"},
-            "--attribute Glasses: there is no attribute 'Glasses'",
-        ),
-        ({"from_scratch": True, "attributes": ["Hat"]}, "--attributes: there is no attribute 'Hat'"),
-        (
-            {"preset": "lambda1", "grace_steps": 5},
-            "--grace-steps 5: is ASHA's; say --scheduler asha",
-        ),
-        (
-            {"space": ["seed=" + ",".join(map(str, range(1001)))]},
-            "--space: is a grid of 1,001 trials; name fewer values, or --trials 1000",
-        ),
+        ({"from_scratch": True, "attribute": "Glasses"}, "attribute-unknown", "--attribute Glasses"),
+        ({"from_scratch": True, "attributes": ["Hat"]}, "attribute-unknown", "--attributes"),
+        ({"preset": "lambda1", "grace_steps": 5}, "grace-without-asha", "--grace-steps 5"),
+        ({"space": ["seed=" + ",".join(map(str, range(1001)))]}, "grid-too-large", "--space"),
     ],
 )
-def test_options_that_do_not_go_together_are_one_line(options: dict[str, Any], line: str) -> None:
-    assert refusal(**options).startswith(line)
+def test_options_that_do_not_go_together_are_one_line(
+    options: dict[str, Any], code: str, option: str
+) -> None:
+    assert refusal(code, **options).startswith(f"{option}: ")
 
 
 def test_asha_can_be_turned_off_in_a_preset_that_has_it() -> None:
@@ -180,37 +169,38 @@ def test_asha_can_be_turned_off_in_a_preset_that_has_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "line"),
+    ("content", "code", "name"),
     [
-        ("a: [", "is neither YAML nor JSON: while parsing"),
-        ("- 1", "must hold settings, space or drawn"),
-        ("", "must hold settings, space or drawn"),
-        ({"spcae": {}}, "spcae: a file holds settings, space and drawn"),
-        ({"settings": {"batch_sizes": 3}}, "settings.batch_sizes: is no option of a sweep"),
-        ({"settings": {"destination": "x"}}, "settings.destination: belongs on the command line"),
-        ({"drawn": {"settings": {"preset": "x"}}}, "settings.preset: belongs on the command line"),
-        ({"settings": {"batch_size": 0}}, "--batch-size 0: Input should be greater than or equal to 2"),
-        ({"settings": {"metric": "beauty"}}, "--metric beauty: Input should be 'quality', 'edited_accuracy'"),
-        ({"space": {"freeze_d": []}}, "space: freeze_d has no values"),
-        ({"space": {"freeze_d": None}}, "space: freeze_d has no values"),
-        ({"space": {"freeze_d": [9]}}, "space: freeze_d 9: Input should be less than or equal to 5"),
-        ({"space": {"lr": [1]}}, "space: there is no setting 'lr' to search"),
-        ({"space": {"dataset": ["a,b"]}}, "space: dataset a,b: a comma stands between values"),
+        ("a: [", "space-file-unreadable", ""),
+        ("- 1", "space-file-malformed", ""),
+        ("", "space-file-malformed", ""),
+        ({"spcae": {}}, "space-file-malformed", "spcae"),
+        ({"settings": {"batch_sizes": 3}}, "setting-not-in-file", "settings.batch_sizes"),
+        ({"settings": {"destination": "x"}}, "setting-not-in-file", "settings.destination"),
+        ({"drawn": {"settings": {"preset": "x"}}}, "setting-not-in-file", "settings.preset"),
+        ({"settings": {"batch_size": 0}}, "setting-invalid", "--batch-size 0"),
+        ({"settings": {"metric": "beauty"}}, "setting-invalid", "--metric beauty"),
+        ({"space": {"freeze_d": []}}, "axis-empty", "space: freeze_d"),
+        ({"space": {"freeze_d": None}}, "axis-empty", "space: freeze_d"),
+        ({"space": {"freeze_d": [9]}}, "setting-invalid", "space: freeze_d 9"),
+        ({"space": {"lr": [1]}}, "setting-unknown", "space"),
+        ({"space": {"dataset": ["a,b"]}}, "value-with-comma", "space: dataset a,b"),
         (
             {"space": {"freeze_d": [1]}, "settings": {"freeze_d": 2}},
-            "--freeze-d 2: is one value for all trials",
+            "setting-fixed-and-searched",
+            "--freeze-d 2",
         ),
-        ({"settings": {"from_scratch": True, "bundle": "x"}}, "--from-scratch: starts without a bundle"),
+        ({"settings": {"from_scratch": True, "bundle": "x"}}, "scratch-with-bundle", "--from-scratch"),
     ],
 )
-def test_a_file_that_is_not_in_order_is_named(tmp_path: Path, content: object, line: str) -> None:
+def test_a_file_that_is_not_in_order_is_named(tmp_path: Path, content: object, code: str, name: str) -> None:
     file = file_of(tmp_path, content)
-    assert refusal(space_file=file).startswith(f"--space-file {file}: {line}")
+    assert refusal(code, space_file=file).startswith(f"--space-file {file}: {name}")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     url = str(tmp_path / "none.yaml")
-    assert refusal(space_file=url) == f"--space-file {url}: is not there"
+    assert refusal("file-missing", space_file=url).startswith(f"--space-file {url}: ")
 
 
 def test_a_space_of_ones_own_leaves_drawn_faces_what_suits_them() -> None:
@@ -245,24 +235,24 @@ def test_a_bundle_has_no_use_for_the_shape_that_a_preset_or_a_file_names(tmp_pat
     ],
 )
 def test_a_loss_does_not_compare_trials_that_weigh_it_differently(metric: str, axis: str) -> None:
-    assert axis.partition("=")[0] in refusal(metric=metric, space=[axis])
+    assert axis.partition("=")[0] in refusal("metric-not-comparable", metric=metric, space=[axis])
     assert resolved(metric=metric, space=["freeze_d=0,4"]).metric == metric
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "code", "name"),
     [
-        ("space: {freeze_d: [0, 1], freeze_d: [2, 3]}", "freeze_d comes twice"),
-        ("space: {freeze_d: [on, off]}", "freeze_d true: is yes, and a number is wanted"),
-        ("settings: {freeze_d: off}\nspace: {batch_size: [8, 16]}", "--freeze-d: is no"),
-        ("settings: {attempts: on}\nspace: {batch_size: [8, 16]}", "--attempts: is yes"),
-        ("freeze_d: [0, 1]", "freeze_d: a file holds settings, space and drawn"),
-        ("space:", "--space: is empty"),
-        ("[" * 3000 + "]" * 3000, "is neither YAML nor JSON"),
+        ("space: {freeze_d: [0, 1], freeze_d: [2, 3]}", "space-file-unreadable", "freeze_d"),
+        ("space: {freeze_d: [on, off]}", "number-as-switch", "freeze_d"),
+        ("settings: {freeze_d: off}\nspace: {batch_size: [8, 16]}", "number-as-switch", "--freeze-d"),
+        ("settings: {attempts: on}\nspace: {batch_size: [8, 16]}", "number-as-switch", "--attempts"),
+        ("freeze_d: [0, 1]", "space-file-malformed", "freeze_d"),
+        ("space:", "space-empty", "--space"),
+        ("[" * 3000 + "]" * 3000, "space-file-unreadable", "--space-file"),
     ],
 )
-def test_what_yaml_would_let_pass(tmp_path: Path, content: str, words: str) -> None:
-    assert words in refusal(space_file=file_of(tmp_path, content))
+def test_what_yaml_would_let_pass(tmp_path: Path, content: str, code: str, name: str) -> None:
+    assert name in refusal(code, space_file=file_of(tmp_path, content))
 
 
 def test_a_heading_without_settings_is_none(tmp_path: Path) -> None:

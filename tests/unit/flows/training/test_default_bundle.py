@@ -9,10 +9,10 @@ from PIL import Image
 from attgan.attributes import PUBLISHED, STYLES
 from attgan.drawn_faces.dataset import face_at, picture
 from attgan.drawn_faces.labels import labels
-from attgan.errors import UserError
 from attgan.models import load_bundle
 from flows.settings import MakeDefaultSettings
 from flows.training.default_bundle import make_default
+from tests.support.refusals import refused
 
 FACES = 40
 
@@ -66,5 +66,5 @@ def test_all_stages_end_in_a_small_bundle_that_knows_styles_and_doubt(table: Pat
 
 
 def test_table_that_is_not_there_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--faces"):
+    with refused("table-missing"):
         make_default(settings(tmp_path / "nothing.tsv", tmp_path / "made"))

@@ -17,7 +17,7 @@ from flows.training.train.flow import train_task
     [
         (StorageError("s3://bucket: no answer"), True),
         (ConnectionResetError("reset"), True),
-        (UserError("--size 3"), False),
+        (UserError("a-rule", "--size 3"), False),
         (Diverged("the loss is nan"), False),
         (IndexError("a bug"), False),
         (None, False),

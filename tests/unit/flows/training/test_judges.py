@@ -2,9 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
-from attgan.errors import UserError
 from attgan.evaluation.judge import Judge, save_judge
 from attgan.models import (
     AttributeClassifier,
@@ -16,6 +13,7 @@ from attgan.models import (
 )
 from attgan.models.folder import Folder
 from flows.training.judges import open_judge
+from tests.support.refusals import refused
 
 NAMES = ("Eyeglasses", "Male")
 
@@ -42,10 +40,11 @@ def test_a_judges_folder_and_a_bundles_classifier_are_found_alike(tmp_path: Path
 def test_what_is_no_judge_is_refused_by_its_option(tmp_path: Path) -> None:
     write_bundle(tmp_path / "bundle", None)
     (tmp_path / "empty").mkdir()
-    for name, line in (
-        ("bundle", "has no attribute classifier"),
-        ("empty", "there is neither a judge's judge.json nor a bundle's config.json"),
-        ("nowhere", "there is no such directory"),
+    for name, code in (
+        ("bundle", "classifier-missing"),
+        ("empty", "evaluator-missing"),
+        ("nowhere", "directory-missing"),
     ):
-        with pytest.raises(UserError, match=f"--judge '?{tmp_path / name}'?: .*{line}"):
+        with refused(code) as caught:
             open_judge(str(tmp_path / name))
+        assert caught.value.line.startswith("--judge ")

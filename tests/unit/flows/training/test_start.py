@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from attgan.errors import UserError
 from attgan.evaluation.attribute_scores import AttributeScore
 from attgan.evaluation.judge import Judge, save_judge
 from attgan.models import (
@@ -21,6 +20,7 @@ from attgan.models.folder import Folder
 from flows.settings import AlignSettings, InitSettings, TrainSettings
 from flows.training.start import judged_by, licence_line, make_start
 from flows.training.weights import init
+from tests.support.refusals import refused
 
 PLACES = {"dataset": "d", "destination": "r"}
 
@@ -144,16 +144,13 @@ def test_who_judges_without_a_judge(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "size", "line"),
-    [
-        (("Male",), 64, "there is no attribute 'Eyeglasses'"),
-        (("Eyeglasses", "Male"), 96, "judges faces of 96 px, and these have 64"),
-    ],
+    ("names", "size", "code"),
+    [(("Male",), 64, "attribute-unknown"), (("Eyeglasses", "Male"), 96, "evaluator-size-mismatch")],
 )
 def test_a_judge_of_other_faces_or_attributes_is_refused(
-    tmp_path: Path, names: tuple[str, ...], size: int, line: str
+    tmp_path: Path, names: tuple[str, ...], size: int, code: str
 ) -> None:
     write_judge(tmp_path / "judge", names, size=size)
     small = PLACES | {"size": 64, "width": 2, "attributes": ["Eyeglasses"]}
-    with pytest.raises(UserError, match=f"--judge {tmp_path / 'judge'}: {line}"):
+    with refused(code):
         make_start(TrainSettings.model_validate(small | {"judge": str(tmp_path / "judge")}))
