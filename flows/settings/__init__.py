@@ -1,6 +1,7 @@
-"""What a user can set: one model per flow: its parameters, the form in the Prefect UI and the command line.
+"""What a user can set: one model for each flow.
 
-A field's description is its help text everywhere; its rule is checked here and nowhere else.
+A model is the parameter of its flow, the form in the Prefect UI and the options of the command. The description of a
+field is its help text in all three. Rules for single fields are checked here and nowhere else.
 """
 
 from flows.settings.base import BundleUrl, Settings, Url, first_mistake, refusal_of
@@ -12,7 +13,7 @@ from flows.settings.edit import EditSettings, ReportSettings
 from flows.settings.evaluation import EvaluateSettings
 from flows.settings.pipeline import PipelineSettings
 from flows.settings.sweep import SweepSettings
-from flows.settings.training import AlignSettings, ClassifierSettings, JudgeSettings, TrainSettings
+from flows.settings.training import AlignSettings, ClassifierSettings, SweepEvaluatorSettings, TrainSettings
 from flows.settings.weights import ExportSettings, ImportWeightsSettings, InitSettings, MakeDefaultSettings
 from flows.urls import DEFAULT_BUNDLE
 
@@ -31,13 +32,13 @@ __all__ = [
     "ImportWeightsSettings",
     "IngestSettings",
     "InitSettings",
-    "JudgeSettings",
     "MakeDefaultSettings",
     "PipelineSettings",
     "ReportSettings",
     "ScheduleSettings",
     "Settings",
     "SubsetSettings",
+    "SweepEvaluatorSettings",
     "SweepSettings",
     "TrainSettings",
     "Url",

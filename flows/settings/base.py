@@ -1,4 +1,4 @@
-"""What every flow's settings share: their base, the types of their fields, and the line for a mistake."""
+"""The base model of all settings, the types of their fields, and the refusal of invalid ones."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from flows.urls import DEFAULT_BUNDLE, hide_credentials, parse_url
 
 
 def _absolute(url: str) -> str:
-    """One spelling for each place, and paths as the driver means them: a worker has another working directory."""
+    """The normal form of a URL. Relative paths become absolute, because workers have other working directories."""
     try:
         return parse_url(url, "URL").url
     except UserError:
-        # Refused where it is opened, by the name of its option; until then Prefect keeps it as a parameter.
+        # It is refused where it is opened, with the name of its option. Until then Prefect stores it as a parameter.
         return hide_credentials(url)
 
 
@@ -30,7 +30,7 @@ BundleUrl = Annotated[str, AfterValidator(_default_or_absolute)]
 
 
 class Settings(BaseModel):
-    """The base of every flow's settings: immutable, and nothing that it does not know."""
+    """The base of all settings: immutable, and without unknown fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -49,10 +49,10 @@ def refusal_of(error: ValidationError, where: str | None = None) -> UserError:
     """The refusal for settings that pydantic did not accept.
 
     Args:
-        error: what pydantic raised.
-        where: begins the line, where the settings are not the command's own.
+        error: from pydantic.
+        where: the beginning of the line, for settings that are not the command's own options.
     """
-    # pydantic's kinds of mistake; all others are values that break a field's rule.
+    # pydantic's types of errors. All others are values that break the rule of a field.
     codes = {"missing": "option-required", "extra_forbidden": "option-unknown"}
     code = codes.get(error.errors(include_url=False)[0]["type"], "setting-invalid")
     line = first_mistake(error)

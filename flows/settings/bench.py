@@ -11,29 +11,30 @@ from flows.urls import DEFAULT_BUNDLE
 
 
 class BenchSettings(Settings):
-    """What this machine or cluster can do, beside what the edit flow makes of it."""
+    """Measure the rate that each stage of an edit can reach, and that of the edit flow."""
 
     bundle: BundleUrl = Field(
         default=DEFAULT_BUNDLE, description="The model to measure with: URL, path, or `default`."
     )
     destination: Url | None = Field(
         default=None,
-        description="Storage to measure, s3://bucket/prefix or a folder: all is written below a name of its own there, "
-        "and deleted again. By default a bucket on the local stack's S3 server.",
+        description="Storage to measure, s3://bucket/prefix or a folder. Everything is written below a new prefix "
+        "there, and deleted at the end. By default a bucket on the local stack's S3 server.",
     )
     source: Url | None = Field(
         default=None,
-        description="Images to measure with, read only; by default drawn faces, written below the destination.",
+        description="Images to measure with, which are only read. By default drawn faces, written below the "
+        "destination.",
     )
     paste: Literal["difference", "whole"] = Field(
         default="difference",
-        description="As `attgan edit` has it: `difference` takes two passes through the generator, `whole` one.",
+        description="As in `attgan edit`: `difference` takes two passes through the generator, `whole` one.",
     )
     images: int = Field(default=2000, ge=1, description="How many images are edited.")
-    seconds: float = Field(default=3.0, gt=0, le=600, description="How long each ceiling is measured.")
+    seconds: float = Field(default=3.0, gt=0, le=600, description="How long each stage is measured.")
     shard_size: int = Field(default=500, ge=1, le=100_000, description="Images per task on Ray.")
     batch_size: int = Field(
-        default=16, ge=1, le=4096, description="Images per forward pass; 16 suits a CPU, a GPU likes 256."
+        default=16, ge=1, le=4096, description="Images per forward pass: 16 for a CPU, 256 for a GPU."
     )
     cpus_per_shard: float = Field(default=1, ge=0.01, description="CPUs that each task on Ray asks for.")
     gpus_per_shard: float = Field(

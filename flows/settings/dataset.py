@@ -10,17 +10,17 @@ from flows.settings.base import Settings, Share, Url
 
 
 class SubsetSettings(Settings):
-    """Cut CelebA, or a dataset in its layout, into Parquet shards."""
+    """Make a dataset of Parquet parts from CelebA, or from images in its layout."""
 
     source: Url = Field(
         description="Folder in CelebA's layout (img_align_celeba/, list_attr_celeba.txt): URL or path."
     )
     destination: Url | None = Field(
-        default=None, description="Where the dataset goes: URL or path. A dry run does without."
+        default=None, description="The dataset's folder: URL or path. Not needed for a dry run."
     )
     subset: str = Field(
         default="eyeglasses-extended",
-        description="all, random, ATTRIBUTE-only or ATTRIBUTE-extended (with it, and others drawn at random).",
+        description="all, random, ATTRIBUTE-only, or ATTRIBUTE-extended (rows with it, and random ones without).",
     )
     ratio: float = Field(
         default=1 / 3, gt=0, lt=1, description="Share of rows with the attribute in an extended subset."
@@ -40,13 +40,13 @@ class SubsetSettings(Settings):
         default=128,
         ge=64,
         multiple_of=32,
-        description="Side of stored faces, in pixels; a face may not be smaller.",
+        description="Side of the stored faces, in pixels. Smaller faces are left out.",
     )
     rows_per_part: int = Field(
         default=2000, ge=1, description="Images per Parquet file, and per task on Ray."
     )
     max_unreadable_share: Share = Field(
-        default=0.01, description="Stop when more than this share of the images does not open."
+        default=0.01, description="Stop when more than this share of the images cannot be opened."
     )
     cpus_per_part: float = Field(default=1, gt=0, description="CPUs that each task on Ray asks for.")
     dry_run: bool = Field(default=False, description="Count and print what would be done, then stop.")
@@ -55,16 +55,16 @@ class SubsetSettings(Settings):
 def _renaming(text: str) -> str:
     old, _, new = text.partition("=")
     if not old or not new:
-        raise ValueError("write OLD=NEW, the column's name and CelebA's")
+        raise ValueError("write OLD=NEW: the column's name and CelebA's")
     return text
 
 
 class IngestSettings(Settings):
-    """Turn Parquet tables of images and labels into a dataset."""
+    """Make a dataset from Parquet tables of images and labels."""
 
     source: Url = Field(description="A Parquet file, or a folder of *.parquet: URL or path.")
     destination: Url | None = Field(
-        default=None, description="Where the dataset goes: URL or path. A dry run does without."
+        default=None, description="The dataset's folder: URL or path. Not needed for a dry run."
     )
     image_column: str = Field(
         default="image", description="Column of the images: bytes, or a struct with a field bytes."
@@ -77,10 +77,11 @@ class IngestSettings(Settings):
         description="Column with train, valid and test, or 0, 1 and 2; by default partition or split.",
     )
     identity_column: str | None = Field(
-        default=None, description="Column that tells who is in the picture; by default identity."
+        default=None, description="Column that identifies the person in the image; by default identity."
     )
     rename: list[Annotated[str, AfterValidator(_renaming)]] = Field(
-        default=[], description="A column's name and the attribute that it is in CelebA, OLD=NEW. Repeatable."
+        default=[],
+        description="A column's name and CelebA's name of the attribute in it, OLD=NEW. Repeatable.",
     )
     store: Literal["cropped", "original"] = Field(
         default="original",
@@ -90,11 +91,11 @@ class IngestSettings(Settings):
         default=128,
         ge=64,
         multiple_of=32,
-        description="Side of stored faces, in pixels; a face may not be smaller.",
+        description="Side of the stored faces, in pixels. Smaller faces are left out.",
     )
     rows_per_part: int = Field(default=2000, ge=1, description="Images per Parquet file.")
     max_unreadable_share: Share = Field(
-        default=0.01, description="Stop when more than this share of the images does not open."
+        default=0.01, description="Stop when more than this share of the images cannot be opened."
     )
     dry_run: bool = Field(
         default=False, description="Read the labels and print what would be done, then stop."

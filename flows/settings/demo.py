@@ -8,9 +8,9 @@ from flows.settings.base import Settings
 
 
 class DemoSettings(Settings):
-    """The main job on drawn faces, from nothing."""
+    """Draw faces, make a dataset and edit the faces."""
 
-    # Of fewer, none may wear glasses, or more than a third: then there is no subset to cut.
+    # With fewer, possibly none of the faces or more than a third wears glasses, and no extended subset can be made.
     images: int = Field(default=400, ge=60, le=100_000, description="How many faces to draw.")
     seed: int = Field(
         default=1,
@@ -20,7 +20,7 @@ class DemoSettings(Settings):
 
 
 class DemoTrainingSettings(Settings):
-    """Training on drawn faces, from nothing: from scratch, aligned, fine-tuned, and measured against true pairs."""
+    """Train on drawn faces: from scratch, align, fine-tune, and measure against true pairs."""
 
     images: int = Field(default=4000, ge=60, le=100_000, description="How many faces to draw.")
     size: int = Field(default=64, ge=64, multiple_of=32, description="Side of the faces that are trained on.")
@@ -36,13 +36,15 @@ class DemoTrainingSettings(Settings):
         default=6000, ge=1, description="Of the fine-tuning for eyeglasses, with Inverse."
     )
     freeze_d: int = Field(default=4, ge=0, le=5, description="Layers frozen while fine-tuning.")
-    pairs: int = Field(default=100, ge=1, description="Pairs of unseen faces to measure with.")
+    pairs: int = Field(default=100, ge=1, description="Pairs of held-out faces to measure with.")
     seed: int = Field(default=0, ge=0, description="Seed of the faces and of the trainings.")
-    quick: bool = Field(default=False, description="A minute's worth of everything: the way, not the result.")
+    quick: bool = Field(
+        default=False, description="Run every step for a few seconds, without a useful result."
+    )
 
     @property
     def resolved(self) -> DemoTrainingSettings:
-        """With the values that ``quick`` stands for."""
+        """The settings with the values that ``quick`` sets."""
         return self.model_copy(update=_QUICK) if self.quick else self
 
 

@@ -44,13 +44,13 @@ class DeploySettings(Settings):
     folder: str | None = Field(
         default=None,
         min_length=1,
-        description="The folder, on the workers' machines, in which runs start and from which their relative paths are "
-        "reckoned; by default this one.",
+        description="The working directory of runs on the workers' machines, to which relative paths refer; by default "
+        "this one.",
     )
     notify: Block | None = Field(
         default=None,
-        description="A notification block on the server, TYPE/NAME as in slack-webhook/ops, to be told of runs that "
-        "fail and of edits with too many failures.",
+        description="A notification block on the server, TYPE/NAME as in slack-webhook/ops, which reports runs that "
+        "fail and edits with too many failures.",
     )
 
 
@@ -64,24 +64,24 @@ class _When(Settings):
     )
     cron: str | None = Field(default=None, description="When: '0 3 * * *' is every night at three.")
     timezone: TimeZone | None = Field(
-        default=None, description="The time zone in which that is meant, as in Europe/Berlin."
+        default=None, description="The time zone of --cron, as in Europe/Berlin."
     )
-    enable: bool = Field(default=False, description="Run at these times from now on.")
-    disable: bool = Field(default=False, description="Run no more, and keep the settings.")
+    enable: bool = Field(default=False, description="Start runs at these times from now on.")
+    disable: bool = Field(default=False, description="Start no more runs, and keep the settings.")
 
 
 class ScheduleSettings(EditOptions, _When):
-    """Set when the edit flow runs by itself, and with what; what is not given stays as it is."""
+    """Set the schedule of the edit flow, and the options of its runs. What is not given stays as it is."""
 
     @field_validator("disable")
     @classmethod
     def _not_both(cls, disable: bool, info: ValidationInfo) -> bool:
         if disable and info.data.get("enable"):
-            raise ValueError("give this or --enable")
+            raise ValueError("excludes --enable")
         return disable
 
     @property
     def given(self) -> dict[str, Any]:
-        """The options of the edit that were given, as a deployment keeps them."""
+        """The options of the edit that were given, as a deployment stores them."""
         fields = set(EditSettings.model_fields)
         return self.model_dump(mode="json", exclude_unset=True, include=fields)

@@ -14,7 +14,7 @@ from flows.urls import DEFAULT_BUNDLE
 
 def _edit_form(edit: str) -> str:
     if not re.fullmatch(r"[^=@]+=[01](@[0-9.]+)?", edit):
-        raise ValueError("write NAME=1, NAME=0, or with an intensity of its own NAME=1@0.8")
+        raise ValueError("write NAME=1 or NAME=0, or NAME=1@0.8 for an intensity of its own")
     return edit
 
 
@@ -38,7 +38,7 @@ Style = Literal[
 
 
 def _split(styles: object) -> object:
-    """``--style round,metal`` as well as the option twice."""
+    """Accept ``--style round,metal`` as well as the option twice."""
     if not isinstance(styles, list):
         return styles
     return [
@@ -50,14 +50,14 @@ Styles = Annotated[list[Style], BeforeValidator(_split)]
 
 
 class EditPlaces(Settings):
-    """From where to where."""
+    """The input and the output of an edit."""
 
     source: Url = Field(description="Images to edit: s3://bucket/prefix, file:///folder or a path.")
     destination: Url = Field(description="Where the edited images go, under the same keys: URL or path.")
 
 
 class EditOptions(Settings):
-    """What stays the same from run to run over a prefix."""
+    """The options that a schedule can set for all its runs."""
 
     bundle: BundleUrl = Field(
         default=DEFAULT_BUNDLE,
@@ -72,7 +72,7 @@ class EditOptions(Settings):
         default=1.0,
         gt=0,
         le=MAX_INTENSITY,
-        description="How strongly the changed attributes are set; 1 is the usual.",
+        description="How strongly the changed attributes are set; 1 is the usual strength.",
     )
     style: Styles = Field(
         default=[],
@@ -82,12 +82,12 @@ class EditOptions(Settings):
     )
     style_from: Url | None = Field(
         default=None,
-        description="A CSV or Parquet table with the columns key and style, for images that get other glasses.",
+        description="A CSV or Parquet table with the columns key and style, for images with another style.",
     )
     labels: Url | None = Field(
         default=None,
-        description="Folder with CelebA's label files, for the source attributes of the images listed there; of others "
-        "they are what the bundle's classifier sees, or unknown if it has none.",
+        description="Folder with CelebA's label files: the source attributes of the images listed there. For other "
+        "images the bundle's attribute classifier predicts them; without one they are unknown.",
     )
     faces: Literal["auto", "aligned", "all", "largest"] = Field(
         default="auto",
@@ -102,14 +102,16 @@ class EditOptions(Settings):
         le=4000,
         description="Side of the smallest face that is edited in a photograph, in pixels.",
     )
-    min_confidence: Share = Field(default=0.9, description="How sure the finder has to be of a face, 0 to 1.")
+    min_confidence: Share = Field(
+        default=0.9, description="The least confidence of the face detector, 0 to 1."
+    )
     paste: Literal["difference", "whole"] = Field(
         default="difference",
-        description="What is put back: what the edit has changed, or the whole edited face.",
+        description="What is put back into the image: only what the edit has changed, or the whole edited face.",
     )
     output: Literal["image", "face"] = Field(
         default="image",
-        description="The whole image with the face put back, or the bare face (of a photograph, the largest).",
+        description="The whole image with the edited face in it, or the face alone (of a photograph, the largest).",
     )
     format: Literal["keep", "jpeg", "png", "webp", "tiff"] = Field(
         default="keep",
@@ -118,28 +120,31 @@ class EditOptions(Settings):
     quality: int = Field(default=95, ge=1, le=100, description="JPEG and WebP quality of the results.")
     on_present: Literal["copy", "skip", "edit"] = Field(
         default="copy",
-        description="What to do with a face that has all that is asked for already, by its label or by what the "
-        "bundle's classifier sees.",
+        description="What to do with a face that already has the attributes, according to its label or to the bundle's "
+        "attribute classifier.",
     )
     on_unsure: Literal["edit", "copy", "skip"] = Field(
         default="edit",
-        description="What to do with a face of which the bundle's classifier cannot say whether it has all that is "
-        "asked for.",
+        description="What to do with a face for which the bundle's attribute classifier cannot decide whether it "
+        "already has the attributes.",
     )
     on_existing: Literal["skip", "overwrite", "fail"] = Field(
         default="skip",
-        description="What to do where the destination holds a key that is not ours, or ours of other settings.",
+        description="What to do if the destination already has the key, from elsewhere or from a run with other "
+        "settings.",
     )
     max_failed_share: Share = Field(
-        default=0.1, description="Stop when more than this share of the images turns out to be unusable."
+        default=0.1, description="Stop when more than this share of the images cannot be used."
     )
     max_pixels: int = Field(
-        default=64_000_000, ge=1, description="Images with more pixels than this are refused unread."
+        default=64_000_000, ge=1, description="Images with more pixels than this fail without being decoded."
     )
-    max_bytes: int = Field(default=64 * 2**20, ge=1, description="Larger files than this are refused unread.")
+    max_bytes: int = Field(
+        default=64 * 2**20, ge=1, description="Files with more bytes than this fail without being read."
+    )
     shard_size: int = Field(default=2000, ge=1, le=100_000, description="Images per task on Ray.")
     batch_size: int = Field(
-        default=16, ge=1, le=4096, description="Images per forward pass; 16 suits a CPU, a GPU likes 256."
+        default=16, ge=1, le=4096, description="Images per forward pass: 16 for a CPU, 256 for a GPU."
     )
     cpus_per_shard: float = Field(default=1, ge=0.01, description="CPUs that each task on Ray asks for.")
     gpus_per_shard: float = Field(
@@ -151,19 +156,21 @@ class EditSettings(EditOptions, EditPlaces):
     """Edit every face image below a prefix and write the results below another one."""
 
     limit: int | None = Field(
-        default=None, ge=1, description="Plan only the first N keys that are to be edited, to try it out."
+        default=None, ge=1, description="Plan only the first N keys that are to be edited, for a trial."
     )
-    redo: bool = Field(default=False, description="Plan all images, also those that are done and unchanged.")
+    redo: bool = Field(
+        default=False, description="Plan all images, including those that are done and unchanged."
+    )
     retry_failed: bool = Field(
         default=False,
-        description="Do nothing but the failed images of the last run again, or of the one that --run-id names.",
+        description="Process only the failed images of the last run again, or of the run that --run-id names.",
     )
     run_id: Name | None = Field(default=None, description="A name for the run; by default it is derived.")
     dry_run: bool = Field(default=False, description="Count and print what would be done, then stop.")
 
 
 class ReportSettings(Settings):
-    """Show what an edit run has come to."""
+    """Show the report of an edit run."""
 
     run: Url = Field(
         description="The run's folder (DESTINATION/_runs/RUN), or a destination: the run that ended there last."

@@ -13,31 +13,31 @@ from flows.urls import DEFAULT_BUNDLE
 
 
 class EvaluateSettings(Settings):
-    """Measure a bundle on faces that no training has seen: what a user receives, beside what it is made from."""
+    """Measure the edits of a bundle on held-out faces."""
 
     faces: list[Url] = Field(
         min_length=1,
         description="Table of faces (.tsv, .csv or .parquet) with the columns file and eyeglasses (0 or 1), and split, "
         "grey, set, male and young where they are known; or a dataset: a folder of Parquet parts that hold the images. "
-        "Bare faces are edited, those of wearers are compared with. Repeatable.",
+        "Faces without glasses are edited, and compared with faces that wear glasses. Repeatable.",
     )
     images: list[Url] = Field(
         default=[],
         description="The images' folder, one for each table, in their order. By default the table's own folder, or the "
-        "one in it that is called as the table is, or `aligned` in that.",
+        "folder in it with the table's name, or `aligned` in that.",
     )
     evaluator: BundleUrl = Field(
-        description="What says whether a face wears glasses: a folder of a trained judge or a bundle, or a .tflite "
-        "file that takes the eyes (1, height, width, 3) and answers with a logit, below 0 for glasses. It should have "
-        "had no part in the training or choice of the bundle.",
+        description="The network that decides whether a face wears glasses: a folder of a trained evaluator or a "
+        "bundle, or a .tflite file that takes the eyes (1, height, width, 3) and returns a logit, below 0 for "
+        "glasses. It must not have been used to train or choose the bundle.",
     )
     features: Url | None = Field(
         default=None,
         description="The independent network in whose features realism is measured: a .tflite file as for "
-        "--evaluator, and by default that one. Without one realism is not measured.",
+        "--evaluator; by default that one. Without such a file realism is not measured.",
     )
     destination: Url = Field(
-        description="Where report.json, report.md, faces.csv and the pages of before and after go: URL or path."
+        description="The folder for report.json, report.md, faces.csv and the before/after pages: URL or path."
     )
     bundle: BundleUrl = Field(
         default=DEFAULT_BUNDLE,
@@ -49,10 +49,10 @@ class EvaluateSettings(Settings):
     limit: int | None = Field(
         default=None,
         ge=1,
-        description="At most so many bare faces and so many wearers of each table, evenly spread over it.",
+        description="At most this many faces without and this many with glasses of each table, evenly spread over it.",
     )
     intensity: float = Field(
-        default=1.0, gt=0, le=MAX_INTENSITY, description="How strongly glasses are asked for; 1 is the usual."
+        default=1.0, gt=0, le=MAX_INTENSITY, description="How strong the edit is; 1 is the usual strength."
     )
     style: Styles = Field(
         default=[],
@@ -60,27 +60,27 @@ class EvaluateSettings(Settings):
     )
     find: Literal["auto", "aligned", "largest"] = Field(
         default="auto",
-        description="Where the faces are, as --faces of `attgan edit`: in aligned images by their size, or searched "
-        "for. Of a photograph with several faces the largest is measured.",
+        description="Where the faces are, as --faces of `attgan edit`: aligned images, or photographs in which faces "
+        "are detected. Of a photograph with several faces the largest is measured.",
     )
     on_present: Literal["copy", "edit"] = Field(
         default="copy",
-        description="What to do with a face that the bundle's classifier takes for a wearer's: leave it as it is, as "
-        "`attgan edit` does, or edit it nevertheless.",
+        description="What to do with a face that already wears glasses according to the bundle's attribute classifier: "
+        "copy it, as `attgan edit` does, or edit it nevertheless.",
     )
     grey_copies: bool = Field(
         default=False,
-        description="Measure a grey copy of every coloured face, too; it counts among the grey ones.",
+        description="Also measure a grey copy of every coloured face; it counts as a grey face.",
     )
     renderer: bool = Field(
         default=False,
-        description="Measure the glasses renderer's own pictures of the same faces, which a model is taught by, too.",
+        description="Also measure the same faces with glasses from the renderer, which draws the training pairs.",
     )
     pages: int = Field(
         default=4,
         ge=0,
         le=100,
-        description="Pages of before and after, 24 faces each, evenly spread over all.",
+        description="Number of before/after pages with 24 faces each, evenly spread over all faces.",
     )
     batch_size: int = Field(default=16, ge=1, le=4096, description="Faces per forward pass.")
     seed: int = Field(default=0, ge=0, description="Seed of the bootstrap and of the renderer's glasses.")

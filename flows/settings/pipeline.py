@@ -1,4 +1,4 @@
-"""The settings of the pipeline: what its four steps have in common, and what one of them is to have besides."""
+"""The settings of the pipeline: common ones of its four steps, and further options for single steps."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from flows.settings.sweep import PresetName
 from flows.urls import DEFAULT_BUNDLE, parse_url
 
 _PLACE = ".local/pipeline"
-_OPTIONS = "Other settings of this step alone, by name, such as {}; they come before the ones above."
+_OPTIONS = "Further settings of this step, by name, such as {}. They override the ones above."
 
 
 class PipelineSettings(Settings):
-    """The four jobs in a row: cut a dataset, align a discriminator, fine-tune in many ways, edit with the best.
+    """Make a dataset, align a discriminator, run a sweep, and edit images with the best model.
 
-    What is there already is taken as it is, so the same command goes on where an earlier one ended.
+    Results of an earlier run are used again, so the same command resumes where that run ended.
     """
 
     source: Url | None = Field(
@@ -25,11 +25,12 @@ class PipelineSettings(Settings):
         description="Labelled faces in CelebA's layout: URL or path; by default faces are drawn.",
     )
     photos: Url | None = Field(
-        default=None, description="Images to edit in the end: URL or path; by default those of the source."
+        default=None,
+        description="Images to edit in the last step: URL or path; by default those of the source.",
     )
     destination: Url | None = Field(
         default=None,
-        description="The folder of all that is made: dataset/, aligned/, the sweep with its best/, and edited/: URL or "
+        description="The folder of all results: dataset/, aligned/, the sweep with its best/, and edited/. URL or "
         f"path; by default {_PLACE}.",
     )
     edited: Url | None = Field(
@@ -37,8 +38,8 @@ class PipelineSettings(Settings):
     )
     subset: str = Field(
         default="eyeglasses-extended",
-        description="What is cut from the source: all, random, ATTRIBUTE-only or ATTRIBUTE-extended. Drawn faces are "
-        "all taken.",
+        description="The subset of the source: all, random, ATTRIBUTE-only or ATTRIBUTE-extended. Of drawn faces all "
+        "are used.",
     )
     preset: PresetName = Field(default="default", description="The sweep's preset.")
     bundle: BundleUrl = Field(
@@ -46,7 +47,7 @@ class PipelineSettings(Settings):
         description="The trained model to start from: URL, path, or `default`: the one that is shipped.",
     )
     images: int = Field(
-        default=2000, ge=60, le=1_000_000, description="How many faces are drawn, where no source is named."
+        default=2000, ge=60, le=1_000_000, description="How many faces are drawn if no source is given."
     )
     gpus: float = Field(
         default=0,

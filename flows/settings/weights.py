@@ -1,4 +1,4 @@
-"""Settings of the commands that make bundles to begin with, and of the one that makes the shipped bundle."""
+"""The settings of the commands that make, import and export bundles, and of the one that makes the shipped bundle."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ Activation = Literal["relu", "leaky_relu"]
 
 
 class InitSettings(Settings):
-    """Make a bundle with a freshly initialised generator, which edits nothing in particular yet."""
+    """Make a bundle with an untrained generator, to try the commands with."""
 
     destination: Url = Field(description="The bundle's folder to make: URL or path.")
     image_size: int = Field(default=128, ge=64, multiple_of=32, description="Side of its images, in pixels.")
     width: int = Field(
         default=64, ge=1, le=256, description="Channels after the first layer; 64 is full width."
     )
-    shortcut_layers: int = Field(default=1, ge=0, le=4, description="U-Net connections.")
-    inject_layers: int = Field(default=0, ge=0, le=4, description="Layers that see the attributes again.")
+    shortcut_layers: int = Field(default=1, ge=0, le=4, description="U-Net skip connections.")
+    inject_layers: int = Field(
+        default=0, ge=0, le=4, description="Decoder layers that receive the attributes again."
+    )
     seed: int = Field(default=0, ge=0, description="Seed of the initial weights.")
 
 
@@ -42,57 +44,66 @@ class ImportWeightsSettings(Settings):
     inject_layers: int | None = Field(
         default=None, ge=0, le=4, description="Needed only where the tensors' shapes leave it open."
     )
-    encoder_activation: Activation = Field(default="leaky_relu", description="Of the generator's encoder.")
-    decoder_activation: Activation = Field(default="relu", description="Of the generator's decoder.")
-    slope: float = Field(default=0.01, ge=0, description="Of the leaky ones, for negative values.")
+    encoder_activation: Activation = Field(
+        default="leaky_relu", description="Activation of the generator's encoder."
+    )
+    decoder_activation: Activation = Field(
+        default="relu", description="Activation of the generator's decoder."
+    )
+    slope: float = Field(default=0.01, ge=0, description="Negative slope of leaky_relu.")
     dry_run: bool = Field(default=False, description="Read and describe the checkpoint, then stop.")
 
 
 class ExportSettings(Settings):
-    """Copy a bundle in the form in which it is handed on: small, and without what only a training needs."""
+    """Copy a bundle for distribution: with half-precision weights, and without what only training needs."""
 
     bundle: BundleUrl = Field(
         description="The trained model: URL or path, or `default`: the one that is shipped."
     )
     destination: Url = Field(description="The bundle's folder to make: URL or path.")
     dtype: Literal["float16", "float32"] = Field(
-        default="float16", description="Of the stored weights; float16 halves the files."
+        default="float16", description="Type of the stored weights; float16 halves the files."
     )
     discriminator: bool = Field(default=False, description="Keep the discriminator, for further training.")
 
 
 class MakeDefaultSettings(Settings):
-    """Make the bundle that is shipped, from faces that may be shipped. Each stage that is done is skipped."""
+    """Make the bundle that is shipped, from faces that may be shipped. Stages that are complete are skipped."""
 
     faces: list[Url] = Field(
         min_length=1,
         description="Table of aligned faces (.tsv, .csv or .parquet) with the columns file, eyeglasses (0 or 1) and "
-        "split; its rows of `train` are used, every tenth for validation. Repeatable.",
+        "split. Its rows of `train` are used, every tenth of them for validation. Repeatable.",
     )
     images: list[Url] = Field(
         default=[],
         description="The images' folder, one for each table, in their order; by default beside the table.",
     )
-    destination: Url = Field(description="The stages' folders, and at last `default`: URL or path.")
+    destination: Url = Field(
+        description="The folder of the stages and of the result, `default`: URL or path."
+    )
     licence: str = Field(
         min_length=1, description="One line on what the faces, and so the weights, may be used for."
     )
     bundle: BundleUrl | None = Field(
         default=None,
-        description="A trained model whose generator to begin with: URL, path or `default`; by default from scratch.",
+        description="A trained model whose generator to start with: URL, path or `default`; by default from scratch.",
     )
     drawn: int = Field(
         default=3000,
         ge=60,
-        description="Faces drawn for the classifier, which tell all attributes; an eighth of them is paired, too.",
+        description="Faces drawn for the attribute classifier, with labels for all attributes; an eighth of them is "
+        "also used in the paired training.",
     )
     size: int = Field(
         default=128, ge=64, multiple_of=32, description="From scratch: side of the faces, in pixels."
     )
-    steps: int = Field(default=8_000, ge=1, description="Of the paired training.")
+    steps: int = Field(default=8_000, ge=1, description="Steps of the paired training.")
     final_steps: int = Field(
-        default=3_000, ge=1, description="Of the last part, in which its learning rate falls."
+        default=3_000, ge=1, description="Steps of its last part, in which the learning rate falls."
     )
-    classifier_steps: int = Field(default=4_000, ge=1, description="Of the classifier's training.")
+    classifier_steps: int = Field(default=4_000, ge=1, description="Steps of the classifier's training.")
     cpus: float | None = Field(default=None, gt=0, description="Threads to train with; by default all.")
-    seed: int = Field(default=0, ge=0, le=2**32 - 1, description="Of everything that is drawn at random.")
+    seed: int = Field(
+        default=0, ge=0, le=2**32 - 1, description="Seed of everything that is drawn at random."
+    )

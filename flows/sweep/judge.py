@@ -12,7 +12,7 @@ from attgan.models.folder import Folder
 from attgan.training.classifier.trainer import fit_classifier
 from attgan.training.run_folder.progress import OnProgress
 from flows.runtime import reporting
-from flows.settings import JudgeSettings
+from flows.settings import SweepEvaluatorSettings
 from flows.storage import join, open_store
 from flows.training.data import open_data
 from flows.training.driver import RETRIES, drive
@@ -24,12 +24,12 @@ TRAINING = "training"
 
 
 @task(name="train-judge", task_run_name="train-judge {settings.destination}", **RETRIES)
-def train_judge_task(settings: JudgeSettings, command: str) -> dict[str, Any]:
+def train_judge_task(settings: SweepEvaluatorSettings, command: str) -> dict[str, Any]:
     """The training, on Ray."""
     return judge_trial(settings, command=command)
 
 
-def train_judge(settings: JudgeSettings, log: reporting.Log) -> dict[str, Any] | State[Any]:
+def train_judge(settings: SweepEvaluatorSettings, log: reporting.Log) -> dict[str, Any] | State[Any]:
     """Train a judge on Ray into its folder, and show how it goes.
 
     Returns:
@@ -43,7 +43,7 @@ def train_judge(settings: JudgeSettings, log: reporting.Log) -> dict[str, Any] |
 
 
 def judge_trial(
-    settings: JudgeSettings,
+    settings: SweepEvaluatorSettings,
     *,
     command: str | None = None,
     should_stop: Callable[[], bool] | None = None,

@@ -11,7 +11,7 @@ from flows.dataset.drawn_faces import DRAWN, draw_faces
 from flows.dataset.subset import subset
 from flows.runtime import cluster, nodes, reporting
 from flows.runtime.running import Unfinished, run_subflow
-from flows.settings import AlignSettings, JudgeSettings, SubsetSettings, SweepSettings
+from flows.settings import AlignSettings, SubsetSettings, SweepEvaluatorSettings, SweepSettings
 from flows.storage import Store, has, join, open_store
 from flows.storage.bundles import inspect
 from flows.sweep.checks import check_before
@@ -122,7 +122,7 @@ def _judge(
     if has(place, JUDGE):
         return place
     log.info("nobody is there to judge edits: a judge is trained first")
-    wanted = JudgeSettings(
+    wanted = SweepEvaluatorSettings(
         dataset=dataset,
         destination=place,
         size=size,

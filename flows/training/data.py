@@ -14,14 +14,14 @@ from attgan.data.shards import Dataset, open_dataset
 from attgan.data.stored import check_size
 from attgan.errors import UserError
 from attgan.training.strategies import PAIRED
-from flows.settings import AlignSettings, ClassifierSettings, JudgeSettings, TrainSettings
+from flows.settings import AlignSettings, ClassifierSettings, SweepEvaluatorSettings, TrainSettings
 from flows.storage import open_store
 
 _GIGABYTE = 2**30
 
 
 def open_data(
-    settings: TrainSettings | AlignSettings | ClassifierSettings | JudgeSettings,
+    settings: TrainSettings | AlignSettings | ClassifierSettings | SweepEvaluatorSettings,
     size: int,
     attributes: Sequence[str],
     *,
@@ -91,7 +91,9 @@ def _open(filesystem: object, path: str) -> Dataset:
 
 
 def _check_size(
-    settings: TrainSettings | AlignSettings | ClassifierSettings | JudgeSettings, dataset: Dataset, size: int
+    settings: TrainSettings | AlignSettings | ClassifierSettings | SweepEvaluatorSettings,
+    dataset: Dataset,
+    size: int,
 ) -> None:
     option = f"--size {size}" if settings.bundle is None else f"--bundle {settings.bundle}: of {size} px"
     try:

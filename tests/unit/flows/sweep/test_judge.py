@@ -4,15 +4,15 @@ from pathlib import Path
 
 from attgan.evaluation.judge import load_judge
 from attgan.models.folder import Folder
-from flows.settings import JudgeSettings
+from flows.settings import SweepEvaluatorSettings
 from flows.sweep.judge import judge_trial
 from tests.support.data.drawn_dataset import write_drawn_dataset
 
 NAMES = ["Eyeglasses", "Male"]
 
 
-def settings(folder: Path, name: str) -> JudgeSettings:
-    return JudgeSettings(
+def settings(folder: Path, name: str) -> SweepEvaluatorSettings:
+    return SweepEvaluatorSettings(
         dataset=str(folder / "faces"),
         destination=str(folder / name),
         size=64,
