@@ -154,7 +154,7 @@ def draw(labels: Labels, subset: Subset, seed: int, at_hand: np.ndarray | None =
             rows = _lowest(labels, rows, subset.count, seed)
     if not len(rows):
         raise UserError("subset-empty", f"--subset {subset.name}: there are no such rows{where}")
-    return rows[np.argsort(_tickets(labels, rows, seed, _ORDER), kind="stable")]
+    return rows[np.argsort(_sort_keys(labels, rows, seed, _ORDER), kind="stable")]
 
 
 def shares(attributes: np.ndarray) -> list[Share]:
@@ -180,10 +180,10 @@ def _count_rest(positives: int, others: int, subset: Subset, where: str) -> int:
 
 def _lowest(labels: Labels, rows: np.ndarray, count: int, seed: int) -> np.ndarray:
     """The ``count`` rows with the lowest tickets."""
-    return rows[np.argsort(_tickets(labels, rows, seed, _DRAW), kind="stable")[:count]]
+    return rows[np.argsort(_sort_keys(labels, rows, seed, _DRAW), kind="stable")[:count]]
 
 
-def _tickets(labels: Labels, rows: np.ndarray, seed: int, purpose: bytes) -> np.ndarray:
+def _sort_keys(labels: Labels, rows: np.ndarray, seed: int, purpose: bytes) -> np.ndarray:
     """``(n,)`` uint64: what each row draws; ``purpose`` sets independent draws apart."""
     if not 0 <= seed < 2**64:
         raise UserError("setting-invalid", f"--seed {seed}: must be from 0 to 2^64 - 1")

@@ -18,7 +18,7 @@ photograph with one face or two. BlazeFace has no corners of the mouth; its mode
 not measured: no package on PyPI was found to bring its weights, and OpenCV alone installs 150 MB.
 """
 
-from attgan.detection.face import LANDMARKS, MIRRORED, Face, Finder
+from attgan.detection.face import LANDMARKS, MIRRORED, Face, FaceDetector
 from attgan.detection.mtcnn import Mtcnn, make_mtcnn
 
-__all__ = ["LANDMARKS", "MIRRORED", "Face", "Finder", "Mtcnn", "make_mtcnn"]
+__all__ = ["LANDMARKS", "MIRRORED", "Face", "FaceDetector", "Mtcnn", "make_mtcnn"]

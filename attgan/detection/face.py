@@ -37,7 +37,7 @@ class Face:
         return max(right - left, bottom - top)
 
 
-class Finder(Protocol):
+class FaceDetector(Protocol):
     """Finds the faces in photographs. Another finder is another class with this method."""
 
     def find(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:

@@ -12,7 +12,7 @@ from attgan.attributes import Edit
 from attgan.data.transforms import Pixels
 from attgan.editing import compositing
 from attgan.editing import difference as thresholded
-from attgan.editing.reach import reach_of
+from attgan.editing.attribute_mask import attribute_mask
 from attgan.models import GeneratorConfig
 
 ROUNDING = 2 / 255
@@ -25,7 +25,7 @@ LEAST = 1 / 512
 
 def mask_of(config: GeneratorConfig, edits: Sequence[Edit]) -> Tensor | None:
     """Where in a face the edits may change anything, ``(S, S)``, 0 to 1; None: anywhere."""
-    reach = reach_of(edits, config.image_size)
+    reach = attribute_mask(edits, config.image_size)
     if config.compositing == "thresholded" or reach is None:
         return reach
     return compositing.edit_mask(config.image_size)
@@ -52,7 +52,7 @@ def change_of(
     Returns:
         ``(3, S, S)`` float32, -1 (black) to 1 (white).
     """
-    reach = reach_of(edits, len(edited))
+    reach = attribute_mask(edits, len(edited))
     if config.compositing == "thresholded" or reach is None:
         return thresholded.relative_change(edited, unedited, reach)
     before = _planes(unedited)

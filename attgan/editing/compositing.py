@@ -17,20 +17,20 @@ import functools
 import torch
 from torch import Tensor
 
-from attgan.editing.reach import Reach, weights_of
+from attgan.editing.attribute_mask import MaskBox, faded_box
 
 DARK = 4 / 255
 """Added to what is divided by, so that noise near black or white is not multiplied."""
 
 # The eyes are at 0.385 and 0.615 across and 0.516 down, wherever the face was in the photograph
 # (attgan.editing.placement): room for the largest glasses and for the temples of turned heads.
-_GLASSES = Reach(0.06, 0.365, 0.94, 0.735)
+_GLASSES = MaskBox(0.06, 0.365, 0.94, 0.735)
 
 
 @functools.lru_cache(maxsize=4)
 def edit_mask(size: int) -> Tensor:
     """Where glasses may be in a face square: ``(S, S)`` float32, 0 to 1, a third of the square. Not to be changed."""
-    return weights_of(_GLASSES, size)
+    return faded_box(_GLASSES, size)
 
 
 def relative_change(edited: Tensor, unedited: Tensor, mask: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ def relative_change(edited: NDArray, reconstructed: NDArray, reach: Tensor | Non
     Args:
         edited: ``(S, S, 3)`` uint8, what the generator made of the face.
         reconstructed: likewise, without the edit.
-        reach: ``(S, S)``, 0 to 1, how much may stay where (:func:`attgan.editing.reach.reach_of`); everywhere all.
+        reach: ``(S, S)``, 0 to 1, how much may stay where (:func:`attgan.editing.attribute_mask`); everywhere all.
 
     Returns:
         ``(3, S, S)`` float32, -1 (black) to 1 (white), and exactly 0 where nothing is to change, as at the edges.

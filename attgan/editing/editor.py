@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from attgan.editing.lane import Lanes, as_images, fill, open_lanes
+from attgan.editing.stream_slots import StreamSlots, as_images, fill, open_slots
 from attgan.models import AttributeClassifier, Generator
 from attgan.models.layers.folding import folded
 
@@ -37,7 +37,7 @@ class Editor:
     classifier: AttributeClassifier | None
     device: torch.device
     batch_size: int
-    lanes: Lanes
+    slots: StreamSlots
 
     @property
     def size(self) -> int:
@@ -59,9 +59,9 @@ class Editor:
         if targets.shape[1] == config.n_attributes:
             targets = np.pad(targets, ((0, 0), (0, config.n_styles)))
         edited = np.empty_like(faces)
-        with self.lanes() as lane:
+        with self.slots() as slot:
             for part in self._batches(len(faces)):
-                lane.edit(faces[part], targets[part], edited[part])
+                slot.edit(faces[part], targets[part], edited[part])
         return edited
 
     def recognise(self, faces: np.ndarray) -> np.ndarray | None:
@@ -105,7 +105,7 @@ def make_editor(
     placed = torch.device(device)
     seeing = None if classifier is None else _ready(classifier, placed)
     ready = _ready(generator, placed)
-    return Editor(ready, seeing, placed, batch_size, open_lanes(ready, placed, batch_size))
+    return Editor(ready, seeing, placed, batch_size, open_slots(ready, placed, batch_size))
 
 
 def _ready(network: Network, device: torch.device) -> Network:

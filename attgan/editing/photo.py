@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attgan.attributes import Edit, label_vector, target_vector
-from attgan.detection import Face, Finder
+from attgan.detection import Face, FaceDetector
 from attgan.detection.aligned_check import holds_face
 from attgan.detection.similarity import apply, scale_of
 from attgan.editing.change import change_of
@@ -72,7 +72,7 @@ def choose_faces(
 def edit_photo(
     pixels: Pixels,
     editor: Editor,
-    finder: Finder,
+    detector: FaceDetector,
     edits: Sequence[Edit],
     names: Sequence[str],
     *,
@@ -108,7 +108,7 @@ def edit_photo(
         DataError: the image is said to be aligned, but has another size.
         ValueError: an edit of an attribute that is not among ``names``, or a classifier with others.
     """
-    faces = _faces(pixels, editor, finder, which, min_face, min_confidence, len(names))
+    faces = _faces(pixels, editor, detector, which, min_face, min_confidence, len(names))
     if on_present == "edit":
         todo = np.ones(len(faces.places), dtype=bool)
     else:
@@ -127,7 +127,7 @@ def edit_photo(
 def slide(
     pixels: Pixels,
     editor: Editor,
-    finder: Finder,
+    detector: FaceDetector,
     edits: Sequence[Edit],
     names: Sequence[str],
     intensities: Sequence[float],
@@ -160,7 +160,7 @@ def slide(
         DataError: there is no face, or as :func:`edit_photo`.
         ValueError: as :func:`edit_photo`.
     """
-    faces = _faces(pixels, editor, finder, which, min_face, min_confidence, len(names))
+    faces = _faces(pixels, editor, detector, which, min_face, min_confidence, len(names))
     if not faces.places:
         raise DataError("find", "no face was found")
     todo = np.ones(len(faces.places), dtype=bool)
@@ -231,13 +231,13 @@ class _Faces:
 def _faces(
     pixels: Pixels,
     editor: Editor,
-    finder: Finder,
+    detector: FaceDetector,
     which: Faces,
     min_face: float,
     min_confidence: float,
     n_attributes: int,
 ) -> _Faces:
-    places = find_places(pixels, finder, which, min_face, min_confidence)
+    places = find_places(pixels, detector, which, min_face, min_confidence)
     taken = np.empty((len(places), editor.size, editor.size, 3), np.uint8)
     for row, (_, placement) in enumerate(places):
         taken[row] = take_face(pixels, placement, editor.size)
@@ -250,7 +250,7 @@ def _faces(
 
 def find_places(
     pixels: Pixels,
-    finder: Finder,
+    detector: FaceDetector,
     which: Faces = "auto",
     min_face: float = MIN_FACE,
     min_confidence: float = MIN_CONFIDENCE,
@@ -284,7 +284,7 @@ def find_places(
     if whole is not None and (which == "aligned" or (width != height and face_seen)):
         return [(None, whole)]
     rule: Which = "largest" if which == "largest" else "all"
-    found = finder.find([pixels])[0]
+    found = detector.find([pixels])[0]
     chosen = [(face, placed(face)) for face in choose_faces(found, rule, min_face, min_confidence)]
     if whole is None:
         return list(chosen)

@@ -145,7 +145,7 @@ def put_difference(
         placement: of the face.
         edited: ``(S, S, 3)`` uint8, what the generator made of the face.
         reconstructed: likewise, without the edit.
-        reach: ``(S, S)``, where in the face the edit may show (:func:`attgan.editing.reach.reach_of`); anywhere.
+        reach: ``(S, S)``, where in the face the edit may show (:func:`attgan.editing.attribute_mask`); anywhere.
         grey: whether the change is to have no colour (:func:`attgan.editing.grey.is_grey`).
     """
     put_change(pixels, placement, relative_change(edited, reconstructed, reach), grey=grey)

@@ -20,7 +20,7 @@ from attgan.data.loading.loader import Faces
 from attgan.data.loading.order import permutation
 from attgan.editing.editor import Editor, make_editor
 from attgan.errors import UserError
-from attgan.evaluation.judge import Judge, recognise
+from attgan.evaluation.evaluator import Evaluator, recognise
 from attgan.evaluation.metrics import psnr, ssim
 from attgan.evaluation.region import edit_region
 from attgan.models import Generator
@@ -133,7 +133,7 @@ def edit_faces(
 
 def measure_edits(
     generator: Generator,
-    judge: Judge,
+    evaluator: Evaluator,
     images: np.ndarray,
     labels: np.ndarray,
     names: Sequence[str],
@@ -158,7 +158,7 @@ def measure_edits(
         UserError: the judge does not know the attribute.
         ValueError: no face, a face that has the attribute, or one of another size.
     """
-    check_names([attribute], judge.names, "judge")
+    check_names([attribute], evaluator.names, "judge")
     if not len(images) or np.asarray(labels)[:, list(names).index(attribute)].any():
         raise ValueError(f"edits are measured on faces without {attribute}, at least one")
     editor = _editor(generator, device)
@@ -167,9 +167,9 @@ def measure_edits(
         return _edited(editor, images, labels, names, attribute, intensity * times)
 
     def seen(faces: np.ndarray) -> np.ndarray:
-        return recognise(judge, faces, device=device)
+        return recognise(evaluator, faces, device=device)
 
-    column = judge.names.index(attribute)
+    column = evaluator.names.index(attribute)
     edited, same = edit(1.0), editor.edit(images, label_vector(labels))
     seen_before, seen_after = seen(images), seen(edited)
     decibels, likeness = _likeness(same, images)
@@ -185,7 +185,7 @@ def measure_edits(
         ssim=likeness,
         outside=_change_outside(edited, images, region),
         outside_reconstruction=_change_outside(edited, same, region),
-        kept_attributes=_kept(seen_before, seen_after, judge.names, attribute),
+        kept_attributes=_kept(seen_before, seen_after, evaluator.names, attribute),
     )
 
 

@@ -84,21 +84,23 @@ def import_published(
     where = label or f"checkpoint {os.fspath(path)}"
     parts = _state_dicts(_unpickle(os.fspath(path), filesystem or fs.LocalFileSystem(), where), where)
     shape = generator_settings(parts["G"], f"{where}: generator", shortcut_layers, inject_layers)
-    judge = discriminator_settings(parts["D"], f"{where}: discriminator") if "D" in parts else None
-    if judge and judge["n_attributes"] != shape["n_attributes"]:
+    discriminator_shape = (
+        discriminator_settings(parts["D"], f"{where}: discriminator") if "D" in parts else None
+    )
+    if discriminator_shape and discriminator_shape["n_attributes"] != shape["n_attributes"]:
         raise UserError(
             "pth-networks-differ",
-            f"{where}: the discriminator knows {judge['n_attributes']} attributes, "
+            f"{where}: the discriminator knows {discriminator_shape['n_attributes']} attributes, "
             f"the generator {shape['n_attributes']}",
         )
-    if judge and image_size not in (None, judge["image_size"]):
+    if discriminator_shape and image_size not in (None, discriminator_shape["image_size"]):
         raise UserError(
             "image-size-conflict",
             f"{where}: --image-size {image_size} contradicts the discriminator, which is for "
-            f"{judge['image_size']}",
+            f"{discriminator_shape['image_size']}",
         )
     names = _names(attributes, shape["n_attributes"], where)
-    size = image_size or (judge["image_size"] if judge else 128)
+    size = image_size or (discriminator_shape["image_size"] if discriminator_shape else 128)
     try:
         config = GeneratorConfig.model_validate(
             shape
@@ -109,17 +111,17 @@ def import_published(
                 "slope": slope,
             }
         )
-        judge_config = judge and DiscriminatorConfig.model_validate(
-            judge
+        discriminator_config = discriminator_shape and DiscriminatorConfig.model_validate(
+            discriminator_shape
             | {"activation": discriminator_activation, "head_activation": head_activation, "slope": slope}
         )
     except ValidationError as error:
         raise UserError("network-settings-invalid", f"{where}: {first_problem(error)}") from None
     generator = from_tensors(Generator, config, _with_counters(parts["G"]), f"{where}: generator")
     discriminator = None
-    if judge_config:
+    if discriminator_config:
         discriminator = from_tensors(
-            Discriminator, judge_config, _with_counters(parts["D"]), f"{where}: discriminator"
+            Discriminator, discriminator_config, _with_counters(parts["D"]), f"{where}: discriminator"
         )
     return Published(names, generator, discriminator)
 

@@ -19,7 +19,7 @@ from attgan.training.run_folder import run_files
 from attgan.training.run_folder.ownership import take_over
 from attgan.training.run_folder.progress import OnProgress, Outcome
 from attgan.training.run_folder.result import finish
-from attgan.training.schedule import timetable
+from attgan.training.schedule import step_schedule
 from attgan.training.strategies import STRATEGIES
 from attgan.training.validation import choose_rows, hold_out
 
@@ -58,7 +58,7 @@ def align(
     strategy = STRATEGIES["permutation"]
     source_rows, real_rows = stream_rows(faces, faces.training, strategy, 0, config.batch_size)
     held_out_rows = choose_rows(faces, strategy, None, config.validation_images, config.seed)
-    wanted = run_files.identity(
+    wanted = run_files.config_fingerprint(
         "alignment", config, faces, generator, discriminator, device=device, classifier=card.classifier
     )
     run_files.begin(folder, wanted)
@@ -77,7 +77,7 @@ def align(
         faces=faces,
         source_rows=source_rows,
         real_rows=real_rows,
-        table=timetable(config, len(source_rows), None),
+        table=step_schedule(config, len(source_rows), None),
         held_out=hold_out(
             faces,
             held_out_rows,

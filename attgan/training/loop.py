@@ -124,12 +124,12 @@ def _validated(plan: Plan) -> dict[str, float]:
             plan.held_out,
             plan.weights,
             plan.config.adversarial,
-            plan.judge,
+            plan.evaluator,
             edits=plan.keeps_best,
         )
     networks.evaluate()
     numbers = validate_pairs(
-        networks.generator, lesson.held_out, lesson.weights, plan.judge, plan.attribute or 0
+        networks.generator, lesson.held_out, lesson.weights, plan.evaluator, plan.attribute or 0
     )
     networks.train()
     return numbers

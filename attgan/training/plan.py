@@ -14,7 +14,7 @@ from attgan.training.losses import LossWeights
 from attgan.training.networks import Networks
 from attgan.training.paired.losses import PairedWeights
 from attgan.training.paired.pairs import PairBatch, Pairs
-from attgan.training.schedule import Timetable
+from attgan.training.schedule import StepSchedule
 from attgan.training.strategies import Strategy
 from attgan.training.validation import HeldOut, sees_edits
 
@@ -81,11 +81,11 @@ class Plan:
     faces: Faces
     source_rows: np.ndarray
     real_rows: np.ndarray
-    table: Timetable
+    table: StepSchedule
     held_out: HeldOut
     rule: StopRule
     card: Card
-    judge: AttributeClassifier | None = None
+    evaluator: AttributeClassifier | None = None
     lesson: Lesson | None = None
 
     @property
@@ -93,7 +93,7 @@ class Plan:
         """Whether the result is the best by quality; else it is the last."""
         if self.lesson is not None:
             return True
-        return self.attribute is not None and sees_edits(self.strategy, self.judge)
+        return self.attribute is not None and sees_edits(self.strategy, self.evaluator)
 
     @property
     def without_best(self) -> str:
@@ -107,7 +107,9 @@ class Plan:
         )
 
 
-def place_judge(classifier: AttributeClassifier | None, device: torch.device) -> AttributeClassifier | None:
+def place_evaluator(
+    classifier: AttributeClassifier | None, device: torch.device
+) -> AttributeClassifier | None:
     """A frozen copy of the classifier on the device, in evaluation mode."""
     if classifier is None:
         return None

@@ -11,7 +11,7 @@ from attgan.training.config import LoopConfig
 
 
 @dataclass(frozen=True, slots=True)
-class Timetable:
+class StepSchedule:
     """The steps of a run.
 
     Attributes:
@@ -53,7 +53,7 @@ class Timetable:
         return done / self.steps_per_epoch
 
 
-def timetable(config: LoopConfig, source_rows: int, discriminator_steps: int | None) -> Timetable:
+def step_schedule(config: LoopConfig, source_rows: int, discriminator_steps: int | None) -> StepSchedule:
     """The steps of a run over so many source rows; an incomplete last batch of a pass is left out.
 
     Raises:
@@ -63,10 +63,10 @@ def timetable(config: LoopConfig, source_rows: int, discriminator_steps: int | N
     if not per_epoch:
         raise ValueError(f"{source_rows} rows do not fill a batch of {config.batch_size}")
     steps = min(config.epochs * per_epoch, config.max_steps or math.inf)
-    return Timetable(per_epoch, int(steps), config.checks_per_epoch, discriminator_steps)
+    return StepSchedule(per_epoch, int(steps), config.checks_per_epoch, discriminator_steps)
 
 
-def learning_rate(config: LoopConfig, warmup: float, step: int, table: Timetable) -> float:
+def learning_rate(config: LoopConfig, warmup: float, step: int, table: StepSchedule) -> float:
     """A network's learning rate at ``step``.
 
     Args:

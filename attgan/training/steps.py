@@ -146,7 +146,7 @@ def discriminator_losses(
     with torch.no_grad(), _autocast(device, precision):
         fake = generator(source, source_targets)
     with _autocast(device, precision):
-        critic_real, critic_fake, logits = _judge(discriminator, real, fake)
+        critic_real, critic_fake, logits = _evaluator(discriminator, real, fake)
     if mode == "wgan":
         points = points_between(real, fake, share)
     elif noise is None:
@@ -209,7 +209,7 @@ def backward(total: Tensor, network: nn.Module) -> None:
     total.backward(inputs=[parameter for parameter in network.parameters() if parameter.requires_grad])
 
 
-def _judge(discriminator: Discriminator, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _evaluator(discriminator: Discriminator, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Critic (N,) on real, critic (M,) on fake, logits (N, n) of real.
 
     One pass for both where every norm is each image's own. A batch norm would mix real and fake.

@@ -19,13 +19,13 @@ from attgan.training.losses import LossWeights
 from attgan.training.networks import place
 from attgan.training.paired.losses import PairedWeights, hold_out_pairs
 from attgan.training.paired.pairs import PairBatch, render_pairs
-from attgan.training.plan import Card, Lesson, Plan, check_fit, place_judge
+from attgan.training.plan import Card, Lesson, Plan, check_fit, place_evaluator
 from attgan.training.rows import stream_rows, subset_rows
 from attgan.training.run_folder import run_files
 from attgan.training.run_folder.ownership import take_over
 from attgan.training.run_folder.progress import OnProgress, Outcome
 from attgan.training.run_folder.result import finish
-from attgan.training.schedule import timetable
+from attgan.training.schedule import step_schedule
 from attgan.training.strategies import PAIRED, STRATEGIES, Strategy
 from attgan.training.validation import choose_rows, hold_out
 
@@ -63,7 +63,7 @@ def make_plan(
     chosen: Chosen,
     *,
     card: Card,
-    judge: AttributeClassifier | None = None,
+    evaluator: AttributeClassifier | None = None,
     device: str = "cpu",
     keep_pairs: Path | None = None,
     report_pairs: Report | None = None,
@@ -94,7 +94,9 @@ def make_plan(
         faces=faces,
         source_rows=chosen.source_rows,
         real_rows=chosen.real_rows,
-        table=timetable(config, len(chosen.source_rows), config.discriminator_steps if lesson is None else 0),
+        table=step_schedule(
+            config, len(chosen.source_rows), config.discriminator_steps if lesson is None else 0
+        ),
         held_out=hold_out(
             faces,
             chosen.held_out_rows,
@@ -104,8 +106,8 @@ def make_plan(
             device=networks.device,
         ),
         rule=EarlyStopping(config.patience),
-        card=replace(card, classifier=judge) if card.classifier is None else card,
-        judge=place_judge(card.classifier if judge is None else judge, networks.device),
+        card=replace(card, classifier=evaluator) if card.classifier is None else card,
+        evaluator=place_evaluator(card.classifier if evaluator is None else evaluator, networks.device),
         lesson=lesson,
     )
 
@@ -118,7 +120,7 @@ def train(
     folder: Folder,
     *,
     card: Card,
-    judge: AttributeClassifier | None = None,
+    evaluator: AttributeClassifier | None = None,
     device: str = "cpu",
     on_progress: OnProgress | None = None,
     should_stop: ShouldStop | None = None,
@@ -156,9 +158,9 @@ def train(
     """
     # A flow's settings inherit these; what they add has no place in the run's identity.
     config = TrainingConfig(**{name: getattr(config, name) for name in TrainingConfig.model_fields})
-    check_fit(generator, discriminator, faces, card.classifier, judge)
+    check_fit(generator, discriminator, faces, card.classifier, evaluator)
     chosen = choose(faces, config)
-    wanted = run_files.identity(
+    wanted = run_files.config_fingerprint(
         "training",
         config,
         faces,
@@ -166,7 +168,7 @@ def train(
         discriminator,
         device=device,
         classifier=card.classifier,
-        judge=judge,
+        evaluator=evaluator,
     )
     run_files.begin(folder, wanted)
     if (result := run_files.read_result(folder)) is not None:
@@ -178,7 +180,7 @@ def train(
         config,
         chosen,
         card=card,
-        judge=judge,
+        evaluator=evaluator,
         device=device,
         keep_pairs=keep_pairs,
         report_pairs=report_pairs,

@@ -120,12 +120,12 @@ def hold_out(
     )
 
 
-def sees_edits(strategy: Strategy, judge: AttributeClassifier | None) -> bool:
+def sees_edits(strategy: Strategy, evaluator: AttributeClassifier | None) -> bool:
     """Whether anyone can tell an edited face from one that is not.
 
     A discriminator that is shown real faces of one kind alone says that kind of every face.
     """
-    return judge is not None or strategy.real == "all"
+    return evaluator is not None or strategy.real == "all"
 
 
 def validate(
@@ -133,7 +133,7 @@ def validate(
     held_out: HeldOut,
     weights: LossWeights,
     mode: Adversarial,
-    judge: AttributeClassifier | None = None,
+    evaluator: AttributeClassifier | None = None,
     *,
     edits: bool = True,
 ) -> dict[str, float]:
@@ -156,7 +156,7 @@ def validate(
     """
     networks.evaluate()
     starts = range(0, len(held_out.images), _BATCH)
-    parts = [_measure(networks, held_out, judge, start, edits) for start in starts]
+    parts = [_measure(networks, held_out, evaluator, start, edits) for start in starts]
     networks.train()
     values = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     numbers = _of_discriminator(values, held_out, weights, mode)
@@ -212,7 +212,7 @@ def _of_generator(values: Values, held_out: HeldOut, weights: LossWeights, mode:
 
 @torch.no_grad()
 def _measure(
-    networks: Networks, held_out: HeldOut, judge: AttributeClassifier | None, start: int, edits: bool
+    networks: Networks, held_out: HeldOut, evaluator: AttributeClassifier | None, start: int, edits: bool
 ) -> Values:
     """Per image: the critic's values, the classifier's logits, and how reconstruction and usual edit came out."""
     part, attribute, none_drawn = slice(start, start + _BATCH), held_out.attribute, torch.Generator()
@@ -226,10 +226,10 @@ def _measure(
         if attribute is not None:
             same = generator.decode(features, network_values(labels, "fixed", none_drawn))
             edited = generator.decode(features, turned_values(labels, attribute, INTENSITY))
-            seen = discriminator(edited)[1] if edits and judge is None else None
+            seen = discriminator(edited)[1] if edits and evaluator is None else None
     if attribute is not None:
-        if edits and judge is not None:
-            seen = judge(edited.float())
+        if edits and evaluator is not None:
+            seen = evaluator(edited.float())
         if seen is not None:
             wanted = flipped(labels, attribute, none_drawn)
             values["turned"] = right_attributes(seen, wanted)[:, attribute]

@@ -16,8 +16,8 @@ from attgan.data.codec import Decoded
 from attgan.data.codec.provenance import Provenance, xmp_packet
 from attgan.data.transforms import Box
 from attgan.editing.editor import Editor
-from attgan.editing.lane import ON_GPU
 from attgan.editing.placement import Placement, aligned, boxed, put_difference, put_whole, take_face
+from attgan.editing.stream_slots import ON_GPU
 from attgan.errors import DataError, UserError
 from flows.bench.rate import Rate, repeat
 from flows.edit.streaming import REQUESTS_IN_FLIGHT, editor_of

@@ -13,7 +13,7 @@ import numpy as np
 from attgan.attributes import DEFAULT_STYLE, Edit, target_vector
 from attgan.data.codec import Decoded
 from attgan.detection.aligned_check import holds_face
-from attgan.detection.face import Face, Finder
+from attgan.detection.face import Face, FaceDetector
 from attgan.detection.mtcnn import make_mtcnn
 from attgan.detection.similarity import scale_of
 from attgan.editing.change import change_of
@@ -39,7 +39,7 @@ def find_faces(chunk: Chunk, size: int, settings: EditSettings, on_gpu: bool) ->
         settings: say which faces are meant.
         on_gpu: where the finder runs.
     """
-    finder = finder_of(settings, on_gpu)
+    detector = detector_of(settings, on_gpu)
     seen = _faces_seen(chunk) if settings.faces == "auto" else {}
     for item in chunk:
         if item.image is None:
@@ -48,7 +48,7 @@ def find_faces(chunk: Chunk, size: int, settings: EditSettings, on_gpu: bool) ->
         try:
             places = find_places(
                 pixels,
-                finder,
+                detector,
                 settings.faces,
                 settings.min_face,
                 settings.min_confidence,
@@ -94,13 +94,13 @@ def _face_row(face: Face) -> FaceRow:
     }
 
 
-def finder_of(settings: EditSettings, on_gpu: bool) -> Finder:
+def detector_of(settings: EditSettings, on_gpu: bool) -> FaceDetector:
     """What finds faces, as these settings want it."""
-    return _finder("cuda" if on_gpu else "cpu", settings.min_face)
+    return _detector("cuda" if on_gpu else "cpu", settings.min_face)
 
 
 @functools.lru_cache(maxsize=1)
-def _finder(device: str, min_face: int) -> Finder:
+def _detector(device: str, min_face: int) -> FaceDetector:
     return make_mtcnn(device, min_face=min_face)
 
 

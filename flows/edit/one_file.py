@@ -14,7 +14,7 @@ from attgan.data.codec import Limits
 from attgan.editing.photo import slide
 from attgan.errors import DataError
 from attgan.evaluation.plots.figures import faces_grid
-from flows.edit.faces import finder_of
+from flows.edit.faces import detector_of
 from flows.edit.item import Item
 from flows.edit.ledger import Row
 from flows.edit.plan import read_source_labels, read_styles
@@ -109,7 +109,7 @@ def slide_file(settings: EditSettings) -> str:
         StorageError: the disk failed.
     """
     run = run_of(settings)
-    editor, finder = editor_of(settings, run.made_of["bundle"]), finder_of(settings, on_gpu=False)
+    editor, detector = editor_of(settings, run.made_of["bundle"]), detector_of(settings, on_gpu=False)
     edits = parse_edits(settings.set, settings.intensity, run.attributes)
     place, name = os.path.split(settings.destination)
     try:
@@ -119,7 +119,7 @@ def slide_file(settings: EditSettings) -> str:
         strip = slide(
             pixels,
             editor,
-            finder,
+            detector,
             edits,
             run.attributes,
             INTENSITIES,

@@ -16,7 +16,7 @@ from attgan.data import codec
 from attgan.data.codec import Decoded, Limits
 from attgan.data.codec.provenance import Provenance, xmp_packet
 from attgan.editing.editor import Editor, make_editor
-from attgan.editing.lane import ON_GPU
+from attgan.editing.stream_slots import ON_GPU
 from attgan.errors import DataError, UserError
 from attgan.models import GeneratorConfig
 from flows.edit.faces import edit_faces, find_faces, finished

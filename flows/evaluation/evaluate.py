@@ -14,21 +14,21 @@ import numpy as np
 from attgan.attributes import parse_edits
 from attgan.data.codec import Limits
 from attgan.errors import UserError
-from attgan.evaluation.judge import Judge, recognise
+from attgan.evaluation.evaluator import Evaluator, recognise
 from attgan.evaluation.plots.figures import before_after_grid, scaled
 from attgan.evaluation.tflite import SIZE, EyeNetwork, load_eye_network
 from flows.dataset.face_tables import ListedFace, open_face_tables
-from flows.edit.faces import finder_of
+from flows.edit.faces import detector_of
 from flows.edit.one_file import run_of
 from flows.edit.streaming import editor_of
 from flows.evaluation.figures import group_figures
-from flows.evaluation.measure import Evaluator, Failure, MeasuredFace, Tools, measure
+from flows.evaluation.measure import Failure, GlassesEvaluator, MeasuredFace, Tools, measure
 from flows.evaluation.report import REPORT, faces_table, to_json, to_markdown
 from flows.runtime.terminal import ProgressLines, print_line
 from flows.settings import EditSettings, EvaluateSettings
 from flows.storage import Store, open_store
 from flows.storage.bundles import open_bundle
-from flows.training.judges import open_judge
+from flows.training.evaluators import open_evaluator
 
 ATTRIBUTE = "Eyeglasses"
 
@@ -37,8 +37,8 @@ _PER_PAGE, _HEIGHT = 24, 218  # pairs, pixels
 
 
 @dataclass(frozen=True)
-class _JudgeOfGlasses:
-    judge: Judge
+class _ClassifierOfGlasses:
+    judge: Evaluator
 
     @property
     def size(self) -> int:
@@ -109,7 +109,7 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
     return report
 
 
-def _tools(settings: EvaluateSettings, evaluator: Evaluator, network: EyeNetwork | None) -> Tools:
+def _tools(settings: EvaluateSettings, evaluator: GlassesEvaluator, network: EyeNetwork | None) -> Tools:
     edit = EditSettings(
         source=settings.faces[0],
         destination=settings.destination,
@@ -123,25 +123,25 @@ def _tools(settings: EvaluateSettings, evaluator: Evaluator, network: EyeNetwork
     )
     run = run_of(edit)
     edits = parse_edits(edit.set, edit.intensity, run.attributes)
-    editor, finder = editor_of(edit, run.made_of["bundle"]), finder_of(edit, on_gpu=False)
-    return Tools(run, edits, editor, finder, evaluator, network, settings.renderer, settings.seed)
+    editor, detector = editor_of(edit, run.made_of["bundle"]), detector_of(edit, on_gpu=False)
+    return Tools(run, edits, editor, detector, evaluator, network, settings.renderer, settings.seed)
 
 
-def _evaluator(settings: EvaluateSettings) -> tuple[Evaluator, EyeNetwork | None, dict[str, Any]]:
+def _evaluator(settings: EvaluateSettings) -> tuple[GlassesEvaluator, EyeNetwork | None, dict[str, Any]]:
     """The evaluator, the network of the features, and what is said about both."""
-    evaluator: Evaluator
+    evaluator: GlassesEvaluator
     network = None
     if settings.evaluator.endswith(".tflite"):
         network = _read_network(settings.evaluator, "--evaluator")
         evaluator = _NetworkOfGlasses(network)
         what, digest = settings.evaluator, network.digest
     else:
-        judge = open_judge(settings.evaluator, "--evaluator")
+        judge = open_evaluator(settings.evaluator, "--evaluator")
         if ATTRIBUTE not in judge.names:
             raise UserError(
                 "attribute-unknown", f"--evaluator {settings.evaluator}: does not know {ATTRIBUTE}"
             )
-        evaluator = _JudgeOfGlasses(judge)
+        evaluator = _ClassifierOfGlasses(judge)
         what, digest = judge.about, judge.digest
         bundle = open_bundle(settings.bundle, with_discriminator=False)
         if bundle.classifier is not None and _same_weights(judge, bundle.classifier.state_dict()):
@@ -152,7 +152,7 @@ def _evaluator(settings: EvaluateSettings) -> tuple[Evaluator, EyeNetwork | None
     return evaluator, network, {"evaluator": {"about": what, "digest": digest}, "features": features}
 
 
-def _same_weights(judge: Judge, weights: dict[str, Any]) -> bool:
+def _same_weights(judge: Evaluator, weights: dict[str, Any]) -> bool:
     ours = judge.classifier.state_dict()
     return ours.keys() == weights.keys() and all(ours[name].equal(weights[name]) for name in ours)
 

@@ -13,7 +13,7 @@ from attgan.attributes import Edit
 from attgan.data import codec
 from attgan.data.codec import Decoded, Limits
 from attgan.data.loading.order import tickets
-from attgan.detection import Finder
+from attgan.detection import FaceDetector
 from attgan.editing.change import change_of, mask_of
 from attgan.editing.editor import Editor
 from attgan.editing.placement import Placement, put_change, take_face
@@ -31,7 +31,7 @@ Picture = Literal["original", "result", "unedited", "renderer"]
 Pixels = np.ndarray
 
 
-class Evaluator(Protocol):
+class GlassesEvaluator(Protocol):
     """Says whether faces wear glasses."""
 
     @property
@@ -60,8 +60,8 @@ class Tools:
     run: Run
     edits: tuple[Edit, ...]
     editor: Editor
-    finder: Finder
-    evaluator: Evaluator
+    detector: FaceDetector
+    evaluator: GlassesEvaluator
     network: EyeNetwork | None
     renderer: bool
     seed: int
@@ -174,7 +174,7 @@ def _measured(listed: ListedFace, item: Item, tools: Tools) -> MeasuredFace:
     image, face = item.image, item.faces[0]
     assert image is not None
     before, placement = image.pixels, face.placement
-    landmarks = _landmarks(item, tools.finder)
+    landmarks = _landmarks(item, tools.detector)
     grey = _grey(listed, image)
     result = MeasuredFace(
         listed,
@@ -218,12 +218,12 @@ def _masked(pixels: Pixels, placement: Placement, mask: Tensor) -> np.ndarray:
     return mask_in_photograph(placement.matrix, pixels.shape[0], pixels.shape[1], mask.numpy())
 
 
-def _landmarks(item: Item, finder: Finder) -> np.ndarray | None:
+def _landmarks(item: Item, detector: FaceDetector) -> np.ndarray | None:
     """The five landmarks of the face that is measured, ``(5, 2)`` in the image's pixels."""
     if item.row.faces:
         return np.reshape(item.row.faces[0]["landmarks"], (5, 2))
     assert item.image is not None
-    found = finder.find([item.image.pixels])[0]
+    found = detector.find([item.image.pixels])[0]
     return max(found, key=lambda face: face.size).landmarks if found else None
 
 

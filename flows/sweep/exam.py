@@ -13,13 +13,13 @@ from attgan.data.loading.loader import Batch, Faces, open_faces
 from attgan.data.manifest import to_bytes
 from attgan.data.shards import Dataset, open_dataset
 from attgan.evaluation.edit_measures import choose_test_faces, edit_faces, measure_edits
-from attgan.evaluation.judge import Judge, fitted, score
+from attgan.evaluation.evaluator import Evaluator, fitted, score
 from attgan.training.run_folder.plain_json import plain, to_json
 from flows.runtime.stages import set_torch_threads
 from flows.storage import open_store
 from flows.storage.bundles import inspect, open_bundle
 from flows.sweep.folders import read_json
-from flows.training.judges import open_judge
+from flows.training.evaluators import open_evaluator
 
 MEASURES = "measures.json"
 EDITED = "edited.npz"
@@ -72,7 +72,11 @@ def measure_weights(
         StorageError: the storage failed after its retries.
     """
     set_torch_threads(threads)
-    store, info, judge = open_store(place, option="--destination"), inspect(bundle), open_judge(exam.judge)
+    store, info, judge = (
+        open_store(place, option="--destination"),
+        inspect(bundle),
+        open_evaluator(exam.judge),
+    )
     dataset = open_dataset(*open_store(exam.dataset, option="--dataset").filesystem())
     made_of = _made_of(exam, info.digest, judge, dataset)
     known = read_json(store, MEASURES)
@@ -120,14 +124,14 @@ def unpack_faces(content: bytes) -> tuple[np.ndarray, np.ndarray]:
         return arrays["original"], arrays["edited"]
 
 
-def _made_of(exam: Exam, bundle: str, judge: Judge, dataset: Dataset) -> dict[str, Any]:
+def _made_of(exam: Exam, bundle: str, judge: Evaluator, dataset: Dataset) -> dict[str, Any]:
     """What the numbers follow from: no addresses, so that a sweep that was moved is not measured again."""
     choices = {name: value for name, value in asdict(exam).items() if name not in ("dataset", "judge")}
     manifest = hashlib.sha256(to_bytes(dataset.manifest)).hexdigest()
     return {"schema": _SCHEMA, "bundle": bundle, "judge": judge.digest, "dataset": manifest, **choices}
 
 
-def _judge_itself(judge: Judge, faces: Faces, partition: str, exam: Exam, device: str) -> dict[str, Any]:
+def _judge_itself(judge: Evaluator, faces: Faces, partition: str, exam: Exam, device: str) -> dict[str, Any]:
     """How the judge does on unedited faces of the same partition: so many with the attribute, so many without."""
     rows = np.random.default_rng(exam.seed).permutation(faces.test if partition == "test" else faces.held_out)
     has = faces.labels[rows, faces.attributes.index(exam.attribute)]

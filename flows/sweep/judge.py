@@ -7,7 +7,7 @@ from typing import Any
 
 from prefect import State, task
 
-from attgan.evaluation.judge import Judge, save_judge
+from attgan.evaluation.evaluator import Evaluator, save_evaluator
 from attgan.models.folder import Folder
 from attgan.training.classifier.trainer import fit_classifier
 from attgan.training.run_folder.progress import OnProgress
@@ -86,7 +86,7 @@ def judge_trial(
         if fitted.classifier is None:
             return outcome
         subset = faces.dataset.manifest.subset.name
-        judge = Judge(
+        judge = Evaluator(
             classifier=fitted.classifier,
             names=tuple(settings.attributes),
             scores=fitted.scores,
@@ -94,5 +94,5 @@ def judge_trial(
             faces=len(faces.held_out),
             licence=joined_licence(None, settings.licence, subset),
         )
-        save_judge(Folder(path, filesystem), judge)
+        save_evaluator(Folder(path, filesystem), judge)
     return outcome | {"digest": judge.digest}

@@ -21,7 +21,7 @@ from flows.sweep.label import label
 from flows.sweep.records import read_record
 from flows.sweep.resolve import axes_of, datasets_of, resolve
 from flows.sweep.space import Axis, draws, grid
-from flows.training.judges import open_judge
+from flows.training.evaluators import open_evaluator
 
 __all__ = ["Places", "Plan", "Trial", "describe", "make_plan", "make_trial", "resolve", "write_or_check"]
 
@@ -227,7 +227,7 @@ def _digests(settings: SweepSettings, places: Places) -> dict[str, str | None]:
     return {
         "dataset": hashlib.sha256(manifests).hexdigest(),
         "bundle": None if places.bundle is None else bundles.inspect(places.bundle).digest,
-        "judge": None if places.judge is None else open_judge(places.judge).digest,
+        "judge": None if places.judge is None else open_evaluator(places.judge).digest,
     }
 
 

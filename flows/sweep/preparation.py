@@ -5,7 +5,7 @@ from __future__ import annotations
 from attgan.attributes import PUBLISHED
 from attgan.data.manifest import MANIFEST
 from attgan.errors import UserError
-from attgan.evaluation.judge import JUDGE
+from attgan.evaluation.evaluator import EVALUATOR_FILE
 from attgan.models import BundleInfo, GeneratorConfig
 from flows.dataset.drawn_faces import DRAWN, draw_faces
 from flows.dataset.subset import subset
@@ -119,7 +119,7 @@ def _judge(
         assert settings.bundle is not None
         return settings.bundle
     place = join(store.url, JUDGED)
-    if has(place, JUDGE):
+    if has(place, EVALUATOR_FILE):
         return place
     log.info("nobody is there to judge edits: a judge is trained first")
     wanted = SweepEvaluatorSettings(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flows.storage.bundles import inspect
 from flows.sweep.plan import Places
-from flows.training.judges import open_judge
+from flows.training.evaluators import open_evaluator
 
 
 def licence_lines(places: Places) -> list[str]:
@@ -19,7 +19,7 @@ def licence_lines(places: Places) -> list[str]:
         start = inspect(places.bundle)
         lines.append(f"starts with the bundle {places.bundle} ({start.digest[:16]}): {start.config.licence}")
     if places.judge is not None:
-        judge = open_judge(places.judge)
+        judge = open_evaluator(places.judge)
         if judge.licence is not None and not any(judge.licence in line for line in lines):
             lines.append(f"edits are judged by {places.judge} ({judge.digest[:16]}): {judge.licence}")
     return lines

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from attgan.attributes import CELEBA, PUBLISHED, STYLES, check_names
 from attgan.errors import UserError
-from attgan.evaluation.judge import Judge, fitted
+from attgan.evaluation.evaluator import Evaluator, fitted
 from attgan.models import (
     AttributeClassifier,
     Discriminator,
@@ -21,7 +21,7 @@ from attgan.training.strategies import PAIRED, STRATEGIES
 from attgan.training.validation import sees_edits
 from flows.settings import AlignSettings, TrainSettings
 from flows.storage.bundles import open_bundle
-from flows.training.judges import open_judge
+from flows.training.evaluators import open_evaluator
 from flows.training.weights import UNTRAINED
 
 _SHAPE = ("size", "width", "shortcut_layers", "inject_layers", "attributes")
@@ -38,8 +38,9 @@ class Start:
         classifier: the bundle's source attribute classifier, which training leaves as it is.
         generator_from, discriminator_from: where they come from, in words.
         licence: the bundle's line; None from scratch.
-        judge: who judges the edits if not that classifier; of the same attributes. Passed on where there is none.
-        judge_from: where it comes from, in words.
+        evaluator: scores the edits in place of that classifier; of the same attributes. It becomes the classifier of a
+            bundle that has none.
+        evaluator_from: where it comes from, in words.
     """
 
     attributes: tuple[str, ...]
@@ -49,8 +50,8 @@ class Start:
     generator_from: str
     discriminator_from: str
     licence: str | None
-    judge: Judge | None = None
-    judge_from: str | None = None
+    evaluator: Evaluator | None = None
+    evaluator_from: str | None = None
 
 
 def make_start(settings: TrainSettings | AlignSettings) -> Start:
@@ -74,20 +75,20 @@ def make_start(settings: TrainSettings | AlignSettings) -> Start:
     url = settings.judge if isinstance(settings, TrainSettings) else None
     if url is None:
         return start
-    found = open_judge(url)
-    judge = fitted(found, start.attributes, start.generator.config.image_size, f"--judge {url}")
-    return replace(start, judge=judge, judge_from=f"{url} ({found.digest[:16]})")
+    found = open_evaluator(url)
+    evaluator = fitted(found, start.attributes, start.generator.config.image_size, f"--judge {url}")
+    return replace(start, evaluator=evaluator, evaluator_from=f"{url} ({found.digest[:16]})")
 
 
 def judged_by(settings: TrainSettings, start: Start) -> str:
     """Who says what edited faces show, and how often that is right of faces as they are. It holds no address."""
-    if start.judge is not None:
-        score = start.judge.score_of(settings.attribute)
+    if start.evaluator is not None:
+        score = start.evaluator.score_of(settings.attribute)
         if score is None or math.isnan(score.balanced_accuracy):
-            return start.judge.about
-        faces = "" if start.judge.faces is None else f" {start.judge.faces:,}"
+            return start.evaluator.about
+        faces = "" if start.evaluator.faces is None else f" {start.evaluator.faces:,}"
         return (
-            f"{start.judge.about}; its balanced accuracy on{faces} held-out faces is "
+            f"{start.evaluator.about}; its balanced accuracy on{faces} held-out faces is "
             f"{score.balanced_accuracy:.3f} for {settings.attribute}"
         )
     if start.classifier is not None:
@@ -100,7 +101,7 @@ def judged_by(settings: TrainSettings, start: Start) -> str:
 def licence_line(settings: TrainSettings | AlignSettings, subset: str, start: Start) -> str:
     """The licence of what is trained: that of the weights it started from or passes on, and that of the data."""
     line = joined_licence(start.licence, settings.licence, subset)
-    passed_on = start.judge if start.classifier is None else None
+    passed_on = start.evaluator if start.classifier is None else None
     if passed_on is None or passed_on.licence is None or passed_on.licence in line:
         return line
     return f"{line}; its classifier: {passed_on.licence}"

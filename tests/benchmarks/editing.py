@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from attgan.editing.lane import ON_GPU
+from attgan.editing.stream_slots import ON_GPU
 from flows.bench.ceilings import nothing, recode
 from flows.bench.faces import drawn_faces
 from flows.bench.rate import Rate, repeat, total

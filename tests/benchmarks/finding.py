@@ -18,7 +18,7 @@ import torch
 
 from attgan.attributes import Edit, label_vector, target_vector
 from attgan.data import codec
-from attgan.detection import Finder, make_mtcnn
+from attgan.detection import FaceDetector, make_mtcnn
 from attgan.editing.editor import make_editor
 from attgan.editing.placement import Pixels, placed, put_difference, put_whole, take_face
 from attgan.errors import DataError
@@ -32,26 +32,26 @@ SIZES = ((400, 300), (1024, 768), (2048, 1536), (4000, 3000))
 MIN_CONFIDENCE = 0.9
 
 
-def measure_finder(finder: Finder) -> Iterator[Row]:
+def measure_finder(detector: FaceDetector) -> Iterator[Row]:
     """Rows for drawn photographs of several sizes, with one face and with six."""
     for width, height in SIZES:
         for count in (1, 6):
             scene = crowd(width, height, count)
-            found = len(finder.find([scene])[0])
+            found = len(detector.find([scene])[0])
             yield Row(
                 f"find, {width}×{height}, {count} drawn",
-                rate(lambda scene=scene: finder.find([scene]), 1, repeats=5),
+                rate(lambda scene=scene: detector.find([scene]), 1, repeats=5),
                 peak_mb=peak_mb(),
                 note=f"{found} found",
             )
 
 
-def measure_steps(photographs: Sequence[Pixels], finder: Finder) -> Iterator[Row]:
+def measure_steps(photographs: Sequence[Pixels], detector: FaceDetector) -> Iterator[Row]:
     """Rows for finding, and for what is done with the surest face of each photograph."""
     bundle = load_bundle(default_bundle_path(), with_discriminator=False)
     names = bundle.config.attributes
     editor = make_editor(bundle.generator, "cpu", BATCH, bundle.classifier)
-    found = [faces[0] if faces else None for faces in finder.find(photographs)]
+    found = [faces[0] if faces else None for faces in detector.find(photographs)]
     scenes = [(pixels, placed(face)) for pixels, face in zip(photographs, found, strict=True) if face]
     faces = np.stack([take_face(pixels, place, editor.size) for pixels, place in scenes])
     seen = editor.recognise(faces)
@@ -65,8 +65,8 @@ def measure_steps(photographs: Sequence[Pixels], finder: Finder) -> Iterator[Row
             back(pixels.copy(), row)
 
     steps: dict[str, Callable[[], object]] = {
-        "find": lambda: [finder.find([pixels]) for pixels in photographs],
-        "find, all at once": lambda: finder.find(photographs),
+        "find": lambda: [detector.find([pixels]) for pixels in photographs],
+        "find, all at once": lambda: detector.find(photographs),
         "take the face": lambda: [take_face(pixels, place, editor.size) for pixels, place in scenes],
         "see its attributes": lambda: editor.recognise(faces),
         "edit, without and with": lambda: (editor.edit(faces, unchanged), editor.edit(faces, targets)),
@@ -86,9 +86,9 @@ def measure_steps(photographs: Sequence[Pixels], finder: Finder) -> Iterator[Row
         note = ""
 
 
-def report_found(files: Sequence[Path], photographs: Sequence[Pixels], finder: Finder) -> None:
+def report_found(files: Sequence[Path], photographs: Sequence[Pixels], detector: FaceDetector) -> None:
     """Print how many faces were found, and in which files none."""
-    found = [finder.find([pixels])[0] for pixels in photographs]
+    found = [detector.find([pixels])[0] for pixels in photographs]
     sure = [sum(face.confidence >= MIN_CONFIDENCE for face in faces) for faces in found]
     none = [path.name for path, count in zip(files, sure, strict=True) if not count]
     least = f"at a confidence of {MIN_CONFIDENCE:g} and more"
@@ -114,10 +114,10 @@ def main() -> None:
     parser.add_argument("--min-face", type=float, default=40.0, help="pixels")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    finder = make_mtcnn(min_face=asked.min_face)
+    detector = make_mtcnn(min_face=asked.min_face)
     if asked.photographs is None:
-        show("Finding in drawn photographs, one core", measure_finder(finder))
-        show("An edit's steps, one core", measure_steps([crowd(600, 450, 1)] * BATCH, finder))
+        show("Finding in drawn photographs, one core", measure_finder(detector))
+        show("An edit's steps, one core", measure_steps([crowd(600, 450, 1)] * BATCH, detector))
         return
     files, photographs = [], []
     for path in sorted(asked.photographs.iterdir()):
@@ -127,8 +127,8 @@ def main() -> None:
             print(f"{path.name}: {error}")
         else:
             files.append(path)
-    report_found(files, photographs, finder)
-    show("An edit's steps, one core", measure_steps(photographs, finder))
+    report_found(files, photographs, detector)
+    show("An edit's steps, one core", measure_steps(photographs, detector))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import torch
 from attgan.data import codec
 from attgan.detection import make_mtcnn
 from attgan.editing.editor import Editor
-from attgan.editing.lane import ON_GPU, Forward, Lane, compiled_or, forward_of, settled, shared
+from attgan.editing.stream_slots import ON_GPU, Forward, StreamSlot, compiled_or, forward_of, settled, shared
 from flows.bench.rate import repeat
 from flows.edit import shard, streaming
 from flows.edit.ledger import Summary
@@ -133,9 +133,9 @@ def _naive_edit(bench: Bench, kind: str) -> tuple[float, Counter[str]]:
         seconds[stage] += now - before
         before = now
 
-    finder = None if kind == "faces" else make_mtcnn(bench.device)
+    detector = None if kind == "faces" else make_mtcnn(bench.device)
     files = bench.sources[kind][1]
-    one = one_by_one(bench.bundle, bench.device, finder, lap)
+    one = one_by_one(bench.bundle, bench.device, detector, lap)
     one(files[0])  # what only the first image costs
     seconds.clear()
     begun = before = time.perf_counter()
@@ -216,8 +216,8 @@ def _generator_rows(bench: Bench, precision: Precision, compiled: bool, batch: i
         if (precision, compiled) == (("bfloat16", bench.compiled) if bench.on_gpu else ("float32", False)):
 
             def through(forward: Forward) -> float:
-                lanes = shared(Lane(forward, device, shape, config.n_attributes) for _ in range(ON_GPU))
-                editor = Editor(ready, None, device, batch, lanes)
+                slots = shared(StreamSlot(forward, device, shape, config.n_attributes) for _ in range(ON_GPU))
+                editor = Editor(ready, None, device, batch, slots)
                 # Each waits for its own batch alone: to wait for the device would keep the lanes from overlapping.
                 one_core = partial(set_torch_threads, 1)
                 work = partial(editor.edit, pixels, wanted)

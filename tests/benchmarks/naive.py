@@ -12,7 +12,7 @@ from PIL import Image
 
 from attgan.attributes import parse_edits, target_vector
 from attgan.data.transforms import CELEBA_CROP
-from attgan.detection import Finder
+from attgan.detection import FaceDetector
 from attgan.models import Bundle
 
 
@@ -43,7 +43,7 @@ Lap = Callable[[str], None]
 
 
 def one_by_one(
-    bundle: Bundle, device: str = "cpu", finder: Finder | None = None, lap: Lap = lambda stage: None
+    bundle: Bundle, device: str = "cpu", detector: FaceDetector | None = None, lap: Lap = lambda stage: None
 ) -> Callable[[bytes], bytes]:
     """A function from a JPEG to the edited one: Pillow, the model with a batch of one in float32, Pillow.
 
@@ -60,7 +60,7 @@ def one_by_one(
     def edit(data: bytes) -> bytes:
         image = Image.open(io.BytesIO(data)).convert("RGB")
         lap("decode")
-        square = _square(image, finder)
+        square = _square(image, detector)
         lap("detect")
         if square is None:
             return data
@@ -88,12 +88,12 @@ def one_by_one(
     return edit
 
 
-def _square(image: Image.Image, finder: Finder | None) -> tuple[int, int, int, int] | None:
+def _square(image: Image.Image, detector: FaceDetector | None) -> tuple[int, int, int, int] | None:
     """Left, top, right and bottom of the face."""
-    if finder is None:
+    if detector is None:
         side, left, top = CELEBA_CROP, (image.width - CELEBA_CROP) // 2, (image.height - CELEBA_CROP) // 2
     else:
-        faces = finder.find([np.asarray(image)])[0]
+        faces = detector.find([np.asarray(image)])[0]
         if not faces:
             return None
         face = max(faces, key=lambda face: face.size)

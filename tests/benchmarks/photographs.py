@@ -67,14 +67,14 @@ def _rate(report: dict[str, Any]) -> float:
 
 def _with_a_face(photographs: Iterable[bytes]) -> tuple[list[bytes], list[bytes]]:
     """Those in which a face is found, and the largest face of each."""
-    finder = make_mtcnn()
+    detector = make_mtcnn()
     kept, faces = [], []
     for data in photographs:
         try:
             pixels = codec.decode(data).pixels
         except DataError:
             continue
-        for _, placement in find_places(pixels, finder, "largest"):
+        for _, placement in find_places(pixels, detector, "largest"):
             kept.append(data)
             faces.append(_jpeg(take_face(pixels, placement, SIDE)))
     return kept, faces

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from attgan.evaluation.judge import Judge, save_judge
+from attgan.evaluation.evaluator import Evaluator, save_evaluator
 from attgan.models import (
     AttributeClassifier,
     ClassifierConfig,
@@ -39,7 +39,7 @@ def make_places(folder: Path) -> Places:
         about="Untrained.",
     )
     classifier = fresh(AttributeClassifier, ClassifierConfig(**shape), 2).eval()
-    save_judge(Folder(str(folder / "judge")), Judge(classifier, NAMES, None, "an untrained judge"))
+    save_evaluator(Folder(str(folder / "judge")), Evaluator(classifier, NAMES, None, "an untrained judge"))
     return Places(str(folder / "faces"), str(folder / "start"), str(folder / "judge"))
 
 

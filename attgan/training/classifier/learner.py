@@ -54,7 +54,7 @@ class Learner:
             "no state was kept" if self.kept is None else f"the last good state is kept, of step {self.kept}"
         )
 
-    def judge(self, loss: float) -> None:
+    def evaluator(self, loss: float) -> None:
         """Remember the network as it is if its held-out loss is the lowest so far."""
         if loss < self.best_loss:
             self.best, self.best_loss = snapshot(self.network), loss

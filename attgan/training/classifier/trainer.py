@@ -38,7 +38,7 @@ from attgan.training.randomness import generator_for
 from attgan.training.run_folder.metrics_log import MetricsLog, Row
 from attgan.training.run_folder.ownership import OwnedFolder, take_over
 from attgan.training.run_folder.progress import OnProgress, Progress, Reporter
-from attgan.training.run_folder.run_files import Identity, begin
+from attgan.training.run_folder.run_files import ConfigFingerprint, begin
 from attgan.training.transfer import placed
 
 _CHECK_EVERY = 100  # steps at least
@@ -98,7 +98,7 @@ def fit_classifier(
         OSError: what the filesystem reports.
     """
     check_rows(faces, config)
-    begin(folder, classifier_identity(faces, config, bundle))
+    begin(folder, classifier_fingerprint(faces, config, bundle))
     settings = _network_settings(faces, config)
     owned = take_over(folder)
     learner = begin_or_resume(owned, config, settings, torch.device(device))
@@ -145,7 +145,7 @@ def check_rows(faces: Faces, config: ClassifierTraining) -> None:
         )
 
 
-def classifier_identity(faces: Faces, config: ClassifierTraining, bundle: str | None) -> Identity:
+def classifier_fingerprint(faces: Faces, config: ClassifierTraining, bundle: str | None) -> ConfigFingerprint:
     """What a run is: with the same the result is the same.
 
     Args:
@@ -260,7 +260,7 @@ class _Run:
         self._log.add({"kind": "check", "step": learner.step, **dict(numbers)})
         if not math.isfinite(loss):
             raise self._diverged(f"the held-out loss after step {learner.step}", loss)
-        learner.judge(loss)
+        learner.evaluator(loss)
 
     def _diverged(self, what: str, loss: float) -> Diverged:
         return Diverged(

@@ -24,7 +24,7 @@ from attgan.training.run_folder.progress import Outcome
 RUN = "run.json"
 RESULT = "result.json"
 
-Identity = Mapping[str, Any]
+ConfigFingerprint = Mapping[str, Any]
 
 # Settings that came later, and what a run without them did.
 _LATER = {"subset": "all", "lambda_pairs": 100.0, "lambda_edges": 50.0, "pair_variants": 8}
@@ -33,7 +33,7 @@ _LATER |= {"augment": False, "rendered": 0, "attribute": "Eyeglasses"}  # of a c
 _LATER_SHAPE = {"styles": (), "compositing": "thresholded"}
 
 
-def identity(
+def config_fingerprint(
     kind: str,
     config: LoopConfig,
     faces: Faces,
@@ -42,8 +42,8 @@ def identity(
     *,
     device: str,
     classifier: AttributeClassifier | None,
-    judge: AttributeClassifier | None = None,
-) -> Identity:
+    evaluator: AttributeClassifier | None = None,
+) -> ConfigFingerprint:
     """What a run is: settings, data and starting weights. The same identity gives the same result on like devices.
 
     Args:
@@ -55,7 +55,7 @@ def identity(
         classifier: goes into the result.
         judge: says what edited faces show; None: the classifier does.
     """
-    judge = classifier if judge is None else judge
+    evaluator = classifier if evaluator is None else evaluator
     manifest = hashlib.sha256(to_bytes(faces.dataset.manifest)).hexdigest()
     return {
         "kind": kind,
@@ -72,12 +72,12 @@ def identity(
             "generator": {"settings": _shape(generator), "sha256": digest(generator)},
             "discriminator": {"settings": discriminator.config.model_dump(), "sha256": digest(discriminator)},
             "classifier": None if classifier is None else {"sha256": digest(classifier)},
-            "judge": None if judge is None else {"sha256": digest(judge)},
+            "judge": None if evaluator is None else {"sha256": digest(evaluator)},
         },
     }
 
 
-def begin(folder: Folder, wanted: Identity) -> None:
+def begin(folder: Folder, wanted: ConfigFingerprint) -> None:
     """Write ``run.json``, unless the folder holds a run to go on with: then it has to be the wanted one.
 
     Raises:
@@ -88,7 +88,7 @@ def begin(folder: Folder, wanted: Identity) -> None:
         folder.write(RUN, (json.dumps(wanted, indent=1) + "\n").encode())
 
 
-def check_same(folder: Folder, wanted: Identity) -> bool:
+def check_same(folder: Folder, wanted: ConfigFingerprint) -> bool:
     """Whether the folder holds a run to go on with. Writes nothing.
 
     A run of which no state was ever kept is none: another one may take its place.
@@ -116,9 +116,9 @@ def write_result(folder: Folder, outcome: Outcome) -> None:
     folder.write(RESULT, (json.dumps(asdict(outcome), indent=1) + "\n").encode())
 
 
-def _read(folder: Folder) -> Identity:
+def _read(folder: Folder) -> ConfigFingerprint:
     try:
-        found: Identity = json.loads(folder.read(RUN))
+        found: ConfigFingerprint = json.loads(folder.read(RUN))
     except (FileNotFoundError, ValueError):
         raise UserError(
             "run-record-damaged", f"{folder.path}/{RUN}: is missing or damaged; start anew in another folder"
@@ -126,7 +126,7 @@ def _read(folder: Folder) -> Identity:
     return found
 
 
-def _compare(folder: Folder, found: Identity, wanted: Identity) -> None:
+def _compare(folder: Folder, found: ConfigFingerprint, wanted: ConfigFingerprint) -> None:
     where = f"{folder.path} holds"
     if (found.get("kind"), found.get("schema_version")) != (wanted["kind"], wanted["schema_version"]):
         raise UserError(
@@ -149,15 +149,15 @@ def _compare(folder: Folder, found: Identity, wanted: Identity) -> None:
                 f"--dataset: {where} a run on other data ({name} differs), and a run goes on with its own; other "
                 "data need another --destination",
             )
-    weights, judge = _parted(found["start"])
-    wanted_weights, wanted_judge = _parted(wanted["start"])
+    weights, evaluator = _parted(found["start"])
+    wanted_weights, wanted_evaluator = _parted(wanted["start"])
     if weights != wanted_weights:
         raise UserError(
             "run-bundle-differs",
             f"--bundle: {where} a run that started from other weights or networks; other ones need another "
             "--destination",
         )
-    if judge != wanted_judge:
+    if evaluator != wanted_evaluator:
         raise UserError(
             "run-evaluator-differs",
             f"--judge: {where} a run whose edits another classifier judged, and a run goes on with its own; another "

@@ -13,7 +13,7 @@ from attgan.errors import UserError
 from attgan.models import Bundle, inspect_bundle
 from attgan.models.bundle_config import CONFIG, GENERATOR
 from attgan.models.folder import Folder
-from attgan.training.classifier.trainer import check_rows, classifier_identity
+from attgan.training.classifier.trainer import check_rows, classifier_fingerprint
 from attgan.training.run_folder.run_files import RESULT, check_same
 from flows.settings import ClassifierSettings
 from flows.storage import Store, join, open_store
@@ -112,7 +112,7 @@ def _find(
         UserError: another run is there, or a bundle that is not this run's result.
     """
     folder = run_folder(training)
-    begun = check_same(folder, classifier_identity(faces, settings.config, bundle.digest))
+    begun = check_same(folder, classifier_fingerprint(faces, settings.config, bundle.digest))
     if not folder.has(RESULT):
         refuse_foreign_bundle(settings, bundle, begun=begun)
         return None

@@ -11,8 +11,8 @@ from attgan.data.loading.loader import Faces
 from attgan.errors import UserError
 from attgan.models.folder import Folder
 from attgan.training.rows import stream_rows, subset_rows
-from attgan.training.run_folder.run_files import RUN, check_same, identity, read_result
-from attgan.training.schedule import Timetable, timetable
+from attgan.training.run_folder.run_files import RUN, check_same, config_fingerprint, read_result
+from attgan.training.schedule import StepSchedule, step_schedule
 from attgan.training.strategies import PAIRED, STRATEGIES, Strategy
 from attgan.training.validation import choose_rows
 from flows.settings import AlignSettings, ClassifierSettings, TrainSettings
@@ -53,7 +53,7 @@ class Prepared:
     rows: int
     source_rows: int
     real_rows: int
-    table: Timetable
+    table: StepSchedule
     finished: dict[str, Any] | None
 
     @property
@@ -95,7 +95,7 @@ def prepare(settings: TrainSettings | AlignSettings) -> Prepared:
         rows=len(rows),
         source_rows=len(source),
         real_rows=len(real),
-        table=timetable(settings.config, len(source), alternates),
+        table=step_schedule(settings.config, len(source), alternates),
         finished=_find(settings, store, start, faces),
     )
 
@@ -129,7 +129,7 @@ def _find(
     filesystem, path = store.filesystem()
     folder = Folder(path, filesystem)
     kind = "training" if isinstance(settings, TrainSettings) else "alignment"
-    wanted = identity(
+    wanted = config_fingerprint(
         kind,
         settings.config,
         faces,
@@ -137,7 +137,7 @@ def _find(
         start.discriminator,
         device=settings.device,
         classifier=start.classifier,
-        judge=None if start.judge is None else start.judge.classifier,
+        evaluator=None if start.evaluator is None else start.evaluator.classifier,
     )
     try:
         begun = check_same(folder, wanted)

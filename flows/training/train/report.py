@@ -62,10 +62,10 @@ def plan(prepared: Prepared) -> dict[str, Any]:
     rows["discriminator"] = f"{_count(start.discriminator)}; {start.discriminator_from}"
     rows["frozen"] = _frozen(prepared)
     if isinstance(settings, TrainSettings):
-        place = f"{start.judge_from}: " if start.judge_from else ""
+        place = f"{start.evaluator_from}: " if start.evaluator_from else ""
         rows["judge of edits"] = place + judged_by(settings, start)
-        if start.judge is not None and start.judge.licence is not None:
-            rows["judge's licence"] = start.judge.licence
+        if start.evaluator is not None and start.evaluator.licence is not None:
+            rows["judge's licence"] = start.evaluator.licence
     rows["device"] = settings.device
     rows["licence"] = prepared.licence if prepared.finished is None else _licence_there(prepared)
     rows["destination"] = prepared.store.url

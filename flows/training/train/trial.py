@@ -83,7 +83,7 @@ def train_trial(
             at.folder,
             device=at.device,
             card=at.card,
-            judge=None if at.start.judge is None else at.start.judge.classifier,
+            evaluator=None if at.start.evaluator is None else at.start.evaluator.classifier,
             on_progress=on_progress,
             should_stop=at.should_stop,
             keep_pairs=shared_folder(),
@@ -151,9 +151,9 @@ def _about(settings: TrainSettings | AlignSettings, faces: Faces, start: Start) 
     data = f"the dataset *{manifest.subset.name}* ({manifest.counts.rows:,} rows, seed {manifest.seed})"
     if isinstance(settings, TrainSettings):
         how = f"Trained on {data} with the strategy *{settings.strategy}* for {settings.attribute}"
-        judge = f" Edits were judged by: {judged_by(settings, start)}."
+        evaluator = f" Edits were judged by: {judged_by(settings, start)}."
     else:
-        how, judge = f"The discriminator was trained on {data} against the generator as it is", ""
+        how, evaluator = f"The discriminator was trained on {data} against the generator as it is", ""
     chosen = "\n".join(f"- {name}: {value}" for name, value in settings.config.model_dump().items())
     generator = "a bundle's" if start.licence is not None else start.generator_from
-    return f"{how}. The generator it began with: {generator}.{judge}\n\nSettings:\n\n{chosen}"
+    return f"{how}. The generator it began with: {generator}.{evaluator}\n\nSettings:\n\n{chosen}"

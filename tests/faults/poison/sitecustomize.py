@@ -31,7 +31,7 @@ def take(how):
         pass
 
 
-class Finder(importlib.abc.MetaPathFinder):
+class FaceDetector(importlib.abc.MetaPathFinder):
     """Lets the codec be imported as ever, then puts a taster before its decoder."""
 
     def find_spec(self, name, path=None, target=None):
@@ -56,4 +56,4 @@ class Finder(importlib.abc.MetaPathFinder):
         return spec
 
 
-sys.meta_path.insert(0, Finder())
+sys.meta_path.insert(0, FaceDetector())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from attgan.detection import MIRRORED, Face, Finder, make_mtcnn
+from attgan.detection import MIRRORED, Face, FaceDetector, make_mtcnn
 from attgan.detection.cascade import Cascade, load_cascade
 from attgan.detection.similarity import apply
 from attgan.drawn_faces import draw, sample_face
@@ -19,7 +19,7 @@ ALIGNED = np.array([[69.2, 111], [108.8, 111], [89, 135.5], [70.6, 153.2], [107.
 
 
 @pytest.fixture(scope="module")
-def finder() -> Finder:
+def detector() -> FaceDetector:
     return make_mtcnn()
 
 
@@ -37,8 +37,8 @@ def error(face: Face, matrix: np.ndarray) -> float:
     return float(distance / np.hypot(*(wanted[1] - wanted[0])))
 
 
-def test_every_drawn_face_is_found_once_with_its_landmarks(finder: Finder) -> None:
-    found = finder.find([draw(sample_face(seed)) for seed in range(24)])
+def test_every_drawn_face_is_found_once_with_its_landmarks(detector: FaceDetector) -> None:
+    found = detector.find([draw(sample_face(seed)) for seed in range(24)])
     assert [len(faces) for faces in found] == [1] * 24
     middle = np.mean([faces[0].landmarks for faces in found], axis=0)
     assert np.abs(middle - ALIGNED).max() < 2.5
@@ -47,62 +47,62 @@ def test_every_drawn_face_is_found_once_with_its_landmarks(finder: Finder) -> No
 @pytest.mark.parametrize("scale", [0.6, 1.0, 3.1])
 @pytest.mark.parametrize("degrees", [-25, 0, 25])
 def test_faces_are_found_at_any_size_and_a_tilted_head_has_its_landmarks(
-    finder: Finder, scale: float, degrees: float
+    detector: FaceDetector, scale: float, degrees: float
 ) -> None:
     matrix = placement(120, 90, scale, degrees)
-    faces = finder.find([photograph(840, 860, {3: matrix})])[0]
+    faces = detector.find([photograph(840, 860, {3: matrix})])[0]
     assert len(faces) == 1
     assert error(faces[0], matrix) < 0.12
 
 
-def test_several_faces_in_one_photograph(finder: Finder) -> None:
+def test_several_faces_in_one_photograph(detector: FaceDetector) -> None:
     places = {1: placement(20, 30, 0.9), 2: placement(300, 40, 1.3), 5: placement(560, 20, 0.7, 12)}
-    faces = finder.find([photograph(760, 400, places)])[0]
+    faces = detector.find([photograph(760, 400, places)])[0]
     assert len(faces) == 3
     for matrix in places.values():
         assert min(error(face, matrix) for face in faces) < 0.12
     assert [face.confidence for face in faces] == sorted((f.confidence for f in faces), reverse=True)
 
 
-def test_no_face_is_found_where_there_is_none(finder: Finder) -> None:
+def test_no_face_is_found_where_there_is_none(detector: FaceDetector) -> None:
     random = np.random.default_rng(0)
     noise = random.integers(0, 255, (200, 260, 3), dtype=np.uint8)
     ramp = np.broadcast_to(np.linspace(0, 255, 300).astype(np.uint8)[:, None], (240, 300, 3))
-    assert finder.find([noise, ramp, np.zeros((150, 150, 3), np.uint8)]) == [[], [], []]
+    assert detector.find([noise, ramp, np.zeros((150, 150, 3), np.uint8)]) == [[], [], []]
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 500), (11, 300), (40, 41), (333, 17)])
-def test_photographs_too_small_for_a_face_have_none(finder: Finder, height: int, width: int) -> None:
-    assert finder.find([np.full((height, width, 3), 120, np.uint8)]) == [[]]
+def test_photographs_too_small_for_a_face_have_none(detector: FaceDetector, height: int, width: int) -> None:
+    assert detector.find([np.full((height, width, 3), 120, np.uint8)]) == [[]]
 
 
-def test_no_photographs_is_fine(finder: Finder) -> None:
-    assert finder.find([]) == []
+def test_no_photographs_is_fine(detector: FaceDetector) -> None:
+    assert detector.find([]) == []
 
 
-def test_what_is_found_does_not_depend_on_what_comes_along(finder: Finder) -> None:
+def test_what_is_found_does_not_depend_on_what_comes_along(detector: FaceDetector) -> None:
     images = [draw(sample_face(seed)) for seed in range(5)]
     images.append(photograph(500, 300, {7: placement(200, 20, 1.2), 8: placement(10, 40)}))
     images.append(np.zeros((64, 64, 3), np.uint8))
-    together = finder.find(images)
-    backwards = finder.find(images[::-1])[::-1]
+    together = detector.find(images)
+    backwards = detector.find(images[::-1])[::-1]
     for image, one, other in zip(images, together, backwards, strict=True):
-        alone = finder.find([image])[0]
+        alone = detector.find([image])[0]
         assert same(alone, one)
         assert same(alone, other)
 
 
-def test_the_mirror_image_has_the_mirrored_landmarks(finder: Finder) -> None:
+def test_the_mirror_image_has_the_mirrored_landmarks(detector: FaceDetector) -> None:
     scene = photograph(400, 380, {4: placement(90, 60, 1.3, 8)})
-    seen = finder.find([scene])[0][0].landmarks
-    mirrored = finder.find([scene[:, ::-1]])[0][0].landmarks[list(MIRRORED)] * (-1, 1) + (400, 0)
+    seen = detector.find([scene])[0][0].landmarks
+    mirrored = detector.find([scene[:, ::-1]])[0][0].landmarks[list(MIRRORED)] * (-1, 1) + (400, 0)
     assert np.hypot(*(seen - mirrored).T).mean() < 0.02 * np.hypot(*(seen[1] - seen[0]))
 
 
-def test_a_shift_by_some_pixels_shifts_the_landmarks(finder: Finder) -> None:
+def test_a_shift_by_some_pixels_shifts_the_landmarks(detector: FaceDetector) -> None:
     scene = photograph(420, 400, {6: placement(90, 60, 1.3)})
-    seen = finder.find([scene])[0][0].landmarks
-    shifted = finder.find([scene[3:, 5:]])[0][0].landmarks + np.array([5, 3])
+    seen = detector.find([scene])[0][0].landmarks
+    shifted = detector.find([scene[3:, 5:]])[0][0].landmarks + np.array([5, 3])
     assert np.hypot(*(seen - shifted).T).mean() < 0.02 * np.hypot(*(seen[1] - seen[0]))
 
 
@@ -132,11 +132,11 @@ def test_the_weights_are_those_that_were_measured() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_gpu_finds_what_the_cpu_finds(finder: Finder) -> None:
+def test_a_gpu_finds_what_the_cpu_finds(detector: FaceDetector) -> None:
     images = [draw(sample_face(seed)) for seed in range(40)]
     on_gpu = make_mtcnn("cuda")
     found = on_gpu.find(images)
-    for image, one, other in zip(images, finder.find(images), found, strict=True):
+    for image, one, other in zip(images, detector.find(images), found, strict=True):
         assert same(on_gpu.find([image])[0], other)
         assert len(one) == len(other)
         assert np.abs(one[0].landmarks - other[0].landmarks).max() < 0.5

@@ -15,7 +15,7 @@ from attgan.data.loading.loader import Faces, open_faces
 from attgan.data.shards import open_dataset
 from attgan.editing.editor import make_editor
 from attgan.evaluation.edit_measures import choose_test_faces, edit_faces, measure_edits
-from attgan.evaluation.judge import Judge, recognise
+from attgan.evaluation.evaluator import Evaluator, recognise
 from attgan.evaluation.pairs import TruePairs, draw_true_pairs
 from attgan.evaluation.region import edit_region
 from attgan.models import AttributeClassifier, ClassifierConfig, Generator, GeneratorConfig, fresh
@@ -37,18 +37,20 @@ def generator() -> Generator:
 
 
 @pytest.fixture(scope="module")
-def judge(pairs: TruePairs, generator: Generator) -> Judge:
+def evaluator(pairs: TruePairs, generator: Generator) -> Evaluator:
     """Its thresholds lie amid what it says of edited faces, so that it finds each attribute in some."""
     network = fresh(AttributeClassifier, ClassifierConfig(n_attributes=4, image_size=64, width=2), 3).eval()
     edited = edit_faces(generator, pairs.without, pairs.labels, NAMES, "Eyeglasses")
     with torch.no_grad():
         logits = network(torch.from_numpy(edited).permute(0, 3, 1, 2).float() / 127.5 - 1)
         network.head.bias -= logits.median(dim=0).values
-    return Judge(network, JUDGED, None, "a test's")
+    return Evaluator(network, JUDGED, None, "a test's")
 
 
-def test_the_numbers_are_those_of_the_pixels(pairs: TruePairs, generator: Generator, judge: Judge) -> None:
-    measured = measure_edits(generator, judge, pairs.without, pairs.labels, NAMES, "Eyeglasses")
+def test_the_numbers_are_those_of_the_pixels(
+    pairs: TruePairs, generator: Generator, evaluator: Evaluator
+) -> None:
+    measured = measure_edits(generator, evaluator, pairs.without, pairs.labels, NAMES, "Eyeglasses")
     editor = make_editor(generator, "cpu", 3)
     same = editor.edit(pairs.without, label_vector(pairs.labels))
     edited = {
@@ -57,7 +59,7 @@ def test_the_numbers_are_those_of_the_pixels(pairs: TruePairs, generator: Genera
         )
         for intensity in (0.5, 1.0, 1.5)
     }
-    seen = {name: recognise(judge, faces)[:, 1].mean() for name, faces in edited.items()}
+    seen = {name: recognise(evaluator, faces)[:, 1].mean() for name, faces in edited.items()}
     assert 0 < seen[1.0] < 1
     assert (measured.edit_success, measured.success_weaker, measured.success_stronger) == (
         seen[1.0],
@@ -65,8 +67,8 @@ def test_the_numbers_are_those_of_the_pixels(pairs: TruePairs, generator: Genera
         seen[1.5],
     )
     assert measured.faces == 9
-    assert measured.false_positives == recognise(judge, pairs.without)[:, 1].mean()
-    assert measured.on_reconstruction == recognise(judge, same)[:, 1].mean()
+    assert measured.false_positives == recognise(evaluator, pairs.without)[:, 1].mean()
+    assert measured.on_reconstruction == recognise(evaluator, same)[:, 1].mean()
     error = (same.astype(float) - pairs.without) ** 2
     decibels = 10 * np.log10(255**2 / error.mean(axis=(1, 2, 3)))
     assert measured.psnr == pytest.approx(decibels.mean(), abs=1e-3)
@@ -76,26 +78,26 @@ def test_the_numbers_are_those_of_the_pixels(pairs: TruePairs, generator: Genera
     for found, before in ((measured.outside, pairs.without), (measured.outside_reconstruction, same)):
         change = np.abs(edited[1.0].astype(float) - before)[:, ~region]
         assert found == pytest.approx(change.mean())
-    kept = recognise(judge, edited[1.0]) == recognise(judge, pairs.without)
+    kept = recognise(evaluator, edited[1.0]) == recognise(evaluator, pairs.without)
     assert measured.kept_attributes == pytest.approx(kept[:, [0, 2, 3]].mean())
 
 
 def test_what_an_attribute_excludes_is_not_missed(
-    pairs: TruePairs, generator: Generator, judge: Judge
+    pairs: TruePairs, generator: Generator, evaluator: Evaluator
 ) -> None:
     plain = replace(pairs, labels=np.zeros_like(pairs.labels))
-    measured = measure_edits(generator, judge, plain.without, plain.labels, NAMES, "Bald")
+    measured = measure_edits(generator, evaluator, plain.without, plain.labels, NAMES, "Bald")
     edited = edit_faces(generator, plain.without, plain.labels, NAMES, "Bald")
-    kept = recognise(judge, edited) == recognise(judge, plain.without)
+    kept = recognise(evaluator, edited) == recognise(evaluator, plain.without)
     assert measured.kept_attributes == pytest.approx(kept[:, [1, 3]].mean()), "Bald clears Bangs"
 
 
 def test_an_attribute_that_cannot_be_drawn_has_no_outside(
-    pairs: TruePairs, generator: Generator, judge: Judge
+    pairs: TruePairs, generator: Generator, evaluator: Evaluator
 ) -> None:
     names = ("Male", "Bangs", "Attractive", "Bald")
-    judge = replace(judge, names=("Attractive", *JUDGED[1:]))
-    measured = measure_edits(generator, judge, pairs.without, pairs.labels, names, "Attractive")
+    evaluator = replace(evaluator, names=("Attractive", *JUDGED[1:]))
+    measured = measure_edits(generator, evaluator, pairs.without, pairs.labels, names, "Attractive")
     assert math.isnan(measured.outside)
     assert math.isnan(measured.outside_reconstruction)
 
@@ -111,16 +113,16 @@ def test_the_generator_stays_as_it_is_and_the_edit_is_the_edit_flows(pairs: True
 
 
 def test_faces_that_have_it_and_a_judge_that_does_not_know_it_are_refused(
-    pairs: TruePairs, generator: Generator, judge: Judge
+    pairs: TruePairs, generator: Generator, evaluator: Evaluator
 ) -> None:
     worn = pairs.labels.copy()
     worn[3, 2] = 1
     with pytest.raises(ValueError, match="faces without Eyeglasses, at least one"):
-        measure_edits(generator, judge, pairs.without, worn, NAMES, "Eyeglasses")
+        measure_edits(generator, evaluator, pairs.without, worn, NAMES, "Eyeglasses")
     with pytest.raises(ValueError, match="at least one"):
-        measure_edits(generator, judge, pairs.without[:0], pairs.labels[:0], NAMES, "Eyeglasses")
+        measure_edits(generator, evaluator, pairs.without[:0], pairs.labels[:0], NAMES, "Eyeglasses")
     with refused("attribute-unknown"):
-        measure_edits(generator, judge, pairs.without, pairs.labels, NAMES, "Male")
+        measure_edits(generator, evaluator, pairs.without, pairs.labels, NAMES, "Male")
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attgan.training.config import TrainingConfig
-from attgan.training.schedule import Timetable, learning_rate, timetable
+from attgan.training.schedule import StepSchedule, learning_rate, step_schedule
 
 TABLES = st.builds(
-    Timetable,
+    StepSchedule,
     steps_per_epoch=st.integers(1, 40),
     steps=st.integers(1, 200),
     checks_per_epoch=st.integers(1, 50),
@@ -19,7 +19,7 @@ TABLES = st.builds(
 
 
 @given(TABLES)
-def test_each_cycle_is_n_discriminator_steps_and_then_one_of_the_generator(table: Timetable) -> None:
+def test_each_cycle_is_n_discriminator_steps_and_then_one_of_the_generator(table: StepSchedule) -> None:
     whose = [table.is_generator_step(step) for step in range(table.steps)]
     n = table.discriminator_steps
     cycle = [False] if n is None else [False] * n + [True]
@@ -30,7 +30,7 @@ def test_each_cycle_is_n_discriminator_steps_and_then_one_of_the_generator(table
 
 
 @given(TABLES)
-def test_validations_are_evenly_spread_at_every_epochs_end_and_at_both_ends(table: Timetable) -> None:
+def test_validations_are_evenly_spread_at_every_epochs_end_and_at_both_ends(table: StepSchedule) -> None:
     checks = [done for done in range(table.steps + 1) if table.is_check(done)]
     assert checks[0] == 0
     assert checks[-1] == table.steps
@@ -44,18 +44,18 @@ def test_validations_are_evenly_spread_at_every_epochs_end_and_at_both_ends(tabl
 
 def test_an_epoch_is_the_whole_batches_of_one_pass_and_max_steps_ends_earlier() -> None:
     config = TrainingConfig(batch_size=10, epochs=4)
-    table = timetable(config, 39, 3)
+    table = step_schedule(config, 39, 3)
     assert (table.steps_per_epoch, table.steps) == (3, 12)
-    assert timetable(config.model_copy(update={"max_steps": 5}), 39, 3).steps == 5
-    assert timetable(config.model_copy(update={"max_steps": 50}), 39, 3).steps == 12
+    assert step_schedule(config.model_copy(update={"max_steps": 5}), 39, 3).steps == 5
+    assert step_schedule(config.model_copy(update={"max_steps": 50}), 39, 3).steps == 12
     assert [table.epoch(done) for done in (0, 3, 6)] == [0, 1, 2]
     with pytest.raises(ValueError, match="9 rows"):
-        timetable(config, 9, 3)
+        step_schedule(config, 9, 3)
 
 
 @given(TABLES, st.floats(0, 3), st.sampled_from(["constant", "linear", "cosine"]))
 def test_the_rate_rises_evenly_to_the_peak_and_never_rises_again(
-    table: Timetable, warmup: float, schedule: str
+    table: StepSchedule, warmup: float, schedule: str
 ) -> None:
     config = TrainingConfig(learning_rate=0.5, schedule=schedule)  # type: ignore[arg-type]
     rates = [learning_rate(config, warmup, step, table) for step in range(table.steps)]
@@ -71,7 +71,7 @@ def test_the_rate_rises_evenly_to_the_peak_and_never_rises_again(
 
 
 def test_the_reports_warm_up_ends_with_the_first_and_the_second_epoch() -> None:
-    config, table = TrainingConfig(learning_rate=1e-4), Timetable(100, 3000, 4, 3)
+    config, table = TrainingConfig(learning_rate=1e-4), StepSchedule(100, 3000, 4, 3)
     for warmup, last in ((config.discriminator_warmup, 99), (config.generator_warmup, 199)):
         assert learning_rate(config, warmup, last, table) == 1e-4
         assert learning_rate(config, warmup, last - 1, table) < 1e-4
@@ -79,7 +79,7 @@ def test_the_reports_warm_up_ends_with_the_first_and_the_second_epoch() -> None:
 
 
 def test_linear_and_cosine_are_halfway_down_in_the_middle_and_nearly_zero_at_the_end() -> None:
-    table = Timetable(10, 1010, 1, 3)
+    table = StepSchedule(10, 1010, 1, 3)
     for schedule in ("linear", "cosine"):
         config = TrainingConfig(learning_rate=0.1, schedule=schedule)  # type: ignore[arg-type]
         assert learning_rate(config, 1, 510, table) == pytest.approx(0.05)

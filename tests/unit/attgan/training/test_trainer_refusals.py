@@ -65,7 +65,7 @@ def test_another_precision_is_refused_by_name_and_auto_is_what_it_means_here(
     folder = shutil.copytree(stopped[0], tmp_path / "run")
     with refused("run-settings-differ", "--precision bfloat16"):
         small_train(small_faces, folder, small_config(precision="bfloat16"))
-    wanted = run_files.identity(
+    wanted = run_files.config_fingerprint(
         "training",
         small_config(),
         small_faces,

@@ -148,8 +148,8 @@ def test_a_classifier_that_is_given_judges_the_edits_in_place_of_the_discriminat
     small_faces: Faces, networks: Networks, strategy: str
 ) -> None:
     fixed = held(small_faces, strategy)
-    judge = fresh(AttributeClassifier, ClassifierConfig(image_size=64, width=2), 5).eval()
-    judge.head.bias.zero_()
+    evaluator = fresh(AttributeClassifier, ClassifierConfig(image_size=64, width=2), 5).eval()
+    evaluator.head.bias.zero_()
     edited = []
     networks.evaluate()
     for image, labels in zip(to_float(fixed.images), fixed.labels, strict=True):
@@ -157,11 +157,11 @@ def test_a_classifier_that_is_given_judges_the_edits_in_place_of_the_discriminat
         values[:, GLASSES] *= -2
         edited.append(networks.generator(image[None], values))
     # Its threshold amid the faces, so that neither all nor none of them show glasses.
-    logits = torch.cat([judge(face)[:, GLASSES] for face in edited])
-    judge.head.bias[GLASSES] = -logits.mean()
+    logits = torch.cat([evaluator(face)[:, GLASSES] for face in edited])
+    evaluator.head.bias[GLASSES] = -logits.mean()
     seen = logits > logits.mean()
     expected = (seen != fixed.labels[:, GLASSES].bool()).float().mean().item()
-    numbers = validate(networks, fixed, WEIGHTS, "wgan", judge)
+    numbers = validate(networks, fixed, WEIGHTS, "wgan", evaluator)
     assert numbers["edited_accuracy"] == pytest.approx(expected)
     assert numbers["quality"] == pytest.approx(numbers["ssim"] * expected)
     without = validate(networks, fixed, WEIGHTS, "wgan")

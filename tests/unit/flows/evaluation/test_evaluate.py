@@ -13,7 +13,7 @@ from attgan.data.stored import pack_image
 from attgan.drawn_faces.dataset import face_at, picture
 from attgan.drawn_faces.drawing import draw_pair
 from attgan.drawn_faces.labels import labels
-from attgan.evaluation.judge import judge_of, save_judge
+from attgan.evaluation.evaluator import evaluator_of, save_evaluator
 from attgan.models import load_bundle
 from attgan.models.default import default_bundle_path
 from attgan.models.folder import Folder
@@ -60,7 +60,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("judge")
-    save_judge(Folder(folder), judge_of(load_bundle(default_bundle_path())))
+    save_evaluator(Folder(folder), evaluator_of(load_bundle(default_bundle_path())))
     return folder
 
 

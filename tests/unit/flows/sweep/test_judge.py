@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from attgan.evaluation.judge import load_judge
+from attgan.evaluation.evaluator import load_evaluator
 from attgan.models.folder import Folder
 from flows.settings import SweepEvaluatorSettings
 from flows.sweep.judge import judge_trial
@@ -32,7 +32,7 @@ def test_a_stopped_judge_goes_on_to_the_same_end(tmp_path: Path) -> None:
     stopped = judge_trial(settings(tmp_path, "parts"), should_stop=lambda: next(asked, True))
     assert (stopped["ended"], "digest" in stopped) == ("stopped", False)
     assert judge_trial(settings(tmp_path, "parts")) == whole
-    judge = load_judge(Folder(str(tmp_path / "parts")))
+    judge = load_evaluator(Folder(str(tmp_path / "parts")))
     assert (judge.digest, judge.names, judge.size) == (whole["digest"], tuple(NAMES), 64)
     assert judge.scores is not None
     assert [score.attribute for score in judge.scores] == NAMES

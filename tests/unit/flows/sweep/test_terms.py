@@ -3,12 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-from attgan.evaluation.judge import save_judge
+from attgan.evaluation.evaluator import save_evaluator
 from attgan.models.folder import Folder
 from flows.storage.bundles import inspect
 from flows.sweep.plan import Places
 from flows.sweep.terms import licence_lines
-from flows.training.judges import open_judge
+from flows.training.evaluators import open_evaluator
 
 
 def test_the_starting_bundles_licence_and_another_one_of_the_judge(places: Places, tmp_path: Path) -> None:
@@ -17,8 +17,8 @@ def test_the_starting_bundles_licence_and_another_one_of_the_judge(places: Place
     start = f"starts with the bundle {places.bundle} ({inspect(places.bundle).digest[:16]}): made for a test"
     assert licence_lines(places) == [start], "the judge has none"
     for licence, lines in (("made for a test", 0), ("for study only", 1)):
-        judge = replace(open_judge(places.judge), licence=licence)
-        save_judge(Folder(tmp_path / "judge"), judge)
+        judge = replace(open_evaluator(places.judge), licence=licence)
+        save_evaluator(Folder(tmp_path / "judge"), judge)
         said = [f"edits are judged by {tmp_path / 'judge'} ({judge.digest[:16]}): {licence}"]
         assert licence_lines(replace(places, judge=str(tmp_path / "judge"))) == [start, *said[:lines]]
     assert licence_lines(replace(places, bundle=None)) == []

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from attgan.evaluation.attribute_scores import AttributeScore
-from attgan.evaluation.judge import Judge, save_judge
+from attgan.evaluation.evaluator import Evaluator, save_evaluator
 from attgan.models import (
     AttributeClassifier,
     ClassifierConfig,
@@ -109,24 +109,26 @@ def test_the_licence_joins_that_of_the_weights_and_that_of_the_data(
     assert licence_line(bundled, "random", make_start(bundled)) == f"MIT; {line}"
 
 
-def write_judge(folder: Path, names: tuple[str, ...], *, size: int = 64, licence: str | None = None) -> Judge:
+def write_judge(
+    folder: Path, names: tuple[str, ...], *, size: int = 64, licence: str | None = None
+) -> Evaluator:
     config = ClassifierConfig(n_attributes=len(names), image_size=size, width=2)
     network = fresh(AttributeClassifier, config, 5).eval()
     scores = tuple(AttributeScore(name, 0.3, 0.97, 0.9, 0.94, 0.02) for name in names)
-    judge = Judge(network, names, scores, "trained on drawn faces", faces=512, licence=licence)
-    save_judge(Folder(folder), judge)
-    return judge
+    evaluator = Evaluator(network, names, scores, "trained on drawn faces", faces=512, licence=licence)
+    save_evaluator(Folder(folder), evaluator)
+    return evaluator
 
 
 def test_a_judge_is_that_of_the_networks_attributes(tmp_path: Path) -> None:
-    judge = write_judge(tmp_path / "judge", ("Male", "Young", "Eyeglasses"), licence="for study only")
+    evaluator = write_judge(tmp_path / "judge", ("Male", "Young", "Eyeglasses"), licence="for study only")
     small = PLACES | {"size": 64, "width": 2, "attributes": ["Eyeglasses", "Male"]}
     settings = TrainSettings.model_validate(small | {"judge": str(tmp_path / "judge")})
     start = make_start(settings)
-    assert start.judge is not None
-    assert start.judge.names == ("Eyeglasses", "Male")
-    assert torch.equal(start.judge.classifier.head.weight, judge.classifier.head.weight[[2, 0]])
-    assert start.judge_from == f"{tmp_path / 'judge'} ({judge.digest[:16]})"
+    assert start.evaluator is not None
+    assert start.evaluator.names == ("Eyeglasses", "Male")
+    assert torch.equal(start.evaluator.classifier.head.weight, evaluator.classifier.head.weight[[2, 0]])
+    assert start.evaluator_from == f"{tmp_path / 'judge'} ({evaluator.digest[:16]})"
     words = judged_by(settings, start)
     assert words == (
         "trained on drawn faces; its balanced accuracy on 512 held-out faces is 0.940 for Eyeglasses"

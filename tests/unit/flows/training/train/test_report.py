@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from attgan.evaluation.judge import Judge, save_judge
+from attgan.evaluation.evaluator import Evaluator, save_evaluator
 from attgan.models import AttributeClassifier, ClassifierConfig, fresh
 from attgan.models.folder import Folder
 from flows.settings import TrainSettings
@@ -32,8 +32,8 @@ def test_a_finished_run_shows_the_licence_that_its_bundle_has(dataset: Path, tmp
 
 def test_a_judges_licence_is_said_too(dataset: Path, tmp_path: Path) -> None:
     network = fresh(AttributeClassifier, ClassifierConfig(n_attributes=1, image_size=64, width=2), 0).eval()
-    judge = Judge(network, ("Eyeglasses",), None, "a test's", licence="for study only")
-    save_judge(Folder(tmp_path / "judge"), judge)
+    evaluator = Evaluator(network, ("Eyeglasses",), None, "a test's", licence="for study only")
+    save_evaluator(Folder(tmp_path / "judge"), evaluator)
     settings = TrainSettings(
         dataset=str(dataset),
         destination=str(tmp_path / "out"),
@@ -41,6 +41,6 @@ def test_a_judges_licence_is_said_too(dataset: Path, tmp_path: Path) -> None:
         width=2,
         attributes=["Eyeglasses"],
         batch_size=8,
-        judge=str(tmp_path / "judge"),
+        evaluator=str(tmp_path / "judge"),
     )
     assert plan(prepare(settings))["judge's licence"] == "for study only"

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from attgan.editing.editor import Editor, make_editor
-from attgan.editing.lane import Lane, compiled_or, forward_of, shared
+from attgan.editing.stream_slots import StreamSlot, compiled_or, forward_of, shared
 from attgan.models import Generator, GeneratorConfig, fresh
 
 CPU = torch.device("cpu")
@@ -37,10 +37,10 @@ def test_batches_come_back_where_they_belong(count: int) -> None:
 
 
 def test_what_fills_a_batch_does_not_stay_for_the_next() -> None:
-    lane = Lane(forward_of(small_generator(), CPU), CPU, (8, 64, 64, 3), 13)
+    slot = StreamSlot(forward_of(small_generator(), CPU), CPU, (8, 64, 64, 3), 13)
     whole, some = np.empty_like(FACES[:8]), np.empty_like(FACES[:3])
-    lane.edit(FACES[:8], TARGETS[:8], whole)
-    lane.edit(FACES[:3], TARGETS[:3], some)
+    slot.edit(FACES[:8], TARGETS[:8], whole)
+    slot.edit(FACES[:3], TARGETS[:3], some)
     np.testing.assert_array_equal(some, whole[:3])
 
 
@@ -55,7 +55,7 @@ def test_threads_may_share_an_editor() -> None:
 def test_a_shared_lane_has_one_thread_at_a_time() -> None:
     generator = small_generator()
     forward = forward_of(generator, CPU)
-    lanes = [Lane(forward, CPU, (4, 64, 64, 3), 13) for _ in range(2)]
+    slots = [StreamSlot(forward, CPU, (4, 64, 64, 3), 13) for _ in range(2)]
     at_work: Counter[int] = Counter()
     calls = itertools.count()
     both = threading.Barrier(2)
@@ -65,17 +65,17 @@ def test_a_shared_lane_has_one_thread_at_a_time() -> None:
             both.wait()  # nobody comes if one lane is all there is
         return forward(faces, targets)
 
-    for lane in lanes:
-        lane._forward = watched
-    share = shared(lanes)
+    for slot in slots:
+        slot._forward = watched
+    share = shared(slots)
 
     @contextlib.contextmanager
-    def noted() -> Iterator[Lane]:
-        with share() as lane:
-            at_work[id(lane)] += 1
-            assert at_work[id(lane)] == 1
-            yield lane
-            at_work[id(lane)] -= 1
+    def noted() -> Iterator[StreamSlot]:
+        with share() as slot:
+            at_work[id(slot)] += 1
+            assert at_work[id(slot)] == 1
+            yield slot
+            at_work[id(slot)] -= 1
 
     editor = Editor(generator, None, CPU, 4, noted)
     wanted = make_editor(generator, "cpu", 4).edit(FACES, TARGETS)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from attgan.evaluation.judge import Judge, save_judge
+from attgan.evaluation.evaluator import Evaluator, save_evaluator
 from attgan.models import (
     AttributeClassifier,
     ClassifierConfig,
@@ -12,7 +12,7 @@ from attgan.models import (
     save_bundle,
 )
 from attgan.models.folder import Folder
-from flows.training.judges import open_judge
+from flows.training.evaluators import open_evaluator
 from tests.support.refusals import refused
 
 NAMES = ("Eyeglasses", "Male")
@@ -28,11 +28,11 @@ def write_bundle(folder: Path, network: AttributeClassifier | None) -> None:
 
 
 def test_a_judges_folder_and_a_bundles_classifier_are_found_alike(tmp_path: Path) -> None:
-    judge = Judge(classifier(1), NAMES, None, "a test's")
-    save_judge(Folder(tmp_path / "judge"), judge)
-    write_bundle(tmp_path / "bundle", judge.classifier)
-    found = [open_judge(str(tmp_path / name)) for name in ("judge", "bundle")]
-    assert [each.digest for each in found] == [judge.digest] * 2
+    evaluator = Evaluator(classifier(1), NAMES, None, "a test's")
+    save_evaluator(Folder(tmp_path / "judge"), evaluator)
+    write_bundle(tmp_path / "bundle", evaluator.classifier)
+    found = [open_evaluator(str(tmp_path / name)) for name in ("judge", "bundle")]
+    assert [each.digest for each in found] == [evaluator.digest] * 2
     assert found[0].about == "a test's"
     assert found[1].about.startswith("the classifier of the bundle ")
 
@@ -46,5 +46,5 @@ def test_what_is_no_judge_is_refused_by_its_option(tmp_path: Path) -> None:
         ("nowhere", "directory-missing"),
     ):
         with refused(code) as caught:
-            open_judge(str(tmp_path / name))
+            open_evaluator(str(tmp_path / name))
         assert caught.value.line.startswith("--judge ")

@@ -14,7 +14,7 @@ from attgan.attributes import Edit
 from attgan.editing.fading import smoothstep
 
 
-class Reach(NamedTuple):
+class MaskBox(NamedTuple):
     """An upright part of the face square, in shares of its side from its upper left corner."""
 
     left: float
@@ -25,13 +25,13 @@ class Reach(NamedTuple):
 
 # From above the brows to the wings of the nose, almost to the edges: the largest of drawn glasses, and a head
 # that is turned, have room in it.
-REACHES: Mapping[str, Reach] = MappingProxyType({"Eyeglasses": Reach(0.1, 0.37, 0.9, 0.72)})
+MASK_BOXES: Mapping[str, MaskBox] = MappingProxyType({"Eyeglasses": MaskBox(0.1, 0.37, 0.9, 0.72)})
 """The attributes whose place in a face is known; the others show anywhere."""
 
 _FADE = 0.06  # of the side, within a reach
 
 
-def reach_of(edits: Sequence[Edit], size: int) -> Tensor | None:
+def attribute_mask(edits: Sequence[Edit], size: int) -> Tensor | None:
     """How much of a change may stay where in a face; None for edits of which one may show anywhere.
 
     Args:
@@ -41,18 +41,18 @@ def reach_of(edits: Sequence[Edit], size: int) -> Tensor | None:
     Returns:
         ``(S, S)`` float32, 0 to 1, not to be changed.
     """
-    if not edits or any(edit.attribute not in REACHES for edit in edits):
+    if not edits or any(edit.attribute not in MASK_BOXES for edit in edits):
         return None
     return _union(frozenset(edit.attribute for edit in edits), size)
 
 
 @functools.lru_cache(maxsize=4)
 def _union(attributes: frozenset[str], size: int) -> Tensor:
-    weights = [weights_of(REACHES[attribute], size) for attribute in attributes]
+    weights = [faded_box(MASK_BOXES[attribute], size) for attribute in attributes]
     return torch.stack(weights).amax(0)
 
 
-def weights_of(reach: Reach, size: int) -> Tensor:
+def faded_box(reach: MaskBox, size: int) -> Tensor:
     """1 in the middle of a reach, ``(S, S)``, falling smoothly to 0 at those of its sides that are not the square's."""
     across, down = (_between(*ends, size) for ends in ((reach.left, reach.right), (reach.top, reach.bottom)))
     return down[:, None] * across[None, :]

@@ -24,13 +24,13 @@ from attgan.models.bundle_config import CLASSIFIER, AttributeNames, Line, Sha256
 from attgan.models.folder import Folder
 from attgan.models.tensors import pack, unpack
 
-JUDGE = "judge.json"
+EVALUATOR_FILE = "judge.json"
 
 _BATCH = 64
 
 
 @dataclass(frozen=True)
-class Judge:
+class Evaluator:
     """Says which attributes a face shows.
 
     Attributes:
@@ -66,7 +66,7 @@ class Judge:
 
 
 def recognise(
-    judge: Judge, images: np.ndarray, *, device: str = "cpu", batch_size: int = _BATCH
+    evaluator: Evaluator, images: np.ndarray, *, device: str = "cpu", batch_size: int = _BATCH
 ) -> np.ndarray:
     """The attributes that faces show, as the judge sees them, in float32 on every device.
 
@@ -83,10 +83,10 @@ def recognise(
         ValueError: faces of another size.
     """
     placed = from_tensors(
-        AttributeClassifier, judge.classifier.config, judge.classifier.state_dict(), "judge"
+        AttributeClassifier, evaluator.classifier.config, evaluator.classifier.state_dict(), "judge"
     )
     placed = placed.to(torch.device(device))
-    seen = [np.empty((0, len(judge.names)), dtype=bool)]
+    seen = [np.empty((0, len(evaluator.names)), dtype=bool)]
     for start in range(0, len(images), batch_size):
         batch = torch.from_numpy(images[start : start + batch_size]).to(device)
         with torch.inference_mode():
@@ -96,7 +96,7 @@ def recognise(
 
 
 def score(
-    judge: Judge, images: np.ndarray, labels: np.ndarray, *, device: str = "cpu"
+    evaluator: Evaluator, images: np.ndarray, labels: np.ndarray, *, device: str = "cpu"
 ) -> tuple[AttributeScore, ...]:
     """How well a judge recognises each attribute of real faces.
 
@@ -106,10 +106,12 @@ def score(
         labels: ``(N, n)``, 0 or 1, in the order of the judge's names.
         device: where it is done.
     """
-    return attribute_scores(recognise(judge, images, device=device), np.asarray(labels) > 0.5, judge.names)
+    return attribute_scores(
+        recognise(evaluator, images, device=device), np.asarray(labels) > 0.5, evaluator.names
+    )
 
 
-def judge_of(bundle: Bundle) -> Judge:
+def evaluator_of(bundle: Bundle) -> Evaluator:
     """A bundle's own classifier as a judge; how well it judges is not known.
 
     Raises:
@@ -121,10 +123,10 @@ def judge_of(bundle: Bundle) -> Judge:
         )
     config = bundle.config
     about = f"the classifier of the bundle {bundle.digest[:16]}"
-    return Judge(bundle.classifier, config.attributes, None, about, licence=config.licence)
+    return Evaluator(bundle.classifier, config.attributes, None, about, licence=config.licence)
 
 
-def fitted(judge: Judge, names: Sequence[str], size: int, where: str) -> Judge:
+def fitted(evaluator: Evaluator, names: Sequence[str], size: int, where: str) -> Evaluator:
     """The judge of these attributes alone, in this order.
 
     Args:
@@ -136,53 +138,53 @@ def fitted(judge: Judge, names: Sequence[str], size: int, where: str) -> Judge:
     Raises:
         UserError: it takes faces of another size, or does not know an attribute.
     """
-    if judge.size != size:
+    if evaluator.size != size:
         raise UserError(
-            "evaluator-size-mismatch", f"{where}: judges faces of {judge.size} px, and these have {size}"
+            "evaluator-size-mismatch", f"{where}: judges faces of {evaluator.size} px, and these have {size}"
         )
-    if judge.names == tuple(names):
-        return judge
-    check_names(names, judge.names, where)
-    columns = [judge.names.index(name) for name in names]
-    tensors = judge.classifier.state_dict()
+    if evaluator.names == tuple(names):
+        return evaluator
+    check_names(names, evaluator.names, where)
+    columns = [evaluator.names.index(name) for name in names]
+    tensors = evaluator.classifier.state_dict()
     tensors |= {name: tensors[name][columns] for name in ("head.weight", "head.bias")}
-    config = judge.classifier.config.model_copy(update={"n_attributes": len(columns)})
-    return Judge(
+    config = evaluator.classifier.config.model_copy(update={"n_attributes": len(columns)})
+    return Evaluator(
         classifier=from_tensors(AttributeClassifier, config, tensors, where),
         names=tuple(names),
-        scores=None if judge.scores is None else tuple(judge.scores[column] for column in columns),
-        about=judge.about,
-        faces=judge.faces,
-        licence=judge.licence,
+        scores=None if evaluator.scores is None else tuple(evaluator.scores[column] for column in columns),
+        about=evaluator.about,
+        faces=evaluator.faces,
+        licence=evaluator.licence,
     )
 
 
-def save_judge(folder: Folder, judge: Judge) -> None:
+def save_evaluator(folder: Folder, evaluator: Evaluator) -> None:
     """Write a judge, in place of one that is there.
 
     Raises:
         UserError: a tensor is not finite, or names and scores do not belong to the classifier.
         OSError: what the filesystem reports.
     """
-    weights = pack(judge.classifier.state_dict(), "float32", f"{folder.path}: judge")
+    weights = pack(evaluator.classifier.state_dict(), "float32", f"{folder.path}: judge")
     try:
         record = _Record(
-            attributes=judge.names,
-            classifier=judge.classifier.config,
-            about=judge.about,
-            licence=judge.licence,
-            faces=judge.faces,
-            scores=None if judge.scores is None else tuple(_known(each) for each in judge.scores),
+            attributes=evaluator.names,
+            classifier=evaluator.classifier.config,
+            about=evaluator.about,
+            licence=evaluator.licence,
+            faces=evaluator.faces,
+            scores=None if evaluator.scores is None else tuple(_known(each) for each in evaluator.scores),
             files={CLASSIFIER: hashlib.sha256(weights).hexdigest()},
         )
     except ValidationError as error:
         raise UserError("evaluator-invalid", f"{folder.path}: judge: {first_problem(error)}") from None
-    folder.remove(JUDGE)  # until the new one stands there is no judge
+    folder.remove(EVALUATOR_FILE)  # until the new one stands there is no judge
     folder.write(CLASSIFIER, weights)
-    folder.write(JUDGE, (record.model_dump_json(indent=2) + "\n").encode())
+    folder.write(EVALUATOR_FILE, (record.model_dump_json(indent=2) + "\n").encode())
 
 
-def load_judge(folder: Folder, label: str | None = None) -> Judge:
+def load_evaluator(folder: Folder, label: str | None = None) -> Evaluator:
     """Read a judge that :func:`save_judge` wrote.
 
     Args:
@@ -195,22 +197,22 @@ def load_judge(folder: Folder, label: str | None = None) -> Judge:
     """
     where = label or f"judge {folder.path}"
     try:
-        record = _Record.model_validate_json(folder.read(JUDGE))
+        record = _Record.model_validate_json(folder.read(EVALUATOR_FILE))
         weights = folder.read(CLASSIFIER)
     except FileNotFoundError:
-        missing = CLASSIFIER if folder.has(JUDGE) else JUDGE
+        missing = CLASSIFIER if folder.has(EVALUATOR_FILE) else EVALUATOR_FILE
         raise UserError("evaluator-missing", f"{where}: no judge is there: {missing} is missing") from None
     except ValidationError as error:
         raise UserError(
-            "evaluator-invalid", f"{where}: {JUDGE} is not that of a judge: {first_problem(error)}"
+            "evaluator-invalid", f"{where}: {EVALUATOR_FILE} is not that of a judge: {first_problem(error)}"
         ) from None
     if hashlib.sha256(weights).hexdigest() != record.files.get(CLASSIFIER):
         raise UserError(
             "checksum-mismatch",
-            f"{where}: {CLASSIFIER} is not the file that {JUDGE} records (its sha256 differs)",
+            f"{where}: {CLASSIFIER} is not the file that {EVALUATOR_FILE} records (its sha256 differs)",
         )
     tensors = unpack(weights, f"{where}: {CLASSIFIER}")
-    return Judge(
+    return Evaluator(
         classifier=from_tensors(AttributeClassifier, record.classifier, tensors, f"{where}: {CLASSIFIER}"),
         names=record.attributes,
         scores=None if record.scores is None else tuple(each.restored() for each in record.scores),

@@ -10,7 +10,15 @@ import pytest
 import torch
 
 from attgan.evaluation.attribute_scores import AttributeScore
-from attgan.evaluation.judge import Judge, fitted, judge_of, load_judge, recognise, save_judge, score
+from attgan.evaluation.evaluator import (
+    Evaluator,
+    evaluator_of,
+    fitted,
+    load_evaluator,
+    recognise,
+    save_evaluator,
+    score,
+)
 from attgan.models import (
     AttributeClassifier,
     ClassifierConfig,
@@ -41,109 +49,114 @@ def faces(count: int, seed: int = 0) -> np.ndarray:
 
 
 @pytest.fixture
-def judge() -> Judge:
+def evaluator() -> Evaluator:
     """One that sees each attribute in about half of the noise above."""
     network = classifier()
     with torch.no_grad():
         logits = network(torch.from_numpy(faces(40)).permute(0, 3, 1, 2).float() / 127.5 - 1)
         network.head.bias -= logits.median(dim=0).values
-    return Judge(network, NAMES, SCORES, "trained on drawn faces", faces=500, licence="MIT")
+    return Evaluator(network, NAMES, SCORES, "trained on drawn faces", faces=500, licence="MIT")
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_it_comes_back_as_it_was(judge: Judge, tmp_path: Path, known: bool) -> None:
+def test_it_comes_back_as_it_was(evaluator: Evaluator, tmp_path: Path, known: bool) -> None:
     if not known:
-        judge = replace(judge, scores=None, faces=None, licence=None)
-    save_judge(Folder(tmp_path / "judge"), judge)
-    again = load_judge(Folder(tmp_path / "judge"))
+        evaluator = replace(evaluator, scores=None, faces=None, licence=None)
+    save_evaluator(Folder(tmp_path / "judge"), evaluator)
+    again = load_evaluator(Folder(tmp_path / "judge"))
     assert (again.names, again.about, again.faces, again.licence) == (
-        judge.names,
-        judge.about,
-        judge.faces,
-        judge.licence,
+        evaluator.names,
+        evaluator.about,
+        evaluator.faces,
+        evaluator.licence,
     )
-    np.testing.assert_equal(again.scores, judge.scores)
-    assert again.digest == judge.digest
-    np.testing.assert_array_equal(recognise(again, faces(9)), recognise(judge, faces(9)))
+    np.testing.assert_equal(again.scores, evaluator.scores)
+    assert again.digest == evaluator.digest
+    np.testing.assert_array_equal(recognise(again, faces(9)), recognise(evaluator, faces(9)))
     assert not again.classifier.training
 
 
-def test_another_one_takes_its_place_and_has_another_digest(judge: Judge, tmp_path: Path) -> None:
+def test_another_one_takes_its_place_and_has_another_digest(evaluator: Evaluator, tmp_path: Path) -> None:
     folder = Folder(tmp_path)
-    for one in (judge, replace(judge, classifier=classifier(7))):
-        save_judge(folder, one)
-        assert load_judge(folder).digest == one.digest
-    assert replace(judge, names=("Young", "Eyeglasses", "Male")).digest != judge.digest
+    for one in (evaluator, replace(evaluator, classifier=classifier(7))):
+        save_evaluator(folder, one)
+        assert load_evaluator(folder).digest == one.digest
+    assert replace(evaluator, names=("Young", "Eyeglasses", "Male")).digest != evaluator.digest
 
 
-def test_damage_is_refused_by_the_file_it_is_in(judge: Judge, tmp_path: Path) -> None:
+def test_damage_is_refused_by_the_file_it_is_in(evaluator: Evaluator, tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     with refused("evaluator-missing", "--judge there", "judge.json"):
-        load_judge(folder, "--judge there")
-    save_judge(folder, judge)
+        load_evaluator(folder, "--judge there")
+    save_evaluator(folder, evaluator)
     weights = tmp_path / "classifier.safetensors"
     content = weights.read_bytes()
     weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with refused("checksum-mismatch", "classifier.safetensors", "judge.json"):
-        load_judge(folder)
+        load_evaluator(folder)
     weights.unlink()
     with refused("evaluator-missing", "classifier.safetensors"):
-        load_judge(folder)
+        load_evaluator(folder)
     weights.write_bytes(content)
     record = json.loads((tmp_path / "judge.json").read_text())
     for change in ({"attributes": ["Male"]}, {"schema_version": 2}, {"pickle": "x"}):
         (tmp_path / "judge.json").write_text(json.dumps(record | change))
         with refused("evaluator-invalid", "judge.json"):
-            load_judge(folder)
+            load_evaluator(folder)
 
 
-def test_what_does_not_belong_together_is_not_written(judge: Judge, tmp_path: Path) -> None:
-    for wrong in (replace(judge, names=NAMES[:2]), replace(judge, scores=SCORES[:2])):
+def test_what_does_not_belong_together_is_not_written(evaluator: Evaluator, tmp_path: Path) -> None:
+    for wrong in (replace(evaluator, names=NAMES[:2]), replace(evaluator, scores=SCORES[:2])):
         with refused("evaluator-invalid"):
-            save_judge(Folder(tmp_path / "new"), wrong)
+            save_evaluator(Folder(tmp_path / "new"), wrong)
     assert not (tmp_path / "new").exists()
 
 
-def test_it_says_what_its_classifier_says_whatever_the_batch(judge: Judge) -> None:
+def test_it_says_what_its_classifier_says_whatever_the_batch(evaluator: Evaluator) -> None:
     images = faces(7, seed=1)
     with torch.no_grad():
         logits = torch.cat(
-            [judge.classifier(torch.from_numpy(face).permute(2, 0, 1)[None] / 127.5 - 1) for face in images]
+            [
+                evaluator.classifier(torch.from_numpy(face).permute(2, 0, 1)[None] / 127.5 - 1)
+                for face in images
+            ]
         )
     for batch_size in (1, 4, 64):
-        np.testing.assert_array_equal(recognise(judge, images, batch_size=batch_size), logits.numpy() > 0)
-    assert recognise(judge, images[:0]).shape == (0, 3)
+        np.testing.assert_array_equal(recognise(evaluator, images, batch_size=batch_size), logits.numpy() > 0)
+    assert recognise(evaluator, images[:0]).shape == (0, 3)
 
 
-def test_its_scores_are_counted(judge: Judge) -> None:
+def test_its_scores_are_counted(evaluator: Evaluator) -> None:
     images = faces(40)
-    said = recognise(judge, images)
+    said = recognise(evaluator, images)
     labels = np.zeros((40, 3))
     labels[:10] = 1
-    glasses = score(judge, images, labels)[1]
+    glasses = score(evaluator, images, labels)[1]
     assert glasses.attribute == "Eyeglasses"
     assert 0 < glasses.false_positives < 1
     assert glasses.recall == pytest.approx(said[:10, 1].mean())
     assert glasses.false_positives == pytest.approx(said[10:, 1].mean())
-    assert judge.score_of("Eyeglasses") == SCORES[1]
-    assert judge.score_of("Bald") is None
+    assert evaluator.score_of("Eyeglasses") == SCORES[1]
+    assert evaluator.score_of("Bald") is None
 
 
-def test_the_judge_of_some_of_its_attributes_says_of_them_what_it_said(judge: Judge) -> None:
+def test_the_judge_of_some_of_its_attributes_says_of_them_what_it_said(evaluator: Evaluator) -> None:
     images, wanted = faces(20), ("Young", "Male")
-    some = fitted(judge, wanted, 64, "--judge j")
-    np.testing.assert_array_equal(recognise(some, images), recognise(judge, images)[:, [2, 0]])
+    some = fitted(evaluator, wanted, 64, "--judge j")
+    np.testing.assert_array_equal(recognise(some, images), recognise(evaluator, images)[:, [2, 0]])
     np.testing.assert_equal(some.scores, (SCORES[2], SCORES[0]))
-    assert fitted(judge, NAMES, 64, "--judge j") is judge
+    assert fitted(evaluator, NAMES, 64, "--judge j") is evaluator
     with refused("attribute-unknown", "--judge j"):
-        fitted(judge, ("Bald",), 64, "--judge j")
+        fitted(evaluator, ("Bald",), 64, "--judge j")
     with refused("evaluator-size-mismatch", "--judge j", "64", "128"):
-        fitted(judge, NAMES, 128, "--judge j")
+        fitted(evaluator, NAMES, 128, "--judge j")
 
 
-def test_a_bundles_classifier_is_a_judge_of_which_nobody_knows_how_good(judge: Judge, tmp_path: Path) -> None:
+def test_a_bundles_classifier_is_a_judge_of_which_nobody_knows_how_good(
+    evaluator: Evaluator, tmp_path: Path
+) -> None:
     generator = fresh(Generator, GeneratorConfig(n_attributes=3, image_size=64, width=2), 0)
-    for name, network in (("with", judge.classifier), ("without", None)):
+    for name, network in (("with", evaluator.classifier), ("without", None)):
         save_bundle(
             tmp_path / name,
             generator=generator,
@@ -152,7 +165,7 @@ def test_a_bundles_classifier_is_a_judge_of_which_nobody_knows_how_good(judge: J
             licence="by hand",
             about="-",
         )
-    own = judge_of(load_bundle(tmp_path / "with"))
-    assert (own.digest, own.scores, own.licence) == (judge.digest, None, "by hand")
+    own = evaluator_of(load_bundle(tmp_path / "with"))
+    assert (own.digest, own.scores, own.licence) == (evaluator.digest, None, "by hand")
     with refused("classifier-missing"):
-        judge_of(load_bundle(tmp_path / "without"))
+        evaluator_of(load_bundle(tmp_path / "without"))

@@ -26,7 +26,7 @@ Forward = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Faces ``(B, S, S, 3)`` uint8 and targets ``(B, n)`` float32 to edited faces, all on the device."""
 
 
-class Lane:
+class StreamSlot:
     """Room for one batch, for one thread at a time.
 
     Args:
@@ -67,36 +67,36 @@ class Lane:
         edited[:] = self._edited.numpy()[: len(edited)]
 
 
-Lanes = Callable[[], contextlib.AbstractContextManager[Lane]]
+StreamSlots = Callable[[], contextlib.AbstractContextManager[StreamSlot]]
 """A lane for the time of a ``with`` block."""
 
 
-def open_lanes(generator: Generator, device: torch.device, batch_size: int) -> Lanes:
+def open_slots(generator: Generator, device: torch.device, batch_size: int) -> StreamSlots:
     """The lanes to a generator that is on its device: on a GPU :data:`ON_GPU`, on a CPU one for everybody who asks."""
     config = generator.config
     faces, attributes = (batch_size, config.image_size, config.image_size, 3), config.n_inputs
     forward = forward_of(generator, device)
     if device.type != "cuda":
-        return lambda: contextlib.nullcontext(Lane(forward, device, faces, attributes))
+        return lambda: contextlib.nullcontext(StreamSlot(forward, device, faces, attributes))
     with torch.cuda.device(device):
         forward = compiled_or(forward, *_nothing(device, faces, attributes))
         torch.cuda.synchronize()  # the lanes' streams do not wait for the one that brought the weights
-        return shared(Lane(forward, device, faces, attributes) for _ in range(ON_GPU))
+        return shared(StreamSlot(forward, device, faces, attributes) for _ in range(ON_GPU))
 
 
-def shared(lanes: Iterable[Lane]) -> Lanes:
+def shared(slots: Iterable[StreamSlot]) -> StreamSlots:
     """These lanes for whoever asks; who comes when all are taken waits."""
-    free: queue.SimpleQueue[Lane] = queue.SimpleQueue()
-    for lane in lanes:
-        free.put(lane)
+    free: queue.SimpleQueue[StreamSlot] = queue.SimpleQueue()
+    for slot in slots:
+        free.put(slot)
 
     @contextlib.contextmanager
-    def taken() -> Iterator[Lane]:
-        lane = free.get()
+    def taken() -> Iterator[StreamSlot]:
+        slot = free.get()
         try:
-            yield lane
+            yield slot
         finally:
-            free.put(lane)
+            free.put(slot)
 
     return taken
 

@@ -39,40 +39,40 @@ def run(faces: Faces, folder: Path, card: Card = CARD, **options: Any) -> Any:
 def test_it_judges_the_edits_and_the_bundle_keeps_its_own_classifier(
     small_faces: Faces, tmp_path: Path
 ) -> None:
-    judge, own = classifier(small_faces, 5), classifier(small_faces, 6)
+    evaluator, own = classifier(small_faces, 5), classifier(small_faces, 6)
     card = Card(CARD.licence, CARD.about, own)
-    outcome = run(small_faces, tmp_path, card, judge=judge)
+    outcome = run(small_faces, tmp_path, card, evaluator=evaluator)
     kept = load_bundle(tmp_path / "bundle")
     assert kept.classifier is not None
-    assert digest(kept.classifier) == digest(own) != digest(judge)
+    assert digest(kept.classifier) == digest(own) != digest(evaluator)
     glasses = small_faces.attributes.index("Eyeglasses")
     rows = choose_rows(small_faces, STRATEGIES["inverse"], glasses, 6, 0)
     batch = small_faces.take(rows)
     with torch.no_grad():
         edited = kept.generator(to_float(batch.images), turned_values(batch.labels, glasses, 1.0))
-        seen = [(each(edited)[:, glasses] > 0).numpy() for each in (judge, own)]
+        seen = [(each(edited)[:, glasses] > 0).numpy() for each in (evaluator, own)]
     turned = batch.labels[:, glasses].numpy() < 0.5
-    by_judge, by_own = ((each == turned).mean() for each in seen)
-    assert outcome.best["edited_accuracy"] == pytest.approx(by_judge)
-    assert by_judge != pytest.approx(by_own), "the two disagree, so that it can be told who judged"
+    by_evaluator, by_own = ((each == turned).mean() for each in seen)
+    assert outcome.best["edited_accuracy"] == pytest.approx(by_evaluator)
+    assert by_evaluator != pytest.approx(by_own), "the two disagree, so that it can be told who judged"
 
 
 def test_a_bundle_without_a_classifier_gets_the_judge(small_faces: Faces, tmp_path: Path) -> None:
-    judge = classifier(small_faces, 5)
-    run(small_faces, tmp_path, judge=judge)
+    evaluator = classifier(small_faces, 5)
+    run(small_faces, tmp_path, evaluator=evaluator)
     kept = load_bundle(tmp_path / "bundle").classifier
     assert kept is not None
-    assert digest(kept) == digest(judge)
+    assert digest(kept) == digest(evaluator)
 
 
 def test_another_judge_or_none_is_another_run(small_faces: Faces, tmp_path: Path) -> None:
-    judge, own = classifier(small_faces, 5), classifier(small_faces, 6)
+    evaluator, own = classifier(small_faces, 5), classifier(small_faces, 6)
     card = Card(CARD.licence, CARD.about, own)
-    run(small_faces, tmp_path, card, judge=judge, should_stop=stop_after(0))
-    for other in ({}, {"judge": classifier(small_faces, 7)}):
+    run(small_faces, tmp_path, card, evaluator=evaluator, should_stop=stop_after(0))
+    for other in ({}, {"evaluator": classifier(small_faces, 7)}):
         with refused("run-evaluator-differs", "--judge"):
             run(small_faces, tmp_path, card, **other)
-    assert run(small_faces, tmp_path, card, judge=judge).ended == "finished"
+    assert run(small_faces, tmp_path, card, evaluator=evaluator).ended == "finished"
 
 
 def test_a_run_from_before_subsets_and_judges_goes_on(small_faces: Faces, tmp_path: Path) -> None:
@@ -88,11 +88,11 @@ def test_a_run_from_before_subsets_and_judges_goes_on(small_faces: Faces, tmp_pa
     assert (parts / "metrics.jsonl").read_bytes() == (tmp_path / "whole/metrics.jsonl").read_bytes()
     (parts / "run.json").write_text(json.dumps(record))
     with refused("run-evaluator-differs", "--judge"):
-        run(small_faces, parts, card, judge=classifier(small_faces, 5))
+        run(small_faces, parts, card, evaluator=classifier(small_faces, 5))
 
 
 def test_one_of_another_shape_is_a_programmers_mistake(small_faces: Faces, tmp_path: Path) -> None:
-    judge = fresh(AttributeClassifier, ClassifierConfig(n_attributes=2, image_size=64, width=2), 0)
+    evaluator = fresh(AttributeClassifier, ClassifierConfig(n_attributes=2, image_size=64, width=2), 0)
     with pytest.raises(ValueError, match="AttributeClassifier of 64 px and 2 attributes for faces"):
-        run(small_faces, tmp_path, judge=judge)
+        run(small_faces, tmp_path, evaluator=evaluator)
     assert not np.any(list(tmp_path.iterdir()))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from attgan.errors import UserError
-from attgan.evaluation.judge import JUDGE, Judge, judge_of, load_judge
+from attgan.evaluation.evaluator import EVALUATOR_FILE, Evaluator, evaluator_of, load_evaluator
 from attgan.models.bundle_config import CONFIG
 from attgan.models.folder import Folder
 from flows.storage import open_store
 from flows.storage.bundles import open_bundle, place_of
 
 
-def open_judge(url: str, option: str = "--judge") -> Judge:
+def open_evaluator(url: str, option: str = "--judge") -> Evaluator:
     """Load the judge at a URL.
 
     Args:
@@ -25,14 +25,15 @@ def open_judge(url: str, option: str = "--judge") -> Judge:
     store.check()
     filesystem, path = store.filesystem()
     folder = Folder(path, filesystem)
-    if folder.has(JUDGE):
-        return load_judge(folder, f"{option} {url}")
+    if folder.has(EVALUATOR_FILE):
+        return load_evaluator(folder, f"{option} {url}")
     if not folder.has(CONFIG):
         raise UserError(
-            "evaluator-missing", f"{option} {url}: there is neither a judge's {JUDGE} nor a bundle's {CONFIG}"
+            "evaluator-missing",
+            f"{option} {url}: there is neither a judge's {EVALUATOR_FILE} nor a bundle's {CONFIG}",
         )
     bundle = open_bundle(url, option, with_discriminator=False)
     try:
-        return judge_of(bundle)
+        return evaluator_of(bundle)
     except UserError as error:
         raise UserError(error.code, f"{option} {url}: {error.line}") from None
