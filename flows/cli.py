@@ -8,12 +8,12 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 from typing import Annotated, NoReturn
 
 from cyclopts import App, Parameter
 
 from attgan.errors import UserError
+from attgan.version import VERSION
 from flows.operate.stack_choice import adopt_stack, become, ensure_stack, stack_for
 from flows.runtime.exits import ending_signal, exit_code, fail, noticing_ctrl_c
 from flows.runtime.terminal import print_line, print_mapping, print_rows
@@ -54,7 +54,7 @@ _RESUMABLE = (
 app = App(
     name="attgan",
     help="Adds eyeglasses to faces at scale: AttGAN batch jobs on Prefect and Ray, S3 to S3.",
-    version=lambda: metadata.version("attgan"),
+    version=VERSION,
     version_flags=["--version"],
     default_parameter=Parameter(negative_iterable=(), negative_bool=()),
     suppress_keyboard_interrupt=False,

@@ -32,6 +32,7 @@ from attgan.models.discriminator import Discriminator
 from attgan.models.folder import Folder
 from attgan.models.generator import Generator
 from attgan.models.tensors import StorageDtype, pack, restore, unpack
+from attgan.version import SOFTWARE
 
 Network = TypeVar("Network", bound=nn.Module)
 Config = TypeVar("Config")
@@ -105,6 +106,7 @@ def save_bundle(
                 "discriminator": discriminator.config if discriminator else None,
                 "classifier": classifier.config if classifier else None,
                 "dtype": dtype,
+                "software": SOFTWARE,
                 "licence": licence,
                 "files": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
             }

@@ -44,6 +44,7 @@ class BundleConfig(BaseModel):
         attributes: names in the order of the attribute vector.
         generator, discriminator, classifier: their settings.
         dtype: of the weights on disk; in memory they are always float32.
+        software: name and version of the program that wrote it; None where that was before version 0.2.0.
         licence: one line, printed by every run that uses the bundle.
         files: sha256 of each weights file.
     """
@@ -56,6 +57,7 @@ class BundleConfig(BaseModel):
     discriminator: DiscriminatorConfig | None = None
     classifier: ClassifierConfig | None = None
     dtype: StorageDtype = "float32"
+    software: Line | None = None
     licence: Line
     files: dict[str, Sha256]
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel
 
+from attgan.version import SOFTWARE
+
 _NUMBER = r"-?\d+(\.\d+)?(e[+-]\d+)?|nan|-?inf"
 
 
@@ -24,7 +26,7 @@ def write_card(
         settings: of each network, by its name.
         metrics: measured qualities; left out where there are none.
     """
-    parts = ["# AttGAN bundle", about.strip(), "## Licence", licence]
+    parts = ["# AttGAN bundle", about.strip(), "## Licence", licence, "## Software", SOFTWARE]
     parts += ["## Attributes", ", ".join(attributes)]
     for name, config in settings.items():
         parts += [f"## {name.capitalize()}", _table("setting", config.model_dump())]

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_DEFAULT_WORK_POOL_NAME, PREFECT_UI_URL
 
 from attgan.errors import UserError
+from attgan.version import VERSION
 from flows.deploy import automations, schedule
 from flows.runtime.cluster import require_prefect
 from flows.runtime.terminal import print_line, print_rows
@@ -121,7 +121,7 @@ def _kept(client: SyncPrefectClient, spec: dict[str, Any], pool: WorkPool) -> di
     """A deployment as the file has it, with its pool, its version, and what is the users' to set once it is there."""
     spec = spec | {
         "work_pool": spec["work_pool"] | {"name": pool.name},
-        "version": metadata.version("attgan"),
+        "version": VERSION,
     }
     try:
         there = client.read_deployment_by_name(f"{spec['flow_name']}/{spec['name']}")

@@ -69,7 +69,7 @@ def edit(settings: EditSettings) -> dict[str, Any] | State[Any]:
     nodes.require_reachable({"--source": settings.source, "--bundle": settings.bundle}, settings.destination)
     bundle = check(settings)  # before the lease is written: a mistake leaves nothing behind
     with lease.held(open_store(settings.destination, option="--destination"), log) as held:
-        prepared = prepare(settings, bundle, _worker_starter(settings, bundle.digest, resources))
+        prepared = prepare(settings, bundle, _worker_starter(settings, bundle.digest, resources), log.warning)
         if isinstance(prepared, NothingToDo):
             empty = report.build_empty_report(settings, prepared.passed_over)
             log.info(report.in_a_line(empty))

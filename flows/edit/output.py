@@ -30,7 +30,7 @@ def put_item(item: Item, source: Store, destination: Store, run: Run) -> None:
     except KeyRefused as error:
         item.fail(DataError("put", str(error)))
     except FileExistsError:
-        _put_where_taken(item, source, destination, ours, run.settings.on_existing)
+        _put_where_taken(item, source, destination, ours, run)
 
 
 def _proof(item: Item, run: Run) -> dict[str, str]:
@@ -62,10 +62,10 @@ def _put(
 
 
 def _put_where_taken(
-    item: Item, source: Store, destination: Store, ours: Mapping[str, str], on_existing: str
+    item: Item, source: Store, destination: Store, ours: Mapping[str, str], run: Run
 ) -> None:
     """Decide by what stands there. Only what was looked at is ever replaced: by compare-and-swap."""
-    key = item.row.output_key
+    key, on_existing = item.row.output_key, run.settings.on_existing
     for _ in range(_TRIES):
         try:
             there = destination.head(key)
@@ -77,7 +77,7 @@ def _put_where_taken(
         if _is_this_result(item, there, destination, ours):
             item.done(there.etag, found=True)
             return
-        if _is_of_earlier_content(item, there, ours):
+        if _is_of_earlier_content(item, there, run):
             if not _is_current(item, source):
                 item.skip("put", "the source has changed while it was edited; the next run edits it")
                 return
@@ -105,9 +105,9 @@ def _is_this_result(item: Item, there: ObjectInfo, destination: Store, ours: Map
         return False
 
 
-def _is_of_earlier_content(item: Item, there: ObjectInfo, ours: Mapping[str, str]) -> bool:
-    """Whether it is what we made when the source was another one, or when the run was another one that did the same."""
-    return there.etag == item.replaces or there.metadata.get(FINGERPRINT) == ours[FINGERPRINT]
+def _is_of_earlier_content(item: Item, there: ObjectInfo, run: Run) -> bool:
+    """Whether it is what we made when the source was another one, or what another run made that may be replaced."""
+    return there.etag == item.replaces or there.metadata.get(FINGERPRINT) in (run.fingerprint, *run.replaces)
 
 
 def _is_current(item: Item, source: Store) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 from attgan.attributes import parse_edits
 from attgan.errors import UserError
 from attgan.models import BundleInfo
+from flows.edit.closing import UnfinishedRun, find_unfinished
 from flows.edit.ledger import finished_shards, read_summary
 from flows.edit.plan import (
     PassedOver,
@@ -104,9 +106,14 @@ def check(settings: EditSettings) -> BundleInfo:
 
 
 def prepare(
-    settings: EditSettings, bundle: BundleInfo | None = None, planned: Callable[[], None] = lambda: None
+    settings: EditSettings,
+    bundle: BundleInfo | None = None,
+    planned: Callable[[], None] = lambda: None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> Preparation | NothingToDo:
     """Find the unfinished run of these settings, or plan a new one of what is new or changed since.
+
+    An unfinished run of another version is closed as it stands (:mod:`flows.edit.closing`).
 
     With ``retry_failed`` find the last run that has failed images, or the one that is named.
 
@@ -114,12 +121,13 @@ def prepare(
         settings: of the command.
         bundle: what :func:`check` has returned; None if it is still to be called.
         planned: called whenever a new run's plan has one more shard.
+        tell: called with a line about each run that is closed.
 
     Raises:
         UserError: as :func:`check`; also no images at all, or a named run that was made of something else.
     """
     request = _request(settings, bundle or check(settings))
-    return _prepare_retry(request) if settings.retry_failed else _prepare_run(request, planned)
+    return _prepare_retry(request) if settings.retry_failed else _prepare_run(request, planned, tell)
 
 
 def _request(settings: EditSettings, bundle: BundleInfo) -> _Request:
@@ -133,7 +141,26 @@ def _request(settings: EditSettings, bundle: BundleInfo) -> _Request:
     )
 
 
-def _prepare_run(request: _Request, planned: Callable[[], None]) -> Preparation | NothingToDo:
+def _prepare_run(
+    request: _Request, planned: Callable[[], None], tell: Callable[[str], None]
+) -> Preparation | NothingToDo:
+    unfinished = _unfinished(request)
+    for other in unfinished:
+        other.settle(_state(request))
+    prepared = _resume_or_plan(request, planned, [other.run.fingerprint for other in unfinished])
+    for other in unfinished:
+        other.close()
+        tell(str(other))
+    return prepared
+
+
+def _unfinished(request: _Request) -> list[UnfinishedRun]:
+    return find_unfinished(request.settings.destination, request.lineage, request.made_of)
+
+
+def _resume_or_plan(
+    request: _Request, planned: Callable[[], None], replaced: list[str]
+) -> Preparation | NothingToDo:
     settings = request.settings
     run_id = choose_run_id(settings, request.lineage, request.fingerprint)
     store = open_store(run_url(settings.destination, run_id), option="--destination")
@@ -161,6 +188,7 @@ def _prepare_run(request: _Request, planned: Callable[[], None]) -> Preparation 
             fingerprint=request.fingerprint,
             made_of=request.made_of,
             plan=plan,
+            replaces=replaced,
             ignored=passed_over.ignored,
             unchanged=passed_over.unchanged,
             **size._asdict(),
@@ -303,12 +331,17 @@ def describe(settings: EditSettings) -> list[dict[str, Any]]:
 def _plan_rows(request: _Request) -> dict[str, str]:
     settings, passed_over = request.settings, PassedOver()
     inputs = size = 0
-    for planned in list_inputs(settings, _state(request).settled(), passed_over):
+    unfinished = _unfinished(request)
+    done = [other.settled() for other in unfinished]
+    # Of equal keys the first one counts: the unfinished run's, which is newer than the state.
+    settled = heapq.merge(*done, _state(request).settled(), key=lambda row: row.key)
+    for planned in list_inputs(settings, settled, passed_over):
         inputs += 1
         size += planned.info.size
     if not inputs:
         _nothing_new(settings, passed_over)
-    return {
+    closed = {f"run {other.run.run_id}": str(other) for other in unfinished}
+    return closed | {
         "images": f"{inputs:,} ({size / 1e6:,.1f} MB)",
         "done before, unchanged": f"{passed_over.unchanged:,}",
         "not planned": ignored_text(passed_over.ignored) if passed_over.ignored else "none",

@@ -176,6 +176,8 @@ def show(report: dict[str, Any]) -> None:
             f"{report['shards_isolated']:,} of {report['shards']:,} shards were done in isolation, image by image "
             "where it had to be: the processes that first had them died"
         )
+    if left := report.get("planned_anew"):
+        print_line(f"closed unfinished: another version planned its other {left:,} images anew")
     if report["unchanged"]:
         print_line(f"{report['unchanged']:,} images were done by earlier runs and have not changed")
     print_line(f"report, ledgers and picture: {report['url']}/")

@@ -9,7 +9,6 @@ import hashlib
 import json
 import socket
 from collections.abc import Callable, Sequence
-from importlib import metadata
 from typing import Any
 
 import torch
@@ -19,6 +18,7 @@ from attgan.attributes import Edit
 from attgan.data import codec
 from attgan.editing.editor import EDIT_FORMAT
 from attgan.errors import UserError
+from attgan.version import SOFTWARE
 from flows.settings import EditSettings
 from flows.storage import Store, join, open_store
 
@@ -45,9 +45,11 @@ _ASKED_FOR = (
 class Run(BaseModel):
     """An edit run, as ``run.json`` has it.
 
-    ``made_of`` is everything that decides the results' bytes, ``fingerprint`` its hash; ``plan`` tells the run's own
-    plan from one that another command began to write; ``ignored`` counts the keys below the source prefix that were
-    not planned, by reason, ``unchanged`` the images that an earlier run of the lineage is done with.
+    ``made_of`` is everything that decides the results' bytes, ``fingerprint`` its hash. ``replaces`` are the
+    fingerprints of unfinished runs that this one has closed: outputs that they wrote without a ledger may be replaced.
+    ``plan`` tells the run's own plan from one that another command began to write. ``ignored`` counts the keys below
+    the source prefix that were not planned, by reason, ``unchanged`` the images that an earlier run of the lineage is
+    done with.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -59,6 +61,7 @@ class Run(BaseModel):
     attributes: list[str]
     fingerprint: str
     made_of: dict[str, Any]
+    replaces: list[str] = []
     plan: str
     shards: int
     inputs: int
@@ -139,17 +142,9 @@ def what_decides_the_bytes(
         "quality": settings.quality,
         "batch_size": settings.batch_size,
         "device": "cuda" if settings.gpus_per_shard else "cpu",
-        "software": _software(),
+        "software": SOFTWARE,
         **versions(),
     }
-
-
-def _software() -> str:
-    """The name that results are marked with; also where the package runs without having been installed."""
-    try:
-        return f"attgan {metadata.version('attgan')}"
-    except metadata.PackageNotFoundError:
-        return "attgan"
 
 
 def versions() -> dict[str, Any]:

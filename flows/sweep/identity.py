@@ -9,6 +9,7 @@ from typing import Any
 from attgan.errors import UserError
 from attgan.training.config import EXECUTION_ONLY
 from attgan.training.run_folder.plain_json import to_json
+from attgan.version import SOFTWARE
 from flows.settings import SweepSettings
 from flows.storage import Store
 from flows.sweep.resolve import datasets_of
@@ -46,6 +47,7 @@ def content(settings: SweepSettings, digests: Mapping[str, str | None]) -> dict[
     return {
         "kind": "sweep",
         "schema_version": SCHEMA,
+        "software": SOFTWARE,
         "device": settings.device,
         "digests": dict(digests),
         "settings": settings.model_dump(mode="json", exclude={"dry_run", "space_file"}),

@@ -19,7 +19,7 @@ FORBIDDEN = {
     "infra": {"attgan", "flows", "tests"},
 }
 
-_BASE = {"attributes", "errors"}
+_BASE = {"attributes", "errors", "version"}
 _DATA = {"data", "models", *_BASE}
 _EDITING = {"editing", "detection", *_DATA}
 # What a step of work needs, whichever it is.
@@ -30,6 +30,7 @@ _STEPS = {"evaluation", "sweep", "training", "dataset", "edit", *_GROUND}
 ROOMS: dict[str, dict[str, set[str]]] = {
     "attgan": {
         "errors": set(),
+        "version": set(),
         "attributes": {"errors"},
         # Data alone.
         "default_bundle": set(),

@@ -20,6 +20,7 @@ from attgan.training.config import EXECUTION_ONLY, LoopConfig
 from attgan.training.networks import digest, precision_on
 from attgan.training.run_folder.checkpoint import LATEST
 from attgan.training.run_folder.progress import Outcome
+from attgan.version import SOFTWARE
 
 RUN = "run.json"
 RESULT = "result.json"
@@ -80,12 +81,14 @@ def config_fingerprint(
 def begin(folder: Folder, wanted: ConfigFingerprint) -> None:
     """Write ``run.json``, unless the folder holds a run to go on with: then it has to be the wanted one.
 
+    The file also names the version that begins the run. Another version may continue it.
+
     Raises:
         UserError: the folder holds another run, as :func:`check_same` finds.
         OSError: what the filesystem reports.
     """
     if not check_same(folder, wanted):
-        folder.write(RUN, (json.dumps(wanted, indent=1) + "\n").encode())
+        folder.write(RUN, (json.dumps({**wanted, "software": SOFTWARE}, indent=1) + "\n").encode())
 
 
 def check_same(folder: Folder, wanted: ConfigFingerprint) -> bool:
