@@ -1,4 +1,4 @@
-"""The local stack from the command line: `python -m infra up|status|down|env|run`."""
+"""The local stack from the command line: `python -m infra up|status|down|env|deployments|run`."""
 
 import argparse
 import math
@@ -90,6 +90,13 @@ def down(options: argparse.Namespace) -> int:
 def env(options: argparse.Namespace) -> int:
     """Print lines for `eval` in a shell."""
     print(*shell_lines(client_environment(_recorded(options.dir))), sep="\n")
+    return 0
+
+
+def deployments(options: argparse.Namespace) -> int:
+    """Print the path of the file that describes the deployments."""
+    del options
+    print(Path(__file__).with_name("prefect.yaml"))
     return 0
 
 
@@ -291,6 +298,8 @@ def _parser() -> argparse.ArgumentParser:
     add("status", show, "Show what runs, where, and how healthy it is; exit code 0 if all is.")
     add("down", down, "Stop the stack. Its data and logs stay.")
     add("env", env, 'Print the environment of the stack\'s clients: eval "$(python -m infra env)".')
+    text = "Print the path of the file that describes the deployments, for `prefect deploy --prefect-file`."
+    add("deployments", deployments, text)
     return parser
 
 

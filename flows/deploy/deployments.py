@@ -56,7 +56,7 @@ def deploy(settings: DeploySettings) -> Deployed:
         NotDeployed: the server refused one; those before it are registered.
     """
     require_prefect()
-    file = Path(settings.file)
+    file = _file(settings)
     content = _read(file)
     with get_client(sync_client=True) as client:
         pool = _pool(client, settings)
@@ -75,6 +75,18 @@ def deploy(settings: DeploySettings) -> Deployed:
             workers=len(client.read_workers_for_work_pool(pool.name, worker_filter=_ONLINE)),
             page=f"{PREFECT_UI_URL.value()}/deployments",
         )
+
+
+def _file(settings: DeploySettings) -> Path:
+    """The file that is named; where none is and this folder has none either, the installed package's."""
+    file = Path(settings.file)
+    if "file" in settings.model_fields_set or file.is_file():
+        return file
+    # As for `attgan up`, infra is asked as a program: nothing here imports it or knows where it lies.
+    asked = subprocess.run(
+        [sys.executable, "-P", "-m", "infra", "deployments"], stdout=subprocess.PIPE, text=True
+    )
+    return Path(asked.stdout.strip()) if asked.returncode == 0 else file
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -33,7 +33,8 @@ class DeploySettings(Settings):
     file: str = Field(
         default="infra/prefect.yaml",
         min_length=1,
-        description="The file that describes the deployments; automations.yaml and notifications.yaml lie beside it.",
+        description="The file that describes the deployments; automations.yaml and notifications.yaml lie beside it. "
+        "Outside the repository it is the installed package's by default.",
     )
     pool: str | None = Field(
         default=None,

@@ -20,8 +20,8 @@ from prefect.client.schemas.objects import ConcurrencyOptions, FlowRun, StateTyp
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.utilities.importtools import import_object
 
-from tests.own_worker import worker_beside
 from tests.support import previous_version
+from tests.support.servers.own_worker import worker_beside
 from tests.support.waiting import wait_until
 
 ENDED = (StateType.COMPLETED, StateType.FAILED, StateType.CRASHED)

@@ -15,7 +15,7 @@ from pyarrow import fs
 from safetensors.torch import load_file
 
 from attgan.data.codec import Limits, decode
-from attgan.data.loader import open_faces
+from attgan.data.loading.loader import open_faces
 from attgan.data.shards import open_dataset
 from attgan.models import load_bundle
 from attgan.version import SOFTWARE
@@ -29,8 +29,8 @@ from flows.storage import open_store
 from flows.sweep import results
 from flows.sweep.plan import Places, make_plan, resolve, write_or_check
 from flows.sweep.trial_queue import TrialQueue
-from flows.train.preparation import prepare as prepare_training
-from flows.train.trial import train_trial
+from flows.training.train.preparation import prepare as prepare_training
+from flows.training.train.trial import train_trial
 from tests.support import previous_version
 
 FAILED = "002.jpg"

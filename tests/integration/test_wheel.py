@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from attgan.data.codec import Limits, decode
-from attgan.data.synthetic.dataset import picture
+from attgan.drawn_faces.dataset import picture
 from attgan.version import VERSION
 from tests.support.waiting import LIMIT
 
