@@ -39,6 +39,8 @@ class Installed:
     def run(self, program: str, *arguments: str) -> str:
         """Run a program of the environment, to its end; returns what it printed."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_FORGOTTEN)}
+        # The S3 server's program is one of the packages', and found like them.
+        kept["PATH"] = os.pathsep.join([kept["PATH"], sysconfig.get_path("scripts")])
         ended = subprocess.run(
             [str(self.environment / "bin" / program), *arguments],
             cwd=self.folder,
