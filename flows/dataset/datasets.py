@@ -1,4 +1,4 @@
-"""Datasets at a destination: found, taken over, published; never overwritten."""
+"""Finds and publishes datasets at a destination. Nothing is ever overwritten."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from flows.storage import Store, join
 
 
 def find_finished(store: Store, plan: str) -> Manifest | None:
-    """The finished dataset at the destination if it is of the plan with this digest; None where there is none.
+    """The finished dataset at the destination, if it was made by the plan with this digest; None without one.
 
     Raises:
-        UserError: it is another one, or has lost parts.
+        UserError: the dataset there is another one, or parts of it are missing.
     """
     where = f"--destination {join(store.url, MANIFEST)}"
     try:
@@ -36,10 +36,10 @@ def find_finished(store: Store, plan: str) -> Manifest | None:
 
 
 def find_part(store: Store, plan: str, index: int) -> tuple[PartEntry, PartNote] | None:
-    """A part that an earlier run of the same plan has left at the destination; None where there is none.
+    """A part that an earlier run of the same plan has written; None without one.
 
     Raises:
-        UserError: another dataset's part is there.
+        UserError: a part of another dataset is there.
     """
     name = part_name(index)
     try:
@@ -57,7 +57,11 @@ def find_part(store: Store, plan: str, index: int) -> tuple[PartEntry, PartNote]
 
 
 def publish(store: Store, manifest: Manifest) -> None:
-    """Write the manifest; one that is there by now must be the same."""
+    """Write the manifest.
+
+    Raises:
+        UserError: another run has written another manifest meanwhile.
+    """
     data = to_bytes(manifest)
     try:
         store.put(MANIFEST, data, create_only=True, content_type="application/json")

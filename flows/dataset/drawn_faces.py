@@ -1,4 +1,4 @@
-"""Faces that a job draws for itself where the user names no data."""
+"""Draws faces for jobs that are started without data."""
 
 from __future__ import annotations
 
@@ -12,27 +12,30 @@ from flows.runtime import reporting
 from flows.storage import Store, has, open_store
 
 DRAWN = "drawn.json"
-"""What is drawn into the folder, and whether all of it is: written before the first face, and after the last."""
+"""The file that records what is drawn into a folder, and whether it is complete.
+
+It is written before the first face and after the last one.
+"""
 
 
 def draw_faces(url: str, count: int, seed: int, log: reporting.Log) -> None:
-    """Draw faces in CelebA's layout into a folder, unless they have all been drawn; half of them are drawn again.
+    """Draw faces in CelebA's layout into a folder, unless all of them are there. An incomplete folder is drawn again.
 
     Args:
-        url: of the folder.
-        count: how many faces.
-        seed: of the faces.
-        log: told before it begins.
+        url: URL of the folder.
+        count: the number of faces.
+        seed: the seed of the faces.
+        log: receives a line before drawing starts.
 
     Raises:
-        UserError: the folder holds other faces, or the place cannot be written to.
+        UserError: the folder holds other faces, or cannot be written to.
         StorageError: the storage failed after its retries.
     """
     wanted = {"images": count, "seed": seed}
     store = open_store(url, option="--destination")
     if _are_drawn(store, wanted):
         return
-    log.info("drawing %s faces into %s: no data are named", f"{count:,}", url)
+    log.info("drawing %s faces into %s, because no data were given", f"{count:,}", url)
     store.put(DRAWN, json.dumps(wanted | {"complete": False}).encode())
     filesystem, path = store.filesystem()
     write_celeba(path, count, filesystem=filesystem, seed=seed, workers=len(os.sched_getaffinity(0)))
@@ -40,10 +43,10 @@ def draw_faces(url: str, count: int, seed: int, log: reporting.Log) -> None:
 
 
 def _are_drawn(store: Store, wanted: dict[str, int]) -> bool:
-    """Whether these very faces are all there.
+    """Whether exactly these faces are all there.
 
     Raises:
-        UserError: others are.
+        UserError: other faces are there.
     """
     try:
         found = json.loads(store.get(DRAWN).data)
@@ -52,7 +55,7 @@ def _are_drawn(store: Store, wanted: dict[str, int]) -> bool:
         if has(store.url, LABEL_FILES[0]):
             raise UserError(
                 "destination-holds-other-faces",
-                f"--destination {store.url}: holds faces that were not drawn for this; choose another place",
+                f"--destination {store.url}: holds other faces; choose another place",
             ) from None
         return False
     except (KeyError, TypeError, ValueError):
@@ -64,7 +67,7 @@ def _are_drawn(store: Store, wanted: dict[str, int]) -> bool:
         if held[name] != value:
             raise UserError(
                 "destination-holds-other-faces",
-                f"--{name} {value}: {store.url} holds faces that were drawn with {held[name]}; other ones need "
-                "another --destination",
+                f"--{name} {value}: {store.url} holds faces that were drawn with {held[name]}; choose another "
+                "--destination",
             )
     return bool(held["complete"])

@@ -1,4 +1,4 @@
-"""The faces that a bundle is measured on: tables that name image files, and datasets that hold the images."""
+"""Reads the faces that a bundle is measured on, from tables that name image files or from datasets."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _DELIMITERS = {".tsv": "\t", ".csv": ","}
 
 @dataclass(frozen=True)
 class ListedFace:
-    """A face as its table tells of it.
+    """The row of a face in its table.
 
     Attributes:
-        set: where it is from; figures are given for each set, too.
+        set: the set of faces that it belongs to; figures are also reported for each set.
         name: of the image, within the set.
         wears: whether it wears glasses.
-        grey, male, young: None where the table does not say.
-        copy: a grey copy of another face that is measured.
+        grey, male, young: None if unknown.
+        copy: whether it is a grey copy of another face that is measured.
     """
 
     set: str
@@ -50,9 +50,9 @@ class FaceTable:
     """A source of faces.
 
     Attributes:
-        faces: the chosen ones.
+        faces: the chosen faces.
         rows: their rows in the source, ascending.
-        split: whether its rows have splits.
+        split: whether the source assigns its rows to splits.
     """
 
     faces: list[ListedFace]
@@ -61,7 +61,7 @@ class FaceTable:
     _source: Any
 
     def images(self) -> Iterator[tuple[ListedFace, bytes | None]]:
-        """The chosen faces with their images' bytes, one at a time; None where there is none."""
+        """The chosen faces with the bytes of their images, one at a time; None for a missing image."""
         return zip(self.faces, self._source(self.rows), strict=True)
 
 
@@ -69,7 +69,7 @@ def open_face_tables(settings: EvaluateSettings) -> list[FaceTable]:
     """Read the tables, but not the images.
 
     Raises:
-        UserError: a table, a folder or a column is not there, a value is none, or not one face is left.
+        UserError: a table, a folder or a column is missing, a value is invalid, or no face is left.
         StorageError: the storage failed.
     """
     if settings.images and len(settings.images) != len(settings.faces):
@@ -141,7 +141,7 @@ def _listed(
     settings: EvaluateSettings,
     where: str,
 ) -> FaceTable:
-    """Faces of a table whose images are files."""
+    """The faces of a table whose images are files."""
     table = table.rename_columns([name.lower() for name in table.column_names])
     for name in ("file", "eyeglasses"):
         if name not in table.column_names:
@@ -193,20 +193,21 @@ def _listed(
 
 
 def _images_of(filesystem: fs.FileSystem, place: str, stem: str, first: str, where: str) -> str:
-    """The folder that holds a table's images, by where its first one is."""
+    """The folder of a table's images: the candidate that holds the first image."""
     candidates = [place, f"{place}/{stem}", f"{place}/{stem}/aligned"]
     for folder in candidates:
         if filesystem.get_file_info(f"{folder}/{first}").is_file:
             return folder
     raise UserError(
-        "image-folder-missing", f"{where}: {first} is in none of {', '.join(candidates)}; --images says where"
+        "image-folder-missing",
+        f"{where}: {first} is in none of {', '.join(candidates)}; name their folder with --images",
     )
 
 
 def _dataset(
     filesystem: fs.FileSystem, path: str, stem: str, settings: EvaluateSettings, where: str
 ) -> FaceTable:
-    """Faces of Parquet parts that hold their images."""
+    """The faces of a dataset, whose Parquet parts hold the images."""
     tables = read_tables(filesystem, path, where)
     if "Eyeglasses" not in tables.columns.attributes:
         raise UserError("column-missing", f"{where}: has no column Eyeglasses")
@@ -237,7 +238,7 @@ def _dataset(
 def _chosen(
     wears: np.ndarray, known: np.ndarray, split: np.ndarray | None, settings: EvaluateSettings, where: str
 ) -> list[int]:
-    """The rows to measure, ascending: of the split, and with a limit evenly spread over bare faces and wearers."""
+    """The rows to measure, ascending: those of the split, and at most the limit of each class, evenly spread."""
     wanted = known
     if split is not None and settings.split != "all":
         wanted = wanted & (split == PARTITIONS.index(settings.split))
@@ -247,5 +248,5 @@ def _chosen(
             group = group[np.arange(settings.limit) * len(group) // settings.limit]
         rows += group.tolist()
     if not rows:
-        raise UserError("faces-missing", f"{where}: there is no face in it with --split {settings.split}")
+        raise UserError("faces-missing", f"{where}: has no face with --split {settings.split}")
     return sorted(rows)

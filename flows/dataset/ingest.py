@@ -1,7 +1,7 @@
-"""Tables of images and labels in, a dataset of ours out: in this process, part by part, resumable.
+"""Makes a dataset from tables of images and labels: in this process, part by part, resumable.
 
-Parts keep the source's order of rows: part i is made of rows i·n to (i+1)·n, and what a run that was killed has left
-is taken over. Memory holds three parts at most: one being read, one being packed and one being written.
+Parts keep the order of the source: part i consists of the rows i·n to (i+1)·n. Parts of a run that was killed are used
+again. At most three parts are in memory: one being read, one being packed and one being written.
 """
 
 from __future__ import annotations
@@ -31,13 +31,14 @@ from flows.runtime.terminal import ProgressLines, print_line
 from flows.settings.dataset import IngestSettings
 from flows.storage import Store, is_within, open_store
 
-_CHUNK = 32  # images that a thread packs at a time
+# Images that a thread packs at a time.
+_CHUNK = 32
 
 _Part = tuple[PartEntry, PartNote]
 
 
 def ingest(settings: IngestSettings) -> dict[str, Any]:
-    """Make the dataset, or find that it has been made; returns what it is.
+    """Make the dataset, unless it exists already, and return its figures.
 
     Raises:
         UserError: a mistake in the settings or in the source, another dataset at the destination, or too many
@@ -60,7 +61,7 @@ def ingest(settings: IngestSettings) -> dict[str, Any]:
 
 
 def describe(settings: IngestSettings) -> list[dict[str, Any]]:
-    """What a run would make, as rows of a table. Reads all but the images, and writes nothing.
+    """What a run would make, as rows of a table. Reads everything except the images, and writes nothing.
 
     Raises:
         UserError: a mistake in the settings or in the source.
@@ -90,7 +91,7 @@ def describe(settings: IngestSettings) -> list[dict[str, Any]]:
 
 
 def read_source(settings: IngestSettings) -> Tables:
-    """Everything but the images.
+    """Read everything except the images.
 
     Raises:
         UserError: see :func:`attgan.data.tables.read_tables`.
@@ -114,7 +115,7 @@ def read_source(settings: IngestSettings) -> Tables:
 
 
 def digest(settings: IngestSettings, tables: Tables) -> str:
-    """SHA-256 of everything that decides the parts' content, as far as it is known without reading the images."""
+    """The SHA-256 of all that determines the content of the parts, except the images themselves."""
     chosen = settings.model_dump(include={"store", "size", "rows_per_part"})
     return tables.digest({"schema": SCHEMA, "ingest": chosen})
 
@@ -131,7 +132,7 @@ def _check_destination(settings: IngestSettings) -> str:
 
 
 def _make_parts(settings: IngestSettings, tables: Tables, store: Store, plan: str) -> tuple[list[_Part], int]:
-    """All parts in order, and how many of them are this run's."""
+    """All parts in order, and how many of them this run has made."""
     total, step = len(tables.labels), settings.rows_per_part
     count = -(-total // step)
     there = {info.key for info in store.list("part-")}
@@ -155,7 +156,7 @@ def _make_parts(settings: IngestSettings, tables: Tables, store: Store, plan: st
 
 
 def _read(tables: Tables, missing: Sequence[int], step: int) -> Generator[list[bytes | None], None, None]:
-    """The images of each part to make; the files are gone through once."""
+    """The images of each missing part. The source is read once, from beginning to end."""
     position = 0
     images = tables.images(position)
     for index in missing:
@@ -196,7 +197,8 @@ def _make_part(
     name = part_name(note.index)
     try:
         store.put(name, data, create_only=True)
-    except FileExistsError:  # another run of the same command was faster
+    except FileExistsError:
+        # Another run of the same command was faster.
         found = find_part(store, note.plan, note.index)
         if found is None:
             raise
@@ -205,7 +207,7 @@ def _make_part(
 
 
 def _pack(image: bytes | None, settings: IngestSettings) -> StoredImage | str:
-    """What is kept of an image, or the reason why it is left out."""
+    """The image as it is stored, or the reason why it is left out."""
     if image is None:
         return "fetch: there is no image in this row"
     try:
@@ -220,7 +222,7 @@ def _refuse_too_many(settings: IngestSettings, total: int, parts: dict[int, _Par
         raise UserError(
             "unreadable-share-exceeded",
             f"--max-unreadable-share {settings.max_unreadable_share:g}: {len(bad):,} of {total:,} images cannot be "
-            f"used ({bad[0].image_id}: {bad[0].reason}); stopped, and with a higher limit the same command goes on",
+            f"used ({bad[0].image_id}: {bad[0].reason}); stopped; the same command continues with a higher limit",
         )
 
 
@@ -255,7 +257,7 @@ def _manifest(settings: IngestSettings, tables: Tables, plan: str, parts: Sequen
 
 
 def _known_shares(attributes: np.ndarray, unknown: np.ndarray) -> list[AttributeShare]:
-    """Of the attributes that are known for all rows, by descending share."""
+    """The shares of the attributes that are known for all rows, in descending order."""
     known = {name for i, name in enumerate(CELEBA) if not unknown[:, i].any()}
     return [
         AttributeShare(name=share.name, rows=share.rows, share=round(share.share, 6))
@@ -265,10 +267,12 @@ def _known_shares(attributes: np.ndarray, unknown: np.ndarray) -> list[Attribute
 
 
 def _remarks(tables: Tables) -> list[str]:
-    """What a user may not expect."""
+    """Lines on what a user may not expect of this source."""
     lines = []
     if tables.columns.partition is None:
-        lines.append("no column says which rows are for training, validation and test: all may be trained on")
+        lines.append(
+            "no column has the partitions (training, validation, test): all rows may be used for training"
+        )
     if tables.columns.ignored:
         lines.append(f"columns that are not used: {', '.join(tables.columns.ignored)}")
     nowhere = [name for i, name in enumerate(CELEBA) if tables.unknown[:, i].all()]

@@ -3,9 +3,9 @@
 >>> store = open_store("s3://faces/raw")            # or file:///data/faces, or data/faces
 >>> store.put("a/b.jpg", data, create_only=True)
 
-S3 is what boto3 and botocore make of the standard AWS settings (``AWS_PROFILE``, ``AWS_ENDPOINT_URL``,
-``AWS_REGION``, ``AWS_CA_BUNDLE``, ``AWS_MAX_ATTEMPTS``, the shared configuration file, …); nothing is set here.
-``AWS_NO_SIGN_REQUEST=YES`` reads a public bucket without credentials.
+S3 is configured by the standard AWS settings, as botocore reads them (``AWS_PROFILE``, ``AWS_ENDPOINT_URL``,
+``AWS_REGION``, ``AWS_CA_BUNDLE``, ``AWS_MAX_ATTEMPTS``, the shared configuration file, …). With
+``AWS_NO_SIGN_REQUEST=YES`` a public bucket is read without credentials.
 """
 
 from flows.storage.errors import KeyRefused, PreconditionFailed, StorageError
@@ -28,11 +28,11 @@ __all__ = [
 
 
 def open_store(url: str, option: str = "--source") -> Store:
-    """The store at a URL, without a request: ``store.check()`` tells whether it can be used.
+    """The store at a URL. No request is sent: ``store.check()`` checks whether it can be used.
 
     Args:
         url: ``s3://bucket/prefix``, ``file:///directory`` or a path. A prefix is a folder, as if it ended in ``/``.
-        option: what the user calls the URL, for error messages.
+        option: the user's option for the URL, for error messages.
 
     Raises:
         UserError: the URL is malformed.
@@ -42,13 +42,14 @@ def open_store(url: str, option: str = "--source") -> Store:
         from flows.storage.disk import DiskStore
 
         return DiskStore(location, option)
-    from flows.storage.s3.store import S3Store  # boto3 takes a while to import, and a disk does not need it
+    # Imported here because boto3 takes a while to import.
+    from flows.storage.s3.store import S3Store
 
     return S3Store(location, option)
 
 
 def has(url: str, key: str, option: str = "--destination") -> bool:
-    """Whether there is an object of that key below a URL.
+    """Whether an object of this key exists below a URL.
 
     Raises:
         UserError: the URL is malformed.

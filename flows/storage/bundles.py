@@ -1,6 +1,6 @@
-"""Bundles by URL. The word ``default`` is the one that the package brings.
+"""Opens bundles by URL. ``default`` is the bundle that is shipped with the package.
 
-The word travels, in settings and to the workers, and never the folder that it stands for: each node has its own.
+Settings and tasks have the word ``default`` and never the folder that it stands for, which differs between nodes.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ def open_bundle(url: str, option: str = "--bundle", *, with_discriminator: bool 
 
     Args:
         url: of its folder, or ``default``.
-        option: what the user calls it, for error messages.
-        with_discriminator: whether to read it where there is one.
+        option: the user's option for it, for error messages.
+        with_discriminator: whether to read the discriminator, if there is one.
 
     Raises:
-        UserError: no bundle is there, or it is damaged.
-        StorageError: what else the storage reports.
+        UserError: there is no bundle, or it is damaged.
+        StorageError: the storage failed.
     """
     filesystem, path = _store(url, option).filesystem()
     return load_bundle(path, filesystem, with_discriminator=with_discriminator, label=f"{option} {url}")
 
 
 def inspect(url: str, option: str = "--bundle") -> BundleInfo:
-    """Settings, card and digest of the bundle at a URL, or of the default one; no weights are read.
+    """The configuration, card and digest of the bundle at a URL, or of the default one. No weights are read.
 
     Raises:
-        UserError: no bundle is there, or its settings are damaged.
-        StorageError: what else the storage reports.
+        UserError: there is no bundle, or its configuration is damaged.
+        StorageError: the storage failed.
     """
     filesystem, path = _store(url, option).filesystem()
     return inspect_bundle(path, filesystem, f"{option} {url}")
 
 
 def place_of(url: str, option: str = "--bundle") -> str:
-    """The URL of a bundle's folder, with the default one's as it is on this machine.
+    """The URL of a bundle's folder. For ``default`` it is the folder on this machine.
 
     Raises:
-        UserError: the default one is meant, and this installation has none.
+        UserError: this installation has no default bundle.
     """
     if url != DEFAULT_BUNDLE:
         return url

@@ -21,10 +21,10 @@ from flows.urls import Location
 class DiskStore:
     """A directory with files as objects: see :class:`flows.storage.objects.Store`.
 
-    A put writes a temporary file beside the target, syncs it, and links or renames it into place. ETags are size and
-    modification time; a file that is replaced through a store always gets a later time than it had. Compare-and-swap
-    is safe against other puts and deletes through stores on the same machine (a lock on the folder), not against
-    programs that write the file in place. Metadata and content types are dropped.
+    A put writes a temporary file beside the target, syncs it, and links or renames it into place. An ETag consists of
+    size and modification time. A file that is replaced through a store always gets a later time than it had.
+    Compare-and-swap locks the folder. It is safe against puts and deletes through stores on the same machine, but not
+    against programs that write the file in place. Metadata and content types are dropped.
     """
 
     def __init__(self, location: Location, option: str) -> None:
@@ -83,7 +83,8 @@ class DiskStore:
             try:
                 _write_synced(temporary, data)
                 if create_only:
-                    os.link(temporary, path)  # fails if there is one, in one step
+                    # Unlike a rename, a link fails if the target exists.
+                    os.link(temporary, path)
                     etag = _etag(os.stat(temporary))
                 else:
                     etag = self._replace(temporary, path, key, if_match)
@@ -102,7 +103,8 @@ class DiskStore:
             with _locked(os.path.dirname(path)):
                 os.unlink(path)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            return  # there is no object of this name
+            # There is no object of this name.
+            return
         except OSError as error:
             raise self._explain(error, key, writing=True) from None
 
@@ -132,7 +134,7 @@ class DiskStore:
         await asyncio.to_thread(self.delete, key)
 
     def check(self, write: bool = False) -> None:
-        """Look whether the directory can be used: see :meth:`Store.check`."""
+        """Check whether the directory can be used: see :meth:`Store.check`."""
         where = f"{self._option} {self.url!r}"
         nearest = self._root
         while write and not os.path.lexists(nearest):
@@ -170,39 +172,39 @@ class DiskStore:
         """The absolute path of a key.
 
         Raises:
-            KeyRefused: the key leaves the directory, or is none that ``list`` would give back.
+            KeyRefused: the key leads out of the directory, or ``list`` would not return it.
         """
         segments = key.split("/")
         if any(segment in ("", ".", "..") for segment in segments) or "\0" in key:
             raise KeyRefused(f"key {key!r}: a directory cannot hold empty, '.' or '..' parts, or NUL")
         if any(segment.startswith(TEMPORARY) for segment in segments):
-            raise KeyRefused(f"key {key!r}: names that begin with {TEMPORARY!r} are files being written")
+            raise KeyRefused(f"key {key!r}: names that begin with {TEMPORARY!r} are reserved")
         try:
             key.encode()
         except UnicodeEncodeError:
             raise KeyRefused(f"key {key!r}: not UTF-8 text") from None
         folder = os.path.join(self._root, *segments[:-1])
         if os.path.realpath(folder) != folder:
-            # Listings do not descend into linked folders, so no key leads through one.
-            raise KeyRefused(f"key {key!r}: leads through a symbolic link in {self.url!r}")
+            # Listings do not descend into linked folders, so a key through one could not be listed.
+            raise KeyRefused(f"key {key!r}: contains a symbolic link in {self.url!r}")
         return os.path.join(folder, segments[-1])
 
     def _readable(self, key: str) -> str:
-        """The path of a key, with a symbolic link to a file inside the directory followed."""
+        """The path of a key. A symbolic link to a file inside the directory may be read."""
         path = self._path(key)
         if os.path.islink(path) and not is_below(os.path.realpath(path), self._root):
             raise KeyRefused(f"key {key!r}: is a symbolic link that leads out of {self.url!r}")
         return path
 
     def _replace(self, temporary: str, path: str, key: str, if_match: str | None) -> str:
-        """Rename into place under the folder's lock, with a time after that of the file replaced."""
+        """Rename into place under the folder's lock, with a modification time after that of the replaced file."""
         with _locked(os.path.dirname(path), needed=if_match is not None):
             try:
                 current = os.lstat(path)
             except FileNotFoundError:
                 current = None
             if if_match is not None and (current is None or _etag(current) != if_match):
-                raise PreconditionFailed(f"{self._name(key)}: is not the object with ETag {if_match!r}")
+                raise PreconditionFailed(f"{self._name(key)}: does not have ETag {if_match!r}")
             new = os.stat(temporary)
             if current is not None and new.st_mtime_ns <= current.st_mtime_ns:
                 os.utime(temporary, ns=(new.st_atime_ns, current.st_mtime_ns + 1))
@@ -211,13 +213,13 @@ class DiskStore:
         return _etag(new)
 
     def _explain(self, error: OSError, key: str, writing: bool = False) -> Exception:
-        """The error that the store's interface promises for a failed system call."""
+        """The error of the store's interface for a failed system call."""
         name, code = self._name(key), error.errno
         path = os.path.join(self._root, key)
         if writing and code == errno.EEXIST and os.path.lexists(path) and not os.path.isdir(path):
             return FileExistsError(name)
         if writing and code in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR):
-            return KeyRefused(f"key {key!r}: a directory cannot hold a file and a folder of one name")
+            return KeyRefused(f"key {key!r}: a directory cannot hold a file and a folder of the same name")
         if code == errno.ENAMETOOLONG:
             return KeyRefused(f"key {key!r}: a name in it is too long for the file system")
         if not writing and code in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR):
@@ -235,7 +237,7 @@ def _etag(found: os.stat_result) -> str:
 
 
 def _open_regular(path: str, flags: int) -> int:
-    """Open a regular file; a pipe or a folder is no object, and must not block."""
+    """Open a regular file. A pipe or a folder is no object, and must not block."""
     descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -251,7 +253,7 @@ def _write_synced(path: str, data: bytes) -> None:
 
 
 def _sync_folder(folder: str) -> None:
-    """Make a rename in the folder last, where the file system can."""
+    """Make a rename in the folder durable, if the file system supports it."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         with contextlib.suppress(OSError):
@@ -262,7 +264,7 @@ def _sync_folder(folder: str) -> None:
 
 @contextlib.contextmanager
 def _locked(folder: str, needed: bool = False) -> Iterator[None]:
-    """Hold the lock on a folder. Some network file systems have none: then only those who need it fail."""
+    """Hold the lock on a folder. Without locks, as on some network file systems, only those who need it fail."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         try:

@@ -1,12 +1,12 @@
 """The errors of storage. Each takes one plain string, so that it survives pickling between processes.
 
 Beside these, storage raises :class:`FileNotFoundError` (no such object), :class:`FileExistsError` (a create-only
-put lost) and :class:`attgan.errors.UserError` (what only the user can mend: bucket, credentials, URL).
+put lost) and :class:`attgan.errors.UserError` (only the user can correct it: bucket, credentials, URL).
 """
 
 
 class StorageError(Exception):
-    """The infrastructure failed, after the client's retries: never a fault of the data."""
+    """The infrastructure failed, also after the client's retries. It is never the fault of the data."""
 
 
 class PreconditionFailed(Exception):
@@ -14,4 +14,4 @@ class PreconditionFailed(Exception):
 
 
 class KeyRefused(Exception):
-    """This store cannot hold an object of this name: the message quotes the key and says why."""
+    """This store cannot hold an object with this key. The message has the key and the reason."""

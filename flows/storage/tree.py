@@ -1,4 +1,4 @@
-"""Walking a directory in the order in which S3 lists keys."""
+"""Lists a directory in the order in which S3 lists keys."""
 
 import logging
 import os
@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from attgan.errors import UserError
 from flows.storage.errors import StorageError
 
-TEMPORARY = ".attgan-put-"  # begins the names of files that are still being written: never listed, never keys
+# The names of files that are still being written begin with this. They are never listed and never keys.
+TEMPORARY = ".attgan-put-"
 
 logger = logging.getLogger(__name__)
 
@@ -16,10 +17,10 @@ logger = logging.getLogger(__name__)
 def walk(root: str, prefix: str = "", start_after: str | None = None) -> Iterator[tuple[str, os.stat_result]]:
     """The regular files below ``root`` as ``(key, stat)``, sorted by the keys' UTF-8 bytes.
 
-    Python compares strings by code point, which is the order of their UTF-8 bytes. A folder's name takes part with
-    its slash (``a-b`` < ``a/b`` < ``a0``). Memory holds the names of one folder per level. Symbolic links to files
-    inside ``root`` count as files; links to folders, and links that lead outside, are not followed. A missing
-    ``root`` is empty.
+    Python compares strings by code point, which is the order of their UTF-8 bytes. A folder is sorted by its name with
+    a slash (``a-b`` < ``a/b`` < ``a0``). Only the names of one folder per level are in memory. Symbolic links to files
+    inside ``root`` count as files. Links to folders and links that lead outside are not followed. A missing ``root`` is
+    empty.
 
     Raises:
         UserError: a name is not UTF-8.
@@ -28,7 +29,8 @@ def walk(root: str, prefix: str = "", start_after: str | None = None) -> Iterato
     links = 0
     base = prefix[: prefix.rfind("/") + 1]
     if any(segment in ("", ".", "..") for segment in base.split("/")[:-1]) or "\0" in prefix:
-        return  # no key looks like that
+        # No key has such a prefix.
+        return
     folders = [(base, iter(_names(root, base)))] if _is_inside(root, base) else []
     while folders:
         folder, names = folders[-1]
@@ -52,7 +54,7 @@ def walk(root: str, prefix: str = "", start_after: str | None = None) -> Iterato
 
 
 def _names(root: str, folder: str) -> list[str]:
-    """The names in a folder, sorted as parts of keys: folders end in a slash."""
+    """The names in a folder, sorted as parts of keys. Names of folders end in a slash."""
     names = []
     try:
         with os.scandir(os.path.join(root, folder)) as entries:
@@ -64,12 +66,13 @@ def _names(root: str, folder: str) -> list[str]:
                 except UnicodeEncodeError:
                     raise UserError(
                         "file-name-not-utf8",
-                        f"{os.path.join(root, folder)!r}: the file name {os.fsencode(entry.name)!r} is not UTF-8: "
-                        "rename it, keys are text",
+                        f"{os.path.join(root, folder)!r}: the file name {os.fsencode(entry.name)!r} is not UTF-8; "
+                        "rename it, because keys are text",
                     ) from None
                 names.append(entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name)
     except (FileNotFoundError, NotADirectoryError):
-        return []  # removed meanwhile, or never there
+        # The folder was removed meanwhile, or never existed.
+        return []
     except OSError as error:
         raise StorageError(f"{os.path.join(root, folder)}: cannot be listed: {error.strerror}") from None
     names.sort()
@@ -77,7 +80,7 @@ def _names(root: str, folder: str) -> list[str]:
 
 
 def _regular_file(root: str, key: str) -> os.stat_result | None:
-    """The file's stat; None if it is gone, no regular file, or a link that leads outside."""
+    """The stat of a regular file; None if it is gone, is not a regular file, or is a link that leads outside."""
     path = os.path.join(root, key)
     try:
         found = os.lstat(path)
@@ -91,11 +94,11 @@ def _regular_file(root: str, key: str) -> os.stat_result | None:
 
 
 def _is_inside(root: str, folder: str) -> bool:
-    """Whether the way to ``folder`` leaves ``root`` by no symbolic link, and is the way by which it is listed."""
+    """Whether the path of ``folder`` has no symbolic links, and is the one under which it is listed."""
     path = os.path.join(root, folder).rstrip("/") or "/"
     return os.path.realpath(path) == path
 
 
 def is_below(path: str, root: str) -> bool:
-    """Whether an absolute ``path`` is ``root`` or below it, both without links."""
+    """Whether ``path`` is ``root`` or lies below it. Both are absolute and without links."""
     return path == root or path.startswith(root.rstrip("/") + "/")

@@ -1,7 +1,7 @@
-"""The subset flow: CelebA's layout in, a dataset of Parquet parts out.
+"""The subset flow: makes a dataset of Parquet parts from a folder in CelebA's layout.
 
-``flows.dataset.subset.subset`` is the flow and ``flows.dataset.subset.describe`` its dry run, which does without
-Prefect and Ray and therefore without the seconds that importing them takes.
+``flows.dataset.subset.subset`` is the flow. ``flows.dataset.subset.describe`` is its dry run, which does not import
+Prefect and Ray: that would take seconds.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
-"""The subset flow: draw the rows, send one Prefect task per part to Ray, write the manifest last.
+"""The subset flow: draws the rows, submits one Prefect task per part to Ray, and writes the manifest last.
 
-Nothing is ever overwritten. A finished dataset of the same plan is recognised, parts that a killed run left are
-taken over, and what belongs to another plan is refused.
+Nothing is ever overwritten. A finished dataset of the same plan is recognised, parts of a run that was killed are used
+again, and files of another plan are refused.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from flows.storage import Store, open_store
     retry_condition_fn=is_retryable,
 )
 def make_part_task(part: PartTask) -> PartResult:
-    """One part, on Ray."""
+    """Make one part, on Ray."""
     return make_part(part)
 
 
@@ -45,7 +45,7 @@ def make_part_task(part: PartTask) -> PartResult:
 )
 @refusals_as_states
 def subset(settings: SubsetSettings) -> dict[str, Any] | State[Any]:
-    """Cut CelebA, or a dataset in its layout, into Parquet shards."""
+    """Make a dataset of Parquet parts from CelebA, or from images in its layout."""
     log = get_run_logger()
     if settings.dry_run:
         text = preview.describe(settings)
@@ -59,14 +59,14 @@ def subset(settings: SubsetSettings) -> dict[str, Any] | State[Any]:
     nodes.require_reachable({"--source": settings.source}, store.url)
     plan = make_plan(settings)
     log.info(
-        "%s rows of %s at hand, in %s parts",
+        "%s rows of %s with images, in %s parts",
         f"{plan.counts.chosen:,}",
         f"{plan.counts.at_hand:,}",
         plan.parts,
     )
     manifest = find_finished(store, plan.digest)
     if manifest is not None:
-        log.info("%s holds this very dataset already", store.url)
+        log.info("%s already holds this dataset", store.url)
         return report.result(store.url, manifest, [], time.monotonic() - started)
     parts, failure = _make_parts(plan, store, resources, log)
     if failure:
@@ -80,10 +80,10 @@ def subset(settings: SubsetSettings) -> dict[str, Any] | State[Any]:
 def _make_parts(
     plan: Plan, store: Store, resources: cluster.Resources, log: reporting.Log
 ) -> tuple[list[PartResult], str | None]:
-    """Make every part; returns them in order, and a line if the run cannot go on.
+    """Make every part. Returns them in order, and a line with the reason if the run cannot continue.
 
     Raises:
-        UserError: a part of another dataset stands at the destination.
+        UserError: a part of another dataset is at the destination.
     """
     settings = plan.settings
     progress = reporting.Progress("subset-progress", "images", plan.counts.chosen, log)
@@ -114,13 +114,13 @@ def _make_parts(
     if lost:
         return (
             results,
-            f"{len(lost)} of {plan.parts} parts were not made ({lost[0]}); the same command goes on",
+            f"{len(lost)} of {plan.parts} parts were not made ({lost[0]}); the same command resumes",
         )
     return sorted(results, key=lambda result: result.note.index), None
 
 
 def _show(store: Store, manifest: Manifest, parts: list[PartResult]) -> None:
-    """The run's artifacts: counts, attributes, and a sheet of faces."""
+    """Publish the run's artifacts: counts, attributes, and a sheet of faces."""
     name = manifest.subset.name
     reporting.table("subset-counts", report.count_rows(manifest), f"Rows of {name}")
     reporting.table(

@@ -1,6 +1,6 @@
-"""One part of a subset run, in one process: fetch → pack → write, then one create-only PUT.
+"""Makes one part of a subset run, in one process: fetch → pack → write, then one create-only PUT.
 
-A part that is there already, left by a run that was killed, is read and taken over if it belongs to this plan.
+A part that an earlier run of this plan has written is used as it is.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ REQUESTS_IN_FLIGHT = 64
 
 @dataclass(frozen=True)
 class PartTask:
-    """What a part's task is given: places and settings, never clients.
+    """The argument of a part's task. It has URLs and settings, and no clients.
 
     Attributes:
         images: URL of the folder with the images.
         destination: URL of the dataset.
         index: the part's number.
         plan: digest of the plan.
-        geometry: what is kept of each image.
+        geometry: how images are stored.
         size: see :func:`attgan.data.stored.pack_image`.
-        cpus: threads that pack.
-        rows: what :func:`pack_rows` made of the part's labels.
+        cpus: the number of threads that pack.
+        rows: the part's labels, from :func:`pack_rows`.
     """
 
     images: str
@@ -56,13 +56,13 @@ class PartTask:
 
 @dataclass(frozen=True)
 class PartResult:
-    """What became of a part.
+    """A part that is complete.
 
     Attributes:
-        entry: for the manifest.
-        note: as it stands in the part's footer.
-        reused: it had been made before.
-        seconds: by stage.
+        entry: its entry in the manifest.
+        note: the note in its footer.
+        reused: whether an earlier run has made it.
+        seconds: of each stage.
     """
 
     entry: PartEntry
@@ -73,7 +73,7 @@ class PartResult:
 
 @dataclass
 class _Item:
-    """An image on its way into the part."""
+    """An image that passes through the stages."""
 
     image_id: str
     size: int
@@ -86,11 +86,11 @@ _Chunk = list[_Item]
 
 
 def make_part(task: PartTask) -> PartResult:
-    """Make one part, or find that it has been made.
+    """Make one part, unless it exists already.
 
     Raises:
-        UserError: another dataset's part stands in its place.
-        StorageError: the storage failed after its retries; the part can be made again.
+        UserError: a part of another dataset has its name.
+        StorageError: the storage failed after its retries. The part can be made again.
     """
     store = open_store(task.destination, option="--destination")
     name = part_name(task.index)
@@ -115,7 +115,8 @@ def make_part(task: PartTask) -> PartResult:
     started = time.perf_counter()
     try:
         store.put(name, data, create_only=True)
-    except FileExistsError:  # another worker was given the same part, and was faster
+    except FileExistsError:
+        # Another worker received the same part, and was faster.
         there = _made_before(store, task)
         if there is not None:
             return there
@@ -125,7 +126,7 @@ def make_part(task: PartTask) -> PartResult:
 
 
 def pack_rows(labels: Labels, sizes: np.ndarray) -> bytes:
-    """Labels, and the sizes ``(n,)`` of their image files, as compact bytes (16 a row or so) that travel well."""
+    """Labels and the sizes ``(n,)`` of their image files as compact bytes, about 16 for each row."""
     packed = np.packbits(labels.attributes, axis=1)  # (n, 5)
     columns = {
         "image_id": labels.image_ids,
@@ -144,7 +145,7 @@ def pack_rows(labels: Labels, sizes: np.ndarray) -> bytes:
 
 
 def unpack_rows(rows: bytes) -> tuple[Labels, np.ndarray]:
-    """What :func:`pack_rows` was given."""
+    """The arguments of :func:`pack_rows`, from its result."""
     with pa.ipc.open_stream(rows) as reader:
         table = reader.read_all().combine_chunks()
     packed = np.frombuffer(b"".join(table.column("attributes").to_pylist()), dtype=np.uint8)

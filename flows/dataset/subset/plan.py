@@ -1,4 +1,4 @@
-"""The plan of a subset run: which images are at hand, which are drawn, and which part each one goes into."""
+"""The plan of a subset run: which images are available, which are drawn, and which part each one belongs to."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Source:
         images: URL of the folder that holds the images: ``img_align_celeba/``, or the folder of that name
             within it, where some mirrors unpack to.
         labels: all ``N`` rows of the label files.
-        sizes: ``(N,)`` int64, bytes of each row's image file; -1 where it is not at hand.
-        unlabelled: files beside the images that no row speaks of.
+        sizes: ``(N,)`` int64, bytes of each row's image file; -1 if it is missing.
+        unlabelled: the number of image files without a row.
     """
 
     images: str
@@ -38,23 +38,23 @@ class Source:
     unlabelled: int
 
     @property
-    def at_hand(self) -> np.ndarray:
-        """``(N,)`` bool: the rows whose image file is there."""
+    def available(self) -> np.ndarray:
+        """``(N,)`` bool: the rows whose image file exists."""
         return self.sizes >= 0
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run makes.
+    """The dataset that a run makes.
 
     Attributes:
-        settings: that it was made for.
-        subset: the rule.
+        settings: the settings of the run.
+        subset: the rule by which rows are drawn.
         images: URL of the folder that holds the images.
         labels: of the ``n`` drawn rows, in their final order.
         sizes: ``(n,)`` int64, bytes of their image files.
-        counts: as if every image opened.
-        digest: SHA-256 of everything that decides the parts' content.
+        counts: assuming that every image can be opened.
+        digest: SHA-256 of all that determines the content of the parts.
     """
 
     settings: SubsetSettings
@@ -67,11 +67,11 @@ class Plan:
 
     @property
     def parts(self) -> int:
-        """How many parts there will be."""
+        """The number of parts."""
         return -(-len(self.labels) // self.settings.rows_per_part)
 
     def tasks(self, destination: str) -> Iterator[PartTask]:
-        """What each part's task is given, in order."""
+        """The argument of each part's task, in order."""
         step = self.settings.rows_per_part
         for index in range(self.parts):
             rows = np.arange(index * step, min((index + 1) * step, len(self.labels)))
@@ -91,7 +91,7 @@ def read_source(url: str) -> Source:
     """Read the label files of a folder and list its images.
 
     Raises:
-        UserError: the place is not there, or has no usable label files.
+        UserError: the folder does not exist, or has no usable label files.
     """
     store = open_store(url, option="--source")
     store.check()
@@ -102,7 +102,7 @@ def read_source(url: str) -> Source:
 
 
 def _list_images(url: str) -> tuple[str, dict[str, int]]:
-    """The folder that holds the images, ``url`` or the one of the same name within it, and its files' sizes."""
+    """The folder of the images and the sizes of its files. It is ``url`` or the folder of the same name in it."""
     found: dict[str, dict[str, int]] = {"": {}, IMAGES: {}}
     for info in open_store(url, option="--source").list():
         folder, _, name = info.key.rpartition("/")
@@ -114,7 +114,7 @@ def _list_images(url: str) -> tuple[str, dict[str, int]]:
 
 
 def resolve_subset(settings: SubsetSettings) -> Subset:
-    """The subset's rule.
+    """The rule by which rows are drawn.
 
     Raises:
         UserError: see :func:`attgan.data.subsets.parse_subset`.
@@ -125,11 +125,11 @@ def resolve_subset(settings: SubsetSettings) -> Subset:
 
 
 def make_plan(settings: SubsetSettings, source: Source | None = None) -> Plan:
-    """Draw among the images at hand. Writes nothing.
+    """Draw among the images that are available. Writes nothing.
 
     Args:
-        settings: what to make.
-        source: what :func:`read_source` found, if it has been read already.
+        settings: of the run.
+        source: the result of :func:`read_source`, if it has been read already.
 
     Raises:
         UserError: a mistake in the settings or in the label files, or too few rows for the subset.
@@ -137,19 +137,19 @@ def make_plan(settings: SubsetSettings, source: Source | None = None) -> Plan:
     subset = resolve_subset(settings)
     source = source or read_source(settings.source)
     among = eligible(source.labels, subset)
-    total, at_hand = int(among.sum()), int((among & source.at_hand).sum())
-    if not at_hand:
+    total, available = int(among.sum()), int((among & source.available).sum())
+    if not available:
         raise UserError(
             "images-missing",
             f"--source {settings.source}: none of its {total:,} labelled images is in {IMAGES}/",
         )
-    rows = draw(source.labels, subset, settings.seed, source.at_hand)
+    rows = draw(source.labels, subset, settings.seed, source.available)
     labels, sizes = source.labels.take(rows), source.sizes[rows]
     counts = Counts(
         labelled=len(among),
         eligible=total,
-        at_hand=at_hand,
-        not_at_hand=total - at_hand,
+        at_hand=available,
+        not_at_hand=total - available,
         chosen=len(rows),
         unreadable=0,
         rows=len(rows),
@@ -159,10 +159,10 @@ def make_plan(settings: SubsetSettings, source: Source | None = None) -> Plan:
 
 
 def refuse_overlap(settings: SubsetSettings) -> str:
-    """The destination, if a dataset may go there.
+    """The destination, after a check that it does not overlap the source.
 
     Raises:
-        UserError: none is given, or it holds the source, or lies among the source's images.
+        UserError: there is none, or it holds the source, or lies among the source's images.
     """
     if settings.destination is None:
         raise UserError("option-required", "--destination: is required, except for a --dry-run")

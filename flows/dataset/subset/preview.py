@@ -1,4 +1,4 @@
-"""What a subset run would make, as text: for all labelled rows, and beside them for those with images at hand."""
+"""The dry run of a subset, as text: what it would draw among all labelled rows, and among those with images."""
 
 from __future__ import annotations
 
@@ -16,13 +16,21 @@ from flows.dataset.subset.plan import IMAGES, Plan, Source, make_plan, read_sour
 from flows.settings import SubsetSettings
 from flows.storage import open_store
 
+# Images that are packed to estimate the size of cropped ones.
 _SAMPLE = 48
-_BYTES_PER_ROW = 30  # what a part takes for a row besides its image
+# Bytes of a row in a part, besides its image.
+_BYTES_PER_ROW = 30
 
 
 @dataclass(frozen=True)
 class _Column:
-    """One of the two columns: how many rows there are, how many eligible ones, and those drawn (None: too few)."""
+    """One of the two columns of figures.
+
+    Attributes:
+        rows: the number of rows.
+        eligible: how many of them may be drawn.
+        drawn: the labels of the drawn rows; None if there are too few.
+    """
 
     rows: int
     eligible: int
@@ -32,8 +40,8 @@ class _Column:
 def describe(settings: SubsetSettings) -> str:
     """Describe what a run would make. Writes nothing, and needs neither Prefect nor Ray.
 
-    Reads the label files, the list of images and, for cropped storage, a few images. Too few images at hand is
-    said in the text, so that the labelled rows can still be looked at.
+    Reads the label files, the list of images and, for cropped storage, a few images. If too few images are available,
+    the text says so, and still has the figures of the labelled rows.
 
     Raises:
         UserError: a mistake in the settings or in the label files, or too few labelled rows.
@@ -44,7 +52,7 @@ def describe(settings: SubsetSettings) -> str:
     try:
         plan = make_plan(settings, source)
     except UserError as error:
-        refusal = ["", f"A run would be refused: {error}"]
+        refusal = ["", f"a run would be refused: {error}"]
     columns = _columns(settings, source, plan)
     lines = [f"{settings.subset} of {settings.source}, seed {settings.seed}", ""]
     lines += [*_count_lines(settings, columns, plan), "", *_attribute_lines(columns)]
@@ -63,14 +71,14 @@ def _columns(settings: SubsetSettings, source: Source, plan: Plan | None) -> tup
     return (
         _Column(len(among), int(among.sum()), everywhere),
         _Column(
-            int(source.at_hand.sum()), int((among & source.at_hand).sum()), plan.labels if plan else None
+            int(source.available.sum()), int((among & source.available).sum()), plan.labels if plan else None
         ),
     )
 
 
 def _count_lines(settings: SubsetSettings, columns: tuple[_Column, _Column], plan: Plan | None) -> list[str]:
     subset = resolve_subset(settings)
-    lines = [_line("", "labelled", "at hand"), _line("rows", *(f"{c.rows:,}" for c in columns))]
+    lines = [_line("", "labelled", "with image"), _line("rows", *(f"{c.rows:,}" for c in columns))]
     if subset.partitions:
         lines.append(_line(f"in {', '.join(subset.partitions)}", *(f"{c.eligible:,}" for c in columns)))
     lines.append(_drawn_line("drawn", columns, lambda drawn: f"{len(drawn):,}"))
@@ -92,7 +100,7 @@ def _attribute_lines(columns: tuple[_Column, _Column]) -> list[str]:
     names = list(tables[0])
     texts = ([f"{table[name]:.2f}" if table else "-" for table in tables] for name in names)
     return [
-        _line("attribute", "labelled", "at hand"),
+        _line("attribute", "labelled", "with image"),
         *(_line(name, *text) for name, text in zip(names, texts, strict=True)),
     ]
 
@@ -101,12 +109,12 @@ def _drawn_line(name: str, columns: tuple[_Column, _Column], text: Callable[[Lab
     return _line(name, *(text(column.drawn) if column.drawn else "-" for column in columns))
 
 
-def _line(what: str, labelled: str, at_hand: str) -> str:
-    return f"{what:<28} {labelled:>12} {at_hand:>12}"
+def _line(what: str, labelled: str, available: str) -> str:
+    return f"{what:<28} {labelled:>12} {available:>12}"
 
 
 def _bytes_per_row(plan: Plan) -> float:
-    """Of a part, on average: as listed, or measured on a few images where they are to be cropped."""
+    """The mean size of a row in a part: from the listing, or for cropped images measured on a few of them."""
     if plan.settings.store == "original":
         return float(plan.sizes.mean()) + _BYTES_PER_ROW
     store = open_store(plan.images, option="--source")

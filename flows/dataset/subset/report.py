@@ -1,4 +1,4 @@
-"""What a subset run leaves behind and shows: the manifest, tables, a sheet of faces."""
+"""The results of a subset run: the manifest, tables, and a sheet of faces."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def build_manifest(plan: Plan, parts: Sequence[PartResult]) -> Manifest:
     """The manifest of these parts, given in order.
 
     Raises:
-        UserError: not a single image opened.
+        UserError: no image could be opened.
     """
     unreadable = tuple(image for part in parts for image in part.note.unreadable)
     rows = sum(part.entry.rows for part in parts)
@@ -52,16 +52,16 @@ def build_manifest(plan: Plan, parts: Sequence[PartResult]) -> Manifest:
 
 
 def too_many_unreadable(unreadable: Sequence[Unreadable], plan: Plan) -> str:
-    """The line with which a run stops."""
+    """The line for a run that stops because too many images cannot be used."""
     return (
         f"--max-unreadable-share {plan.settings.max_unreadable_share:g}: {len(unreadable):,} of "
-        f"{plan.counts.chosen:,} images cannot be used ({_first(unreadable)}); stopped, and with a higher limit the "
-        "same command goes on"
+        f"{plan.counts.chosen:,} images cannot be used ({_first(unreadable)}); stopped; the same command "
+        "continues with a higher limit"
     )
 
 
 def result(url: str, manifest: Manifest, parts: Sequence[PartResult], seconds: float) -> dict[str, Any]:
-    """What the flow returns. ``parts`` are those of this run; none where the dataset was there already."""
+    """The result of the flow. ``parts`` are those of this run; none if the dataset existed already."""
     made = [part for part in parts if not part.reused]
     images = sum(part.entry.rows + len(part.note.unreadable) for part in made)
     size = sum(part.bytes for part in manifest.parts)
@@ -81,10 +81,10 @@ def result(url: str, manifest: Manifest, parts: Sequence[PartResult], seconds: f
 
 
 def count_rows(manifest: Manifest) -> list[dict[str, Any]]:
-    """The rows at each step, as a table."""
+    """The number of rows after each step, as a table."""
     meanings = {
         "labelled": "rows of the label file",
-        "eligible": "in the partitions asked for",
+        "eligible": "in the chosen partitions",
         "at_hand": "with an image file",
         "not_at_hand": "without one",
         "chosen": "drawn for the subset",
@@ -96,7 +96,7 @@ def count_rows(manifest: Manifest) -> list[dict[str, Any]]:
 
 
 def attribute_rows(manifest: Manifest) -> list[dict[str, Any]]:
-    """The attributes by descending share, as a table."""
+    """The attributes in descending order of their share, as a table."""
     return [
         {"attribute": item.name, "rows": f"{item.rows:,}", "share": f"{item.share:.2f}"}
         for item in manifest.attributes
@@ -104,7 +104,7 @@ def attribute_rows(manifest: Manifest) -> list[dict[str, Any]]:
 
 
 def contact_sheet(store: Store, manifest: Manifest) -> bytes | None:
-    """A JPEG of the dataset's first faces, read back from its first part that has any."""
+    """A JPEG of the dataset's first faces, read back from storage; None for an empty dataset."""
     part = next((part for part in manifest.parts if part.rows), None)
     if part is None:
         return None

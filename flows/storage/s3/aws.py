@@ -1,7 +1,7 @@
-"""Connections to S3, as botocore resolves the standard AWS settings.
+"""Connects to S3 with the standard AWS settings.
 
-Endpoint, region, addressing style, CA bundle, retries and credentials are read by botocore alone; obstore is handed
-the results. Two clients that each read the environment would some day disagree.
+Only botocore reads endpoint, region, addressing style, CA bundle, retries and credentials. obstore receives the
+results. If both clients read the environment, they would sooner or later disagree.
 """
 
 import functools
@@ -24,23 +24,25 @@ from obstore.store import S3Store as ObjectStore
 from attgan.errors import UserError
 from flows.storage.s3 import bucket, faults, handover, pages
 
-ATTEMPTS = 8  # unless AWS_MAX_ATTEMPTS or the profile says otherwise; about 20 s of backoff
+# Attempts of a request, unless AWS_MAX_ATTEMPTS or the profile has another number: about 20 s of backoff.
+ATTEMPTS = 8
 CONNECT_SECONDS = 5
 READ_SECONDS = 60
-REQUEST_SECONDS = 15 * 60  # one whole transfer, however large
+# For one whole transfer, however large.
+REQUEST_SECONDS = 15 * 60
 CREDENTIAL_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Connection:
-    """An S3 bucket, reached in two ways.
+    """A connection to a bucket through both clients.
 
     Attributes:
-        client: boto3's S3 client: listings, administration, keys that obstore cannot express.
-        objects: obstore's store: all other data.
-        endpoint: for messages.
-        attempts: how often a request is tried in all.
-        lists_by_folder: whether the server lists folder by folder instead of in the keys' order.
+        client: boto3's S3 client, for listings, administration, and keys that obstore cannot express.
+        objects: obstore's store, for all other data.
+        endpoint: its URL, for messages.
+        attempts: how often a request is tried.
+        lists_by_folder: whether the server lists folder by folder and not in the keys' order.
     """
 
     client: Any
@@ -51,15 +53,15 @@ class Connection:
 
 
 def connect(name: str, prefix: str, where: str) -> Connection:
-    """Connect to a bucket, after one look whether it is there and the credentials are good.
+    """Connect to a bucket, after one request that checks whether it exists and the credentials are valid.
 
     Args:
         name: the bucket.
-        prefix: looked into when the bucket itself may not be.
+        prefix: is listed if the bucket itself must not be looked at.
         where: option and URL, the beginning of messages.
 
     Raises:
-        UserError: no such bucket, wrong credentials, none at all, settings that botocore refuses.
+        UserError: there is no such bucket, credentials are wrong or missing, or botocore does not accept a setting.
         StorageError: the endpoint does not answer.
     """
     session = open_session(where)
@@ -68,7 +70,8 @@ def connect(name: str, prefix: str, where: str) -> Connection:
     headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     region = headers.get("x-amz-bucket-region")
     if region and region != client.meta.region_name and _is_amazon(client.meta.endpoint_url):
-        client = make_client(session, where, region=region)  # obstore does not follow redirects to the region
+        # obstore does not follow redirects to the bucket's region.
+        client = make_client(session, where, region=region)
     attempts = client.meta.config.retries["total_max_attempts"]
     return Connection(
         client=client,
@@ -80,12 +83,12 @@ def connect(name: str, prefix: str, where: str) -> Connection:
 
 
 def open_session(where: str) -> Any:
-    """A botocore session with credentials, unless requests are to go unsigned.
+    """A botocore session with credentials, unless requests are not to be signed.
 
     In a worker on the driver's machine they are the driver's (:mod:`flows.storage.s3.handover`).
 
     Raises:
-        UserError: no credentials, or a profile that is not there.
+        UserError: there are no credentials, or the profile does not exist.
     """
     try:
         session = handover.new_session()
@@ -106,7 +109,7 @@ def open_session(where: str) -> Any:
 
 @functools.cache
 def _service_models(path: str | None) -> Any:
-    """botocore's descriptions of S3, read once for all sessions: they take longer than all else."""
+    """botocore's description of S3, read once for all sessions: reading it is the slowest part of opening one."""
     return create_loader(path)
 
 
@@ -117,10 +120,10 @@ def make_client(session: Any, where: str, *, region: str | None = None, hurried:
         session: from :func:`open_session`.
         where: option and URL, the beginning of messages.
         region: instead of the one in the settings.
-        hurried: give up an endpoint that does not answer within half a minute: a person is waiting.
+        hurried: give up within half a minute if the endpoint does not answer, because a person is waiting.
 
     Raises:
-        UserError: a setting that botocore refuses.
+        UserError: botocore does not accept a setting.
     """
     try:
         attempts = session.get_config_variable("max_attempts") or ATTEMPTS
@@ -135,7 +138,8 @@ def make_client(session: Any, where: str, *, region: str | None = None, hurried:
             signature_version=UNSIGNED if _is_anonymous() else None,
         )
         if region is None and "AWS_DEFAULT_REGION" not in os.environ:
-            region = os.environ.get("AWS_REGION")  # all AWS's libraries but botocore read this one
+            # All libraries of AWS read this variable, except botocore.
+            region = os.environ.get("AWS_REGION")
         client = session.create_client("s3", config=config, region_name=region)
     except (BotoCoreError, ValueError) as error:
         raise UserError(
@@ -148,8 +152,8 @@ def make_client(session: Any, where: str, *, region: str | None = None, hurried:
 def resolve_endpoint(client: Any, name: str) -> tuple[str, bool]:
     """The endpoint to which botocore sends requests for a bucket, and whether the bucket's name is part of its host.
 
-    A request is prepared and caught before it leaves: addressing styles, dual-stack, accelerated and FIPS endpoints
-    are thus botocore's business.
+    botocore prepares a request, which is caught before it is sent. So botocore decides on addressing styles,
+    dual-stack, accelerated and FIPS endpoints.
     """
     seen: list[str] = []
 
@@ -177,7 +181,7 @@ class _Nothing(io.BytesIO):
 
 
 def open_objects(session: Any, client: Any, name: str, attempts: int, where: str) -> ObjectStore:
-    """obstore's store of the bucket, with what botocore made of the settings; no request is made.
+    """obstore's store of the bucket, with the settings that botocore has resolved. No request is sent.
 
     Raises:
         UserError: the CA bundle cannot be read.
@@ -204,11 +208,13 @@ def open_objects(session: Any, client: Any, name: str, attempts: int, where: str
         name,
         config={
             "endpoint": endpoint,
-            "aws_endpoint_url_s3": endpoint,  # obstore lets this variable of the environment win otherwise
+            # Otherwise the environment variable of this name would override the endpoint.
+            "aws_endpoint_url_s3": endpoint,
             "region": region if region and region != "aws-global" else "us-east-1",
             "virtual_hosted_style_request": virtual,
             "skip_signature": _is_anonymous(),
-            "disable_bulk_delete": True,  # its XML cannot carry every key
+            # The XML of a bulk delete cannot express every key.
+            "disable_bulk_delete": True,
         },
         client_options=options,  # type: ignore[arg-type]
         retry_config={"max_retries": attempts - 1, "retry_timeout": timedelta(seconds=faults.RETRY_SECONDS)},
@@ -217,7 +223,7 @@ def open_objects(session: Any, client: Any, name: str, attempts: int, where: str
 
 
 def _credential_provider(credentials: Any) -> Callable[[], Any]:
-    """What obstore calls for credentials. botocore renews those that expire; asking it often costs nothing."""
+    """The function that obstore calls for credentials. botocore renews those that expire."""
 
     def provide() -> dict[str, Any]:
         frozen = credentials.get_frozen_credentials()
@@ -226,7 +232,8 @@ def _credential_provider(credentials: Any) -> Callable[[], Any]:
             "access_key_id": frozen.access_key,
             "secret_access_key": frozen.secret_key,
             "token": frozen.token,
-            # obstore asks again from 5 minutes before this, so at once: botocore knows better when to renew
+            # obstore asks again from five minutes before this time on, that is for each request. That is cheap, and
+            # botocore decides when to renew.
             "expires_at": datetime.now(UTC) + timedelta(seconds=CREDENTIAL_SECONDS) if expires else None,
         }
 
@@ -234,7 +241,7 @@ def _credential_provider(credentials: Any) -> Callable[[], Any]:
 
 
 def _is_anonymous() -> bool:
-    """Whether requests go unsigned. botocore has no setting for it; this is GDAL's variable."""
+    """Whether requests are not signed. botocore has no variable for it; this one is GDAL's."""
     return os.environ.get("AWS_NO_SIGN_REQUEST", "").lower() in ("yes", "true", "1")
 
 

@@ -1,4 +1,4 @@
-"""The bucket itself: whether it is there, whether it may be used, and how it is made."""
+"""Checks that a bucket exists and may be used, and creates one."""
 
 from typing import Any
 
@@ -7,19 +7,20 @@ from botocore.exceptions import BotoCoreError, ClientError
 from attgan.errors import UserError
 from flows.storage.s3 import faults
 
-PROBE = ".attgan-probe"  # never written
+# The key of a conditional request that is meant to fail. Nothing is ever written to it.
+PROBE = ".attgan-probe"
 
 
 def look(client: Any, bucket: str, prefix: str, where: str) -> dict[str, Any]:
-    """Ask for the bucket, and if it is refused, for the reason.
+    """Request the bucket, and after a refusal find the reason.
 
     Returns:
-        botocore's response, a refusal too when it says that these credentials may not look at the bucket: they may
-        still be good for its objects.
+        botocore's response. It may be the refusal of credentials that have no right to look at the bucket, because they
+        may still have rights to its objects.
 
     Raises:
-        UserError: no such bucket, or credentials or settings that the server does not accept.
-        StorageError: no answer.
+        UserError: there is no such bucket, or the server does not accept the credentials or settings.
+        StorageError: the server does not answer.
     """
     endpoint = client.meta.endpoint_url
     try:
@@ -28,7 +29,8 @@ def look(client: Any, bucket: str, prefix: str, where: str) -> dict[str, Any]:
         response, fault = error.response, faults.of_boto(error)
     except BotoCoreError as error:
         raise faults.unreachable(error, where, endpoint) from None
-    if fault.status in (400, 401, 403):  # the answer to a HEAD has no body that would tell the reason
+    # The answer to a HEAD request has no body, so the reason comes from a listing.
+    if fault.status in (400, 401, 403):
         denied = _listing_fault(client, bucket, prefix, where)
         if denied is None or denied.code in faults.DENIED:
             return response
@@ -37,11 +39,11 @@ def look(client: Any, bucket: str, prefix: str, where: str) -> dict[str, Any]:
 
 
 def check(client: Any, bucket: str, prefix: str, where: str, write: bool) -> None:
-    """Whether the bucket can be listed, and written to with conditions; nothing is written.
+    """Check that the bucket can be listed and, for writing, accepts conditional writes. Nothing is written.
 
     Raises:
-        UserError: it cannot, and only the user can mend that.
-        StorageError: no answer.
+        UserError: it cannot be used, and only the user can change that.
+        StorageError: the server does not answer.
     """
     endpoint = client.meta.endpoint_url
     look(client, bucket, prefix, where)
@@ -50,7 +52,8 @@ def check(client: Any, bucket: str, prefix: str, where: str, write: bool) -> Non
         raise faults.at_connection(fault, bucket, where, endpoint)
     if not write:
         return
-    try:  # asks for the right to write, and cannot succeed: nothing has this ETag
+    # This needs the right to write, but cannot succeed: no object has this ETag.
+    try:
         client.put_object(Bucket=bucket, Key=prefix + PROBE, Body=b"", IfMatch='"0"')
         client.delete_object(Bucket=bucket, Key=prefix + PROBE)
     except ClientError as error:
@@ -63,12 +66,12 @@ def check(client: Any, bucket: str, prefix: str, where: str, write: bool) -> Non
         raise faults.unreachable(error, where, endpoint) from None
     raise UserError(
         "conditional-writes-missing",
-        f"{where}: {endpoint} does not honour conditional writes (If-Match), which exactly-once rests on",
+        f"{where}: {endpoint} does not support conditional writes (If-Match), which exactly-once depends on",
     )
 
 
 def create(client: Any, bucket: str, where: str) -> None:
-    """Make the bucket in the client's region, unless it is there already.
+    """Create the bucket in the client's region unless it exists.
 
     Raises:
         UserError: the name is taken or not allowed, or the credentials have no right to make it.
@@ -85,7 +88,8 @@ def create(client: Any, bucket: str, where: str) -> None:
             client.create_bucket(Bucket=bucket, **({"CreateBucketConfiguration": place} if place else {}))
     except ClientError as error:
         fault = faults.of_boto(error)
-        if fault.code != "BucketAlreadyOwnedByYou":  # another process was faster
+        # With this code, another process was faster.
+        if fault.code != "BucketAlreadyOwnedByYou":
             raise faults.at_connection(fault, bucket, where, endpoint) from None
     except BotoCoreError as error:
         raise faults.unreachable(error, where, endpoint) from None

@@ -1,6 +1,7 @@
-"""What went wrong on the way to S3, in the storage interface's errors.
+"""Translates failures of S3 requests into the errors of the storage interface.
 
-Messages carry the server's code and sentence and nothing else of its answer, which may quote the signed request.
+Messages have the server's error code and sentence. They have nothing else of its answer, which may quote the signed
+request.
 """
 
 import random
@@ -28,15 +29,16 @@ from flows.storage.errors import KeyRefused, PreconditionFailed, StorageError
 DENIED = frozenset({"AccessDenied", "AllAccessDisabled", "Forbidden", "403"})
 MISSING_BUCKET = frozenset({"NoSuchBucket"})
 BAD_NAME = frozenset({"KeyTooLongError", "InvalidURI"})
-# The server asks for another attempt, though the status is none that clients retry.
+# Codes that ask for another attempt, although clients do not retry their HTTP status.
 TRANSIENT = frozenset({"RequestTimeout", "ConditionalRequestConflict", "OperationAborted"})
-RAISED = (ClientError, BotoCoreError, BaseError, FileNotFoundError)  # by requests, of both clients
+# The exceptions that requests of both clients raise.
+RAISED = (ClientError, BotoCoreError, BaseError, FileNotFoundError)
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 RETRY_SECONDS = 120
 
 
 class Fault(NamedTuple):
-    """An HTTP status (None: no answer, or half of one), the server's error code, and a sentence."""
+    """An HTTP status (None without a complete answer), the server's error code, and its sentence."""
 
     status: int | None
     code: str
@@ -59,7 +61,7 @@ def of_boto(error: ClientError) -> Fault:
 
 
 def of_obstore(error: Exception) -> Fault:
-    """The fault that obstore reports: its errors are text, with the server's XML in them."""
+    """The fault that obstore reports. Its errors are text that contains the server's XML."""
     text, _, debug = str(error).partition("\n\nDebug source:")
     status = re.search(r"status code: (\d{3})", text)
     if status is None:
@@ -85,11 +87,11 @@ def _shorten(text: str) -> str:
 
 
 def unreachable(error: BotoCoreError, where: str, endpoint: str) -> Exception:
-    """The error for a first request that got no answer, or was never sent."""
+    """The error for a first request that got no answer, or could not be sent."""
     if isinstance(error, SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
         return UserError(
             "aws-certificate-unknown",
-            f"{where}: {endpoint} has a certificate that AWS_CA_BUNDLE does not vouch for",
+            f"{where}: {endpoint} has a certificate that is not trusted; AWS_CA_BUNDLE names the authorities",
         )
     if isinstance(error, HTTPClientError | BotoConnectionError | IncompleteReadError):
         return StorageError(f"{where}: no answer from {endpoint}: {one_line(error)}")
@@ -97,7 +99,7 @@ def unreachable(error: BotoCoreError, where: str, endpoint: str) -> Exception:
 
 
 def at_connection(fault: Fault, bucket: str, where: str, endpoint: str) -> Exception:
-    """The error for a first request that was refused: what the server says of bucket and credentials."""
+    """The error for a first request that the server has refused, because of the bucket or the credentials."""
     if fault.status == 404 or fault.code in MISSING_BUCKET:
         return UserError(
             "bucket-missing",
@@ -107,7 +109,7 @@ def at_connection(fault: Fault, bucket: str, where: str, endpoint: str) -> Excep
         return StorageError(f"{where}: {endpoint} failed: {fault}")
     if fault.code in DENIED:
         return UserError(
-            "aws-access-denied", f"{where}: these AWS credentials have no right to it at {endpoint}: {fault}"
+            "aws-access-denied", f"{where}: these AWS credentials do not allow it at {endpoint}: {fault}"
         )
     return UserError(
         "aws-credentials-refused",
@@ -116,7 +118,7 @@ def at_connection(fault: Fault, bucket: str, where: str, endpoint: str) -> Excep
 
 
 def at_object(error: Exception, name: str, key: str, create_only: bool) -> Exception:
-    """The error for a request for one object that failed for good.
+    """The error for a request for one object that failed after all retries.
 
     Args:
         error: what obstore or boto3 raised.
@@ -128,9 +130,9 @@ def at_object(error: Exception, name: str, key: str, create_only: bool) -> Excep
         return StorageError(f"{name}: {one_line(error)}")
     fault = of_boto(error) if isinstance(error, ClientError) else of_obstore(error)
     if fault.code in MISSING_BUCKET:
-        return UserError("bucket-missing", f"{name}: there is no such bucket any more")
+        return UserError("bucket-missing", f"{name}: the bucket no longer exists")
     if isinstance(error, PreconditionError) or (fault.status == 412 and not create_only):
-        return PreconditionFailed(f"{name}: is not, or no longer, the object that was expected")
+        return PreconditionFailed(f"{name}: is not the expected object, or no longer")
     if (
         create_only
         and fault.code not in TRANSIENT
@@ -145,19 +147,19 @@ def at_object(error: Exception, name: str, key: str, create_only: bool) -> Excep
 
 
 def pause_before_next(error: Exception, pauses: Iterator[float], left_to_us: bool) -> float | None:
-    """Seconds to wait before trying again what the clients themselves do not; None to give up.
+    """Seconds to wait before a retry that the clients do not make themselves; None to give up.
 
-    They retry 5xx, 429, and lost connections of requests that they hold for safe to repeat. Left are answers that name
-    another code for "again", answers that end in the middle, and conditional puts and deletes without an answer
-    (``left_to_us``): to repeat those is safe too, the condition or the deed itself sees to it.
+    The clients retry 5xx, 429, and lost connections of requests that they consider safe to repeat. They do not retry
+    answers with other codes that ask for another attempt, answers that end in the middle, and conditional puts and
+    deletes without an answer (``left_to_us``). Repeating those is safe too: a condition prevents a second write, and a
+    second deletion changes nothing.
     """
     if isinstance(error, ClientError):
         again = of_boto(error).code in TRANSIENT
     elif isinstance(error, BaseError):
         fault = of_obstore(error)
-        unanswered = fault.status is None and "kind: Connect," not in str(
-            error
-        )  # connecting was retried inside
+        # obstore has already retried to connect.
+        unanswered = fault.status is None and "kind: Connect," not in str(error)
         again = fault.code in TRANSIENT or (left_to_us and unanswered)
     else:
         again = isinstance(error, IncompleteReadError | ResponseStreamingError)
@@ -165,7 +167,7 @@ def pause_before_next(error: Exception, pauses: Iterator[float], left_to_us: boo
 
 
 def pauses(attempts: int) -> Iterator[float]:
-    """Seconds to wait before each further attempt: exponential, jittered, none after ``RETRY_SECONDS``."""
+    """Seconds to wait before each further attempt: exponential with jitter, and none after ``RETRY_SECONDS``."""
     end = time.monotonic() + RETRY_SECONDS
     for attempt in range(attempts - 1):
         if time.monotonic() > end:
@@ -174,8 +176,8 @@ def pauses(attempts: int) -> Iterator[float]:
 
 
 def is_odd(key: str) -> bool:
-    """Whether obstore would refuse or rewrite the key: empty, ``.`` and ``..`` parts, and control characters.
+    """Whether obstore would refuse or rewrite the key: it has empty, ``.`` or ``..`` parts, or control characters.
 
-    (A leading or trailing slash is an empty part: obstore drops those without a word.)
+    A leading or trailing slash makes an empty part, which obstore silently drops.
     """
     return bool(re.search(r"[\x00-\x1f\x7f]", key)) or any(part in ("", ".", "..") for part in key.split("/"))

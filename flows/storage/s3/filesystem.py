@@ -1,8 +1,8 @@
 """An S3 store as a pyarrow file system, for Parquet files and model bundles.
 
-pyarrow has an S3 file system of its own, but it takes credentials once and cannot renew them, and obstore's adapter
-for fsspec, seen from pyarrow, refuses to write plain bytes. This one uses the store's connection: one set of
-credentials, retries and errors for everything.
+pyarrow has an S3 file system of its own, but it cannot renew credentials. obstore's adapter for fsspec does not accept
+pyarrow's buffers when it writes. This file system uses the store's connection, and so the same credentials, retries and
+errors as all other requests.
 """
 
 import io
@@ -17,12 +17,13 @@ from flows.storage.errors import StorageError
 from flows.storage.objects import Fetched, ObjectInfo
 from flows.storage.s3 import faults
 
-PART_BYTES = 8 * 2**20  # of an upload; S3 takes 10,000 parts at most: files up to 80 GB
+# Bytes of one part of an upload. S3 accepts 10,000 parts, so files may have up to 80 GB.
+PART_BYTES = 8 * 2**20
 READ_AHEAD_BYTES = 2**20
 
 
 class ObjectStore(Protocol):
-    """What the file system needs of a store on S3."""
+    """The methods of a store on S3 that the file system needs."""
 
     bucket: str
     prefix: str
@@ -65,9 +66,9 @@ def make_filesystem(store: ObjectStore) -> tuple[pyarrow.fs.FileSystem, str]:
 
 
 class StoreHandler(pyarrow.fs.FileSystemHandler):
-    """What pyarrow asks of a file system. Folders exist as long as there is something in them.
+    """The file system's methods that pyarrow calls. A folder exists as long as it is not empty.
 
-    Not offered, since S3 has no such thing: renaming, and appending to a file.
+    Renaming and appending are not supported, because S3 has neither.
     """
 
     def __init__(self, store: ObjectStore, base: str) -> None:
@@ -85,15 +86,15 @@ class StoreHandler(pyarrow.fs.FileSystemHandler):
         return "s3+obstore"
 
     def normalize_path(self, path: str) -> str:
-        """Paths are exact, but for a slash at the end."""
+        """Paths are exact, except for a slash at the end."""
         return path.removesuffix("/")
 
     def get_file_info(self, paths: list[str]) -> list[pyarrow.fs.FileInfo]:
-        """What is there: file, folder or nothing; one or two requests each."""
+        """Whether each path is a file, a folder or nothing. One or two requests for each path."""
         return [self._look(path) for path in paths]
 
     def get_file_info_selector(self, selector: pyarrow.fs.FileSelector) -> list[pyarrow.fs.FileInfo]:
-        """What is in a folder. A recursive answer names folders too."""
+        """The contents of a folder. A recursive result includes folders."""
         folder = self._folder(selector.base_dir)
         infos: list[pyarrow.fs.FileInfo] = []
         if selector.recursive:
@@ -118,7 +119,7 @@ class StoreHandler(pyarrow.fs.FileSystemHandler):
         return infos
 
     def create_dir(self, path: str, recursive: bool) -> None:
-        """Nothing: folders come with their files."""
+        """Do nothing: a folder appears with its first file."""
 
     def delete_dir(self, path: str) -> None:
         """Delete all that lies in a folder."""
@@ -141,13 +142,13 @@ class StoreHandler(pyarrow.fs.FileSystemHandler):
         raise ValueError(f"{self._base}: the whole store is not deleted this way")
 
     def delete_file(self, path: str) -> None:
-        """Delete a file that is there."""
+        """Delete a file, which must exist."""
         key = self._key(path)
         self._store.head(key)
         self._store.delete(key)
 
     def move(self, src: str, dest: str) -> None:
-        """Refused: on S3 it would be a copy, and no step of it atomic."""
+        """Refused: on S3 it would be a copy and a deletion, which is not atomic."""
         raise NotImplementedError("S3 cannot rename")
 
     def copy_file(self, src: str, dest: str) -> None:
@@ -155,16 +156,16 @@ class StoreHandler(pyarrow.fs.FileSystemHandler):
         self._store.put(self._key(dest), self._store.get(self._key(src)).data)
 
     def open_input_stream(self, path: str) -> pyarrow.NativeFile:
-        """A file to be read from beginning to end."""
+        """A file for reading from beginning to end."""
         file = io.BufferedReader(ObjectReader(self._store, self._key(path)), READ_AHEAD_BYTES)
         return pyarrow.PythonFile(file, mode="r")
 
     def open_input_file(self, path: str) -> pyarrow.NativeFile:
-        """A file to be read here and there; every read is a request, and pyarrow joins reads that are near."""
+        """A file for reading at any position. Every read is a request; pyarrow combines neighbouring reads."""
         return pyarrow.PythonFile(ObjectReader(self._store, self._key(path)), mode="r")
 
     def open_output_stream(self, path: str, metadata: Any) -> pyarrow.NativeFile:
-        """A file to be written; it is there, whole, once it is closed."""
+        """A file for writing. It appears, whole, when it is closed."""
         return pyarrow.PythonFile(ObjectWriter(self._store, self._key(path)), mode="w")
 
     def open_append_stream(self, path: str, metadata: Any) -> pyarrow.NativeFile:
@@ -203,7 +204,7 @@ class StoreHandler(pyarrow.fs.FileSystemHandler):
 
 
 class ObjectReader(io.RawIOBase):
-    """An object as a file. It reads what was there when it was opened: if that is replaced, reads fail."""
+    """An object as a file for reading. If the object is replaced after it was opened, reads fail."""
 
     def __init__(self, store: ObjectStore, key: str) -> None:
         self._store = store
@@ -233,7 +234,7 @@ class ObjectReader(io.RawIOBase):
         return self._info.size
 
     def read(self, size: int | None = -1) -> bytes:
-        """That many bytes from here, fewer only at the end."""
+        """This many bytes from the current position, fewer only at the end."""
         rest = max(0, self._info.size - self._position)
         length = rest if size is None or size < 0 else min(size, rest)
         if length == 0:
@@ -252,7 +253,7 @@ class ObjectReader(io.RawIOBase):
 
 
 class ObjectWriter(io.RawIOBase):
-    """An object as a file to be written: sent in parts, complete when closed, absent if anything failed before."""
+    """An object as a file for writing. It is sent in parts, and appears when closed unless a part has failed."""
 
     def __init__(self, store: ObjectStore, key: str) -> None:
         self._store = store
@@ -279,7 +280,8 @@ class ObjectWriter(io.RawIOBase):
 
     def write(self, data: Any) -> int:
         """Add bytes at the end."""
-        chunk = bytes(data)  # pyarrow's buffers are of signed bytes, obstore takes unsigned ones
+        # pyarrow's buffers have signed bytes, and obstore accepts unsigned ones only.
+        chunk = bytes(data)
         if self._whole is None:
             self._call(self._upload.write, chunk)
         else:
@@ -303,9 +305,9 @@ class ObjectWriter(io.RawIOBase):
             super().close()
 
     def __del__(self) -> None:
-        self._upload = (
-            None  # not closed, so not to be completed, as files otherwise are when they are forgotten
-        )
+        # IOBase closes a file that is garbage-collected, which would complete the object. Dropping the upload first
+        # prevents that.
+        self._upload = None
 
     def _call(self, function: Any, *args: Any) -> None:
         try:

@@ -1,9 +1,9 @@
-"""The S3 settings and credentials of the process that runs a flow, in the workers on its machine.
+"""Gives workers on the same machine the S3 settings and credentials of the process that runs a flow, the driver.
 
-The driver answers on a Unix socket in a folder that only its user may enter, as ssh-agent does; a worker asks it. So
-no secret is in a task, in Ray's metadata or in a file: the socket's path is all that Ray is told. Credentials that
-expire are renewed by the driver, where the user's login, agent or helper program is, and workers ask again. The socket
-ends with the driver.
+As with ssh-agent, the driver answers on a Unix socket in a folder that only its user may enter, and workers ask it. So
+no secret is in a task, in Ray's metadata or in a file: Ray only receives the socket's path. Credentials that expire are
+renewed by the driver, which has the user's login, agent or helper program, and workers ask again. The socket is removed
+when the driver ends.
 """
 
 import contextlib
@@ -32,9 +32,9 @@ _FILES = {
     "AWS_SHARED_CREDENTIALS_FILE": "credentials_file",
     "AWS_CA_BUNDLE": "ca_bundle",
 }
-# Seconds after which a worker asks again; the first is for credentials of which twice as much is left.
+# Seconds after which a worker asks again. Of these, the largest is used that is at most half the time to expiry.
 _USABLE = (60, 5, 1)
-# A login or a helper program may take a while.
+# Seconds to wait for the driver, whose login or helper program may be slow.
 _PATIENCE = 120.0
 _lock = threading.Lock()
 
@@ -44,13 +44,13 @@ _lock = threading.Lock()
 
 @functools.cache
 def serve() -> str:
-    """Answer the workers from now on until this process ends.
+    """Answer workers until this process ends.
 
     Returns:
         The socket's path, for the variable :data:`SOCKET` of the workers.
 
     Raises:
-        UserError: the temporary folder holds no socket, as its path is too long.
+        UserError: no socket can be made in the temporary folder; usually its path is too long.
     """
     folder = tempfile.TemporaryDirectory(prefix="attgan-")
     try:
@@ -74,7 +74,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 class _Answer(socketserver.StreamRequestHandler):
     def handle(self) -> None:
-        # A worker may have ended meanwhile.
+        # The worker may have ended meanwhile.
         with contextlib.suppress(OSError):
             self.wfile.write(json.dumps(answer()).encode())
 
@@ -83,9 +83,9 @@ def answer() -> dict[str, Any]:
     """This process's AWS settings and current credentials.
 
     Returns:
-        ``settings``: variables without keys and tokens, files as absolute paths. ``credentials``: access key, secret
-        key and token, None where there are none. ``seconds``: how long to use them. In their place ``problem``: one
-        line.
+        ``settings``: variables without keys and tokens, with absolute paths. ``credentials``: access key, secret key
+        and token, or None without credentials. ``seconds``: how long to use them. After a failure also ``problem``,
+        one line.
     """
     variables = tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
     settings = {name: value for name, value in variables if not _SECRET.search(name)}
@@ -110,7 +110,7 @@ _NAMES = ("access_key", "secret_key", "token")
 
 @functools.lru_cache(maxsize=1)
 def _open(variables: tuple[tuple[str, str], ...]) -> tuple[Any, Any]:
-    """One session for all workers, until the variables change: what expires is renewed once."""
+    """One session for all workers until the variables change, so that credentials are renewed only once."""
     session = botocore.session.Session()
     return session, session.get_credentials()
 
@@ -128,10 +128,10 @@ def _usable(credentials: Any) -> int:
 
 
 def new_session() -> Any:
-    """A botocore session: of this process, or where that is a worker on the driver's machine, of the driver.
+    """A botocore session with this process's settings, or in a worker on the driver's machine with the driver's.
 
     Raises:
-        CredentialRetrievalError: the driver does not answer, or has itself failed to get credentials.
+        CredentialRetrievalError: the driver does not answer, or has failed to get credentials.
     """
     session = botocore.session.Session()
     if path := os.environ.get(SOCKET):
@@ -182,7 +182,7 @@ def _ask(path: str) -> dict[str, Any]:
 
 
 def _follow(settings: dict[str, str]) -> None:
-    """Have exactly these AWS variables in this process's environment, and touch it only where it differs."""
+    """Make these the only AWS variables in this process's environment. Only differences are written."""
     with _lock:
         for name in [name for name in os.environ if name.startswith("AWS_") and name not in settings]:
             del os.environ[name]

@@ -1,8 +1,9 @@
-"""Listing a bucket in the keys' order, page by page.
+"""Lists a bucket in the order of its keys, page by page.
 
 S3 lists keys in the order of their UTF-8 bytes. SeaweedFS does not: it walks its folders, so that all of ``a/…``
-comes before ``a-b``, and takes ``StartAfter`` in that order too. There one level is listed at a time, and the folders
-are put where their slash belongs. Any other server that breaks the order is an error: callers merge sorted listings.
+comes before ``a-b``, and it interprets ``StartAfter`` in that order too. There, one level is listed at a time, and
+folders are sorted by their name with a slash. A server with any other order is an error, because callers merge sorted
+listings.
 """
 
 import heapq
@@ -17,7 +18,9 @@ Entry = tuple[str, Page | None]  # a key and its description; a folder, ending i
 
 
 def in_order(entries: Iterator[Entry], name: str) -> Iterator[Entry]:
-    """The same entries; Python compares strings by code point, which is the order of their UTF-8 bytes.
+    """Yield the entries unchanged, and check their order.
+
+    Python compares strings by code point, which is the order of their UTF-8 bytes.
 
     Raises:
         StorageError: a key is not greater than the one before it.
@@ -33,7 +36,7 @@ def in_order(entries: Iterator[Entry], name: str) -> Iterator[Entry]:
 
 
 def flat(ask: Callable[..., Page], prefix: str, start_after: str) -> Iterator[Entry]:
-    """All keys with a prefix, as the server sorts them. ``ask`` sends one ``ListObjectsV2`` with these arguments."""
+    """All keys with a prefix, as the server sorts them. ``ask`` sends one ``ListObjectsV2`` request."""
     start = {"StartAfter": start_after} if start_after else {}
     for page in _pages(ask, Prefix=prefix, **start):
         for item in page.get("Contents", ()):
@@ -41,7 +44,7 @@ def flat(ask: Callable[..., Page], prefix: str, start_after: str) -> Iterator[En
 
 
 def by_folder(ask: Callable[..., Page], prefix: str, start_after: str) -> Iterator[Entry]:
-    """All keys with a prefix, sorted, from a server that lists folder by folder; one request per folder at least."""
+    """All keys with a prefix, sorted, from a server that lists folder by folder. At least one request per folder."""
     levels = [level(ask, prefix)]
     while levels:
         key, item = next(levels[-1], ("", None))
@@ -57,17 +60,19 @@ def by_folder(ask: Callable[..., Page], prefix: str, start_after: str) -> Iterat
 def level(ask: Callable[..., Page], prefix: str) -> Iterator[Entry]:
     """The keys and folders directly below a prefix, sorted, from a server that sorts folders without their slash.
 
-    A folder is held back until every name that sorts before its slash has come: memory holds a page and a few.
+    A folder is held back until every name that sorts before its name with a slash has arrived. So little more than one
+    page is in memory.
     """
     held: list[tuple[str, int, Page | None]] = []
     count = 0
     for page in _pages(ask, Prefix=prefix, Delimiter="/"):
-        # SeaweedFS lists a folder that lost its last object as if it were one, but without an ETag
+        # SeaweedFS lists a folder whose last object was deleted as if it were an object, but without an ETag.
         objects = (item for item in page.get("Contents", ()) if item["ETag"].strip('"'))
         found: list[Entry] = [(item["Key"], item) for item in objects]
         found += [(folder["Prefix"], None) for folder in page.get("CommonPrefixes", ())]
         for key, item in found:
-            count += 1  # keeps two descriptions from being compared
+            # Makes entries unique, so that descriptions are never compared.
+            count += 1
             heapq.heappush(held, (key, count, item))
         last = max((key.removesuffix("/") for key, _ in found), default="")
         while held and held[0][0] <= last:
@@ -79,7 +84,7 @@ def level(ask: Callable[..., Page], prefix: str) -> Iterator[Entry]:
 
 
 def _pages(ask: Callable[..., Page], **arguments: str) -> Iterator[Page]:
-    """All pages; the next one is on its way while one is worked on."""
+    """All pages. The next one is requested while the caller processes the current one."""
     page = ask(**arguments)
     token = _token_after(page, None, arguments)
     if token is None:
@@ -98,7 +103,7 @@ def _pages(ask: Callable[..., Page], **arguments: str) -> Iterator[Page]:
 
 
 def _token_after(page: Page, token: str | None, arguments: dict[str, str]) -> str | None:
-    """The token that leads to the page after the one that ``token`` led to; None after the last one."""
+    """The token of the next page; None after the last one."""
     if not page.get("IsTruncated"):
         return None
     after: str | None = page.get("NextContinuationToken")

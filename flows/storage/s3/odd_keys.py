@@ -1,4 +1,4 @@
-"""Objects whose keys obstore cannot express, through boto3. They are rare, so this is plain and slow."""
+"""Requests for objects whose keys obstore cannot express, through boto3. Such keys are rare, so this may be slow."""
 
 from collections.abc import Mapping
 from datetime import UTC
@@ -23,7 +23,7 @@ def read_range(client: Any, bucket: str, key: str, start: int, end: int, etag: s
 
 
 def head(client: Any, bucket: str, key: str, name: str) -> ObjectInfo:
-    """The object's size, ETag, time and metadata, under the name that the caller has for it."""
+    """The object's size, ETag, time and metadata. ``name`` is its key relative to the store."""
     response = client.head_object(Bucket=bucket, Key=key)
     return ObjectInfo(
         name,
@@ -45,12 +45,14 @@ def put(
     metadata: Mapping[str, str],
     content_type: str | None,
 ) -> str:
-    """Store the object, and look whether it is there: some servers take a slash at the end for a folder.
+    """Store the object, and check that its content was stored.
 
-    ``name`` is what the caller calls the key.
+    Some servers take a key that ends in a slash for a folder.
+
+    ``name`` is the key relative to the store.
 
     Raises:
-        KeyRefused: the server said yes and did not keep the content.
+        KeyRefused: the server accepted the object, but did not keep its content.
     """
     conditions = {"IfNoneMatch": "*"} if create_only else {"IfMatch": f'"{if_match}"'} if if_match else {}
     kind = {"ContentType": content_type} if content_type else {}

@@ -1,7 +1,7 @@
-"""Pages of a listing, read at a twentieth of what botocore's parser costs (3 µs a key instead of 60, measured).
+"""Parses the entries of a listing twenty times as fast as botocore (3 µs a key instead of 60, measured).
 
-botocore hands the body of each answer to whoever has registered for it, before it parses it. Here the entries are
-taken out of the page, and botocore parses what is left: signing, retries, errors and the page's own fields stay its.
+botocore passes the body of each answer to registered handlers before it parses it. The handler here takes the entries
+out of the page, and botocore parses the rest: signing, retries, errors and the page's own fields are still botocore's.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ from xml.etree import ElementTree
 
 
 def read_fast(client: Any) -> None:
-    """Let an S3 client read its listings' entries in this way; of an object's description these fields remain:
-    ``Key``, ``Size``, ``ETag`` and ``LastModified``.
+    """Let an S3 client parse its listings in this way.
+
+    The descriptions of objects then have only ``Key``, ``Size``, ``ETag`` and ``LastModified``.
     """
-    # Not for this operation alone: the wider a registration, the earlier it is called, and botocore's own for all of S3
-    # parses the whole body once more, to find an error in the guise of a success.
+    # Registered for all operations, because handlers for more operations are called first. botocore has a handler for
+    # all of S3 that parses the whole body once more, to find an error in an answer with status 200.
     client.meta.events.register("before-parse.*", _take_entries)
 
 
 def _take_entries(
     operation_model: Any, response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
 ) -> None:
-    """Move the entries of a page into the parsed answer. A body that is not understood stays as it is."""
+    """Move the entries of a page into the parsed answer. A body that cannot be parsed is left unchanged."""
     if operation_model.name != "ListObjectsV2" or response_dict["status_code"] != 200:
         return
     try:
@@ -39,9 +40,11 @@ def _take_entries(
             else:
                 rest.append(child)
     except (ElementTree.ParseError, KeyError, ValueError, IndexError):
-        return  # botocore says what is wrong with it
+        # botocore reports what is wrong with it.
+        return
     if space == page.tag:
-        return  # an error, with the status of an answer
+        # An error with status 200.
+        return
     response_dict["body"] = ElementTree.tostring(rest)
     if objects:
         customized_response_dict["Contents"] = objects

@@ -17,15 +17,17 @@ from flows.storage.s3.aws import Connection, connect, make_client, open_session
 from flows.urls import Location
 
 if TYPE_CHECKING:
-    from obstore import Bytes, GetResult  # not there at run time
+    # Only type stubs have these names.
+    from obstore import Bytes, GetResult
 
-MULTIPART_BYTES = 64 * 2**20  # larger unconditional puts go up in parts: a lost connection costs one part
+# Larger unconditional puts are sent in parts, so that a lost connection costs only one part.
+MULTIPART_BYTES = 64 * 2**20
 
 Result = TypeVar("Result")
 
 
 class Condition(NamedTuple):
-    """What a put demands of the object that is there."""
+    """The condition of a put on the object that exists."""
 
     create_only: bool = False
     if_match: str | None = None
@@ -40,8 +42,8 @@ ANY = Condition()
 class S3Store:
     """Objects on S3: see :class:`flows.storage.objects.Store`.
 
-    Data goes through obstore; listings, and keys that obstore cannot express, through boto3. The connection is made
-    by the first request and kept. The class may be shared by threads and event loops.
+    Data goes through obstore. Listings, and keys that obstore cannot express, go through boto3. The first request makes
+    the connection. Threads and event loops may share a store.
     """
 
     def __init__(self, location: Location, option: str) -> None:
@@ -70,7 +72,10 @@ class S3Store:
                 yield self._info(key, item)
 
     def folder(self, prefix: str) -> Iterator[ObjectInfo | str]:
-        """What lies directly below a prefix that is empty or ends in a slash: objects, and folders as keys."""
+        """The objects directly below a prefix, and the keys of the folders there.
+
+        The prefix is empty or ends in a slash.
+        """
         for key, item in listing.level(self._ask, self.prefix + prefix):
             if len(key) > len(self.prefix + prefix):
                 yield key[len(self.prefix) :] if item is None else self._info(key, item)
@@ -207,12 +212,12 @@ class S3Store:
     # ── the bucket ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def check(self, write: bool = False) -> None:
-        """Look for the user's mistakes: see :meth:`Store.check`."""
+        """Find the user's mistakes: see :meth:`Store.check`."""
         client = make_client(open_session(self._where), self._where, hurried=True)
         bucket.check(client, self.bucket, self.prefix, self._where, write)
 
     def make_bucket(self) -> None:
-        """Create the bucket unless it is there: see :meth:`Store.make_bucket`."""
+        """Create the bucket unless it exists: see :meth:`Store.make_bucket`."""
         bucket.create(make_client(open_session(self._where), self._where), self.bucket, self._where)
 
     def filesystem(self) -> tuple[Any, str]:
@@ -222,7 +227,7 @@ class S3Store:
         return make_filesystem(self)
 
     def connection(self) -> Connection:
-        """The connection, made when first needed."""
+        """The connection, which the first call makes."""
         with self._lock:
             if self._connection is None:
                 self._connection = connect(self.bucket, self.prefix, self._where)
@@ -261,7 +266,7 @@ class S3Store:
         is_delete: bool = False,
         **kwargs: Any,
     ) -> Result:
-        """Send a request, again where the clients do not do that themselves, and translate its failure."""
+        """Send a request, retry it where the clients do not, and translate its failure."""
         pauses = faults.pauses(self.connection().attempts)
         while True:
             try:
@@ -281,7 +286,7 @@ class S3Store:
         is_delete: bool = False,
         **kwargs: Any,
     ) -> Result:
-        """``_try`` for an event loop."""
+        """``_try``, for an event loop."""
         pauses = faults.pauses(self.connection().attempts)
         while True:
             try:
@@ -322,7 +327,7 @@ def _put_arguments(
 
 
 def _fetched(result: "GetResult", data: "Bytes") -> Fetched:
-    """An answer with its body, which must be whole."""
+    """An answer with its body, which must be complete."""
     if len(data) != result.meta["size"]:
         raise StorageError(f"{result.meta['path']}: {len(data)} bytes came instead of {result.meta['size']}")
     return Fetched(bytes(data), _etag(result.meta["e_tag"]), _metadata(result))
@@ -334,7 +339,7 @@ def _head(result: "GetResult", key: str) -> ObjectInfo:
 
 
 def _metadata(result: "GetResult") -> dict[str, str]:
-    """User metadata alone: obstore's own attributes begin with a capital."""
+    """The user metadata. obstore's own attributes begin with a capital letter."""
     return {
         name: value for name, value in result.attributes.items() if name[:1].islower() or name[:1].isdigit()
     }

@@ -84,7 +84,7 @@ def test_files_without_a_label_row_are_counted(folder: Path) -> None:
     (folder / "img_align_celeba" / "999999.jpg").write_bytes(b"x")
     source = read_source(str(folder))
     assert source.unlabelled == 1
-    assert source.at_hand.sum() == 40
+    assert source.available.sum() == 40
 
 
 @pytest.mark.parametrize(

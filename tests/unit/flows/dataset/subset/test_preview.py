@@ -9,6 +9,7 @@ from flows.dataset.subset.part import make_part
 from flows.dataset.subset.plan import make_plan
 from flows.settings import SubsetSettings
 from tests.support.data.celeba_folder import GLASSES, attributes, write_folder
+from tests.support.refusals import codes_in
 
 
 @pytest.fixture
@@ -57,7 +58,8 @@ def test_the_expected_bytes_are_those_that_come(folder: Path, tmp_path: Path, st
 def test_too_few_images_at_hand_are_said_beside_the_labelled_rows(folder: Path) -> None:
     options = {"source": str(folder), "subset": "random", "count": 50}
     text = describe(SubsetSettings.model_validate(options))
-    assert "A run would be refused: --count 50: there are 40 rows at hand" in text
+    assert codes_in(text) == ["subset-too-few-rows"]
+    assert "--count 50: there are 40 rows" in text
     assert preview(folder, **options)["drawn"] == ("50", "-")
 
 
