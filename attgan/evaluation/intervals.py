@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from attgan.data.loading.order import tickets
+from attgan.data.loading.order import random_keys
 
 Array = NDArray[np.float64]
 
@@ -46,7 +46,7 @@ def resampled(count: int, *key: int | str, replicates: int = REPLICATES) -> Arra
     Returns:
         ``(R, n)`` float64, whole numbers; every row adds up to n.
     """
-    drawn = (tickets(replicates * count, "bootstrap", *key) % np.uint64(count)).astype(np.int64)
+    drawn = (random_keys(replicates * count, "bootstrap", *key) % np.uint64(count)).astype(np.int64)
     drawn += np.repeat(np.arange(replicates), count) * count
     counts = np.bincount(drawn, minlength=replicates * count)
     return counts.reshape(replicates, count).astype(np.float64)

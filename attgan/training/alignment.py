@@ -13,7 +13,7 @@ from attgan.training.early_stopping import InStep
 from attgan.training.loop import ShouldStop, run
 from attgan.training.losses import LossWeights
 from attgan.training.networks import place
-from attgan.training.plan import Card, Plan, check_fit
+from attgan.training.plan import Card, TrainingPlan, check_fit
 from attgan.training.rows import stream_rows
 from attgan.training.run_folder import run_files
 from attgan.training.run_folder.ownership import take_over
@@ -65,7 +65,7 @@ def align(
     if (result := run_files.read_result(folder)) is not None:
         return result
     networks = place(generator, discriminator, config, device, train_generator=False)
-    plan = Plan(
+    plan = TrainingPlan(
         config=config,
         strategy=strategy,
         attribute=None,

@@ -15,7 +15,7 @@ from attgan.errors import Diverged
 from attgan.training.networks import set_rate
 from attgan.training.paired.losses import paired_losses, validate_pairs
 from attgan.training.paired.pairs import PairBatch, draw_pairs
-from attgan.training.plan import Lesson, Plan
+from attgan.training.plan import PairedData, TrainingPlan
 from attgan.training.run_folder.checkpoint import room_for
 from attgan.training.run_folder.ownership import OwnedFolder
 from attgan.training.run_folder.progress import OnProgress
@@ -49,7 +49,7 @@ class Ending:
 
 
 def run(
-    plan: Plan,
+    plan: TrainingPlan,
     folder: OwnedFolder,
     on_progress: OnProgress | None = None,
     should_stop: ShouldStop | None = None,
@@ -68,14 +68,14 @@ def run(
         saving = _Saving(plan, folder, watch)
         table = plan.table
         pairs = None
-        if plan.lesson is not None:
-            pairs = ending.enter_context(closing(open_pairs(plan, plan.lesson, state.step)))
+        if plan.paired is not None:
+            pairs = ending.enter_context(closing(open_pairs(plan, plan.paired, state.step)))
         source = ending.enter_context(closing(open_stream(plan, "source", plan.source_rows, state.step)))
         real = source
         if plan.strategy.real != plan.strategy.source:
             start = table.discriminator_steps_of(state.step)
             real = ending.enter_context(closing(open_stream(plan, "real", plan.real_rows, start)))
-        watch.tell(state, note=_first_words(plan, state))
+        watch.report(state, note=_first_words(plan, state))
         try:
             while True:
                 if table.is_check(state.step) and state.checked < state.step:
@@ -91,8 +91,8 @@ def run(
                     saving.now(state)
                     return Ending(state, reason, watch)
                 saving.if_due(state)
-                if pairs is not None and plan.lesson is not None:
-                    stepped = paired_step(plan, plan.lesson, state.step, next(pairs))
+                if pairs is not None and plan.paired is not None:
+                    stepped = paired_step(plan, plan.paired, state.step, next(pairs))
                 elif table.is_generator_step(state.step):
                     stepped = generator_step(plan, state.step, next(source))
                 else:
@@ -106,7 +106,7 @@ def run(
             raise
 
 
-def _check(plan: Plan, state: State) -> bool:
+def _check(plan: TrainingPlan, state: State) -> bool:
     """Validate; whether it was the best so far. Before the first step it is for comparison only."""
     state.numbers = _validated(plan)
     state.checked = state.step
@@ -116,9 +116,9 @@ def _check(plan: Plan, state: State) -> bool:
     return plan.keeps_best and state.keep_if_best(plan)
 
 
-def _validated(plan: Plan) -> dict[str, float]:
-    networks, lesson = plan.networks, plan.lesson
-    if lesson is None:
+def _validated(plan: TrainingPlan) -> dict[str, float]:
+    networks, paired = plan.networks, plan.paired
+    if paired is None:
         return validate(
             networks,
             plan.held_out,
@@ -129,25 +129,25 @@ def _validated(plan: Plan) -> dict[str, float]:
         )
     networks.evaluate()
     numbers = validate_pairs(
-        networks.generator, lesson.held_out, lesson.weights, plan.evaluator, plan.attribute or 0
+        networks.generator, paired.held_out, paired.weights, plan.evaluator, plan.attribute or 0
     )
     networks.train()
     return numbers
 
 
-def paired_step(plan: Plan, lesson: Lesson, step: int, batch: PairBatch) -> Stepped:
+def paired_step(plan: TrainingPlan, paired: PairedData, step: int, batch: PairBatch) -> Stepped:
     """One step of the generator on pairs, the optimiser's with it."""
     networks, config = plan.networks, plan.config
     assert networks.generator_adam is not None
     placed_pairs = PairBatch(*(to_device(tensor, networks.device) for tensor in batch))
     with torch.autocast(networks.device.type, torch.bfloat16, enabled=networks.precision == "bfloat16"):
-        losses = paired_losses(networks.generator, placed_pairs, lesson.weights)
+        losses = paired_losses(networks.generator, placed_pairs, paired.weights)
     rate = learning_rate(config, plan.generator_warmup, step, plan.table)
     _descend(networks.generator, networks.generator_adam, losses.total, rate, config.clip_gradients)
     return Stepped("generator", rate, losses._replace(total=losses.total.detach()))
 
 
-def discriminator_step(plan: Plan, step: int, batch: Placed, real: Placed) -> Stepped:
+def discriminator_step(plan: TrainingPlan, step: int, batch: Placed, real: Placed) -> Stepped:
     """One step of the discriminator, the optimiser's with it; ``step`` counts those of both networks.
 
     Fakes are edits of ``batch``; where both streams are one, of the very images shown as real.
@@ -161,7 +161,7 @@ def discriminator_step(plan: Plan, step: int, batch: Placed, real: Placed) -> St
         real_labels=real.labels,
         source=batch.images,
         source_targets=to_device(drawn.target_values, networks.device),
-        share=to_device(drawn.share, networks.device),
+        alpha=to_device(drawn.alpha, networks.device),
         noise=None if drawn.noise is None else to_device(drawn.noise, networks.device),
         weights=plan.weights,
         mode=config.adversarial,
@@ -172,7 +172,7 @@ def discriminator_step(plan: Plan, step: int, batch: Placed, real: Placed) -> St
     return Stepped("discriminator", rate, losses._replace(total=losses.total.detach()))
 
 
-def generator_step(plan: Plan, step: int, batch: Placed) -> Stepped:
+def generator_step(plan: TrainingPlan, step: int, batch: Placed) -> Stepped:
     """One step of the generator, the optimiser's with it; ``step`` counts those of both networks."""
     networks, config = plan.networks, plan.config
     assert networks.generator_adam is not None
@@ -204,7 +204,7 @@ def _descend(
     optimiser.step()
 
 
-def _draw(plan: Plan, network: Network, step: int, labels: Tensor) -> Draw:
+def _draw(plan: TrainingPlan, network: Network, step: int, labels: Tensor) -> Draw:
     return draw(
         labels,
         seed=plan.config.seed,
@@ -218,7 +218,7 @@ def _draw(plan: Plan, network: Network, step: int, labels: Tensor) -> Draw:
     )
 
 
-def open_pairs(plan: Plan, lesson: Lesson, start: int) -> Prefetched[PairBatch]:
+def open_pairs(plan: TrainingPlan, paired: PairedData, start: int) -> Prefetched[PairBatch]:
     """The pairs of each step from ``start`` on, drawn in a thread of their own while the step before is computed."""
     config = plan.config
 
@@ -229,20 +229,20 @@ def open_pairs(plan: Plan, lesson: Lesson, start: int) -> Prefetched[PairBatch]:
         )
         for step, batch in enumerate(batches, start):
             yield draw_pairs(
-                lesson.pairs,
+                paired.pairs,
                 batch.rows,
                 batch.labels,
                 attribute=plan.attribute or 0,
                 seed=config.seed,
                 purpose="pairs",
                 step=step,
-                flip=lesson.flip,
+                flip=paired.flip,
             )
 
     return Prefetched(drawn, depth=2, name="draw pairs")
 
 
-def open_stream(plan: Plan, name: str, rows: np.ndarray, start: int) -> Generator[Placed, None, None]:
+def open_stream(plan: TrainingPlan, name: str, rows: np.ndarray, start: int) -> Generator[Placed, None, None]:
     """The batches of one stream on their device, from batch ``start`` on."""
     config, device = plan.config, plan.networks.device
     batches = plan.faces.batches(
@@ -257,7 +257,7 @@ def open_stream(plan: Plan, name: str, rows: np.ndarray, start: int) -> Generato
     return placed(batches, device)
 
 
-def _first_words(plan: Plan, state: State) -> str:
+def _first_words(plan: TrainingPlan, state: State) -> str:
     """Where it starts, on what, and what FreezeD holds, by name."""
     table = plan.table
     words = f"{table.steps:,} steps, {table.steps_per_epoch:,} in an epoch"
@@ -273,7 +273,7 @@ def _first_words(plan: Plan, state: State) -> str:
 class _Saving:
     """When to keep the state: at validations, but not so often that it costs much, and when long nothing was kept."""
 
-    def __init__(self, plan: Plan, folder: OwnedFolder, watch: Watch) -> None:
+    def __init__(self, plan: TrainingPlan, folder: OwnedFolder, watch: Watch) -> None:
         self._plan = plan
         self._folder = folder
         self._watch = watch

@@ -81,12 +81,12 @@ def adversarial_loss(fake: Tensor, mode: Adversarial = "wgan") -> Tensor:
     return distance(fake, torch.ones_like(fake))
 
 
-def points_between(real: Tensor, fake: Tensor, share: Tensor) -> Tensor:
+def points_between(real: Tensor, fake: Tensor, alpha: Tensor) -> Tensor:
     """A point on the line from each real image to its fake: both (N, 3, S, S), share (N, 1, 1, 1) in [0, 1]."""
-    return torch.lerp(_full(real), _full(fake), share)
+    return torch.lerp(_full(real), _full(fake), alpha)
 
 
-def dragan_points(real: Tensor, share: Tensor, noise: Tensor) -> Tensor:
+def dragan_points(real: Tensor, alpha: Tensor, noise: Tensor) -> Tensor:
     """A point on the line from each real image to a noisy copy of it.
 
     Args:
@@ -95,7 +95,7 @@ def dragan_points(real: Tensor, share: Tensor, noise: Tensor) -> Tensor:
         noise: (N, 3, S, S) in [0, 1], scaled here by half the standard deviation of the batch's pixels.
     """
     real = _full(real)
-    return real + share * (NOISE_SCALE * real.std() * noise)
+    return real + alpha * (NOISE_SCALE * real.std() * noise)
 
 
 def gradient_penalty(critic: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:

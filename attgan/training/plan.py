@@ -35,7 +35,7 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class PairedData:
     """What the paired strategy learns from.
 
     Attributes:
@@ -52,7 +52,7 @@ class Lesson:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """A run.
 
     Attributes:
@@ -86,12 +86,12 @@ class Plan:
     rule: StopRule
     card: Card
     evaluator: AttributeClassifier | None = None
-    lesson: Lesson | None = None
+    paired: PairedData | None = None
 
     @property
     def keeps_best(self) -> bool:
         """Whether the result is the best by quality; else it is the last."""
-        if self.lesson is not None:
+        if self.paired is not None:
             return True
         return self.attribute is not None and sees_edits(self.strategy, self.evaluator)
 

@@ -50,7 +50,7 @@ class Draw(NamedTuple):
 
     targets: Tensor
     target_values: Tensor
-    share: Tensor
+    alpha: Tensor
     noise: Tensor | None
 
 
@@ -106,7 +106,7 @@ def draw(
     return Draw(
         targets=targets,
         target_values=network_values(targets, intensities, random("intensities")),
-        share=torch.rand(len(labels), 1, 1, 1, generator=random("penalty")),
+        alpha=torch.rand(len(labels), 1, 1, 1, generator=random("penalty")),
         noise=noise,
     )
 
@@ -119,7 +119,7 @@ def discriminator_losses(
     real_labels: Tensor,
     source: Tensor,
     source_targets: Tensor,
-    share: Tensor,
+    alpha: Tensor,
     noise: Tensor | None = None,
     weights: LossWeights,
     mode: Adversarial = "wgan",
@@ -146,13 +146,13 @@ def discriminator_losses(
     with torch.no_grad(), _autocast(device, precision):
         fake = generator(source, source_targets)
     with _autocast(device, precision):
-        critic_real, critic_fake, logits = _evaluator(discriminator, real, fake)
+        critic_real, critic_fake, logits = _critic_and_logits(discriminator, real, fake)
     if mode == "wgan":
-        points = points_between(real, fake, share)
+        points = points_between(real, fake, alpha)
     elif noise is None:
         raise ValueError(f'mode "{mode}" needs noise')
     else:
-        points = dragan_points(real, share, noise)
+        points = dragan_points(real, alpha, noise)
     with torch.autocast(device, enabled=False):
         penalty = gradient_penalty(discriminator.critic, points)
     critic = critic_loss(critic_real, critic_fake, mode)
@@ -209,7 +209,9 @@ def backward(total: Tensor, network: nn.Module) -> None:
     total.backward(inputs=[parameter for parameter in network.parameters() if parameter.requires_grad])
 
 
-def _evaluator(discriminator: Discriminator, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _critic_and_logits(
+    discriminator: Discriminator, real: Tensor, fake: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """Critic (N,) on real, critic (M,) on fake, logits (N, n) of real.
 
     One pass for both where every norm is each image's own. A batch norm would mix real and fake.

@@ -19,7 +19,7 @@ from attgan.training.losses import LossWeights
 from attgan.training.networks import place
 from attgan.training.paired.losses import PairedWeights, hold_out_pairs
 from attgan.training.paired.pairs import PairBatch, render_pairs
-from attgan.training.plan import Card, Lesson, Plan, check_fit, place_evaluator
+from attgan.training.plan import Card, PairedData, TrainingPlan, check_fit, place_evaluator
 from attgan.training.rows import stream_rows, subset_rows
 from attgan.training.run_folder import run_files
 from attgan.training.run_folder.ownership import take_over
@@ -67,19 +67,19 @@ def make_plan(
     device: str = "cpu",
     keep_pairs: Path | None = None,
     report_pairs: Report | None = None,
-) -> Plan:
+) -> TrainingPlan:
     """Place copies of the networks on the device and decode the held-out faces. Arguments as :func:`train` has them.
 
     Raises:
         UserError: a part of the dataset is missing or another one.
     """
     networks = place(generator, discriminator, config, device, train_generator=True, freeze_d=config.freeze_d)
-    lesson = (
-        _lesson(config, faces, chosen, networks.device, keep_pairs, report_pairs)
+    paired = (
+        _paired_data(config, faces, chosen, networks.device, keep_pairs, report_pairs)
         if chosen.strategy is PAIRED
         else None
     )
-    return Plan(
+    return TrainingPlan(
         config=config,
         strategy=chosen.strategy,
         attribute=chosen.attribute,
@@ -95,7 +95,7 @@ def make_plan(
         source_rows=chosen.source_rows,
         real_rows=chosen.real_rows,
         table=step_schedule(
-            config, len(chosen.source_rows), config.discriminator_steps if lesson is None else 0
+            config, len(chosen.source_rows), config.discriminator_steps if paired is None else 0
         ),
         held_out=hold_out(
             faces,
@@ -108,7 +108,7 @@ def make_plan(
         rule=EarlyStopping(config.patience),
         card=replace(card, classifier=evaluator) if card.classifier is None else card,
         evaluator=place_evaluator(card.classifier if evaluator is None else evaluator, networks.device),
-        lesson=lesson,
+        paired=paired,
     )
 
 
@@ -189,21 +189,21 @@ def train(
     return finish(plan, owned, run(plan, owned, on_progress, should_stop))
 
 
-def _lesson(
+def _paired_data(
     config: TrainingConfig,
     faces: Faces,
     chosen: Chosen,
     device: torch.device,
     keep: Path | None,
     report: Report | None,
-) -> Lesson:
+) -> PairedData:
     """Render the pairs of the paired strategy, of the rows to train on and of the bare ones that are held out."""
     held_out_rows, attribute = chosen.held_out_rows, chosen.attribute
     bare = held_out_rows[~faces.labels[held_out_rows, attribute]]
     threads = torch.get_num_threads()
     held_out = render_pairs(faces, bare, variants=4, seed=config.seed, threads=threads, keep=keep)
     fixed = hold_out_pairs(held_out, faces.labels[bare], attribute, config.seed)
-    return Lesson(
+    return PairedData(
         pairs=render_pairs(
             faces,
             chosen.source_rows,

@@ -12,7 +12,7 @@ from torch import Tensor
 from attgan.attributes import Edit
 from attgan.data import codec
 from attgan.data.codec import Decoded, Limits
-from attgan.data.loading.order import tickets
+from attgan.data.loading.order import random_keys
 from attgan.detection import FaceDetector
 from attgan.editing.change import change_of, mask_of
 from attgan.editing.editor import Editor
@@ -231,7 +231,7 @@ def _drawn(listed: ListedFace, before: Pixels, landmarks: np.ndarray, seed: int)
     # Imported here alone: what draws glasses teaches, and is nothing that edits.
     from attgan.glasses import draw_glasses, put_on
 
-    rng = np.random.default_rng(tickets(4, "evaluation glasses", seed, listed.set, listed.name))
+    rng = np.random.default_rng(random_keys(4, "evaluation glasses", seed, listed.set, listed.name))
     return put_on(before, landmarks, draw_glasses(rng), rng)
 
 

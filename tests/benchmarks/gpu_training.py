@@ -19,7 +19,7 @@ from attgan.models import Generator, GeneratorConfig, load_bundle
 from attgan.models.default import default_bundle_path
 from attgan.training import loop
 from attgan.training.networks import Networks
-from attgan.training.plan import Card, Plan
+from attgan.training.plan import Card, TrainingPlan
 from attgan.training.trainer import choose, make_plan
 from flows.settings import ExportSettings, TrainSettings
 from flows.training.data import open_data
@@ -85,7 +85,7 @@ def _step_rows(bench: Bench, data: Data, precision: Precision, compiled: bool, b
     ]
 
 
-def steps_of(plan: Plan) -> dict[str, Callable[[], object]]:
+def steps_of(plan: TrainingPlan) -> dict[str, Callable[[], object]]:
     """The steps of a training that is about to begin, each on the same batch."""
     with contextlib.closing(loop.open_stream(plan, "source", plan.source_rows, 0)) as stream:
         placed = next(stream)
@@ -95,7 +95,7 @@ def steps_of(plan: Plan) -> dict[str, Callable[[], object]]:
     }
 
 
-def _plan(bench: Bench, data: Data, precision: Precision, batch: int) -> Plan:
+def _plan(bench: Bench, data: Data, precision: Precision, batch: int) -> TrainingPlan:
     reduced = "bfloat16" if precision == "bfloat16" else "float32"
     config = data.settings.config.model_copy(update={"batch_size": batch, "precision": reduced})
     return make_plan(

@@ -96,15 +96,15 @@ class Order:
 
 def flips(count: int, seed: int, name: str, number: int) -> np.ndarray:
     """``(count,)`` bool: which images of batch ``number`` are mirrored, half of them on average."""
-    return tickets(count, seed, name, "flips", number) >> np.uint64(63) == 1
+    return random_keys(count, seed, name, "flips", number) >> np.uint64(63) == 1
 
 
 def permutation(count: int, *key: int | str) -> np.ndarray:
     """``0 … count - 1`` in the order that belongs to the key, int64."""
-    return np.argsort(tickets(count, *key), kind="stable")
+    return np.argsort(random_keys(count, *key), kind="stable")
 
 
-def tickets(count: int, *key: int | str) -> np.ndarray:
+def random_keys(count: int, *key: int | str) -> np.ndarray:
     """``(count,)`` uint64, uniform, that belong to the key; of a larger count these are the first ones."""
     digest = hashlib.blake2b(repr(key).encode(), digest_size=16, person=b"attgan tickets").digest()
     philox = np.random.Philox(key=np.frombuffer(digest, dtype="<u8").astype(np.uint64))

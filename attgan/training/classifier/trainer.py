@@ -23,6 +23,7 @@ from attgan.evaluation.attribute_scores import AttributeScore, attribute_scores,
 from attgan.evaluation.plots.curves import Panel, draw_curves
 from attgan.models import AttributeClassifier, ClassifierConfig, from_tensors
 from attgan.models.folder import Folder
+from attgan.training.classifier.augmentation import Augmentation, make_augmentation
 from attgan.training.classifier.config import ClassifierTraining
 from attgan.training.classifier.learner import (
     Learner,
@@ -32,7 +33,6 @@ from attgan.training.classifier.learner import (
     learning_rate,
     logits_of,
 )
-from attgan.training.classifier.lesson import Lesson, open_lesson
 from attgan.training.losses import attribute_loss
 from attgan.training.randomness import generator_for
 from attgan.training.run_folder.metrics_log import MetricsLog, Row
@@ -103,27 +103,27 @@ def fit_classifier(
     owned = take_over(folder)
     learner = begin_or_resume(owned, config, settings, torch.device(device))
     resumed_from = learner.step or None
-    run = _Run(faces, config, owned, learner, on_progress, open_lesson(faces, config, keep_pairs))
+    run = _Run(faces, config, owned, learner, on_progress, make_augmentation(faces, config, keep_pairs))
     try:
         reason = run.go_on(should_stop or (lambda: False))
     except Diverged as error:
-        run.tell("diverged", str(error))
+        run.report("diverged", str(error))
         raise
     if reason is None:
-        run.tell("stopped")
+        run.report("stopped")
         return Fitted("stopped", "stopped on demand", learner.step, resumed_from)
     if not learner.best_step:
         raise Diverged(
             f"{folder.path}: no validation had a finite loss; {learner.kept_words}, but none to be a result: start "
             "anew in another folder"
         )
-    run.tell("finished", reason)
+    run.report("finished", reason)
     best = {name: tensor.cpu() for name, tensor in learner.best.items()}
     classifier = from_tensors(AttributeClassifier, settings, best, folder.path)
     learner.network.load_state_dict(learner.best)
-    said = (logits_of(learner.network, run.judged_by) > 0).cpu().numpy()
-    known = ~faces.unknown[run.judged_by.rows]
-    scores = attribute_scores(said, run.judged_by.labels.numpy() > 0.5, faces.attributes, known)
+    said = (logits_of(learner.network, run.validation_batch) > 0).cpu().numpy()
+    known = ~faces.unknown[run.validation_batch.rows]
+    scores = attribute_scores(said, run.validation_batch.labels.numpy() > 0.5, faces.attributes, known)
     return Fitted("finished", reason, learner.step, resumed_from, learner.best_step, classifier, scores)
 
 
@@ -180,9 +180,9 @@ class _Run:
         folder: OwnedFolder,
         learner: Learner,
         on_progress: OnProgress | None,
-        lesson: Lesson,
+        augmentation: Augmentation,
     ) -> None:
-        self._lesson = lesson
+        self._lesson = augmentation
         self._faces, self._config, self._folder, self._learner = faces, config, folder, learner
         self._per_epoch = len(faces.training) // config.batch_size
         most = max(config.epochs * self._per_epoch, config.min_steps)
@@ -191,12 +191,12 @@ class _Run:
         self._log = MetricsLog(folder, learner.step or None)
         self._reporter = Reporter(folder, on_progress)
         self._unread: list[tuple[float, Tensor]] = []  # learning rate and loss of the last steps
-        self.judged_by = faces.take(_held_out_rows(faces, config))
+        self.validation_batch = faces.take(_held_out_rows(faces, config))
 
     def go_on(self, should_stop: Callable[[], bool]) -> str | None:
         """Train to the end and say why it ended, or None if it was stopped."""
         learner, config = self._learner, self._config
-        self.tell("training", f"{self._steps:,} steps, {self._per_epoch:,} in a pass over the images")
+        self.report("training", f"{self._steps:,} steps, {self._per_epoch:,} in a pass over the images")
         batches = self._faces.batches(
             self._faces.training,
             config.batch_size,
@@ -218,26 +218,28 @@ class _Run:
                 self._check()
                 self._keep()
                 _write_curves(self._folder, self._log)
-                self.tell("training")
+                self.report("training")
             elif config.checkpoint_every and learner.step % config.checkpoint_every == 0:
                 self._keep()
             elif learner.step % config.log_every == 0:
                 self._read_losses()
             if self._reporter.due:
-                self.tell("training")
+                self.report("training")
             if should_stop() and self._reason() is None:
                 self._keep()
                 return None
         return reason
 
-    def tell(self, state: Literal["training", "finished", "stopped", "diverged"], note: str = "") -> None:
+    def report(self, state: Literal["training", "finished", "stopped", "diverged"], note: str = "") -> None:
         """Say where the run stands."""
         rows, checks = self._log.of("step"), self._log.of("check")
         losses = {"classifier/total": rows[-1]["loss"]} if rows and rows[-1]["loss"] is not None else {}
         last = checks[-1] if checks else {}
         check = {name: last[name] for name in _NUMBERS if last.get(name) is not None}
         epoch = self._learner.step / self._per_epoch
-        self._reporter.tell(Progress(state, self._learner.step, self._steps, epoch, 0.0, losses, check, note))
+        self._reporter.report(
+            Progress(state, self._learner.step, self._steps, epoch, 0.0, losses, check, note)
+        )
 
     def _reason(self) -> str | None:
         if self._learner.step >= self._steps:
@@ -248,10 +250,10 @@ class _Run:
 
     def _check(self) -> None:
         """Validate, and remember the network if its loss is the best so far."""
-        learner, labels = self._learner, self.judged_by.labels
+        learner, labels = self._learner, self.validation_batch.labels
         self._read_losses()
-        logits = logits_of(learner.network, self.judged_by).cpu()
-        known = ~self._faces.unknown[self.judged_by.rows]
+        logits = logits_of(learner.network, self.validation_batch).cpu()
+        known = ~self._faces.unknown[self.validation_batch.rows]
         loss = attribute_loss(logits, labels, torch.from_numpy(known)).item()
         said = (logits > 0).numpy()
         scores = attribute_scores(said, labels.numpy() > 0.5, self._faces.attributes, known)

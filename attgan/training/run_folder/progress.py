@@ -78,7 +78,7 @@ class Reporter:
     def __init__(self, folder: Folder, on_progress: OnProgress | None) -> None:
         self._folder = folder
         self._on_progress = on_progress
-        self._told = time.monotonic()
+        self._reported = time.monotonic()
         self._images = 0
         self._rate = 0.0
 
@@ -89,14 +89,14 @@ class Reporter:
     @property
     def due(self) -> bool:
         """Whether the last telling is two seconds old."""
-        return time.monotonic() - self._told >= _EVERY
+        return time.monotonic() - self._reported >= _EVERY
 
-    def tell(self, progress: Progress) -> None:
+    def report(self, progress: Progress) -> None:
         """Tell it now, with the rate since the last time."""
         now = time.monotonic()
         if self._images:
-            self._rate = self._images / max(now - self._told, 1e-9)
-        self._images, self._told = 0, now
+            self._rate = self._images / max(now - self._reported, 1e-9)
+        self._images, self._reported = 0, now
         told = Progress(**{**asdict(progress), "images_per_second": round(self._rate, 2)})
         self._folder.write(PROGRESS, to_json(asdict(told), indent=1))
         if self._on_progress:

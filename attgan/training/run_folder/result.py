@@ -7,7 +7,7 @@ from torch import Tensor
 
 from attgan.models import load_bundle
 from attgan.training.loop import Ending
-from attgan.training.plan import Plan
+from attgan.training.plan import TrainingPlan
 from attgan.training.run_folder.checkpoint import room_for
 from attgan.training.run_folder.ownership import OwnedFolder
 from attgan.training.run_folder.progress import Outcome
@@ -20,7 +20,7 @@ BUNDLE = "bundle"
 _Parts = tuple[Mapping[str, Tensor], Mapping[str, Tensor]]
 
 
-def finish(plan: Plan, folder: OwnedFolder, ending: Ending) -> Outcome:
+def finish(plan: TrainingPlan, folder: OwnedFolder, ending: Ending) -> Outcome:
     """Write the result of a run that is complete; of one that was asked to stop only say so.
 
     Raises:
@@ -57,7 +57,7 @@ def finish(plan: Plan, folder: OwnedFolder, ending: Ending) -> Outcome:
     return finished
 
 
-def _tensors(plan: Plan, folder: OwnedFolder, best: Best) -> _Parts:
+def _tensors(plan: TrainingPlan, folder: OwnedFolder, best: Best) -> _Parts:
     """Of generator and discriminator: the best that were kept, or where the last are the result, as they are."""
     if not plan.keeps_best:
         return plan.networks.generator.state_dict(), plan.networks.discriminator.state_dict()

@@ -15,7 +15,7 @@ from attgan.models import BundleInfo, Discriminator, Generator, save_bundle
 from attgan.models.build import from_tensors
 from attgan.training.early_stopping import StopRule
 from attgan.training.networks import from_groups, snapshot, to_groups
-from attgan.training.plan import Plan
+from attgan.training.plan import TrainingPlan
 from attgan.training.run_folder.checkpoint import (
     KEPT,
     Checkpoint,
@@ -73,7 +73,7 @@ class State:
     saved: int | None = None
     kept: deque[int] = field(default_factory=lambda: deque(maxlen=KEPT))
 
-    def keep_if_best(self, plan: Plan) -> bool:
+    def keep_if_best(self, plan: TrainingPlan) -> bool:
         """Remember the networks as they are if the last validation was the best."""
         if self.best is not None and self.numbers["quality"] < self.best.numbers["quality"]:
             return False
@@ -84,7 +84,7 @@ class State:
         return True
 
 
-def load_state(plan: Plan, folder: OwnedFolder) -> State:
+def load_state(plan: TrainingPlan, folder: OwnedFolder) -> State:
     """The state to go on from: the last one kept, which is put into the networks, or the very first.
 
     Raises:
@@ -108,7 +108,7 @@ def load_state(plan: Plan, folder: OwnedFolder) -> State:
     )
 
 
-def save_state(plan: Plan, folder: OwnedFolder, state: State) -> None:
+def save_state(plan: TrainingPlan, folder: OwnedFolder, state: State) -> None:
     """Keep a state: the best bundle first, if it is new, then the checkpoint, whose last file makes both count.
 
     Raises:
@@ -139,7 +139,7 @@ def save_state(plan: Plan, folder: OwnedFolder, state: State) -> None:
 
 
 def save_networks(
-    plan: Plan,
+    plan: TrainingPlan,
     folder: OwnedFolder,
     below: str,
     generator: Tensors,

@@ -9,7 +9,7 @@ import torch
 
 from attgan.errors import Diverged
 from attgan.training.paired.losses import PairedLosses
-from attgan.training.plan import Plan
+from attgan.training.plan import TrainingPlan
 from attgan.training.run_folder.metrics_log import MetricsLog
 from attgan.training.run_folder.ownership import OwnedFolder
 from attgan.training.run_folder.pictures import write_curves, write_grid, write_pair_grid
@@ -34,7 +34,9 @@ class Watch:
     So the host need not wait for a GPU in every step, and a step that diverged is still found by its number.
     """
 
-    def __init__(self, plan: Plan, folder: OwnedFolder, state: State, on_progress: OnProgress | None) -> None:
+    def __init__(
+        self, plan: TrainingPlan, folder: OwnedFolder, state: State, on_progress: OnProgress | None
+    ) -> None:
         self._plan = plan
         self._folder = folder
         self._log = MetricsLog(folder, state.resumed_from)
@@ -56,7 +58,7 @@ class Watch:
         if self._reporter.due:
             self.read_losses(state)
             self._log.flush_if_cheap()
-            self.tell(state)
+            self.report(state)
 
     def read_losses(self, state: State) -> None:
         """Wait for the device, and write down what it computed.
@@ -93,18 +95,18 @@ class Watch:
         if state.step and time.monotonic() - self._drawn > _CURVES_AFTER:
             write_curves(self._folder, self._log)
             self._drawn = time.monotonic()
-        self.tell(state, note="best so far" if better else "")
+        self.report(state, note="best so far" if better else "")
 
     def _draw_grid(self, step: int) -> None:
         plan = self._plan
-        if plan.lesson is not None:
-            write_pair_grid(self._folder, plan.networks, plan.lesson.held_out, step)
+        if plan.paired is not None:
+            write_pair_grid(self._folder, plan.networks, plan.paired.held_out, step)
         else:
             write_grid(self._folder, plan.networks, plan.held_out, step)
 
-    def tell(self, state: State, doing: Doing = "training", note: str = "") -> None:
+    def report(self, state: State, doing: Doing = "training", note: str = "") -> None:
         """Tell where the run stands, now."""
-        self._reporter.tell(
+        self._reporter.report(
             Progress(
                 state=doing,
                 step=state.step,
@@ -120,7 +122,7 @@ class Watch:
         """The run ends here: the last rows, curves and words."""
         self.flush()
         write_curves(self._folder, self._log)
-        self.tell(state, doing, note)
+        self.report(state, doing, note)
 
     def flush(self) -> None:
         """Bring the rows so far into the run's folder."""

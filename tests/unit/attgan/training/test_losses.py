@@ -112,10 +112,10 @@ def test_objectives_weigh_their_terms_as_the_report_does() -> None:
 @fixed
 def test_points_lie_on_the_line_between_each_real_and_its_fake(count: int, seed: int) -> None:
     real, fake = images(count, seed=seed).float(), images(count, seed=seed + 1).float()
-    share = torch.rand(count, 1, 1, 1, generator=torch.Generator().manual_seed(seed))
-    points = points_between(real, fake, share)
+    alpha = torch.rand(count, 1, 1, 1, generator=torch.Generator().manual_seed(seed))
+    points = points_between(real, fake, alpha)
     for i in range(count):
-        part = share[i].item()
+        part = alpha[i].item()
         expected = (1 - part) * real[i].numpy() + part * fake[i].numpy()
         np.testing.assert_allclose(points[i].numpy(), expected, atol=1e-6)
 
@@ -129,12 +129,12 @@ def test_points_of_share_0_and_1_are_the_images_themselves() -> None:
 def test_dragan_points_lie_between_a_real_image_and_its_noisy_copy() -> None:
     real = images(3).float()
     random = torch.Generator().manual_seed(5)
-    share = torch.rand(3, 1, 1, 1, generator=random)
+    alpha = torch.rand(3, 1, 1, 1, generator=random)
     noise = torch.rand(real.shape, generator=random)
     deviation = real.numpy().astype(np.float64).std(ddof=1)
     noisy = real.numpy() + 0.5 * deviation * noise.numpy()
-    expected = real.numpy() + share.numpy() * (noisy - real.numpy())
-    np.testing.assert_allclose(dragan_points(real, share, noise).numpy(), expected, atol=1e-6)
+    expected = real.numpy() + alpha.numpy() * (noisy - real.numpy())
+    np.testing.assert_allclose(dragan_points(real, alpha, noise).numpy(), expected, atol=1e-6)
 
 
 @given(st.floats(0, 3), st.integers(1, 5))

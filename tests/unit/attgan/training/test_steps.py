@@ -59,7 +59,7 @@ def discriminator_arguments(mode: str = "wgan", seed: int = 0, apart: bool = Fal
         "real_labels": labels,
         "source": source,
         "source_targets": random.target_values,
-        "share": random.share,
+        "alpha": random.alpha,
         "noise": random.noise,
         "weights": WEIGHTS,
         "mode": mode,
@@ -92,13 +92,13 @@ def plain_discriminator_loss(
     generator: Generator, discriminator: Discriminator, arguments: dict[str, Any]
 ) -> Tensor:
     """As the published code has it: real and fake apart, both heads everywhere, PyTorch's instance norm."""
-    real, mode, share = arguments["real"], arguments["mode"], arguments["share"]
+    real, mode, alpha = arguments["real"], arguments["mode"], arguments["alpha"]
     with torch.no_grad():
         fake = generator(arguments["source"], arguments["source_targets"])
     critic_real, logits = discriminator(real)
     critic_fake, _ = discriminator(fake)
     end = fake if mode == "wgan" else real + 0.5 * real.var().sqrt() * arguments["noise"]
-    points = (real + share * (end - real)).detach().requires_grad_()
+    points = (real + alpha * (end - real)).detach().requires_grad_()
     scores, _ = discriminator(points)
     (slopes,) = torch.autograd.grad(scores, points, torch.ones_like(scores), create_graph=True)
     penalty = ((slopes.flatten(1).norm(dim=1) - 1) ** 2).mean()
@@ -329,19 +329,19 @@ def test_a_draw_depends_on_seed_network_and_step_alone() -> None:
         assert torch.equal(found, expected)
     for other in ({"seed": 2}, {"network": "generator"}, {"step": 1}):
         changed = drawn(labels, **settings | other)
-        assert not torch.equal(one.share, changed.share)
+        assert not torch.equal(one.alpha, changed.alpha)
         assert not torch.equal(one.target_values, changed.target_values)
     # What a setting does not concern stays: runs that differ in it see the same targets and points.
-    assert torch.equal(one.share, drawn(labels, **settings | {"mode": "wgan"}).share)
+    assert torch.equal(one.alpha, drawn(labels, **settings | {"mode": "wgan"}).alpha)
     assert torch.equal(one.targets, drawn(labels, **settings | {"intensities": "fixed"}).targets)
 
 
 def test_a_draw_has_the_shapes_and_ranges_it_says() -> None:
     _, labels = faces(1, count=64)
     found = drawn(labels, mode="lsgan")
-    assert found.share.shape == (64, 1, 1, 1)
+    assert found.alpha.shape == (64, 1, 1, 1)
     assert found.noise.shape == (64, 3, SIZE, SIZE)
-    for tensor in (found.share, found.noise):
+    for tensor in (found.alpha, found.noise):
         assert 0 <= tensor.min() < 0.1
         assert 0.9 < tensor.max() <= 1
     assert torch.equal(found.target_values, found.targets - 0.5)

@@ -16,7 +16,7 @@ from attgan.models import AttributeClassifier, ClassifierConfig, fresh, load_bun
 from attgan.models.folder import Folder
 from attgan.training.config import TrainingConfig
 from attgan.training.networks import digest
-from attgan.training.plan import Card, Plan
+from attgan.training.plan import Card, TrainingPlan
 from attgan.training.run_folder.checkpoint import read_checkpoint
 from attgan.training.run_folder.ownership import OwnedFolder
 from attgan.training.run_folder.progress import Outcome, Progress
@@ -212,7 +212,7 @@ def test_each_step_has_a_batch_of_its_own(small_faces: Faces, tmp_path: Path) ->
 def test_weights_that_are_not_finite_are_never_kept_though_the_losses_were(
     small_faces: Faces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def spoiling(plan: Plan, folder: OwnedFolder, state: State) -> None:
+    def spoiling(plan: TrainingPlan, folder: OwnedFolder, state: State) -> None:
         """As if a batch norm's statistics had overflowed since the validation."""
         if state.step == 6:
             assert state.best is not None

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attgan.data.loading.order import Order, Step, flips, permutation, tickets
+from attgan.data.loading.order import Order, Step, flips, permutation, random_keys
 
 
 @st.composite
@@ -104,7 +104,7 @@ def test_half_of_the_images_are_mirrored_and_others_each_time() -> None:
 
 def test_the_random_numbers_are_those_of_every_version() -> None:
     """A run that is resumed with a newer version goes on in the same order."""
-    assert tickets(2, 0, "train", "rows", 0, 0).tolist() == [10228029418577559079, 6912524942077425329]
+    assert random_keys(2, 0, "train", "rows", 0, 0).tolist() == [10228029418577559079, 6912524942077425329]
     assert permutation(8, 0, "train", "rows", 0, 0).tolist() == [1, 2, 0, 6, 5, 4, 7, 3]
 
 

@@ -29,7 +29,7 @@ class Shown(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Lesson:
+class Augmentation:
     """How batches are shown.
 
     Attributes:
@@ -75,7 +75,7 @@ class Lesson:
         return images, labels
 
 
-def open_lesson(faces: Faces, config: ClassifierTraining, keep_pairs: Path | None) -> Lesson:
+def make_augmentation(faces: Faces, config: ClassifierTraining, keep_pairs: Path | None) -> Augmentation:
     """Render what is to be rendered. Without that and without augmentation faces are shown as they are."""
     pairs, attribute = None, 0
     if config.rendered:
@@ -89,4 +89,4 @@ def open_lesson(faces: Faces, config: ClassifierTraining, keep_pairs: Path | Non
             threads=torch.get_num_threads(),
             keep=keep_pairs,
         )
-    return Lesson(config, faces.unknown if faces.unknown.any() else None, pairs, attribute)
+    return Augmentation(config, faces.unknown if faces.unknown.any() else None, pairs, attribute)
