@@ -1,8 +1,8 @@
-"""Alignment: bring a discriminator into step with a generator whose own one was not kept.
+"""Alignment: train a discriminator for a generator whose own discriminator was not published.
 
-The generator is frozen and in evaluation mode: not one bit of it changes, its batch norms' statistics included. The
-discriminator learns with the strategy Permutation, until it tells real faces from edited ones, knows the attributes,
-and its loss has become flat.
+The generator is frozen and in evaluation mode: nothing of it changes, not even the statistics of its batch norms. The
+discriminator is trained with the strategy Permutation until it separates real faces from edited ones, predicts the
+attributes, and its loss has become flat.
 """
 
 from attgan.data.loading.loader import Faces
@@ -36,23 +36,23 @@ def align(
     on_progress: OnProgress | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Outcome:
-    """Train the discriminator alone, or go on where the run in ``folder`` was left.
+    """Train the discriminator alone. A run in ``folder`` is resumed.
 
-    The result bundle holds the generator as it came, and the discriminator as it was last. All else is as in
-    :func:`attgan.training.trainer.train`, but that there is no ``best/`` and, since the generator does not change, no
-    grid.
+    The result bundle holds the unchanged generator and the last discriminator. Everything else is as in
+    :func:`attgan.training.trainer.train`, except that there is no ``best/`` and no grid, since the generator does not
+    change.
 
     Args:
-        generator: to be in step with. Copied, and never changed.
-        discriminator: fresh, or to go on with. Copied.
+        generator: the discriminator is trained on its edits. Copied, and never changed.
+        discriminator: freshly initialised or already trained. Copied.
         faces: opened with the attributes of the networks, in their order; the report takes 70,000 drawn at random.
-        config: all that decides the result.
+        config: everything that decides the result.
         folder, card, device, on_progress, should_stop: as for training.
 
     Raises:
         UserError, Diverged, ValueError, OSError: as for training.
     """
-    # A flow's settings inherit these; what they add has no place in the run's identity.
+    # A flow's settings inherit from this model. The fields that they add must not enter the config fingerprint.
     config = AlignmentConfig(**{name: getattr(config, name) for name in AlignmentConfig.model_fields})
     check_fit(generator, discriminator, faces)
     strategy = STRATEGIES["permutation"]

@@ -1,6 +1,6 @@
-"""When a run ends by itself: rules that look at each validation's numbers and say why to stop, if so.
+"""Stop rules: after each validation they decide whether a run ends early, and why.
 
-A rule is a value. It goes into a checkpoint as JSON and comes back from it.
+A rule is an immutable value. A checkpoint stores it as JSON.
 """
 
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ from pydantic import JsonValue
 
 
 class StopRule(Protocol):
-    """What the loop asks of a rule."""
+    """The interface of a stop rule."""
 
     @property
     def reason(self) -> str | None:
-        """Why to stop, for people; None to go on."""
+        """Why to stop, in words; None to continue."""
         ...
 
     def after(self, numbers: Mapping[str, float]) -> Self:
@@ -23,11 +23,11 @@ class StopRule(Protocol):
         ...
 
     def to_json(self) -> dict[str, JsonValue]:
-        """What it remembers."""
+        """Its state, for a checkpoint."""
         ...
 
     def restored(self, memory: Mapping[str, JsonValue]) -> Self:
-        """The rule with what :meth:`to_json` gave."""
+        """The rule with the state that :meth:`to_json` returned."""
         ...
 
 
@@ -69,14 +69,14 @@ class EarlyStopping:
 
 @dataclass(frozen=True, slots=True)
 class InStep:
-    """Stop when the discriminator tells real from edited, knows the attributes, and its loss has become flat.
+    """Stop when the discriminator separates real from edited faces, predicts the attributes, and its loss is flat.
 
     Attributes:
-        critic_accuracy, classifier_accuracy: on held-out faces, to be reached both at the last validation.
-        patience: validations without a loss better by ``flatness`` of its size: then it is flat.
+        critic_accuracy, classifier_accuracy: on held-out faces; both must be reached at the last validation.
+        patience, flatness: the loss is flat after ``patience`` validations without an improvement by this share.
         best: the loss from which the next improvement is measured.
         waited: validations since then.
-        reached: whether both accuracies were good enough at the last one.
+        reached: whether both accuracies were reached at the last validation.
     """
 
     critic_accuracy: float

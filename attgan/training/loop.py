@@ -29,8 +29,10 @@ from attgan.training.validation import validate
 
 ShouldStop = Callable[[], bool]
 
-_SAVE_AFTER = 300.0  # seconds: no more work than this is ever done twice
-_SAVE_COST = 0.05  # of the time, at most, goes into the checkpoints of validations: 1 GB each at full width
+# Seconds after which a checkpoint is written in any case: a killed run repeats at most so much work.
+_SAVE_AFTER = 300.0
+# Largest share of the time that checkpoints at validations may take. At full width each is 1 GB.
+_SAVE_COST = 0.05
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,9 @@ class Ending:
     """How the loop ended.
 
     Attributes:
-        state: the last one, which is kept.
+        state: the last one, which has been saved.
         reason: why the run is complete; None if it was asked to stop.
-        watch: for the last words.
+        watch: writes the final progress report.
     """
 
     state: State
@@ -54,13 +56,13 @@ def run(
     on_progress: OnProgress | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Ending:
-    """Train until the rule, the last step or ``should_stop`` ends it; the last state is kept in each case.
+    """Train until the stop rule, the last step or ``should_stop`` ends the run. The last state is saved in each case.
 
     Raises:
-        Diverged: a loss or a weight is not finite or exploded. The last good state is kept.
-        UserError: the disk is full, a part of the dataset is missing or another one, or another process has taken the
-            run over.
-        OSError: what else a filesystem reports.
+        Diverged: a loss or a weight is not finite or exploded. The last good state stays saved.
+        UserError: the disk is full, a part of the dataset is missing or changed, or another process has taken over the
+            run.
+        OSError: any other error of the filesystem.
     """
     with room_for(folder, "the run's files"), ExitStack() as ending:
         state = load_state(plan, folder)
@@ -107,7 +109,7 @@ def run(
 
 
 def _check(plan: TrainingPlan, state: State) -> bool:
-    """Validate; whether it was the best so far. Before the first step it is for comparison only."""
+    """Validate, and return whether this is the best state so far. Before the first step it is for comparison only."""
     state.numbers = _validated(plan)
     state.checked = state.step
     if state.step == 0:
@@ -136,7 +138,7 @@ def _validated(plan: TrainingPlan) -> dict[str, float]:
 
 
 def paired_step(plan: TrainingPlan, paired: PairedData, step: int, batch: PairBatch) -> Stepped:
-    """One step of the generator on pairs, the optimiser's with it."""
+    """One generator step on pairs, with the optimiser's update."""
     networks, config = plan.networks, plan.config
     assert networks.generator_adam is not None
     placed_pairs = PairBatch(*(to_device(tensor, networks.device) for tensor in batch))
@@ -148,9 +150,9 @@ def paired_step(plan: TrainingPlan, paired: PairedData, step: int, batch: PairBa
 
 
 def discriminator_step(plan: TrainingPlan, step: int, batch: Placed, real: Placed) -> Stepped:
-    """One step of the discriminator, the optimiser's with it; ``step`` counts those of both networks.
+    """One discriminator step, with the optimiser's update. ``step`` counts the steps of both networks.
 
-    Fakes are edits of ``batch``; where both streams are one, of the very images shown as real.
+    The fakes are edits of ``batch``. Where both streams are the same, ``batch`` is also what is shown as real.
     """
     networks, config = plan.networks, plan.config
     drawn = _draw(plan, "discriminator", plan.table.discriminator_steps_of(step), batch.host_labels)
@@ -173,7 +175,7 @@ def discriminator_step(plan: TrainingPlan, step: int, batch: Placed, real: Place
 
 
 def generator_step(plan: TrainingPlan, step: int, batch: Placed) -> Stepped:
-    """One step of the generator, the optimiser's with it; ``step`` counts those of both networks."""
+    """One generator step, with the optimiser's update. ``step`` counts the steps of both networks."""
     networks, config = plan.networks, plan.config
     assert networks.generator_adam is not None
     drawn = _draw(plan, "generator", plan.table.generator_steps(step), batch.host_labels)
@@ -219,7 +221,7 @@ def _draw(plan: TrainingPlan, network: Network, step: int, labels: Tensor) -> Dr
 
 
 def open_pairs(plan: TrainingPlan, paired: PairedData, start: int) -> Prefetched[PairBatch]:
-    """The pairs of each step from ``start`` on, drawn in a thread of their own while the step before is computed."""
+    """The pairs of each step from ``start`` on. A thread of its own draws them while the step before is computed."""
     config = plan.config
 
     def drawn() -> Generator[PairBatch, None, None]:
@@ -258,12 +260,12 @@ def open_stream(plan: TrainingPlan, name: str, rows: np.ndarray, start: int) -> 
 
 
 def _first_words(plan: TrainingPlan, state: State) -> str:
-    """Where it starts, on what, and what FreezeD holds, by name."""
+    """The note of the first progress report: steps, device, precision, resumed step, and what FreezeD freezes."""
     table = plan.table
     words = f"{table.steps:,} steps, {table.steps_per_epoch:,} in an epoch"
     words += f"; on {plan.networks.device.type} in {plan.networks.precision}"
     if state.resumed_from is not None:
-        words += f"; taken up after step {state.resumed_from:,}"
+        words += f"; resumed after step {state.resumed_from:,}"
     frozen = plan.networks.frozen
     if frozen:
         words += f"; FreezeD: {len(frozen)} frozen: {', '.join(frozen)}"
@@ -271,14 +273,15 @@ def _first_words(plan: TrainingPlan, state: State) -> str:
 
 
 class _Saving:
-    """When to keep the state: at validations, but not so often that it costs much, and when long nothing was kept."""
+    """Decides when to save the state: at validations, unless that costs too much time, and after a long pause."""
 
     def __init__(self, plan: TrainingPlan, folder: OwnedFolder, watch: Watch) -> None:
         self._plan = plan
         self._folder = folder
         self._watch = watch
         self._saved = time.monotonic()
-        self._cost = 0.0  # seconds, of the last time
+        # Seconds that the last save took.
+        self._cost = 0.0
 
     def after_check(self, state: State) -> None:
         if state.step and self._cost <= _SAVE_COST * (time.monotonic() - self._saved):
@@ -291,7 +294,7 @@ class _Saving:
             self.now(state)
 
     def now(self, state: State) -> None:
-        """Keep the state, after its losses have been found to be good and its rows are written."""
+        """Save the state, once its losses are known to be finite and its metrics are written."""
         if state.saved == state.step:
             return
         began = time.monotonic()

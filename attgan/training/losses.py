@@ -1,9 +1,9 @@
-"""What the two networks of AttGAN minimise: pure functions of tensors, every one a mean.
+"""The losses of AttGAN's two networks: pure functions of tensors. Every loss is a mean.
 
 The report writes sums and norms, but its weights (100, 10, 1, 10) belong to means over batch, attributes and
 pixels, as in the published code.
 
-Whatever the precision of what comes in, a loss is at least float32.
+A loss is at least float32, whatever the precision of its inputs.
 
 Shapes: N images, S image size, n attributes.
 
@@ -11,7 +11,7 @@ References:
     He et al., "AttGAN: Facial Attribute Editing by Only Changing What You Want", 2017: equations 5 to 12.
     Gulrajani et al., "Improved Training of Wasserstein GANs", 2017: the penalty.
     Mao et al., "Least Squares Generative Adversarial Networks", 2016: mode "lsgan".
-    Kodali et al., "On Convergence and Stability of GANs", 2017 (DRAGAN): where the other modes' penalty looks.
+    Kodali et al., "On Convergence and Stability of GANs", 2017 (DRAGAN): the points of the other modes' penalty.
 """
 
 from collections.abc import Callable
@@ -22,10 +22,10 @@ from torch import Tensor
 from torch.nn import functional
 
 Adversarial = Literal["wgan", "lsgan", "dcgan"]
-"""WGAN with gradient penalty; least squares; or the first GAN's cross entropy (the last two with DRAGAN's)."""
+"""WGAN; least squares; or the cross entropy of the first GAN. The last two use DRAGAN's gradient penalty."""
 
 NOISE_SCALE = 0.5
-"""How far DRAGAN looks from a real image, in standard deviations of the batch's pixels."""
+"""Largest distance of DRAGAN's points from a real image, in standard deviations of the batch's pixels."""
 
 
 class LossWeights(NamedTuple):
@@ -91,7 +91,7 @@ def dragan_points(real: Tensor, alpha: Tensor, noise: Tensor) -> Tensor:
 
     Args:
         real: (N, 3, S, S).
-        share: (N, 1, 1, 1) in [0, 1], where on the line.
+        share: (N, 1, 1, 1) in [0, 1], the position on the line.
         noise: (N, 3, S, S) in [0, 1], scaled here by half the standard deviation of the batch's pixels.
     """
     real = _full(real)
@@ -106,8 +106,8 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], points: Tensor) -> Tens
         points: (N, 3, S, S).
 
     Returns:
-        A scalar to be differentiated by the critic's parameters. Nothing leads back to what the points were
-        made from.
+        A scalar that can be differentiated by the critic's parameters. No gradient flows back into the images that
+        the points were made from.
     """
     points = points.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)

@@ -1,4 +1,4 @@
-"""How the process treats the memory that a training step gives back."""
+"""Keeps the memory that a training step frees in the process."""
 
 import ctypes
 
@@ -10,12 +10,12 @@ _M_MMAP_MAX = -4
 def keep_freed_memory() -> bool:
     """Keep freed memory in the process, for steps on a CPU.
 
-    By default the GNU C library returns every freed block above 32 MB to the system, so each step has its
-    large tensors' pages cleared and mapped once more: a quarter of a discriminator step's time (width 16, 128 px,
-    batch 128). It holds for the whole process from now on.
+    By default the GNU C library returns every freed block above 32 MB to the system. In the next step the system then
+    clears and maps the pages of the large tensors again, which takes a quarter of a discriminator step (width 16,
+    128 px, batch 128). The setting holds for the whole process from now on.
 
     Returns:
-        Whether the C library did so; another one may not know how.
+        Whether it worked: other C libraries do not have the setting.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, -1))

@@ -1,4 +1,4 @@
-"""The two networks and their optimisers on one device, and their way into a checkpoint and back."""
+"""The two networks and their optimisers on one device, and the conversion to a checkpoint's tensors and back."""
 
 import copy
 import hashlib
@@ -18,15 +18,15 @@ Groups = Mapping[str, Mapping[str, Tensor]]
 
 @dataclass(frozen=True)
 class Networks:
-    """What a run changes.
+    """The networks and optimisers, which a run changes.
 
     Attributes:
         generator, discriminator: on ``device``, channels last.
         generator_adam: None where the generator is frozen: then it stays in evaluation mode, its buffers too.
         discriminator_adam: of the parameters that FreezeD leaves free.
         device: of both networks.
-        precision: of their passes.
-        frozen: names of the discriminator's parameters that stay as they are.
+        precision: of their forward and backward passes.
+        frozen: names of the discriminator's parameters that FreezeD freezes.
     """
 
     generator: Generator
@@ -80,7 +80,7 @@ def place(
 
 
 def precision_on(config: LoopConfig, device: str) -> Precision:
-    """What the passes are computed in there: what is set, or for "auto" bfloat16 on a GPU and float32 on a CPU."""
+    """The precision on this device: the one that is set, or for "auto" bfloat16 on a GPU and float32 on a CPU."""
     if config.precision != "auto":
         return config.precision
     return "bfloat16" if torch.device(device).type == "cuda" else "float32"
@@ -99,7 +99,7 @@ def to_groups(networks: Networks) -> Groups:
 
 
 def from_groups(networks: Networks, groups: Groups) -> None:
-    """Put a checkpoint's tensors in place: exactly what :func:`to_groups` gave."""
+    """Load a checkpoint's tensors: the inverse of :func:`to_groups`."""
     networks.generator.load_state_dict(groups["generator"])
     networks.discriminator.load_state_dict(groups["discriminator"])
     put_moments(networks.discriminator, networks.discriminator_adam, groups["discriminator_adam"])
@@ -128,7 +128,7 @@ def set_rate(optimiser: torch.optim.Adam, rate: float) -> None:
 
 
 def _adam(network: nn.Module, config: LoopConfig) -> torch.optim.Adam:
-    """One kernel for all parameters that are trained."""
+    """Adam over the parameters that are trained. ``fused``: one kernel updates them all."""
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     betas = (config.adam_beta1, config.adam_beta2)
     return torch.optim.Adam(trained, lr=config.learning_rate, betas=betas, fused=True)
@@ -144,11 +144,11 @@ def moments(network: nn.Module, optimiser: torch.optim.Adam) -> dict[str, Tensor
 
 
 def put_moments(network: nn.Module, optimiser: torch.optim.Adam, tensors: Mapping[str, Tensor]) -> None:
-    """Put in place what :func:`moments` gave."""
+    """Load an optimiser's state: the inverse of :func:`moments`."""
     parameters = dict(network.named_parameters())
     for key, tensor in tensors.items():
         name, part = key.rsplit("/", 1)
         parameter = parameters[name]
-        # In the parameter's own memory layout: the fused kernel walks through all of them side by side.
+        # In the parameter's own memory layout, which the fused kernel expects of all its tensors.
         like = parameter.detach() if tensor.shape == parameter.shape and part != "step" else tensor
         optimiser.state[parameter][part] = torch.empty_like(like, device=parameter.device).copy_(tensor)

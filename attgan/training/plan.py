@@ -1,4 +1,4 @@
-"""What a run does, before it has done anything."""
+"""Everything that the training loop needs, made before the first step."""
 
 import copy
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from attgan.training.validation import HeldOut, sees_edits
 
 @dataclass(frozen=True)
 class Card:
-    """What goes into the result bundle beside the networks.
+    """What the result bundle holds besides the networks.
 
     Attributes:
         licence: one line on what the weights may be used for.
         about: data and training, Markdown.
-        classifier: the bundle's, of the same attributes. Passed on as it is.
+        classifier: the starting bundle's, of the same attributes. It is passed on unchanged.
     """
 
     licence: str
@@ -36,11 +36,11 @@ class Card:
 
 @dataclass(frozen=True)
 class PairedData:
-    """What the paired strategy learns from.
+    """The pairs of faces without and with glasses that the paired strategy learns from.
 
     Attributes:
-        pairs: of the bare faces to train on.
-        held_out: fixed pairs of held-out faces.
+        pairs: of the faces to train on.
+        held_out: fixed pairs of held-out faces, for validation.
         weights: of the losses.
         flip: whether every second pair is mirrored.
     """
@@ -53,23 +53,23 @@ class PairedData:
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """A run.
+    """A training or an alignment.
 
     Attributes:
         config: its settings.
-        strategy: who sees which images, with which targets.
-        attribute: column of the attribute that is trained; None in an alignment, which has no such one.
+        strategy: which images each network sees, with which targets.
+        attribute: column of the attribute that is trained; None in an alignment, which trains all alike.
         weights: of the losses.
         generator_warmup: epochs.
         networks: as they are at the start.
         faces: the data.
-        source_rows, real_rows: of the two streams.
-        table: which step is whose.
-        held_out: what is validated on.
-        rule: when to stop.
-        card: of the result.
-        judge: says what edited faces show, on the device, in evaluation mode; None where the discriminator does.
-        lesson: of the paired strategy; None with the others.
+        source_rows, real_rows: dataset rows of the two streams.
+        table: the step schedule.
+        held_out: the faces that are validated on.
+        rule: when to stop early.
+        card: for the result bundle.
+        evaluator: classifies edited faces, on the device, in evaluation mode; None: the discriminator does.
+        lesson: data of the paired strategy; None with the others.
     """
 
     config: LoopConfig
@@ -90,7 +90,7 @@ class TrainingPlan:
 
     @property
     def keeps_best(self) -> bool:
-        """Whether the result is the best by quality; else it is the last."""
+        """Whether the result is the state of the best quality; otherwise it is the last state."""
         if self.paired is not None:
             return True
         return self.attribute is not None and sees_edits(self.strategy, self.evaluator)
@@ -102,8 +102,8 @@ class TrainingPlan:
             return ""
         return (
             f"no state is kept as the best: {self.strategy.name} shows the discriminator only images "
-            f"{self.strategy.real} {self.faces.attributes[self.attribute]}, so that it cannot judge edits, and there "
-            "is no attribute classifier, the bundle's or another, that could; the result is the last state"
+            f"{self.strategy.real} {self.faces.attributes[self.attribute]}, so that it cannot score edits, and neither "
+            "the bundle nor --judge has an attribute classifier; the result is the last state"
         )
 
 

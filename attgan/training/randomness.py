@@ -1,7 +1,7 @@
-"""Random numbers that are counted, not remembered: each step's come from (seed, purpose, step) alone.
+"""Random numbers without state: those of a step are derived from (seed, purpose, step) alone.
 
-So a checkpoint needs no random state, a resumed run draws what the uninterrupted one would have drawn, and
-nothing depends on the device.
+So a checkpoint needs no random state, a resumed run draws the same numbers as an uninterrupted one, and nothing
+depends on the device.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import torch
 
 
 def generator_for(seed: int, purpose: str, step: int) -> torch.Generator:
-    """A fresh generator on the CPU for what is random in one step.
+    """A fresh CPU generator for one step.
 
     Args:
         seed: of the run.
@@ -22,7 +22,7 @@ def generator_for(seed: int, purpose: str, step: int) -> torch.Generator:
 
 
 def random_for(seed: int, purpose: str, *numbers: int) -> np.random.Generator:
-    """The same for NumPy, and for what is random in one step, face or pair."""
+    """The same for NumPy; the numbers name the step, face or pair."""
     return np.random.default_rng(_seed_of(seed, purpose, *numbers))
 
 

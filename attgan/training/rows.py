@@ -1,4 +1,4 @@
-"""The rows of a dataset that a run trains on: a subset of them, dealt to the strategy's streams."""
+"""The rows of a dataset that a run trains on: its subset, and of these the rows of each of the strategy's streams."""
 
 import numpy as np
 
@@ -8,7 +8,8 @@ from attgan.errors import UserError
 from attgan.training.strategies import Strategy
 from attgan.training.validation import in_stream
 
-_OTHERS = 2  # rows without the attribute for each row with it: the report's third
+# Rows without the attribute for each row with it. So a third has it, as in the report.
+_OTHERS = 2
 
 
 def subset_rows(faces: Faces, subset: str, attribute: int, seed: int) -> np.ndarray:
@@ -16,9 +17,8 @@ def subset_rows(faces: Faces, subset: str, attribute: int, seed: int) -> np.ndar
 
     Args:
         faces: the data.
-        subset: "all"; "only", those with the attribute; or "extended", those and twice as many others, or all the
-            others where there are fewer: a third of a dataset cut as extended has the attribute, of its training
-            rows a little more or less.
+        subset: "all"; "only", the rows with the attribute; or "extended", these and twice as many others (all the
+            others if there are fewer).
         attribute: column of the attribute.
         seed: draws the others.
 

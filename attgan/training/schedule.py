@@ -1,4 +1,6 @@
-"""What happens at which step: whose step it is, when to validate, which learning rate. Pure functions of the step.
+"""The step schedule: which network each step trains, when to validate, and the learning rate.
+
+All are pure functions of the step.
 
 Steps are numbered from 0 over the whole run. Each takes one batch of the source stream, so that an epoch is one pass
 over the images that are edited.
@@ -12,7 +14,7 @@ from attgan.training.config import LoopConfig
 
 @dataclass(frozen=True, slots=True)
 class StepSchedule:
-    """The steps of a run.
+    """Which step of a run does what.
 
     Attributes:
         steps_per_epoch: batches in a pass over the source stream.
@@ -54,7 +56,7 @@ class StepSchedule:
 
 
 def step_schedule(config: LoopConfig, source_rows: int, discriminator_steps: int | None) -> StepSchedule:
-    """The steps of a run over so many source rows; an incomplete last batch of a pass is left out.
+    """The schedule of a run over ``source_rows`` rows. The incomplete last batch of each pass is dropped.
 
     Raises:
         ValueError: fewer rows than one batch.

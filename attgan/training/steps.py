@@ -1,11 +1,11 @@
-"""One training step of each network: from ready tensors to losses, without optimiser and without data.
+"""One training step of each network: from tensors to losses. The optimiser and the data loading are elsewhere.
 
-In precision "bfloat16" the networks' passes run under autocast, but the penalty in float32: at the same points in
-bfloat16 its value came out 3 % off (median of 24 batches; at worst 60 %) and its gradient 24 % (at worst 136 %, so
-that it may point the other way). The other losses were within 1.4 %, and their gradients within 24 % for the
-discriminator and 47 % for the generator at the start, 8 % and 20 % after 120 cycles. With ten bits of mantissa, as
-in the TF32 that PyTorch lets convolutions use on a GPU, the penalty's gradient was 3 % off. (Width 16, 64 px, drawn
-faces, emulated on a CPU.)
+In precision "bfloat16" the networks' passes run under autocast, but the gradient penalty is computed in float32. In
+bfloat16 the penalty at the same points was wrong by 3 % (median of 24 batches; at worst 60 %) and its gradient by 24 %
+(at worst 136 %, so that it may point the other way). The other losses were within 1.4 %. Their gradients were within
+24 % for the discriminator and 47 % for the generator at the start, and within 8 % and 20 % after 120 cycles. With ten
+bits of mantissa, as in the TF32 that PyTorch lets convolutions use on a GPU, the penalty's gradient was wrong by 3 %.
+(Measured at width 16 and 64 px on drawn faces, emulated on a CPU.)
 
 Shapes: N images, S image size, n attributes.
 """
@@ -44,7 +44,7 @@ class Draw(NamedTuple):
     Attributes:
         targets: (N, n) in {0, 1}, the attributes that the edits ask for.
         target_values: (N, n), what the generator is fed for them.
-        share: (N, 1, 1, 1) in [0, 1), where between two images the penalty looks.
+        share: (N, 1, 1, 1) in [0, 1), interpolation coefficient of the gradient penalty, between two images.
         noise: (N, 3, S, S) in [0, 1), or None in mode "wgan" and for the generator, which need none.
     """
 
@@ -89,7 +89,7 @@ def draw(
     Args:
         labels: (N, n) in {0, 1} on the CPU, of the images to be edited.
         seed: of the run.
-        network: whose step it is; each has draws of its own.
+        network: the one that is trained. The draws of the two networks are independent.
         step: that network's step, counted from 0.
         strategy, attribute, intensities: what the edits ask for, and how strongly.
         mode: decides whether there is noise.
@@ -128,8 +128,8 @@ def discriminator_losses(
     """The discriminator's losses on one batch.
 
     Args:
-        generator: makes the fakes, in the mode it is in; nothing of it is differentiated.
-        discriminator: what is trained.
+        generator: makes the fakes, in the mode it is in. No gradient flows into it.
+        discriminator: the network that is trained.
         real: (N, 3, S, S) in [-1, 1].
         real_labels: (N, n) in {0, 1}.
         source: (N, 3, S, S), what the fakes are edits of; ``real`` itself where the strategy says so.
@@ -173,11 +173,11 @@ def generator_losses(
     mode: Adversarial = "wgan",
     precision: Precision = "float32",
 ) -> GeneratorLosses:
-    """The generator's losses on one batch. The images are encoded once, for edit and reconstruction.
+    """The generator's losses on one batch. Edit and reconstruction share one pass through the encoder.
 
     Args:
-        generator: what is trained.
-        discriminator: judges the edits; its parameters take no part in the graph.
+        generator: the network that is trained.
+        discriminator: scores the edited images. Its parameters are constants here.
         images: (N, 3, S, S) in [-1, 1].
         labels: (N, n), what the generator is fed for the images' own attributes.
         targets: (N, n) in {0, 1}, the attributes that the edits ask for.
@@ -204,7 +204,7 @@ def generator_losses(
 def backward(total: Tensor, network: nn.Module) -> None:
     """Add the gradients of ``total`` to the trained parameters of ``network``, and compute no others.
 
-    Without the list of parameters autograd would go on down to the penalty's points.
+    Without the list of parameters autograd would also compute the gradient at the penalty's points, which nobody uses.
     """
     total.backward(inputs=[parameter for parameter in network.parameters() if parameter.requires_grad])
 
@@ -214,7 +214,8 @@ def _critic_and_logits(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Critic (N,) on real, critic (M,) on fake, logits (N, n) of real.
 
-    One pass for both where every norm is each image's own. A batch norm would mix real and fake.
+    Real and fake images share one pass, which is faster, unless the network has batch norms: these would mix the
+    statistics of real and fake images.
     """
     if discriminator.config.norm == "batch" and discriminator.training:
         critic_real, logits = discriminator(real)
@@ -231,7 +232,7 @@ def _autocast(device: str, precision: Precision) -> torch.autocast:
 
 @contextlib.contextmanager
 def _untrained(network: nn.Module) -> Iterator[None]:
-    """Parameters that are constants to whatever is computed inside."""
+    """Inside, the network's parameters are constants: gradients flow through it, but not into it."""
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     for parameter in trained:
         parameter.requires_grad_(False)

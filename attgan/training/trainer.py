@@ -31,7 +31,7 @@ from attgan.training.validation import choose_rows, hold_out
 
 
 class Chosen(NamedTuple):
-    """What a training takes of a dataset: :class:`attgan.training.plan.Plan` says what each is."""
+    """What a training uses of a dataset; :class:`attgan.training.plan.TrainingPlan` describes each field."""
 
     strategy: Strategy
     attribute: int
@@ -44,7 +44,7 @@ def choose(faces: Faces, config: TrainingConfig) -> Chosen:
     """Choose the attribute's column and the rows to train and to validate on.
 
     Raises:
-        UserError: there is no such attribute, or the data do not suffice.
+        UserError: there is no such attribute, or there are too few images.
     """
     check_names([config.attribute], faces.attributes, f"--attribute {config.attribute}")
     attribute = faces.attributes.index(config.attribute)
@@ -68,10 +68,10 @@ def make_plan(
     keep_pairs: Path | None = None,
     report_pairs: Report | None = None,
 ) -> TrainingPlan:
-    """Place copies of the networks on the device and decode the held-out faces. Arguments as :func:`train` has them.
+    """Copy the networks to the device and decode the held-out faces. The arguments are those of :func:`train`.
 
     Raises:
-        UserError: a part of the dataset is missing or another one.
+        UserError: a part of the dataset is missing or changed.
     """
     networks = place(generator, discriminator, config, device, train_generator=True, freeze_d=config.freeze_d)
     paired = (
@@ -127,36 +127,36 @@ def train(
     keep_pairs: Path | None = None,
     report_pairs: Report | None = None,
 ) -> Outcome:
-    """Train both networks, or go on where the run in ``folder`` was left; one that has finished returns its result.
+    """Train both networks. A run in ``folder`` is resumed; if it has finished, its result is returned.
 
-    A second process that trains in the same folder takes the run over, and the first one ends without writing more.
-    On a CPU, with the same number of threads, an interrupted run gives bit for bit what an uninterrupted one gives.
+    A second process that trains in the same folder takes over the run, and the first one ends without writing more.
+    On a CPU, with the same number of threads, an interrupted run gives bit for bit the result of an uninterrupted one.
 
     Args:
-        generator, discriminator: to start from, always the same ones for the same run. They are copied.
+        generator, discriminator: the starting weights, the same ones whenever a run is resumed. They are copied.
         faces: opened with the attributes of the networks, in their order.
-        config: all that decides the result.
-        folder: of the run, on a disk or on S3. It gets ``run.json``, ``checkpoints/``, ``metrics.jsonl``,
-            ``progress.json``, ``curves.png``, ``grids/``, ``best/step-…/`` (the best bundle so far), and when the run
-            has finished ``bundle/`` (the result: the best) and ``result.json``. Without a best, which takes a judge of
-            edits, the result is the last.
-        card: for the bundles. Without a classifier they get the judge.
-        judge: of the same attributes; says what edited faces show. By default the card's classifier does; without one
-            the discriminator, where the strategy shows it all images as real.
+        config: everything that decides the result.
+        folder: of the run, on a disk or on S3. It receives ``run.json``, ``checkpoints/``, ``metrics.jsonl``,
+            ``progress.json``, ``curves.png``, ``grids/``, ``best/step-…/`` (the best bundle so far), and at the end
+            ``bundle/`` (the best bundle) and ``result.json``. Where no classifier can score edits there is no best
+            bundle, and the result is the last state.
+        card: for the bundles. If it has no classifier, they receive the evaluator.
+        evaluator: classifies edited faces; of the same attributes. By default the card's classifier; without one the
+            discriminator, if the strategy shows it all images as real.
         device: ``cpu``, ``cuda``, ``cuda:1`` …
-        on_progress: told about every two seconds, and at each validation.
-        should_stop: asked before each step; when it says yes the state is kept and the call returns.
-        keep_pairs: a folder on this machine's disk where the paired strategy keeps what it has rendered.
-        report_pairs: told how many faces have been rendered with glasses, and how many there are.
+        on_progress: called about every two seconds, and at each validation.
+        should_stop: called before each step; if it returns True the state is saved and the call returns.
+        keep_pairs: a folder on this machine's disk where the paired strategy keeps its rendered pairs.
+        report_pairs: called with the number of faces rendered so far and the number of all.
 
     Raises:
-        UserError: the folder holds another run, the data do not suffice, a part of them is damaged, the disk is
-            full, or another process has taken the run over.
-        Diverged: a loss or a weight is not finite or exploded. The last good state is kept.
+        UserError: the folder holds another run, there are too few images, a part of the data is damaged, the disk is
+            full, or another process has taken over the run.
+        Diverged: a loss or a weight is not finite or exploded. The last good state stays saved.
         ValueError: networks and faces do not fit together.
-        OSError: what else a filesystem reports.
+        OSError: any other error of the filesystem.
     """
-    # A flow's settings inherit these; what they add has no place in the run's identity.
+    # A flow's settings inherit from this model. The fields that they add must not enter the config fingerprint.
     config = TrainingConfig(**{name: getattr(config, name) for name in TrainingConfig.model_fields})
     check_fit(generator, discriminator, faces, card.classifier, evaluator)
     chosen = choose(faces, config)
@@ -197,7 +197,7 @@ def _paired_data(
     keep: Path | None,
     report: Report | None,
 ) -> PairedData:
-    """Render the pairs of the paired strategy, of the rows to train on and of the bare ones that are held out."""
+    """Render the pairs of the paired strategy: for the rows to train on, and for the held-out faces without glasses."""
     held_out_rows, attribute = chosen.held_out_rows, chosen.attribute
     bare = held_out_rows[~faces.labels[held_out_rows, attribute]]
     threads = torch.get_num_threads()

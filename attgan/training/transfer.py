@@ -1,4 +1,4 @@
-"""Batches on their way to the device that trains on them."""
+"""Moves batches to the device that trains on them."""
 
 from collections.abc import Generator, Iterator
 from typing import NamedTuple
@@ -17,7 +17,7 @@ class Placed(NamedTuple):
         images: (N, 3, S, S) float32 in [-1, 1], channels last, on the device.
         labels: (N, n) in {0, 1}, on the device.
         host_labels: the same on the CPU, where targets are drawn.
-        rows: (N,) int64, the dataset's rows.
+        rows: (N,) int64, row numbers in the dataset.
     """
 
     images: Tensor
@@ -27,9 +27,9 @@ class Placed(NamedTuple):
 
 
 def placed(batches: Iterator[Batch], device: torch.device) -> Generator[Placed, None, None]:
-    """Bring each batch to the device, on a GPU from page-locked memory and beside what it computes.
+    """Move each batch to the device. To a GPU it is copied from page-locked memory, while earlier steps are computed.
 
-    The host runs ahead of a GPU, so a copy on a stream of its own passes while earlier steps are computed.
+    The host runs ahead of a GPU, so a copy on a stream of its own overlaps with the computation.
     """
     if device.type != "cuda":
         for batch in batches:
@@ -48,7 +48,7 @@ def placed(batches: Iterator[Batch], device: torch.device) -> Generator[Placed, 
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """A small tensor of the host on the device, without waiting for it."""
+    """Copy a small tensor to the device without waiting for the copy."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 

@@ -1,4 +1,4 @@
-"""What is measured on a fixed set of held-out faces, always the same ones with the same edits asked for."""
+"""Validation: measures both networks on a fixed set of held-out faces with fixed edits."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ from attgan.training.transfer import to_float
 
 # At edit time the edited attribute alone is scaled by the intensity, and this is the usual one.
 INTENSITY = 1.0
-# Reconstructions without any error would have no finite PSNR, and a mean needs one.
+# A reconstruction without any error has an infinite PSNR, and the mean must be finite.
 HIGHEST_PSNR = 100.0
 _BATCH = 64
 
@@ -35,7 +35,7 @@ Values = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The fixed set: m faces.
+    """The fixed set of m faces.
 
     Attributes:
         images: (m, 3, S, S) uint8, on the device.
@@ -65,10 +65,10 @@ def choose_rows(
 ) -> np.ndarray:
     """The rows of the fixed set: the dataset's held-out ones, or ``at_most`` of them, drawn by the seed.
 
-    A quarter of the set, if there are so many, is of each kind that the strategy needs, however rare it is.
+    At least a quarter of the set, if there are so many, belongs to each stream of the strategy, however rare it is.
 
     Raises:
-        UserError: no row is held out, or none of a kind that the strategy needs.
+        UserError: no row is held out, or none for one of the strategy's streams.
     """
     order = torch.randperm(len(faces.held_out), generator=generator_for(seed, "held-out rows", 0)).numpy()
     rows, column, first = faces.held_out[order], attribute or 0, np.zeros(len(order), dtype=bool)
@@ -105,7 +105,7 @@ def hold_out(
         device: where the set stays.
 
     Raises:
-        UserError: a part of the dataset is missing or another one.
+        UserError: a part of the dataset is missing or changed.
     """
     column = attribute or 0
     batch, labels = faces.take(rows), faces.labels[rows]
@@ -121,9 +121,10 @@ def hold_out(
 
 
 def sees_edits(strategy: Strategy, evaluator: AttributeClassifier | None) -> bool:
-    """Whether anyone can tell an edited face from one that is not.
+    """Whether the edits can be scored.
 
-    A discriminator that is shown real faces of one kind alone says that kind of every face.
+    A discriminator that saw only real faces with the attribute (or only without) predicts that for every face, so it
+    cannot score edits; then an evaluator is needed.
     """
     return evaluator is not None or strategy.real == "all"
 
@@ -137,22 +138,22 @@ def validate(
     *,
     edits: bool = True,
 ) -> dict[str, float]:
-    """Measure both networks in evaluation mode; the strategy's edits are made at the fixed intensity, ±0.5.
+    """Measure both networks in evaluation mode. The strategy's edits are made at the fixed intensity, ±0.5.
 
     Args:
         networks: on the device of the set.
         held_out: the fixed set.
         weights, mode: of the losses.
-        judge: says what an edited face shows, in float32; without it the discriminator does.
-        edits: whether to judge edits at all, as :func:`sees_edits` has it.
+        evaluator: classifies the edited faces, in float32; None: the discriminator does.
+        edits: whether to score edits, see :func:`sees_edits`.
 
     Returns:
         ``discriminator_loss`` without the penalty, and its ``critic`` and ``classification``; ``classifier_accuracy``
         over all attributes of real faces; ``real_accuracy``, ``fake_accuracy``, and ``critic_accuracy``, their mean.
         Where one attribute is trained also ``target_accuracy``, of it on real faces; ``generator_loss`` and its
         ``adversarial``, ``attributes``, ``reconstruction``; ``psnr`` and ``ssim`` of the reconstruction;
-        and, where edits are judged, ``edited_accuracy``, the share of all faces with that attribute turned round, at
-        intensity 1, in which the judge sees it turned; and ``quality``, ``ssim`` times ``edited_accuracy``.
+        and, where edits are scored, ``edited_accuracy``: the attribute of every face is inverted at intensity 1, and
+        this is the share in which the evaluator sees it inverted; and ``quality``, ``ssim`` times ``edited_accuracy``.
     """
     networks.evaluate()
     starts = range(0, len(held_out.images), _BATCH)
@@ -167,7 +168,7 @@ def validate(
 
 
 def turned_values(labels: Tensor, attribute: int, intensity: float) -> Tensor:
-    """(N, n) network values that keep all attributes but one, which is turned round at ``intensity``."""
+    """(N, n) network values that keep all attributes but one, which is inverted at ``intensity``."""
     values = network_values(labels, "fixed", torch.Generator())
     values[:, attribute] = (1 - 2 * labels[:, attribute]) * intensity
     return values
@@ -214,7 +215,7 @@ def _of_generator(values: Values, held_out: HeldOut, weights: LossWeights, mode:
 def _measure(
     networks: Networks, held_out: HeldOut, evaluator: AttributeClassifier | None, start: int, edits: bool
 ) -> Values:
-    """Per image: the critic's values, the classifier's logits, and how reconstruction and usual edit came out."""
+    """Per image: the critic's values, the classifier's logits, and measures of reconstruction and usual edit."""
     part, attribute, none_drawn = slice(start, start + _BATCH), held_out.attribute, torch.Generator()
     images, labels = to_float(held_out.images[part]), held_out.labels[part]
     generator, discriminator = networks.generator, networks.discriminator

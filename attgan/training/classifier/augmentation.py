@@ -1,4 +1,4 @@
-"""What a classifier is shown: faces as they are, or as photographs have them, some of them with rendered glasses on."""
+"""Augmentation of the classifier's training images: photographic effects, and rendered glasses on some faces."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _VARIANTS = 8
 
 
 class Shown(NamedTuple):
-    """A batch as it is shown: images ``(N, 3, S, S)`` in [-1, 1], labels and which are known ``(N, n)``."""
+    """An augmented batch: images ``(N, 3, S, S)`` in [-1, 1], labels and which are known ``(N, n)``."""
 
     images: Tensor
     labels: Tensor
@@ -30,12 +30,12 @@ class Shown(NamedTuple):
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How batches are shown.
+    """Augments batches.
 
     Attributes:
         config: of the training.
-        unknown: ``(rows, n)`` bool, labels that the dataset does not tell; None where it tells all.
-        pairs: of its bare faces; None where no glasses are rendered.
+        unknown: ``(rows, n)`` bool, labels that the dataset does not know; None where it knows all.
+        pairs: faces without and with rendered glasses; None where none are rendered.
         attribute: column of the glasses.
     """
 
@@ -45,7 +45,7 @@ class Augmentation:
     attribute: int
 
     def show(self, batch: Placed, step: int) -> Shown:
-        """A batch as step ``step`` shows it: the same whenever it is asked for."""
+        """The batch of step ``step``, augmented. It depends on nothing but seed and step."""
         images, labels = batch.images, batch.labels
         random = random_for(self.config.seed, "classifier", step)
         if self.pairs is not None:
@@ -62,7 +62,7 @@ class Augmentation:
     def _with_glasses(
         self, images: Tensor, labels: Tensor, rows: np.ndarray, random: np.random.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Some of the bare faces as wearers. (Their rendered halves are not mirrored: augmentation does that.)"""
+        """Put rendered glasses on some of the faces without. (:func:`augment` mirrors them later.)"""
         pairs = self.pairs
         assert pairs is not None
         images, labels = images.clone(), labels.clone()
@@ -76,7 +76,7 @@ class Augmentation:
 
 
 def make_augmentation(faces: Faces, config: ClassifierTraining, keep_pairs: Path | None) -> Augmentation:
-    """Render what is to be rendered. Without that and without augmentation faces are shown as they are."""
+    """Render the pairs, if the settings ask for any."""
     pairs, attribute = None, 0
     if config.rendered:
         attribute = faces.attributes.index(config.attribute)

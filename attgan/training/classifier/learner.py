@@ -1,4 +1,4 @@
-"""What a classifier's training changes, and one step of it."""
+"""The state of a classifier's training, its checkpoint, and one training step."""
 
 import math
 from collections.abc import Mapping
@@ -18,13 +18,15 @@ from attgan.training.networks import moments, put_moments, set_rate, snapshot
 from attgan.training.run_folder.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from attgan.training.transfer import to_float
 
-_WARMUP = 0.1  # of the steps
-_BATCH = 256  # of a validation
+# Share of the steps in which the learning rate rises.
+_WARMUP = 0.1
+# Images per pass of a validation.
+_BATCH = 256
 
 
 @dataclass
 class Learner:
-    """What changes in a run.
+    """The state of a run.
 
     Attributes:
         network: in training mode, on ``device``.
@@ -54,7 +56,7 @@ class Learner:
             "no state was kept" if self.kept is None else f"the last good state is kept, of step {self.kept}"
         )
 
-    def evaluator(self, loss: float) -> None:
+    def record_validation(self, loss: float) -> None:
         """Remember the network as it is if its held-out loss is the lowest so far."""
         if loss < self.best_loss:
             self.best, self.best_loss = snapshot(self.network), loss
@@ -89,7 +91,7 @@ def begin_or_resume(
 
 
 def keep(folder: Folder, learner: Learner) -> None:
-    """Write the learner as a checkpoint; all as in :func:`attgan.training.run_folder.checkpoint.write_checkpoint`."""
+    """Write a checkpoint, see :func:`attgan.training.run_folder.checkpoint.write_checkpoint`."""
     memory: dict[str, Any] = {
         "best_step": learner.best_step,
         "best_loss": learner.best_loss if learner.best_step else None,
@@ -115,7 +117,7 @@ def descend(
     With ``known`` (N, n) bool only those labels count.
 
     Returns:
-        its loss, still on the device.
+        The loss, still on the device.
     """
     learner.adam.zero_grad()
     loss = attribute_loss(learner.network(images), labels, known)
@@ -127,7 +129,7 @@ def descend(
 
 
 def learning_rate(config: ClassifierTraining, step: int, steps: int) -> float:
-    """Up in a straight line, then down along half a cosine; ``step`` is counted from 0."""
+    """A linear rise, then half a cosine down to 0; ``step`` counts from 0."""
     rising = max(1, round(_WARMUP * steps))
     if step < rising:
         return config.learning_rate * (step + 1) / rising

@@ -1,8 +1,8 @@
-"""Training of the attribute classifier: one short run whose learning rate rises and falls once; the best state is kept.
+"""Training of the attribute classifier: one short run with a one-cycle learning rate; the best state is the result.
 
-Mirrored faces are the only augmentation. Shifts of up to 4 pixels and changes of brightness made it worse on 22,780
-real faces in equal time (Eyeglasses 0.975 instead of 0.984 after 13 passes): these faces are aligned, and a network
-this small has enough to do. Six passes do for so many faces: of a run of twelve, the fifth was the best.
+By default faces are only mirrored. Shifts of up to 4 pixels and changes of brightness made the classifier worse on
+22,780 real faces in equal time (Eyeglasses 0.975 instead of 0.984 after 13 passes): the faces are aligned, and the
+network is small. Six passes are enough for so many faces: in a run of twelve, the fifth was the best.
 """
 
 import hashlib
@@ -41,7 +41,8 @@ from attgan.training.run_folder.progress import OnProgress, Progress, Reporter
 from attgan.training.run_folder.run_files import ConfigFingerprint, begin
 from attgan.training.transfer import placed
 
-_CHECK_EVERY = 100  # steps at least
+# Fewest steps between two validations.
+_CHECK_EVERY = 100
 _NUMBERS = ("loss", "classifier_accuracy", "balanced_accuracy")
 
 
@@ -50,12 +51,12 @@ class Fitted:
     """How a classifier's training ended.
 
     Attributes:
-        ended: "finished", or "stopped" on demand, to be taken up again.
+        ended: "finished", or "stopped" on demand; it can be resumed.
         reason: one line.
-        step: steps done, since the very first start.
-        resumed_from: the step at which this call took the run up; None if it began anew.
-        best_step: after which the held-out loss was lowest; None when stopped.
-        classifier: as it was then, in evaluation mode on the CPU; None when stopped.
+        step: steps done, those before the run was resumed included.
+        resumed_from: the step at which this call resumed the run; None if it started it.
+        best_step: the step after which the held-out loss was lowest; None when stopped.
+        classifier: at that step, in evaluation mode on the CPU; None when stopped.
         scores: of the held-out faces; empty when stopped.
     """
 
@@ -79,22 +80,22 @@ def fit_classifier(
     should_stop: Callable[[], bool] | None = None,
     keep_pairs: Path | None = None,
 ) -> Fitted:
-    """Train a classifier, or go on where an earlier call was stopped or killed; on a CPU with the very same result.
+    """Train a classifier. A run that was stopped or killed is resumed, on a CPU with the same result to the bit.
 
     Args:
         faces: the data; its attributes and its size are the classifier's.
-        config: settings; a run is not taken up with others.
+        config: settings; a run is not resumed with others.
         folder: of the run: its checkpoints, ``metrics.jsonl`` and ``progress.json``.
-        bundle: digest of the one that it is for, if any; a run is not taken up for another.
+        bundle: digest of the bundle that the classifier is for, if any; a run is not resumed for another bundle.
         device: ``cpu``, ``cuda`` …
-        on_progress: told every two seconds and at each validation.
-        should_stop: asked after each step; if so, the state is kept for the next call.
-        keep_pairs: a folder on this machine's disk for rendered glasses, if there are to be any.
+        on_progress: called every two seconds and at each validation.
+        should_stop: called after each step; if it returns True the state is saved and the call returns.
+        keep_pairs: a folder on this machine's disk where rendered pairs are kept.
 
     Raises:
-        UserError: fewer images than a batch, none held out, the folder holds another run, no room is left, or
-            another process has taken the run over.
-        Diverged: the loss was not finite, or exploded. The last good state is kept.
+        UserError: fewer images than a batch, none held out, the folder holds another run, the disk is full, or
+            another process has taken over the run.
+        Diverged: the loss was not finite, or exploded. The last good state stays saved.
         OSError: what the filesystem reports.
     """
     check_rows(faces, config)
@@ -105,7 +106,7 @@ def fit_classifier(
     resumed_from = learner.step or None
     run = _Run(faces, config, owned, learner, on_progress, make_augmentation(faces, config, keep_pairs))
     try:
-        reason = run.go_on(should_stop or (lambda: False))
+        reason = run.train(should_stop or (lambda: False))
     except Diverged as error:
         run.report("diverged", str(error))
         raise
@@ -128,7 +129,7 @@ def fit_classifier(
 
 
 def check_rows(faces: Faces, config: ClassifierTraining) -> None:
-    """See that there are enough images.
+    """Check that there are enough images.
 
     Raises:
         UserError: fewer images than a batch, or none held out.
@@ -141,17 +142,17 @@ def check_rows(faces: Faces, config: ClassifierTraining) -> None:
     if not len(faces.held_out):
         raise UserError(
             "held-out-rows-missing",
-            "--validation-share: no image is held out, and a classifier is judged by some",
+            "--validation-share: no image is held out, and the classifier is validated on held-out images",
         )
 
 
 def classifier_fingerprint(faces: Faces, config: ClassifierTraining, bundle: str | None) -> ConfigFingerprint:
-    """What a run is: with the same the result is the same.
+    """What decides a run's result: equal fingerprints give equal results.
 
     Args:
         faces, config: data and settings.
-        bundle: digest of the one that the classifier is for, if any: the weights do not depend on it, but what the
-            run ends with does.
+        bundle: digest of the bundle that the classifier is for, if any. The weights do not depend on it, but the
+            bundle that the run writes at the end does.
     """
     data = {
         "manifest": hashlib.sha256(to_bytes(faces.dataset.manifest)).hexdigest(),
@@ -171,7 +172,7 @@ def _network_settings(faces: Faces, config: ClassifierTraining) -> ClassifierCon
 
 
 class _Run:
-    """The loop and what it tells."""
+    """The training loop, with its validations and reports."""
 
     def __init__(
         self,
@@ -182,7 +183,7 @@ class _Run:
         on_progress: OnProgress | None,
         augmentation: Augmentation,
     ) -> None:
-        self._lesson = augmentation
+        self._augmentation = augmentation
         self._faces, self._config, self._folder, self._learner = faces, config, folder, learner
         self._per_epoch = len(faces.training) // config.batch_size
         most = max(config.epochs * self._per_epoch, config.min_steps)
@@ -190,11 +191,12 @@ class _Run:
         self._check_every = max(self._per_epoch, _CHECK_EVERY)
         self._log = MetricsLog(folder, learner.step or None)
         self._reporter = Reporter(folder, on_progress)
-        self._unread: list[tuple[float, Tensor]] = []  # learning rate and loss of the last steps
+        # Learning rate and loss of the last steps; the losses are still on the device.
+        self._unread: list[tuple[float, Tensor]] = []
         self.validation_batch = faces.take(_held_out_rows(faces, config))
 
-    def go_on(self, should_stop: Callable[[], bool]) -> str | None:
-        """Train to the end and say why it ended, or None if it was stopped."""
+    def train(self, should_stop: Callable[[], bool]) -> str | None:
+        """Train to the end. Returns why it ended, or None if it was stopped."""
         learner, config = self._learner, self._config
         self.report("training", f"{self._steps:,} steps, {self._per_epoch:,} in a pass over the images")
         batches = self._faces.batches(
@@ -210,7 +212,7 @@ class _Run:
         while (reason := self._reason()) is None:
             batch = next(batches_there)
             rate = learning_rate(config, learner.step, self._steps)
-            shown = self._lesson.show(batch, learner.step)
+            shown = self._augmentation.show(batch, learner.step)
             loss = descend(learner, shown.images, shown.labels, rate, shown.known)
             self._unread.append((rate, loss))
             self._reporter.count(config.batch_size)
@@ -231,7 +233,7 @@ class _Run:
         return reason
 
     def report(self, state: Literal["training", "finished", "stopped", "diverged"], note: str = "") -> None:
-        """Say where the run stands."""
+        """Report the progress now."""
         rows, checks = self._log.of("step"), self._log.of("check")
         losses = {"classifier/total": rows[-1]["loss"]} if rows and rows[-1]["loss"] is not None else {}
         last = checks[-1] if checks else {}
@@ -249,7 +251,7 @@ class _Run:
         return None
 
     def _check(self) -> None:
-        """Validate, and remember the network if its loss is the best so far."""
+        """Validate, and keep a copy of the network if its loss is the best so far."""
         learner, labels = self._learner, self.validation_batch.labels
         self._read_losses()
         logits = logits_of(learner.network, self.validation_batch).cpu()
@@ -262,7 +264,7 @@ class _Run:
         self._log.add({"kind": "check", "step": learner.step, **dict(numbers)})
         if not math.isfinite(loss):
             raise self._diverged(f"the held-out loss after step {learner.step}", loss)
-        learner.evaluator(loss)
+        learner.record_validation(loss)
 
     def _diverged(self, what: str, loss: float) -> Diverged:
         return Diverged(
@@ -271,7 +273,7 @@ class _Run:
         )
 
     def _keep(self) -> None:
-        """Write the state, after its losses have been found to be good."""
+        """Save the state, once its losses are known to be finite."""
         self._read_losses()
         self._log.flush()
         keep(self._folder, self._learner)
@@ -305,12 +307,12 @@ def _write_curves(folder: Folder, log: MetricsLog) -> None:
 
 
 def _points(rows: list[Row], name: str) -> list[tuple[float, float]]:
-    """Over the steps; what was not finite is null in a row, and left out."""
+    """A curve over the steps. Numbers that were not finite are null in the rows, and left out."""
     return [(row["step"], row[name]) for row in rows if row[name] is not None]
 
 
 def _held_out_rows(faces: Faces, config: ClassifierTraining) -> np.ndarray:
-    """At most so many of the rows held out, drawn by the seed."""
+    """The held-out rows to validate on: at most ``validation_images`` of them, drawn by the seed."""
     order = torch.randperm(
         len(faces.held_out), generator=generator_for(config.seed, "held-out rows", 0)
     ).numpy()

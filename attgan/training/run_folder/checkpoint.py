@@ -1,12 +1,12 @@
-"""The state of a run on any filesystem: safetensors and JSON, the newest two kept, nothing ever half written.
+"""Checkpoints on any filesystem: safetensors and JSON. The newest two are kept, and none is ever half written.
 
-``checkpoints/step-0000001234/`` holds the files of one state, ``checkpoints/latest.json`` names the states that count,
+``checkpoints/step-0000001234/`` holds the files of one state. ``checkpoints/latest.json`` lists the valid states,
 newest first, with the sha256 of every file. It is written last: on a local disk by a rename, on S3 as one object. So a
-run that is killed at any instant finds the state before, and a state whose files turn out damaged gives way to the
-older one.
+run that is killed at any instant resumes from the state before. If the files of the newest state are damaged, the older
+one is used.
 
-Random states are not stored: what is random in a step is drawn from the seed and the step's number
-(:mod:`attgan.training.randomness`), the order of the data too.
+Random states are not stored: everything random in a step, and the order of the data, is derived from the seed and the
+step's number (:mod:`attgan.training.randomness`).
 """
 
 import contextlib
@@ -40,7 +40,7 @@ class _Model(BaseModel):
 
 
 class Entry(_Model):
-    """One state that counts.
+    """One valid state.
 
     Attributes:
         name: of its folder.
@@ -54,7 +54,7 @@ class Entry(_Model):
 
 
 class Latest(_Model):
-    """The content of ``latest.json``: the states that count, newest first."""
+    """The content of ``latest.json``: the valid states, newest first."""
 
     schema_version: Literal[1] = 1
     checkpoints: Annotated[tuple[Entry, ...], Field(min_length=1)]
@@ -107,10 +107,10 @@ def write_checkpoint(folder: Folder, checkpoint: Checkpoint) -> None:
 
 
 def read_checkpoint(folder: Folder) -> Checkpoint | None:
-    """The newest state that is whole; None if there never was one.
+    """The newest undamaged state; None if none was ever written.
 
-    Newer ones that are damaged no longer count: ``latest.json`` forgets them, so that the next state is kept beside
-    this one, not beside one of them.
+    Newer states that are damaged are removed from ``latest.json``: otherwise the next checkpoint would keep one of them
+    as its predecessor, and drop the undamaged one.
 
     Raises:
         UserError: there are states, and all are damaged.
@@ -133,10 +133,10 @@ def read_checkpoint(folder: Folder) -> Checkpoint | None:
 
 
 def refuse_infinite(groups: Mapping[str, Mapping[str, Tensor]], step: int) -> None:
-    """See that every tensor of every group is finite.
+    """Check that every tensor of every group is finite.
 
     Raises:
-        Diverged: naming the first one that is not, without a word on what is kept.
+        Diverged: naming the first one that is not. The caller adds which state is saved.
     """
     for group, tensors in groups.items():
         try:
@@ -146,13 +146,13 @@ def refuse_infinite(groups: Mapping[str, Mapping[str, Tensor]], step: int) -> No
 
 
 def step_name(step: int) -> str:
-    """``step-0000001234``: sorted by name is sorted by step."""
+    """``step-0000001234``: the order of names is the order of steps."""
     return f"step-{step:010d}"
 
 
 @contextlib.contextmanager
 def room_for(folder: Folder, what: str, started: str | None = None) -> Iterator[None]:
-    """Turn a full disk into one line, and remove what was begun below ``started`` to give its room back.
+    """Turn the error of a full disk into a refusal, and remove the unfinished folder ``started`` to free its space.
 
     Raises:
         UserError: the disk became full inside.
@@ -161,7 +161,8 @@ def room_for(folder: Folder, what: str, started: str | None = None) -> Iterator[
         yield
     except OSError as error:
         if isinstance(folder, OwnedFolder):
-            folder.confirm()  # else it may be the other's work that is missing here
+            # Another process may have taken over the run: then the error may come from its work on the files.
+            folder.confirm()
         if started is not None:
             with contextlib.suppress(OSError, NotImplementedError):
                 folder.filesystem.delete_dir(f"{folder.path}/{started}")
@@ -169,8 +170,8 @@ def room_for(folder: Folder, what: str, started: str | None = None) -> Iterator[
             raise
         raise UserError(
             "disk-full",
-            f"{folder.path}: no room left for {what} ({error.strerror}); what was there before is untouched: make "
-            "room and start the same command again",
+            f"{folder.path}: no space left for {what} ({error.strerror}); what was there before is untouched: free "
+            "some space and start the same command again",
         ) from None
 
 
@@ -189,9 +190,9 @@ def remove_others(folder: Folder, below: str, kept: set[str]) -> None:
 
 @contextlib.contextmanager
 def _gone_already() -> Iterator[None]:
-    """Let pass that there is nothing to remove, or that another process removes or writes it just now.
+    """Ignore that there is nothing to remove, or that another process removes or writes it at the same time.
 
-    SeaweedFS goes on listing a folder whose objects are gone.
+    SeaweedFS still lists a folder whose objects are gone.
     """
     try:
         yield
@@ -217,7 +218,7 @@ def _write_latest(folder: Folder, entries: tuple[Entry, ...]) -> None:
 
 
 def _read(folder: Folder, entry: Entry) -> Checkpoint | None:
-    """A state, or None where a file is missing or not the one recorded."""
+    """A state; None if a file is missing or its sha256 is not the recorded one."""
     tensors, memory = {}, None
     for name, digest in entry.files.items():
         try:

@@ -1,8 +1,8 @@
-"""The numbers of a run as rows of ``metrics.jsonl``: one for each step, one for each validation.
+"""``metrics.jsonl``: one row of numbers for each step, and one for each validation.
 
 ``{"kind": "step", "step": 12, "network": "discriminator", "learning_rate": …, "total": …, …}`` and
-``{"kind": "check", "step": 12, "epoch": 0.5, "psnr": …, …}``. ``step`` counts the steps done. There is nothing in them
-that depends on the time or the machine, so that an interrupted run has the rows of an uninterrupted one.
+``{"kind": "check", "step": 12, "epoch": 0.5, "psnr": …, …}``. ``step`` counts the steps done. Nothing in a row
+depends on the time or the machine, so that an interrupted run has the same rows as an uninterrupted one.
 """
 
 import json
@@ -20,14 +20,14 @@ Row = dict[str, Any]
 
 
 class MetricsLog:
-    """All rows of a run: in memory, and in the run's folder after each :meth:`flush`."""
+    """All rows of a run, in memory. :meth:`flush` writes them to the run's folder."""
 
     def __init__(self, folder: OwnedFolder, step: int | None) -> None:
-        """Take up the rows up to ``step``; later ones belong to work that is done again.
+        """Read the rows up to ``step``. Later rows belong to steps that the resumed run repeats; they are dropped.
 
         Args:
             folder: of the run.
-            step: of the checkpoint that the run is taken up from; None where there is none, and no row counts.
+            step: of the checkpoint that the run resumes from; None without one: then all rows are dropped.
         """
         self._folder = folder
         self._local = local_path(folder.path, folder.filesystem)
@@ -41,7 +41,7 @@ class MetricsLog:
         self._write_whole()
 
     def add(self, row: Row) -> None:
-        """Remember a row. What is not finite becomes null."""
+        """Add a row. Numbers that are not finite become null."""
         row = plain(row)
         self.rows.append(row)
         self._encoded += to_json(row)
@@ -51,10 +51,10 @@ class MetricsLog:
         return [row for row in self.rows if row["kind"] == kind]
 
     def flush(self) -> None:
-        """Write what is new: appended on a disk, as a whole elsewhere (S3 cannot append).
+        """Write the new rows: on a disk they are appended, elsewhere the whole file is written (S3 cannot append).
 
         Raises:
-            UserError: another process has taken the run over.
+            UserError: another process has taken over the run.
             OSError: what the filesystem reports.
         """
         if self._written == len(self._encoded):
@@ -70,7 +70,7 @@ class MetricsLog:
             self._written = len(self._encoded)
 
     def flush_if_cheap(self) -> None:
-        """:meth:`flush` where it costs no more than what is new. Elsewhere rows wait for a validation or checkpoint."""
+        """:meth:`flush` where rows can be appended. Elsewhere they wait for the next validation or checkpoint."""
         if self._local is not None:
             self.flush()
 
@@ -88,4 +88,5 @@ def _read(folder: Folder) -> Iterator[Row]:
         try:
             yield json.loads(line)
         except ValueError:
-            return  # the last one, cut off by a kill: its step is done again
+            # The last row, cut off when the process was killed. Its step is repeated.
+            return

@@ -1,7 +1,8 @@
-"""One process at a time writes a run's folder: the newest. One wrongly taken for dead ends at its next write.
+"""Only one process at a time writes to a run's folder: the newest one.
 
-Nothing is locked: a lock outlives a process that is killed, and S3 has none. Each process leaves a random token in
-``owner.json`` when it begins, and looks whether it is still there before each file it writes.
+There is no lock: it would outlive a process that is killed, and S3 has none. Each process writes a random token to
+``owner.json`` when it starts, and checks before each write that the token is still there. So an older process that was
+wrongly believed dead ends at its next write.
 """
 
 import json
@@ -16,7 +17,7 @@ OWNER = "owner.json"
 
 
 class OwnedFolder(Folder):
-    """A run's folder, until another process takes it over. Made by :func:`take_over`."""
+    """A run's folder that this process owns, until another process takes it over. Made by :func:`take_over`."""
 
     def __init__(self, folder: Folder, token: bytes) -> None:
         super().__init__(folder.path, folder.filesystem)
@@ -33,7 +34,7 @@ class OwnedFolder(Folder):
         super().write(name, content)
 
     def confirm(self) -> None:
-        """See that the folder is still this process's. One without ``owner.json`` is: nobody else has been there.
+        """Check that this process still owns the folder. Without ``owner.json`` it does: no other process was there.
 
         Raises:
             UserError: another process has taken it over.
@@ -46,13 +47,13 @@ class OwnedFolder(Folder):
         if there != self._token:
             raise UserError(
                 "run-taken-over",
-                f"{self.path}: another process has taken this run over, and this one ends; what it has kept is not "
-                "lost, the other one went on from there",
+                f"{self.path}: another process has taken over this run, and this one ends; nothing that it saved is "
+                "lost: the other process resumed from there",
             )
 
 
 def take_over(folder: Folder) -> OwnedFolder:
-    """Make the folder this process's, whoever wrote it before.
+    """Make this process the owner of the folder, whichever process wrote to it before.
 
     Raises:
         OSError: what the filesystem reports.

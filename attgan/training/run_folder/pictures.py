@@ -1,4 +1,4 @@
-"""What can be looked at while a run goes on: a grid of fixed faces, and the curves so far."""
+"""The pictures that a running training writes: a grid of fixed faces, and the curves so far."""
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ INTENSITIES = (0.5, 1.0, 2.0)
 
 _FACES = 8
 _PAIRED_FACES = 16
-# Title of a panel, and its curves: whose rows, the number in them, and what it is called.
+# Title of each panel, and its curves: the kind of rows, the number's name in them, and its label.
 _PANELS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     ("Discriminator, total of each step", (("discriminator", "total", "loss"),)),
     ("Generator, total of each step", (("generator", "total", "loss"),)),
@@ -65,7 +65,7 @@ _PANELS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
 
 
 def write_curves(folder: Folder, log: MetricsLog) -> None:
-    """Draw all panels that have numbers, the steps in the run across."""
+    """Draw all panels for which there are numbers, over the steps."""
     rows: dict[str, list[Row]] = {}
     for row in log.rows:
         rows.setdefault(row.get("network", "check"), []).append(row)
@@ -83,7 +83,7 @@ def write_curves(folder: Folder, log: MetricsLog) -> None:
 
 
 def write_grid(folder: Folder, networks: Networks, held_out: HeldOut, step: int) -> None:
-    """Fixed faces: original, reconstruction, and the trained attribute turned round at several intensities."""
+    """Fixed faces: original, reconstruction, and the trained attribute inverted at several intensities."""
     if held_out.attribute is None:
         return
     chosen = _chosen(held_out.labels[:, held_out.attribute].cpu().numpy())
@@ -121,7 +121,7 @@ def write_pair_grid(folder: Folder, networks: Networks, held_out: list[PairBatch
 
 
 def _chosen(has: np.ndarray) -> list[int]:
-    """The first faces of the fixed set: half of them without the attribute where there are enough, those first."""
+    """The first faces of the fixed set. Half of them lack the attribute, if there are enough; these come first."""
     without, having = np.flatnonzero(has < 0.5), np.flatnonzero(has > 0.5)
     first = without[: max(_FACES // 2, _FACES - len(having))]
     return [*first.tolist(), *having[: _FACES - len(first)].tolist()]

@@ -1,4 +1,4 @@
-"""JSON that every reader understands: what is not finite is null, since JSON has no other word for it."""
+"""Strict JSON: numbers that are not finite become null, since JSON cannot express them."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""What a run tells while it goes on, and what it hands back in the end."""
+"""A run's progress reports, and its outcome."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -21,10 +21,10 @@ class Progress:
 
     Attributes:
         state: what it is doing.
-        step: steps done, since the very first start.
+        step: steps done, those before the run was resumed included.
         steps: of the whole run, at most.
         epoch: passes over the source images done.
-        images_per_second: lately, validations included.
+        images_per_second: since the last report, validations included.
         losses: last read, as ``discriminator/total``.
         check: numbers of the last validation; empty before the first.
         note: what happened just now, one line; often empty.
@@ -45,11 +45,11 @@ class Outcome:
     """How a run ended.
 
     Attributes:
-        ended: "finished" with a result bundle, or "stopped" on demand, to be taken up again.
+        ended: "finished" with a result bundle, or "stopped" on demand; it can be resumed.
         reason: one line.
-        step: steps done, since the very first start.
+        step: steps done, those before the run was resumed included.
         epoch: the same in passes.
-        resumed_from: the step at which this call took the run up; None if it began anew.
+        resumed_from: the step at which this call resumed the run; None if it started it.
         check: numbers of the last validation.
         best_step: after which the result's weights were kept; None when stopped.
         best: numbers of the validation there.
@@ -73,7 +73,7 @@ OnProgress = Callable[[Progress], None]
 
 
 class Reporter:
-    """Tells ``on_progress`` and ``progress.json`` at most every two seconds, or when it is urgent."""
+    """Reports to ``on_progress`` and ``progress.json``, about every two seconds."""
 
     def __init__(self, folder: Folder, on_progress: OnProgress | None) -> None:
         self._folder = folder
@@ -83,16 +83,16 @@ class Reporter:
         self._rate = 0.0
 
     def count(self, images: int) -> None:
-        """So many images more were trained on."""
+        """Count images that were trained on, for the rate."""
         self._images += images
 
     @property
     def due(self) -> bool:
-        """Whether the last telling is two seconds old."""
+        """Whether the last report is two seconds old."""
         return time.monotonic() - self._reported >= _EVERY
 
     def report(self, progress: Progress) -> None:
-        """Tell it now, with the rate since the last time."""
+        """Report now, with the rate since the last report."""
         now = time.monotonic()
         if self._images:
             self._rate = self._images / max(now - self._reported, 1e-9)

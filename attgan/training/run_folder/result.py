@@ -21,10 +21,10 @@ _Parts = tuple[Mapping[str, Tensor], Mapping[str, Tensor]]
 
 
 def finish(plan: TrainingPlan, folder: OwnedFolder, ending: Ending) -> Outcome:
-    """Write the result of a run that is complete; of one that was asked to stop only say so.
+    """Write the result of a complete run. For a run that was asked to stop only the outcome is returned.
 
     Raises:
-        UserError: the disk is full, the best bundle is damaged, or another process has taken the run over.
+        UserError: the disk is full, the best bundle is damaged, or another process has taken over the run.
         OSError: what else the filesystem reports.
     """
     state = ending.state
@@ -58,7 +58,7 @@ def finish(plan: TrainingPlan, folder: OwnedFolder, ending: Ending) -> Outcome:
 
 
 def _tensors(plan: TrainingPlan, folder: OwnedFolder, best: Best) -> _Parts:
-    """Of generator and discriminator: the best that were kept, or where the last are the result, as they are."""
+    """The result's tensors of generator and discriminator: the best saved state, or the last one."""
     if not plan.keeps_best:
         return plan.networks.generator.state_dict(), plan.networks.discriminator.state_dict()
     kept = load_bundle(f"{folder.path}/{best_path(best.step)}", folder.filesystem)

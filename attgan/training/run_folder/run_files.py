@@ -1,6 +1,6 @@
-"""What a run's folder says about the run: ``run.json`` when it starts, ``result.json`` when it has finished.
+"""The record of a run in its folder: ``run.json``, written at the start, and ``result.json``, written at the end.
 
-A run that is started again goes on only with the settings, the data and the weights that it was started with.
+A run is resumed only with the settings, the data and the weights that it was started with.
 """
 
 import hashlib
@@ -27,10 +27,11 @@ RESULT = "result.json"
 
 ConfigFingerprint = Mapping[str, Any]
 
-# Settings that came later, and what a run without them did.
+# Settings that later versions added, with the values that an older run had in effect.
 _LATER = {"subset": "all", "lambda_pairs": 100.0, "lambda_edges": 50.0, "pair_variants": 8}
 _LATER |= {"augment": False, "rendered": 0, "attribute": "Eyeglasses"}  # of a classifier
-# Settings of a generator that came later: left out where they say what a generator without them did.
+# A generator's settings that later versions added. They are left out where they have these values, so that the
+# fingerprints of older runs stay equal.
 _LATER_SHAPE = {"styles": (), "compositing": "thresholded"}
 
 
@@ -45,16 +46,18 @@ def config_fingerprint(
     classifier: AttributeClassifier | None,
     evaluator: AttributeClassifier | None = None,
 ) -> ConfigFingerprint:
-    """What a run is: settings, data and starting weights. The same identity gives the same result on like devices.
+    """What decides a run's result: settings, data and starting weights. Equal fingerprints give equal results.
+
+    (Equal to the bit on devices of one kind.)
 
     Args:
         kind: "training" or "alignment".
-        config: its settings; what a subclass of them adds for a flow is not looked at.
-        faces: its data.
-        generator, discriminator: as they are at the start.
-        device: decides the precision where that is "auto".
-        classifier: goes into the result.
-        judge: says what edited faces show; None: the classifier does.
+        config: the settings. Fields that a flow's subclass adds are ignored.
+        faces: the data.
+        generator, discriminator: with their starting weights.
+        device: decides the precision if that is "auto".
+        classifier: becomes part of the result.
+        evaluator: classifies edited faces; None: the classifier does.
     """
     evaluator = classifier if evaluator is None else evaluator
     manifest = hashlib.sha256(to_bytes(faces.dataset.manifest)).hexdigest()
@@ -79,7 +82,7 @@ def config_fingerprint(
 
 
 def begin(folder: Folder, wanted: ConfigFingerprint) -> None:
-    """Write ``run.json``, unless the folder holds a run to go on with: then it has to be the wanted one.
+    """Write ``run.json``, unless the folder holds a run to resume: then it must be the same run.
 
     The file also names the version that begins the run. Another version may continue it.
 
@@ -92,9 +95,9 @@ def begin(folder: Folder, wanted: ConfigFingerprint) -> None:
 
 
 def check_same(folder: Folder, wanted: ConfigFingerprint) -> bool:
-    """Whether the folder holds a run to go on with. Writes nothing.
+    """Whether the folder holds a run to resume. Writes nothing.
 
-    A run of which no state was ever kept is none: another one may take its place.
+    A run that never saved a state does not count: another run may replace it.
 
     Raises:
         UserError: it is another run; the line names the first setting that differs, and both values.
@@ -142,14 +145,14 @@ def _compare(folder: Folder, found: ConfigFingerprint, wanted: ConfigFingerprint
             option = "--" + name.replace("_", "-")
             raise UserError(
                 "run-settings-differ",
-                f"{option} {_text(value)}: {where} a run with {_text(before)}, and a run goes on with its own "
-                "settings; other ones need another --destination",
+                f"{option} {_text(value)}: {where} a run with {_text(before)}, and a run resumes with its own "
+                "settings; others need another --destination",
             )
     for name, value in wanted["data"].items():
         if found["data"].get(name) != value:
             raise UserError(
                 "run-dataset-differs",
-                f"--dataset: {where} a run on other data ({name} differs), and a run goes on with its own; other "
+                f"--dataset: {where} a run on other data ({name} differs), and a run resumes with its own; other "
                 "data need another --destination",
             )
     weights, evaluator = _parted(found["start"])
@@ -157,19 +160,19 @@ def _compare(folder: Folder, found: ConfigFingerprint, wanted: ConfigFingerprint
     if weights != wanted_weights:
         raise UserError(
             "run-bundle-differs",
-            f"--bundle: {where} a run that started from other weights or networks; other ones need another "
+            f"--bundle: {where} a run that started from other weights or networks; they need another "
             "--destination",
         )
     if evaluator != wanted_evaluator:
         raise UserError(
             "run-evaluator-differs",
-            f"--judge: {where} a run whose edits another classifier judged, and a run goes on with its own; another "
+            f"--judge: {where} a run whose edits another evaluator scored, and a run resumes with its own; another "
             "one needs another --destination",
         )
 
 
 def _parted(start: Mapping[str, Any]) -> tuple[Mapping[str, Any], Any]:
-    """What a run started from, and who judges its edits: before that was a choice, the classifier did."""
+    """The starting weights, and the evaluator. Runs of versions without --judge were scored by the classifier."""
     weights = {name: value for name, value in start.items() if name != "judge"}
     return weights, start.get("judge", start.get("classifier"))
 

@@ -1,7 +1,7 @@
-"""What changes while a run goes on, and how it is kept and taken up again.
+"""The state of a training run: how it is saved and resumed.
 
-Beside the networks and their optimisers this is the step, the stop rule, the last validation and the best one. The
-order of the data, the schedules and all that is random follow from the settings and the step.
+Besides the networks and their optimisers the state is the step, the stop rule, the last validation and the best one.
+The order of the data, the schedules and all random numbers follow from the settings and the step.
 """
 
 from collections import deque
@@ -39,8 +39,8 @@ class Best:
 
     Attributes:
         step: steps done then.
-        numbers: what was measured.
-        generator, discriminator: tensors as they were; None once they are kept as a bundle.
+        numbers: its measures.
+        generator, discriminator: the tensors at that step; None once they are saved as a bundle.
     """
 
     step: int
@@ -56,12 +56,12 @@ class State:
     Attributes:
         step: steps done.
         checked: after how many steps the last validation was; -1 before the first.
-        numbers: what it measured.
-        rule: when to stop, with what it remembers.
+        numbers: the measures of that validation.
+        rule: the stop rule.
         best: None before the first validation, and where the last state is the result.
-        resumed_from: the step at which this process took the run up; None if it began it.
+        resumed_from: the step at which this process resumed the run; None if it started it.
         saved: the step of the last checkpoint; None before the first.
-        kept: steps of the best bundles that the checkpoints need.
+        kept: steps of the best bundles that the saved checkpoints refer to.
     """
 
     step: int
@@ -74,7 +74,7 @@ class State:
     kept: deque[int] = field(default_factory=lambda: deque(maxlen=KEPT))
 
     def keep_if_best(self, plan: TrainingPlan) -> bool:
-        """Remember the networks as they are if the last validation was the best."""
+        """Keep a copy of the networks if the last validation was the best."""
         if self.best is not None and self.numbers["quality"] < self.best.numbers["quality"]:
             return False
         networks = plan.networks
@@ -85,10 +85,10 @@ class State:
 
 
 def load_state(plan: TrainingPlan, folder: OwnedFolder) -> State:
-    """The state to go on from: the last one kept, which is put into the networks, or the very first.
+    """The last saved state, loaded into the networks; the initial state if there is none.
 
     Raises:
-        UserError: there are states, and all are damaged.
+        UserError: there are checkpoints, and all are damaged.
     """
     checkpoint = read_checkpoint(folder)
     if checkpoint is None:
@@ -109,12 +109,12 @@ def load_state(plan: TrainingPlan, folder: OwnedFolder) -> State:
 
 
 def save_state(plan: TrainingPlan, folder: OwnedFolder, state: State) -> None:
-    """Keep a state: the best bundle first, if it is new, then the checkpoint, whose last file makes both count.
+    """Save a state: first the best bundle, if it is new, then the checkpoint, whose last file makes both valid.
 
     Raises:
         Diverged: a weight is not finite; nothing was written.
-        UserError: there is no room left, and the state before still counts; or another process has taken the run over.
-        OSError: what else the filesystem reports; the same holds.
+        UserError: the disk is full, or another process has taken over the run. The previous checkpoint stays valid.
+        OSError: any other error of the filesystem. The previous checkpoint stays valid.
     """
     best, groups = state.best, to_groups(plan.networks)
     refuse_infinite(groups, state.step)
@@ -146,16 +146,17 @@ def save_networks(
     discriminator: Tensors,
     numbers: Mapping[str, float],
 ) -> BundleInfo:
-    """Write a bundle below the run's folder, in place of one that is there.
+    """Write a bundle below the run's folder, replacing one that is there.
 
     Args:
-        plan: what the networks are, and what the card says.
+        plan: settings of the networks, and the card.
         folder: of the run.
         below: the bundle's path in it.
         generator, discriminator: tensors.
         numbers: for the card.
     """
-    folder.confirm()  # a bundle is written past the folder
+    # The bundle's files are not written through ``folder``, so its own check would not happen.
+    folder.confirm()
     networks = plan.networks
     path = f"{folder.path}/{below}"
     on_cpu = [{name: tensor.cpu() for name, tensor in part.items()} for part in (generator, discriminator)]
@@ -176,5 +177,5 @@ def save_networks(
 
 
 def best_path(step: int) -> str:
-    """Where the bundle that was best after so many steps lies in a run's folder."""
+    """The path in a run's folder of the bundle that was best after ``step`` steps."""
     return f"{BEST}/{step_name(step)}"

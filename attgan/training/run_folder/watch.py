@@ -1,4 +1,4 @@
-"""Looking on while a run goes on: losses are read, written down, told, drawn, and refused when they diverge."""
+"""Monitors a running training: reads the losses, logs, reports and plots them, and raises when they diverge."""
 
 import math
 import time
@@ -21,7 +21,7 @@ _CURVES_AFTER = 10.0  # seconds
 
 
 class Stepped(NamedTuple):
-    """A step that was done: whose, at which learning rate, with which losses, still on the device."""
+    """A finished step: the network, the learning rate, and the losses, which are still on the device."""
 
     network: Network
     rate: float
@@ -29,9 +29,9 @@ class Stepped(NamedTuple):
 
 
 class Watch:
-    """Holds the losses of the latest steps as they lie on the device, and reads them all at once.
+    """Collects the losses of the latest steps on the device, and reads them all at once.
 
-    So the host need not wait for a GPU in every step, and a step that diverged is still found by its number.
+    So the host does not wait for the GPU in every step, and a step that diverged is still named by its number.
     """
 
     def __init__(
@@ -46,10 +46,10 @@ class Watch:
         self._drawn = -math.inf
 
     def stepped(self, state: State, stepped: Stepped) -> None:
-        """A step was done; ``state`` counts it already.
+        """Record a finished step; ``state`` counts it already.
 
         Raises:
-            Diverged: found out now and then, when the losses are read.
+            Diverged: this or an earlier step diverged, which shows only when the losses are read.
         """
         self._pending.append((state.step, stepped))
         self._reporter.count(self._plan.config.batch_size)
@@ -61,7 +61,7 @@ class Watch:
             self.report(state)
 
     def read_losses(self, state: State) -> None:
-        """Wait for the device, and write down what it computed.
+        """Wait for the device, and log the losses that it computed.
 
         Raises:
             Diverged: a loss is not finite or beyond the limit.
@@ -80,10 +80,10 @@ class Watch:
             self._refuse_diverged(losses, f"the {stepped.network}'s loss", step, state, limit)
 
     def checked(self, state: State, better: bool) -> None:
-        """A validation was done.
+        """Record a validation.
 
         Raises:
-            Diverged: a number of it is not finite.
+            Diverged: one of its numbers is not finite.
         """
         table = self._plan.table
         row = {"kind": "check", "step": state.step, "epoch": table.epoch(state.step)}
@@ -105,7 +105,7 @@ class Watch:
             write_grid(self._folder, plan.networks, plan.held_out, step)
 
     def report(self, state: State, doing: Doing = "training", note: str = "") -> None:
-        """Tell where the run stands, now."""
+        """Report the progress now."""
         self._reporter.report(
             Progress(
                 state=doing,
@@ -119,19 +119,19 @@ class Watch:
         )
 
     def end(self, state: State, doing: Doing, note: str) -> None:
-        """The run ends here: the last rows, curves and words."""
+        """Write the last rows, curves and progress report of a run that ends."""
         self.flush()
         write_curves(self._folder, self._log)
         self.report(state, doing, note)
 
     def flush(self) -> None:
-        """Bring the rows so far into the run's folder."""
+        """Write the new rows of metrics."""
         self._log.flush()
 
     def _refuse_diverged(
         self, numbers: Mapping[str, float], whose: str, step: int, state: State, limit: float
     ) -> None:
-        # The total last: it is a consequence of the others.
+        # The total comes last: the message should name the loss that caused it.
         for name, value in sorted(numbers.items(), key=lambda item: item[0] == "total"):
             if not math.isfinite(value) or abs(value) > limit:
                 problem = (
@@ -141,7 +141,7 @@ class Watch:
 
 
 def kept_words(state: State) -> str:
-    """What is left of a run that ends now."""
+    """Which states of a run are saved, in words."""
     if state.saved is None:
         return "no state was kept"
     best = f", the best one of step {state.best.step}" if state.best and state.best.generator is None else ""

@@ -1,6 +1,6 @@
-"""Alternate: only images without the attribute are edited, and only towards it; all real ones have it.
+"""Alternate: images without the attribute are edited towards it, and all images shown as real have it.
 
-The discriminator can then tell real from fake by the attribute alone. The report saw this diverge.
+The discriminator can then separate real from fake by the attribute alone. In the report this diverged.
 """
 
 import torch

@@ -1,4 +1,4 @@
-"""Inverse: each image is to keep all its attributes but one, which is turned round."""
+"""Inverse: each image keeps all its attributes but the trained one, which is inverted."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from attgan.training.strategies.strategy import Strategy
 
 
 def flipped(labels: Tensor, attribute: int, random: torch.Generator) -> Tensor:
-    """The (N, n) labels with column ``attribute`` turned round; nothing is random."""
+    """The (N, n) labels with column ``attribute`` inverted; nothing is random."""
     targets = labels.clone()
     targets[:, attribute] = 1 - labels[:, attribute]
     return targets

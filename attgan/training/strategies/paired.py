@@ -1,7 +1,7 @@
-"""Paired: bare faces alone, each beside itself with rendered glasses. There is no adversary.
+"""Paired: each face without glasses is paired with the same face wearing rendered glasses. There is no adversary.
 
-What the other strategies leave to two networks that argue, what glasses are, where they sit and of which style they
-are, is shown here. Only the generator is trained.
+The pairs show the generator what glasses look like, where they sit and what each style is. The other strategies leave
+that to the game between the two networks. Only the generator is trained.
 """
 
 from attgan.training.strategies.alternate import added

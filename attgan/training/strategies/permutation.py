@@ -1,4 +1,4 @@
-"""Permutation: each image is to get the attributes of another one of its batch. AttGAN's own way."""
+"""Permutation: each image gets the attributes of another image of its batch, as in AttGAN's paper."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""What a training strategy is: who sees which images, and which attributes are asked for."""
+"""What a training strategy decides: which images each network sees, and which attributes the edits ask for."""
 
 from dataclasses import dataclass
 from typing import Literal, Protocol

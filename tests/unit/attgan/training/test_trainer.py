@@ -100,7 +100,7 @@ def test_where_nobody_can_judge_edits_the_result_is_the_last_state_and_it_says_s
     told: list[Progress] = []
     config = small_config(strategy="alternate", batch_size=5, max_steps=8)
     outcome = small_train(small_faces, tmp_path, config, on_progress=told.append)
-    words = "alternate shows the discriminator only images with Eyeglasses, so that it cannot judge edits"
+    words = "alternate shows the discriminator only images with Eyeglasses, so that it cannot score edits"
     for line in (outcome.reason, told[0].note, told[-1].note):
         assert words in line
         assert line.endswith("the result is the last state")
