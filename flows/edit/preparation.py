@@ -34,7 +34,7 @@ from flows.edit.run import (
     what_decides_the_bytes,
 )
 from flows.edit.state import STATE, State
-from flows.settings import EditSettings
+from flows.settings import DEFAULT_BUNDLE, EditSettings
 from flows.storage import Store, bundles, join, open_store
 
 
@@ -136,9 +136,8 @@ def _request(settings: EditSettings, bundle: BundleInfo) -> _Request:
     edits = parse_edits(settings.set, settings.intensity, attributes)
     styles = read_styles(settings, bundle.config.generator.styles)
     made_of = what_decides_the_bytes(settings, edits, bundle.digest, labels.digest, styles.digest)
-    return _Request(
-        settings, bundle, labels, styles, made_of, hash_of(made_of), lineage_of(settings.source, made_of)
-    )
+    lineage = lineage_of(settings.source, made_of, shipped=settings.bundle == DEFAULT_BUNDLE)
+    return _Request(settings, bundle, labels, styles, made_of, hash_of(made_of), lineage)
 
 
 def _prepare_run(

@@ -172,12 +172,23 @@ def hash_of(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def lineage_of(source: str, made_of: dict[str, Any]) -> str:
+FIRST_SHIPPED = "027567a4fe0d68ce4d01c90ee5169a4c5370ccdd917ee17ed17f5d49f18aa13d"
+"""Digest of the first bundle that was shipped. Runs with the shipped bundle have its lineage, whichever it is by now: a new
+version does not edit again what an earlier one is done with."""
+
+
+def lineage_of(source: str, made_of: dict[str, Any], *, shipped: bool = False) -> str:
     """What runs have in common that want the same of the same images: an image that one is done with is done for all.
 
     Library versions are not part of it, nor what else of the fingerprint nobody asked for: after an upgrade the next
     run edits what is new, and not a whole bucket again.
+
+    Args:
+        source: URL of the images.
+        made_of: everything that decides the results' bytes.
+        shipped: whether the bundle is the one that is shipped with this program.
     """
+    made_of = made_of | {"bundle": FIRST_SHIPPED} if shipped else made_of
     return hash_of([source, {name: made_of[name] for name in _ASKED_FOR if name in made_of}])
 
 

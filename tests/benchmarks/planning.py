@@ -24,7 +24,7 @@ from flows.edit.preparation import NothingToDo, Preparation, check, prepare
 from flows.edit.run import lineage_of, what_decides_the_bytes
 from flows.edit.shard import edit_shard
 from flows.edit.state import STATE, Ended, Settled, State
-from flows.settings import EditSettings, InitSettings
+from flows.settings import DEFAULT_BUNDLE, EditSettings, InitSettings
 from flows.storage import join, open_store
 from flows.training.weights import init
 from tests.benchmarks import many_keys
@@ -93,7 +93,8 @@ def settle(settings: EditSettings) -> int:
     """Record every key of the source as done by an earlier run."""
     bundle = check(settings)
     edits = parse_edits(settings.set, settings.intensity, bundle.config.attributes)
-    lineage = lineage_of(settings.source, what_decides_the_bytes(settings, edits, bundle.digest, None))
+    made_of = what_decides_the_bytes(settings, edits, bundle.digest, None)
+    lineage = lineage_of(settings.source, made_of, shipped=settings.bundle == DEFAULT_BUNDLE)
     keys = 0
 
     def rows() -> Iterator[Settled]:
