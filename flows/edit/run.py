@@ -173,8 +173,8 @@ def hash_of(value: Any) -> str:
 
 
 FIRST_SHIPPED = "027567a4fe0d68ce4d01c90ee5169a4c5370ccdd917ee17ed17f5d49f18aa13d"
-"""Digest of the first bundle that was shipped. Runs with the shipped bundle have its lineage, whichever it is by now: a new
-version does not edit again what an earlier one is done with."""
+"""Digest of the first bundle that was shipped. Runs with the shipped bundle have its lineage, whichever it is by now: a
+new version does not edit again what an earlier one is done with."""
 
 
 def lineage_of(source: str, made_of: dict[str, Any], *, shipped: bool = False) -> str:
