@@ -1,20 +1,21 @@
-# `make` alone prints the targets. Every target does its own set-up.
+# `make` alone prints the targets. Every target installs what it needs first.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-# What the program needs, and what its tests and lint need besides
+# Two targets: what the program needs, and what its tests and lint need in addition.
 READY     := installed
 READY_DEV := installed-dev
 
 .DEFAULT_GOAL := help
 ARGS   ?=
 
-# The lanes of `make test`, one more side by side than there are cores: the two that start servers wait for much of their
-# time. No more stacks are up than there are cores.
+# The groups of tests that `make test` runs in parallel, one more than there are cores: the two that start servers spend
+# much of their time waiting. There are never more stacks up than cores.
 CORES  := $(shell nproc 2>/dev/null || echo 2)
-LANES  := test-stack test-unit test-faults
-# Beside another lane each line says whose it is; the one who marks them outlives Ctrl-C, for what the tests then say.
-MARKED  = $(if $(IN_LANES),| (trap '' INT TERM; sed -u 's/^/$(@:test-%=%) | /'))
+GROUPS_OF_TESTS  := test-stack test-unit test-faults
+# When groups run in parallel, each line begins with the name of its group. The sed that adds it ignores Ctrl-C, so that
+# the last lines of the tests are printed, too.
+MARKED  = $(if $(IN_GROUPS),| (trap '' INT TERM; sed -u 's/^/$(@:test-%=%) | /'))
 test-%: SHELL := /bin/bash
 test-%: .SHELLFLAGS := -o pipefail -c
 
@@ -23,23 +24,24 @@ test-%: .SHELLFLAGS := -o pipefail -c
 help: ## Print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY) ## Make .venv with the pinned versions (the other targets do this by themselves)
+setup: $(READY) ## Make .venv with the pinned versions (the other targets do this themselves)
 
-$(READY) $(READY_DEV): # each time, because it takes no time when all is there
+# These run each time. If everything is installed, that takes no time.
+$(READY) $(READY_DEV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 7))' 2>/dev/null || \
-	  { echo "PYTHON=$(PYTHON): Python 3.11 or newer is needed"; exit 2; }
+	  { echo "error: [python-too-old] PYTHON=$(PYTHON): Python 3.11 or newer is needed"; exit 2; }
 	@$(PYTHON) -Es -m infra.install $(if $(filter $@,$(READY_DEV)),--dev) $(if $(filter file,$(origin PYTHON)),,--python $(PYTHON))
 
-demo: $(READY) ## Draw faces, put them on S3, subset and edit them through Prefect on Ray, show the result
+demo: $(READY) ## Draw faces, put them on S3, make a dataset, edit the faces with Prefect on Ray, show the result
 	@$(BIN)/attgan demo
 
 sweep: $(READY) ## Fine-tune over a search space: on drawn faces here, or ARGS="--dataset s3://… --preset lambda1"
 	@$(BIN)/attgan sweep $(ARGS)
 
-pipeline: $(READY) ## Subset, align, sweep and edit in a row: on drawn faces here, or with ARGS="--source …"
+pipeline: $(READY) ## Subset, align, sweep and edit in one run: on drawn faces here, or with ARGS="--source …"
 	@$(BIN)/attgan pipeline $(ARGS)
 
-train-demo: $(READY) ## Train on drawn faces: from scratch, aligned, fine-tuned for eyeglasses, measured (minutes)
+train-demo: $(READY) ## Train on drawn faces: from scratch, align, fine-tune for eyeglasses, measure (minutes)
 	@$(BIN)/attgan train-demo
 
 up: $(READY) ## Start the local stack: Prefect server and UI, S3 server, Ray head, a worker for deployments
@@ -48,18 +50,18 @@ up: $(READY) ## Start the local stack: Prefect server and UI, S3 server, Ray hea
 deploy: $(READY) ## Register the flows as deployments with that Prefect server, or yours (PREFECT_API_URL)
 	@$(BIN)/attgan deploy $(if $(findstring --file,$(ARGS)),,--file infra/prefect.yaml) $(ARGS)
 
-status: $(READY) ## Show what runs, where, and how healthy it is
+status: $(READY) ## Show the services of the local stack, their addresses and health
 	@$(BIN)/attgan status
 
 down: $(READY) ## Stop the local stack
 	@$(BIN)/attgan down
 
 test: $(READY_DEV) lint ## Lint, types and the tests that every change must pass (PYTEST_ADDOPTS=--durations=20 shows the slowest)
-	@$(MAKE) --no-print-directory --keep-going --jobs=$$(($(CORES) + 1)) IN_LANES=1 $(LANES)
+	@$(MAKE) --no-print-directory --keep-going --jobs=$$(($(CORES) + 1)) IN_GROUPS=1 $(GROUPS_OF_TESTS)
 
 test-all: export PYTEST_ADDOPTS += --durations=20
-test-all: $(READY_DEV) ## Every test that runs without a GPU, one lane after the other, with the slowest of each (hours)
-	@$(MAKE) --no-print-directory --keep-going --jobs=1 lint $(LANES) test-moto faults
+test-all: $(READY_DEV) ## Every test that runs without a GPU, one group after the other, with the slowest of each (hours)
+	@$(MAKE) --no-print-directory --keep-going --jobs=1 lint $(GROUPS_OF_TESTS) test-moto faults
 
 test-unit: $(READY_DEV) ## The tests without servers
 	@$(BIN)/python -u -m pytest -m "not stack and not fault and not long" $(MARKED)
@@ -67,20 +69,20 @@ test-unit: $(READY_DEV) ## The tests without servers
 test-stack: $(READY_DEV) ## The tests with real servers
 	@$(BIN)/python -u -m pytest -m "stack and not fault and not long" $(MARKED)
 
-test-faults: $(READY_DEV) ## Those that kill processes or break the network on purpose
+test-faults: $(READY_DEV) ## The tests that kill processes or break the network on purpose
 	@$(BIN)/python -u -m pytest -m "fault and not long" $(MARKED)
 
 test-moto: $(READY_DEV) ## The integration tests with moto as the S3 server, a second implementation of the API
 	@$(BIN)/python -u -m pytest tests/integration --s3 moto
 
-faults: $(READY_DEV) ## The fault campaign: hundreds of faults injected into edits, and what each has cost (half an hour)
+faults: $(READY_DEV) ## The fault campaign: injects hundreds of faults into edits, and reports what each has cost (half an hour)
 	@$(BIN)/python -m tests.faults.campaign $(ARGS)
 	@$(BIN)/python -u -m pytest -m long
 
-bench: $(READY_DEV) ## Measure storage, codec, generator and the flows, each beside its ceiling
+bench: $(READY_DEV) ## Measure storage, codec, generator and the flows, each with its ceiling
 	@$(BIN)/python -m infra run --free-ports -- $(BIN)/python -m tests.benchmarks
 
-gpu: $(READY) ## Make use of a GPU in ten minutes: an edit's and a training's rates (ARGS="--train 8", ARGS="--pack FOLDER")
+gpu: $(READY) ## Measure the rates of an edit and a training on a GPU, in ten minutes (ARGS="--train 8", ARGS="--pack FOLDER")
 	@$(BIN)/python -m tests.benchmarks.gpu $(ARGS)
 
 lint: $(READY_DEV) ## Format check, lint and types
@@ -92,6 +94,6 @@ format: $(READY_DEV) ## Rewrite the sources in the project's format
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-clean: ## Remove everything that was made here (the stack is stopped first)
+clean: ## Remove everything that was made here, after stopping the stack
 	@! $(BIN)/python -c "import infra.local.lifecycle" 2>/dev/null || $(BIN)/attgan down
 	@rm -rf $(VENV) .local .*cache .hypothesis

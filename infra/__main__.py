@@ -22,7 +22,8 @@ from infra.local.stack import SERVICES, Stack, load
 from infra.local.status import status
 from infra.local.worker import NEEDS
 
-PATIENCE = 60.0  # seconds for a command to end in good order; a second Ctrl-C ends it at once
+# Seconds for a command to end by itself after a signal. A second Ctrl-C ends it at once.
+PATIENCE = 60.0
 DEFAULT_FOLDER = Path(os.environ.get("ATTGAN_STACK_FOLDER") or ".local/stack")
 # option, name of the port, default
 _PORT_OPTIONS = (
@@ -48,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {where}{error.strerror or error}", file=sys.stderr)
         return StackError.exit_code
     except Interrupted as interruption:
-        print("interrupted: everything that was started has been stopped", file=sys.stderr)
+        print("interrupted: everything that was started is stopped again", file=sys.stderr)
         return interruption.exit_code
 
 
@@ -77,7 +78,7 @@ def show(options: argparse.Namespace) -> int:
 
 
 def down(options: argparse.Namespace) -> int:
-    """Stop the stack, and those that a killed `run` has left beside it."""
+    """Stop the stack, and stacks of `run` commands that were killed."""
     stopped = lifecycle.down(options.dir)
     abandoned = lifecycle.clear_abandoned(options.dir.parent, "run-*")
     for folder in [options.dir] * stopped + abandoned:
@@ -88,7 +89,7 @@ def down(options: argparse.Namespace) -> int:
 
 
 def env(options: argparse.Namespace) -> int:
-    """Print lines for `eval` in a shell."""
+    """Print the environment variables of clients, as lines for `eval` in a shell."""
     print(*shell_lines(client_environment(_recorded(options.dir))), sep="\n")
     return 0
 
@@ -101,10 +102,12 @@ def deployments(options: argparse.Namespace) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run a command with a stack of its own, and return its exit code."""
+    """Run a command with a stack of its own, and return the command's exit code."""
     command = options.words[1:] if options.words[:1] == ["--"] else options.words
     if not command:
-        raise RefusedError("command-missing", "run: no command; say `run [options] -- COMMAND …`")
+        raise RefusedError(
+            "command-missing", "run: the command is missing; write `run [options] -- COMMAND …`"
+        )
     try:
         command[0] = program(command[0])
     except StackError:
@@ -136,7 +139,7 @@ def _foreground(command: list[str], environment: dict[str, str]) -> int:
     try:
         code = child.wait()
     except Interrupted as interruption:
-        # Ctrl-C reaches the command from the terminal as well; any other signal has reached this process only.
+        # The terminal sends Ctrl-C to the command, too. Any other signal has only reached this process.
         if not (interruption.exit_code == 130 and sys.stdin.isatty()):
             child.send_signal(interruption.exit_code - 128)
         try:
@@ -155,7 +158,7 @@ def _choices(options: argparse.Namespace) -> dict[str, Any]:
     missing = [name for name in NEEDS if name not in services]
     if options.command is run and options.worker and missing:
         raise RefusedError(
-            "worker-needs-service", f"--worker: it needs {missing[0]}, which --without leaves out"
+            "worker-needs-service", f"--worker: needs {missing[0]}, which --without leaves out"
         )
     if options.worker and "worker" not in options.without and not missing:
         services += ("worker",)
@@ -169,7 +172,7 @@ def _choices(options: argparse.Namespace) -> dict[str, Any]:
         if port is None or not wanted:
             continue
         if port in fixed.values():
-            raise RefusedError("port-taken", f"{option} {port}: another service has this port already")
+            raise RefusedError("port-taken", f"{option} {port}: another service of the stack has this port")
         if not is_free(port):
             raise RefusedError(
                 "port-taken",
@@ -205,7 +208,7 @@ def _say(line: str) -> None:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """One line instead of the whole usage."""
+        """Print one line and not the whole usage."""
         refusal = RefusedError(
             "command-line-invalid", f"{message.removeprefix('argument ')} (see {self.prog} --help)"
         )
@@ -253,7 +256,7 @@ def _parser() -> argparse.ArgumentParser:
 
     starting = [
         add("up", up, "Start the stack and leave it running."),
-        add("run", run, "Run a command with a stack of its own, which is always stopped again.", folder=None),
+        add("run", run, "Run a command with a stack of its own, which is stopped at the end.", folder=None),
     ]
     for command in starting:
         port = _number(1, 65535)
@@ -281,7 +284,7 @@ def _parser() -> argparse.ArgumentParser:
             action="append",
             default=[],
             choices=[*SERVICES, *(["worker"] if command is starting[0] else []), "dashboard"],
-            help="leave this out (may be repeated; `dashboard` is Ray's)",
+            help="do not start this (may be repeated; `dashboard` is Ray's)",
         )
         command.add_argument(
             "--time-limit",
@@ -290,12 +293,17 @@ def _parser() -> argparse.ArgumentParser:
             metavar="SECONDS",
             help=f"how long the start may take (default: {lifecycle.START_SECONDS:g})",
         )
-    starting[0].set_defaults(worker=True)  # where all is there that it needs
+    # `up` starts the worker unless a service that it needs is left out.
+    starting[0].set_defaults(worker=True)
     starting[1].add_argument(
-        "--worker", action="store_true", help="start the worker too that runs the deployments"
+        "--worker", action="store_true", help="also start the worker that runs deployments"
     )
     starting[1].add_argument("words", nargs=argparse.REMAINDER, metavar="-- COMMAND …", help="what to run")
-    add("status", show, "Show what runs, where, and how healthy it is; exit code 0 if all is.")
+    add(
+        "status",
+        show,
+        "Show the services, their addresses, and whether they are healthy; exit code 0 if all are.",
+    )
     add("down", down, "Stop the stack. Its data and logs stay.")
     add("env", env, 'Print the environment of the stack\'s clients: eval "$(python -m infra env)".')
     text = "Print the path of the file that describes the deployments, for `prefect deploy --prefect-file`."

@@ -1,4 +1,4 @@
-"""Run pip or uv to its end, and see in its output how far it came and why it failed."""
+"""Runs pip or uv, and reads from its output how far it got and why it failed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from infra.errors import Interrupted
 
-# With these lines uv and pip say that all is downloaded, and that they change the environment from now on.
+# uv and pip print these lines when all packages are downloaded, before they change the environment.
 _INSTALLING = re.compile(
     r"(Prepared|Uninstalled|Installed) \d+ package|.*Failed to install|Installing collected packages"
 )
@@ -25,12 +25,21 @@ NO_ANSWER = re.compile(
     r"Connection refused|Temporary failure in name resolution|Name or service not known|Network is unreachable"
     r"|No route to host|Cannot connect to proxy|timed out|error sending request"
 )
-_GRACE = 10.0  # seconds for a command to end when it is asked to
+# Seconds for a command to end after SIGTERM.
+_GRACE = 10.0
 
 
 @dataclass
 class Outcome:
-    """What came of a command: its exit code, output, and seconds of download and of installation."""
+    """The result of a command.
+
+    Attributes:
+        code: its exit code.
+        lines: its output.
+        download: seconds until all packages were downloaded.
+        installation: seconds after that.
+        changed: whether it has started to change the environment.
+    """
 
     code: int = -1
     lines: list[str] = field(default_factory=list)
@@ -39,11 +48,11 @@ class Outcome:
     changed: bool = False
 
     def says(self, pattern: re.Pattern[str]) -> str:
-        """What first matches in the output; nothing if nothing does."""
+        """The first match of the pattern in the output, or an empty string."""
         return next((found[0] for found in map(pattern.search, self.lines) if found), "")
 
     def reason(self) -> str:
-        """Why it failed: the first error that it reports, and the cause of that, or else its last line."""
+        """Why it failed: the first error in the output and its cause, or else the last line."""
         said = [line.strip(" ×╰─▶") for line in self.lines if line.strip()] or [f"exit code {self.code}"]
         errors = [number for number, line in enumerate(said) if line.lower().startswith("error: ")]
         if not errors:
@@ -54,7 +63,10 @@ class Outcome:
 
 
 def run(command: list[str], folder: Path, variables: Mapping[str, str] | None = None) -> Outcome:
-    """Run a command in a folder to its end, and all that it starts with it; print the large downloads as they begin."""
+    """Run a command in a folder until it ends. Large downloads are printed when they start.
+
+    If this function is interrupted, the command and all its child processes are ended.
+    """
     outcome, began = Outcome(), time.monotonic()
     child = subprocess.Popen(
         command,
@@ -65,7 +77,8 @@ def run(command: list[str], folder: Path, variables: Mapping[str, str] | None = 
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         errors="replace",
-        start_new_session=True,  # one signal then ends all that it starts
+        # So that one signal ends the command and all that it has started.
+        start_new_session=True,
     )
     assert child.stdout is not None
     try:

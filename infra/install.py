@@ -1,7 +1,7 @@
-"""Install the pinned versions into `.venv`, unless they are there: `python3 -m infra.install [--dev] [--python NAME]`.
+"""Installs the pinned versions into `.venv` unless they are there: `python3 -m infra.install [--dev] [--python NAME]`.
 
-uv does it: pip brings it, and it is given what pip is configured with. Where that cannot be, pip does it. This file
-runs before anything is installed, under whatever Python there is: the standard library alone, and no newer syntax.
+pip installs uv, and uv installs the rest with pip's configuration. If uv cannot be used, pip installs everything. This
+file runs before anything is installed, on any Python 3.7 or newer, so it uses only the standard library and old syntax.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NEEDED_SPACE = "about 7 GB are needed"
 
 
 class _NoUv(Exception):
-    """uv cannot do it, and why."""
+    """uv cannot be used; the message is the reason."""
 
 
 def main(arguments: list[str]) -> int:
@@ -49,20 +49,20 @@ def main(arguments: list[str]) -> int:
         _say(f"error: {error.filename or ROOT}: {error.strerror or error}")
         return 1
     except Interrupted as interruption:
-        _say("interrupted: the installation has been stopped, and the next `make` begins it again")
+        _say("interrupted: the installation was stopped; the next `make` starts it again")
         return interruption.exit_code
     return 0
 
 
 def install(folder: Path, dev: bool, python: str | None) -> None:
-    """Bring the environment in `folder` up to date with the pins; make it where there is none, or a broken one.
+    """Bring the environment in `folder` up to date with the pinned versions. A missing or broken one is created.
 
     Args:
         folder: of the environment.
-        dev: whether it needs the development extra too.
-        python: the interpreter that the user named; an environment of another version is then refused.
+        dev: whether to install the development extra, too.
+        python: the interpreter that the user named, if any. An environment of another version is then refused.
 
-    Raises: InstallError if it cannot be done; RefusedError if this Python is not to be had for it.
+    Raises: InstallError if the installation fails; RefusedError if this Python cannot be used.
     """
     usable = _is_usable(folder, python)
     state = f"{folder}\n{wanted_digest()}\n"
@@ -78,7 +78,7 @@ def install(folder: Path, dev: bool, python: str | None) -> None:
     )
     began = time.monotonic()
     folder.mkdir(exist_ok=True)
-    # From here on, whatever ends this process, the next one knows that the environment may be in pieces.
+    # If this process is killed from here on, the next one finds this file and does not trust the environment.
     unfinished = folder / ".unfinished"
     unfinished.touch()
     interpreter = str(folder / "bin" / "python")
@@ -96,9 +96,9 @@ def install(folder: Path, dev: bool, python: str | None) -> None:
         if outcome.code and not outcome.changed and not outcome.says(NO_SPACE):
             raise _NoUv(outcome.reason())
     except _NoUv as error:
-        _say(f"pip installs, which takes some minutes, because uv cannot: {error}")
+        _say(f"installing with pip, which takes some minutes, because uv cannot be used: {error}")
         prepared = time.monotonic() - began
-        # Its output says how far it is.
+        # Without PIP_QUIET=0 a user's setting could hide the output that progress is read from.
         tool, outcome = "pip", run([*pip, "install", *target], ROOT, {"PIP_QUIET": "0"})
     if usable and not outcome.changed and not outcome.says(NO_SPACE):
         unfinished.unlink(missing_ok=True)
@@ -113,7 +113,7 @@ def install(folder: Path, dev: bool, python: str | None) -> None:
 
 
 def wanted_digest() -> str:
-    """The sha256 of what an environment is made from."""
+    """The sha256 of the files that determine an environment."""
     digest = hashlib.sha256()
     for name in ("pyproject.toml", "infra/constraints.txt"):
         digest.update((ROOT / name).read_bytes())
@@ -121,14 +121,14 @@ def wanted_digest() -> str:
 
 
 def _bring_uv(pip: list[str], folder: Path) -> dict[str, str]:
-    """Install uv with pip, and return the environment to call it with.
+    """Install uv with pip, and return the environment variables for it.
 
-    Raises: _NoUv if pip can do without it; InstallError if pip cannot install anything either.
+    Raises: _NoUv if pip has to be used instead; InstallError if pip cannot install anything either.
     """
     options = pip_options(run([*pip, "config", "list"], ROOT).lines)
     unknown = unknown_to_uv(options)
     if unknown:
-        raise _NoUv(f"pip is configured with {', '.join(unknown)}, which uv does not have")
+        raise _NoUv(f"pip is configured with {', '.join(unknown)}, which uv does not support")
     brought = run([*pip, "install", "-c", "infra/constraints.txt", "uv"], ROOT)
     if brought.code and not brought.says(NO_ANSWER) and not brought.says(NO_SPACE):
         raise _NoUv(brought.reason())
@@ -137,9 +137,9 @@ def _bring_uv(pip: list[str], folder: Path) -> dict[str, str]:
 
 
 def _is_usable(folder: Path, python: str | None) -> bool:
-    """Whether to go on with the environment in `folder`. One that does not work any more is removed.
+    """Whether the environment in `folder` can be used. A broken one is removed.
 
-    Raises: RefusedError if it works, but is of a Python that the user or the project does not want.
+    Raises: RefusedError if it works, but has another version of Python than the user or the project wants.
     """
     if not folder.exists():
         return False
@@ -149,11 +149,11 @@ def _is_usable(folder: Path, python: str | None) -> bool:
     if (folder / ".unfinished").exists():
         broken = "its installation was interrupted"
     elif version is None:
-        broken = "its Python is gone, or is not the one that it was made with"
+        broken = "its Python is gone, or is not the one that it was created with"
     elif made_in != str(folder):
-        broken = f"it was made in {made_in}"
+        broken = f"it was created in {made_in}"
     if broken or version is None:
-        _say(f"{folder.name} is made anew: {broken}")
+        _say(f"{folder.name} is created again: {broken}")
         shutil.rmtree(folder, ignore_errors=True)
         return False
     if version < OLDEST or (python and version != sys.version_info[:2]):
@@ -162,13 +162,13 @@ def _is_usable(folder: Path, python: str | None) -> bool:
         )
         raise RefusedError(
             "environment-of-other-python",
-            f"{folder}: is of Python {_dotted(version)}, and {wanted}; `make clean` removes it",
+            f"{folder}: has Python {_dotted(version)}, and {wanted}; `make clean` removes it",
         )
     return True
 
 
 def _require_venv(python: str) -> None:
-    """Raises: RefusedError if this Python cannot make the environment."""
+    """Raises: RefusedError if this Python cannot create the environment."""
     if sys.version_info < OLDEST:
         raise RefusedError("python-too-old", f"PYTHON={python}: Python 3.11 or newer is needed")
     if not (find_spec("venv") and find_spec("ensurepip")):
@@ -179,7 +179,7 @@ def _require_venv(python: str) -> None:
 
 
 def _version(folder: Path) -> tuple[int, ...] | None:
-    """The version of the Python in `folder`; None if it does not run, or is not the one that made the environment."""
+    """The version of the Python in `folder`; None if it does not run, or did not create the environment."""
     code = "import sys; print(*sys.version_info[:2], sep='.')"
     try:
         answer = subprocess.run(
@@ -197,14 +197,17 @@ def _version(folder: Path) -> tuple[int, ...] | None:
 
 
 def _must(outcome: Outcome, folder: Path) -> None:
-    """Raises: InstallError if a step has failed. What it has left half done is removed: it may fill the disk."""
+    """Check the outcome of a step. An incomplete environment is removed after a failure, because it may fill the disk.
+
+    Raises: InstallError if the step has failed.
+    """
     if outcome.code == 0:
         return
     free = shutil.disk_usage(folder).free
     if (folder / ".unfinished").exists():
         shutil.rmtree(folder, ignore_errors=True)
     if outcome.says(NO_SPACE) or free < 1 << 20:
-        raise InstallError(f"{folder}: no space is left there or in pip's or uv's cache; {NEEDED_SPACE}")
+        raise InstallError(f"{folder}: no space is left there or in the cache of pip or uv; {NEEDED_SPACE}")
     if outcome.says(NO_ANSWER):
         words = outcome.says(NO_ANSWER)
         raise InstallError(
@@ -215,7 +218,7 @@ def _must(outcome: Outcome, folder: Path) -> None:
 
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
-    """Wait until no other process installs here."""
+    """Hold a lock, so that only one process installs here."""
     with (ROOT / "pyproject.toml").open() as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,11 +1,11 @@
-"""What pip is configured with, in the words of uv."""
+"""Translates pip's configuration into environment variables for uv."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
 
-# What pip's options are called for uv, which reads its environment.
+# The environment variables of uv that correspond to pip's options.
 UV_NAMES = {
     "index-url": ("UV_DEFAULT_INDEX",),
     "extra-index-url": ("UV_INDEX",),
@@ -20,7 +20,7 @@ UV_NAMES = {
     "default-timeout": ("UV_HTTP_TIMEOUT",),
     "retries": ("UV_HTTP_RETRIES",),
 }
-# Options that change nothing of what is installed. With any other one uv might install something else than pip.
+# Options that do not influence what is installed. With any other option uv might install something else than pip.
 IRRELEVANT = frozenset(
     (
         "break-system-packages",
@@ -45,7 +45,7 @@ _NO = ("0", "false", "no", "off", "n", "f")
 
 
 def pip_options(listing: list[str]) -> dict[str, str]:
-    """The options of `pip install` in the lines of `pip config list`, the environment's over a file's."""
+    """The options of `pip install` in the output of `pip config list`. The environment overrides files."""
     options: dict[str, str] = {}
     for section in ("global.", "install.", ":env:."):
         for line in listing:
@@ -56,13 +56,13 @@ def pip_options(listing: list[str]) -> dict[str, str]:
 
 
 def unknown_to_uv(options: Mapping[str, str]) -> list[str]:
-    """The options among these that decide what is installed, and that uv does not have."""
+    """Those of the options that influence what is installed, and that uv does not have."""
     return sorted(set(options) - set(UV_NAMES) - set(IRRELEVANT))
 
 
 def uv_variables(options: Mapping[str, str]) -> dict[str, str]:
-    """The environment in which uv finds the packages that pip finds with these options."""
-    # Else the first index that has a package hides what the others have of it.
+    """The environment variables with which uv finds the same packages as pip with these options."""
+    # By default uv ignores further versions of a package in all indexes after the first one that has it.
     variables = {"UV_INDEX_STRATEGY": "unsafe-best-match"}
     for option in sorted(set(options) & set(UV_NAMES)):
         value = " ".join(options[option].split())

@@ -1,4 +1,4 @@
-"""Signals that ask a process to end, turned into an exception, or held back for a while."""
+"""Turns signals that ask a process to end into an exception, or defers them for a while."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def interruptible() -> None:
-    """From now on SIGINT, SIGTERM and SIGHUP raise Interrupted in the main thread."""
+    """Make SIGINT, SIGTERM and SIGHUP raise Interrupted in the main thread from now on."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise Interrupted(number)
@@ -25,9 +25,10 @@ def interruptible() -> None:
 
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
-    """Hold these signals back until the block is done: what must not be left half done takes seconds at most."""
+    """Defer these signals until the block ends. Meant for steps of a few seconds that must not be left half done."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # Python runs signal handlers in the main thread only
+        # Python runs signal handlers in the main thread only.
+        yield
         return
     received: list[int] = []
     before = {

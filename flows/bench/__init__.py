@@ -1,1 +1,1 @@
-"""``attgan bench``: the ceilings of this machine or cluster, stage by stage, beside what the edit flow reached."""
+"""``attgan bench``: the highest rate of each stage of an edit on this machine or cluster, and that of the edit flow."""

@@ -1,4 +1,7 @@
-"""The ceilings of a machine or cluster, measured on all its workers at once, and the edit flow in the same minute."""
+"""Measures the ceiling of each stage, on all workers at once, and then the edit flow.
+
+The ceiling of a stage is the highest rate that it reaches when it runs alone.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +30,16 @@ from flows.settings import BenchSettings, EditSettings
 from flows.storage import bundles, join, open_store
 
 BUCKET = "s3://attgan-bench"
-"""Where all is written if no place is named; it stays, empty."""
+"""The default destination. The bucket stays, but is empty at the end."""
 
 
 class Load(NamedTuple):
-    """Processes that wanted a core of this machine, over the last minute, and how many cores it has."""
+    """The load of this machine.
+
+    Attributes:
+        processes: the mean number of runnable processes over the last minute.
+        cores: of this machine.
+    """
 
     processes: float
     cores: int
@@ -39,14 +47,14 @@ class Load(NamedTuple):
 
 @dataclass(frozen=True)
 class Reached:
-    """What the edit flow reached.
+    """The measured edit flow.
 
     Attributes:
         images: edited or copied.
         whole: seconds of the whole flow: planning, shards, report, and Prefect's part before and after.
-        shards: seconds in which its workers, all at work, would have done its shards.
+        shards: seconds that the shards would have taken if all workers were always busy.
         busy: seconds per stage, summed over the workers.
-        peak_mb: the largest worker.
+        peak_mb: the memory of the largest worker.
     """
 
     images: int
@@ -58,15 +66,15 @@ class Reached:
 
 @dataclass(frozen=True)
 class Result:
-    """What a bench has measured.
+    """The result of a bench.
 
     Attributes:
         cluster: its nodes, CPUs and GPUs.
-        load: before anything was measured.
-        workers: that were at work side by side.
+        load: of this machine before the measurements.
+        workers: how many ran at the same time.
         start: seconds until all of them had started and loaded the bundle.
         ceilings: of each stage.
-        reached: by the edit flow.
+        reached: the edit flow.
     """
 
     cluster: cluster.Resources
@@ -78,12 +86,12 @@ class Result:
 
 
 def run_bench(settings: BenchSettings) -> Result:
-    """Measure each stage by itself on all workers at once, then the edit flow.
+    """Measure each stage alone on all workers at once, then the edit flow.
 
-    Everything is written below a name of its own at the destination, and deleted again however this ends.
+    Everything is written below a new prefix at the destination, and deleted at the end, also after an error.
 
     Raises:
-        UserError: no server, cluster, bundle or images; a place that cannot be used.
+        UserError: there is no server, cluster, bundle or image, or a place cannot be used.
         StorageError: the storage failed after its retries.
     """
     load = Load(os.getloadavg()[0], os.cpu_count() or 1)
@@ -107,7 +115,7 @@ def run_bench(settings: BenchSettings) -> Result:
 
 
 def _place(settings: BenchSettings) -> str:
-    """Where to write, once it is known that that can be done."""
+    """The URL to write to, after a check that it can be written to."""
     store = open_store(settings.destination or BUCKET, option="--destination")
     if settings.destination is None:
         store.make_bucket()
@@ -117,7 +125,7 @@ def _place(settings: BenchSettings) -> str:
 
 @contextlib.contextmanager
 def _scratch(destination: str) -> Iterator[str]:
-    """The URL of a place of one's own below the destination, for this while."""
+    """The URL of a new prefix below the destination, which is deleted at the end."""
     url = join(destination, f"bench-{secrets.token_hex(4)}")
     try:
         yield url
@@ -126,10 +134,10 @@ def _scratch(destination: str) -> Iterator[str]:
 
 
 def _images(settings: BenchSettings, scratch: str) -> tuple[EditSettings, list[str]]:
-    """How the images are to be edited, and their keys; drawn faces are put where none are named.
+    """The settings of the edit, and the keys of its images. Without a source, faces are drawn and written first.
 
     Raises:
-        UserError: there are none.
+        UserError: the source has no images.
     """
     wanted = EditSettings(
         source=settings.source or join(scratch, "in"),
@@ -137,7 +145,8 @@ def _images(settings: BenchSettings, scratch: str) -> tuple[EditSettings, list[s
         bundle=settings.bundle,
         limit=settings.images,
         faces="aligned",
-        on_present="edit",  # so that every image goes the whole way
+        # So that every image passes through all stages.
+        on_present="edit",
         max_failed_share=1,
         **settings.model_dump(
             include={"paste", "shard_size", "batch_size", "cpus_per_shard", "gpus_per_shard"}
@@ -153,13 +162,13 @@ def _images(settings: BenchSettings, scratch: str) -> tuple[EditSettings, list[s
 
 
 def prepare(work: Work) -> None:
-    """Make a worker as warm as one that has edited shards: with this module it has imported the flow."""
+    """Warm up a worker, as if it had edited shards. Calling this function has also made it import the flow."""
     warm_up(work.settings, work.digest)
     assert work.files
 
 
 def _ceilings(work: Work, parallel: int) -> list[Ceiling]:
-    """Each stage's, one after the other, on all workers."""
+    """The ceilings of the stages, measured one after the other on all workers."""
     measured = []
     on_cpus = not work.settings.gpus_per_shard
     on_cores = {"codec": True, "classifier": on_cpus, "generator": on_cpus}
@@ -173,10 +182,10 @@ def _ceilings(work: Work, parallel: int) -> list[Ceiling]:
 
 
 def _on_all(settings: EditSettings, parallel: int, function: Callable[..., Any], *args: Any) -> list[Any]:
-    """Call a function in so many workers at once, each with what a shard is granted.
+    """Call a function in this many workers at once, each with the resources of a shard.
 
     Raises:
-        UserError, StorageError: as a worker raised it.
+        UserError, StorageError: from a worker.
     """
     import ray
 
@@ -191,7 +200,7 @@ def _on_all(settings: EditSettings, parallel: int, function: Callable[..., Any],
 
 
 def _edit(settings: EditSettings, parallel: int) -> Reached:
-    """The edit flow, as anyone would start it."""
+    """Run the edit flow, as a user would."""
     begun = time.monotonic()
     report = run_from_terminal(edit, settings=settings)
     whole = time.monotonic() - begun

@@ -1,4 +1,4 @@
-"""What each stage of an edit reaches by itself, in this process, with the very calls that the flow makes."""
+"""The rate that each stage of an edit reaches alone, in this process, with the same calls as the flow."""
 
 from __future__ import annotations
 
@@ -26,23 +26,24 @@ from flows.settings import EditSettings
 from flows.storage import open_store
 
 DIFFERENT = 64
-"""Images that a worker keeps to work with; they come again and again."""
+"""How many different images a worker uses, repeatedly."""
 
-_CHUNK = 16  # images that a thread decodes and encodes before it looks at the clock
+# Images that a thread decodes and encodes between two looks at the clock.
+_CHUNK = 16
 _MARK = xmp_packet(Provenance("attgan bench", "0" * 64, "Eyeglasses=1@1"))
 _PROOF = {"attgan-fingerprint": "0" * 16, "attgan-source-etag": "0" * 32, "attgan-model": "0" * 64}
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a worker measures with; it travels to it.
+    """The argument of a worker.
 
     Attributes:
         settings: of the edit that is measured.
         digest: of the bundle.
         keys: of some of the source's images.
-        scratch: URL below which the worker may write what it likes.
-        seconds: how long.
+        scratch: URL below which the worker may write.
+        seconds: how long to measure.
     """
 
     settings: EditSettings
@@ -53,20 +54,20 @@ class Work:
 
     @property
     def cpus(self) -> int:
-        """Cores that a worker is granted."""
+        """The number of cores of a worker."""
         return max(1, int(self.settings.cpus_per_shard))
 
     @property
     def editor(self) -> Editor:
-        """The model that the edit will use, in this process."""
+        """The model of the edit, loaded in this process."""
         return editor_of(self.settings, self.digest)
 
     @property
     def files(self) -> Sequence[bytes]:
-        """Some of the source's images, in this process's memory.
+        """Some of the source's images, in memory.
 
         Raises:
-            UserError: none of them is one.
+            UserError: none of them can be decoded.
         """
         return _files(self.settings.source, self.keys)
 
@@ -94,7 +95,7 @@ def put(work: Work) -> Rate:
 
 
 def codecs(work: Work) -> Rate:
-    """Decode, take the face out, put it back, encode; a core per thread."""
+    """Decode, take the face out, put it back, and encode, with one thread for each core."""
     files, size = work.files, work.editor.size
     faces = [take_face(image.pixels, placement, size) for image, placement in map(_opened, files)]
     pairs = itertools.cycle(list(zip(files, faces, strict=True)))
@@ -107,7 +108,11 @@ def codecs(work: Work) -> Rate:
 
 
 def recode(pairs: Iterable[tuple[bytes, np.ndarray]], size: int, paste: str = "whole") -> int:
-    """All that files need but the model: to the faces in them, and with the given faces back to files; their number."""
+    """Do everything with files except the model: decode them, put the given faces into them, and encode them.
+
+    Returns:
+        The number of files.
+    """
     count = 0
     for data, face in pairs:
         image, placement = _opened(data)
@@ -123,19 +128,20 @@ def recode(pairs: Iterable[tuple[bytes, np.ndarray]], size: int, paste: str = "w
 
 
 def generator(work: Work) -> Rate:
-    """Edit faces, in batches of the size that the edit is to have."""
+    """Edit faces, in batches of the edit's size."""
     editor = work.editor
-    faces, targets = nothing(editor, work.settings.batch_size)
-    passes = 2 if work.settings.paste == "difference" else 1  # the face with the edit, and without it
+    faces, targets = blank_batch(editor, work.settings.batch_size)
+    # The difference needs the face with the edit and without it.
+    passes = 2 if work.settings.paste == "difference" else 1
     return _on_model(work, lambda: len(editor.edit(faces, targets)) / passes)
 
 
 def classifier(work: Work) -> Rate | None:
-    """See what faces are like; None where the bundle has no classifier."""
+    """Predict the attributes of faces; None if the bundle has no classifier."""
     editor = work.editor
     if editor.classifier is None:
         return None
-    faces, _ = nothing(editor, work.settings.batch_size)
+    faces, _ = blank_batch(editor, work.settings.batch_size)
 
     def look() -> int:
         editor.recognise(faces)
@@ -154,24 +160,24 @@ STAGES: dict[str, Callable[[Work], Rate | None]] = {
 
 
 def measure(stage: str, work: Work) -> Rate | None:
-    """Measure one of :data:`STAGES`, here and now; None where the bundle has nothing for it to do."""
+    """Measure one of :data:`STAGES` in this process; None if the bundle does not have this stage."""
     return STAGES[stage](work)
 
 
-def nothing(editor: Editor, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Black faces, and targets for them: arithmetic costs the same whatever it is done with."""
+def blank_batch(editor: Editor, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Black faces and targets for them. The values of pixels do not change how long the model takes."""
     size, attributes = editor.size, editor.generator.config.n_attributes
     return np.zeros((count, size, size, 3), np.uint8), np.zeros((count, attributes), np.float32)
 
 
 def _on_model(work: Work, edit: Callable[[], float]) -> Rate:
-    """In as many threads as the flow edits in."""
+    """Repeat ``edit`` in as many threads as the flow uses."""
     threads = ON_GPU if work.settings.gpus_per_shard else work.cpus
     return repeat(edit, work.seconds, threads, functools.partial(set_torch_threads, 1))
 
 
 def _opened(data: bytes) -> tuple[Decoded, Placement]:
-    """An image and the square of its face; where none is aligned, the centred square stands for it."""
+    """An image and the square of its face. For an image that is not aligned it is the centred square."""
     image = codec.decode(data)
     height, width = image.pixels.shape[:2]
     side = min(width, height)
@@ -180,7 +186,7 @@ def _opened(data: bytes) -> tuple[Decoded, Placement]:
 
 @functools.lru_cache(maxsize=1)
 def _files(source: str, keys: tuple[str, ...]) -> Sequence[bytes]:
-    """Some of the images, those that open."""
+    """Those of the images that can be decoded."""
     store, files = open_store(source), []
     for key in keys[:DIFFERENT]:
         data = store.get(key).data
@@ -190,6 +196,6 @@ def _files(source: str, keys: tuple[str, ...]) -> Sequence[bytes]:
     if not files:
         raise UserError(
             "images-unreadable",
-            f"--source {source}: of its first {len(keys[:DIFFERENT])} files none is an image",
+            f"--source {source}: none of its first {len(keys[:DIFFERENT])} files is an image",
         )
     return files

@@ -1,4 +1,4 @@
-"""How often something can be done in a second."""
+"""Measures how many images a function processes in a second."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Rate(NamedTuple):
-    """So many images in so many seconds, at the cost of so many CPU seconds of the process that did it."""
+    """The number of images, the seconds that they took, and the CPU seconds of the process."""
 
     images: float
     seconds: float
@@ -25,12 +25,12 @@ class Rate(NamedTuple):
 def repeat(
     work: Callable[[], float], seconds: float, threads: int = 1, prepare: Callable[[], None] | None = None
 ) -> Rate:
-    """Repeat ``work``, which returns how many images it did, in so many threads for so long.
+    """Call ``work`` repeatedly, in several threads.
 
     Args:
-        work: called in every thread, once for a start and then until the time is over.
-        seconds: how long; whoever is at work then ends what it has begun, which counts.
-        threads: how many.
+        work: returns the number of images that it has processed. Each thread calls it once before the measurement.
+        seconds: how long to measure. Calls that are running at the end are completed and counted.
+        threads: how many threads.
         prepare: called once in each thread.
     """
 
@@ -48,7 +48,7 @@ def repeat(
 
 
 def total(rates: Iterable[Rate]) -> float:
-    """Images per second of several that were at work at the same time."""
+    """Images per second of workers that ran at the same time."""
     return sum(rate.per_second for rate in rates)
 
 

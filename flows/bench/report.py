@@ -1,4 +1,4 @@
-"""What a bench prints."""
+"""Prints the result of a bench."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from flows.bench.bench import Result
 from flows.bench.together import bottleneck, combined, with_twice
 from flows.runtime.terminal import print_line, print_rows
 
-_STAGES = {  # of the flow, by what they are called here
+# The stages of the flow that each measured stage consists of.
+_STAGES = {
     "storage, GET": ("fetch",),
     "storage, PUT": ("put",),
     "codec": ("decode", "encode"),
@@ -17,15 +18,15 @@ _STAGES = {  # of the flow, by what they are called here
 
 
 def show(result: Result) -> None:
-    """Print a bench's ceilings, what the flow reached of them, and what holds it up."""
+    """Print the ceilings, what the flow reached of them, and the bottleneck."""
     nodes, load, slowest = result.cluster, result.load, bottleneck(result.ceilings)
-    print_rows("Ceilings: each stage by itself, on all workers at once", ceiling_rows(result))
+    print_rows("Ceilings: each stage alone, on all workers at once", ceiling_rows(result))
     print_rows("The edit flow, on the same workers", flow_rows(result))
     better = with_twice(result.ceilings, slowest)
-    print_line(f"the bottleneck is {slowest.stage}: twice as much of it would allow {better:,.0f} images/s")
+    print_line(f"the bottleneck is {slowest.stage}: twice its rate would allow {better:,.0f} images/s")
     print_line(
         f"{result.workers} workers on {nodes.nodes} node(s) with {nodes.cpus:g} CPUs and {nodes.gpus:g} GPUs; "
-        f"they are ready after {result.start:.1f} s and grow to {result.reached.peak_mb:,} MB"
+        f"they were ready after {result.start:.1f} s and used up to {result.reached.peak_mb:,} MB"
     )
     if load.processes > load.cores / 4:
         others = f"{load.processes:.1f} of this machine's {load.cores} cores"
@@ -35,7 +36,7 @@ def show(result: Result) -> None:
 
 
 def ceiling_rows(result: Result) -> list[dict[str, Any]]:
-    """A row per stage, and one for all of them together."""
+    """A row for each stage, and one for all stages together."""
     together = combined(result.ceilings)
     rows = []
     for ceiling in result.ceilings:
@@ -44,7 +45,7 @@ def ceiling_rows(result: Result) -> list[dict[str, Any]]:
             {
                 "stage": ceiling.stage,
                 "images/s": f"{ceiling.rate:,.0f}",
-                "busy when all do their best": f"{together / ceiling.rate:.0%}",
+                "busy at the best combined rate": f"{together / ceiling.rate:.0%}",
                 "of": "the cores" if ceiling.on_cores else "its own",
                 "in the flow, images per busy second": f"{result.reached.images / busy:,.0f}" if busy else "",
             }
@@ -56,7 +57,7 @@ def ceiling_rows(result: Result) -> list[dict[str, Any]]:
 
 
 def flow_rows(result: Result) -> list[dict[str, Any]]:
-    """What the flow reached, within its shards and from its start to its end."""
+    """The rates of the flow, within its shards and from start to end."""
     reached, together = result.reached, combined(result.ceilings)
     return [
         {

@@ -1,4 +1,4 @@
-"""What stages come to that are at work at the same time, and which of them holds the others up."""
+"""Computes the combined rate of stages that run at the same time, and the bottleneck among them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _HERE = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True)
 class Ceiling:
-    """What a stage reaches by itself on all workers.
+    """The rate of a stage that runs alone, on all workers.
 
     Attributes:
         stage: its name.
         rate: images per second.
-        on_cores: whether it is these machines' cores that it keeps busy, which other stages need too. A GPU, a network
-            and a server elsewhere work beside them.
+        on_cores: whether it needs the cores of these machines, which other stages need too. A GPU, a network and a
+            server elsewhere work in parallel to them.
     """
 
     stage: str
@@ -30,9 +30,10 @@ class Ceiling:
 
 
 def combined(ceilings: Sequence[Ceiling]) -> float:
-    """Images per second of all stages together, at best.
+    """The highest rate of all stages together, in images per second.
 
-    Stages on the same cores take turns: 1 / Σ (1 / stage). The others overlap with them, so that the slowest counts.
+    Stages on the same cores take turns: their rate is 1 / Σ (1 / stage). The others overlap with them, so the slowest
+    of all decides.
     """
     on_cores = sum(1 / ceiling.rate for ceiling in ceilings if ceiling.on_cores)
     beside = [ceiling.rate for ceiling in ceilings if not ceiling.on_cores]
@@ -40,16 +41,16 @@ def combined(ceilings: Sequence[Ceiling]) -> float:
 
 
 def with_twice(ceilings: Sequence[Ceiling], slow: Ceiling) -> float:
-    """As :func:`combined`, if one of the stages were twice as fast."""
+    """The combined rate if one of the stages were twice as fast."""
     faster = replace(slow, rate=2 * slow.rate)
     return combined([faster if ceiling is slow else ceiling for ceiling in ceilings])
 
 
 def bottleneck(ceilings: Sequence[Ceiling]) -> Ceiling:
-    """The stage with which most would be gained if it were twice as fast; of equals the slowest."""
+    """The stage that would gain most if it were twice as fast; among equals the slowest."""
     return max(ceilings, key=lambda ceiling: (with_twice(ceilings, ceiling), -ceiling.rate))
 
 
 def serves_here(store: Store) -> bool:
-    """Whether a store's server is this machine itself: a disk, or an endpoint on the loopback interface."""
+    """Whether a store is served by this machine: a disk, or an endpoint on the loopback interface."""
     return not isinstance(store, S3Store) or urlsplit(store.connection().endpoint).hostname in _HERE

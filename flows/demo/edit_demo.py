@@ -1,4 +1,4 @@
-"""The demo: the main job from nothing. Drawn faces → bucket → subset → edit, then photographs → edit → pictures."""
+"""The demo: drawn faces → bucket → subset → edit, then photographs → edit → pictures."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from flows.storage import bundles, join, open_store
 
 OUTPUT = Path(".local/demo")
 PHOTOGRAPHS = Path(__file__).parent / "photographs"
-# Of the faces as drawn; the others are given theirs here.
+# The share of drawn faces that already wear glasses.
 GLASSES_SHARE = 0.15
 
 
 def run_demo(settings: DemoSettings) -> dict[str, dict[str, Any]]:
-    """Run all of it against the Prefect server, Ray cluster and S3 server of the environment.
+    """Run the demo on the Prefect server, Ray cluster and S3 server of the environment.
 
     Returns:
         The reports of both edits, ``drawn`` and ``photographs``.
     """
-    server = require_prefect()  # before anything is written
+    # Checked before anything is written.
+    server = require_prefect()
     bundle = bundles.inspect(DEFAULT_BUNDLE)
     connect_ray()
     bucket = f"s3://demo-{secrets.token_hex(4)}"
@@ -60,7 +61,7 @@ def run_demo(settings: DemoSettings) -> dict[str, dict[str, Any]]:
     photographs = join(bucket, "photographs")
     files = sorted(PHOTOGRAPHS.glob("*.jpg"))
     console.rule(
-        f"4. the same for {len(files)} photographs, of all sizes of faces, a style of glasses for each"
+        f"4. the same for {len(files)} photographs with faces of all sizes, and another style of glasses for each"
     )
     store = open_store(photographs)
     for file in files:
@@ -75,7 +76,7 @@ def run_demo(settings: DemoSettings) -> dict[str, dict[str, Any]]:
         f"drawing took {drawn - began:.1f} s, the subset {cut - drawn:.1f} s, the drawn faces' edit "
         f"{drawn_edited - cut:.1f} s, the photographs' {ended - drawn_edited:.1f} s"
     )
-    print_line("faces that nobody chose, before and after:")
+    print_line("faces before and after, not selected by hand:")
     for name, report in reports.items():
         picture = OUTPUT / f"{name}.jpg"
         run = open_store(join(report["destination"], "_runs", report["run_id"]))

@@ -1,4 +1,4 @@
-"""The training demo: from drawn faces to a model that adds eyeglasses to them, and how near that comes to the truth."""
+"""The training demo: trains a model on drawn faces, and measures it against true pairs."""
 
 from __future__ import annotations
 
@@ -30,15 +30,17 @@ from flows.training.watch import CURVES, GRIDS
 OUTPUT = Path(".local/train-demo")
 ATTRIBUTE = "Eyeglasses"
 INTENSITIES = (0.5, 1.0, 1.5)
-SHOWN = 8  # faces in the picture
+# Faces in the picture.
+SHOWN = 8
 _BATCH = 16
 
 
 def run_train_demo(settings: DemoTrainingSettings) -> None:
-    """Run all of it against the Prefect server, Ray cluster and S3 server of the environment."""
+    """Run the demo on the Prefect server, Ray cluster and S3 server of the environment."""
     started = time.monotonic()
     settings = settings.resolved
-    server = require_prefect()  # before anything is written
+    # Checked before anything is written.
+    server = require_prefect()
     connect_ray()
     bucket = f"s3://train-demo-{secrets.token_hex(4)}"
 
@@ -60,7 +62,8 @@ def run_train_demo(settings: DemoTrainingSettings) -> None:
         "batch_size": settings.batch_size,
         "learning_rate": settings.learning_rate,
         "discriminator_warmup": 0.5,
-        "epochs": settings.scratch_steps + settings.tune_steps,  # the steps decide
+        # So many that max_steps always ends the training first.
+        "epochs": settings.scratch_steps + settings.tune_steps,
         "checks_per_epoch": 1,
         "seed": settings.seed,
         "licence": "MIT; trained on faces that this project drew",
@@ -79,7 +82,7 @@ def run_train_demo(settings: DemoTrainingSettings) -> None:
         | {"strategy": "permutation", "max_steps": settings.scratch_steps}
     )
 
-    console.rule("3. attgan align: its discriminator made anew against the frozen generator")
+    console.rule("3. attgan align: a new discriminator, trained against the frozen generator")
     aligned = _align(
         usual
         | {"destination": join(bucket, "aligned"), "bundle": scratch["bundle"], "fresh_discriminator": True}
@@ -93,13 +96,13 @@ def run_train_demo(settings: DemoTrainingSettings) -> None:
         | {"max_steps": settings.tune_steps, "freeze_d": settings.freeze_d}
     )
 
-    console.rule(f"5. {settings.pairs:,} true pairs, of faces that it has not seen")
+    console.rule(f"5. {settings.pairs:,} true pairs of held-out faces")
     _measure({"from scratch": scratch["bundle"], "fine-tuned": tuned["bundle"]}, settings)
     for name in ("scratch", "aligned", "tuned"):
         _keep_pictures(join(bucket, name), name)
     print_line(f"pictures: {OUTPUT}/")
     print_line(f"the Prefect UI, while the stack is up: {server.removesuffix('/api')}")
-    print_line(f"all of it took {time.monotonic() - started:,.0f} s")
+    print_line(f"the demo took {time.monotonic() - started:,.0f} s")
 
 
 def _draw(url: str, settings: DemoTrainingSettings) -> None:
@@ -123,7 +126,7 @@ def _align(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _measure(bundles: dict[str, str], settings: DemoTrainingSettings) -> None:
-    """Edit unseen faces with each bundle; print how near they come to the truth, and draw those of the last one."""
+    """Edit held-out faces with each bundle, print how close they are to the truth, and draw those of the last one."""
     rows = []
     for name, url in bundles.items():
         bundle = open_bundle(url, with_discriminator=False)
@@ -132,7 +135,8 @@ def _measure(bundles: dict[str, str], settings: DemoTrainingSettings) -> None:
             size=settings.size,
             attribute=ATTRIBUTE,
             names=bundle.config.attributes,
-            seed=settings.seed + 1,  # other people than those of the dataset
+            # Other people than in the dataset.
+            seed=settings.seed + 1,
         )
         editor = make_editor(bundle.generator, "cpu", _BATCH)
         edited = {intensity: edit_pairs(editor, pairs, intensity) for intensity in INTENSITIES}
@@ -162,7 +166,7 @@ def _picture(pairs: TruePairs, edited: dict[float, np.ndarray]) -> bytes:
 
 
 def _keep_pictures(run: str, name: str) -> None:
-    """Copy a run's curves and its last grid to the disk."""
+    """Copy a run's curves and its last grid to disk."""
     store = open_store(run)
     (OUTPUT / f"{name}-curves.png").write_bytes(store.get(CURVES).data)
     grid = max((info.key for info in store.list(GRIDS)), default=None)

@@ -1,4 +1,4 @@
-"""What a Prefect server does by itself about runs: crash those that have gone silent, and tell somebody of failures."""
+"""Registers automations on the Prefect server: mark silent runs as crashed, and send notifications of failures."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from prefect.exceptions import ObjectNotFound
 
 from attgan.errors import UserError
 
-# The files that lie beside the one with the deployments.
-WATCH = "automations.yaml"
-TELL = "notifications.yaml"
+# The files beside the one with the deployments.
+CRASH_RULES = "automations.yaml"
+NOTIFICATIONS = "notifications.yaml"
 
 
 def read(path: Path, **action: Any) -> list[AutomationCore]:
     """The automations of a file.
 
     Args:
-        path: as ``prefect automation create --from-file`` takes it.
-        action: what is added to each of their actions.
+        path: in the format of ``prefect automation create --from-file``.
+        action: fields that are added to each action.
     """
     specs = yaml.safe_load(path.read_text())["automations"]
     for spec in specs:
@@ -32,7 +32,7 @@ def read(path: Path, **action: Any) -> list[AutomationCore]:
 
 
 def register(client: SyncPrefectClient, automations: Sequence[AutomationCore]) -> None:
-    """Create automations, or renew those of the same name; one that was switched off stays so."""
+    """Create automations, or update those of the same name. One that was disabled stays disabled."""
     for automation in automations:
         there = client.read_automations_by_name(automation.name)
         if there:
@@ -46,11 +46,11 @@ def notification_block(client: SyncPrefectClient, full_name: str) -> str:
     """The id of a block that sends notifications.
 
     Args:
-        client: of the server that has it.
+        client: of the server.
         full_name: ``TYPE/NAME``.
 
     Raises:
-        UserError: there is no such block, or it cannot send any.
+        UserError: there is no such block, or it cannot send notifications.
     """
     kind, name = full_name.split("/")
     try:

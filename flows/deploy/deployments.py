@@ -1,6 +1,7 @@
-"""The flows as deployments on a Prefect server: as a file describes them, but for what users have set since.
+"""Registers the flows as deployments on a Prefect server, as a file describes them.
 
-``prefect deploy`` does the work. Left alone it would set schedules, parameters and pauses back to the file each time.
+``prefect deploy`` does the work. It would reset schedules, parameters and pauses to the file each time, so what users
+have set on the server since is kept here.
 """
 
 from __future__ import annotations
@@ -33,12 +34,19 @@ _ONLINE = WorkerFilter(status=WorkerFilterStatus(any_=["ONLINE"]))
 
 
 class NotDeployed(Exception):
-    """The Prefect server did not take a deployment; the message is what it says."""
+    """The Prefect server did not accept a deployment. The message is the server's."""
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """What is registered: the deployments, their work pool, how many workers serve it, and the UI's address."""
+    """What is registered.
+
+    Attributes:
+        deployments: as the server has them.
+        pool: the name of their work pool.
+        workers: how many workers serve the pool.
+        page: the URL of the deployments in the UI.
+    """
 
     deployments: list[DeploymentResponse]
     pool: str
@@ -49,11 +57,11 @@ class Deployed:
 def deploy(settings: DeploySettings) -> Deployed:
     """Register every deployment and automation with the Prefect server of the environment.
 
-    Done again it changes nothing but what the files of this version say differently.
+    Repeating it only changes what differs in the files of this version.
 
     Raises:
-        UserError: no server, no such file, work pool or block.
-        NotDeployed: the server refused one; those before it are registered.
+        UserError: there is no server, or no such file, work pool or block.
+        NotDeployed: the server did not accept one. Those before it are registered.
     """
     require_prefect()
     file = _file(settings)
@@ -64,10 +72,10 @@ def deploy(settings: DeploySettings) -> Deployed:
         names = [(spec["flow_name"], spec["name"]) for spec in content["deployments"]]
         specs = [_kept(client, spec, pool) for spec in content["deployments"]]
         _register({"pull": content["pull"], "deployments": specs}, settings.folder or os.getcwd())
-        automations.register(client, automations.read(file.with_name(automations.WATCH)))
+        automations.register(client, automations.read(file.with_name(automations.CRASH_RULES)))
         if block is not None:
             automations.register(
-                client, automations.read(file.with_name(automations.TELL), block_document_id=block)
+                client, automations.read(file.with_name(automations.NOTIFICATIONS), block_document_id=block)
             )
         return Deployed(
             deployments=[client.read_deployment_by_name(f"{flow}/{name}") for flow, name in names],
@@ -90,7 +98,10 @@ def _file(settings: DeploySettings) -> Path:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    for needed in (file, file.with_name(automations.WATCH), file.with_name(automations.TELL)):
+    for needed in (
+        file,
+        *(file.with_name(name) for name in (automations.CRASH_RULES, automations.NOTIFICATIONS)),
+    ):
         if not needed.is_file():
             raise UserError(
                 "deployment-file-missing",
@@ -101,9 +112,9 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def show(deployed: Deployed) -> None:
-    """Print what is registered, and what is missing to run it."""
+    """Print what is registered, and what is still needed to run it."""
     rows = [
-        {"deployment": one.name, "version": one.version, "schedule": schedule.in_words(one)}
+        {"deployment": one.name, "version": one.version, "schedule": schedule.summary(one)}
         for one in deployed.deployments
     ]
     print_rows(f"Deployments, {deployed.page}", rows)
@@ -117,9 +128,7 @@ def show(deployed: Deployed) -> None:
 def _pool(client: SyncPrefectClient, settings: DeploySettings) -> WorkPool:
     name = settings.pool or PREFECT_DEFAULT_WORK_POOL_NAME.value()
     if not name:
-        raise UserError(
-            "option-required", "--pool: is required where no PREFECT_DEFAULT_WORK_POOL_NAME is set"
-        )
+        raise UserError("option-required", "--pool: is required if PREFECT_DEFAULT_WORK_POOL_NAME is not set")
     try:
         return client.read_work_pool(name)
     except ObjectNotFound:
@@ -130,7 +139,7 @@ def _pool(client: SyncPrefectClient, settings: DeploySettings) -> WorkPool:
 
 
 def _kept(client: SyncPrefectClient, spec: dict[str, Any], pool: WorkPool) -> dict[str, Any]:
-    """A deployment as the file has it, with its pool, its version, and what is the users' to set once it is there."""
+    """A deployment of the file, with its pool, its version, and what users have set on the server."""
     spec = spec | {
         "work_pool": spec["work_pool"] | {"name": pool.name},
         "version": VERSION,
@@ -160,7 +169,7 @@ def _register(content: dict[str, Any], folder: str) -> None:
 
 
 def _why(output: str) -> str | None:
-    """The last line of a command that failed, or of the server's answer in it."""
+    """The reason why a command failed: the server's answer in its last line, or that line; None without output."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     answer = re.search(r"""'detail': (["'])(.+)\1}""", lines[-1]) if lines else None
     return answer[2] if answer else lines[-1] if lines else None

@@ -1,4 +1,4 @@
-"""When the edit flow runs by itself, and with what: read from its deployment on the Prefect server, and set there."""
+"""Shows the schedules of deployments, and sets the schedule and options of the edit flow on the Prefect server."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from attgan.errors import UserError
 from flows.runtime.cluster import require_prefect
 from flows.settings import EditSettings, ScheduleSettings
 
-TAG = "attgan"  # of every deployment in infra/prefect.yaml
-NIGHTLY = CronSchedule(cron="0 3 * * *", timezone="UTC")  # as in infra/prefect.yaml
+# Every deployment in infra/prefect.yaml has this tag.
+TAG = "attgan"
+# The schedule in infra/prefect.yaml.
+NIGHTLY = CronSchedule(cron="0 3 * * *", timezone="UTC")
 NEXT_RUNS = 3
 
 _DATED: TypeAdapter[server_schedules.SCHEDULE_TYPES] = TypeAdapter(server_schedules.SCHEDULE_TYPES)
@@ -30,7 +32,7 @@ def schedules(name: str | None = None) -> list[dict[str, Any]]:
     """A row for each schedule of each deployment, or of those with this name.
 
     Raises:
-        UserError: no server, or no such deployments on it.
+        UserError: there is no server, or it has no such deployments.
     """
     require_prefect()
     ours = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG]))
@@ -46,16 +48,16 @@ def schedules(name: str | None = None) -> list[dict[str, Any]]:
 
 
 def set_schedule(settings: ScheduleSettings) -> list[dict[str, Any]]:
-    """Set the schedule of a deployment of the edit flow; what is not given stays as it is.
+    """Set the schedule of a deployment of the edit flow. What is not given stays as it is.
 
-    Its parameters are the deployment's own, so that a run started in the UI by hand has them as well.
+    Options are stored as parameters of the deployment, so that runs started in the UI have them too.
 
     Returns:
         The deployment's rows, as in :func:`schedules`.
 
     Raises:
-        UserError: no server, no such deployment, or a schedule that cannot be set or run like this.
-        ValidationError: settings that the edit flow would refuse.
+        UserError: there is no server or no such deployment, or the schedule cannot be set like this.
+        ValidationError: the edit flow would not accept the options.
     """
     _check_cron(settings)
     require_prefect()
@@ -91,7 +93,7 @@ def _check_cron(settings: ScheduleSettings) -> None:
     try:
         CronSchedule(cron=settings.cron)
     except ValidationError:
-        rule = "write minute, hour, day of the month, month and day of the week, as in '0 3 * * *'"
+        rule = "needs minute, hour, day of the month, month and day of the week, as in '0 3 * * *'"
         raise UserError("cron-invalid", f"--cron {settings.cron}: {rule}") from None
 
 
@@ -104,10 +106,10 @@ def _deployment(client: SyncPrefectClient, name: str) -> DeploymentResponse:
 
 
 def _the_schedule(deployment: DeploymentResponse) -> DeploymentSchedule | None:
-    """The schedule that is set from here, or None where there is none yet.
+    """The schedule to set, or None if there is none yet.
 
     Raises:
-        UserError: somebody has made several.
+        UserError: the deployment has several schedules.
     """
     if len(deployment.schedules) > 1:
         line = f"has {len(deployment.schedules)} schedules; set them in the Prefect UI"
@@ -116,10 +118,10 @@ def _the_schedule(deployment: DeploymentResponse) -> DeploymentSchedule | None:
 
 
 def _when(settings: ScheduleSettings, current: DeploymentSchedule | None) -> Any:
-    """The times that are asked for.
+    """The schedule with the given changes.
 
     Raises:
-        UserError: a time zone alone, for a schedule that has become something else than a cron line.
+        UserError: only a time zone is given, and the schedule is not a cron expression.
     """
     times = current.schedule if current is not None else NIGHTLY
     changes = {"cron": settings.cron, "timezone": settings.timezone}
@@ -129,24 +131,24 @@ def _when(settings: ScheduleSettings, current: DeploymentSchedule | None) -> Any
     if settings.cron is None:
         raise UserError(
             "timezone-without-cron",
-            f"--timezone {settings.timezone}: the schedule is no cron line now; give --cron too",
+            f"--timezone {settings.timezone}: the schedule is not a cron expression; give --cron too",
         )
     return CronSchedule(**changes)
 
 
 def _parameters(deployment: DeploymentResponse, schedule: DeploymentSchedule | None) -> dict[str, Any]:
-    """The edit's settings with which scheduled runs start: a schedule's own, else the deployment's."""
+    """The edit settings of scheduled runs: the schedule's own, or the deployment's."""
     settings: dict[str, Any] = (deployment.parameters | _own(schedule)).get("settings") or {}
     return settings
 
 
 def _own(schedule: DeploymentSchedule | None) -> dict[str, Any]:
-    """Parameters that hold for the runs of one schedule alone; the UI can set them."""
+    """Parameters that only the runs of one schedule have. They can be set in the UI."""
     return schedule.parameters if schedule is not None else {}
 
 
 def _rows(deployment: DeploymentResponse) -> list[dict[str, Any]]:
-    """A row for each schedule, or one that says that there is none."""
+    """A row for each schedule, or one row for a deployment without any."""
     return [_row(deployment, schedule) for schedule in deployment.schedules] or [_row(deployment, None)]
 
 
@@ -162,8 +164,8 @@ def _row(deployment: DeploymentResponse, schedule: DeploymentSchedule | None) ->
     }
 
 
-def in_words(deployment: DeploymentResponse) -> str:
-    """When a deployment runs by itself, in a line."""
+def summary(deployment: DeploymentResponse) -> str:
+    """The schedules of a deployment, in one line."""
     lines = [f"{_words(one.schedule)}, {_state(deployment, one)}" for one in deployment.schedules]
     return "; ".join(lines) or "none"
 
@@ -180,10 +182,10 @@ def _words(times: Any) -> str:
 
 
 def _next_runs(deployment: DeploymentResponse, schedule: DeploymentSchedule) -> list[str]:
-    """In the schedule's own time zone; none while it is paused."""
+    """The next runs, in the schedule's time zone; none while it is paused."""
     if deployment.paused or not schedule.active:
         return []
-    # By the server's own arithmetic, since it writes the runs down only some seconds after a schedule has changed.
+    # Computed with the server's own code. The server itself lists the runs only seconds after a schedule has changed.
     dated = _DATED.validate_python(schedule.schedule.model_dump())
     dates = asyncio.run(dated.get_dates(NEXT_RUNS))
     return [f"{date:%Y-%m-%d %H:%M}" for date in dates]

@@ -1,4 +1,4 @@
-"""The secrets of a stack: made before anything starts, kept in files that only their owner may read."""
+"""The secrets of a stack. They are created before anything starts, in files that only their owner may read."""
 
 import json
 import secrets
@@ -18,7 +18,7 @@ class Credentials:
 
 
 def credentials(stack: Stack) -> Credentials:
-    """The stack's secrets. They are made once, so that the data of a stack can be read after a restart."""
+    """The stack's secrets. They are created once, so that the data of a stack can be read after a restart."""
     keys_file, token_file = s3_identities(stack), stack.folder / "ray" / "token"
     if not token_file.exists():
         token_file.parent.mkdir(mode=0o700, exist_ok=True)
@@ -33,5 +33,5 @@ def credentials(stack: Stack) -> Credentials:
 
 
 def s3_identities(stack: Stack) -> Path:
-    """The file that tells the S3 server whom to let in."""
+    """The S3 server's file of users and their keys."""
     return stack.folder / "s3" / "identities.json"

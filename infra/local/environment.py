@@ -1,4 +1,4 @@
-"""The environment variables through which clients and servers of a stack find each other."""
+"""The environment variables by which clients and servers of a stack find each other."""
 
 import os
 import shlex
@@ -28,7 +28,7 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "grpc_proxy")
 
 
 def client_environment(stack: Stack) -> dict[str, str]:
-    """What a client of the stack needs: addresses, credentials, and switches that keep it local."""
+    """The variables that a client of the stack needs: addresses, credentials, and switches that keep it local."""
     keys = credentials(stack)
     found = {"DO_NOT_TRACK": "1"}
     if "prefect" in stack.services:
@@ -39,11 +39,12 @@ def client_environment(stack: Stack) -> dict[str, str]:
             "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
         }
     if "worker" in stack.services:
-        found["PREFECT_DEFAULT_WORK_POOL_NAME"] = POOL  # where deployments go that name none
+        # For deployments that do not name a pool.
+        found["PREFECT_DEFAULT_WORK_POOL_NAME"] = POOL
     if "s3" in stack.services:
         found |= {
             "AWS_ENDPOINT_URL": stack.address("s3"),
-            # Ray's workers are started with these keys; a driver that has others hands them over itself.
+            # Ray's workers are started with these keys. A driver with other keys passes its own on to them.
             "ATTGAN_LOCAL_S3": stack.address("s3"),
             "AWS_ACCESS_KEY_ID": keys.s3_access_key,
             "AWS_SECRET_ACCESS_KEY": keys.s3_secret_key,
@@ -54,12 +55,12 @@ def client_environment(stack: Stack) -> dict[str, str]:
     if "ray" in stack.services:
         found |= {
             "RAY_ADDRESS": stack.address("ray", scheme=""),
-            # The workers of this address import the very code that its drivers run: nothing has to be sent to them.
+            # Workers at this address import the same files as their drivers, so no code has to be uploaded.
             "ATTGAN_LOCAL_RAY": stack.address("ray", scheme=""),
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(keys.ray_token_file),
-            # Ray's own switch for clusters of one machine: every server and worker binds 127.0.0.1 only, and the
-            # cluster survives a change of network. (Its default on Windows and macOS, whence the name.)
+            # Ray's switch for clusters on one machine, named after the systems where it is the default. Every server
+            # and worker binds 127.0.0.1 only, and the cluster survives a change of network.
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
             "RAY_DEDUP_LOGS": "0",
             "RAY_USAGE_STATS_ENABLED": "0",
@@ -71,7 +72,7 @@ def client_environment(stack: Stack) -> dict[str, str]:
 
 
 def inherited() -> dict[str, str]:
-    """This process's environment without what belongs to another account, server or cluster."""
+    """This process's environment, without variables that name another account, server or cluster."""
     return {
         name: value for name, value in os.environ.items() if name != MARK and not name.startswith(_FOREIGN)
     }
@@ -84,7 +85,7 @@ def write_environment(stack: Stack) -> None:
 
 
 def shell_lines(variables: Mapping[str, str]) -> list[str]:
-    """Lines for `eval` in a POSIX shell, which also drop what would lead elsewhere."""
+    """Lines for `eval` in a POSIX shell. They also unset variables that name another server or account."""
     foreign = [name for name in os.environ if name.startswith(_FOREIGN) and name not in variables]
     drop = [f"unset {' '.join(sorted(foreign))}"] if foreign else []
     return drop + [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]

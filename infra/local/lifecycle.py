@@ -1,4 +1,4 @@
-"""Start a stack, stop it, and leave nothing behind."""
+"""Starts and stops a stack."""
 
 import contextlib
 import functools
@@ -34,7 +34,8 @@ _PORTS: Mapping[str, tuple[str, ...]] = {
     "worker": (),
 }
 _ATTEMPTS = 3
-START_SECONDS = 300.0  # for all services to serve; a machine that does other things takes minutes
+# For all services to become healthy. A busy machine needs minutes.
+START_SECONDS = 300.0
 
 
 def describe(stack: Stack) -> list[Service]:
@@ -50,9 +51,9 @@ def up(
     seconds: float = START_SECONDS,
     **settings: object,
 ) -> Stack:
-    """Start a stack in `folder` and return it when all its services serve; on any failure nothing is left.
+    """Start a stack in `folder`, and return it when all services are healthy. After a failure everything is stopped.
 
-    `ports` are those the user asked for, by name; all others are chosen among the free ones. `settings` are those
+    `ports` are the ones that the user has chosen, by name. All others are chosen among free ones. `settings` are fields
     of `Stack`.
 
     Raises: RefusedError if a stack is up in this folder; StackError if a service fails to start.
@@ -69,20 +70,21 @@ def up(
                 start(stack, tell, seconds)
                 return stack
             except StackError:
-                # Between choosing a port and binding it another program may have taken it.
+                # Another program may have taken a port between its choice and the start of the server.
                 if attempt == _ATTEMPTS or all(is_free(port) for port in chosen.values()):
                     raise
     raise AssertionError("unreachable")
 
 
 def start(stack: Stack, tell: Callable[[str], None] = print, seconds: float = START_SECONDS) -> None:
-    """Start every service as soon as those serve that it needs, and wait for all; on any failure stop all again.
+    """Start every service as soon as those that it needs are healthy, and wait for all. After a failure, stop all.
 
-    Raises: StackError if a service ends, or does not serve within `seconds`.
+    Raises: StackError if a service ends, or is not healthy within `seconds`.
     """
     began = time.monotonic()
     try:
-        stack.save()  # before anything runs, so that whatever happens from here on `down` can undo it
+        # Saved before anything runs, so that `down` can stop whatever has been started.
+        stack.save()
         write_environment(stack)
         waiting = {service.name: service for service in describe(stack)}
         while waiting:
@@ -114,7 +116,8 @@ def start(stack: Stack, tell: Callable[[str], None] = print, seconds: float = ST
 def _launch(stack: Stack, service: Service) -> None:
     environment = inherited() | client_environment(stack) | {processes.MARK: stack.mark}
     log = stack.logs / f"{service.name}.log"
-    with signals.deferred():  # until it is on record
+    # Until the process is recorded.
+    with signals.deferred():
         started = processes.launch(
             service.command, environment | dict(service.environment), log, service.folder
         )
@@ -123,9 +126,9 @@ def _launch(stack: Stack, service: Service) -> None:
 
 
 def stop(stack: Stack) -> None:
-    """End every process of the stack and remove its traces outside its folder. Data and logs stay.
+    """End every process of the stack, and remove its files outside its folder. Data and logs stay.
 
-    What needs other services ends before them: it still has something to tell them.
+    A service ends before those that it needs, because it still reports to them.
 
     Raises: StackError if a process survives even SIGKILL.
     """
@@ -149,7 +152,7 @@ def stop(stack: Stack) -> None:
 
 
 def down(folder: Path) -> bool:
-    """Stop the stack in `folder`, or what is left of it. Returns whether there was one."""
+    """Stop the stack in `folder`, or what is left of it, and return whether there was one."""
     if not folder.is_dir():
         return False
     with locked(folder):
@@ -163,7 +166,7 @@ def down(folder: Path) -> bool:
 def running(
     folder: Path, services: tuple[str, ...] = SERVICES, **options: object
 ) -> Iterator[dict[str, str]]:
-    """A stack for the time of a `with` block; yields the environment of its clients. Options as for `up`."""
+    """A stack that runs during a `with` block. Yields the environment of its clients; options as for `up`."""
     stack = up(folder, services, owner=processes.current(), **options)  # type: ignore[arg-type]
     try:
         yield client_environment(stack) | {processes.MARK: stack.mark}
@@ -173,19 +176,18 @@ def running(
 
 
 def clear(folder: Path) -> None:
-    """Remove what a dead or half-started stack has left. Raises: RefusedError if a stack is up in `folder`."""
+    """Remove the remains of a dead or half-started stack. Raises: RefusedError if a stack is up in `folder`."""
     if load(folder) is not None:
         with locked(folder):
             _clear(folder)
 
 
 def clear_abandoned(parent: Path, pattern: str) -> list[Path]:
-    """Take down the stacks in folders of `parent` whose owner has died without doing so (SIGKILL)."""
+    """Stop the stacks in folders of `parent` whose owner was killed, and return their folders."""
     found = []
     for folder in sorted(parent.glob(pattern)):
-        with contextlib.suppress(
-            StackError, OSError
-        ):  # one that is just being started or stopped, or not ours
+        # A stack that is being started or stopped, or belongs to another user, is left alone.
+        with contextlib.suppress(StackError, OSError):
             stack = load(folder)
             if stack is not None and stack.owner is not None and not processes.exists(stack.owner):
                 down(folder)

@@ -1,4 +1,4 @@
-"""TCP ports: which are free, and which of those asked for are taken."""
+"""Finds free TCP ports, and who listens on a port."""
 
 import random
 import socket
@@ -6,15 +6,15 @@ from collections.abc import Iterable
 
 import psutil
 
-# Below the kernel's ephemeral range (32768 and up), from which every outgoing connection takes its port.
+# Below the kernel's ephemeral ports (32768 and up), which outgoing connections use.
 _RANGE = range(20000, 32000)
 
 
 def is_free(port: int) -> bool:
-    """Whether nothing listens on `port`, neither on 127.0.0.1 nor on every interface (as Ray will)."""
+    """Whether nothing listens on `port`, neither on 127.0.0.1 nor on all interfaces, as Ray does."""
     for host in ("127.0.0.1", ""):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            # As servers do: a port in TIME_WAIT is free, one that is listened on is not.
+            # Servers do the same: a port in TIME_WAIT is free, one with a listener is not.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((host, port))
@@ -27,8 +27,8 @@ def is_free(port: int) -> bool:
 def free_ports(names: Iterable[str], taken: Iterable[int] = ()) -> dict[str, int]:
     """A different free port for each name, none of them in `taken`.
 
-    They are drawn at random, so that two stacks that start in the same moment hardly ever meet; nothing reserves
-    them, and who loses the race sees its server fail to bind.
+    They are drawn at random, so that two stacks that start at the same time rarely choose the same. Nothing reserves
+    them: the server that is slower fails to bind.
     """
     used, found = set(taken), {}
     for name in names:
@@ -41,7 +41,7 @@ def free_ports(names: Iterable[str], taken: Iterable[int] = ()) -> dict[str, int
 
 
 def listener(port: int) -> str:
-    """Who listens on `port`, as " by NAME (process N)", or "" if that cannot be seen."""
+    """The program that listens on `port`, as " by NAME (process N)", or "" if it cannot be found."""
     try:
         for connection in psutil.net_connections("tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:

@@ -21,8 +21,8 @@ def prefect_server(stack: Stack) -> Service:
         environment={
             "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder / 'prefect.db'}",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            # Who holds the place that a concurrency limit gives. Kept in memory, as by default, it is forgotten when
-            # the server is started again, and some minutes later the run that held it is ended in its midst.
+            # The leases of runs on a concurrency limit. By default they are in memory and lost when the server
+            # restarts, and minutes later Prefect ends a run that has lost its lease.
             "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
             "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
             "PREFECT_UI_API_URL": stack.address("prefect") + "/api",

@@ -1,9 +1,9 @@
-"""Operating system processes of a stack: start them apart, find every one again, end exactly those.
+"""Starts the operating system processes of a stack, finds all of them, and ends exactly those.
 
-Three ways lead from a stack to its processes, because none is enough alone: the session that each server
-leads (Ray's processes leave their process group, but not the session), the stack's mark in the environment
-that every child inherits (survives a new session and the loss of our records), and descent. A process number
-can be used again by a stranger, so a recorded one counts only together with the time the process started.
+Processes are found in three ways, because none is sufficient alone: by the session that each server leads (Ray's
+processes leave their process group, but not the session); by the stack's mark in the environment, which every child
+inherits (it survives a new session and the loss of our records); and by descent. The kernel reuses process numbers, so
+a recorded number is only valid together with the start time of the process.
 """
 
 import contextlib
@@ -17,7 +17,8 @@ from pathlib import Path
 import psutil
 
 MARK = "ATTGAN_STACK"
-_CLOCK_SLACK = 2.0  # seconds; the start time is reckoned from the wall clock, which may be set
+# Seconds. The start time is computed from the wall clock, which may be adjusted.
+_CLOCK_SLACK = 2.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def launch(command: Sequence[str], environment: Mapping[str, str], log: Path, fo
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    # Else the object complains when it is collected while the server runs on, which is the point of a server.
+    # Without a return code, the object would warn when it is garbage-collected while the server still runs.
     child.returncode = 0
     try:
         return Process(child.pid, psutil.Process(child.pid).create_time())
@@ -57,7 +58,7 @@ def launch(command: Sequence[str], environment: Mapping[str, str], log: Path, fo
 
 
 def exists(process: Process) -> bool:
-    """Whether this very process still runs (not a stranger with its number, not a zombie)."""
+    """Whether this process still runs: not another one with the same number, and not a zombie."""
     try:
         found = psutil.Process(process.pid)
         return _same(found, process) and _runs(found)
@@ -69,9 +70,11 @@ def members(leader: Process) -> list[psutil.Process]:
     """The running processes of the session that `leader` was started to lead, itself included."""
     try:
         if not _same(psutil.Process(leader.pid), leader):
-            return []  # the number was used again, so the session it now names is not ours
+            # The number was reused, so this is another session.
+            return []
     except psutil.NoSuchProcess:
-        pass  # the leader has ended; while members are left, the kernel gives its number to nobody
+        # The leader has ended. While the session has members, the kernel does not reuse its number.
+        pass
     return [p for p in psutil.process_iter() if _session(p.pid) == leader.pid and _runs(p)]
 
 
@@ -86,12 +89,15 @@ def marked(mark: str) -> list[psutil.Process]:
 
 
 def everything(mark: str, leaders: Iterable[Process]) -> list[psutil.Process]:
-    """Every running process of a stack, but never this one nor one that it descends from."""
+    """Every running process of a stack, except this process and its ancestors."""
     return _with_descendants({p for leader in leaders for p in members(leader)} | set(marked(mark)))
 
 
 def offspring(leader: Process) -> Callable[[], list[psutil.Process]]:
-    """A function that finds what `leader` has started in other sessions, orphans of an earlier call included."""
+    """A function that finds the processes that `leader` has started in other sessions.
+
+    It also finds those whose parents have ended since an earlier call.
+    """
     known: set[psutil.Process] = set()
 
     def find() -> list[psutil.Process]:
@@ -108,11 +114,11 @@ def end(
     limit: float = 60.0,
     usual: float = 5.0,
 ) -> list[int]:
-    """Ask processes to end (SIGTERM), kill those that do not, and return the numbers of what is left.
+    """Send SIGTERM to processes, kill those that do not end, and return the numbers of those that are left.
 
-    `find` is called again and again, because processes are born and orphaned meanwhile. Of a tree the topmost
-    are asked first, since servers wind down their own children best. `graces` holds the seconds that the members
-    of a session have (by its number; others have the `usual`); after that the whole session is killed.
+    `find` is called repeatedly, because processes are started and orphaned meanwhile. In a tree, only the topmost
+    process receives the signal, because servers end their own children best. `graces` has the seconds that a session
+    has to end, by its number; `usual` is for all others. After that the whole session is killed.
     """
     deadlines: dict[psutil.Process, float] = {}
     give_up = time.monotonic() + limit
@@ -123,7 +129,8 @@ def end(
         numbers = {process.pid for process in found}
         expired = {_session(p.pid) for p in found if deadlines.get(p, now) < now}
         for process in found:
-            with contextlib.suppress(psutil.Error):  # ended meanwhile; psutil refuses a number used again
+            # The process may have ended meanwhile. psutil detects a number that was reused.
+            with contextlib.suppress(psutil.Error):
                 if _session(process.pid) in expired:
                     process.kill()
                 elif process not in deadlines and process.ppid() not in numbers:
@@ -132,7 +139,8 @@ def end(
         time.sleep(0.05)
         for pid in numbers:
             with contextlib.suppress(OSError):
-                os.waitpid(pid, os.WNOHANG)  # collects those that are our own children
+                # Reaps our own children.
+                os.waitpid(pid, os.WNOHANG)
     return [process.pid for process in found]
 
 
@@ -140,13 +148,14 @@ def _with_descendants(found: set[psutil.Process]) -> list[psutil.Process]:
     for process in list(found):
         with contextlib.suppress(psutil.Error):
             found.update(child for child in process.children(recursive=True) if _runs(child))
-    return sorted(found - _own_line(), key=lambda process: process.pid)
+    return sorted(found - _ancestry(), key=lambda process: process.pid)
 
 
-def _own_line() -> set[psutil.Process]:
+def _ancestry() -> set[psutil.Process]:
     own = psutil.Process()
     while True:
-        with contextlib.suppress(psutil.NoSuchProcess):  # one has ended meanwhile, and its parent is ours now
+        # If an ancestor ends meanwhile, another process becomes the parent, so try again.
+        with contextlib.suppress(psutil.NoSuchProcess):
             return {own, *own.parents()}
 
 
@@ -155,7 +164,7 @@ def _same(found: psutil.Process, recorded: Process) -> bool:
 
 
 def _runs(process: psutil.Process) -> bool:
-    # A zombie has ended; whether its parent ever collects it is not in our hands (many containers never do).
+    # A zombie has ended. Its parent may never reap it, as in many containers.
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

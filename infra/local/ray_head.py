@@ -1,4 +1,4 @@
-"""The head of a Ray cluster of one machine, never without a token, and on 127.0.0.1 only."""
+"""The head of a Ray cluster on one machine. It always requires a token, and only binds 127.0.0.1."""
 
 import shutil
 import sys
@@ -28,7 +28,7 @@ PORTS = (
 
 
 def ray_head(stack: Stack) -> Service:
-    """Ray's servers as children of one `ray start --block`, which ends them all if one of them fails."""
+    """Ray's servers, as children of one `ray start --block`, which ends all of them if one fails."""
     ports, folder = stack.ports, stack.folder / "ray"
     options: dict[str, object] = {
         "node-ip-address": "127.0.0.1",
@@ -58,10 +58,10 @@ def ray_head(stack: Stack) -> Service:
         links=(("Ray", stack.address("ray", scheme="")), *dashboard),
         command=(sys.executable, "-m", "infra.local.ray_start", "start", "--head", "--block", *chosen),
         environment={
-            # Two more metrics pages, whose ports are no options.
+            # Two more pages of metrics, whose ports cannot be set by options.
             "DASHBOARD_METRIC_PORT": str(ports["ray-dashboard-metrics"]),
             "AUTOSCALER_METRIC_PORT": str(ports["ray-monitor-metrics"]),
-            # Ray's processes keep their environment readable, so that every one of them can be found by its mark.
+            # Keeps the environment of Ray's processes readable, so that they can be found by the stack's mark.
             "SPT_NOENV": "1",
             "TMPDIR": str(stack.scratch),
         },
@@ -80,18 +80,18 @@ def keep_logs(stack: Stack) -> None:
 def _check(stack: Stack) -> None:
     token = credentials(stack).ray_token_file.read_text()
     head, node = stack.ports["ray"], stack.ports["ray-node-manager"]
-    # The reply lists nodes with their addresses. To read more of it would take Ray's own modules, and importing
-    # `ray` here would freeze its settings before the caller has the stack's environment.
+    # The reply lists the nodes with their addresses. Parsing it would need Ray's modules, and importing `ray` here
+    # would fix its settings before the caller has the stack's environment.
     if b"127.0.0.1" not in call(head, LIST_NODES, token):
         raise StackError("no node has joined yet")
     call(node, _HEALTH, token)
-    if _lets_in(head, token=None):
-        raise StackError("a client without the token is let in")
+    if _accepts(head, token=None):
+        raise StackError("a client without the token is accepted")
     if stack.dashboard:
         fetch(stack.address("ray-dashboard") + "/api/version", {"Authorization": f"Bearer {token}"})
 
 
-def _lets_in(port: int, token: str | None) -> bool:
+def _accepts(port: int, token: str | None) -> bool:
     try:
         call(port, LIST_NODES, token)
     except StackError as error:

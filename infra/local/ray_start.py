@@ -1,8 +1,8 @@
 """`ray start …` for busy machines: `python -m infra.local.ray_start start --head …`.
 
-Ray gives the node that it starts 30 seconds to join, a constant in its code, and asks for it without a pause meanwhile.
-Beside other work these are too few, and the asking takes a CPU from what is being started. Here it is asked for five
-times a second, and whoever starts Ray says how long that may take.
+Ray waits 30 seconds for the node that it starts, a constant in its code, and polls for it without a pause. On a busy
+machine that is too short, and the polling takes a CPU from the node. Here it polls five times a second, for as long as
+the process that has started Ray allows.
 """
 
 import time
@@ -10,12 +10,14 @@ import time
 from ray._private import services
 from ray.scripts.scripts import main
 
-_LIMIT = 1800.0  # seconds, in case that nobody else ends it
+# Seconds, in case that no other process ends this one.
+_LIMIT = 1800.0
+# Seconds between two requests.
 _PAUSE = 0.2
 
 
 def be_patient() -> None:
-    """From now on Ray's question for a node waits until the node has joined."""
+    """Make Ray's request for a node wait until the node has joined."""
     ask = services.get_node
 
     def wait_for_node(gcs_address: str, node_id: str) -> object:
@@ -23,7 +25,8 @@ def be_patient() -> None:
         while True:
             try:
                 return ask(gcs_address, node_id)
-            except RuntimeError:  # it has not joined yet
+            except RuntimeError:
+                # The node has not joined yet.
                 if time.monotonic() > end:
                     raise
                 time.sleep(_PAUSE)

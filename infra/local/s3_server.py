@@ -1,4 +1,4 @@
-"""The S3 server: SeaweedFS, with all its parts in one process and on 127.0.0.1."""
+"""The S3 server: SeaweedFS, with all its parts in one process, on 127.0.0.1."""
 
 import json
 from pathlib import Path
@@ -23,12 +23,13 @@ def s3_server(stack: Stack) -> Service:
     options = {
         "ip": "127.0.0.1",
         "ip.bind": "127.0.0.1",
-        "dir": "data",  # relative, since a comma in the path would make it a list of folders
+        # A relative path, because a comma in an absolute one would make it a list of folders.
+        "dir": "data",
         "master.port": ports["master"],
         "master.port.grpc": ports["master-grpc"],
         "master.telemetry": "false",
-        # Every bucket has volumes of its own. They are files that grow, so many cost nothing, while the default
-        # (8 in all, or the free disk divided by their largest size) is used up by the first few buckets.
+        # Every bucket has its own volumes. They are files that grow, so many of them cost nothing. The default number
+        # (8, or the free disk divided by their largest size) is used up by the first few buckets.
         "master.volumeSizeLimitMB": 1024,
         "volume.max": 100_000,
         "volume.port": ports["volume"],
@@ -54,7 +55,7 @@ def s3_server(stack: Stack) -> Service:
         name="s3",
         title="S3 server",
         links=(("S3", stack.address("s3")),),
-        # Unless told otherwise it also writes its log to the system's temporary folder.
+        # By default it also writes its log to the system's temporary folder.
         command=(
             program("weed"),
             f"-logdir={stack.scratch}",
@@ -66,8 +67,8 @@ def s3_server(stack: Stack) -> Service:
         environment={"WEED_MASTER_VOLUME_GROWTH_COPY_1": "2"},
         folder=folder,
         check=lambda: _check(stack),
-        # On SIGTERM its parts wait 15 s for one another's connections. It has stopped serving before that, and
-        # what it has acknowledged is in files: a kill loses nothing.
+        # On SIGTERM its parts wait 15 s for each other's connections. By then it no longer serves requests, and all
+        # acknowledged data are in files, so killing it loses nothing.
         grace=1.0,
         leftovers=tuple(_sockets(stack)),
     )
@@ -84,6 +85,6 @@ def _check(stack: Stack) -> None:
 
 
 def _sockets(stack: Stack) -> list[Path]:
-    # SeaweedFS makes these beside its gRPC ports, always in /tmp, and leaves them there.
+    # SeaweedFS creates these in /tmp, for its gRPC ports, and does not remove them.
     parts = ("master", "volume", "filer", "s3")
     return [Path("/tmp") / f"seaweedfs-{part}-grpc-{stack.ports[part + '-grpc']}.sock" for part in parts]

@@ -1,4 +1,4 @@
-"""A server of the stack: how to start it, and how to tell that it serves."""
+"""A server of the stack: how it is started, and how its health is checked."""
 
 import shutil
 import sys
@@ -14,11 +14,18 @@ from infra.errors import StackError
 class Service:
     """A server.
 
-    `check` returns None if it serves, else raises OSError (urllib's are), ValueError, or StackError with what is
-    wrong. `links` are (title, address) pairs for a person. `grace` is how many seconds it may take to end by itself.
-    `leftovers` are sockets that it leaves outside the stack's folders. `needs` names the services that have to serve
-    before it starts, and until it has ended. `works` is how many seconds what it has started in sessions of its own
-    may take to end, before it does.
+    Attributes:
+        name: of the service, and of its log.
+        title: its name for people.
+        links: pairs of title and address, for people.
+        command: starts it.
+        environment: variables besides those of all clients.
+        folder: its working directory.
+        check: raises OSError, ValueError or StackError if the service is not healthy.
+        grace: seconds that it may take to end after SIGTERM.
+        leftovers: sockets that it leaves outside the stack's folders.
+        needs: the services that must be healthy before it starts, and run until it has ended.
+        works: seconds that processes which it has started in other sessions may take to end. They end before it.
     """
 
     name: str
@@ -35,7 +42,7 @@ class Service:
 
 
 def unhealthy(service: Service) -> str | None:
-    """What is wrong with a service, in one line, or None if it serves."""
+    """What is wrong with a service, in one line; None if it is healthy."""
     try:
         service.check()
     except (OSError, StackError, ValueError) as error:
@@ -44,19 +51,21 @@ def unhealthy(service: Service) -> str | None:
 
 
 def program(name: str) -> str:
-    """The path of a program, sought beside this Python, then on the PATH. Raises: StackError."""
+    """The path of a program: beside this Python, or else on the PATH. Raises: StackError if there is none."""
     found = shutil.which(Path(sys.executable).parent / name) or shutil.which(name)
     if not found:
-        raise StackError(f"{name}: no such program beside {sys.executable} nor on the PATH; run `make setup`")
+        raise StackError(
+            f"{name}: there is no such program beside {sys.executable} or on the PATH; run `make setup`"
+        )
     return found
 
 
 def fetch(
     url: str, headers: Mapping[str, str] | None = None, body: bytes | None = None, seconds: float = 3.0
 ) -> bytes:
-    """The answer of `url`, never through a proxy; with a `body` it is posted.
+    """The answer to a GET request, or with a `body` to a POST request. Proxies are never used.
 
-    Raises: OSError if there is none, or it is not a success.
+    Raises: OSError if there is no answer, or its status is an error.
     """
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     request = urllib.request.Request(url, data=body, headers=dict(headers or {}))

@@ -1,12 +1,12 @@
-"""What one local stack is, and its record on disk.
+"""A local stack and its record on disk.
 
-Everything of a stack lies in one folder (mode 0700, default `.local/stack`):
+All files of a stack are in one folder (mode 0700, default `.local/stack`):
 
-    env               what clients need, as KEY=value lines (0600)
+    env               the environment of clients, as KEY=value lines (0600)
     state.json        this record (0600)
     lock              held while the stack is started or stopped
     logs/             one file for each service
-    prefect/ s3/ ray/ data and secrets of each service; worker/ is where that one is started
+    prefect/ s3/ ray/ data and secrets of each service; worker/ is the worker's directory
 """
 
 import contextlib
@@ -30,8 +30,8 @@ SERVICES = ("prefect", "s3", "ray")
 class Stack:
     """One stack: settings, ports by name, and the processes that were started.
 
-    `scratch` is a folder with a short path in the system's temporary folder, because the path of a Unix socket
-    must stay below 108 characters. `owner` is the process that will stop the stack, if one is in charge of it.
+    `scratch` is a folder in the system's temporary folder. Its path is short, because the path of a Unix socket must
+    be below 108 characters. `owner` is the process that will stop the stack, if there is one.
     """
 
     folder: Path
@@ -57,12 +57,12 @@ class Stack:
         return f"{scheme}127.0.0.1:{self.ports[port]}"
 
     def save(self) -> None:
-        """Write the record, replacing the old one in one step."""
+        """Write the record. It replaces the old one atomically."""
         write_private(self.folder / "state.json", json.dumps(asdict(self), default=str, indent=1))
 
 
 def new(folder: Path, ports: dict[str, int], services: Sequence[str] = SERVICES, **settings: object) -> Stack:
-    """A stack that was never started, with an empty folder and a scratch folder of its own."""
+    """A stack that is not started yet, with a new scratch folder."""
     folder = folder.absolute()
     scratch = Path(tempfile.mkdtemp(prefix="attgan-"))
     stack = Stack(folder, secrets.token_hex(16), scratch, ports, tuple(services), **settings)  # type: ignore[arg-type]
@@ -85,12 +85,12 @@ def load(folder: Path) -> Stack | None:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise RefusedError(
-            "stack-record-damaged", f"{path}: not a record of a stack ({error}); remove the folder"
+            "stack-record-damaged", f"{path}: is not a record of a stack ({error}); remove the folder"
         ) from None
 
 
 def forget(stack: Stack) -> None:
-    """Remove what is of no use once nothing runs: the record, the clients' settings, the scratch folder."""
+    """Remove the files of a stopped stack: the record, the environment of clients, the scratch folder."""
     shutil.rmtree(stack.scratch, ignore_errors=True)
     for name in ("env", "state.json"):
         (stack.folder / name).unlink(missing_ok=True)
@@ -98,10 +98,11 @@ def forget(stack: Stack) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path, wait: bool = False) -> Iterator[None]:
-    """Make `folder` (private) and hold its lock. Raises: RefusedError if someone else holds it (without `wait`)."""
+    """Create `folder`, mode 0700, and hold its lock. Raises: RefusedError if it is held, unless `wait` is set."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
-    with (folder / "lock").open("w") as lock:  # not inherited by the servers; the kernel frees it if we die
+    # Servers do not inherit the lock, and the kernel releases it if this process is killed.
+    with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError:
@@ -112,7 +113,7 @@ def locked(folder: Path, wait: bool = False) -> Iterator[None]:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace `path` by a file that only its owner may read, in one step."""
+    """Replace `path` atomically by a file that only its owner may read."""
     draft = path.with_name(path.name + ".new")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

@@ -1,4 +1,4 @@
-"""What runs of a stack, where, and how healthy it is."""
+"""The state of a stack's services: addresses, health, memory."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ from infra.local.stack import Stack
 
 
 def status(stack: Stack) -> tuple[bool, list[str]]:
-    """Whether all services are healthy, and a table of them for a person."""
+    """Whether all services are healthy, and the lines of a table."""
     rows = [("SERVICE", "STATE", "ADDRESS", "PID", "MEMORY")]
     notes, healthy = [], True
     for service in describe(stack):
@@ -35,7 +35,7 @@ def status(stack: Stack) -> tuple[bool, list[str]]:
 
 
 def _memory(found: Iterable[psutil.Process]) -> int:
-    # What they share is counted once where the kernel tells (PSS), else once for each.
+    # Shared memory is counted once if the kernel reports it (PSS), otherwise once for each process.
     total = 0
     for process in found:
         try:

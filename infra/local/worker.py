@@ -1,4 +1,4 @@
-"""The worker that runs the deployments of the stack's Prefect server, each run a process of its own."""
+"""The Prefect worker of the stack. It runs deployments, each run in a process of its own."""
 
 import json
 import sys
@@ -12,9 +12,10 @@ NEEDS = ("prefect", "s3", "ray")
 
 
 def worker(stack: Stack) -> Service:
-    """A Prefect worker of type `process`. It makes its work pool, and hands its own environment to the runs.
+    """A Prefect worker of type `process`. It creates its work pool.
 
-    So a run finds servers and credentials there, and none of them stands in a deployment or a parameter.
+    Runs inherit its environment, which has the addresses and credentials. So none of them is in a deployment or a
+    parameter.
     """
     folder = stack.folder / "worker"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -26,19 +27,21 @@ def worker(stack: Stack) -> Service:
         links=(("Worker", f"{stack.address('prefect')}/work-pools/work-pool/{POOL}"),),
         command=(sys.executable, "-m", "prefect", "worker", "start", *chosen),
         environment={
-            # Seconds between two looks for runs that are due (10 by default): who starts one in the UI waits for it.
+            # Seconds between two requests for runs that are due. With the default of 10, a run that is started in the
+            # UI begins late.
             "PREFECT_WORKER_QUERY_SECONDS": "2",
         },
         folder=folder,
         check=lambda: _check(stack),
         needs=NEEDS,
-        # A run writes down where it stopped, gives back what it holds and tells the server. The worker would not wait.
+        # A run that is stopped writes a checkpoint, releases its lease and reports to the server. The worker itself
+        # would not wait for it.
         works=30.0,
     )
 
 
 def name(stack: Stack) -> str:
-    """The name of the worker on the server, another one each time that a stack is started."""
+    """The name of the worker on the server, which is new for each start of a stack."""
     return f"local-{stack.mark[:8]}"
 
 
@@ -46,6 +49,6 @@ def _check(stack: Stack) -> None:
     url = f"{stack.address('prefect')}/api/work_pools/{POOL}/workers/filter"
     found = json.loads(fetch(url, {"Content-Type": "application/json"}, body=b"{}"))
     states = {known["name"]: known["status"] for known in found}
-    # The server calls it offline when it has not been heard of for a minute and a half.
+    # The server shows it as offline after a minute and a half without a heartbeat.
     if states.get(name(stack)) != "ONLINE":
-        raise StackError(f"the Prefect server does not hear of it (work pool {POOL})")
+        raise StackError(f"the Prefect server does not receive its heartbeats (work pool {POOL})")

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from attgan.editing.stream_slots import ON_GPU
-from flows.bench.ceilings import nothing, recode
+from flows.bench.ceilings import blank_batch, recode
 from flows.bench.faces import drawn_faces
 from flows.bench.rate import Rate, repeat, total
 from flows.edit.item import Item
@@ -111,7 +111,7 @@ def _together(processes: int, what: str, run: Run, asked: argparse.Namespace) ->
 
 def _child(what: str, run: Run, images: int, begin: Any, results: Any) -> None:
     editor = editor_of(run.settings, run.made_of["bundle"])
-    faces, targets = nothing(editor, run.settings.batch_size)
+    faces, targets = blank_batch(editor, run.settings.batch_size)
     cpus = max(1, int(run.settings.cpus_per_shard))
     editor.edit(faces, targets)
     begin.wait()

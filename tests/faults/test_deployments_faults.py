@@ -40,7 +40,7 @@ def impatient(client: SyncPrefectClient) -> Iterator[Callable[[float | None], No
     """Sets after how many seconds of silence a run has crashed; as before with None, and in the end."""
 
     def wait(seconds: float | None) -> None:
-        watching = automations.read(INFRA / automations.WATCH)
+        watching = automations.read(INFRA / automations.CRASH_RULES)
         for one in watching if seconds else []:
             assert isinstance(one.trigger, EventTrigger)
             one.trigger = one.trigger.model_copy(update={"within": timedelta(seconds=seconds)})
@@ -87,7 +87,7 @@ def test_a_run_that_dies_makes_room_at_once_or_with_its_worker_after_a_silence(
     with worker_beside(stack, tmp_path / "log"):
         crashed = _until(client, silent, StateType.CRASHED)
         assert crashed.state is not None
-        assert str(crashed.state.message).startswith("Not heard of for ten minutes")
+        assert str(crashed.state.message).startswith("No heartbeat for ten minutes")
         impatient(None)  # a run that lives is heard of every 30 s
         after = run_deployment("edit/edit", parameters=parameters, timeout=LIMIT, poll_interval=0.5)
         assert after.state is not None
@@ -124,7 +124,7 @@ def test_a_run_that_a_worker_took_on_and_never_began_makes_room(
     assert _taken(client) == 1
     crashed = _until(client, run, StateType.CRASHED)
     assert crashed.state is not None
-    assert str(crashed.state.message).startswith("Taken on twenty minutes ago")
+    assert str(crashed.state.message).startswith("Accepted twenty minutes ago")
     assert _taken(client) == 0
 
 

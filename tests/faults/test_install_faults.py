@@ -93,7 +93,7 @@ def test_an_interrupted_installation_leaves_no_process_and_is_done_anew(project:
     (project / "fault").unlink()
     code, lines = finish(start(project))
     assert code == 0, lines
-    assert lines[0] == ".venv is made anew: its installation was interrupted"
+    assert lines[0] == ".venv is created again: its installation was interrupted"
     assert lines[-1].startswith("installed with pip: ")
     assert finish(start(project)) == (0, [])
 

@@ -42,7 +42,7 @@ def test_ctrl_c_in_the_middle_of_a_start_leaves_nothing(tmp_path):
     starting.send_signal(signal.SIGINT)
     _, err = starting.communicate(timeout=LIMIT)
     assert starting.returncode == 130
-    assert err.splitlines()[-1] == "interrupted: everything that was started has been stopped"
+    assert err.splitlines()[-1] == "interrupted: everything that was started is stopped again"
     assert leftovers(state) == []
 
 

@@ -252,7 +252,7 @@ def test_a_block_of_the_users_is_told_of_a_failed_run_and_of_too_many_failed_ima
 ) -> None:
     edit()
     found = automations.notification_block(client, told.block)
-    tell = automations.read(INFRA / automations.TELL, block_document_id=found)
+    tell = automations.read(INFRA / automations.NOTIFICATIONS, block_document_id=found)
     automations.register(client, tell)
     automations.register(client, tell)
     there = [one for wanted in tell for one in client.read_automations_by_name(wanted.name)]

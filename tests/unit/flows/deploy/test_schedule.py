@@ -20,7 +20,7 @@ from tests.support.refusals import codes_in, refused
 
 INFRA = Path(__file__).parents[4] / "infra"
 SPECS = yaml.safe_load((INFRA / "prefect.yaml").read_text())["deployments"]
-WATCHED = {spec.name: spec for spec in automations.read(INFRA / automations.WATCH)}
+WATCHED = {spec.name: spec for spec in automations.read(INFRA / automations.CRASH_RULES)}
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +80,7 @@ def test_a_heartbeat_may_be_missed_before_a_run_is_crashed() -> None:
 def test_a_failure_is_left_to_those_who_tell_of_it() -> None:
     (failed,) = (
         spec.trigger.expect
-        for spec in automations.read(INFRA / automations.TELL, block_document_id=uuid4())
+        for spec in automations.read(INFRA / automations.NOTIFICATIONS, block_document_id=uuid4())
         if f"prefect.flow-run.{REFUSED}" in spec.trigger.expect
     )
     for name in WATCHED:  # SQLite may be locked for these, and then the event is lost to the others too
@@ -125,11 +125,11 @@ def test_a_file_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setattr(deployments, "require_prefect", lambda: None)
     with refused("deployment-file-missing"):
         deployments.deploy(DeploySettings(file=str(tmp_path / "prefect.yaml")))
-    for name in ("prefect.yaml", automations.WATCH):
+    for name in ("prefect.yaml", automations.CRASH_RULES):
         (tmp_path / name).write_text("{}")
     with refused("deployment-file-missing") as caught:
         deployments.deploy(DeploySettings(file=str(tmp_path / "prefect.yaml")))
-    assert automations.TELL in caught.value.line
+    assert automations.NOTIFICATIONS in caught.value.line
 
 
 def test_without_a_server_there_is_nothing_to_set() -> None:
