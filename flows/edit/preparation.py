@@ -34,7 +34,7 @@ from flows.edit.run import (
     what_decides_the_bytes,
 )
 from flows.edit.state import STATE, State
-from flows.settings import DEFAULT_BUNDLE, EditSettings
+from flows.settings import EditSettings
 from flows.storage import Store, bundles, join, open_store
 
 
@@ -136,7 +136,7 @@ def _request(settings: EditSettings, bundle: BundleInfo) -> _Request:
     edits = parse_edits(settings.set, settings.intensity, attributes)
     styles = read_styles(settings, bundle.config.generator.styles)
     made_of = what_decides_the_bytes(settings, edits, bundle.digest, labels.digest, styles.digest)
-    lineage = lineage_of(settings.source, made_of, shipped=settings.bundle == DEFAULT_BUNDLE)
+    lineage = lineage_of(settings, made_of)
     return _Request(settings, bundle, labels, styles, made_of, hash_of(made_of), lineage)
 
 

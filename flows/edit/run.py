@@ -19,7 +19,7 @@ from attgan.data import codec
 from attgan.editing.editor import EDIT_FORMAT
 from attgan.errors import UserError
 from attgan.version import SOFTWARE
-from flows.settings import EditSettings
+from flows.settings import DEFAULT_BUNDLE, EditSettings
 from flows.storage import Store, join, open_store
 
 RUNS = "_runs"
@@ -177,19 +177,19 @@ FIRST_SHIPPED = "027567a4fe0d68ce4d01c90ee5169a4c5370ccdd917ee17ed17f5d49f18aa13
 new version does not edit again what an earlier one is done with."""
 
 
-def lineage_of(source: str, made_of: dict[str, Any], *, shipped: bool = False) -> str:
+def lineage_of(settings: EditSettings, made_of: dict[str, Any]) -> str:
     """What runs have in common that want the same of the same images: an image that one is done with is done for all.
 
-    Library versions are not part of it, nor what else of the fingerprint nobody asked for: after an upgrade the next
-    run edits what is new, and not a whole bucket again.
-
-    Args:
-        source: URL of the images.
-        made_of: everything that decides the results' bytes.
-        shipped: whether the bundle is the one that is shipped with this program.
+    Library versions are not part of it, nor anything else of the fingerprint that nobody asked for. After an upgrade
+    the next run edits what is new, and not a whole bucket again.
     """
-    made_of = made_of | {"bundle": FIRST_SHIPPED} if shipped else made_of
-    return hash_of([source, {name: made_of[name] for name in _ASKED_FOR if name in made_of}])
+    asked_for = {name: made_of[name] for name in _ASKED_FOR if name in made_of}
+    if settings.bundle == DEFAULT_BUNDLE:
+        asked_for["bundle"] = FIRST_SHIPPED
+        # The first one knew no styles.
+        if not settings.style and settings.style_from is None:
+            asked_for.pop("style", None)
+    return hash_of([settings.source, asked_for])
 
 
 def choose_run_id(settings: EditSettings, lineage: str, fingerprint: str) -> str:

@@ -24,7 +24,7 @@ from flows.edit.preparation import NothingToDo, Preparation, check, prepare
 from flows.edit.run import lineage_of, what_decides_the_bytes
 from flows.edit.shard import edit_shard
 from flows.edit.state import STATE, Ended, Settled, State
-from flows.settings import DEFAULT_BUNDLE, EditSettings, InitSettings
+from flows.settings import EditSettings, InitSettings
 from flows.storage import join, open_store
 from flows.training.weights import init
 from tests.benchmarks import many_keys
@@ -94,7 +94,7 @@ def settle(settings: EditSettings) -> int:
     bundle = check(settings)
     edits = parse_edits(settings.set, settings.intensity, bundle.config.attributes)
     made_of = what_decides_the_bytes(settings, edits, bundle.digest, None)
-    lineage = lineage_of(settings.source, made_of, shipped=settings.bundle == DEFAULT_BUNDLE)
+    lineage = lineage_of(settings, made_of)
     keys = 0
 
     def rows() -> Iterator[Settled]:

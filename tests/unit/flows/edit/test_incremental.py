@@ -12,6 +12,7 @@ from attgan.data.codec.provenance import read_mark
 from flows.edit.finish import find_report, finish
 from flows.edit.ledger import finished_shards, read_rows, read_summary
 from flows.edit.preparation import NothingToDo, Preparation, describe, prepare
+from flows.edit.run import FIRST_SHIPPED, hash_of, lineage_of, what_decides_the_bytes
 from flows.edit.shard import edit_shard
 from flows.settings import EditSettings, ReportSettings
 from flows.storage import open_store
@@ -19,6 +20,11 @@ from tests.support.images.pictures import noise, opened, saved
 from tests.support.refusals import refused
 
 MakeSettings = Callable[..., EditSettings]
+
+ASKED_FOR_BY_FIRST = (
+    *("bundle", "edits", "faces", "min_face", "min_confidence", "paste"),
+    *("output", "format", "on_present", "quality"),
+)
 
 
 def run_all(settings: EditSettings) -> dict[str, Any] | None:
@@ -123,6 +129,20 @@ def test_another_wish_is_another_lineage(tmp_path: Path, settings: MakeSettings)
     elsewhere = run_all(settings(source=str(tmp_path / "in2")))
     assert elsewhere is not None
     assert (elsewhere["inputs"], elsewhere["unchanged"]) == (1, 0)
+
+
+def test_a_new_shipped_bundle_has_the_lineage_of_the_first_one(settings: MakeSettings) -> None:
+    def lineage(**options: Any) -> str:
+        asked = settings(bundle="default", **options)
+        made_of = what_decides_the_bytes(asked, (), "its digest", None, "its style")
+        return lineage_of(asked, made_of)
+
+    # What 0.1.0 wrote for a run with the bundle that it shipped.
+    first = settings(bundle="default")
+    earlier = what_decides_the_bytes(first, (), FIRST_SHIPPED, None)
+    assert lineage() == hash_of([first.source, {name: earlier[name] for name in ASKED_FOR_BY_FIRST}])
+    assert lineage(style=["round"]) != lineage()
+    assert lineage(quality=77) != lineage()
 
 
 def test_after_an_upgrade_only_what_is_new_is_edited(
