@@ -98,9 +98,9 @@ class MakeDefaultSettings(Settings):
     size: int = Field(
         default=128, ge=64, multiple_of=32, description="From scratch: side of the faces, in pixels."
     )
-    steps: int = Field(default=8_000, ge=1, description="Steps of the paired training.")
+    steps: int = Field(default=8_500, ge=1, description="Steps of the paired training.")
     final_steps: int = Field(
-        default=3_000, ge=1, description="Steps of its last part, in which the learning rate falls."
+        default=5_000, ge=1, description="Steps of its last part, in which the learning rate falls."
     )
     classifier_steps: int = Field(default=4_000, ge=1, description="Steps of the classifier's training.")
     cpus: float | None = Field(default=None, gt=0, description="Threads to train with; by default all.")

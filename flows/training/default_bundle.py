@@ -86,7 +86,15 @@ def make_default(settings: MakeDefaultSettings) -> list[dict[str, Any]]:
     fresh = {"size": settings.size, "width": 16, "shortcut_layers": 2, "inject_layers": 2}
     first |= {"bundle": settings.bundle} if settings.bundle else fresh
     _train("paired", TrainSettings(**paired, **first, destination=join(place, "paired")))
-    last = {"schedule": "linear", "max_steps": settings.final_steps, "generator_warmup": 0.0}
+    last = {
+        "schedule": "linear",
+        "max_steps": settings.final_steps,
+        "learning_rate": 6e-4,
+        "lambda_edges": 100,
+        "generator_warmup": 0.2,
+        # Other glasses on the same faces.
+        "seed": settings.seed + 1,
+    }
     bundle = join(place, "paired", "bundle")
     _train("final", TrainSettings(**paired | last, bundle=bundle, destination=join(place, "final")))
     classifier = ClassifierSettings(
