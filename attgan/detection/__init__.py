@@ -1,11 +1,13 @@
-"""Finding faces: what a face is, and the finder that this package brings.
+"""Face detection: what a face is, and the face detector of this package.
 
-Another finder is one more file with a class that has :class:`Finder`'s method. Why MTCNN: measured on 257 photographs
-of half a megapixel, in each of which the place of one face is known; landmarks as brought to CelebA's 178×218 pixels,
-and how far a shift by some pixels or a mirror image moves them, in shares of the distance between the eyes:
+To add a detector, add a file with a class that has :class:`FaceDetector`'s method.
+
+Why MTCNN: measured on 257 photographs of half a megapixel, in each of which the place of one face is known. Errors of
+landmarks are in the pixels of CelebA's 178×218 images. The next columns say how far landmarks move when the photograph
+is shifted by some pixels or mirrored, in shares of the distance between the eyes:
 
 ==============================  ======  =======  ==============  ==============  =========  =====  ===========
-finder                          found   false    landmarks off   moved by shift  by mirror  ms     installs
+detector                        found   false    landmarks off   moved by shift  by mirror  ms     installs
 ==============================  ======  =======  ==============  ==============  =========  =====  ===========
 this one                        257     7 (0)    1.2 px          0.5 %           0.4 %      35     2 MB
 MTCNN as published (looks=0)    257     7 (0)    1.3 px          2.7 %           3.5 %      29     2 MB

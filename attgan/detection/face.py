@@ -23,7 +23,7 @@ class Face:
     Attributes:
         box: left, top, right, bottom; may reach beyond the photograph.
         landmarks: ``(5, 2)`` float32, x and y of :data:`LANDMARKS`.
-        confidence: 0 to 1, of the finder that found it; those of two finders do not compare.
+        confidence: 0 to 1, of the detector; those of two detectors are not comparable.
     """
 
     box: tuple[float, float, float, float]
@@ -38,7 +38,7 @@ class Face:
 
 
 class FaceDetector(Protocol):
-    """Finds the faces in photographs. Another finder is another class with this method."""
+    """Finds the faces in photographs. To add a detector, write a class with this method."""
 
     def find(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
         """The faces in each photograph, the most confident first; the same whatever others come along.

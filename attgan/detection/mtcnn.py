@@ -1,4 +1,4 @@
-"""Faces by MTCNN: windows are proposed, refined and looked at closely, and each step drops most of them.
+"""The face detector MTCNN: three networks propose, refine and examine windows; each step drops most of them.
 
 Zhang et al., "Joint Face Detection and Alignment using Multitask Cascaded Convolutional Networks", 2016. Beyond the
 paper, landmarks are found again in a crop that they themselves have turned upright, and in its mirror image.
@@ -22,11 +22,13 @@ from attgan.detection.face import MIRRORED, Face
 from attgan.detection.similarity import Matrix, apply, fit_similarity
 from attgan.detection.windows import propose
 
-SMALLEST_FACE = 20.0  # pixels of the reduced photograph; below that little is left of a face
+# Pixels of the reduced photograph. Smaller faces have too little detail.
+SMALLEST_FACE = 20.0
 REFINEMENT_CONFIDENCE = 0.7
 OUTPUT_CONFIDENCE = 0.7
 OVERLAP = 0.7
-TOGETHER = 16  # photographs of which the crops share passes; more of them only take memory
+# Photographs whose crops share passes of the networks. More of them only need more memory.
+TOGETHER = 16
 
 # Where the landmarks of faces are, on average, in the crops that the output network sees, in shares of the side.
 CANONICAL = np.array([[0.330, 0.385], [0.670, 0.385], [0.500, 0.606], [0.342, 0.759], [0.658, 0.759]])
@@ -34,17 +36,17 @@ CANONICAL = np.array([[0.330, 0.385], [0.670, 0.385], [0.500, 0.606], [0.342, 0.
 
 @dataclass(frozen=True)
 class Mtcnn:
-    """A :class:`~attgan.detection.face.Finder`, in float32 on every device.
+    """A :class:`~attgan.detection.face.FaceDetector`, in float32 on every device.
 
     Attributes:
         cascade: in evaluation mode, on ``device``, channels last.
         device: where it runs.
-        min_face: faces whose box is smaller, in pixels of the photograph, need not be found. The time grows with the
-            inverse square of it.
+        min_face: smallest box that has to be found, in pixels of the photograph. The time grows with its inverse
+            square.
         longest_side: larger photographs are reduced to it first; their smallest faces have 20 pixels after that.
-        looks: how often landmarks are found again.
-        chunk: crops per pass of the later networks; a smaller rest is padded, since another number may choose other
-            kernels and so other bits.
+        looks: how often landmarks are located again.
+        chunk: crops per pass of the later networks. A smaller rest is padded: another number can select other kernels,
+            which give other bits.
     """
 
     cascade: Cascade
@@ -56,7 +58,7 @@ class Mtcnn:
 
     @torch.inference_mode()
     def find(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
-        """See :class:`~attgan.detection.face.Finder`."""
+        """See :class:`~attgan.detection.face.FaceDetector`."""
         found: list[list[Face]] = []
         for start in range(0, len(images), TOGETHER):
             found += self._find(images[start : start + TOGETHER])
@@ -116,7 +118,7 @@ class Mtcnn:
     def _crops(
         self, photographs: list[Photograph], image: NDArray[np.int64], matrices: Matrix, size: int
     ) -> Tensor:
-        """A crop ``(3, size, size)`` for each matrix, of the photograph that ``image`` says."""
+        """A crop ``(3, size, size)`` for each matrix, of the photograph with the number in ``image``."""
         crops = torch.empty(
             (len(image), 3, size, size), device=self.device, memory_format=torch.channels_last
         )
@@ -130,14 +132,14 @@ class Mtcnn:
     def _run(
         self, network: Callable[[Tensor], tuple[Tensor, ...]], crops: Tensor, chunk: int
     ) -> tuple[NDArray[np.float32], ...]:
-        """What a network says of any number of crops, in passes of ``chunk``."""
+        """A network's outputs for any number of crops, in passes of ``chunk``."""
         padded = F.pad(crops, (0, 0, 0, 0, 0, 0, 0, -len(crops) % chunk or chunk * (not len(crops))))
         passes = [network(part) for part in padded.split(chunk)]
         return tuple(torch.cat(parts)[: len(crops)].cpu().numpy() for parts in zip(*passes, strict=True))
 
 
 def make_mtcnn(device: str = "cpu", *, min_face: float = 40.0, longest_side: int = 1280) -> Mtcnn:
-    """The finder that this package brings, on ``device`` (``cpu``, ``cuda``, ``cuda:1`` …)."""
+    """The face detector of this package, on ``device`` (``cpu``, ``cuda``, ``cuda:1`` …)."""
     placed = torch.device(device)
     cascade = load_cascade().to(placed).to(memory_format=torch.channels_last)
     chunk = 4 if placed.type == "cpu" else 64

@@ -1,4 +1,4 @@
-"""Where in a face an edit may show. What differs elsewhere between a face with the edit and without it is chance."""
+"""Attribute masks: where in a face an edit may change pixels. Changes elsewhere are noise of the generator."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from attgan.editing.fading import smoothstep
 
 
 class MaskBox(NamedTuple):
-    """An upright part of the face square, in shares of its side from its upper left corner."""
+    """A rectangle in the face square, in shares of its side, measured from the upper left corner."""
 
     left: float
     top: float
@@ -23,23 +23,24 @@ class MaskBox(NamedTuple):
     bottom: float
 
 
-# From above the brows to the wings of the nose, almost to the edges: the largest of drawn glasses, and a head
-# that is turned, have room in it.
+# From above the brows to the wings of the nose, and almost to the edges: large enough for the largest rendered glasses
+# and for turned heads.
 MASK_BOXES: Mapping[str, MaskBox] = MappingProxyType({"Eyeglasses": MaskBox(0.1, 0.37, 0.9, 0.72)})
-"""The attributes whose place in a face is known; the others show anywhere."""
+"""The attributes whose place in a face is known. Edits of all others may change the whole face."""
 
-_FADE = 0.06  # of the side, within a reach
+# Width of the soft border inside a box, as a share of the face's side.
+_FADE = 0.06
 
 
 def attribute_mask(edits: Sequence[Edit], size: int) -> Tensor | None:
-    """How much of a change may stay where in a face; None for edits of which one may show anywhere.
+    """The mask of some edits, which multiplies their change; None if one of them may change the whole face.
 
     Args:
         edits: made together.
         size: S, the face's side.
 
     Returns:
-        ``(S, S)`` float32, 0 to 1, not to be changed.
+        ``(S, S)`` float32, 0 to 1. It is cached: do not write to it.
     """
     if not edits or any(edit.attribute not in MASK_BOXES for edit in edits):
         return None
@@ -52,9 +53,9 @@ def _union(attributes: frozenset[str], size: int) -> Tensor:
     return torch.stack(weights).amax(0)
 
 
-def faded_box(reach: MaskBox, size: int) -> Tensor:
-    """1 in the middle of a reach, ``(S, S)``, falling smoothly to 0 at those of its sides that are not the square's."""
-    across, down = (_between(*ends, size) for ends in ((reach.left, reach.right), (reach.top, reach.bottom)))
+def faded_box(box: MaskBox, size: int) -> Tensor:
+    """``(S, S)``: 1 inside the box, falling smoothly to 0 at its sides, except where these are the square's own."""
+    across, down = (_between(*ends, size) for ends in ((box.left, box.right), (box.top, box.bottom)))
     return down[:, None] * across[None, :]
 
 

@@ -1,4 +1,4 @@
-"""The change that an edit makes to a face, as the generator's own training put it into photographs."""
+"""The change that an edit makes to a face, computed as in the generator's own training."""
 
 from __future__ import annotations
 
@@ -17,44 +17,45 @@ from attgan.editing.enlarging import MOST, enlarged
 from attgan.models import GeneratorConfig
 
 ROUNDING = 2 / 255
-"""Differences of this size are halved, and smaller ones vanish: two images in whole grey levels differ so much by
-rounding alone, where training saw them unrounded."""
+"""Differences of this size are halved, and smaller ones vanish. Two images in whole grey levels differ by so much
+through rounding alone; in training they were not rounded."""
 
 LEAST = 1 / 512
-"""Weaker changes move no pixel by a grey level."""
+"""Weaker changes alter no pixel by a grey level."""
 
 
 def mask_of(config: GeneratorConfig, edits: Sequence[Edit]) -> Tensor | None:
-    """Where in a face the edits may change anything, ``(S, S)``, 0 to 1; None: anywhere."""
-    reach = attribute_mask(edits, config.image_size)
-    if config.compositing == "thresholded" or reach is None:
-        return reach
+    """The edit mask ``(S, S)``, 0 to 1: where in a face the edits may change pixels. None: everywhere."""
+    mask = attribute_mask(edits, config.image_size)
+    if config.compositing == "thresholded" or mask is None:
+        return mask
     return compositing.edit_mask(config.image_size)
 
 
 LARGER = 1.5
-"""From so many times the generator's size on, a face gets its change with steep edges; training saw smaller ones."""
+"""A face more than so many times as large as the generator's output gets a change with steep edges."""
 
 
 def change_of(
     config: GeneratorConfig, edits: Sequence[Edit], edited: Pixels, unedited: Pixels, side: float
 ) -> Tensor:
-    """How far each pixel of a face is drawn towards black or white.
+    """How far each pixel of a face moves towards black or white.
 
     Args:
         config: of the generator; its ``compositing`` decides how.
-        edits: what was asked for. Other attributes than glasses may show anywhere, and are always thresholded.
+        edits: the requested edits. Those of attributes other than glasses may change the whole face, and are always
+            thresholded.
         edited: ``(S, S, 3)`` uint8, the generator's output with the edits.
         unedited: likewise, without them.
-        side: of the face's square in the photograph, in its pixels.
+        side: of the face square in the photograph, in its pixels.
 
     Returns:
         ``(3, S, S)`` float32, -1 (black) to 1 (white); of a face that is larger in the photograph than the generator
         draws it ``(3, f·S, f·S)``, up to four times the size, with steep edges.
     """
-    reach = attribute_mask(edits, len(edited))
-    if config.compositing == "thresholded" or reach is None:
-        return thresholded.relative_change(edited, unedited, reach)
+    allowed = attribute_mask(edits, len(edited))
+    if config.compositing == "thresholded" or allowed is None:
+        return thresholded.relative_change(edited, unedited, allowed)
     before = _planes(unedited)
     difference = _planes(edited) - before
     square = difference * difference
@@ -64,7 +65,7 @@ def change_of(
     if side > LARGER * len(edited):
         factor = min(MOST, math.ceil(side / len(edited)))
         change = _enlarged_within(change, mask, factor)
-    # What would move no pixel by a grey level is left out, so that those pixels stay as they are.
+    # Changes below a grey level are dropped, so that those pixels stay equal to the bit.
     return torch.where(change.abs() < LEAST, 0.0, change)
 
 

@@ -1,11 +1,11 @@
-"""How the change that an edit makes goes onto the photograph: one differentiable function for training and editing.
+"""Compositing: puts the change that an edit makes onto the photograph. Training and editing use the same functions.
 
-The generator redraws the whole face, softly. What a user receives is the photograph with the *difference* between the
-edited and the unedited output drawn onto it, inside the edit mask and nowhere else. Training looks at that composite,
-so the generator's own blur costs it nothing.
+The generator's output is a blurry copy of the whole face. A user receives the photograph with only the *difference*
+between the edited and the unedited output, inside the edit mask and nowhere else. The losses of training look at that
+composite, so the generator's blur costs it nothing.
 
-The difference is applied as a share of the way to black or white. A dark frame that crosses an eyebrow then hides the
-hairs, as a real one does; a plain sum would leave them as bright lines on the frame.
+The difference is applied as a share of each pixel's distance to black or white. So a dark frame that crosses an eyebrow
+hides the hairs, as a real frame does. A plain sum would leave them as bright lines on the frame.
 
 Values here are 0 to 1.
 """
@@ -20,7 +20,7 @@ from torch import Tensor
 from attgan.editing.attribute_mask import MaskBox, faded_box
 
 DARK = 4 / 255
-"""Added to what is divided by, so that noise near black or white is not multiplied."""
+"""Added to the divisor, so that noise near black or white is not amplified."""
 
 # The eyes are at 0.385 and 0.615 across and 0.516 down, wherever the face was in the photograph
 # (attgan.editing.placement): room for the largest glasses and for the temples of turned heads.
@@ -29,12 +29,12 @@ _GLASSES = MaskBox(0.06, 0.365, 0.94, 0.735)
 
 @functools.lru_cache(maxsize=4)
 def edit_mask(size: int) -> Tensor:
-    """Where glasses may be in a face square: ``(S, S)`` float32, 0 to 1, a third of the square. Not to be changed."""
+    """Where glasses may be in a face square: ``(S, S)`` float32, 0 to 1. It is cached: do not write to it."""
     return faded_box(_GLASSES, size)
 
 
 def relative_change(edited: Tensor, unedited: Tensor, mask: Tensor) -> Tensor:
-    """How far an edit draws each pixel towards black or white.
+    """How far an edit moves each pixel towards black or white.
 
     Args:
         edited: ``(…, 3, S, S)`` float, 0 to 1: the generator's output with the edit.
@@ -45,17 +45,17 @@ def relative_change(edited: Tensor, unedited: Tensor, mask: Tensor) -> Tensor:
         ``(…, 3, S, S)``, -1 (black) to 1 (white), and 0 where the mask is.
     """
     difference = edited - unedited
-    # The room is never less than the difference, so that the share stays within ±1.
+    # The distance to black or white is never less than the difference, so the share stays within ±1.
     return difference / (_room(unedited, difference) + DARK) * mask
 
 
 def apply_change(face: Tensor, change: Tensor) -> Tensor:
-    """Draw pixels (0 to 1, any shape) towards black or white by the shares in ``change`` (-1 to 1, same shape)."""
+    """Move pixels (0 to 1, any shape) towards black or white by the shares in ``change`` (-1 to 1, same shape)."""
     return face + change * _room(face, change)
 
 
 def composite(face: Tensor, edited: Tensor, unedited: Tensor, mask: Tensor) -> Tensor:
-    """What a user receives: the face with the change that the edit makes.
+    """The image that a user receives: the face with the edit's change.
 
     Differentiable in ``edited`` and ``unedited``.
 

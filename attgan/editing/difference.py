@@ -23,7 +23,7 @@ CELL = 4  # pixels, along both sides, of what hangs together: a pixel's gap does
 DARK = 2.0  # of 255: added to what is divided by, so that noise in the dark is not multiplied
 
 
-def relative_change(edited: NDArray, reconstructed: NDArray, reach: Tensor | None = None) -> Tensor:
+def relative_change(edited: NDArray, reconstructed: NDArray, mask: Tensor | None = None) -> Tensor:
     """How far an edit drew each pixel towards black or white, where it drew it much.
 
     The generator's reconstruction of a face differs from the face everywhere, and so does its edit; what these two
@@ -36,7 +36,7 @@ def relative_change(edited: NDArray, reconstructed: NDArray, reach: Tensor | Non
     Args:
         edited: ``(S, S, 3)`` uint8, what the generator made of the face.
         reconstructed: likewise, without the edit.
-        reach: ``(S, S)``, 0 to 1, how much may stay where (:func:`attgan.editing.attribute_mask`); everywhere all.
+        mask: ``(S, S)``, 0 to 1, how much may stay where (:func:`attgan.editing.attribute_mask`); everywhere all.
 
     Returns:
         ``(3, S, S)`` float32, -1 (black) to 1 (white), and exactly 0 where nothing is to change, as at the edges.
@@ -45,7 +45,7 @@ def relative_change(edited: NDArray, reconstructed: NDArray, reach: Tensor | Non
     difference = result - start
     room = _room(start, difference)  # at least as much as the difference
     inside = window(len(edited))
-    return difference / (room + DARK) * _mask(difference, inside if reach is None else inside * reach)
+    return difference / (room + DARK) * _mask(difference, inside if mask is None else inside * mask)
 
 
 def apply_change(pixels: Tensor, change: Tensor) -> Tensor:
@@ -107,16 +107,16 @@ def _quantile(values: Tensor, share: float) -> float:
 def _blurred(plane: Tensor, sigma: float) -> Tensor:
     """A plane ``(h, w)`` under a Gaussian; its edge goes on beyond it."""
     kernel = _gaussian(sigma)
-    reach = kernel.shape[-1] // 2
-    padded = F.pad(plane[None, None], (reach, reach, reach, reach), mode="replicate")
+    radius = kernel.shape[-1] // 2
+    padded = F.pad(plane[None, None], (radius, radius, radius, radius), mode="replicate")
     return F.conv2d(F.conv2d(padded, kernel), kernel.mT)[0, 0]
 
 
 @functools.lru_cache(maxsize=4)
 def _gaussian(sigma: float) -> Tensor:
     """``(1, 1, 1, n)``, of sum 1."""
-    reach = max(1, round(3 * sigma))
-    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
+    radius = max(1, round(3 * sigma))
+    kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma) ** 2)
     return (kernel / kernel.sum())[None, None, None]
 
 

@@ -1,4 +1,4 @@
-"""A batch of faces in, the same faces with other attributes out."""
+"""The editor: takes a batch of faces, and returns the same faces with other attributes."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ Network = TypeVar("Network", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Editor:
-    """A generator on its device, ready to edit, and the classifier that sees what a face is like before.
+    """A generator on its device, ready to edit, and the classifier that predicts a face's attributes before the edit.
 
     Attributes:
         generator: in evaluation mode, on ``device``, channels last.
         classifier: likewise; None where the bundle has none.
         device: where it runs.
-        batch_size: of every forward pass; a smaller rest is padded to it, because another size may choose other
-            kernels and so other bits (on a GPU often, on a CPU for some narrow generators).
-        lanes: on which batches are edited, by as many threads as like to.
+        batch_size: of every forward pass. A smaller rest is padded to it: another size can select other kernels, which
+            give other bits (on a GPU often, on a CPU for some narrow generators).
+        slots: in which batches are edited, by any number of threads.
     """
 
     generator: Generator
@@ -49,8 +49,8 @@ class Editor:
 
         Args:
             faces: ``(N, S, S, 3)`` uint8, RGB.
-            targets: ``(N, n + k)`` float32, the attribute and style vectors that the results are to have, as the
-                network is fed; or ``(N, n)``: then no style is named.
+            targets: ``(N, n + k)`` float32, the network's attribute and style vectors of the results; or ``(N, n)``:
+                then the styles are left open.
 
         Returns:
             ``(N, S, S, 3)`` uint8, RGB.
@@ -65,7 +65,7 @@ class Editor:
         return edited
 
     def recognise(self, faces: np.ndarray) -> np.ndarray | None:
-        """The attributes that faces have, as the classifier sees them; None without a classifier.
+        """Predict the attributes of faces; None without a classifier.
 
         Args:
             faces: ``(N, S, S, 3)`` uint8, RGB.
@@ -78,21 +78,20 @@ class Editor:
         low, high = self.classifier.config.unsure
         seen = [np.empty((0, self.classifier.config.n_attributes), dtype=np.float32)]
         for part in self._batches(len(faces)):
-            with (
-                torch.inference_mode()
-            ):  # in float32 everywhere: it is small, and a decision is all or nothing
+            # In float32 on every device: the classifier is small, and its logits become decisions.
+            with torch.inference_mode():
                 logits = self.classifier(self._images(faces[part]))
-            told = logits[: len(faces[part])].float().cpu().numpy()
-            answers = (told > high).astype(np.float32)
-            answers[(told > low) & (told < high)] = np.nan
-            seen.append(answers)
+            found = logits[: len(faces[part])].float().cpu().numpy()
+            labels = (found > high).astype(np.float32)
+            labels[(found > low) & (found < high)] = np.nan
+            seen.append(labels)
         return np.concatenate(seen)
 
     def _batches(self, count: int) -> list[slice]:
         return [slice(start, start + self.batch_size) for start in range(0, count, self.batch_size)]
 
     def _images(self, faces: np.ndarray) -> torch.Tensor:
-        """A whole batch ``(B, 3, S, S)`` float32 in [-1, 1], channels last, on the device."""
+        """The faces padded to a full batch ``(B, 3, S, S)`` float32 in [-1, 1], channels last, on the device."""
         batch = np.empty((self.batch_size, *faces.shape[1:]), dtype=np.uint8)
         fill(batch, faces)
         return as_images(torch.from_numpy(batch).to(self.device))

@@ -1,4 +1,4 @@
-"""Smooth ways from 0 to 1."""
+"""Smooth transitions from 0 to 1."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import functools
 import torch
 from torch import Tensor
 
-EDGE = 0.08  # of a face's side: so far from its edges a window is 1
+# Width of a window's soft border, as a share of the face's side.
+EDGE = 0.08
 
 
 def smoothstep(values: Tensor) -> Tensor:
-    """0 up to 0, 1 from 1 on, and 3x² - 2x³ between, which begins and ends level."""
+    """0 below 0, 1 above 1, and 3x² - 2x³ between, whose slope is 0 at both ends."""
     clamped = values.clamp(0, 1)
     return clamped * clamped * (3 - 2 * clamped)
 
@@ -20,7 +21,7 @@ def smoothstep(values: Tensor) -> Tensor:
 def window(size: int) -> Tensor:
     """``(S, S)`` float32: 1 in the middle of a face, falling smoothly to exactly 0 in its outermost pixels.
 
-    The same one for all who ask: not to be changed.
+    It is cached: do not write to it.
     """
     centres = torch.arange(size) + 0.5
     ramp = smoothstep((torch.minimum(centres, size - centres) - 0.5) / (EDGE * size))

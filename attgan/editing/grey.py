@@ -1,4 +1,4 @@
-"""Edits of photographs without colour: what is put into them has none either."""
+"""Photographs without colour: an edit must not add any."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-SAMPLES = (
-    128  # along each side at most: as many pixels tell as well as all, and cost the same in every photograph
-)
-COLOURLESS = 8  # levels between a pixel's channels that storing a grey photograph as a colour JPEG may leave
-COLOURED_SHARE = (
-    0.01  # of the pixels may have colour nevertheless: a stamp or a mark. Colour portraits have 0.7
-)
-LUMA = (0.299, 0.587, 0.114)  # Rec. 601, as grey images are stored
+# Pixels sampled along each side, at most. They decide as well as all pixels do, and cost the same in every photograph.
+SAMPLES = 128
+# Largest difference between a pixel's channels, in levels, that a grey photograph stored as a colour JPEG may show.
+COLOURLESS = 8
+# Largest share of coloured pixels in a grey photograph, such as a stamp or a mark. Colour portraits have 0.7.
+COLOURED_SHARE = 0.01
+# Rec. 601, as grey images are stored.
+LUMA = (0.299, 0.587, 0.114)
 
 
 def is_grey(pixels: NDArray[np.uint8]) -> bool:

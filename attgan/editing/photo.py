@@ -1,4 +1,4 @@
-"""One photograph as one call: its faces are found, edited and put back, in this process and without a server."""
+"""Edits one photograph in this process: detects its faces, edits them, and puts them back."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ OnPresent = Literal["copy", "skip", "edit"]
 
 MIN_FACE = 40.0
 MIN_CONFIDENCE = 0.9
-# Of the side of the square that an aligned face fills: a found one whose corners are no further from that one's is
-# the aligned face itself. Of 178×218's proportions few images are anything else.
+# Tolerance in shares of the aligned face square's side: a detected face whose corners are within it is the aligned face
+# itself. It is larger for images of 178×218's proportions, since few of them are anything but aligned faces.
 WHOLE_SQUARE, WHOLE_ALIGNED = 0.15, 0.3
-SURROUNDINGS = 1.5  # the side of a slide's panel, in sides of the face square
+# Side of a slide's panel, in sides of the face square.
+SURROUNDINGS = 1.5
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,12 @@ class EditedFace:
     """A face and what was done to it.
 
     Attributes:
-        face: as it was found; None where the whole image is an aligned face.
+        face: as detected; None where the whole image is an aligned face.
         placement: where its square is.
-        attributes: ``(n,)`` float32, 0 or 1 as the classifier saw them before the edit, NaN where there is none.
-        targets: ``(n,)`` float32, what the generator was fed; None where the face was left as it was, since it had all
-            that is asked for.
+        attributes: ``(n,)`` float32, 0 or 1 as the classifier predicted them before the edit; NaN without a
+            classifier.
+        targets: ``(n,)`` float32, the generator's attribute vector; None where the face was left unchanged, because it
+            had the requested attributes already.
     """
 
     face: Face | None
@@ -56,13 +58,13 @@ def choose_faces(
     min_face: float = MIN_FACE,
     min_confidence: float = MIN_CONFIDENCE,
 ) -> list[Face]:
-    """Those of a photograph's faces that are to be edited, the largest first.
+    """Choose the faces of a photograph that are edited, the largest first.
 
     Args:
-        faces: as a finder found them.
-        which: ``all`` of them, or the ``largest`` alone.
-        min_face: the longer side of the box, in pixels, is at least this.
-        min_confidence: the finder's confidence, 0 to 1, is at least this.
+        faces: as a face detector returned them.
+        which: ``all`` of them, or only the ``largest``.
+        min_face: smallest length of the box's longer side, in pixels.
+        min_confidence: smallest confidence of the detector, 0 to 1.
     """
     chosen = [face for face in faces if face.size >= min_face and face.confidence >= min_confidence]
     chosen.sort(key=lambda face: -face.size)  # stable: of two that are as large, the more confident one first
@@ -87,25 +89,25 @@ def edit_photo(
     Args:
         pixels: ``(H, W, 3)`` uint8, RGB.
         editor: the model.
-        finder: of the faces; not asked about images of 178×218's proportions in which a quick look shows a face.
-        edits: what to change, as :func:`attgan.attributes.parse_edits` returns it.
+        detector: finds the faces. Not used for images of 178×218's proportions in which a quick check sees a face.
+        edits: the requested edits, as :func:`attgan.attributes.parse_edits` returns it.
         names: the model's n attributes.
-        which: ``all`` faces of a photograph or the ``largest`` alone; ``aligned``: the image is one face, as CelebA has
-            them (178×218, or the centred square of it); ``auto``: what it looks like. One of 178×218's proportions is
-            aligned if there is a face where aligned ones have it, a square if the largest face fills it, and any other
-            has all its faces edited.
+        which: ``all`` faces of a photograph, or only the ``largest``; ``aligned``: the image is one aligned face as in
+            CelebA (178×218, or the centred square of it); ``auto``: it is decided by the image. An image of 178×218's
+            proportions is aligned if there is a face in the usual place, a square if the largest face fills it. In all
+            other images all faces are edited.
         min_face: see :func:`choose_faces`.
         min_confidence: see there.
-        paste: the ``difference`` that the edit makes is added and all else stays to the bit, or the ``whole`` face that
-            the generator made is pasted, which is softer than the photograph.
-        on_present: of a face that has all that is asked for already: ``edit`` it nevertheless; ``copy`` and ``skip``
-            both leave it as it is.
+        paste: ``difference``: the edit's change is added, and all other pixels stay equal to the bit; ``whole``: the
+            generator's whole output is pasted, which is blurrier than the photograph.
+        on_present: for a face that has the requested attributes already: ``edit`` it nevertheless; ``copy`` and
+            ``skip`` both leave it unchanged.
 
     Returns:
-        The edited photograph, a new ``(H, W, 3)`` uint8, and its faces, none where none was found.
+        The edited photograph, a new ``(H, W, 3)`` uint8, and its faces (none if none was found).
 
     Raises:
-        DataError: the image is said to be aligned, but has another size.
+        DataError: ``aligned`` was requested, and the image has another size.
         ValueError: an edit of an attribute that is not among ``names``, or a classifier with others.
     """
     faces = _faces(pixels, editor, detector, which, min_face, min_confidence, len(names))
@@ -138,13 +140,13 @@ def slide(
     paste: Paste = "difference",
     panel: int = 256,
 ) -> Pixels:
-    """A strip for each face: as it is, then edited ever more strongly; faces that have it already too.
+    """A strip of panels for each face: unedited, then edited more and more strongly. No face is left out.
 
     Args:
         pixels: ``(H, W, 3)`` uint8, RGB; the rest as in :func:`edit_photo`.
         editor: see there.
-        finder: see there.
-        edits: see there; their own intensities do not count.
+        detector: see there.
+        edits: see there; their own intensities are ignored.
         names: see there.
         intensities: of the panels from the second on, each above 0.
         which: see there; so are ``min_face``, ``min_confidence`` and ``paste``.
@@ -177,11 +179,11 @@ def slide(
 def have_already(
     attributes: NDArray[np.float32], edits: Sequence[Edit], names: Sequence[str]
 ) -> NDArray[np.bool_]:
-    """Which of the faces have all that is asked for.
+    """Which of the faces have all the requested attributes already.
 
     Args:
-        attributes: ``(N, n)``, 0, 1 or NaN (unknown, which is not what is asked for).
-        edits: what is asked for.
+        attributes: ``(N, n)``, 0, 1 or NaN (unknown, which counts as not having it).
+        edits: the requested edits.
         names: the n attributes.
 
     Returns:
@@ -196,13 +198,13 @@ def have_already(
 def unedited_vector(
     attributes: NDArray[np.float32], edits: Sequence[Edit], names: Sequence[str]
 ) -> NDArray[np.float32]:
-    """What the generator is fed for the faces without the edits: their attributes, but the opposite of what is asked.
+    """The generator's vectors for the faces without the edits: their attributes, and the opposite of each edit.
 
-    So the edit shows also in a face that has it already, or of which that is not known.
+    So the edit also shows in a face that has the attribute already, or of which that is unknown.
 
     Args:
         attributes: ``(N, n)``, 0, 1 or NaN (unknown).
-        edits: what is asked for.
+        edits: the requested edits.
         names: the n attributes.
 
     Returns:
@@ -218,8 +220,8 @@ class _Faces:
     """The faces of a photograph that are to be edited.
 
     Attributes:
-        places: N of them.
-        taken: ``(N, S, S, 3)`` uint8, as the network is fed them.
+        places: of the N faces.
+        taken: ``(N, S, S, 3)`` uint8, the network's input.
         attributes: ``(N, n)`` float32, 0, 1 or NaN.
     """
 
@@ -257,23 +259,22 @@ def find_places(
     *,
     face_seen: bool | None = None,
 ) -> list[tuple[Face | None, Placement]]:
-    """Where the faces that are meant are, the largest first; none where none was found.
+    """The faces to edit and their places, the largest first. An aligned image's own face is None.
 
-    An aligned image's own face is None. With ``auto`` an image of 178×218's proportions is taken for an aligned one
-    where the quick look shows a face, and only the others are searched. A square, which may as well be a photograph, is
-    searched first, and looked at where no face is found (one of few pixels). A found face that fills the image, or
-    nearly, is the aligned one.
+    With ``auto`` an image of 178×218's proportions counts as aligned if the quick check sees a face in it; otherwise
+    faces are detected. A square may as well be a photograph: faces are detected first, and the quick check is made if
+    none is found (as in very small images). A detected face that nearly fills the image is the aligned one.
 
     Args:
         pixels: ``(H, W, 3)`` uint8, RGB.
-        finder: asked about photographs, squares, and what the quick look refuses.
+        detector: used for photographs, squares, and images in which the quick check sees no face.
         which: as in :func:`edit_photo`.
         min_face: see :func:`choose_faces`.
         min_confidence: see there.
-        face_seen: what :func:`attgan.detection.aligned_check.holds_face` says of the image, where it was asked.
+        face_seen: the result of the quick check, :func:`attgan.detection.aligned_check.holds_face`, if it was made.
 
     Raises:
-        DataError: stage ``find``: ``aligned`` was asked for, and the image is not.
+        DataError: stage ``find``: ``aligned`` was requested, and the image is not aligned.
     """
     height, width = pixels.shape[:2]
     whole = aligned(width, height) if which in ("auto", "aligned") else None
@@ -297,7 +298,7 @@ def find_places(
 
 
 def _is_aligned_face(placement: Placement, whole: Placement, tolerance: float) -> bool:
-    """Whether the corners of a found face are near those of the image's aligned one, in shares of its side."""
+    """Whether the corners of a detected face are within ``tolerance`` sides of those of the aligned face."""
     square = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], np.float64)
     distances = np.hypot(*(apply(placement.matrix, square) - apply(whole.matrix, square)).T)
     return float(distances.max()) <= tolerance * float(scale_of(whole.matrix))
@@ -313,7 +314,7 @@ def _edited(
     base: NDArray[np.float32],
     paste: Paste,
 ) -> Pixels:
-    """A copy of a photograph with the faces of ``todo`` edited: the edits bring them from ``base`` to ``targets``."""
+    """A copy of a photograph with the faces of ``todo`` edited from the vectors ``base`` to the vectors ``targets``."""
     result = pixels.copy()
     rows = np.flatnonzero(todo)
     taken = faces.taken[rows]
@@ -332,7 +333,7 @@ def _edited(
 
 
 def _panels(pixels: Pixels, faces: _Faces, side: int) -> Pixels:
-    """The faces one above the other, ``(N · side, side, 3)``; an aligned image's as the network sees it."""
+    """The faces in one column, ``(N · side, side, 3)``. An aligned image's is the square that the network sees."""
     views = [
         placement if placement.box is not None else placement.widened(SURROUNDINGS)
         for _, placement in faces.places

@@ -132,7 +132,7 @@ def put_difference(
     placement: Placement,
     edited: Pixels,
     reconstructed: Pixels,
-    reach: Tensor | None = None,
+    mask: Tensor | None = None,
     *,
     grey: bool = False,
 ) -> None:
@@ -145,10 +145,10 @@ def put_difference(
         placement: of the face.
         edited: ``(S, S, 3)`` uint8, what the generator made of the face.
         reconstructed: likewise, without the edit.
-        reach: ``(S, S)``, where in the face the edit may show (:func:`attgan.editing.attribute_mask`); anywhere.
+        mask: ``(S, S)``, where in the face the edit may show (:func:`attgan.editing.attribute_mask`); anywhere.
         grey: whether the change is to have no colour (:func:`attgan.editing.grey.is_grey`).
     """
-    put_change(pixels, placement, relative_change(edited, reconstructed, reach), grey=grey)
+    put_change(pixels, placement, relative_change(edited, reconstructed, mask), grey=grey)
 
 
 def put_change(pixels: Pixels, placement: Placement, change: Tensor, *, grey: bool = False) -> None:

@@ -1,7 +1,8 @@
-"""A batch's way to the device and back.
+"""Runs batches through the generator on a device.
 
-On a GPU there are two lanes, each with a stream and page-locked memory of its own, for two threads that edit: while one
-batch is computed the other one is copied to and fro, and the generator is compiled. On a CPU a lane is a plain call.
+On a GPU there are two CUDA-stream slots, for two editing threads. Each has a stream and page-locked memory of its own,
+so that one batch is copied while the other is computed. The generator is compiled there. On a CPU a slot is a plain
+call.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ from attgan.models import Generator
 logger = logging.getLogger(__name__)
 
 ON_GPU = 2
-"""Lanes, and so threads that may edit side by side, on one GPU."""
+"""Slots on one GPU, and so threads that can edit at the same time."""
 
 Forward = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Faces ``(B, S, S, 3)`` uint8 and targets ``(B, n)`` float32 to edited faces, all on the device."""
 
 
 class StreamSlot:
-    """Room for one batch, for one thread at a time.
+    """Buffers and a CUDA stream for one batch. Used by one thread at a time.
 
     Args:
-        forward: what is done with a batch on the device.
-        device: where.
+        forward: the generator.
+        device: where it runs.
         faces: the shape of a batch, ``(B, S, S, 3)``.
         attributes: n, the length of a target.
     """
@@ -42,16 +43,17 @@ class StreamSlot:
         on_gpu = device.type == "cuda"
         self._forward, self._device = forward, device
         self._stream = torch.cuda.Stream(device) if on_gpu else None
-        # Waiting for it leaves the core to the codec; waiting for the stream would keep it busy.
+        # A blocking event lets the thread sleep while it waits, so that the codec has the CPU core. Waiting for the
+        # stream itself would keep the core busy.
         self._done = torch.cuda.Event(blocking=True) if on_gpu else None
         self._faces = torch.empty(faces, dtype=torch.uint8, pin_memory=on_gpu)
         self._targets = torch.empty((faces[0], attributes), pin_memory=on_gpu)
         self._edited = torch.empty(faces, dtype=torch.uint8, pin_memory=on_gpu)
 
     def edit(self, faces: np.ndarray, targets: np.ndarray, edited: np.ndarray) -> None:
-        """Edit up to B faces ``(N, S, S, 3)`` uint8 towards ``(N, n)`` targets, into ``edited``, which is like them.
+        """Edit up to B faces ``(N, S, S, 3)`` uint8 towards ``(N, n)`` targets. The result is written to ``edited``.
 
-        The last of them fills up the batch.
+        The batch is always full: the last face is repeated.
         """
         fill(self._faces.numpy(), faces)
         fill(self._targets.numpy(), targets)
@@ -68,11 +70,11 @@ class StreamSlot:
 
 
 StreamSlots = Callable[[], contextlib.AbstractContextManager[StreamSlot]]
-"""A lane for the time of a ``with`` block."""
+"""Gives a slot for the time of a ``with`` block."""
 
 
 def open_slots(generator: Generator, device: torch.device, batch_size: int) -> StreamSlots:
-    """The lanes to a generator that is on its device: on a GPU :data:`ON_GPU`, on a CPU one for everybody who asks."""
+    """The slots of a generator on its device: on a GPU :data:`ON_GPU` of them, on a CPU a new one for each caller."""
     config = generator.config
     faces, attributes = (batch_size, config.image_size, config.image_size, 3), config.n_inputs
     forward = forward_of(generator, device)
@@ -80,12 +82,13 @@ def open_slots(generator: Generator, device: torch.device, batch_size: int) -> S
         return lambda: contextlib.nullcontext(StreamSlot(forward, device, faces, attributes))
     with torch.cuda.device(device):
         forward = compiled_or(forward, *_nothing(device, faces, attributes))
-        torch.cuda.synchronize()  # the lanes' streams do not wait for the one that brought the weights
+        # The weights were copied on another stream, which the slots' streams do not wait for.
+        torch.cuda.synchronize()
         return shared(StreamSlot(forward, device, faces, attributes) for _ in range(ON_GPU))
 
 
 def shared(slots: Iterable[StreamSlot]) -> StreamSlots:
-    """These lanes for whoever asks; who comes when all are taken waits."""
+    """Share these slots among threads. A thread that finds all of them taken waits."""
     free: queue.SimpleQueue[StreamSlot] = queue.SimpleQueue()
     for slot in slots:
         free.put(slot)
@@ -102,7 +105,7 @@ def shared(slots: Iterable[StreamSlot]) -> StreamSlots:
 
 
 def forward_of(generator: Generator, device: torch.device, bfloat16: bool | None = None) -> Forward:
-    """The generator between pixels and pixels; in bfloat16 where torch's autocast allows it, by default on a GPU."""
+    """The generator from pixels to pixels. With ``bfloat16``, the default on a GPU, it runs under torch's autocast."""
     reduced = device.type == "cuda" if bfloat16 is None else bfloat16
 
     def forward(faces: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -115,15 +118,17 @@ def forward_of(generator: Generator, device: torch.device, bfloat16: bool | None
 
 
 def compiled_or(forward: Forward, faces: torch.Tensor, targets: torch.Tensor) -> Forward:
-    """``forward`` compiled for batches of this shape; itself where torch cannot (no C compiler for Triton, say).
+    """``forward`` compiled for batches of this shape, or ``forward`` itself where torch cannot compile it.
 
-    Compiled or not, results repeat to the bit, but the two differ in the last ones; so the fallback is logged.
+    (Triton needs a C compiler, for example.) Both repeat their results to the bit, but they differ from each other in
+    the last bits, so the fallback is logged.
     """
     compiled: Forward = torch.compile(forward, dynamic=False)
     try:
         with torch.inference_mode(), settled(faces.device):
             compiled(faces, targets)
-    except Exception as error:  # whatever the compiler's many layers raise: the work can be done without them
+    # The compiler's many layers raise nearly anything, and the work can be done without them.
+    except Exception as error:
         reason = str(error).strip().split("\n", 1)[0] or type(error).__name__
         logger.warning("the generator runs uncompiled, slower and with other last bits: %s", reason)
         return forward
@@ -143,11 +148,11 @@ def fill(batch: np.ndarray, rows: np.ndarray) -> None:
 
 @contextlib.contextmanager
 def settled(device: torch.device) -> Iterator[None]:
-    """On a GPU: only cuDNN's algorithms that give the same bits every time, which some of those for transposed
-    convolutions do not; and one CPU thread, because what was compiled is good for one number of threads alone. Whether
-    convolutions of float32 may use TF32 stays as it is.
+    """On a GPU: deterministic cuDNN algorithms only, and one CPU thread. Nothing changes on a CPU.
 
-    Both are switches of the process, so one thread at a time sends its batch off.
+    Some of cuDNN's algorithms for transposed convolutions give other bits each time. And compiled code is valid for one
+    number of CPU threads only: with another it would be compiled again. Whether float32 convolutions may use TF32 stays
+    as it is. Both are settings of the whole process, hence the lock: one thread at a time launches its batch.
     """
     if device.type != "cuda":
         yield

@@ -1,4 +1,4 @@
-"""How well attributes are recognised, one by one: accuracy alone flatters the rare ones."""
+"""How well each attribute is recognised. Accuracy alone is high for any rare attribute, so it is also balanced."""
 
 import math
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ def attribute_scores(
     Args:
         predicted, labels: ``(N, n)`` bool, of at least one face.
         attributes: n names.
-        known: ``(N, n)`` bool, which labels are known; None: all. An attribute without any has NaN for scores.
+        known: ``(N, n)`` bool, which labels are known; None: all. The scores of an attribute without any are NaN.
     """
     scores = []
     if known is None:

@@ -1,7 +1,7 @@
-"""The judge of edits: an attribute classifier trained apart from AttGAN, and how often it is right by itself.
+"""The evaluator of edits: an attribute classifier trained apart from AttGAN, and its own accuracy on real faces.
 
-A judge in a folder is ``classifier.safetensors`` and, written last, ``judge.json``, which holds the other file's
-sha256. Nothing is pickled.
+On disk an evaluator is a folder with ``classifier.safetensors`` and ``judge.json``, which is written last and holds the
+other file's sha256. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Says which attributes a face shows.
+    """Predicts the attributes that a face shows.
 
     Attributes:
         classifier: in evaluation mode, on the CPU.
         names: of its n attributes, in its order.
-        scores: how well it recognises each on held-out real faces; None where nobody has measured that.
-        about: one line: what it was trained on, or whose it is.
+        scores: how well it recognises each on held-out real faces; None where that was not measured.
+        about: one line: what it was trained on, or which bundle it belongs to.
         faces: how many faces ``scores`` were measured on.
         licence: one line on what its weights may be used for.
     """
@@ -56,7 +56,7 @@ class Evaluator:
 
     @property
     def digest(self) -> str:
-        """sha256 of names and weights: equal ones judge alike."""
+        """sha256 of names and weights: evaluators of equal digests predict the same."""
         weights = pack(self.classifier.state_dict(), "float32", "judge")
         return hashlib.sha256("\n".join(self.names).encode() + weights).hexdigest()
 
@@ -68,22 +68,22 @@ class Evaluator:
 def recognise(
     evaluator: Evaluator, images: np.ndarray, *, device: str = "cpu", batch_size: int = _BATCH
 ) -> np.ndarray:
-    """The attributes that faces show, as the judge sees them, in float32 on every device.
+    """Predict the attributes of faces, in float32 on every device.
 
     Args:
-        judge: its classifier stays where it is.
-        images: ``(N, S, S, 3)`` uint8, of the judge's size.
+        evaluator: a copy of its classifier is moved to the device.
+        images: ``(N, S, S, 3)`` uint8, of the evaluator's size.
         device: ``cpu``, ``cuda`` …
         batch_size: faces per pass.
 
     Returns:
-        ``(N, n)`` bool, in the order of the judge's names.
+        ``(N, n)`` bool, in the order of the evaluator's names.
 
     Raises:
         ValueError: faces of another size.
     """
     placed = from_tensors(
-        AttributeClassifier, evaluator.classifier.config, evaluator.classifier.state_dict(), "judge"
+        AttributeClassifier, evaluator.classifier.config, evaluator.classifier.state_dict(), "evaluator"
     )
     placed = placed.to(torch.device(device))
     seen = [np.empty((0, len(evaluator.names)), dtype=bool)]
@@ -98,13 +98,13 @@ def recognise(
 def score(
     evaluator: Evaluator, images: np.ndarray, labels: np.ndarray, *, device: str = "cpu"
 ) -> tuple[AttributeScore, ...]:
-    """How well a judge recognises each attribute of real faces.
+    """How well an evaluator recognises each attribute of real faces.
 
     Args:
-        judge: to be judged.
+        evaluator: the one to measure.
         images: ``(N, S, S, 3)`` uint8, of at least one face.
-        labels: ``(N, n)``, 0 or 1, in the order of the judge's names.
-        device: where it is done.
+        labels: ``(N, n)``, 0 or 1, in the order of the evaluator's names.
+        device: where its classifier runs.
     """
     return attribute_scores(
         recognise(evaluator, images, device=device), np.asarray(labels) > 0.5, evaluator.names
@@ -112,14 +112,14 @@ def score(
 
 
 def evaluator_of(bundle: Bundle) -> Evaluator:
-    """A bundle's own classifier as a judge; how well it judges is not known.
+    """A bundle's own classifier as an evaluator. Its accuracy is not known.
 
     Raises:
         UserError: the bundle has none.
     """
     if bundle.classifier is None:
         raise UserError(
-            "classifier-missing", "the bundle has no attribute classifier, so that it cannot judge edits"
+            "classifier-missing", "the bundle has no attribute classifier, so that it cannot score edits"
         )
     config = bundle.config
     about = f"the classifier of the bundle {bundle.digest[:16]}"
@@ -127,20 +127,20 @@ def evaluator_of(bundle: Bundle) -> Evaluator:
 
 
 def fitted(evaluator: Evaluator, names: Sequence[str], size: int, where: str) -> Evaluator:
-    """The judge of these attributes alone, in this order.
+    """The evaluator reduced to these attributes, in this order.
 
     Args:
-        judge: of these attributes, among others perhaps.
-        names: wanted.
-        size: of the faces that are to be judged.
-        where: what a refusal starts with.
+        evaluator: of at least these attributes.
+        names: the wanted attributes.
+        size: of the faces that it is to classify.
+        where: the start of a refusal.
 
     Raises:
         UserError: it takes faces of another size, or does not know an attribute.
     """
     if evaluator.size != size:
         raise UserError(
-            "evaluator-size-mismatch", f"{where}: judges faces of {evaluator.size} px, and these have {size}"
+            "evaluator-size-mismatch", f"{where}: takes faces of {evaluator.size} px, and these have {size}"
         )
     if evaluator.names == tuple(names):
         return evaluator
@@ -160,13 +160,13 @@ def fitted(evaluator: Evaluator, names: Sequence[str], size: int, where: str) ->
 
 
 def save_evaluator(folder: Folder, evaluator: Evaluator) -> None:
-    """Write a judge, in place of one that is there.
+    """Write an evaluator, replacing one that is there.
 
     Raises:
         UserError: a tensor is not finite, or names and scores do not belong to the classifier.
         OSError: what the filesystem reports.
     """
-    weights = pack(evaluator.classifier.state_dict(), "float32", f"{folder.path}: judge")
+    weights = pack(evaluator.classifier.state_dict(), "float32", f"{folder.path}: evaluator")
     try:
         record = _Record(
             attributes=evaluator.names,
@@ -178,33 +178,35 @@ def save_evaluator(folder: Folder, evaluator: Evaluator) -> None:
             files={CLASSIFIER: hashlib.sha256(weights).hexdigest()},
         )
     except ValidationError as error:
-        raise UserError("evaluator-invalid", f"{folder.path}: judge: {first_problem(error)}") from None
-    folder.remove(EVALUATOR_FILE)  # until the new one stands there is no judge
+        raise UserError("evaluator-invalid", f"{folder.path}: evaluator: {first_problem(error)}") from None
+    # Removed first and written last: a folder that is half written is no evaluator.
+    folder.remove(EVALUATOR_FILE)
     folder.write(CLASSIFIER, weights)
     folder.write(EVALUATOR_FILE, (record.model_dump_json(indent=2) + "\n").encode())
 
 
 def load_evaluator(folder: Folder, label: str | None = None) -> Evaluator:
-    """Read a judge that :func:`save_judge` wrote.
+    """Read an evaluator that :func:`save_evaluator` wrote.
 
     Args:
-        folder: of the judge.
-        label: what refusals start with, the option and its value.
+        folder: of the evaluator.
+        label: the start of refusals: the option and its value.
 
     Raises:
-        UserError: no judge is there, or a file of it is missing, damaged or another one.
-        OSError: what else the filesystem reports.
+        UserError: there is no evaluator, or one of its files is missing, damaged or changed.
+        OSError: any other error of the filesystem.
     """
-    where = label or f"judge {folder.path}"
+    where = label or f"evaluator {folder.path}"
     try:
         record = _Record.model_validate_json(folder.read(EVALUATOR_FILE))
         weights = folder.read(CLASSIFIER)
     except FileNotFoundError:
         missing = CLASSIFIER if folder.has(EVALUATOR_FILE) else EVALUATOR_FILE
-        raise UserError("evaluator-missing", f"{where}: no judge is there: {missing} is missing") from None
+        raise UserError("evaluator-missing", f"{where}: holds no evaluator: {missing} is missing") from None
     except ValidationError as error:
         raise UserError(
-            "evaluator-invalid", f"{where}: {EVALUATOR_FILE} is not that of a judge: {first_problem(error)}"
+            "evaluator-invalid",
+            f"{where}: {EVALUATOR_FILE} is not that of an evaluator: {first_problem(error)}",
         ) from None
     if hashlib.sha256(weights).hexdigest() != record.files.get(CLASSIFIER):
         raise UserError(
@@ -227,7 +229,7 @@ class _Model(BaseModel):
 
 
 class _Score(_Model):
-    """An :class:`AttributeScore` as JSON knows it: what is not a number is null."""
+    """An :class:`AttributeScore` in JSON, where NaN is null."""
 
     attribute: str
     share: float | None
