@@ -1,7 +1,7 @@
-"""Face attributes: CelebA's names, edits of them, and the vectors the networks are fed.
+"""Face attributes: CelebA's names, edits of them, and the generator's attribute vectors.
 
-Labels are 0 or 1, or NaN where unknown. The generator is fed ``(2a - 1) * 0.5``, that is ±0.5, and 0.0 for
-an unknown label, midway between the two. An edited attribute alone becomes ``(2a - 1) * intensity``.
+Labels are 0 or 1, or NaN where unknown. In a vector a label a becomes ``(2a - 1) * 0.5``, that is ±0.5, and an unknown
+label 0.0, midway between the two. An edited attribute becomes ``(2a - 1) * intensity``.
 
 Source: CelebA (Liu et al., 2015), AttGAN (He et al., 2017).
 """
@@ -38,12 +38,12 @@ STYLES: tuple[str, ...] = (
     "Round", "Oval", "Rectangle", "Wayfarer", "Cat_Eye", "Aviator",
     "Half_Rim", "Rimless", "Thick_Rim", "Metal", "Light_Frame", "Sunglasses",
 )  # fmt: skip
-"""Styles of glasses, which CelebA does not know. The first six are shapes, of which a pair has exactly one."""
+"""Styles of glasses. (CelebA has no labels for them.) The first six are shapes: a pair of glasses has exactly one."""
 
 SHAPES = STYLES[:6]
 
 DEFAULT_STYLE: tuple[str, ...] = ("Wayfarer",)
-"""What a face gets where no style is asked for: dark acetate, which suits most."""
+"""The style if none is requested: dark acetate, which suits most faces."""
 
 INCOMPATIBLE_STYLES: frozenset[frozenset[str]] = frozenset(
     map(
@@ -59,12 +59,12 @@ INCOMPATIBLE_STYLES: frozenset[frozenset[str]] = frozenset(
         ],
     )
 )
-"""Pairs of styles that no glasses have at once. ("Metal" is a metal rim, and so no rimless one.)"""
+"""Pairs of styles that exclude each other. ("Metal" means a metal rim, so it excludes "Rimless".)"""
 
 LABEL_SCALE = 0.5
 MAX_INTENSITY = 10.0
 
-# Each line holds sides that exclude one another; attributes of one side may stand together.
+# Each line is a group of sides that exclude one another. Attributes of the same side can occur together.
 _SIDES: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("Bald", "Receding_Hairline"), ("Bangs",)),
     (("Black_Hair",), ("Blond_Hair",), ("Brown_Hair",), ("Gray_Hair",)),
@@ -80,7 +80,7 @@ EXCLUSIVE: Mapping[str, frozenset[str]] = MappingProxyType(
         for name in side
     }
 )
-"""The attributes that an edit clears when it sets the key. Real labels do co-occur and are left alone."""
+"""For each attribute, those that an edit clears when it sets it. Real labels that contradict each other are kept."""
 
 _EDIT = re.compile(r"(?P<name>[^=@]+)=(?P<value>[01])(?:@(?P<intensity>[^=@]+))?")
 
@@ -108,8 +108,8 @@ def parse_edits(
     Args:
         texts: one edit each.
         intensity: of the edits that name none, above 0 and at most 10.
-        names: the attributes of the model at hand.
-        option: what the refusals call the option.
+        names: the attributes of the model.
+        option: the option's name in refusals.
 
     Raises:
         UserError: an edit that is not of that form, names an attribute that the model lacks, comes twice,

@@ -1,10 +1,9 @@
 """Which rows of CelebA make a training set: all, one attribute's only, one attribute's extended, or random.
 
-A draw gives every image a ticket, the keyed BLAKE2b hash (RFC 7693) of its name under the seed, and takes the
-lowest. So a draw depends on the seed and on the names alone: not on the order of the label file, on a
-library's random numbers, or on a machine; and where some images are missing, the others are still drawn as
-before. A second ticket, independent of the first, orders the rows: each part of a dataset is a random sample
-of the whole.
+Every image gets a random sort key, the BLAKE2b hash (RFC 7693) of its name under the seed, and the images with the
+lowest keys are drawn. So a draw depends on the seed and the names alone: not on the order of the label file, the random
+numbers of a library, or the machine. Where some images are missing, the others are still drawn as before. A second key,
+independent of the first, orders the rows, so that each part of a dataset is a random sample of the whole.
 """
 
 from __future__ import annotations
@@ -118,14 +117,14 @@ def eligible(labels: Labels, subset: Subset) -> np.ndarray:
     return np.isin(labels.partition, [PARTITIONS.index(name) for name in subset.partitions])
 
 
-def draw(labels: Labels, subset: Subset, seed: int, at_hand: np.ndarray | None = None) -> np.ndarray:
+def draw(labels: Labels, subset: Subset, seed: int, available: np.ndarray | None = None) -> np.ndarray:
     """Draw a subset.
 
     Args:
         labels: all rows.
         subset: the rule.
         seed: 0 to 2^64 - 1.
-        at_hand: ``(N,)`` bool, the rows to draw among; None for all.
+        available: ``(N,)`` bool, the rows to draw from; None for all.
 
     Returns:
         ``(n,)`` int64 rows of ``labels``, in the seed's order.
@@ -134,9 +133,9 @@ def draw(labels: Labels, subset: Subset, seed: int, at_hand: np.ndarray | None =
         UserError: there are too few rows for the subset's ratio or count, or none at all.
     """
     among = eligible(labels, subset)
-    if at_hand is not None:
-        among = among & at_hand
-    where = "" if at_hand is None else " at hand"
+    if available is not None:
+        among = among & available
+    where = "" if available is None else " available"
     if subset.attribute is not None:
         positive = labels.attributes[:, CELEBA.index(subset.attribute)]
         rows = np.flatnonzero(among & positive)
@@ -179,20 +178,20 @@ def _count_rest(positives: int, others: int, subset: Subset, where: str) -> int:
 
 
 def _lowest(labels: Labels, rows: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """The ``count`` rows with the lowest tickets."""
+    """The ``count`` rows with the lowest sort keys."""
     return rows[np.argsort(_sort_keys(labels, rows, seed, _DRAW), kind="stable")[:count]]
 
 
 def _sort_keys(labels: Labels, rows: np.ndarray, seed: int, purpose: bytes) -> np.ndarray:
-    """``(n,)`` uint64: what each row draws; ``purpose`` sets independent draws apart."""
+    """``(n,)`` uint64: a random sort key for each row; those of different purposes are independent."""
     if not 0 <= seed < 2**64:
         raise UserError("setting-invalid", f"--seed {seed}: must be from 0 to 2^64 - 1")
     blank = hashlib.blake2b(digest_size=8, key=seed.to_bytes(8, "little"), person=purpose)
     digests = []
     for image_id in labels.image_ids.take(pa.array(rows)).to_pylist():
-        ticket = blank.copy()
-        ticket.update(image_id.encode())
-        digests.append(ticket.digest())
+        key = blank.copy()
+        key.update(image_id.encode())
+        digests.append(key.digest())
     return np.frombuffer(b"".join(digests), dtype="<u8")
 
 

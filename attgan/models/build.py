@@ -1,4 +1,4 @@
-"""Networks out of settings: freshly initialised, or from given tensors without initialising first.
+"""Builds networks from settings: freshly initialised, or with given tensors.
 
 All come as float32 in the channels-last layout, which is twice as fast on a CPU.
 """
@@ -34,7 +34,7 @@ def from_tensors(
         network: the class, as ``Generator``.
         config: its settings.
         tensors: its whole state dict, float32 (and int64 counters).
-        where: what a refusal starts with.
+        where: the start of a refusal.
 
     Raises:
         UserError: naming the tensor that is missing, too many, misshapen, of another dtype or not finite.

@@ -1,4 +1,4 @@
-"""The card of a bundle: what a reader must know of a model before using it, as Markdown."""
+"""The model card of a bundle, as Markdown."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -46,9 +46,9 @@ def _table(heading: str, rows: Mapping[str, object]) -> str:
 
 
 def read_card(card: str) -> tuple[str, dict[str, float]]:
-    """What :func:`write_card` was told that stands nowhere else: ``about`` and the metrics.
+    """The parts of a card that are stored nowhere else: ``about`` and the metrics.
 
-    A card that was written otherwise is all ``about``.
+    A card that :func:`write_card` did not write is taken as ``about`` as a whole.
     """
     start, licence, metrics = "# AttGAN bundle\n\n", "\n\n## Licence\n\n", "\n\n## Metrics\n\n"
     if not card.startswith(start) or licence not in card:

@@ -1,4 +1,4 @@
-"""A small stand-alone network that says which attributes a face has: the source attributes of unlabelled images.
+"""The attribute classifier: a small network that predicts the attributes of unlabelled faces before they are edited.
 
 Five convolutions of stride 2 with batch norm, global mean, one linear layer. Why not torchvision's MobileNetV3-small:
 this has to train on two CPU cores in minutes, and depthwise convolutions use a CPU badly. Measured after 40 s of CPU
@@ -27,17 +27,18 @@ from torch import Tensor, nn
 
 from attgan.models.layers.blocks import COLOURS, LAYERS, ImageSize, Width, channels, check_images
 
-INNER_SIZE = 64  # faces are reduced towards this side, never below it
+# Larger faces are reduced to this side or a little more.
+INNER_SIZE = 64
 
 
 class ClassifierConfig(BaseModel):
-    """What a classifier is built from.
+    """Settings of a classifier.
 
     Attributes:
         n_attributes: how many it predicts.
         image_size: a multiple of 32 from 64 up.
         width: channels after the first layer; each further one has twice as many.
-        unsure: logits between these two say neither yes nor no, ends excluded.
+        unsure: logits between these two, ends excluded, count as unknown.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,7 +50,7 @@ class ClassifierConfig(BaseModel):
 
 
 class AttributeClassifier(nn.Module):
-    """Tells a face's attributes: those whose logit is above 0, a probability of one half.
+    """Predicts a face's attributes: those whose logit is above 0, that is a probability above one half.
 
     Other thresholds were tried on real faces (fitted on 780, judged on 1,518 others, mean of 13 attributes): where the
     share predicted is the share there is, accuracy falls from 0.917 to 0.909; where the balanced accuracy is highest,

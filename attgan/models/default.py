@@ -1,4 +1,4 @@
-"""The bundle that this package brings: where it lies."""
+"""The path of the bundle that is part of this package."""
 
 from importlib import resources
 

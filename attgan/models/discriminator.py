@@ -28,7 +28,7 @@ from attgan.models.layers.blocks import (
 
 
 class DiscriminatorConfig(BaseModel):
-    """What a discriminator is built from. The defaults are those of the published 128 px training.
+    """Settings of a discriminator. The defaults are those of the published 128 px training.
 
     Attributes:
         n_attributes: how many the classifier head predicts.
@@ -53,7 +53,7 @@ class DiscriminatorConfig(BaseModel):
 
 
 class Discriminator(nn.Module):
-    """Judges a face: how real it looks, and which attributes it shows.
+    """Scores how real a face looks, and predicts which attributes it shows.
 
     Shapes: N images, S image size, n attributes, F features.
     """
@@ -72,7 +72,7 @@ class Discriminator(nn.Module):
         self.fc_cls = head(features, config.hidden, config.n_attributes, head_activation)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Judge (N, 3, S, S) images in [-1, 1].
+        """Score (N, 3, S, S) images in [-1, 1].
 
         Returns:
             critic (N,): unbounded, higher for real; attribute logits (N, n).
@@ -89,7 +89,7 @@ class Discriminator(nn.Module):
         return score.squeeze(1)
 
     def features(self, images: Tensor) -> Tensor:
-        """What both heads are fed: (N, F).
+        """The input of both heads: (N, F).
 
         Raises:
             ValueError: images that are not (N, 3, S, S).
@@ -100,7 +100,7 @@ class Discriminator(nn.Module):
 
 
 def set_training(discriminator: Discriminator) -> None:
-    """Training mode, but for frozen convolution layers: their batch norms keep their statistics too."""
+    """Set training mode, except for frozen convolution layers, whose batch norms must keep their statistics."""
     discriminator.train()
     for layer in discriminator.conv:
         layer.train(any(parameter.requires_grad for parameter in layer.parameters()))

@@ -1,4 +1,4 @@
-"""AttGAN's generator: an encoder, and a decoder that is told the attributes wanted.
+"""AttGAN's generator: an encoder, and a decoder that also receives the wanted attributes.
 
 References:
     He et al., "AttGAN: Facial Attribute Editing by Only Changing What You Want", 2017, section 3.
@@ -30,7 +30,7 @@ from attgan.models.layers.blocks import (
 
 
 class GeneratorConfig(BaseModel):
-    """What a generator is built from. The defaults are those of the published 128 px weights.
+    """Settings of a generator. The defaults are those of the published 128 px weights.
 
     Attributes:
         n_attributes: length of the attribute vector.
@@ -42,8 +42,8 @@ class GeneratorConfig(BaseModel):
         encoder_activation, decoder_activation: the report's Table I has "leaky_relu" in the decoder too.
         slope: of the leaky ones, for negative values (the TensorFlow original: 0.2).
         styles: names of the style vector, which follows the attribute vector; none for published weights.
-        compositing: how its change is put into a photograph, and so was in its training: "direct" as
-            :mod:`attgan.editing.compositing` does it; "thresholded" keeps the strongest changes alone, for generators
+        compositing: how its change is put onto a photograph, as in its training: "direct", see
+            :mod:`attgan.editing.compositing`; or "thresholded", which keeps only the strongest changes, for generators
             that were trained on their whole output.
     """
 
@@ -69,15 +69,15 @@ class GeneratorConfig(BaseModel):
 
     @property
     def n_inputs(self) -> int:
-        """Length of the vector that the decoder is fed: attributes, then styles."""
+        """Length of the decoder's input vector: attributes, then styles."""
         return self.n_attributes + self.n_styles
 
 
 class Generator(nn.Module):
     """Edits a face: :meth:`encode` the image, :meth:`decode` with the attributes wanted.
 
-    On several CPU threads the last bits of a result can depend on the batch's size (an odd batch and a small
-    width, up to 4e-7), though not on a face's place in the batch: where bytes must repeat, pad to one size.
+    With several CPU threads the last bits of a result can depend on the batch's size (for odd sizes at small widths, up
+    to 4e-7), though not on a face's place in the batch. Where bytes must repeat, pad all batches to one size.
 
     Shapes: N images, S image size, n attributes, k styles, w width.
     """
@@ -154,7 +154,7 @@ class Generator(nn.Module):
 
 
 def decoder_inputs(config: GeneratorConfig) -> tuple[int, ...]:
-    """Channels that each of the five decoder layers is fed, shortcuts and attributes included."""
+    """Input channels of each of the five decoder layers, shortcuts and attributes included."""
     sizes = channels(config.width)
     inputs = [sizes[-1] + config.n_inputs]
     for depth in range(LAYERS - 1):
@@ -181,7 +181,7 @@ def _decoder(config: GeneratorConfig) -> list[Block]:
 
 
 def with_styles(generator: Generator, styles: tuple[str, ...]) -> Generator:
-    """A copy that takes a style vector too, and edits as before whatever it holds: the new weights are 0.
+    """A copy that also takes a style vector. Its new weights are 0, so at first the style vector changes nothing.
 
     Args:
         generator: without styles.

@@ -41,7 +41,7 @@ _PREFIX = "module."
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What a checkpoint held, ready for ``save_bundle``."""
+    """The content of a checkpoint, ready for ``save_bundle``."""
 
     attributes: tuple[str, ...]
     generator: Generator
@@ -63,14 +63,14 @@ def import_published(
     slope: float = 0.01,
     label: str | None = None,
 ) -> Published:
-    """Read a published checkpoint; what its shapes tell is read off them, the rest are options.
+    """Read a published checkpoint. Settings that the tensors' shapes determine are derived; the rest are options.
 
     Args:
         path: the ``.pth`` file.
         filesystem: None for the local disk.
         attributes: names in the order of the vector; by default the 13 published ones.
         image_size: by default the discriminator's where there is one, else 128.
-        shortcut_layers, inject_layers: needed only where the shapes leave them open.
+        shortcut_layers, inject_layers: needed only if several fit the shapes.
         encoder_activation, decoder_activation: of the generator.
         discriminator_activation, head_activation: of the discriminator's convolutions and heads.
         slope: of every leaky one.
@@ -137,7 +137,7 @@ def _unpickle(path: str, filesystem: fs.FileSystem, where: str) -> Any:
             warnings.simplefilter("ignore")
             return torch.load(source, map_location="cpu", weights_only=True, mmap=memory_map)
     except pickle.UnpicklingError as error:
-        # PyTorch's own text advises to load such a file all the same.
+        # PyTorch's own message advises to load such a file without the safeguard.
         if found := re.search(r"GLOBAL (\w+(?:\.\w+)+)", str(error)):
             raise UserError(
                 "pth-pickled-object",

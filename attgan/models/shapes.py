@@ -1,7 +1,7 @@
-"""Settings of an AttGAN network read off the names and shapes of its tensors.
+"""Derives the settings of an AttGAN network from the names and shapes of its tensors.
 
-What shapes cannot tell (image size of a generator, activations, attribute names) is left out. The results
-are checked tensor by tensor when the network is built; here only what is read is looked at.
+Shapes do not determine the image size of a generator, the activations and the attribute names. Only the tensors that
+are read here are checked here; all of them are checked when the network is built.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Named tensors: checked against what a network wants, packed into safetensors and back.
+"""Checks named tensors against a network, and converts them to safetensors and back.
 
 Every refusal names the tensor. Nothing here unpickles.
 """
@@ -52,7 +52,7 @@ def check_tensors(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], w
 
 
 def check_finite(tensors: Mapping[str, Tensor], where: str) -> None:
-    """Refuse weights that would make black images without a word.
+    """Refuse weights that are NaN or infinite: the network would return black images without any error.
 
     Raises:
         UserError: naming the first tensor that holds NaN or infinity.
@@ -68,8 +68,8 @@ def check_finite(tensors: Mapping[str, Tensor], where: str) -> None:
 def pack(tensors: Mapping[str, Tensor], dtype: StorageDtype, where: str) -> bytes:
     """Serialize as safetensors; the same tensors always give the same bytes.
 
-    With ``float16`` the weights of convolutions and linear layers are rounded; vectors (biases, norms) are
-    few and delicate, and stay float32.
+    With ``float16`` the weights of convolutions and linear layers are rounded. Vectors (biases, norms) are few and
+    sensitive to rounding, and stay float32.
 
     Raises:
         UserError: naming a tensor that is not finite, or too large for float16.
@@ -135,7 +135,7 @@ def stored_dtype(tensor: Tensor, dtype: StorageDtype) -> torch.dtype:
 
 
 def one_line(text: str, limit: int = 120) -> str:
-    """Text out of a file, fit for a terminal: no line breaks or control characters, and not too long."""
+    """Text from a file, made safe for a terminal: no line breaks, no control characters, and not too long."""
     plain = "".join(letter if letter.isprintable() else "�" for letter in text[: limit + 1])
     return plain if len(plain) <= limit else plain[: limit - 1] + "…"
 

@@ -1,4 +1,4 @@
-"""All faces of a dataset, decoded once: part by part, or into memory."""
+"""Decodes all faces of a dataset once: part by part, or into memory."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from attgan.data.shards import Dataset
 
 MOST_BYTES = 4 * 2**30
 _CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
-_AHEAD = 1  # parts that are read while one is decoded
+# Parts that are read while another is decoded.
+_AHEAD = 1
 
 Report = Callable[[int, int], None]
 
 
 def default_cache_bytes() -> int:
-    """A quarter of the memory that this machine, or its container, has, and at most 4 GiB."""
+    """A quarter of the memory of this machine, or of its container, but at most 4 GiB."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     with suppress(OSError, ValueError):  # no such file, or no limit in it
         memory = min(memory, int(_CONTAINER_LIMIT.read_text()))
@@ -29,7 +30,7 @@ def default_cache_bytes() -> int:
 
 
 def cache_bytes_of(rows: int, size: int) -> int:
-    """What so many faces take."""
+    """Memory that decoded faces take."""
     return rows * size * size * 3
 
 
@@ -40,7 +41,7 @@ def decode_all(dataset: Dataset, size: int, threads: int, report: Report | None 
         dataset: what to decode.
         size: of the faces.
         threads: that decode.
-        report: called after each part with the number of rows decoded and that of all rows.
+        report: called after each part with the number of decoded rows and of all rows.
 
     Raises:
         UserError: a part is missing or another one, or an image does not open.
@@ -57,7 +58,7 @@ def decode_all(dataset: Dataset, size: int, threads: int, report: Report | None 
 
 
 def decode_parts(dataset: Dataset, size: int, threads: int) -> Generator[np.ndarray, None, None]:
-    """One part's faces ``(n, size, size, 3)`` uint8 after the other's, in one buffer: each takes the last one's place.
+    """The faces ``(n, size, size, 3)`` uint8 of one part after the other. All use one buffer: copy what you keep.
 
     Raises:
         UserError: a part is missing or another one, or an image does not open.

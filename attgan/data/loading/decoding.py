@@ -1,4 +1,4 @@
-"""Faces out of a dataset's parts: bytes into rows of one array, several threads side by side."""
+"""Decodes the faces of a dataset's parts into the rows of one array, in several threads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from attgan.data.shards import Dataset
 from attgan.data.stored import Storage, unpack_face
 from attgan.errors import DataError, UserError
 
-_CHUNK = 16  # images that a thread takes at a time
+# Images that a thread decodes at a time.
+_CHUNK = 16
 
 
 @dataclass(frozen=True)
@@ -32,13 +33,13 @@ class PartImages:
     data: pa.ChunkedArray
 
     def take(self, rows: np.ndarray) -> PartImages:
-        """Some of them ``(m,)``, copied out unless that is all of them in order."""
+        """Some of the images ``(m,)``. They are copied, unless these are all in their order."""
         if np.array_equal(rows, np.arange(len(self.data))):
             return self
         return PartImages(self.path, self.image_ids.take(pa.array(rows)), self.data.take(pa.array(rows)))
 
     def face(self, index: int, stored: Storage, size: int) -> np.ndarray:
-        """The face ``(size, size, 3)`` uint8 of one of them.
+        """The face ``(size, size, 3)`` uint8 of one image.
 
         Raises:
             UserError: the image does not open.
@@ -68,8 +69,8 @@ def decode_into(
     """Decode images, each named by its part's images and its index there, into ``out`` (n, S, S, 3) uint8.
 
     Raises:
-        UserError: one does not open. ``subset`` and ``ingest`` open every image before they store it, so this is
-            no dataset of theirs, and nobody knows what else is wrong with it: no row is left out silently.
+        UserError: an image does not open. ``subset`` and ``ingest`` open every image before they store it, so the
+            dataset was changed or made otherwise. No row is skipped silently.
     """
 
     def some(start: int) -> None:
@@ -82,13 +83,16 @@ def decode_into(
 
 
 def decoding_pool(threads: int) -> ThreadPoolExecutor:
-    """Threads that decode; within each torch has no threads of its own, which would only be in the others' way."""
+    """Threads that decode. Within each, torch uses no threads of its own: these would compete for the same CPUs."""
     settle_torch_threads()
     return ThreadPoolExecutor(threads, "decode", use_one_torch_thread)
 
 
 def settle_torch_threads() -> None:
-    """Keep the number of torch's threads that this thread has, whatever others set for themselves from here on."""
+    """Fix the number of torch's threads for this thread, whatever other threads set from here on.
+
+    Torch reads its process-wide default when a thread first asks for the number.
+    """
     torch.get_num_threads()
 
 

@@ -4,12 +4,11 @@
 ...     for batch in faces.batches(faces.training, 128, seed=0, name="train"):
 ...         ...                                       # endless
 
-Faces that fit into the cache are decoded once, when the dataset is opened, and all streams share them; so do all
-processes of a machine that are given the same folder for it. Otherwise
-every stream decodes them as it needs them, and reads the parts ahead in windows of some parts (see
-:mod:`attgan.data.loading.order`): it holds the images of its rows in two windows as they are stored, the present one
-and the one being read, and a few decoded batches. Parts that fit into the cache as they are stored are read only
-once even then. What comes out is the same in all cases.
+Faces that fit into the cache are decoded once, when the dataset is opened. All streams share them, and so do all
+processes of a machine that use the same cache folder. Otherwise every stream decodes its faces when it needs them, and
+reads the parts ahead in windows (see :mod:`attgan.data.loading.order`). It then holds a few decoded batches, and the
+stored images of two windows: the present one and the one being read. If all parts fit into the cache as stored, each is
+still read only once. The batches are the same in all cases.
 """
 
 from __future__ import annotations
@@ -44,16 +43,18 @@ from attgan.data.stored import check_size
 from attgan.errors import UserError
 
 WINDOW = 8
-_AHEAD = 2  # batches made ahead
-_READERS = 2  # parts read at a time
+# Batches made ahead.
+_AHEAD = 2
+# Parts read at a time.
+_READERS = 2
 
 
 class Batch(NamedTuple):
-    """Some faces.
+    """A batch of faces.
 
     Attributes:
         images: ``(N, 3, S, S)`` uint8, RGB; in memory the channels come last.
-        labels: ``(N, n)`` float32, 0 or 1, in the order of the attributes asked for.
+        labels: ``(N, n)`` float32, 0 or 1, in the order of the requested attributes.
         rows: ``(N,)`` int64, their row numbers in the dataset.
     """
 
@@ -70,11 +71,11 @@ class Faces:
         attributes: the names of the labels' columns.
         size: of the faces.
         labels: ``(rows, n)`` bool.
-        unknown: ``(rows, n)`` bool, where a label is unknown, and False in ``labels``.
+        unknown: ``(rows, n)`` bool, which labels are unknown; these are False in ``labels``.
         training: ``(t,)`` int64, ascending: the rows to train on.
-        held_out: ``(h,)`` int64, ascending: the rows to judge by.
-        test: ``(e,)`` int64, ascending: the rows of the test partition, for the end.
-        in_memory: they have all been decoded already.
+        held_out: ``(h,)`` int64, ascending: the rows to validate on.
+        test: ``(e,)`` int64, ascending: the rows of the test partition, for the final measurement.
+        in_memory: whether all faces are decoded already.
     """
 
     def __init__(

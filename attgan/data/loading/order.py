@@ -1,12 +1,12 @@
-"""In which order training sees the rows: a pure function of a seed, a stream's name and a batch's number.
+"""The order in which training sees the rows: a pure function of a seed, a stream's name and a batch's number.
 
-Nothing here has a state: batch k is computed, not reached, so a resumed run starts at any batch at once. Random
-numbers are raw Philox output (Salmon et al., 2011), whose values NumPy promises to keep, under a key hashed from
-what they are drawn for; a permutation is their stable order.
+There is no state: batch k is computed directly, so a resumed run starts at any batch at once. Random numbers are raw
+Philox output (Salmon et al., 2011), whose values NumPy promises to keep. Its key is a hash of their purpose. A
+permutation is the stable order of such numbers.
 
-A pass goes through the *windows* one after the other: the parts are shuffled and dealt into the fewest windows of
-nearly equal size that hold at most so many parts, and the rows are shuffled within each. Where one window holds all
-parts, a pass is a permutation of all rows; where it does not, only a window's parts need be at hand at a time.
+A pass over the data goes through *windows*: the parts are shuffled and dealt into as few windows of nearly equal size
+as possible, with at most ``window`` parts each, and the rows are shuffled within each window. If one window holds all
+parts, a pass is a permutation of all rows. Otherwise only one window's parts need to be in memory at a time.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Step(NamedTuple):
     Attributes:
         number: counted from 0 over all passes.
         rows: ``(N,)`` int64.
-        parts: those that must be at hand for it: of the windows that it draws from.
-        ahead: those of the window that follows, in the next pass if need be.
+        parts: the parts of the windows that it draws from. They must be in memory.
+        ahead: the parts of the window that follows, perhaps in the next pass. They are read ahead.
     """
 
     number: int
@@ -45,7 +45,7 @@ class Order:
         parts: ``(n,)`` int64: the part that holds each row.
         seed: of the run.
         name: of the stream; streams of different names are independent.
-        window: how many parts may be at hand at a time.
+        window: parts in memory at a time, at most.
     """
 
     rows: np.ndarray
@@ -55,7 +55,7 @@ class Order:
     window: int
 
     def steps(self, batch_size: int, start: int = 0) -> Iterator[Step]:
-        """Every batch from number ``start`` on. What is left at the end of a pass and fills no batch is dropped.
+        """Every batch from number ``start`` on. The incomplete last batch of each pass is dropped.
 
         Raises:
             ValueError: not a single batch can be filled.
@@ -100,12 +100,12 @@ def flips(count: int, seed: int, name: str, number: int) -> np.ndarray:
 
 
 def permutation(count: int, *key: int | str) -> np.ndarray:
-    """``0 … count - 1`` in the order that belongs to the key, int64."""
+    """``0 … count - 1`` in the random order of this key, int64."""
     return np.argsort(random_keys(count, *key), kind="stable")
 
 
 def random_keys(count: int, *key: int | str) -> np.ndarray:
-    """``(count,)`` uint64, uniform, that belong to the key; of a larger count these are the first ones."""
+    """``(count,)`` uint64, the uniform random numbers of this key. A larger count begins with the same ones."""
     digest = hashlib.blake2b(repr(key).encode(), digest_size=16, person=b"attgan tickets").digest()
     philox = np.random.Philox(key=np.frombuffer(digest, dtype="<u8").astype(np.uint64))
     return np.asarray(philox.random_raw(count), dtype=np.uint64)

@@ -1,4 +1,4 @@
-"""Parts as a stream needs them: read ahead, in windows; or read once, where all of them fit into memory as stored."""
+"""Reads parts for a stream: ahead of use, window by window; or once, if all of them fit into memory as stored."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from attgan.data.shards import Dataset
 
 
 class PartReader:
-    """Reads parts' images; may be shared by threads.
+    """Reads the images of parts. Threads may share it.
 
     Args:
-        dataset: whose parts.
-        keep: every part that has been read stays in memory, as it is stored, and is not read again.
+        dataset: the parts' dataset.
+        keep: whether each part stays in memory, as stored, once it was read.
     """
 
     def __init__(self, dataset: Dataset, keep: bool) -> None:
@@ -41,7 +41,7 @@ class PartReader:
 
 
 class Window:
-    """The parts that a stream has at hand or on their way: only the images of its own rows.
+    """The parts that a stream holds or is reading: only the images of its own rows.
 
     Args:
         reader: reads them.
@@ -58,7 +58,7 @@ class Window:
         self._parts: dict[int, tuple[np.ndarray, Future[PartImages]]] = {}
 
     def move_to(self, step: Step) -> None:
-        """Start reading what the step and the window after it need, and let go of everything else."""
+        """Start reading the parts of the step and of the window after it, and drop all others."""
         needed = [*step.parts, *step.ahead]
         for part in self._parts.keys() - needed:
             self._parts.pop(part)[1].cancel()
@@ -68,7 +68,7 @@ class Window:
                 self._parts[part] = (rows, self._pool.submit(self._reader.read, part, rows))
 
     def images(self, rows: np.ndarray) -> list[tuple[PartImages, int]]:
-        """Where the images of the rows ``(n,)`` are; waits for their parts.
+        """The part and index of each of the rows ``(n,)``. Waits until their parts are read.
 
         Raises:
             UserError: a part is missing or is another one.

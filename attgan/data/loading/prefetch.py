@@ -22,7 +22,7 @@ class _Raised:
 
 
 class _Shared:
-    """What the two sides share; it does not know the iterator, which can therefore be forgotten."""
+    """State shared with the thread. It has no reference to the iterator, so that this can be garbage-collected."""
 
     def __init__(self, depth: int) -> None:
         self.made: queue.SimpleQueue[object] = queue.SimpleQueue()
@@ -33,12 +33,12 @@ class _Shared:
 class Prefetched(Iterator[T], Generic[T]):
     """Items of a generator, ``depth`` of them made ahead by a thread.
 
-    What the generator raises is raised here as it is, after the items before it. The thread ends with the iterator,
-    on :meth:`close`, and when this object is no longer in use; the generator is always closed in that thread.
+    An error of the generator is raised here unchanged, after the items before it. The thread ends with the iterator, on
+    :meth:`close`, and when this object is garbage-collected. The generator is always closed in that thread.
 
     Args:
         items: makes the generator; called in the thread.
-        depth: items that may wait; one more is being made meanwhile.
+        depth: finished items that may wait; one more is in the making.
         name: of the thread.
     """
 
@@ -85,6 +85,8 @@ def _make(items: Callable[[], Generator[T, None, None]], shared: _Shared) -> Non
 def _stop(shared: _Shared, thread: threading.Thread) -> None:
     shared.stopped.set()
     shared.room.release()
-    if thread is not threading.current_thread():  # the garbage collector runs wherever it likes
+    # The garbage collector may run in this very thread.
+    if thread is not threading.current_thread():
         thread.join()
-    shared.made.put(_END)  # for one who waits in another thread
+    # Wakes a consumer that waits in another thread.
+    shared.made.put(_END)

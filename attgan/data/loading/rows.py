@@ -1,4 +1,4 @@
-"""What a dataset says about its rows, read without their images."""
+"""Labels, partitions and identities of a dataset's rows, read without the images."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def read_rows(dataset: Dataset, attributes: Sequence[str], required: Sequence[st
     Args:
         dataset: whose rows.
         attributes: names of the columns wanted.
-        required: those that have to be known for every row; None: all.
+        required: the attributes that must be known for every row; None: all.
 
     Raises:
         UserError: there is no such attribute, one that is required is unknown for some rows, or a part is missing or

@@ -1,9 +1,9 @@
-"""Decoded faces that the processes of a node share: a file that the first one makes and all of them map.
+"""Decoded faces that the processes of a node share: the first process writes a file, and all of them map it.
 
-The file is a page of text, then the pixels. Its name says which dataset, in which size, by which decoder. Whoever
-makes it holds a lock on it under another name meanwhile, and the others wait; should the maker die, its lock dies
-with it and the next one begins anew. Whoever has it mapped holds a shared lock, so that nobody removes it. Nothing is
-synced to the disk: a file from before the machine's last start is not trusted.
+The file is a page of text, then the pixels. Its name depends on the dataset, the size and the decoder. While a process
+writes it, it has a temporary name and an exclusive lock, and the others wait. If the writer dies, the system releases
+its lock and the next process starts again. A process that has mapped the file holds a shared lock, so that nobody
+removes it. Nothing is synced to the disk, so a file from before the machine's last start is not trusted.
 """
 
 from __future__ import annotations
@@ -29,10 +29,14 @@ from attgan.data.loading.cache import Report, cache_bytes_of, decode_parts
 from attgan.data.manifest import to_bytes
 from attgan.data.shards import Dataset
 
-FORMAT = 1  # of the file, and of the way from stored bytes to pixels as far as the libraries' versions do not say it
-MOST_BYTES = 16 * 2**30  # of all files together; beyond that the ones unused for longest go
-UNUSED_SECONDS = 7 * 24 * 3600.0  # after which one goes anyway
-FREE_SHARE = 0.1  # of the disk: left free, because others fail when it is full (Ray does at a twentieth)
+# Version of the file, and of the decoding as far as the versions of the libraries do not cover it.
+FORMAT = 1
+# Limit of all files together. Beyond it the least recently used files are removed.
+MOST_BYTES = 16 * 2**30
+# A file that was unused for so long is removed in any case.
+UNUSED_SECONDS = 7 * 24 * 3600.0
+# Share of the disk that stays free: other programs fail on a full disk (Ray when a twentieth is left).
+FREE_SHARE = 0.1
 SUFFIX = ".faces"
 PARTIAL = ".partial"
 _PAGE = 4096
@@ -42,7 +46,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Unusable(Exception):
-    """The folder cannot serve; why, in words."""
+    """The folder cannot be used. The text says why."""
 
 
 class _File(NamedTuple):
@@ -58,7 +62,7 @@ class _File(NamedTuple):
         return _PAGE + cache_bytes_of(self.shape[0], self.shape[1])
 
     def heading(self, done: int) -> bytes:
-        """The first page when so many rows are there."""
+        """The first page of the file once ``done`` rows are written."""
         boot = _BOOT.read_text().strip() if _BOOT.exists() else "unknown"
         return f"attgan faces {FORMAT}, boot {boot}, rows {done}\n".encode().ljust(_PAGE)
 
@@ -71,13 +75,13 @@ def share_faces(
     Args:
         dataset: what to decode.
         size: of the faces.
-        folder: of the files: made with mode 0700, and used only if it is so and is this user's. Everything that may
-            map a file must run on one machine, see one disk there, and be this user.
+        folder: of the files. It is created with mode 0700, and used only if it has that mode and belongs to this user.
+            All processes that map a file must run on one machine, as one user.
         threads: that decode.
-        report: told how many rows are decoded and how many there are, here or in the process that is waited for.
+        report: called with the number of decoded rows and of all rows, also while another process decodes.
 
     Returns:
-        The faces; or None, with the reason as a line in the log, where the folder cannot be used or has no room.
+        The faces; or None, with a line in the log, if the folder cannot be used or has no space left.
 
     Raises:
         UserError: a part is missing or another one, or an image does not open.
@@ -107,7 +111,7 @@ def _name(dataset: Dataset, size: int) -> str:
 
 @contextlib.contextmanager
 def _own_folder(folder: Path) -> Iterator[int]:
-    """The folder, made if it is missing, as a descriptor: what was checked stays what is used."""
+    """The folder, created if missing, as a descriptor: so the folder that is used is the one that was checked."""
     with _in_words():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -121,7 +125,7 @@ def _own_folder(folder: Path) -> Iterator[int]:
 
 
 def _find(file: _File) -> np.ndarray | None:
-    """The finished file, mapped; None if there is none, or one that cannot be trusted."""
+    """The finished file, mapped; None if there is none that can be trusted."""
     with _in_words():
         try:
             at = os.open(file.name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=file.folder)
@@ -134,23 +138,25 @@ def _find(file: _File) -> np.ndarray | None:
                 return None
             if os.pread(at, _PAGE, 0) != file.heading(file.shape[0]):
                 return None
-            os.utime(at)  # the time of its last use
+            # Records the time of its last use.
+            os.utime(at)
             return _map(file, at)
         finally:
             os.close(at)
 
 
 def _map(file: _File, at: int) -> np.ndarray:
-    fcntl.flock(at, fcntl.LOCK_SH)  # the mapping keeps a descriptor of its own, and with it the lock
+    # The mapping keeps a descriptor of its own, and with it the lock, after ``at`` is closed.
+    fcntl.flock(at, fcntl.LOCK_SH)
     mapped = mmap.mmap(at, 0, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
     return np.frombuffer(mapped, dtype=np.uint8, offset=_PAGE).reshape(file.shape)
 
 
 @contextlib.contextmanager
 def _claimed(file: _File, waiting: Callable[[int], None]) -> Iterator[int | None]:
-    """The unfinished file, locked, once it is this process's turn; it goes afterwards if it is still unfinished.
+    """The unfinished file, locked by this process. Afterwards it is removed if it is still unfinished.
 
-    Yields None if the process that was waited for has finished it, or given it up.
+    Yields None if another process had the lock, and has finished the file or given it up.
     """
     at = _claim(file, waiting)
     if at is None:
@@ -170,7 +176,7 @@ def _claim(file: _File, waiting: Callable[[int], None]) -> int | None:
         at = os.open(file.name + PARTIAL, flags, 0o600, dir_fd=file.folder)
     claimed = False
     try:
-        # A finished file stays locked by those who have it mapped: that is nothing to wait for.
+        # A finished file stays locked by the processes that have it mapped; this lock must not be waited for.
         while not (claimed := _locked(at)) and _is_unfinished(file, at):
             waiting(_rows_done(at))
             time.sleep(_POLL_SECONDS)
@@ -192,7 +198,7 @@ def _make(file: _File, at: int, dataset: Dataset, threads: int, report: Report) 
     with contextlib.closing(decode_parts(dataset, file.shape[1], threads)) as parts:
         for faces in parts:
             with _in_words():
-                # Written, not mapped: on a full disk that is an error, and not the end of the process.
+                # Written, not mapped: on a full disk a write is an error, but a store to a mapping kills the process.
                 _write(at, faces.data, offset)
                 done, offset = done + len(faces), offset + faces.nbytes
                 _write(at, file.heading(done), 0)
@@ -203,7 +209,7 @@ def _make(file: _File, at: int, dataset: Dataset, threads: int, report: Report) 
 
 
 def _make_room(file: _File) -> None:
-    """Remove what has not been used for long, and of the rest what was used least lately while there is no room."""
+    """Remove files that were unused for long, and then the least recently used ones until there is enough space."""
     kept = sorted(_files(file.folder), key=lambda found: found[1].st_mtime)
     together = sum(found.st_size for _, found in kept)
     for name, found in kept:
@@ -228,7 +234,7 @@ def _fits(file: _File) -> bool:
 
 
 def _remove_unused(folder: int, name: str) -> bool:
-    """Remove a file unless a process is making it or has it mapped; whether it is gone."""
+    """Remove a file, unless a process writes it or has it mapped. Returns whether it is gone."""
     try:
         at = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)
     except FileNotFoundError:
@@ -253,7 +259,7 @@ def _locked(at: int) -> bool:
 
 
 def _is_unfinished(file: _File, at: int) -> bool:
-    """Whether the open file still has the name of an unfinished one."""
+    """Whether the open file still has the temporary name of an unfinished one."""
     try:
         named = os.stat(file.name + PARTIAL, dir_fd=file.folder, follow_symlinks=False)
     except FileNotFoundError:
@@ -275,7 +281,7 @@ def _write(at: int, content: bytes | memoryview, offset: int) -> None:
 
 @contextlib.contextmanager
 def _in_words() -> Iterator[None]:
-    """Turn what the operating system refuses into a reason not to share."""
+    """Turn an error of the operating system into a reason not to share."""
     try:
         yield
     except OSError as error:

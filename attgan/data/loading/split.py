@@ -1,4 +1,4 @@
-"""Which rows train, and which are held out to judge by: never the same ones, and nobody's face on both sides."""
+"""Splits the rows into training and held-out ones, so that no person is on both sides."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Split(NamedTuple):
 def split_rows(partition: np.ndarray, identity: np.ndarray | None, share: float, seed: int) -> Split:
     """Split a dataset's rows.
 
-    Held out are the rows of the valid partition. A dataset without any has ``share`` of its rows held out, at
-    least one, drawn by the seed; where it is known who is in a picture, whole people are drawn until the share is
-    reached, so that nobody is on both sides. The test partition is kept for the end.
+    The rows of the valid partition are held out. In a dataset without such a partition ``share`` of the rows, at least
+    one, is drawn by the seed. Where identities are known, whole people are drawn until the share is reached, so that
+    nobody is on both sides. The test partition is kept for the final measurement.
 
     Args:
         partition: ``(n,)`` integers, an index into :data:`attgan.data.celeba.PARTITIONS`; negative: none.

@@ -75,9 +75,9 @@ def head(inputs: int, hidden: int, outputs: int, activation: nn.Module) -> nn.Se
 
 
 def activate(activation: Activation, slope: float) -> nn.Module:
-    """The activation; ``slope`` is the leaky one's for negative values.
+    """The activation; ``slope`` is that of the leaky one for negative values.
 
-    In place: nothing else needs a norm's output, and the CPU is 7 % faster with less to move.
+    It works in place: nothing else needs the norm's output, and a CPU is 7 % faster with less memory traffic.
     """
     return nn.LeakyReLU(slope, inplace=True) if activation == "leaky_relu" else nn.ReLU(inplace=True)
 
@@ -85,8 +85,8 @@ def activate(activation: Activation, slope: float) -> nn.Module:
 def constant_maps(vectors: Tensor, like: Tensor) -> Tensor:
     """Spread (N, n) vectors over the pixels of ``like``, (N, C, H, W) → (N, n, H, W), channels last.
 
-    Channels last spelled out: concatenated with an expanded view the whole latent falls back to the slow
-    layout.
+    The copy to channels last is needed: concatenated with an expanded view, the whole latent would fall back to the
+    slower layout.
     """
     height, width = like.shape[2:]
     maps = vectors[:, :, None, None].expand(-1, -1, height, width)

@@ -1,4 +1,4 @@
-"""Batch norms as parts of the convolutions before them: what inference can do without."""
+"""Folds batch norms into the convolutions before them, for inference."""
 
 from __future__ import annotations
 
