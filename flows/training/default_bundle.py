@@ -51,7 +51,7 @@ _VALIDATION = 10  # every tenth face
 _PAIRED = 8  # one drawn face in so many is paired
 # Chosen on the validation faces: so many bare faces may be taken for wearers, and so many wearers for bare.
 _BARE_LEFT = 0.015
-_WEARERS_MISSED = 0.01
+_WEARERS_MISSED = 0.07
 
 _Row = dict[str, Any]
 
