@@ -55,11 +55,11 @@ def refusal_of(error: ValidationError, where: str | None = None) -> UserError:
     # pydantic's types of errors. All others are values that break the rule of a field.
     codes = {"missing": "option-required", "extra_forbidden": "option-unknown"}
     code = codes.get(error.errors(include_url=False)[0]["type"], "setting-invalid")
-    line = first_mistake(error)
+    line = _line_of(error)
     return UserError(code, f"{where}: {line}" if where else line)
 
 
-def first_mistake(error: ValidationError) -> str:
+def _line_of(error: ValidationError) -> str:
     """One line for a validation error: the option, the value and the rule."""
     mistake = error.errors(include_url=False)[0]
     option = "--" + str(mistake["loc"][0]).replace("_", "-") if mistake["loc"] else "settings"
