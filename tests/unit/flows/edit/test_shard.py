@@ -414,6 +414,6 @@ def test_damaged_weights_are_refused_by_the_shard(tmp_path: Path, settings: Make
     wanted = settings(bundle=str(broken))
     prepared = prepare(wanted)
     assert isinstance(prepared, Preparation)
-    with refused("checksum-mismatch"):
+    with refused("safetensors-unreadable"):
         edit_shard(prepared.run.url, 0, wanted)
     assert not finished_shards(prepared.store)
