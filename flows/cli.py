@@ -139,7 +139,7 @@ def train(*, settings: Annotated[TrainSettings, Parameter(name="*")]) -> None:
     from flows.training.train import report
 
     if settings.dry_run:
-        from flows.training.train.preparation import prepare
+        from flows.training.train.plan import prepare
 
         print_rows("What this training would do", report.plan_rows(prepare(settings)))
         return
@@ -156,7 +156,7 @@ def align(*, settings: Annotated[AlignSettings, Parameter(name="*")]) -> None:
     from flows.training.train import report
 
     if settings.dry_run:
-        from flows.training.train.preparation import prepare
+        from flows.training.train.plan import prepare
 
         print_rows("What this alignment would do", report.plan_rows(prepare(settings)))
         return
@@ -173,7 +173,7 @@ def train_classifier(*, settings: Annotated[ClassifierSettings, Parameter(name="
     from flows.training.classifier import report
 
     if settings.dry_run:
-        from flows.training.classifier.preparation import prepare
+        from flows.training.classifier.plan import prepare
 
         print_rows("What this training would do", report.plan_rows(prepare(settings)))
         return
@@ -247,7 +247,7 @@ def edit(
         )
     adopt_stack()
     if settings.dry_run:
-        from flows.edit.preparation import describe
+        from flows.edit.prepared_run import describe
 
         print_rows("What this run would do", describe(settings))
         return

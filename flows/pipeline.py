@@ -38,7 +38,7 @@ from flows.settings import (
 from flows.storage import bundles, has, join, open_store
 from flows.sweep.best import BEST
 from flows.sweep.flow import sweep
-from flows.sweep.preparation import ALIGNED, DATASET, FACES
+from flows.sweep.places import ALIGNED, DATASET, FACES
 from flows.sweep.resolve import resolve
 from flows.sweep.results import REPORT
 from flows.training.align.flow import align

@@ -21,7 +21,7 @@ from flows.bench.rate import total
 from flows.bench.together import Ceiling, serves_here
 from flows.edit.flow import edit
 from flows.edit.ledger import finished_shards, read_summary
-from flows.edit.plan import PassedOver, list_inputs
+from flows.edit.plan import NotPlanned, list_inputs
 from flows.edit.streaming import warm_up
 from flows.runtime import cluster, nodes
 from flows.runtime.running import run_from_terminal
@@ -155,7 +155,7 @@ def _images(settings: BenchSettings, scratch: str) -> tuple[EditSettings, list[s
     if settings.source is None:
         print_line(f"{settings.images:,} drawn faces into {wanted.source}")
         return wanted, fill(open_store(wanted.source, option="--destination"), settings.images, settings.seed)
-    keys = [planned.info.key for planned in list_inputs(wanted, (), PassedOver())]
+    keys = [planned.info.key for planned in list_inputs(wanted, (), NotPlanned())]
     if not keys:
         raise UserError("source-empty", f"--source {settings.source}: has no images")
     return wanted, keys

@@ -1,7 +1,7 @@
-"""A child process that edits some of a shard's inputs when told to, and whose death is an answer like any other.
+"""A child process that edits some of a shard's inputs on request, and whose death is a normal answer.
 
-It is a fresh Python, not a fork of this one, which has threads. Both ends speak JSON over a pair of sockets of their
-own, which no library prints into; :mod:`flows.edit.isolated` is the other end.
+It is a new Python process, not a fork, because this process has threads. Both ends exchange JSON over a pair of sockets
+of their own, so that nothing a library prints can disturb them. :mod:`flows.edit.isolated` is the other end.
 """
 
 from __future__ import annotations
@@ -20,44 +20,45 @@ from typing import Any
 from attgan.errors import UserError
 from flows.storage import StorageError
 
-_LAST_BREATH = 30.0  # seconds between a process's last word and its exit code
+# Time for a process to exit after it has closed its socket, in seconds.
+_EXIT_SECONDS = 30.0
 
 
 class IsolationError(Exception):
-    """Child processes that end for another reason than an image: one line."""
+    """A child process ended for another reason than an image. The message is one line."""
 
 
 @dataclass(frozen=True)
 class Death:
-    """What became of a process that edited an image: ``reason`` is one line, for the image's row."""
+    """A child process died. ``reason`` is one line for the image's row."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Child:
-    """The process and this end of the sockets."""
+    """A child process and this end of its sockets."""
 
     process: subprocess.Popen[bytes]
     connection: Connection
 
     def ask(self, message: dict[str, Any], seconds: float) -> dict[str, Any] | Death:
-        """Send a message and wait for the answer, or for the end of the process, for so long at most.
+        """Send a message and wait for the answer or the process's death, for ``seconds`` at most.
 
         Raises:
-            StorageError: the storage failed the child, after its retries.
-            UserError: it refused.
-            IsolationError: it ended with another error; the traceback is in this process's standard error.
+            StorageError: the storage failed in the child, after its retries.
+            UserError: the child refused.
+            IsolationError: the child ended with another error. Its traceback is in standard error.
         """
         try:
             self.connection.send_bytes(json.dumps(message).encode())
             if not self.connection.poll(seconds):
                 self.end()
-                return Death(f"the process that edited it gave no sign for {seconds / 60:g} minutes")
+                return Death(f"the process that edited it did not answer for {seconds / 60:g} minutes")
             answer: dict[str, Any] = json.loads(self.connection.recv_bytes())
         except (EOFError, OSError):
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(_LAST_BREATH)
+                self.process.wait(_EXIT_SECONDS)
             self.end()
             return _death(self.process.returncode)
         if answer.get("out_of_memory"):
@@ -73,21 +74,21 @@ class Child:
         return answer
 
     def end(self) -> None:
-        """Kill it, if it lives."""
+        """Kill the process if it is still running."""
         self.process.kill()
         self.process.wait()
         self.connection.close()
 
 
 def start_child() -> Child:
-    """Start the process. It ends when the thread that called this does, if not before."""
+    """Start a child process. It ends at the latest when the calling thread ends."""
     ours, theirs = Pipe()
     with theirs:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "flows.edit.isolated", str(theirs.fileno()), str(os.getpid())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
-            # It finds modules where this process does, which may have been sent them.
+            # Ray may have sent the code to this process, so the child needs the same search path.
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
     return Child(process, ours)

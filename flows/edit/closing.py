@@ -1,11 +1,11 @@
-"""Unfinished runs of another version, closed as they stand when a new run of the same lineage begins.
+"""Close unfinished runs of another version when a new run of the same lineage begins.
 
-A run is only resumed by what writes the same bytes: the same version of this program and of its libraries, on the same
-kind of device. Anything else closes it: what its ledgers have as edited, copied or skipped counts as done, and the new
-run plans the rest, failed images included.
+A run only resumes where the output has the same bytes: with the same version of this program and its libraries, on the
+same kind of device. Otherwise it is closed as it stands. The images that its ledgers record as edited, copied or
+skipped count as done, and the new run plans the rest, including the failed ones.
 
-The order of writing makes it safe to be killed in between. First the state gets what is done, then the new run is
-planned and begun, and the old run's report, by which it counts as closed, is written last.
+The order of the writes makes it safe to kill the process at any point: first the state receives what is done, then the
+new run is planned and begun, and last the old run's report marks it as closed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pyarrow import fs
 from attgan.errors import UserError
 from flows.edit.ledger import Summary, finished_shards, read_rows, read_summary
 from flows.edit.report import build_report
-from flows.edit.run import RUNS, Run, hash_of, is_there, read_run, run_url
+from flows.edit.run import RUNS, EditRun, hash_of, object_exists, read_run, run_url
 from flows.edit.state import Ended, Settled, State
 from flows.storage import Store, join, open_store
 
@@ -31,17 +31,17 @@ _NUMBERED = re.compile(r"([0-9a-f]{16})-(\d{4,})")
 
 @dataclass(frozen=True)
 class UnfinishedRun:
-    """A run that has begun, has not finished, and cannot be resumed.
+    """A run that has begun, has not finished, and cannot resume.
 
     Attributes:
-        run: as its ``run.json`` has it.
+        run: from its ``run.json``.
         store: its folder.
-        ledgers: of each finished shard the ledger that counts, in the order of the shards.
+        ledgers: the valid ledger of each finished shard, in the order of the shards.
         summaries: of these ledgers.
-        differs: what it was begun with that is different now, in words.
+        differs: what has changed since it began, in words.
     """
 
-    run: Run
+    run: EditRun
     store: Store
     ledgers: list[str]
     summaries: list[Summary]
@@ -55,8 +55,8 @@ class UnfinishedRun:
     def __str__(self) -> str:
         """One line for the log."""
         return (
-            f"run {self.run.run_id} was begun with {self.differs} and is not finished: it is closed as it stands, "
-            f"{self.done:,} of its {self.run.inputs:,} images count as done, and the rest is planned anew"
+            f"run {self.run.run_id} began with {self.differs} and has not finished. It is closed as it stands: "
+            f"{self.done:,} of its {self.run.inputs:,} images count as done, and the rest is planned again"
         )
 
     def settled(self) -> Iterator[Settled]:
@@ -70,17 +70,17 @@ class UnfinishedRun:
                     yield settled
 
     def settle(self, state: State) -> None:
-        """Take what is done into the lineage's state. Done twice, it changes nothing.
+        """Add what is done to the lineage's state. Calling it again changes nothing.
 
         Raises:
             StorageError: the storage failed after its retries.
         """
         retried = sum(summary.generation for summary in self.summaries)
-        # failed=0: nothing of it is left to --retry-failed, because the new run tries those images again.
+        # failed=0 because the new run edits the failed images again, so --retry-failed must not.
         state.add(Ended(run_id=self.run.run_id, retried=retried, failed=0), self.settled)
 
     def close(self) -> None:
-        """Write its report. From then on it counts as ended.
+        """Write its report, which marks it as finished.
 
         Raises:
             StorageError: the storage failed after its retries.
@@ -93,7 +93,7 @@ class UnfinishedRun:
 
 
 def find_unfinished(destination: str, lineage: str, made_of: dict[str, object]) -> list[UnfinishedRun]:
-    """The unfinished runs of a lineage that were made of something else than ``made_of``.
+    """Find the unfinished runs of a lineage whose fingerprint is not that of ``made_of``.
 
     Raises:
         StorageError: the storage failed after its retries.
@@ -101,10 +101,11 @@ def find_unfinished(destination: str, lineage: str, made_of: dict[str, object]) 
     found = []
     for run_id in _newest_ids(destination):
         store = open_store(run_url(destination, run_id), option="--destination")
-        if is_there(store, _REPORT):
+        if object_exists(store, _REPORT):
             continue
         run = None
-        with contextlib.suppress(UserError):  # damaged, or a later version's: not ours to close
+        # A damaged run, or one of a later version, is left as it is.
+        with contextlib.suppress(UserError):
             run = read_run(store)
         if run is None or run.lineage != lineage or run.fingerprint == hash_of(made_of):
             continue
@@ -122,8 +123,8 @@ def _differences(before: dict[str, object], now: dict[str, object]) -> str:
 def _newest_ids(destination: str) -> list[str]:
     """The ids of the runs that may be unfinished.
 
-    A numbered run only begins when those before it have ended. So the last one of each name is enough, and a nightly
-    schedule does not have to look at a year of them.
+    A numbered run only begins when all before it have finished. So the last one of each name is enough, and a nightly
+    schedule need not read a year of runs.
     """
     filesystem, path = open_store(join(destination, RUNS), option="--destination").filesystem()
     newest: dict[str, tuple[int, str]] = {}

@@ -1,4 +1,4 @@
-"""Code that never returns, as a decoder's endless loop, is ended by the kernel: it need not let Python have a say."""
+"""Limits on CPU time that the kernel enforces: native code in an endless loop never returns to Python."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 
 @contextlib.contextmanager
 def cpu_limit(seconds: float) -> Iterator[Callable[[], None]]:
-    """Have this process killed (SIGXCPU) when it has used so much more CPU time; afterwards it is as free as before.
+    """Let the kernel kill this process (SIGXCPU) after so much more CPU time. The old limit returns at the end.
 
     Yields:
-        A function that lets it have as much again, from now on.
+        A function that starts the count again.
     """
     before, _ = resource.getrlimit(resource.RLIMIT_CPU)
     try:
@@ -23,7 +23,7 @@ def cpu_limit(seconds: float) -> Iterator[Callable[[], None]]:
 
 
 def limit_cpu(seconds: float) -> None:
-    """Have this process killed (SIGXCPU) when it has used so much more CPU time, all of its threads together."""
+    """Let the kernel kill this process (SIGXCPU) after so much more CPU time, counted over all its threads."""
     _set(int(cpu_seconds() + seconds) + 1)
 
 

@@ -1,6 +1,7 @@
-"""The faces of a shard's images: found, edited, and put back.
+"""The faces of a shard's images: find them, edit them, and put them back.
 
-An aligned image has one, where CelebA's have theirs; in a photograph they are searched for.
+An aligned image has one face, at the same place as CelebA's images. In a photograph the face detector searches for
+faces.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ from attgan.errors import DataError
 from attgan.models import GeneratorConfig
 from flows.edit.item import Chunk, FaceOf, Item
 from flows.edit.ledger import AttributesFrom, FaceRow
-from flows.edit.run import Run
+from flows.edit.run import EditRun
 from flows.settings import EditSettings
 
 
 def find_faces(chunk: Chunk, size: int, settings: EditSettings, on_gpu: bool) -> None:
-    """Find the faces of decoded images and take them out; an image without one is skipped.
+    """Find the faces of decoded images and cut them out; an image without a face is skipped.
 
     Args:
         chunk: the images.
         size: side of the square faces that the network takes.
-        settings: say which faces are meant.
+        settings: which faces to edit.
         on_gpu: where the finder runs.
     """
     detector = detector_of(settings, on_gpu)
@@ -69,7 +70,7 @@ def find_faces(chunk: Chunk, size: int, settings: EditSettings, on_gpu: bool) ->
 
 
 def _faces_seen(chunk: Chunk) -> dict[int, bool]:
-    """Whether the images of 178×218's proportions show a face, by ``id`` of the item: all of them at a time."""
+    """Whether each image with the proportions 178×218 shows a face, by ``id`` of the item; checked in one batch."""
     asked, images = [], []
     for item in chunk:
         if item.image is None:
@@ -104,8 +105,11 @@ def _detector(device: str, min_face: int) -> FaceDetector:
     return make_mtcnn(device, min_face=min_face)
 
 
-def edit_faces(chunk: Chunk, editor: Editor, edits: tuple[Edit, ...], run: Run) -> None:
-    """Edit the faces that were found; an image whose faces all have it already is left as it is, or skipped."""
+def edit_faces(chunk: Chunk, editor: Editor, edits: tuple[Edit, ...], run: EditRun) -> None:
+    """Edit the faces that were found.
+
+    An image whose faces all have the attributes already is copied or skipped, as the settings say.
+    """
     owners = [item for item in chunk for _ in item.faces]
     faces = [face for item in chunk for face in item.faces]
     if not faces:
@@ -124,19 +128,19 @@ def edit_faces(chunk: Chunk, editor: Editor, edits: tuple[Edit, ...], run: Run) 
     styles, chosen = _styles(owners, faces, todo, editor, edits, run)
     fed, rows = np.concatenate([targets[todo], styles], axis=1), todo
     if run.settings.paste == "difference" and run.settings.output == "image":
-        # Edited and unchanged in one call, so that fewer batches have to be filled up.
+        # The faces with the edit and without it go through the network in one call, so that less padding is needed.
         base = unedited_vector(sources[todo], edits, run.attributes)
         base = np.pad(base, ((0, 0), (0, styles.shape[1])))
         fed, rows = np.concatenate([fed, base]), np.tile(todo, 2)
     drawn = editor.edit(pixels[rows], fed)
     for place, index in enumerate(todo):
-        face, told = faces[index], targets[index].tolist()
+        face, target = faces[index], targets[index].tolist()
         face.edited = drawn[place]
         face.reconstructed = drawn[len(todo) + place] if len(drawn) > len(todo) else None
         if face.row is not None:
-            face.row["targets"], face.row["style"] = told, chosen[place]
+            face.row["targets"], face.row["style"] = target, chosen[place]
         if face is owners[index].faces[0]:
-            owners[index].row.targets, owners[index].row.style = told, chosen[place]
+            owners[index].row.targets, owners[index].row.style = target, chosen[place]
 
 
 def _styles(
@@ -145,7 +149,7 @@ def _styles(
     todo: np.ndarray,
     editor: Editor,
     edits: tuple[Edit, ...],
-    run: Run,
+    run: EditRun,
 ) -> tuple[np.ndarray, list[str | None]]:
     """The style vectors of the faces to edit, ``(len(todo), k)``, and their names; zeros where no glasses are added."""
     known = editor.generator.config.styles
@@ -171,7 +175,7 @@ def _leave(
     unsure: np.ndarray,
     settings: EditSettings,
 ) -> None:
-    """Mark the faces that are to stay as they are, and the images that have no others."""
+    """Mark the faces that are not edited, and the images that have no other faces."""
     left = {id(face): bool(open_) for face, stays, open_ in zip(faces, staying, unsure, strict=True) if stays}
     for item in chunk:
         for face in item.faces:
@@ -195,12 +199,13 @@ def _source_attributes(
     count: int,
     columns: list[int],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The faces' attributes before the edit, ``(N, n)`` 0, 1 or NaN: their labels, or what the classifier sees.
+    """The faces' attributes before the edit: their labels, or the classifier's predictions.
 
-    A label file tells of the one face of an aligned image, and not of who is in a photograph.
+    Labels are only used for the one face of an aligned image. They do not say which face of a photograph they mean.
 
     Returns:
-        The attributes, and of which faces the classifier could not say what one of ``columns`` is, ``(N,)`` bool.
+        The attributes, ``(N, n)`` of 0, 1 or NaN; and for which faces the classifier is unsure about one of
+        ``columns``, ``(N,)`` bool.
     """
     unsure = np.zeros(len(faces), dtype=bool)
     sources = np.full((len(faces), count), np.nan, dtype=np.float32)
@@ -213,17 +218,17 @@ def _source_attributes(
     for index, (owner, face) in enumerate(zip(owners, faces, strict=True)):
         if labelled[index]:
             sources[index] = owner.labels
-            _tell(owner, face, "labels", None)
+            _record_source(owner, face, "labels", None)
         elif seen is None:
-            _tell(owner, face, "unknown", None)
+            _record_source(owner, face, "unknown", None)
         else:
             unsure[index] = np.isnan(sources[index, columns]).any()
             predicted = [None if np.isnan(value) else bool(value) for value in sources[index]]
-            _tell(owner, face, "unsure" if unsure[index] else "classifier", predicted)
+            _record_source(owner, face, "unsure" if unsure[index] else "classifier", predicted)
     return sources, unsure
 
 
-def _tell(
+def _record_source(
     owner: Item, face: FaceOf, attributes_from: AttributesFrom, predicted: list[bool | None] | None
 ) -> None:
     if face.row is not None:
@@ -235,7 +240,7 @@ def _tell(
 def finished(
     item: Item, settings: EditSettings, edits: tuple[Edit, ...], generator: GeneratorConfig
 ) -> Decoded:
-    """The image that is to be written: with its faces put back that have had the edits, or the bare face."""
+    """The image to write: the input with its edited faces put back, or only the face."""
     image = item.image
     assert image is not None
     if settings.output == "face":

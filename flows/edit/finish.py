@@ -1,4 +1,7 @@
-"""The end of an edit run: its outcome goes into the state, then its report says that it is over."""
+"""The end of an edit run: record its results in the state, then write its report.
+
+Also the reading of reports.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ from typing import Any
 from attgan.errors import UserError
 from flows.edit import report
 from flows.edit.ledger import Summary, finished_shards, ledger_key, read_rows
-from flows.edit.preparation import Preparation
-from flows.edit.run import LATEST, is_there, read_run, run_url
+from flows.edit.prepared_run import PreparedRun
+from flows.edit.run import LATEST, object_exists, read_run, run_url
 from flows.edit.state import Ended, Settled
 from flows.runtime import reporting
 from flows.settings import ReportSettings
@@ -18,22 +21,22 @@ from flows.storage import join, open_store
 
 
 def finish(
-    prepared: Preparation, summaries: Sequence[Summary], wall: float, before: Sequence[Summary]
+    prepared: PreparedRun, summaries: Sequence[Summary], wall: float, before: Sequence[Summary]
 ) -> tuple[dict[str, Any], bytes | None]:
-    """Record and write what a run has come to.
+    """Record a run's results in the state and write its report.
 
-    What is written last tells that all of it is done; until then the same command takes it up again, and what it finds
-    done is done twice to no effect. Of a run that is its report. Of a retry, whose run has a report already, it is the
-    state, which up to then names the run as one with failures.
+    The object that is written last marks the run as finished. If the command dies before, the same command resumes
+    and repeats the steps, which is harmless. A run's last object is its report. The run of a retry has a report
+    already; there the last object is the state, which until then lists the run as one with failures.
 
     Args:
         prepared: the run.
-        summaries: of every shard's ledger.
-        wall: seconds that this invocation took.
-        before: the summaries of the shards that an earlier invocation finished.
+        summaries: one for each shard's ledger.
+        wall: seconds that this command took.
+        before: the summaries of the shards that an earlier command finished.
 
     Returns:
-        The report, and the picture of a few images before and after (a JPEG), where any was edited.
+        The report, and a JPEG of a few images before and after; None if none was edited.
 
     Raises:
         ConservationError: inputs and ledgers do not add up.
@@ -61,41 +64,41 @@ def finish(
     return result, grid
 
 
-def read_report(prepared: Preparation) -> dict[str, Any]:
-    """The report of a run that has one."""
+def read_report(prepared: PreparedRun) -> dict[str, Any]:
+    """Read the report of a finished run."""
     found: dict[str, Any] = json.loads(prepared.store.get("report.json").data)
     return found
 
 
 def find_report(settings: ReportSettings) -> dict[str, Any]:
-    """The report of a run, by its own URL or by its destination's.
+    """Read the report of a run by the URL of its folder, or of a destination's last run.
 
     Raises:
-        UserError: there is no run, or it has not ended.
+        UserError: there is no run, or it has not finished.
         StorageError: the storage failed after its retries.
     """
     url, store = settings.run, open_store(settings.run, option="--run")
     store.check()
-    if is_there(store, LATEST):
+    if object_exists(store, LATEST):
         url = run_url(settings.run, json.loads(store.get(LATEST).data)["run_id"])
         store = open_store(url, option="--run")
     run = read_run(store)
     if run is None:
         raise UserError(
             "run-missing",
-            f"--run {settings.run}: neither an edit run's folder nor a destination where one has ended",
+            f"--run {settings.run}: neither an edit run's folder nor a destination where a run has finished",
         )
-    if not is_there(store, "report.json"):
+    if not object_exists(store, "report.json"):
         done = len(finished_shards(store))
         raise UserError(
-            "run-unfinished", f"--run {url}: has not ended: {done:,} of {run.shards:,} shards are done"
+            "run-unfinished", f"--run {url}: has not finished: {done:,} of {run.shards:,} shards are done"
         )
     found: dict[str, Any] = json.loads(store.get("report.json").data)
     return found
 
 
-def _settled(prepared: Preparation, summaries: Sequence[Summary], *, only_retried: bool) -> Iterator[Settled]:
-    """What the run is done with, in the order of the keys: that of the shards, and of the rows in each."""
+def _settled(prepared: PreparedRun, summaries: Sequence[Summary], *, only_retried: bool) -> Iterator[Settled]:
+    """Yield the results of a run in key order, which is the order of the shards and of their rows."""
     for summary in summaries:
         if only_retried and not summary.generation:
             continue
@@ -106,14 +109,14 @@ def _settled(prepared: Preparation, summaries: Sequence[Summary], *, only_retrie
                 yield Settled(*settled)
 
 
-def _name_as_latest(prepared: Preparation) -> None:
-    """So that ``attgan report DESTINATION`` finds the run."""
+def _name_as_latest(prepared: PreparedRun) -> None:
+    """Make the run the one that ``attgan report DESTINATION`` finds."""
     place = open_store(prepared.run.settings.destination, option="--destination")
     place.put(LATEST, json.dumps({"run_id": prepared.run.run_id}).encode(), content_type="application/json")
 
 
 def show_in_ui(result: dict[str, Any], grid: bytes | None) -> None:
-    """The report as artifacts of the flow's run."""
+    """Show the report as artifacts of the flow run."""
     of = f"Run {result['run_id']}"
     if grid is not None:
         reporting.picture("edit-before-after", grid, f"Before and after, {of[0].lower()}{of[1:]}")
@@ -123,4 +126,4 @@ def show_in_ui(result: dict[str, Any], grid: bytes | None) -> None:
     if reasons := report.reason_rows(result):
         reporting.table("edit-reasons", reasons, f"{of}: skipped, failed and not planned, by reason")
     if failures := report.failure_rows(result):
-        reporting.table("edit-failures", failures, f"{of}: failed images, and the ledgers they stand in")
+        reporting.table("edit-failures", failures, f"{of}: failed images, and their ledgers")

@@ -1,4 +1,7 @@
-"""The edit flow: plan the shards, send one Prefect task per shard to Ray, add up the ledgers."""
+"""The edit flow: plan the shards, run one Prefect task per shard on Ray, and sum up the ledgers.
+
+The flow's process never touches an image. It only plans, submits shards, and reads the summaries that they return.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,8 @@ from attgan.errors import UserError
 from flows.edit import finish, lease, report
 from flows.edit.isolation import edit_shard_in_isolation
 from flows.edit.ledger import Summary, read_summary
-from flows.edit.preparation import NothingToDo, Preparation, check, describe, prepare
-from flows.edit.run import Run
+from flows.edit.prepared_run import NothingToDo, PreparedRun, check, describe, prepare
+from flows.edit.run import EditRun
 from flows.edit.shard import edit_shard
 from flows.edit.streaming import editor_of
 from flows.runtime import cancelling, cluster, nodes, reporting
@@ -23,8 +26,8 @@ from flows.runtime.running import Unfinished, cause_of, is_retryable, refusals_a
 from flows.settings import EditSettings
 from flows.storage import open_store
 
-JUDGED_FROM = 1000
-"""Images after which the share of failures can stop a run: one broken file among the first seven proves nothing."""
+FAILURE_SHARE_FROM = 1000
+"""Images after which the share of failures can stop a run. One broken file among the first seven proves nothing."""
 
 
 @task(
@@ -35,7 +38,7 @@ JUDGED_FROM = 1000
     retry_condition_fn=is_retryable,
 )
 def edit_shard_task(run_url: str, shard: int, settings: EditSettings, generation: int = 0) -> Summary:
-    """One shard, on Ray."""
+    """Edit one shard, on Ray."""
     return edit_shard(run_url, shard, settings, generation)
 
 
@@ -47,7 +50,7 @@ def edit_shard_task(run_url: str, shard: int, settings: EditSettings, generation
     retry_condition_fn=is_retryable,
 )
 def isolate_shard_task(run_url: str, shard: int, settings: EditSettings, generation: int = 0) -> Summary:
-    """One shard whose process has died, on Ray."""
+    """Edit one shard whose process died before, on Ray, in child processes."""
     return edit_shard_in_isolation(run_url, shard, settings, generation)
 
 
@@ -59,7 +62,7 @@ def isolate_shard_task(run_url: str, shard: int, settings: EditSettings, generat
 )
 @refusals_as_states
 def edit(settings: EditSettings) -> dict[str, Any] | State[Any]:
-    """Edit every face image below a prefix and write the results, under the same keys, below another one."""
+    """Edit every face image below a prefix, and write the results under the same keys below another prefix."""
     log = get_run_logger()
     if settings.dry_run:
         reporting.table("edit-dry-run", describe(settings), "What an edit run would do")
@@ -67,19 +70,23 @@ def edit(settings: EditSettings) -> dict[str, Any] | State[Any]:
     started = time.monotonic()
     resources = cluster.require_ray(settings.cpus_per_shard, settings.gpus_per_shard)
     nodes.require_reachable({"--source": settings.source, "--bundle": settings.bundle}, settings.destination)
-    bundle = check(settings)  # before the lease is written: a mistake leaves nothing behind
+    # Before the lease is written, so that a mistake leaves nothing behind.
+    bundle = check(settings)
     with lease.held(open_store(settings.destination, option="--destination"), log) as held:
         prepared = prepare(settings, bundle, _worker_starter(settings, bundle.digest, resources), log.warning)
         if isinstance(prepared, NothingToDo):
-            empty = report.build_empty_report(settings, prepared.passed_over)
-            log.info(report.in_a_line(empty))
+            empty = report.build_empty_report(settings, prepared.not_planned)
+            log.info(report.one_line(empty))
             return _completed(empty)
-        with _stop_signs(held, log) as look:
-            return _edit(prepared, resources, started, look, log)
+        with _stop_checks(held, log) as check_stop:
+            return _edit(prepared, resources, started, check_stop, log)
 
 
 def _worker_starter(settings: EditSettings, digest: str, resources: cluster.Resources) -> Callable[[], None]:
-    """A function that starts one more worker while the run is planned, until there are as many as can be at work."""
+    """A function that starts one more worker at each call, until as many run as the cluster has room for.
+
+    It is called for each planned shard: workers load the model while the planning continues.
+    """
     parallel = cluster.workers(resources, settings.cpus_per_shard, settings.gpus_per_shard)
     numbers = iter(range(parallel))
 
@@ -93,30 +100,30 @@ def _worker_starter(settings: EditSettings, digest: str, resources: cluster.Reso
 
 
 def load(settings: EditSettings, digest: str) -> None:
-    """Load what a worker's first shard needs, and this module with it. If that cannot be, the shard says why."""
+    """Load the model into a worker before its first shard arrives. An error is ignored here: the shard reports it."""
     with contextlib.suppress(Exception):
         editor_of(settings, digest)
 
 
 @contextlib.contextmanager
-def _stop_signs(held: lease.Lease, log: reporting.Log) -> Iterator[Callable[[], None]]:
-    """A function that raises once the run was cancelled, or its destination belongs to another one."""
+def _stop_checks(held: lease.Lease, log: reporting.Log) -> Iterator[Callable[[], None]]:
+    """A function that raises when the run has been cancelled, or when another run has taken over its destination."""
     with cancelling.cancel_requests(log) as cancelled:
 
-        def look() -> None:
+        def check_stop() -> None:
             if why := cancelled():
                 raise cancelling.RunCancelled(f"{why}; {cancelling.RESUMES}")
             if held.lost:
                 raise Unfinished(f"the lease of the destination was taken over by {held.lost}; stopped")
 
-        yield look
+        yield check_stop
 
 
 def _edit(
-    prepared: Preparation,
+    prepared: PreparedRun,
     resources: cluster.Resources,
     started: float,
-    look: Callable[[], None],
+    check_stop: Callable[[], None],
     log: reporting.Log,
 ) -> State[Any]:
     run = prepared.run
@@ -126,7 +133,7 @@ def _edit(
     log.info("bundle %s; %s", run.made_of["bundle"][:16], prepared.licence)
     log.info("source attributes: %s", prepared.attributes_from)
     if prepared.is_reported:
-        log.info("run %s is finished already", run.run_id)
+        log.info("run %s has finished before", run.run_id)
         return _completed(finish.read_report(prepared))
     summaries = {
         shard: read_summary(prepared.store, key)
@@ -134,34 +141,40 @@ def _edit(
         if shard not in prepared.todo
     }
     before = list(summaries.values())
-    if lost := _run_shards(prepared, resources, summaries, look, log):
-        message = f"{len(lost)} of {run.shards} shards did not finish ({lost[0]}); the same command goes on"
+    if lost := _run_shards(prepared, resources, summaries, check_stop, log):
+        message = f"{len(lost)} of {run.shards} shards did not finish ({lost[0]}); {cancelling.RESUMES}"
         return Failed(message=message)
     if len(summaries) < run.shards:
-        message = _failed_share_passed(run, summaries)
-        return Failed(message=message + "; stopped, with a higher limit the same command goes on")
+        message = _report_failed_share(run, summaries)
+        return Failed(message=f"{message}; stopped. With a higher limit the same command resumes")
     result, grid = finish.finish(prepared, list(summaries.values()), time.monotonic() - started, before)
     finish.show_in_ui(result, grid)
     if report.failed_share(summaries.values()) > run.settings.max_failed_share:
-        return Failed(message=_failed_share_passed(run, summaries) + f"; all results are listed in {run.url}")
+        return Failed(message=_report_failed_share(run, summaries) + f"; all results are listed in {run.url}")
     return _completed(result)
 
 
 def _completed(result: dict[str, Any]) -> State[Any]:
-    return Completed(message=report.in_a_line(result), data=result)
+    return Completed(message=report.one_line(result), data=result)
 
 
 def _run_shards(
-    prepared: Preparation,
+    prepared: PreparedRun,
     resources: cluster.Resources,
     summaries: dict[int, Summary],
-    look: Callable[[], None],
+    check_stop: Callable[[], None],
     log: reporting.Log,
 ) -> list[str]:
-    """Run what there is to do, adding to ``summaries``; returns a line for each shard that did not finish.
+    """Run the shards that are left and add their summaries to ``summaries``.
+
+    Stops early when too many images have failed, or when so many shards in a row did not finish that the storage or
+    the cluster must be gone.
+
+    Returns:
+        One line for each shard that did not finish.
 
     Raises:
-        UserError: what a worker refused; it would be refused again and again.
+        UserError: a worker refused. Every other shard would be refused, too.
     """
     run, settings = prepared.run, prepared.run.settings
     done = sum(summary.images for summary in summaries.values())
@@ -177,7 +190,7 @@ def _run_shards(
         cpus=settings.cpus_per_shard,
         gpus=settings.gpus_per_shard,
         parallel=parallel,
-        on_wait=look,
+        on_wait=check_stop,
         fallback=lambda call, state: _in_isolation(call, state, log),
     )
     lost: list[str] = []
@@ -192,7 +205,7 @@ def _run_shards(
                 lost.append(f"shard {call['shard']}: {state.message}")
                 lost_in_a_row += 1
                 if lost_in_a_row > 2 * parallel:
-                    break  # not one shard's bad luck: the storage or the cluster is gone
+                    break
                 continue
             lost_in_a_row = 0
             summary = state.result()
@@ -200,21 +213,21 @@ def _run_shards(
             progress.advance(summary.images)
             images += summary.images
             failed += summary.counts["failed"]
-            if images >= JUDGED_FROM and failed / images > settings.max_failed_share:
+            if images >= FAILURE_SHARE_FROM and failed / images > settings.max_failed_share:
                 break
     return lost
 
 
 def _in_isolation(call: cluster.Call, state: State[Any], log: reporting.Log) -> Any:
-    """The task for a shard whose process has died, of one of its images perhaps; None where it ended otherwise."""
+    """The task for a shard whose process died, perhaps because of one of its images; None for other endings."""
     if not (state.is_crashed() or isinstance(cause_of(state), MemoryError)):
         return None
-    log.warning("shard %s: %s; it is done again in isolation", call["shard"], state.message)
+    log.warning("shard %s: %s; it runs again in isolation", call["shard"], state.message)
     return isolate_shard_task
 
 
-def _failed_share_passed(run: Run, summaries: dict[int, Summary]) -> str:
-    """Tell Prefect's automations that too many images have failed; the line that the run ends with."""
+def _report_failed_share(run: EditRun, summaries: dict[int, Summary]) -> str:
+    """Emit the Prefect event that automations wait for, and return the line that the run ends with."""
     limit = run.settings.max_failed_share
     failed = sum(summary.counts["failed"] for summary in summaries.values())
     images = sum(summary.images for summary in summaries.values())

@@ -1,9 +1,11 @@
 """The child process of :mod:`flows.edit.child`: ``python -m flows.edit.isolated SOCKET PARENT``.
 
-Told which shard, it loads the model and says that it is ready; then it edits those of the shard's inputs that it is
-told to, and answers with their rows. It lives no longer than its parent, leaves no core file, is what the kernel ends
-first where memory is short, and has limits of its own on CPU time and memory, which the kernel watches: code that loops
-for ever need not let Python have a say.
+It receives the shard, loads the model and reports that it is ready. Then it receives numbers of inputs, edits those,
+and answers with their rows.
+
+It ends with its parent, leaves no core file, and is the first process that the kernel kills when memory runs out. Its
+limits on CPU time and memory are enforced by the kernel, because native code in an endless loop never returns to
+Python.
 """
 
 from __future__ import annotations
@@ -32,12 +34,14 @@ from flows.runtime.stages import set_torch_threads
 from flows.settings import EditSettings
 from flows.storage import StorageError
 
-_PR_SET_PDEATHSIG = 1  # Linux's prctl
-# What one image may take: to be decoded (see Limits), then to have its face put back and to be encoded.
+# An option of Linux's prctl().
+_PR_SET_PDEATHSIG = 1
+# Memory for one image, in bytes per pixel and per encoded byte: to decode it (see Limits), to put faces back into
+# it and to encode it.
 _PER_PIXEL, _PER_BYTE = 28 + 12, 6
-# Beside it: what other images of the batch hold, the threads' stacks, and what libraries keep.
+# Memory besides: for other images of the batch, stacks of threads, and caches of libraries.
 _SPARE_BYTES = 2 * 2**30
-# How many times as much CPU time as the pass through the network that was measured one may take.
+# A pass through the network may take this many times the CPU time that was measured at the start.
 _SLOWER = 10
 
 
@@ -55,7 +59,8 @@ def main(socket: int, parent: int) -> None:
             before = cpu_seconds()
             warm_up(shard.run.settings, shard.run.made_of["bundle"])
             forward = _SLOWER * (cpu_seconds() - before)
-            if not settings.gpus_per_shard:  # CUDA maps as it likes
+            # CUDA reserves huge address ranges, so the memory limit only works without a GPU.
+            if not settings.gpus_per_shard:
                 image = _PER_PIXEL * settings.max_pixels + _PER_BYTE * settings.max_bytes
                 _limit_memory(_SPARE_BYTES + image)
             _send(connection, {"ready": True})
@@ -91,13 +96,15 @@ def _receive(connection: Connection) -> dict[str, Any]:
 
 
 def _send(connection: Connection, answer: Mapping[str, Any]) -> None:
-    with contextlib.suppress(BrokenPipeError):  # the parent is gone, and the next message is the end of all
+    # If the parent is gone, the next receive ends this process.
+    with contextlib.suppress(BrokenPipeError):
         connection.send_bytes(json.dumps(answer).encode())
 
 
 def _die_with(parent: int) -> None:
-    """Have Linux kill this process when the thread that started it ends; elsewhere its closed socket does, later."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to answer
+    """Let Linux kill this process when the thread that started it ends. Elsewhere the closed socket ends it, later."""
+    # Ctrl-C is handled by the parent.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
@@ -105,18 +112,20 @@ def _die_with(parent: int) -> None:
 
 
 def _be_expendable() -> None:
-    faulthandler.enable()  # tells the log where it crashed
+    # Writes to standard error where a crash happened.
+    faulthandler.enable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def _limit_memory(more: int) -> None:
-    """Let this process have so many bytes more than it has now and than it had at most; then it is out of memory."""
+    """Limit this process to ``more`` bytes above what it has mapped now plus its peak use so far."""
     try:
         status = Path("/proc/self/status").read_text()
     except OSError:
-        return  # elsewhere than on Linux such a limit does not hold
+        # Only Linux enforces such a limit.
+        return
     now = int(status.split("VmData:")[1].split()[0]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)

@@ -1,8 +1,8 @@
-"""A shard whose process has died again and again: edited in child processes, a few images at a time, then alone.
+"""A shard whose process has died repeatedly: edit it in child processes, first in batches, then image by image.
 
-This process decodes nothing. A child of it edits the shard batch by batch, with the very code that edits any other
-shard, so that its outputs have the same bytes. Where it dies on a batch, another one is given the images of that batch
-one at a time; an image whose process dies twice while it has it to itself is recorded as failed, and the shard goes on
+This process decodes no image. A child process edits the shard batch by batch, with the same code as for any other
+shard, so that the outputs have the same bytes. If it dies on a batch, another child gets the images of that batch one
+at a time. An image that kills its process twice while it is alone in it is recorded as failed, and the shard continues
 without it.
 """
 
@@ -20,33 +20,33 @@ from flows.edit.ledger import Summary
 from flows.edit.shard import Shard, close_shard, open_shard
 from flows.settings import EditSettings
 
-ALONE = 2
-"""How many processes may die of an image that they have to themselves before it is given up."""
+DEATHS_ALONE = 2
+"""How many processes may die of one image, each with this image alone, before the image is recorded as failed."""
 
 IMAGE_SECONDS = 60
-"""Of CPU time that an image may take beside its pass through the network: what loops for ever is killed."""
+"""CPU time that an image may take besides its pass through the network. An endless loop is killed after it."""
 
 FURTHER_SECONDS = 2
-"""Of CPU time that each further image of a batch may take; where that is too little, only the batch is cut up."""
+"""CPU time for each further image of a batch. If that is too little, the batch is only split into single images."""
 
 SILENT_SECONDS = 30 * 60
-"""Of silence after which a child is killed that uses no CPU time; a storage that fails has said so long before."""
+"""A child that does not answer for so long, and uses no CPU time, is killed. A failing storage is reported earlier."""
 
 START_SECONDS = 10 * 60
-"""Within which a child has loaded the model and edited a grey face."""
+"""Time for a child to load the model and edit a grey face."""
 
 STARTS = 3
-"""How many children may die one after the other before they are given an image: then none is to blame."""
+"""How many children may die in a row before they receive an image. Then no image is at fault."""
 
 
 def edit_shard_in_isolation(run_url: str, shard: int, settings: EditSettings, generation: int = 0) -> Summary:
-    """Edit one planned shard and write its ledger as :func:`flows.edit.shard.edit_shard` does, in child processes.
+    """Edit one planned shard and write its ledger, as :func:`flows.edit.shard.edit_shard`, but in child processes.
 
     An image that kills its process becomes a row that failed at stage ``process``.
 
     Raises:
         StorageError: the storage failed after its retries, here or in a child.
-        UserError: the bundle was replaced, or a library here is not of the version the run was begun with.
+        UserError: the bundle was replaced, or a library on this machine has another version than at the run's start.
         IsolationError: a child ended for another reason than an image.
     """
     started = time.perf_counter()
@@ -63,28 +63,30 @@ def _edit_batch(batch: range, shard: Shard, children: _Children) -> None:
     try:
         if children.edit(batch) is None:
             return
-    except IsolationError:  # an image that takes all memory is not the one that misses it: alone it is
+    except IsolationError:
+        # Memory may run out in one image because another one of the batch holds it all. Alone, the cause is clear.
         if len(batch) == 1:
             raise
     for index in batch:
         death: Death | None = None
-        for _ in range(ALONE):
+        for _ in range(DEATHS_ALONE):
             death = children.edit([index])
             if death is None:
                 break
         if death is not None:
             item = shard.items[index]
             item.fail(DataError("process", death.reason))
-            item.row.attempts += ALONE - 1
+            item.row.attempts += DEATHS_ALONE - 1
 
 
 @dataclass
 class _Children:
-    """One child after the other, each until it dies.
+    """A child process, replaced by a new one when it dies.
 
     Attributes:
-        shard: what they edit; they fill its rows.
-        seconds: per stage, of all of them that lived to tell.
+        shard: the shard that they edit, and whose rows they fill in.
+        seconds: busy time per stage, as reported by all children.
+        child: the current process, if any.
     """
 
     shard: Shard
@@ -92,7 +94,11 @@ class _Children:
     child: Child | None = None
 
     def edit(self, indexes: Sequence[int]) -> Death | None:
-        """Have these of the shard's items edited; what the child died of, if it did, and then nothing is recorded."""
+        """Let the child edit these items of the shard and record their rows.
+
+        Returns:
+            What the child died of, and then nothing is recorded; None if it did not die.
+        """
         self.child = self.child or self._start()
         limit = IMAGE_SECONDS + FURTHER_SECONDS * (len(indexes) - 1)
         try:
@@ -128,10 +134,10 @@ class _Children:
             if not isinstance(answer, Death):
                 return child
             last = answer.reason
-        raise IsolationError(f"{STARTS} processes died before they had an image; the last one: {last}")
+        raise IsolationError(f"{STARTS} processes died before they received an image; the last one: {last}")
 
     def close(self) -> None:
-        """End the one that lives."""
+        """End the current process."""
         if self.child is not None:
             self.child.end()
             self.child = None

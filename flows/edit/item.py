@@ -19,9 +19,9 @@ class FaceOf:
     Attributes:
         placement: where in the image it is.
         pixels: ``(S, S, 3)`` uint8, RGB.
-        row: its line of the ledger; None for the face of an aligned image, of which the image's row tells.
-        edited: likewise, with what was asked for; None for one that has it already.
-        reconstructed: likewise, as the network draws it unchanged, where that is needed.
+        row: its row in the ledger; None for the face of an aligned image, which is described in the image's row.
+        edited: the same face with the edit; None for a face that is not edited.
+        reconstructed: the same face as the network draws it without any edit; None if it is not needed.
     """
 
     placement: Placement
@@ -33,19 +33,20 @@ class FaceOf:
 
 @dataclass
 class Item:
-    """An input with its row; what a stage is done with, it drops.
+    """An input and its row. Each stage drops the data that later stages do not need.
 
     Attributes:
-        row: its line of the ledger, filled on the way.
+        row: its row in the ledger, which the stages fill in.
         size: in bytes, as planned.
-        labels: the face's attributes before the edit, in the bundle's order; NaN, or None for all: unknown.
-        style: of the glasses of all its faces; None: what the run's settings say.
-        replaces: the ETag of the output that an earlier run wrote under the output key, where it may be replaced.
-        data: the encoded bytes: the input's until it is decoded, then the output's.
-        original: the input's bytes, where they may have to be copied as they are.
-        faces: those of the image that are meant.
-        present: whether all of them have what is asked for already, and are to stay as they are.
-        found: whether an earlier attempt had put this very output.
+        labels: the face's attributes before the edit, in the bundle's order; NaN where unknown, None if all are.
+        replaces: the ETag of an earlier run's output under the output key, if that may be replaced.
+        style: of the glasses of all its faces; None if the run's settings decide.
+        data: encoded bytes: first the input's, until it is decoded, then the output's.
+        original: the input's bytes, kept if they may be copied unchanged.
+        image: the decoded image.
+        faces: the faces to edit.
+        present: whether no face is edited, because all have the attributes already (or the classifier is unsure).
+        found: whether an earlier attempt at the shard had written this very output.
     """
 
     row: Row
@@ -62,15 +63,15 @@ class Item:
     found: bool = False
 
     def fail(self, error: DataError) -> None:
-        """End here, as bad data."""
+        """End as failed: bad data."""
         self._end("failed", error.stage, error.reason)
 
     def skip(self, stage: str, reason: str) -> None:
-        """End here, for a reason that is nobody's fault."""
+        """End as skipped, for a reason that is not an error."""
         self._end("skipped", stage, reason)
 
     def done(self, output_etag: str, *, found: bool = False) -> None:
-        """End here: the output stands under its key."""
+        """End as edited or copied: the output exists under its key."""
         self.row.status = "copied" if self.present else "edited"
         self.row.output_etag, self.found = output_etag, found
         self.drop()
@@ -81,7 +82,7 @@ class Item:
         self.drop()
 
     def drop(self) -> None:
-        """Let go of bytes and pixels."""
+        """Free bytes and pixels."""
         self.data = self.original = self.image = None
         self.faces = []
 

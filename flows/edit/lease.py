@@ -1,7 +1,7 @@
-"""One run per destination: a lease that its holder renews, and that others can take over when it has gone silent.
+"""One run per destination: a lease that its holder renews, and that another command may take over when it expires.
 
-The lease is the object ``_runs/lease.json``. It is taken and renewed by compare-and-swap only, so of two commands at
-the same time one gets it. How old it is is told by the storage's clock, never by ours.
+The lease is the object ``_runs/lease.json``. It is only taken and renewed by compare-and-swap, so only one of two
+simultaneous commands gets it. Its age is measured by the storage's clock, because machines' clocks may differ.
 """
 
 from __future__ import annotations
@@ -26,14 +26,16 @@ from flows.storage import Fetched, PreconditionFailed, StorageError, Store
 LEASE, CLOCK = "_runs/lease.json", "_runs/clock"
 RENEW_SECONDS = 15.0
 EXPIRED_SECONDS = 60.0
-_AGAIN_SECONDS = 3.0  # after a renewal that the storage did not carry out
-_LOOK_SECONDS = 1.0  # while waiting for another's lease to expire
+# Pause after a renewal that failed.
+_RETRY_SECONDS = 3.0
+# Pause between two looks at another command's lease.
+_POLL_SECONDS = 1.0
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
 
 
 class Owner(BaseModel):
-    """Who holds the lease. ``beat`` makes every renewal another content, and so another ETag."""
+    """The process that holds the lease. ``beat`` grows with each renewal, so that each one has a new ETag."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -47,7 +49,7 @@ class Owner(BaseModel):
 
     @property
     def gone(self) -> bool:
-        """Whether it was a process of this very machine that is no more; False where that cannot be told."""
+        """Whether the holder was a process on this machine that has ended; False if that cannot be known."""
         if (self.host, self.machine) != (socket.gethostname(), _machine()):
             return False
         try:
@@ -59,36 +61,37 @@ class Owner(BaseModel):
 
 
 class Lease:
-    """A lease that is held; a thread renews it.
+    """A lease that this process holds, and that a thread renews.
 
-    ``lost`` says by whom it was taken, or None: whoever works under the lease asks for it now and then and stops.
+    Attributes:
+        lost: who has taken the lease over; None while this process holds it. The run checks it and stops.
     """
 
     def __init__(self, store: Store, owner: Owner, etag: str, log: Log) -> None:
         self._store, self._owner, self._etag, self._log = store, owner, etag, log
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._renew_on_and_on, name="lease", daemon=True)
+        self._thread = threading.Thread(target=self._keep_renewing, name="lease", daemon=True)
         self.lost: str | None = None
         self._thread.start()
 
     def release(self) -> None:
-        """Let the next command have it at once. Without the storage's answer it expires by itself."""
+        """Give the lease back, so that the next command need not wait. If the storage fails, the lease expires."""
         self._ended.set()
-        self._thread.join(_AGAIN_SECONDS)
+        self._thread.join(_RETRY_SECONDS)
         if self.lost is None and not self._thread.is_alive():
             body = self._owner.model_copy(update={"released": True})
             with contextlib.suppress(StorageError, PreconditionFailed, UserError):
                 self._store.put(LEASE, _body(body), if_match=self._etag)
 
-    def _renew_on_and_on(self) -> None:
+    def _keep_renewing(self) -> None:
         pause = RENEW_SECONDS
         while not self._ended.wait(pause):
             try:
-                pause = RENEW_SECONDS if self._renew() else _AGAIN_SECONDS
+                pause = RENEW_SECONDS if self._renew() else _RETRY_SECONDS
             except (StorageError, UserError) as error:
-                # Nobody else gets it as long as it stands as it is; if somebody does, the next renewal tells.
+                # The lease may still be ours. If another command takes it, the next renewal finds out.
                 self._log.warning("the lease of %s is not renewed: %s", self._store.url, error)
-                pause = _AGAIN_SECONDS
+                pause = _RETRY_SECONDS
             if self.lost is not None:
                 return
 
@@ -102,7 +105,8 @@ class Lease:
                 who = f"{there[0].host} (process {there[0].pid})" if there else "somebody who deleted it"
                 self.lost = who
                 return False
-            self._owner, self._etag = there  # the answer to an earlier attempt was lost on its way
+            # An earlier renewal had succeeded, and only its answer was lost.
+            self._owner, self._etag = there
             return True
         self._owner = body
         return True
@@ -112,11 +116,11 @@ class Lease:
 def held(destination: Store, log: Log) -> Iterator[Lease]:
     """Hold the destination's lease.
 
-    Another's lease is taken over when it was released, when its process on this machine is gone, and when it has not
-    been renewed for :data:`EXPIRED_SECONDS`; for that it is waited for as long as need be.
+    The lease of another command is taken over when it was released, when its process on this machine has ended, or
+    when it was not renewed for :data:`EXPIRED_SECONDS`. This function waits that long if necessary.
 
     Raises:
-        UserError: another command holds it and renews it.
+        UserError: another command holds the lease and keeps renewing it.
         StorageError: the storage failed after its retries.
     """
     lease = _take(destination, log)
@@ -134,7 +138,8 @@ def _take(store: Store, log: Log) -> Lease:
         pid=os.getpid(),
         started=psutil.Process().create_time(),
     )
-    seen: str | None = None  # the lease's ETag when it was first found alive
+    # The ETag of the other lease when it was first read. Another ETag means that its holder is alive.
+    seen: str | None = None
     while True:
         there = _read(store)
         if there is not None and (left := _seconds_left(store, there[0])) > 0:
@@ -142,36 +147,46 @@ def _take(store: Store, log: Log) -> Lease:
             if seen not in (None, etag):
                 raise UserError(
                     "destination-in-use",
-                    f"--destination {store.url}: another run is at work there, on {other.host} (process {other.pid})",
+                    f"--destination {store.url}: another run is writing there, on {other.host} (process {other.pid})",
                 )
             if seen is None:
-                words = "%s: a run on %s (process %d) holds it; waiting for a sign of life, %.0f s at most"
-                log.warning(words, store.url, other.host, other.pid, left)
+                log.warning(
+                    "%s: a run on %s (process %d) holds the lease; waiting %.0f s at most for it to renew or expire",
+                    store.url,
+                    other.host,
+                    other.pid,
+                    left,
+                )
             seen = etag
-            time.sleep(min(_LOOK_SECONDS, left))
+            time.sleep(min(_POLL_SECONDS, left))
         elif (taken := _try(store, owner, there[1] if there else None)) is not None:
             return Lease(store, owner, taken, log)
 
 
 def _seconds_left(store: Store, owner: Owner) -> float:
-    """Until another's lease may be taken over."""
+    """Seconds until another command's lease may be taken over."""
     return 0.0 if owner.released or owner.gone else EXPIRED_SECONDS - _age(store)
 
 
 def _try(store: Store, owner: Owner, if_match: str | None) -> str | None:
-    """Take the lease that has this ETag, or that is not there: its new ETag, or None where another was faster."""
+    """Try to take the lease: create it, or replace the one with this ETag.
+
+    Returns:
+        Its new ETag; None if another command was faster.
+    """
     try:
         return store.put(LEASE, _body(owner), create_only=if_match is None, if_match=if_match)
     except (FileExistsError, PreconditionFailed):
-        there = _read(store)  # it may be ours: the answer to an earlier attempt was lost on its way
+        # It is ours if an earlier attempt had succeeded, and only its answer was lost.
+        there = _read(store)
         return there[1] if there is not None and there[0].token == owner.token else None
 
 
 def _read(store: Store) -> tuple[Owner, str] | None:
-    """Who holds the lease, and its ETag; None where there is none.
+    """The lease's holder and its ETag; None if there is no lease.
 
     Raises:
-        UserError: it is not a lease.
+        UserError: the object is not a lease.
     """
     try:
         found: Fetched = store.get(LEASE)
@@ -185,7 +200,7 @@ def _read(store: Store) -> tuple[Owner, str] | None:
 
 
 def _age(store: Store) -> float:
-    """Seconds since the lease was written, by the storage's clock: a clock object is written to read it."""
+    """Seconds since the lease was written, by the storage's clock. To read that clock, an object is written."""
     try:
         written = store.head(LEASE).modified
     except FileNotFoundError:
@@ -195,7 +210,7 @@ def _age(store: Store) -> float:
 
 
 def _machine() -> str:
-    """This boot of this machine, and the processes that this one can see: containers may share a host's name."""
+    """Identifies this boot of this machine and its process namespace, since containers may share a host name."""
     try:
         with open("/proc/sys/kernel/random/boot_id") as file:
             return f"{file.read().strip()} {os.readlink('/proc/self/ns/pid')}"

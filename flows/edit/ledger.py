@@ -1,7 +1,7 @@
-"""The ledger: what became of every input of a shard, written once, when the shard is done.
+"""The ledger of a shard: one row for each input, written once, when the shard is done.
 
-What is not in a ledger did not happen. A shard's ledgers are numbered by generation, one for each time that its failed
-inputs were tried again; the highest one counts, and has all of the shard's rows.
+Only what a ledger records counts as done. A shard has one ledger per generation: number 0 for the run itself, and one
+more for each retry of its failed inputs. The ledger with the highest number is valid, and has all of the shard's rows.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ Status = Literal["edited", "copied", "skipped", "failed"]
 AttributesFrom = Literal["labels", "classifier", "unsure", "unknown"]
 STATUSES: tuple[Status, ...] = ("edited", "copied", "skipped", "failed")
 STAGES = ("fetch", "decode", "find", "edit", "encode", "put")
+# Edited images of a shard, and of a run, in the before/after picture.
 SAMPLE = 12
-FAILURES_SHOWN = 20  # of a shard
+# Failed images of a shard that its summary lists.
+FAILURES_SHOWN = 20
 
 _LEDGER = re.compile(r"ledger/(\d+)\.\d+\.parquet")
 
@@ -70,11 +72,15 @@ SCHEMA = pa.schema(
 
 
 class FaceRow(TypedDict):
-    """A face of a photograph: a row within the row of its image.
+    """A face of a photograph: a row within its image's row.
 
-    ``box`` is left, top, right, bottom and ``landmarks`` ten numbers, x and y of eyes, nose and corners of the mouth,
-    in pixels of the photograph; ``status`` is ``edited``, ``present`` for one that had it already, or ``unsure``
-    for one that was left because the classifier could not say; the rest is as in :class:`Row`.
+    Attributes:
+        box: left, top, right, bottom, in pixels of the photograph.
+        landmarks: x and y of the two eyes, the nose and the two corners of the mouth, in pixels of the photograph.
+        confidence: of the face detector.
+        status: ``edited``; ``present`` for a face that had the attributes before; ``unsure`` for a face that was not
+            edited because the classifier could not decide.
+        attributes_from, predicted, targets, style: as in :class:`Row`.
     """
 
     box: list[float]
@@ -89,15 +95,23 @@ class FaceRow(TypedDict):
 
 @dataclass
 class Row:
-    """One input and its fate.
+    """One input and its outcome.
 
-    ``stage`` and ``reason`` say where and why it was skipped or failed; ``generation`` is that of the ledger whose
-    making settled it; the ETags are those of what was read and of what was written or found; ``attributes_from`` says
-    where the face's attributes before the edit come from (``unsure``: the classifier could not say whether it has all
-    that is asked for), and ``predicted`` what the classifier saw if it was asked, in the bundle's order; ``targets`` is
-    the attribute vector the network was fed; ``style`` names the glasses, with commas; ``faces`` are those of a
-    photograph, the largest first, of which the four columns before it tell of the first; sizes are in bytes and
-    pixels.
+    Attributes:
+        key, output_key: below the source and below the destination.
+        source_etag: of the object that was read.
+        stage, reason: where and why the input was skipped or failed.
+        attempts: how often it was tried.
+        generation: of the ledger that recorded this outcome first.
+        output_etag: of the object that was written, or found to be the same output.
+        attributes_from: where the face's attributes before the edit come from. ``unsure`` means that the classifier
+            could not decide about one of the attributes to set.
+        predicted: the classifier's predictions in the bundle's order; None if it was not asked.
+        targets: the attribute vector that the network received.
+        style: of the glasses, joined by commas.
+        faces: of a photograph, the largest first. The four columns before describe the first of them.
+        width, height: in pixels.
+        notes: what was lost or changed besides the edit.
     """
 
     key: str
@@ -122,7 +136,7 @@ class Row:
 
 
 class Failure(NamedTuple):
-    """A failed input: its key, and where and why."""
+    """A failed input: its key, and the stage and the reason of the failure."""
 
     key: str
     stage: str
@@ -130,8 +144,10 @@ class Failure(NamedTuple):
 
 
 class SampledImage(NamedTuple):
-    """An edited input for the before/after picture: its key, its output's, and the box of its largest face, if searched
-    for: left, top, right, bottom, in pixels."""
+    """An edited input for the before/after picture.
+
+    ``box`` is the largest face's, in pixels: left, top, right, bottom. None for an aligned image.
+    """
 
     key: str
     output_key: str
@@ -140,17 +156,19 @@ class SampledImage(NamedTuple):
 
 @dataclass
 class Summary:
-    """What a shard's ledger adds up to; small enough to travel as a task's result.
+    """The sums of a shard's ledger. It is the result of the shard's task, and is stored in the ledger's metadata.
 
     Attributes:
-        attributes_from: how many faces' attributes before the edit come from where.
-        seconds: per stage, how long it was busy (wall clock; stages overlap, so they add up to more than ``wall``).
+        counts: rows by status.
+        reasons: skipped and failed rows by reason.
+        attributes_from: images by the source of their attributes before the edit.
+        seconds: busy time per stage. Stages overlap, so the sum exceeds ``wall``.
+        peak_mb: largest memory use so far of the worker's process, or of the child processes that edited the shard.
         faces: in photographs, edited or not.
-        found: outputs that an earlier attempt at the shard had put already.
-        failures: the first failed inputs, for the report: key, stage, reason; those that killed their process lead.
-        peak_mb: the largest the worker's process, or its child that edited the shard, has been so far.
-        isolated: whether it was done in isolation, because its process had died.
-        sample: a few edited inputs, chosen by their keys' hash, for the before/after picture.
+        found: outputs that an earlier attempt at the shard had written.
+        isolated: whether child processes edited the shard, because its process had died.
+        failures: the first failed inputs. Those that killed their process come first.
+        sample: a few edited inputs for the before/after picture.
     """
 
     shard: int
@@ -172,12 +190,12 @@ class Summary:
 
     @property
     def images(self) -> int:
-        """Inputs, whatever became of them."""
+        """Number of inputs, whatever their status."""
         return sum(self.counts.values())
 
 
 def summarise(shard: int, generation: int, rows: Sequence[Row]) -> Summary:
-    """Count a shard's rows by status, and the skipped and failed ones by reason."""
+    """Sum up a shard's rows."""
     counts = Counter(row.status for row in rows)
     reasons = Counter(f"{row.status} at {row.stage}: {row.reason}" for row in rows if row.reason)
     failed = sorted((row for row in rows if row.status == "failed"), key=lambda row: row.stage != "process")
@@ -198,7 +216,7 @@ def summarise(shard: int, generation: int, rows: Sequence[Row]) -> Summary:
 
 
 def choose_sample(images: Iterable[SampledImage], count: int = SAMPLE) -> list[SampledImage]:
-    """A few of them, the same ones whatever the order: those whose key has the smallest hash."""
+    """The images whose keys have the smallest hashes: the same ones in whatever order they come."""
     return nsmallest(count, images, key=lambda image: hashlib.sha256(image.key.encode()).digest())
 
 
@@ -208,12 +226,15 @@ def _largest_box(row: Row) -> list[float] | None:
 
 
 def ledger_key(shard: int, generation: int) -> str:
-    """Where a shard's ledger stands below the run's folder."""
+    """The key of a shard's ledger below the run's folder."""
     return f"ledger/{shard:05d}.{generation:04d}.parquet"
 
 
 def write_ledger(run: Store, rows: Sequence[Row], summary: Summary) -> Summary:
-    """Write a shard's ledger, create-only. If another attempt was faster, its ledger counts and its summary returns."""
+    """Write a shard's ledger, create-only; returns the summary of the ledger that counts.
+
+    If another attempt at the shard was faster, that is the other attempt's.
+    """
     table = pa.table({name: [getattr(row, name) for row in rows] for name in SCHEMA.names}, schema=SCHEMA)
     table = table.replace_schema_metadata({"summary": json.dumps(asdict(summary))})
     buffer = io.BytesIO()
@@ -227,16 +248,17 @@ def write_ledger(run: Store, rows: Sequence[Row], summary: Summary) -> Summary:
 
 
 def finished_shards(run: Store) -> dict[int, str]:
-    """The key of each finished shard's ledger, the highest generation of each."""
+    """The key of the valid ledger of each finished shard."""
     ledgers: dict[int, str] = {}
-    for info in run.list("ledger/"):  # in order, so that a later generation replaces an earlier one
+    # Keys come in order, so a later generation replaces an earlier one.
+    for info in run.list("ledger/"):
         if match := _LEDGER.fullmatch(info.key):
             ledgers[int(match[1])] = info.key
     return ledgers
 
 
 def read_summary(run: Store, key: str) -> Summary:
-    """A ledger's summary alone, from its footer's metadata."""
+    """Read only a ledger's summary, from the metadata in the Parquet footer."""
     metadata = pq.read_schema(pa.BufferReader(run.get(key).data)).metadata
     fields: dict[str, Any] = json.loads(metadata[b"summary"])
     fields["failures"] = [Failure(*failure) for failure in fields["failures"]]
@@ -245,5 +267,5 @@ def read_summary(run: Store, key: str) -> Summary:
 
 
 def read_rows(run: Store, key: str) -> pa.Table:
-    """A whole ledger: the columns of :class:`Row`, in the order of the plan."""
+    """Read a whole ledger: the columns of :class:`Row`, in the order of the plan."""
     return read_table(pa.BufferReader(run.get(key).data))

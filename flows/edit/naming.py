@@ -1,4 +1,4 @@
-"""Output keys: the input's own, with another format's extension appended where one is asked for."""
+"""Output keys: the input's key, with the extension of the output format appended if it differs."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def output_key(key: str, format: str) -> str:
 
     Args:
         key: the input's, below the source.
-        format: ``keep``, ``jpeg``, ``png``, ``webp`` or ``tiff``; with ``keep`` the key stays as it is, and so does
-            one that ends in an extension of the format, in whatever case.
+        format: ``keep``, ``jpeg``, ``png``, ``webp`` or ``tiff``. With ``keep`` the key stays as it is, and so does a
+            key that ends in an extension of the format, in upper or lower case.
     """
     if format == "keep" or key.lower().endswith(_EXTENSIONS[format]):
         return key
@@ -29,15 +29,16 @@ def output_key(key: str, format: str) -> str:
 
 
 def refuse_collisions(inputs: Iterable[ObjectInfo], format: str) -> Iterator[ObjectInfo]:
-    """The same inputs; their keys must be in order.
+    """Pass on the inputs, whose keys must be sorted, and check that no two have the same output key.
 
-    Only a key with an extension appended can meet another one (``a.png`` and ``a.png.jpg`` as JPEG), and all keys
-    between the two begin with the first: so a few are remembered, however many there are.
+    Only a key that gets an extension can collide with another: ``a.png`` and ``a.png.jpg``, both as JPEG. In sorted
+    order all keys between the two begin with the first. So only the prefixes of the current key are remembered.
 
     Raises:
-        UserError: two inputs would have one output key.
+        UserError: two inputs would have the same output key.
     """
-    begun: list[str] = []  # keys that get an extension, each a beginning of the next
+    # Keys that get an extension. Each one is a prefix of the next.
+    begun: list[str] = []
     for info in inputs:
         while begun and not info.key.startswith(begun[-1]):
             begun.pop()

@@ -1,4 +1,4 @@
-"""One image, without any server: the stages of a shard, for a single file on this machine's disk."""
+"""Edit one image file on this machine's disk, through the same stages as a shard, without any server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from flows.edit.faces import detector_of
 from flows.edit.item import Item
 from flows.edit.ledger import Row
 from flows.edit.plan import read_source_labels, read_styles
-from flows.edit.run import Run, hash_of, what_decides_the_bytes
+from flows.edit.run import EditRun, fingerprint_inputs, hash_of
 from flows.edit.streaming import editor_of, stream
 from flows.settings import EditSettings
 from flows.storage import open_store
@@ -55,23 +55,23 @@ class NotEdited(Exception):
 
 
 def is_one_file(settings: EditSettings) -> bool:
-    """Whether the source is an image on this disk and not a folder of them."""
+    """Whether the source is a file on this disk and not a folder."""
     return os.path.isfile(settings.source)
 
 
 def edit_file(settings: EditSettings) -> Row:
-    """Edit one image file, with the very bytes that a run over its folder would write.
+    """Edit one image file. The output has the same bytes as in a run over the file's folder.
 
     Args:
-        settings: ``source`` is the file; ``destination`` the new file, or a folder for one of the same name. The new
-            name's extension says the format, if no setting does.
+        settings: ``source`` is the file; ``destination`` is the new file, or a folder for a file of the same name. If
+            ``format`` is not set, the new name's extension decides.
 
     Returns:
-        Its row, as a ledger has it.
+        The file's row, as in a ledger.
 
     Raises:
-        UserError: a place, a bundle or an attribute that is not there.
-        NotEdited: there is no face, it is no image, or there is another file in its place.
+        UserError: a place, a bundle or an attribute does not exist.
+        NotEdited: the file shows no face, is not an image, or the output file exists.
         StorageError: the disk failed.
     """
     folder, name = os.path.split(settings.source)
@@ -95,17 +95,17 @@ def edit_file(settings: EditSettings) -> Row:
 
 
 def slide_file(settings: EditSettings) -> str:
-    """Write a picture of a photograph's faces, as they are and edited ever more strongly, to choose an intensity by.
+    """Write a picture of a photograph's faces, unedited and edited with rising intensity, to choose an intensity.
 
     Args:
         settings: ``source`` is the file; ``destination`` the picture, a JPEG.
 
     Returns:
-        A line for the user.
+        One line for the user.
 
     Raises:
         UserError: as :func:`edit_file`.
-        NotEdited: there is no face, it is no image, or there is another file in the picture's place.
+        NotEdited: the file shows no face, is not an image, or the picture's file exists.
         StorageError: the disk failed.
     """
     run = run_of(settings)
@@ -139,26 +139,28 @@ def slide_file(settings: EditSettings) -> str:
     try:
         open_store(place, option="--destination").put(name, faces_grid(columns, side=PANEL), create_only=True)
     except FileExistsError:
-        raise NotEdited(
-            "file-exists", f"{settings.destination}: is there already; it is not replaced"
-        ) from None
+        raise NotEdited("file-exists", f"{settings.destination}: exists and is not replaced") from None
     return f"{settings.destination}: {len(strip) // PANEL} face(s), {', '.join(captions)}"
 
 
 def describe_row(row: Row) -> str:
-    """What became of one file, in a line for the user."""
+    """The outcome for one file, on one line for the user."""
     faces = len(row.faces) if row.faces is not None else 1
-    what = "edited" if row.status == "edited" else "copied as it is: has all that is asked for already"
+    what = (
+        "edited"
+        if row.status == "edited"
+        else "copied unchanged, because all its faces have the attributes already"
+    )
     return f"{row.output_key}: {what} ({faces} face(s), {row.width}×{row.height})"
 
 
-def run_of(settings: EditSettings) -> Run:
-    """A run that is written nowhere. Raises as :func:`edit_file`."""
+def run_of(settings: EditSettings) -> EditRun:
+    """A run for these settings that is not written anywhere. Raises as :func:`edit_file`."""
     bundle = open_bundle(settings.bundle, with_discriminator=False)
     edits = parse_edits(settings.set, settings.intensity, bundle.config.attributes)
     styles = read_styles(settings, bundle.config.generator.styles)
-    made_of = what_decides_the_bytes(settings, edits, bundle.digest, None, styles.digest)
-    return Run(
+    made_of = fingerprint_inputs(settings, edits, bundle.digest, None, styles.digest)
+    return EditRun(
         run_id="one-file",
         lineage="",
         settings=settings,

@@ -1,4 +1,4 @@
-"""One output: written create-only with proof of authorship, and what to do where its key is taken."""
+"""Write one output, create-only and with proof of authorship, and decide what to do if the key exists."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from urllib.parse import quote
 
 from attgan.errors import DataError
 from flows.edit.item import Item
-from flows.edit.run import Run
+from flows.edit.run import EditRun
 from flows.storage import KeyRefused, ObjectInfo, PreconditionFailed, Store
 
 FINGERPRINT, SOURCE_ETAG = "attgan-fingerprint", "attgan-source-etag"
-_TRIES = 3  # at an object that others replace meanwhile
-_TAKEN = "the destination holds another object under this key"
+# Attempts at an object that other programs replace in the meantime.
+_TRIES = 3
+_KEY_EXISTS = "the destination holds another object under this key"
 
 
-def put_item(item: Item, source: Store, destination: Store, run: Run) -> None:
-    """Write an item's encoded bytes under its output key, unless it ended before; its row says what came of it.
+def put_item(item: Item, source: Store, destination: Store, run: EditRun) -> None:
+    """Write an item's encoded bytes under its output key, and record the outcome in its row.
+
+    An item that failed or was skipped in an earlier stage has no bytes, and nothing is written.
 
     Raises:
         StorageError: the storage failed after its retries.
@@ -30,11 +33,11 @@ def put_item(item: Item, source: Store, destination: Store, run: Run) -> None:
     except KeyRefused as error:
         item.fail(DataError("put", str(error)))
     except FileExistsError:
-        _put_where_taken(item, source, destination, ours, run)
+        _put_over_existing(item, source, destination, ours, run)
 
 
-def _proof(item: Item, run: Run) -> dict[str, str]:
-    """The metadata by which an output is known as this run's, and as an edited image."""
+def _proof(item: Item, run: EditRun) -> dict[str, str]:
+    """The metadata that marks an output as this run's, and as an edited image."""
     return {
         FINGERPRINT: run.fingerprint,
         SOURCE_ETAG: quote(item.row.source_etag.strip('"'), safe="-"),
@@ -61,10 +64,13 @@ def _put(
     )
 
 
-def _put_where_taken(
-    item: Item, source: Store, destination: Store, ours: Mapping[str, str], run: Run
+def _put_over_existing(
+    item: Item, source: Store, destination: Store, ours: Mapping[str, str], run: EditRun
 ) -> None:
-    """Decide by what stands there. Only what was looked at is ever replaced: by compare-and-swap."""
+    """Decide what to do about the object that has the output's key.
+
+    An object is only replaced by compare-and-swap, so never one that was not looked at.
+    """
     key, on_existing = item.row.output_key, run.settings.on_existing
     for _ in range(_TRIES):
         try:
@@ -82,19 +88,19 @@ def _put_where_taken(
                 item.skip("put", "the source has changed while it was edited; the next run edits it")
                 return
         elif on_existing == "skip":
-            item.skip("put", f"{_TAKEN} (--on-existing overwrite --redo replaces it)")
+            item.skip("put", f"{_KEY_EXISTS} (--on-existing overwrite --redo replaces it)")
             return
         elif on_existing == "fail":
-            item.fail(DataError("put", f"{_TAKEN} (--on-existing fail)"))
+            item.fail(DataError("put", f"{_KEY_EXISTS} (--on-existing fail)"))
             return
         with contextlib.suppress(PreconditionFailed):
             item.done(_put(item, destination, ours, if_match=there.etag))
             return
-    item.fail(DataError("put", "others keep writing under this key"))
+    item.fail(DataError("put", "other programs keep writing under this key"))
 
 
 def _is_this_result(item: Item, there: ObjectInfo, destination: Store, ours: Mapping[str, str]) -> bool:
-    """By its metadata, or on disk, which has none, by its bytes."""
+    """Whether the object is this very output: by its metadata, or on a disk, which has none, by its bytes."""
     if there.metadata:
         return all(there.metadata.get(name) == ours[name] for name in (FINGERPRINT, SOURCE_ETAG))
     if there.size != len(item.data or b""):
@@ -105,13 +111,16 @@ def _is_this_result(item: Item, there: ObjectInfo, destination: Store, ours: Map
         return False
 
 
-def _is_of_earlier_content(item: Item, there: ObjectInfo, run: Run) -> bool:
-    """Whether it is what we made when the source was another one, or what another run made that may be replaced."""
+def _is_of_earlier_content(item: Item, there: ObjectInfo, run: EditRun) -> bool:
+    """Whether the object is our output for an earlier content of the source, or another run's that may be replaced."""
     return there.etag == item.replaces or there.metadata.get(FINGERPRINT) in (run.fingerprint, *run.replaces)
 
 
 def _is_current(item: Item, source: Store) -> bool:
-    """Whether the source is still what was fetched: a straggler must not put the older edit over the newer one."""
+    """Whether the source still has the content that was fetched.
+
+    If it has not, a newer run may have written a newer output already, and this one must not replace it.
+    """
     try:
         return source.head(item.row.key).etag == item.row.source_etag
     except FileNotFoundError:

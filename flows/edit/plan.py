@@ -1,7 +1,7 @@
 """The plan of an edit run: which keys each shard has (``plan/00012.<plan>.parquet``).
 
-Listing and state are both sorted, so what is new or changed is found by walking along both, with a page of each in
-memory.
+The listing of the source and the state of earlier runs are both sorted by key. New and changed images are found by
+reading both side by side, with one page of each in memory.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from attgan.data.column_reader import read_table
 from attgan.editing.styles import check_styles
 from attgan.errors import UserError
 from flows.edit.naming import refuse_collisions
-from flows.edit.run import RUNS, Run
+from flows.edit.run import RUNS, EditRun
 from flows.edit.state import STATE, Settled
 from flows.settings import EditSettings
 from flows.storage import ObjectInfo, Store, is_within, open_store
@@ -37,9 +37,12 @@ SCHEMA = pa.schema(
         ("key", pa.string()),
         ("size", pa.int64()),
         ("etag", pa.string()),
-        ("labels", pa.list_(pa.float32())),  # in the bundle's order; NaN or null: unknown
-        ("replaces", pa.string()),  # the ETag of the output of the key's earlier content
-        ("style", pa.list_(pa.string())),  # of the key's glasses; null: as the settings say
+        # In the order of the bundle's attributes; NaN or null where unknown.
+        ("labels", pa.list_(pa.float32())),
+        # The ETag of the output that was made of the key's earlier content.
+        ("replaces", pa.string()),
+        # Of the key's glasses; null where the settings decide.
+        ("style", pa.list_(pa.string())),
     ]
 )
 
@@ -52,14 +55,17 @@ class SourceLabels(NamedTuple):
 
 
 class Styles(NamedTuple):
-    """Styles of glasses by key, and a digest of them and of the usual one; None where the bundle has no styles."""
+    """Styles of glasses for single keys, and a digest of them and of the default style.
+
+    The digest is None if the bundle has no styles.
+    """
 
     by_key: Mapping[str, list[str]]
     digest: str | None
 
 
 class PlanSize(NamedTuple):
-    """How much a plan holds."""
+    """The number of shards, of images and of their bytes in a plan."""
 
     shards: int
     inputs: int
@@ -67,19 +73,19 @@ class PlanSize(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """An input of a run; ``replaces`` is the ETag of the output that the key's earlier content has."""
+    """An input of a run. ``replaces`` is the ETag of the output that was made of the key's earlier content."""
 
     info: ObjectInfo
     replaces: str | None = None
 
 
 @dataclass
-class PassedOver:
-    """What lies below the source and is not planned, counted while it is listed.
+class NotPlanned:
+    """Counts of the keys below the source that are not planned. They grow while the source is listed.
 
     Attributes:
-        ignored: keys that are no inputs, by reason.
-        unchanged: inputs that an earlier run of the same settings is done with.
+        ignored: keys that are not inputs, by reason.
+        unchanged: inputs that an earlier run with the same settings has finished, and that have not changed since.
     """
 
     ignored: dict[str, int] = field(default_factory=dict)
@@ -87,22 +93,21 @@ class PassedOver:
 
 
 def list_inputs(
-    settings: EditSettings, settled: Iterable[Settled], passed_over: PassedOver
+    settings: EditSettings, settled: Iterable[Settled], not_planned: NotPlanned
 ) -> Iterator[Planned]:
-    """The inputs of a run in key order, lazily: those that are new or have another ETag than when they were done, or
-    with ``--redo`` all of them.
+    """Yield the inputs of a run in key order: new ones and those with a new ETag, or with ``--redo`` all.
 
     Raises:
-        UserError: two inputs would have one output key.
+        UserError: two inputs would have the same output key.
     """
-    inputs = _image_keys(open_store(settings.source, option="--source"), passed_over.ignored)
+    inputs = _image_keys(open_store(settings.source, option="--source"), not_planned.ignored)
     if settings.format != "keep":
         inputs = refuse_collisions(inputs, settings.format)
-    return islice(_to_do(inputs, settled, passed_over, redo=settings.redo), settings.limit)
+    return islice(_to_do(inputs, settled, not_planned, redo=settings.redo), settings.limit)
 
 
 def _to_do(
-    inputs: Iterable[ObjectInfo], settled: Iterable[Settled], passed_over: PassedOver, *, redo: bool
+    inputs: Iterable[ObjectInfo], settled: Iterable[Settled], not_planned: NotPlanned, *, redo: bool
 ) -> Iterator[Planned]:
     done = iter(settled)
     last = next(done, None)
@@ -114,11 +119,11 @@ def _to_do(
         elif redo or last.etag != info.etag:
             yield Planned(info, last.output_etag)
         else:
-            passed_over.unchanged += 1
+            not_planned.unchanged += 1
 
 
 def _image_keys(source: Store, ignored: dict[str, int]) -> Iterator[ObjectInfo]:
-    """The keys that may be images, by their extension or the lack of one."""
+    """Yield the keys with an image's extension or without any, and count the others in ``ignored``."""
     for info in source.list():
         reason = _why_not(info.key)
         if reason is None:
@@ -143,7 +148,7 @@ def _why_not(key: str) -> str | None:
 
 
 def read_source_labels(url: str | None, attributes: list[str]) -> SourceLabels:
-    """Labels in the order of the bundle's ``attributes``; those that CelebA does not know are NaN."""
+    """Read the labels in the order of the bundle's ``attributes``; attributes that CelebA lacks are NaN."""
     if url is None:
         return SourceLabels({}, None)
     store = open_store(url, option="--labels")
@@ -159,14 +164,14 @@ def read_source_labels(url: str | None, attributes: list[str]) -> SourceLabels:
 
 
 def read_styles(settings: EditSettings, known: Sequence[str]) -> Styles:
-    """The styles of the images that have their own, and a digest of all that says which glasses there will be.
+    """Read the table of styles for single images, and compute a digest of everything that decides the style.
 
     Args:
         settings: ``style`` and ``style_from``.
         known: the bundle's styles.
 
     Raises:
-        UserError: a style that the bundle does not know, or a table that is none.
+        UserError: a style that the bundle does not know, or a malformed table.
     """
     check_styles(settings.style, known, f"--style {','.join(settings.style)}")
     if settings.style_from is None:
@@ -179,7 +184,7 @@ def read_styles(settings: EditSettings, known: Sequence[str]) -> Styles:
         table = pq.read_table(source) if name.endswith(".parquet") else csv.read_csv(source)
         rows = table.select(["key", "style"]).cast(pa.schema([("key", pa.string()), ("style", pa.string())]))
     except FileNotFoundError:
-        raise UserError("file-missing", f"{where}: is not there") from None
+        raise UserError("file-missing", f"{where}: there is no such file") from None
     except (pa.ArrowInvalid, KeyError):
         raise UserError(
             "style-table-malformed", f"{where}: must be a CSV or Parquet table with the columns key and style"
@@ -201,9 +206,9 @@ def write_plan(
     written: Callable[[], None] = lambda: None,
     styles: Mapping[str, list[str]] = MappingProxyType({}),
 ) -> PlanSize:
-    """Cut the keys into shards of ``shard_size`` and write each one's plan, one shard in memory at a time.
+    """Write the plan of each shard of ``shard_size`` inputs, with one shard in memory at a time.
 
-    ``written`` is called after each.
+    ``written`` is called after each shard.
     """
     shards = total = size = 0
     stream = iter(inputs)
@@ -218,7 +223,8 @@ def write_plan(
         }
         buffer = io.BytesIO()
         pq.write_table(pa.table(columns, schema=SCHEMA), buffer, compression="zstd")
-        run.put(plan_key(plan, shards), buffer.getvalue())  # nobody else's: ``plan`` is drawn at random
+        # The name ``plan`` is random, so no other command writes to this key.
+        run.put(plan_key(plan, shards), buffer.getvalue())
         shards += 1
         total += len(chunk)
         size += sum(planned.info.size for planned in chunk)
@@ -227,12 +233,12 @@ def write_plan(
 
 
 def plan_key(plan: str, shard: int) -> str:
-    """Where a shard's plan stands below the run's folder."""
+    """The key of a shard's plan below the run's folder."""
     return f"plan/{shard:05d}.{plan}.parquet"
 
 
-def read_shard(store: Store, run: Run, shard: int) -> list[dict[str, Any]]:
-    """A shard's planned inputs: ``key``, ``size``, ``etag``, ``labels``, ``replaces``, ``style``."""
+def read_shard(store: Store, run: EditRun, shard: int) -> list[dict[str, Any]]:
+    """Read a shard's planned inputs: rows of :data:`SCHEMA`."""
     data = store.get(plan_key(run.plan, shard)).data
     rows: list[dict[str, Any]] = read_table(pa.BufferReader(data)).to_pylist()
     return rows
@@ -248,5 +254,5 @@ def refuse_overlap(source: str, destination: str) -> None:
         raise UserError(
             "destination-overlaps-source",
             f"--destination {destination}: must not be, hold or lie inside --source {source}; "
-            "the results would be taken for inputs",
+            "the results would be read as inputs",
         )

@@ -1,4 +1,4 @@
-"""What an edit run comes to: counts that add up, rates per stage, and a picture of some faces before and after."""
+"""The report of an edit run: counts that add up, rates per stage, and a picture of some faces before and after."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from attgan.data import codec
 from attgan.errors import DataError
 from attgan.evaluation.plots.figures import before_after_grid, scaled
 from flows.edit.ledger import STAGES, STATUSES, SampledImage, Summary, choose_sample, ledger_key
-from flows.edit.plan import PassedOver
-from flows.edit.run import Run
+from flows.edit.plan import NotPlanned
+from flows.edit.run import EditRun
 from flows.runtime.terminal import print_line, print_rows
 from flows.settings import EditSettings
 from flows.storage import open_store
 
 # Side of the pictures in the before/after grid, in pixels.
 HEIGHT = 218
-# A picture's side, as a multiple of the face's.
-_ROOM = 1.6
+# Side of the cut-out square, as a multiple of the face's longer side.
+_SQUARE_PER_FACE = 1.6
 FAILURES_LISTED, FAILURES_PRINTED = 200, 10
 
 
 class ConservationError(RuntimeError):
-    """Inputs and ledger rows do not add up: a defect of this program, never of the data."""
+    """Inputs and ledger rows do not add up. This is a bug of the program, never a fault of the data."""
 
 
 def build_report(
-    run: Run, summaries: Sequence[Summary], wall: float, before: Sequence[Summary] = ()
+    run: EditRun, summaries: Sequence[Summary], wall: float, before: Sequence[Summary] = ()
 ) -> dict[str, Any]:
     """The content of ``report.json``.
 
     Args:
         run: the run.
-        summaries: of every shard's ledger.
-        wall: seconds that this invocation took.
-        before: the summaries of the shards that an earlier invocation finished.
+        summaries: one for each shard's ledger.
+        wall: seconds that this command took.
+        before: the summaries of the shards that an earlier command finished.
 
     Raises:
         ConservationError: inputs ≠ edited + copied + skipped + failed.
@@ -88,16 +88,16 @@ def build_report(
     }
 
 
-def build_empty_report(settings: EditSettings, passed_over: PassedOver) -> dict[str, Any]:
-    """In place of a report, where there was nothing to do and so no run."""
+def build_empty_report(settings: EditSettings, not_planned: NotPlanned) -> dict[str, Any]:
+    """The report of a command that had nothing to do, and so began no run."""
     return {
         "run_id": None,
         "source": settings.source,
         "destination": settings.destination,
         "inputs": 0,
         "counts": dict.fromkeys(STATUSES, 0),
-        "unchanged": passed_over.unchanged,
-        "ignored": passed_over.ignored,
+        "unchanged": not_planned.unchanged,
+        "ignored": not_planned.ignored,
     }
 
 
@@ -116,7 +116,7 @@ def count_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def stage_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """The table of stages: seconds busy, and images per busy second."""
+    """The table of stages: busy seconds, and images per busy second."""
     images = report["counts"]["edited"]
     return [
         {"stage": stage, "busy seconds": f"{busy:,.1f}", "images/s": f"{images / busy:,.0f}" if busy else "–"}
@@ -125,7 +125,7 @@ def stage_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def reason_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """The table of what was skipped, failed or not even planned, and why."""
+    """The table of images that were skipped, failed or not planned, by reason."""
     rows = [{"what": what, "images": f"{count:,}"} for what, count in report["reasons"].items()]
     rows += [
         {"what": f"not planned: {why}", "images": f"{count:,}"} for why, count in report["ignored"].items()
@@ -147,14 +147,14 @@ def slowest_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def failure_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """The table of failed images, with the ledger that has all of each one's row."""
+    """The table of failed images, with the ledger that has each image's full row."""
     return [failure | {"ledger": f"{report['url']}/{failure['ledger']}"} for failure in report["failures"]]
 
 
 def show(report: dict[str, Any]) -> None:
     """Print a report to the terminal."""
     if report["run_id"] is None:
-        print_line(in_a_line(report))
+        print_line(one_line(report))
         return
     print_rows(f"Run {report['run_id']}", count_rows(report))
     print_rows("Stages (they overlap)", stage_rows(report))
@@ -173,8 +173,8 @@ def show(report: dict[str, Any]) -> None:
     print_line(f"{images:,} images in {report['wall']:,.1f} s: {rate:,.0f} images/s{before}")
     if report["shards_isolated"]:
         print_line(
-            f"{report['shards_isolated']:,} of {report['shards']:,} shards were done in isolation, image by image "
-            "where it had to be: the processes that first had them died"
+            f"{report['shards_isolated']:,} of {report['shards']:,} shards ran again in isolation, image by image "
+            "where necessary, because their process had died"
         )
     if left := report.get("planned_anew"):
         print_line(f"closed unfinished: another version planned its other {left:,} images anew")
@@ -183,8 +183,8 @@ def show(report: dict[str, Any]) -> None:
     print_line(f"report, ledgers and picture: {report['url']}/")
 
 
-def in_a_line(report: dict[str, Any]) -> str:
-    """One line for a report, which the list of runs in the UI shows."""
+def one_line(report: dict[str, Any]) -> str:
+    """The report on one line, for the list of runs in the UI."""
     if report["run_id"] is None:
         return _nothing_to_do(report)
     counts = ", ".join(f"{count:,} {status}" for status, count in report["counts"].items() if count)
@@ -198,12 +198,12 @@ def _nothing_to_do(report: dict[str, Any]) -> str:
         else "no image has failed"
     )
     return (
-        f"nothing to do: {why}, from {report['source']} into {report['destination']} (--redo does all again)"
+        f"nothing to do: {why}, from {report['source']} into {report['destination']} (--redo edits all again)"
     )
 
 
-def before_after(run: Run, sample: Sequence[SampledImage]) -> bytes | None:
-    """A JPEG with the faces of the sampled images beside their edits; None where nothing was edited."""
+def before_after(run: EditRun, sample: Sequence[SampledImage]) -> bytes | None:
+    """A JPEG of the sampled images' faces beside their edits; None if nothing was edited."""
     source, destination = open_store(run.settings.source), open_store(run.settings.destination)
     limits = codec.Limits(max_pixels=run.settings.max_pixels)
     pairs, captions = [], []
@@ -211,7 +211,8 @@ def before_after(run: Run, sample: Sequence[SampledImage]) -> bytes | None:
         try:
             before = codec.decode(source.get(image.key).data, limits).pixels
             after = codec.decode(destination.get(image.output_key).data, limits).pixels
-        except (FileNotFoundError, DataError):  # changed since; the picture can do without it
+        except (FileNotFoundError, DataError):
+            # The image has changed since it was edited. The picture does without it.
             continue
         cut = _face_square(image.box, before.shape[1], before.shape[0])
         pairs.append((scaled(before[cut], HEIGHT), scaled(after[cut], HEIGHT)))
@@ -220,9 +221,9 @@ def before_after(run: Run, sample: Sequence[SampledImage]) -> bytes | None:
 
 
 def _face_square(box: Sequence[float] | None, width: int, height: int) -> tuple[slice, slice]:
-    """Rows and columns of the largest square about a face that lies inside the image: without a box in its middle."""
+    """Rows and columns of a square around a face, moved to lie inside the image; without a box, in its middle."""
     left, top, right, bottom = box or (0, 0, width, height)
-    wanted = min(width, height) if box is None else round(_ROOM * max(right - left, bottom - top))
+    wanted = min(width, height) if box is None else round(_SQUARE_PER_FACE * max(right - left, bottom - top))
     side = max(1, min(wanted, width, height))
     x = round(min(max((left + right - side) / 2, 0), width - side))
     y = round(min(max((top + bottom - side) / 2, 0), height - side))

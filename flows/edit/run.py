@@ -1,6 +1,6 @@
-"""What an edit run is: ``run.json``, its fingerprint and its name.
+"""An edit run: its ``run.json``, its fingerprint and its id.
 
-``run.json`` is written after the plan, create-only: a run without it has not begun, and from then on it never changes.
+``run.json`` is written after the plan, create-only, and never changes. A run without it has not begun.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ from flows.settings import DEFAULT_BUNDLE, EditSettings
 from flows.storage import Store, join, open_store
 
 RUNS = "_runs"
-LATEST = "_runs/latest.json"  # names the run that ended last
+# Names the run that finished last.
+LATEST = "_runs/latest.json"
 
 MAY_CHANGE = (
-    "bundle",  # another place for the same digest
+    # The place of the bundle; its digest is part of the fingerprint.
+    "bundle",
     "cpus_per_shard",
     "gpus_per_shard",
     "max_bytes",
@@ -34,7 +36,7 @@ MAY_CHANGE = (
     "max_pixels",
     "on_existing",
 )
-"""Settings that decide no bytes: a run that is taken up again has those of the command that takes it up."""
+"""Settings that do not affect the output's bytes. A resumed run takes them from the command that resumes it."""
 
 _ASKED_FOR = (
     *("bundle", "edits", "faces", "min_face", "min_confidence", "paste"),
@@ -42,14 +44,20 @@ _ASKED_FOR = (
 )
 
 
-class Run(BaseModel):
-    """An edit run, as ``run.json`` has it.
+class EditRun(BaseModel):
+    """An edit run, as it stands in ``run.json``.
 
-    ``made_of`` is everything that decides the results' bytes, ``fingerprint`` its hash. ``replaces`` are the
-    fingerprints of unfinished runs that this one has closed: outputs that they wrote without a ledger may be replaced.
-    ``plan`` tells the run's own plan from one that another command began to write. ``ignored`` counts the keys below
-    the source prefix that were not planned, by reason, ``unchanged`` the images that an earlier run of the lineage is
-    done with.
+    Attributes:
+        run_id: names the run's folder.
+        lineage: shared by all runs that make the same edit of the same source. Runs of one lineage share a state.
+        attributes: the bundle's, in the order of the model's vectors.
+        fingerprint: hash of ``made_of``.
+        made_of: everything that decides the output's bytes.
+        replaces: fingerprints of unfinished runs that this run has closed. It may replace outputs that they wrote
+            without a ledger.
+        plan: random name of this run's plan, so that it is not mixed up with one that another command began to write.
+        ignored: keys below the source that were not planned, counted by reason.
+        unchanged: images that an earlier run of the lineage has finished.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -76,30 +84,30 @@ class Run(BaseModel):
 
     @property
     def edits_text(self) -> str:
-        """What is asked for, as results are marked with it: ``Eyeglasses=1@1``."""
+        """The edits as outputs record them: ``Eyeglasses=1@1``."""
         return ", ".join(
             f"{name}={value:d}@{intensity:g}" for name, value, intensity in self.made_of["edits"]
         )
 
-    def under(self, settings: EditSettings) -> Run:
-        """The run with the settings that may change as they are in ``settings``."""
+    def under(self, settings: EditSettings) -> EditRun:
+        """This run with the values that ``settings`` has for everything in :data:`MAY_CHANGE`."""
         now = {name: getattr(settings, name) for name in MAY_CHANGE}
         return self.model_copy(update={"settings": self.settings.model_copy(update=now)})
 
 
 def run_url(destination: str, run_id: str) -> str:
-    """Where a run keeps its plan, ledgers and report."""
+    """The folder of a run's plan, ledgers and report."""
     return join(destination, RUNS, run_id)
 
 
-def read_run(store: Store) -> Run | None:
-    """The run of a run's folder, or None where it has not begun.
+def read_run(store: Store) -> EditRun | None:
+    """Read the run of a run's folder; None if it has not begun.
 
     Raises:
-        UserError: ``run.json`` is damaged, or another version's.
+        UserError: ``run.json`` is damaged, or of another version.
     """
     try:
-        return Run.model_validate_json(store.get("run.json").data)
+        return EditRun.model_validate_json(store.get("run.json").data)
     except FileNotFoundError:
         return None
     except ValidationError as error:
@@ -108,22 +116,22 @@ def read_run(store: Store) -> Run | None:
         ) from error
 
 
-def what_decides_the_bytes(
+def fingerprint_inputs(
     settings: EditSettings,
     edits: Sequence[Edit],
     bundle_digest: str,
     labels_digest: str | None,
     style: str | None = None,
 ) -> dict[str, Any]:
-    """Everything that the results' bytes depend on, the inputs aside.
+    """Everything that the output's bytes depend on besides the inputs: the content of the fingerprint.
 
     Args:
         settings: of the run.
-        edits: what is asked for.
+        edits: parsed from the settings.
         bundle_digest: of the model.
-        labels_digest: of the source attributes; None without any.
-        style: names of the glasses and the digest of the table of other ones; None where the bundle has no styles,
-            so that runs with such a bundle are what they were before there were styles.
+        labels_digest: of the label file; None without one.
+        style: the default style, and the digest of the table of single styles; None if the bundle has no styles.
+            Then the fingerprint equals that of versions before there were styles, and their runs resume.
     """
     later = {} if style is None else {"style": style}
     if settings.on_unsure != "edit":
@@ -148,73 +156,76 @@ def what_decides_the_bytes(
 
 
 def versions() -> dict[str, Any]:
-    """What this process edits with."""
+    """The versions on this machine that affect the output's bytes."""
     return {"edit_format": EDIT_FORMAT, "torch": torch.__version__, "codec": codec.VERSION}
 
 
-def check_versions(run: Run) -> None:
-    """See that this process would write the bytes that the run is made of.
+def check_versions(run: EditRun) -> None:
+    """Refuse to work on a run with library versions whose output could differ.
 
     Raises:
-        UserError: a library here is of another version than where the run was begun.
+        UserError: a library has another version here than on the machine that began the run.
     """
     for name, version in versions().items():
         if run.made_of[name] != version:
             where = f"worker {socket.gethostname()}"
             raise UserError(
                 "worker-version-differs",
-                f"{where}: has {name} {version}, but the run was begun with {run.made_of[name]}",
+                f"{where}: has {name} {version}, but the run began with {run.made_of[name]}",
             )
 
 
 def hash_of(value: Any) -> str:
-    """Sixteen hexadecimal digits of the SHA-256 of the canonical JSON."""
+    """The first 16 hexadecimal digits of the SHA-256 of a value's canonical JSON."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 FIRST_SHIPPED = "027567a4fe0d68ce4d01c90ee5169a4c5370ccdd917ee17ed17f5d49f18aa13d"
-"""Digest of the first bundle that was shipped. Runs with the shipped bundle have its lineage, whichever it is by now: a
-new version does not edit again what an earlier one is done with."""
+"""Digest of the first shipped bundle. It stands for the shipped bundle in the lineage, whichever version that is.
+
+So a new version of this program does not edit again what an earlier one has finished.
+"""
 
 
 def lineage_of(settings: EditSettings, made_of: dict[str, Any]) -> str:
-    """What runs have in common that want the same of the same images: an image that one is done with is done for all.
+    """The hash that runs share if they make the same edit of the same source. What one has finished counts for all.
 
-    Library versions are not part of it, nor anything else of the fingerprint that nobody asked for. After an upgrade
-    the next run edits what is new, and not a whole bucket again.
+    Library versions are not part of it, and neither is any other part of the fingerprint that the user did not ask
+    for. So after an upgrade the next run edits only what is new, and not the whole bucket again.
     """
     asked_for = {name: made_of[name] for name in _ASKED_FOR if name in made_of}
     if settings.bundle == DEFAULT_BUNDLE:
         asked_for["bundle"] = FIRST_SHIPPED
-        # The first one knew no styles.
+        # The first shipped bundle had no styles.
         if not settings.style and settings.style_from is None:
             asked_for.pop("style", None)
     return hash_of([settings.source, asked_for])
 
 
 def choose_run_id(settings: EditSettings, lineage: str, fingerprint: str) -> str:
-    """The given run id, or the unfinished run of these settings, or the next one in their sequence."""
+    """The id from the settings; else that of the unfinished run with these settings, or the next in their sequence."""
     if settings.run_id:
         return settings.run_id
     runs = open_store(join(settings.destination, RUNS), option="--destination")
     name = hash_of([lineage, fingerprint, settings.limit, settings.redo])
-    sequence = first_free(lambda number: is_there(runs, f"{name}-{number:04d}/report.json"))
+    sequence = first_free(lambda number: object_exists(runs, f"{name}-{number:04d}/report.json"))
     return f"{name}-{sequence:04d}"
 
 
 def first_free(taken: Callable[[int], bool]) -> int:
-    """The first number from 1 up that is not taken, where those taken have no gaps; asks a logarithm of times."""
+    """The first number from 1 up that is not taken, if the taken ones have no gaps. Found by binary search."""
     high = 1
     while taken(high):
         high *= 2
-    low = high // 2  # taken, or 0
+    # ``low`` is taken, or 0.
+    low = high // 2
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if taken(middle) else (low, middle)
     return high
 
 
-def is_there(store: Store, key: str) -> bool:
+def object_exists(store: Store, key: str) -> bool:
     """Whether the store has this object."""
     try:
         store.head(key)

@@ -1,7 +1,7 @@
-"""One shard of an edit run, in one process: fetch → decode → edit → encode → put, all at once, then its ledger.
+"""One shard of an edit run, in one process: edit all its inputs, then write its ledger.
 
-Bad data ends as a row; an infrastructure fault leaves as an exception and the shard starts again (what it had put is
-recognised as ours and counts as done).
+Bad data becomes a row of the ledger. A failure of the infrastructure is raised, and the shard starts again: outputs
+that the first attempt wrote are recognised by their metadata and count as done.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from flows.edit.cpu_limit import cpu_limit
 from flows.edit.item import Item
 from flows.edit.ledger import Row, Summary, ledger_key, read_rows, summarise, write_ledger
 from flows.edit.naming import output_key
-from flows.edit.run import Run, check_versions, read_run
+from flows.edit.run import EditRun, check_versions, read_run
 from flows.edit.streaming import stream
 from flows.settings import EditSettings
 from flows.storage import Store, open_store
 
 STUCK_SECONDS = 30 * 60
-"""Of CPU time without an image done, after which the process is killed: one of them keeps it busy for ever."""
+"""CPU time without a finished image after which the process is killed: some image keeps it in an endless loop."""
 
 
 @dataclass(frozen=True)
 class Shard:
-    """A shard that is to be done, or whose failed inputs are to be tried again.
+    """A shard to edit, or a shard whose failed inputs are to be retried.
 
     Attributes:
-        run: under the settings of the command at work.
+        run: with the settings of the current command.
         store: the run's folder.
-        rows: of all its inputs, in the order of the plan; those to do are filled on the way.
-        items: what there is to do.
+        rows: one for each input, in the order of the plan. The stages fill in those of ``items``.
+        items: the inputs to edit.
     """
 
-    run: Run
+    run: EditRun
     store: Store
     number: int
     generation: int
@@ -50,17 +50,18 @@ class Shard:
 def edit_shard(run_url: str, shard: int, settings: EditSettings, generation: int = 0) -> Summary:
     """Edit one planned shard and write its ledger.
 
+    A process that keeps computing without finishing an image is killed (:data:`STUCK_SECONDS`).
+
     Args:
         run_url: the run's folder, with ``run.json`` and the plan.
         shard: its number.
-        settings: of the command at work; what may change in a run is taken from them (:data:`MAY_CHANGE`).
-        generation: of the ledger. 0 does all inputs; a higher one those that failed in the one before.
-
-    A process that works on and on and gets nothing done is killed (:data:`STUCK_SECONDS`).
+        settings: of the current command. Those that may change within a run are taken from here
+            (:data:`flows.edit.run.MAY_CHANGE`).
+        generation: of the ledger. 0 edits all inputs; a higher number those that failed in the generation before.
 
     Raises:
-        StorageError: the storage failed after its retries. Nothing is lost: the shard can be run again.
-        UserError: the bundle was replaced, or a library here is not of the version the run was begun with.
+        StorageError: the storage failed after its retries. Nothing is lost: the shard can run again.
+        UserError: the bundle was replaced, or a library on this machine has another version than at the run's start.
     """
     started = time.perf_counter()
     opened = open_shard(run_url, shard, settings, generation)
@@ -70,7 +71,7 @@ def edit_shard(run_url: str, shard: int, settings: EditSettings, generation: int
 
 
 def open_shard(run_url: str, shard: int, settings: EditSettings, generation: int = 0) -> Shard:
-    """Read a shard's plan, and for a higher generation the ledger before it. Arguments and errors as above."""
+    """Read a shard's plan, and for a retry the ledger before. Arguments and errors as for :func:`edit_shard`."""
     store = open_store(run_url)
     begun = read_run(store)
     if begun is None:
@@ -102,13 +103,13 @@ def open_shard(run_url: str, shard: int, settings: EditSettings, generation: int
 def close_shard(
     shard: Shard, seconds: Mapping[str, float], wall: float, *, isolated: bool = False
 ) -> Summary:
-    """Write the ledger of a shard whose rows are filled; returns what it adds up to.
+    """Write the ledger of a shard whose rows are filled in; returns its summary.
 
     Args:
         shard: from :func:`open_shard`.
-        seconds: per stage.
-        wall: seconds in all.
-        isolated: whether child processes of this one have edited it.
+        seconds: busy time per stage.
+        wall: seconds in total.
+        isolated: whether child processes of this process edited it.
     """
     summary = summarise(shard.number, shard.generation, shard.rows)
     summary.found = sum(item.found for item in shard.items)

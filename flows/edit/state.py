@@ -1,8 +1,8 @@
-"""What the runs so far have settled, so that the next one plans only what is new or changed.
+"""The state of a lineage: which inputs all runs so far have finished, so that the next run plans only the others.
 
-``_state/<lineage>/index.json``, replaced by compare-and-swap only, names layers, the oldest first. A layer is one
-finished run's outcome, or several merged into one: Parquet files that are sorted by key and never change. What a file
-that no index names holds is nothing. (A log-structured merge tree, whose layers come and go with whole runs.)
+``_state/<lineage>/index.json`` lists layers, the oldest first, and is only replaced by compare-and-swap. A layer is the
+result of one finished run, or of several that were merged: Parquet files that are sorted by key and never change. Files
+that the index does not list do not count. This is a log-structured merge tree with one layer per run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from flows.storage import PreconditionFailed, Store
 
 STATE = "_state"
 INDEX = "index.json"
-FILE_ROWS = 50_000  # read whole: this and the number of layers bound the memory of a reader
+# A reader holds one file of each layer in memory, so this and the number of layers bound its memory.
+FILE_ROWS = 50_000
 MOST_LAYERS = 16
 _BATCH = 4096
 _ABANDONED = timedelta(days=1)
@@ -37,7 +38,7 @@ SCHEMA = pa.schema(
 
 
 class Settled(NamedTuple):
-    """An input that a run is done with: its key, the ETag it had, its output's (None without one), its fate."""
+    """A finished input: its key, its ETag, its output's ETag (None without an output) and its status."""
 
     key: str
     etag: str
@@ -46,7 +47,7 @@ class Settled(NamedTuple):
 
 
 class Layer(BaseModel):
-    """Files of one sorted sequence, by name."""
+    """The names of the files that together hold one sorted sequence."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -55,7 +56,10 @@ class Layer(BaseModel):
 
 
 class Ended(BaseModel):
-    """A run that is in the state, after its failed inputs have been tried again so many times, shards added up."""
+    """A run whose results the state includes.
+
+    ``retried`` is the sum of its shards' generations: it grows with each retry, and tells the retries apart.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -65,7 +69,7 @@ class Ended(BaseModel):
 
 
 class Index(BaseModel):
-    """The layers, the oldest first, and the runs that are in them, likewise."""
+    """The content of ``index.json``: runs and layers, the oldest first."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -75,7 +79,7 @@ class Index(BaseModel):
 
 
 class State:
-    """The state of one lineage (runs that want the same of the same source) at a destination.
+    """The state of one lineage (runs that make the same edit of the same source) at a destination.
 
     Args:
         store: the folder ``_state/<lineage>``.
@@ -85,22 +89,22 @@ class State:
         self._store = store
 
     def settled(self) -> Iterator[Settled]:
-        """Every input that a run is done with, once, as the newest run left it, in key order; streamed."""
+        """Yield every finished input once, in key order, as the newest run left it."""
         return self._merged(self._read()[0].layers)
 
     def failures(self) -> dict[str, int]:
-        """How many inputs of each ended run have failed and were mended by no retry of it; the latest run last."""
+        """For each finished run, the number of inputs that failed and that no retry has edited; the latest run last."""
         return {ended.run_id: ended.failed for ended in self._read()[0].runs}
 
     def add(self, run: Ended, rows: Callable[[], Iterable[Settled]]) -> None:
-        """Take in a run's outcome, unless it is in already.
+        """Add a run's results, unless the state includes them already.
 
         Args:
-            run: what to know it by.
-            rows: called where they are needed: the inputs that it is done with, in key order, none twice.
+            run: identifies the run and its retries.
+            rows: called only if needed; returns the finished inputs in key order, each once.
 
         Raises:
-            StorageError: the storage failed after its retries; the state is as it was, or has the run.
+            StorageError: the storage failed after its retries. The state is unchanged, or includes the run.
         """
         new: Layer | None = None
         while True:
@@ -116,15 +120,17 @@ class State:
             self._merge(Index(runs=[*index.runs, run], layers=layers), swapped)
 
     def _merge(self, index: Index, etag: str) -> None:
-        """Make one layer of all, then remove what that replaced, and what commands that were killed have left."""
+        """Merge all layers into one, then delete the old files and those that killed commands have left behind."""
         merged = self._write(self._merged(index.layers))
         if self._swap(index.model_copy(update={"layers": [merged]}), etag) is None:
-            return  # another command was faster: a later merge takes our files away
+            # Another command was faster. A later merge deletes our files.
+            return
         replaced = {file for layer in index.layers for file in layer.files}
         found = list(self._store.list("layer-"))
-        now = max(info.modified for info in found)  # by the storage's clock: our own layer's
+        # The time by the storage's clock: the layer that was just written is the newest file.
+        now = max(info.modified for info in found)
         for info in found:
-            # Another command's layer is not in an index yet, but then it is young.
+            # A layer that another command is about to add is in no index yet, but it is young.
             if info.key in replaced or (info.key not in merged.files and now - info.modified > _ABANDONED):
                 self._store.delete(info.key)
 
@@ -141,14 +147,17 @@ class State:
             ) from None
 
     def _swap(self, index: Index, etag: str | None) -> str | None:
-        """Replace the index that has this ETag; the new one's, or None where it is another one by now."""
+        """Replace the index that has this ETag.
+
+        Returns:
+            The new index's ETag; None if another command has replaced it in the meantime.
+        """
         data = index.model_dump_json(indent=1).encode()
         try:
             return self._store.put(INDEX, data, create_only=etag is None, if_match=etag)
         except (FileExistsError, PreconditionFailed):
-            there = self._store.get(
-                INDEX
-            )  # our own, where the answer to an earlier attempt was lost on its way
+            # It is ours if an earlier attempt had succeeded, and only its answer was lost.
+            there = self._store.get(INDEX)
             return there.etag if there.data == data else None
 
     def _write(self, rows: Iterable[Settled]) -> Layer:
@@ -161,12 +170,13 @@ class State:
             buffer = io.BytesIO()
             pq.write_table(table, buffer, compression="zstd")
             files.append(f"{name}-{len(files):05d}.parquet")
-            self._store.put(files[-1], buffer.getvalue())  # nobody else's: its name is drawn at random
+            # The name is random, so no other command writes to this key.
+            self._store.put(files[-1], buffer.getvalue())
             count += len(part)
         return Layer(files=files, rows=count)
 
     def _merged(self, layers: list[Layer]) -> Iterator[Settled]:
-        # The newest layer first: heapq.merge keeps the order of its inputs where keys are equal.
+        # The newest layer comes first: among equal keys, heapq.merge keeps the order of its inputs.
         streams = [self._rows(layer) for layer in reversed(layers)]
         last = None
         for row in heapq.merge(*streams, key=lambda row: row[0]) if len(streams) > 1 else chain(*streams):
@@ -184,6 +194,6 @@ class State:
 
 
 def _is_ragged(layers: list[Layer]) -> bool:
-    """Whether reading would gain by a merge: many layers, or late ones that outweigh a quarter of the first."""
+    """Whether a merge would make reading faster: many layers, or later ones of more than a quarter of the first."""
     later = sum(layer.rows for layer in layers[1:])
     return len(layers) > MOST_LAYERS or later * 4 > layers[0].rows if layers else False

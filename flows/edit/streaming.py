@@ -1,6 +1,6 @@
-"""The stages of a shard: fetch → decode → find → edit → encode → put, all at once, with bounded memory.
+"""The stages of a shard: fetch → decode → find → edit → encode → put, overlapping, in bounded memory.
 
-Bad data ends as a row; an infrastructure fault leaves as an exception.
+Bad data becomes a row of the ledger; a failure of the infrastructure is raised.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from attgan.models import GeneratorConfig
 from flows.edit.faces import edit_faces, find_faces, finished
 from flows.edit.item import Chunk, Item
 from flows.edit.output import put_item
-from flows.edit.run import Run
+from flows.edit.run import EditRun
 from flows.runtime.stages import (
     MemoryBudget,
     Stage,
@@ -37,33 +37,34 @@ from flows.storage import KeyRefused, Store, open_store
 from flows.storage.bundles import open_bundle
 
 _FORMATS = {"keep": None, "jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "tiff": "TIFF"}
+# A chunk of inputs goes through the stages together: so many images, or so many encoded bytes.
 CHUNK_IMAGES = 64
 CHUNK_BYTES = 32 * 2**20
+# After decoding, a chunk is split so that each part holds about so many pixels.
 PART_PIXELS = 8_000_000
 ROOM_BYTES = 256 * 2**20
 CHUNKS_IN_FLIGHT = 2
-REQUESTS_IN_FLIGHT = (
-    32  # of each kind; in threads, which cost half of what an event loop's do here (measured)
-)
+# Requests at the same time, for reading and for writing. They run in threads, which measured half the cost of asyncio.
+REQUESTS_IN_FLIGHT = 32
 
 
 async def stream(
-    run: Run,
+    run: EditRun,
     items: list[Item],
     alive: Callable[[], None] = lambda: None,
     stores: tuple[Store, Store] | None = None,
 ) -> list[Stage[Chunk]]:
-    """Send a shard's inputs through all stages, which fills their rows; returns the stages with their seconds.
+    """Send a shard's inputs through all stages, which fill in their rows; returns the stages with their seconds.
 
     Args:
-        run: they are edited as it says.
+        run: whose settings apply.
         items: the inputs.
-        alive: called whenever some of them are done with.
-        stores: where to fetch from and where to put; by default what the run's settings name.
+        alive: called whenever a chunk is done.
+        stores: source and destination; by default those of the run's settings.
 
     Raises:
         StorageError: the storage failed after its retries.
-        UserError: the bundle was replaced since the run was begun.
+        UserError: the bundle has been replaced since the run began.
     """
     settings = run.settings
     cpus = max(1, int(settings.cpus_per_shard))
@@ -75,8 +76,8 @@ async def stream(
     keep_original = settings.on_present == "copy"
     room = MemoryBudget(ROOM_BYTES)
     on_gpu = editor.device.type == "cuda"
-    # As many threads compute as cores were granted, each on one of them: codec calls, and batches where no GPU is. So
-    # they do not fight for cores and the interpreter, and no bit depends on how many there are.
+    # There are as many computing threads as granted cores, and each one uses one core: for the codec, and without a GPU
+    # for the networks, too. So threads do not compete for cores, and the results do not depend on the number of cores.
     with (
         ThreadPoolExecutor(REQUESTS_IN_FLIGHT, "fetch") as fetch_pool,
         ThreadPoolExecutor(cpus, "compute", set_torch_threads, (1,)) as compute_pool,
@@ -100,7 +101,7 @@ async def stream(
                 lambda item: put_item(item, source, destination, run),
                 chunk,
             )
-            await room.give_back(_held(chunk))
+            await room.give_back(_bytes_held(chunk))
             return chunk
 
         stages: list[Stage[Chunk]] = [
@@ -110,7 +111,7 @@ async def stream(
                 lambda chunk: _decode_in_parts(chunk, limits),
                 workers=cpus,
                 pool=compute_pool,
-                admit=lambda chunk: room.take(_held(chunk)),
+                admit=lambda chunk: room.take(_bytes_held(chunk)),
             ),
             Stage(
                 "find",
@@ -139,11 +140,12 @@ async def stream(
 
 
 def warm_up(settings: EditSettings, digest: str) -> None:
-    """Load the bundle with this digest, edit a grey face and code it: what only the first batch costs, or dies of, is
-    over then.
+    """Load the bundle with this digest, and edit, encode and decode a grey face.
+
+    After that, everything that only the first batch costs, or dies of, is over.
 
     Raises:
-        UserError: the bundle is another one by now.
+        UserError: the bundle has another digest.
         StorageError: the storage failed after its retries.
     """
     editor = editor_of(settings, digest)
@@ -154,21 +156,21 @@ def warm_up(settings: EditSettings, digest: str) -> None:
 
 
 def editor_of(settings: EditSettings, digest: str) -> Editor:
-    """The model as these settings want it. Raises as :func:`warm_up`."""
+    """The editor for these settings, with the model loaded. Raises as :func:`warm_up`."""
     return _editor(settings.bundle, digest, bool(settings.gpus_per_shard), settings.batch_size)
 
 
 @functools.lru_cache(maxsize=2)
 def _editor(bundle: str, digest: str, gpu: bool, batch_size: int) -> Editor:
-    """The model, loaded once per process and digest; the next shard of this worker finds it warm."""
+    """The model, loaded once per process and digest, so that this worker's next shard need not load it again."""
     loaded = open_bundle(bundle, with_discriminator=False)
     if loaded.digest != digest:
-        raise UserError("bundle-replaced", f"--bundle {bundle}: has been replaced since the run was begun")
+        raise UserError("bundle-replaced", f"--bundle {bundle}: has been replaced since the run began")
     return make_editor(loaded.generator, "cuda" if gpu else "cpu", batch_size, loaded.classifier)
 
 
 def _chunks(items: list[Item], images: int) -> Iterator[Chunk]:
-    """At most so many inputs and about 32 MiB of encoded bytes each."""
+    """Split the inputs into chunks of at most ``images`` images and about 32 MiB of encoded bytes."""
     chunk: Chunk = []
     size = 0
     for item in items:
@@ -188,7 +190,7 @@ def _fetch(item: Item, source: Store, limits: Limits, keep_original: bool) -> No
     try:
         fetched = source.get(item.row.key)
     except FileNotFoundError:
-        item.fail(DataError("fetch", "gone since it was planned"))
+        item.fail(DataError("fetch", "deleted since it was planned"))
         return
     except KeyRefused as error:
         item.fail(DataError("fetch", str(error)))
@@ -199,13 +201,13 @@ def _fetch(item: Item, source: Store, limits: Limits, keep_original: bool) -> No
     item.row.bytes_in = len(fetched.data)
 
 
-def _held(chunk: Chunk) -> int:
-    """The bytes that a decoded chunk's images hold until they are put, as pixels and then encoded."""
+def _bytes_held(chunk: Chunk) -> int:
+    """The memory that a chunk's images use from decoding to writing, as pixels and then encoded."""
     return sum(4 * item.row.width * item.row.height for item in chunk if item.row.width and item.row.height)
 
 
 def _decode_in_parts(chunk: Chunk, limits: Limits) -> Iterator[Chunk]:
-    """Decode a chunk, and pass on what there is whenever the pixels held are many."""
+    """Decode a chunk, and pass it on in parts of about :data:`PART_PIXELS`."""
     part: Chunk = []
     pixels = 0
     for item in chunk:
@@ -245,7 +247,8 @@ def _encode(
         else:
             try:
                 image = finished(item, settings, edits, generator).in_format(own)
-                item.row.notes = ", ".join(image.notes) or None  # what this format cannot hold among them
+                # The notes include what this format cannot hold.
+                item.row.notes = ", ".join(image.notes) or None
                 data = codec.encode(image, quality=settings.quality, xmp=None if item.present else mark)
             except DataError as error:
                 item.fail(error)

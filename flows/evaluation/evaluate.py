@@ -1,4 +1,4 @@
-"""A bundle measured on people that no training has seen, for what a user receives."""
+"""Measure a bundle on people that no training has seen. Measured is what a user receives: the edited photograph."""
 
 from __future__ import annotations
 
@@ -32,8 +32,10 @@ from flows.training.evaluators import open_evaluator
 
 ATTRIBUTE = "Eyeglasses"
 
-_CHUNK = 16  # images at a time
-_PER_PAGE, _HEIGHT = 24, 218  # pairs, pixels
+# Images at a time.
+_CHUNK = 16
+# Pairs of pictures on a page, and their height in pixels.
+_PER_PAGE, _HEIGHT = 24, 218
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
     """Measure, and write report.json, report.md, faces.csv and the pages; returns the content of report.json.
 
     Raises:
-        UserError: a mistake in the settings or a source, a report at the destination already, or not one bare face.
+        UserError: a mistake in the settings or a table, a report at the destination, or no face without glasses.
         StorageError: the storage failed after its retries.
     """
     store = open_store(settings.destination, option="--destination")
@@ -72,7 +74,7 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
     if any(info.key == REPORT for info in store.list(REPORT)):
         raise UserError(
             "report-exists",
-            f"--destination {settings.destination}: {REPORT} is there already; choose another place",
+            f"--destination {settings.destination}: {REPORT} exists; choose another place",
         )
     tables = open_face_tables(settings)
     evaluator, network, about = _evaluator(settings)
@@ -105,7 +107,8 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
     store.put("faces.csv", faces_table(measured), content_type="text/csv")
     store.put("report.md", to_markdown(report).encode(), content_type="text/markdown")
     data = json.dumps(report, indent=2, allow_nan=False).encode() + b"\n"
-    store.put(REPORT, data, content_type="application/json")  # last: with it the evaluation is complete
+    # Written last: it marks the evaluation as complete.
+    store.put(REPORT, data, content_type="application/json")
     return report
 
 
@@ -128,7 +131,7 @@ def _tools(settings: EvaluateSettings, evaluator: GlassesEvaluator, network: Eye
 
 
 def _evaluator(settings: EvaluateSettings) -> tuple[GlassesEvaluator, EyeNetwork | None, dict[str, Any]]:
-    """The evaluator, the network of the features, and what is said about both."""
+    """The evaluator, the network that computes features, and the report's entries on both."""
     evaluator: GlassesEvaluator
     network = None
     if settings.evaluator.endswith(".tflite"):
@@ -145,7 +148,7 @@ def _evaluator(settings: EvaluateSettings) -> tuple[GlassesEvaluator, EyeNetwork
         what, digest = judge.about, judge.digest
         bundle = open_bundle(settings.bundle, with_discriminator=False)
         if bundle.classifier is not None and _same_weights(judge, bundle.classifier.state_dict()):
-            what += " (the bundle's own classifier: no independent word)"
+            what += " (the bundle's own classifier, so not independent)"
     if settings.features is not None:
         network = _read_network(settings.features, "--features")
     features = None if network is None else {"tensor": network.feature_name, "digest": network.digest}
@@ -177,14 +180,14 @@ def _chunks(
 
 
 def _shown(faces: list[ListedFace], pages: int) -> set[ListedFace]:
-    """The bare faces that are put on pages: every so many-th, whatever became of it."""
+    """The bare faces for the pages, evenly spread over the tables and independent of the results."""
     bare = [face for face in faces if not face.wears]
     count = min(pages * _PER_PAGE, len(bare))
     return {bare[number * len(bare) // count] for number in range(count)}
 
 
 def _keep(face: MeasuredFace, shown: set[ListedFace]) -> None:
-    """Keep the pictures that are shown, at the size at which they are, and let go of the others."""
+    """Keep the pictures for the pages, at their size there, and drop the others."""
     if face.listed in shown and face.before is not None and face.after is not None:
         face.before, face.after = scaled(face.before, _HEIGHT), scaled(face.after, _HEIGHT)
     else:
@@ -197,10 +200,7 @@ def _write_pages(store: Store, measured: list[MeasuredFace]) -> None:
         part = shown[page * _PER_PAGE : (page + 1) * _PER_PAGE]
         grid = before_after_grid(
             [(face.before, face.after) for face in part],  # type: ignore[misc]
-            [
-                f"{face.listed.set}/{face.listed.name}{'' if face.edited else ', left as it is'}"
-                for face in part
-            ],
+            [f"{face.listed.set}/{face.listed.name}{'' if face.edited else ', not edited'}" for face in part],
             height=_HEIGHT,
         )
         store.put(f"page-{page + 1:02d}.jpg", grid, content_type="image/jpeg")

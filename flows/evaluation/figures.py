@@ -1,4 +1,4 @@
-"""From measured faces to figures, for all of them and for groups."""
+"""Compute the figures of an evaluation from its measured faces, for all faces and for groups."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PICTURES: tuple[Picture, ...] = ("result", "unedited", "renderer")
 
 
 def group_figures(faces: Sequence[MeasuredFace], seed: int) -> dict[str, Figures]:
-    """The figures of every group that holds a bare face, by the group's name.
+    """The figures of every group with at least one bare face, by the group's name.
 
     Args:
         faces: measured, bare ones and wearers.
@@ -32,11 +32,12 @@ def group_figures(faces: Sequence[MeasuredFace], seed: int) -> dict[str, Figures
 
 
 def figures(faces: Sequence[MeasuredFace], seed: int) -> Figures:
-    """The figures of one group, each with its interval; None where there is nothing to measure it on.
+    """The figures of one group, each with its interval; None if no face can be measured for it.
 
     Args:
-        faces: of the group, bare ones and wearers. Wearers stand for what is real: sharpness and realism weight the
-            bare faces so that set, sex, age and pose are spread as among the wearers, as far as they are known.
+        faces: of the group, bare ones and wearers. Wearers are the reference for real glasses. For sharpness and
+            realism the bare faces are weighted so that set, sex, age and pose, as far as they are known, are
+            distributed as among the wearers.
         seed: of the bootstrap.
     """
     bare = [face for face in faces if not face.listed.wears]
@@ -61,7 +62,7 @@ def figures(faces: Sequence[MeasuredFace], seed: int) -> Figures:
 
 
 def _largest(values: Sequence[int]) -> Figure | None:
-    """The largest of all; of a maximum there is no interval."""
+    """The largest value; a maximum has no interval."""
     if not values:
         return None
     largest = float(max(values))
@@ -69,7 +70,7 @@ def _largest(values: Sequence[int]) -> Figure | None:
 
 
 def _looks(faces: Sequence[MeasuredFace], picture: Picture) -> tuple[list[MeasuredFace], list[Look]]:
-    """The faces of which there is this picture, and the looks at it."""
+    """The faces that have this picture, and what was measured of it."""
     there = [face for face in faces if picture in face.looks]
     return there, [face.looks[picture] for face in there]
 
@@ -120,7 +121,7 @@ def _features(looks: Sequence[Look]) -> np.ndarray:
 
 
 def _cells(faces: Sequence[MeasuredFace]) -> list[Hashable]:
-    """What is to be alike where bare faces are compared with wearers; unknown counts as a kind of its own."""
+    """The cell of each face: the traits that are balanced between bare faces and wearers. Unknown is a value, too."""
     return [
         (
             face.listed.set,
@@ -133,7 +134,7 @@ def _cells(faces: Sequence[MeasuredFace]) -> list[Hashable]:
 
 
 def _groups(faces: Sequence[MeasuredFace]) -> dict[str, Callable[[MeasuredFace], bool]]:
-    """Which faces belong to which group. Grey copies count as a set of their own and among the grey ones alone."""
+    """The members of each group. Grey copies of coloured faces only count in their own set and in the group grey."""
 
     def real(holds: Callable[[MeasuredFace], bool]) -> Callable[[MeasuredFace], bool]:
         return lambda face: not face.listed.copy and holds(face)

@@ -1,4 +1,4 @@
-"""Faces measured: as they are, and as the edit flow's own functions return them to a user."""
+"""Measure faces, unedited and as the edit flow's functions return them."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from flows.dataset.face_tables import ListedFace
 from flows.edit.faces import edit_faces, find_faces, finished
 from flows.edit.item import Chunk, Item
 from flows.edit.ledger import Row
-from flows.edit.run import Run
+from flows.edit.run import EditRun
 
 Picture = Literal["original", "result", "unedited", "renderer"]
 Pixels = np.ndarray
 
 
 class GlassesEvaluator(Protocol):
-    """Says whether faces wear glasses."""
+    """Predicts whether faces wear glasses."""
 
     @property
     def size(self) -> int:
-        """Side of the face squares that it looks at."""
+        """Side of the square faces that it takes."""
 
     def sees(self, faces: np.ndarray) -> np.ndarray:
         """``(N, size, size, 3)`` uint8 → ``(N,)`` bool."""
@@ -47,17 +47,17 @@ class Tools:
     """What faces are edited and measured with.
 
     Attributes:
-        run: an edit run that is written nowhere.
-        edits: what it does.
+        run: an edit run that is not written anywhere.
+        edits: of the run.
         editor: its model.
         finder: of faces.
         evaluator: of glasses.
-        network: in whose features realism is measured; None where it is not.
-        renderer: whether to draw glasses on the bare faces, too.
-        seed: of those glasses.
+        network: computes the features in which realism is measured; None if realism is not measured.
+        renderer: whether to measure rendered glasses on the bare faces, too.
+        seed: of the rendered glasses.
     """
 
-    run: Run
+    run: EditRun
     edits: tuple[Edit, ...]
     editor: Editor
     detector: FaceDetector
@@ -72,7 +72,7 @@ class Look:
     """What is measured of one picture of a face.
 
     Attributes:
-        glasses: whether the evaluator sees any.
+        glasses: whether the evaluator sees glasses.
         sharpness: of the eye region.
         features: ``(d,)``; None without a network.
     """
@@ -84,18 +84,18 @@ class Look:
 
 @dataclass
 class MeasuredFace:
-    """A face and what came of it.
+    """A face and its measurements.
 
     Attributes:
-        listed: what its table says.
-        grey: as the table says, or the pixels.
-        yaw: degrees; None where the landmarks were not found.
+        listed: its row of the table.
+        grey: from the table, or else from the pixels.
+        yaw: degrees; None if the landmarks were not found.
         tone: of the skin; None for a grey face.
-        edited: whether the edit flow edits it; it leaves alone what it takes for a wearer.
-        inside: share of the pixels inside the edit mask that were changed; of an edited one.
-        outside: largest difference outside of it, in levels.
-        looks: at the pictures of it that there are.
-        before, after: the pictures, where they are kept for a page.
+        edited: whether the edit flow edits it. A face that it recognises as a wearer is not edited.
+        inside: for an edited face, the share of the pixels inside the edit mask that changed.
+        outside: for an edited face, the largest difference outside the mask, in grey levels.
+        looks: the measurements of each of its pictures.
+        before, after: the pictures, if they are kept for a page.
     """
 
     listed: ListedFace
@@ -123,13 +123,13 @@ def measure(
 ) -> tuple[list[MeasuredFace], list[Failure]]:
     """Edit and measure some faces.
 
-    Wearers go through the edit as well, as they do in a folder of photographs: whether they are left alone is counted.
+    Wearers are edited as well, as in a folder of photographs, because the report counts how many are left alone.
 
     Args:
-        faces: with their images' bytes.
-        tools: to do it with.
-        limits: of what an image may cost.
-        grey_copies: measure a grey copy of each coloured face, too.
+        faces: with the bytes of their images.
+        tools: to edit and measure with.
+        limits: of an image's size.
+        grey_copies: whether to measure a grey copy of each coloured face, too.
     """
     items: list[tuple[ListedFace, Item]] = []
     failures: list[Failure] = []
@@ -194,14 +194,14 @@ def _measured(listed: ListedFace, item: Item, tools: Tools) -> MeasuredFace:
         mask = mask_of(generator, tools.edits)
         assert mask is not None
         inside = _masked(before, placement, mask)
-        # A photograph may have other faces, which are edited, too.
+        # A photograph may have further faces, which are edited, too.
         others = [
             _masked(before, other.placement, mask) for other in item.faces[1:] if other.edited is not None
         ]
         allowed = np.logical_or.reduce([inside, *others])
         result.inside, result.outside = changes(before, after, inside, allowed)
     if face.reconstructed is not None:
-        # What the generator makes of the face without any edit, put back as an edit is.
+        # The generator's reconstruction without any edit, put back in the same way as an edit.
         unedited = before.copy()
         put_change(
             unedited,
@@ -219,7 +219,7 @@ def _masked(pixels: Pixels, placement: Placement, mask: Tensor) -> np.ndarray:
 
 
 def _landmarks(item: Item, detector: FaceDetector) -> np.ndarray | None:
-    """The five landmarks of the face that is measured, ``(5, 2)`` in the image's pixels."""
+    """The five landmarks of the measured face, ``(5, 2)`` in the image's pixels; None if no face is found."""
     if item.row.faces:
         return np.reshape(item.row.faces[0]["landmarks"], (5, 2))
     assert item.image is not None
@@ -228,7 +228,7 @@ def _landmarks(item: Item, detector: FaceDetector) -> np.ndarray | None:
 
 
 def _drawn(listed: ListedFace, before: Pixels, landmarks: np.ndarray, seed: int) -> Pixels:
-    # Imported here alone: what draws glasses teaches, and is nothing that edits.
+    # Imported only here, because nothing else in editing or evaluation needs the renderer.
     from attgan.glasses import draw_glasses, put_on
 
     rng = np.random.default_rng(random_keys(4, "evaluation glasses", seed, listed.set, listed.name))

@@ -1,4 +1,4 @@
-"""The report of an evaluation: as JSON, as a page of Markdown and as a table in the terminal."""
+"""The report of an evaluation: as JSON, as Markdown and as tables in the terminal."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from flows.settings import EvaluateSettings
 
 REPORT = "report.json"
 ENOUGH = 300
-"""Bare faces of a group from which on its figures settle something."""
+"""Groups with fewer bare faces are marked, because their figures are uncertain."""
 
-# The figure's key, its heading and how many digits behind the point are worth showing.
+# Each table's title; and of each column the figure's key, the heading and the number of decimals.
 _TABLES: tuple[tuple[str, tuple[tuple[str, str, int], ...]], ...] = (
     (
         "Share seen with glasses",
@@ -80,8 +80,8 @@ def to_json(
     Args:
         settings: of the evaluation.
         about: bundle, evaluator and features.
-        without_split: the tables that were taken whole.
-        groups: the figures of each.
+        without_split: the tables without a split, of which all faces were used.
+        groups: the figures of each group.
         failures: a line for each face that could not be measured.
     """
     return {
@@ -98,7 +98,7 @@ def to_json(
 
 
 def faces_table(faces: Sequence[MeasuredFace]) -> bytes:
-    """What was measured of each face, as CSV: to look up which faces a figure is made of."""
+    """The measurements of each face as CSV, to look up which faces make up a figure."""
     rows = []
     for face in faces:
         row: dict[str, Any] = {
@@ -123,7 +123,7 @@ def faces_table(faces: Sequence[MeasuredFace]) -> bytes:
 
 
 def show(report: Mapping[str, Any]) -> None:
-    """Print the tables."""
+    """Print the tables to the terminal."""
     for title, columns in _TABLES:
         if rows := _rows(report, columns):
             print_rows(title, rows)
@@ -133,7 +133,7 @@ def show(report: Mapping[str, Any]) -> None:
 
 
 def to_markdown(report: Mapping[str, Any]) -> str:
-    """The page of Markdown."""
+    """The report as Markdown."""
     lines = ["# Evaluation", "", *_remarks(report), ""]
     for title, columns in _TABLES:
         if not (rows := _rows(report, columns)):
@@ -147,11 +147,11 @@ def to_markdown(report: Mapping[str, Any]) -> str:
 
 _METHOD = (
     f"- In brackets: the 95 % interval, by {REPLICATES:,} bootstrap replicates over faces. * marks groups of fewer "
-    f"than {ENOUGH} bare faces, whose figures settle little.",
+    f"than {ENOUGH} bare faces, whose figures are uncertain.",
     "- Results are what the edit flow's own functions return: the photograph with the composited edit, or the "
     "photograph as it was where the bundle's classifier says that it wears glasses already.",
     "- *Unedited*: what the generator makes of those faces that the edit flow edits, without any edit, put back as "
-    "the edit is. What an evaluator sees there is no glasses.",
+    "the edit is. There are no glasses on these pictures, so whatever an evaluator sees there is a false positive.",
     f"- Eye regions for evaluator (TFLite) and features are cut from faces of {SIZE} px, whatever the photograph's "
     f"size. KID: unbiased, polynomial kernel of degree 3, over all pairs, with {LEAST} faces on each side at least. "
     "Best: one half of the wearers against the other; worst: bare faces against wearers. Bare faces are weighted so "
@@ -172,7 +172,7 @@ _METHOD = (
 
 
 def _rows(report: Mapping[str, Any], columns: Sequence[tuple[str, str, int]]) -> list[dict[str, str]]:
-    """A table's rows; columns without any figure are left out, and so is a table of nothing else."""
+    """A table's rows, without columns that have no figure; no rows if no column has any."""
     rows = []
     for group, found in report["groups"].items():
         bare, wearers = (_count(found[key]) for key in ("edited", "wearers_edited"))
@@ -209,7 +209,9 @@ def _remarks(report: Mapping[str, Any]) -> list[str]:
     if report["features"] is not None:
         lines.append(f"Features of realism: {report['features']['tensor']}.")
     if report["taken_whole"]:
-        lines.append(f"Without splits, and taken whole: {', '.join(report['taken_whole'])}.")
+        lines.append(
+            f"Tables without splits, of which all faces were used: {', '.join(report['taken_whole'])}."
+        )
     if report["not_measured"]:
         lost = report["not_measured"]
         lines.append(f"Not measured: {len(lost):,} faces ({lost[0]} …).")

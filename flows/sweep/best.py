@@ -1,4 +1,4 @@
-"""The best trial's weights as a bundle of their own, whose card says how they were found and what they are worth."""
+"""Write the best trial's weights as a bundle, with a card that says how they were found and how they measure."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from attgan.models.card import read_card
 from flows.storage import join, open_store
 from flows.storage.bundles import inspect, open_bundle
 from flows.sweep.leaderboard import Row, number
-from flows.sweep.plan import Plan
+from flows.sweep.plan import SweepPlan
 
 BEST = "best"
 _HEADING = "### How it was found"
 MEASURED = {
-    "edit_success": "edited faces in which the judge sees it",
+    "edit_success": "edited faces in which the evaluator sees it",
     "success_weaker": "the same, edited half as strongly",
     "success_stronger": "the same, edited one and a half times as strongly",
-    "false_positives": "the faces as they were, in which the judge sees it",
-    "on_reconstruction": "unchanged reconstructions in which the judge sees it",
+    "false_positives": "unedited faces in which the evaluator sees it",
+    "on_reconstruction": "unchanged reconstructions in which the evaluator sees it",
     "psnr": "PSNR of the unchanged reconstruction, dB",
     "ssim": "SSIM of the unchanged reconstruction",
     "outside": "grey levels changed outside the attribute's region, against the face",
     "outside_reconstruction": "the same, against the unchanged reconstruction",
-    "kept_attributes": "other attributes that the judge sees as before",
+    "kept_attributes": "other attributes that the evaluator sees as before",
 }
 
 
 def export_best(
-    plan: Plan, row: Row, start: Row | None, trials: int, measures: Mapping[str, Any] | None
+    plan: SweepPlan, row: Row, start: Row | None, trials: int, measures: Mapping[str, Any] | None
 ) -> BundleInfo:
-    """Write the bundle ``best/``, in place of one that an earlier call wrote.
+    """Write the bundle ``best/``, and replace the one that an earlier call wrote.
 
     Args:
         plan: of the sweep.
-        row: the best trial's.
-        start: the starting bundle's; None from scratch.
-        trials: how many were compared.
-        measures: content of the trial's ``measures.json``; None where it has not been measured.
+        row: of the best trial.
+        start: of the starting bundle; None from scratch.
+        trials: the number of trials that were compared.
+        measures: the content of the trial's ``measures.json``; None if it has not been measured.
 
     Raises:
         UserError: the trial's bundle is damaged.
@@ -64,25 +64,25 @@ def export_best(
     )
 
 
-def judge_words(measures: Mapping[str, Any]) -> str:
-    """The judge, and how often it is right by itself: what stands beside every number that is its word."""
+def describe_evaluator(measures: Mapping[str, Any]) -> str:
+    """Describe the evaluator and its own accuracy, which belongs beside every number that it decides."""
     judge, attribute = measures["judge"], measures["made_of"]["attribute"]
     found, wrong, balanced = (
         "–" if judge[name] is None else f"{judge[name]:.1%}"
         for name in ("recall", "false_positives", "balanced_accuracy")
     )
     return (
-        f"{judge['about']}; by itself it sees {attribute} in {found} of the unedited faces with it and in {wrong} of "
+        f"{judge['about']}; it sees {attribute} in {found} of the unedited faces with it and in {wrong} of "
         f"those without (balanced accuracy {balanced}, {judge['faces']:,} {_of(measures)} faces)"
     )
 
 
 def _of(measures: Mapping[str, Any]) -> str:
-    """The partition, as a word before faces."""
+    """The partition, as an adjective for faces."""
     return str(measures["partition"]).replace(" ", "-")
 
 
-def _found(plan: Plan, row: Row, trials: int) -> str:
+def _found(plan: SweepPlan, row: Row, trials: int) -> str:
     settings = plan.settings
     order = "highest" if settings.mode == "max" else "lowest"
     searched = ", ".join(name for name in row.changes) or "nothing"
@@ -93,7 +93,7 @@ def _found(plan: Plan, row: Row, trials: int) -> str:
     )
 
 
-def _start(plan: Plan) -> str:
+def _start(plan: SweepPlan) -> str:
     if plan.settings.bundle is None:
         return "It started from fresh networks."
     words = f"It started from the bundle whose digest is `{inspect(plan.settings.bundle).digest}`"
@@ -116,5 +116,5 @@ def _measured(row: Row, start: Row | None, measures: Mapping[str, Any] | None) -
     return (
         f"\n\nMeasured on {measures['measured']['faces']:,} {_of(measures)} faces without "
         f"{measures['made_of']['attribute']}, {seen}, edited to have it:\n\n{table}\n\n"
-        f"What is seen here and in the metrics below is the word of a judge: {judge_words(measures)}."
+        f"What edits show, here and in the metrics below, is predicted by an evaluator: {describe_evaluator(measures)}."
     )

@@ -1,4 +1,4 @@
-"""A user's mistakes, found in seconds: before faces are drawn, a judge is trained or a discriminator aligned."""
+"""Check a sweep in seconds, before faces are drawn, an evaluator is trained or a discriminator is aligned."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from attgan.attributes import check_names
 from attgan.errors import UserError
 from flows.settings import SweepSettings
 from flows.storage import join, open_store
-from flows.sweep import identity
+from flows.sweep import fingerprint
 from flows.sweep.plan import Places, make_trial
 from flows.sweep.resolve import axes_of, datasets_of
 from flows.training.start import make_start
-from flows.training.train.preparation import prepare
+from flows.training.train.plan import prepare
 
-_NOWHERE = "check"  # below the sweep's folder; nothing is ever written there
+# A folder below the sweep's in which nothing is ever written.
+_NOWHERE = "check"
 
 
 def check_before(settings: SweepSettings) -> None:
     """Refuse resolved settings with which no trial could begin. Writes nothing.
 
     Raises:
-        UserError: the destination cannot be written to, or holds another sweep; there is no such bundle, judge or
-            dataset, they do not fit together, or the attribute is not in one of them.
+        UserError: the destination cannot be written to, or holds another sweep; a bundle, an evaluator or a dataset is
+            missing, they do not fit together, or one of them lacks the attribute.
         StorageError: the storage failed for longer than its retries last.
     """
     store = open_store(settings.place, option="--destination")
     store.check(write=True)
-    identity.check_same(store, settings)
+    fingerprint.check_same(store, settings)
     corner = {axis.name: axis.at(0.0) for axis in axes_of(settings)}
     folder = join(store.url, _NOWHERE)
     datasets = datasets_of(settings)
@@ -41,7 +42,8 @@ def check_before(settings: SweepSettings) -> None:
             if axis.name == "seed":
                 for share in (0.0, 0.999):
                     _refuse_other_faces(settings, folder, places, changes | {"seed": axis.at(share)})
-    if not datasets:  # faces will be drawn, and drawn ones have all attributes
+    # Without a dataset, faces will be drawn. Those have labels for all attributes.
+    if not datasets:
         places = Places(join(folder, "dataset"), settings.bundle, settings.judge)
         start = make_start(make_trial(settings, places, folder, 0, corner).settings)
         check_names([settings.attribute], start.attributes, f"--attribute {settings.attribute}")
@@ -50,10 +52,12 @@ def check_before(settings: SweepSettings) -> None:
 def _refuse_other_faces(
     settings: SweepSettings, folder: str, places: Places, changes: dict[str, Any]
 ) -> None:
-    """Refuse seeds as an axis where they decide who is held out: some would train on the faces that measure others.
+    """Refuse to search seeds if they decide which images are held out.
+
+    Some trials would then train on the images that others are measured on.
 
     Raises:
-        UserError: it is so.
+        UserError: two seeds hold out different images.
     """
     seeds = (settings.seed, changes["seed"])
     one, other = (

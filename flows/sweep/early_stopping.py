@@ -1,7 +1,8 @@
-"""ASHA: a trial that is behind most others at the same step is stopped, so that the better ones get its place.
+"""Early stopping with ASHA: a trial that is behind most others at the same step is stopped and frees its resources.
 
-Asynchronous successive halving (Li et al., *A System for Massively Parallel Hyperparameter Tuning*, 2020), as Ray Tune
-has it. Tune would forget in a new process what it has seen: here the trials that are settled are told to it again.
+ASHA is asynchronous successive halving (Li et al., *A System for Massively Parallel Hyperparameter Tuning*, 2020), as
+implemented in Ray Tune. Tune keeps no results from one process to the next, so a new process gives it the validations
+of all settled trials again.
 """
 
 from __future__ import annotations
@@ -16,21 +17,24 @@ from ray.tune.schedulers import ASHAScheduler
 
 from flows.settings import SweepSettings
 from flows.storage import open_store
-from flows.sweep.in_order import InOrder
+from flows.sweep.fifo_scheduler import FifoScheduler
 from flows.sweep.plan import Trial
 from flows.sweep.records import EARLY, finite, read_checks
 
-REDUCTION = 3  # of so many trials that come to a rung one goes on
-_GRACE = 4  # the first rung is after this part of the steps
-_RUNGS = 12  # more than any trial comes to
+# Of three trials that reach a rung, one continues.
+REDUCTION = 3
+# The first rung is after a quarter of the steps.
+_GRACE = 4
+# More rungs than any trial reaches.
+_RUNGS = 12
 
 
-class EarlyStopping(InOrder):
-    """Tune's scheduler: trials begin in their order, and validations decide who goes on.
+class EarlyStoppingScheduler(FifoScheduler):
+    """The scheduler with early stopping: trials begin in their order, and validations decide which of them continue.
 
     Args:
         settings: of the sweep.
-        settled: trials that have ended already.
+        settled: trials that have ended before.
         guarded: a context that keeps exceptions for the end of the sweep.
     """
 
@@ -49,7 +53,7 @@ class EarlyStopping(InOrder):
         self._begun: dict[int, Any] = {}
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
-        """Whether a trial goes on. One that is stopped finds the reason in its folder."""
+        """Decide whether a trial continues. The reason for stopping is written into its folder, where it finds it."""
         step, metric = result.get("step", 0), self._settings.metric
         if metric not in result or step >= result["steps"]:
             return self.CONTINUE
@@ -65,16 +69,18 @@ class EarlyStopping(InOrder):
         return self.CONTINUE
 
     def _begin(self, steps: int) -> ASHAScheduler:
-        """Set the rungs, now that it is known how long a trial is, and tell what is known of the settled ones."""
+        """Create ASHA, now that the length of a trial is known, and give it the validations of the settled trials."""
         grace = self._settings.grace_steps or max(1, steps // _GRACE)
         self._asha = asha = ASHAScheduler(
             time_attr="step",
             metric=self._settings.metric,
             mode=self._settings.mode,
-            max_t=grace * REDUCTION**_RUNGS,  # not this trial's steps: others, on more images, may have more
+            # Not this trial's steps: trials on more images may have more.
+            max_t=grace * REDUCTION**_RUNGS,
             grace_period=grace,
             reduction_factor=REDUCTION,
-            stop_last_trials=False,  # who has come to its end has a result to write
+            # A trial at its last step still has to write its result.
+            stop_last_trials=False,
         )
         for number, checks in self._before.items():
             for check in checks:
@@ -83,7 +89,7 @@ class EarlyStopping(InOrder):
         return asha
 
     def _tell(self, asha: Any, number: int, result: Mapping[str, Any]) -> Any:
-        """Under one name for all attempts of a trial: what is known of it is not told twice."""
+        """Give ASHA a validation, under one id for all attempts of a trial, so that none counts as a new trial."""
         if number not in self._begun:
             self._begun[number] = SimpleNamespace(trial_id=f"{number:03d}")
             asha.on_trial_add(None, self._begun[number])

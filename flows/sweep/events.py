@@ -1,4 +1,4 @@
-"""What is told of a sweep's trials while they run, and how the sweep ended."""
+"""Events of a sweep's trials while they run, and the end of the sweep."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class TrialEvent:
         number: of the trial.
         state: as in its record.
         step: steps done.
-        steps: of the whole trial, at most; 0 before it is known.
-        numbers: of the validation at this step; empty where there was none.
+        steps: of the whole trial, at most; 0 while unknown.
+        numbers: of the validation at this step; empty if there was none.
         note: one line; often empty.
     """
 
@@ -35,7 +35,7 @@ class Ending:
 
     Attributes:
         reason: one line.
-        interrupted: whether somebody asked for it; then trials are left that the same command goes on with.
+        interrupted: whether the user stopped it; then the same command resumes the trials that are left.
     """
 
     reason: str

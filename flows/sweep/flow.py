@@ -1,4 +1,4 @@
-"""The sweep flow: data, judge and start are made ready, Ray Tune runs the trials, and what they came to is compared."""
+"""The sweep flow: make what the trials need, run them with Ray Tune, measure them, and compare the results."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from flows.runtime.cancelling import RESUMES, RunCancelled, cancel_requests
 from flows.runtime.running import Unfinished, refusals_as_states
 from flows.settings import SweepSettings
 from flows.sweep import report
+from flows.sweep.licences import licence_lines
 from flows.sweep.measure import measure_all
+from flows.sweep.places import make_places
 from flows.sweep.plan import TRIALS, describe, make_plan, resolve, write_or_check
-from flows.sweep.preparation import make_places
 from flows.sweep.records import RECORD
 from flows.sweep.results import finish
-from flows.sweep.terms import licence_lines
 from flows.sweep.tuning import run_trials
 from flows.sweep.watch import SweepWatch
 from flows.training.stopping import deferred
@@ -32,7 +32,7 @@ from flows.training.stopping import deferred
 )
 @refusals_as_states
 def sweep(settings: SweepSettings) -> dict[str, Any] | State[Any]:
-    """Fine-tune for one attribute over a grid or a search of training choices, and compare what came of them."""
+    """Fine-tune for one attribute over a grid or a search of training settings, and compare the results."""
     log = get_run_logger()
     resolved = resolve(settings)
     if resolved.dry_run:

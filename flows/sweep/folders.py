@@ -1,4 +1,4 @@
-"""What lies in a sweep's folder: the trials there are, and the weights that each of them kept."""
+"""Read a sweep's folder: its trials, and the weights and metrics of each."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from attgan.models.bundle_config import CONFIG
 from attgan.training.run_folder.metrics_log import METRICS
 from attgan.training.run_folder.run_files import RESULT
 from flows.storage import Store, join, open_store
-from flows.sweep.plan import TRIALS, Plan, Trial
+from flows.sweep.plan import TRIALS, SweepPlan, Trial
 from flows.sweep.records import read_record
 
 BUNDLE = "bundle"
-START = "start"  # what was measured of the starting bundle
+# The folder for the measurements of the starting bundle.
+START = "start"
 _BEST = re.compile(r"best/step-(\d+)/" + re.escape(CONFIG))
 
 
@@ -25,8 +26,8 @@ class Kept:
 
     Attributes:
         path: of their bundle, below the trial's folder.
-        step: after which they were so.
-        steps: that the trial has done; None where it has not finished.
+        step: after which they were saved.
+        steps: that the trial has done; None if it has not finished.
     """
 
     path: str
@@ -34,8 +35,8 @@ class Kept:
     steps: int | None = None
 
 
-def all_trials(plan: Plan) -> list[Trial]:
-    """The trials that were drawn up front, and those that a search has suggested since the plan was made."""
+def all_trials(plan: SweepPlan) -> list[Trial]:
+    """The trials that the plan knows, and those that a search has suggested since the plan was made."""
     trials = {trial.number: trial for trial in plan.known}
     number = len(trials)
     while (record := read_record(trial_store(plan, number))) is not None:
@@ -44,13 +45,13 @@ def all_trials(plan: Plan) -> list[Trial]:
     return [trials[number] for number in sorted(trials)]
 
 
-def trial_store(plan: Plan, number: int) -> Store:
+def trial_store(plan: SweepPlan, number: int) -> Store:
     """The folder of a trial, by its number."""
     return open_store(join(plan.store.url, TRIALS, f"{number:03d}"), option="--destination")
 
 
 def kept_weights(store: Store) -> Kept | None:
-    """The bundle of a trial that finished, or the best one that another kept so far; None where there is neither.
+    """The bundle of a finished trial, or the best one so far of any other; None if there is neither.
 
     Args:
         store: the trial's folder.
@@ -64,7 +65,7 @@ def kept_weights(store: Store) -> Kept | None:
 
 
 def read_metrics(store: Store) -> list[dict[str, Any]]:
-    """All rows of a trial's metrics in their order, of steps and of validations; none where it has not begun."""
+    """All rows of a trial's metrics in their order, of steps and validations; none if it has not begun."""
     try:
         lines = store.get(METRICS).data.splitlines()
     except FileNotFoundError:
@@ -74,12 +75,13 @@ def read_metrics(store: Store) -> list[dict[str, Any]]:
         try:
             rows.append(json.loads(line))
         except ValueError:
-            break  # the last one, cut off by a kill
+            # The last line, which a killed process did not finish.
+            break
     return rows
 
 
 def read_json(store: Store, key: str) -> Any:
-    """The content of a JSON file; None where there is no such file."""
+    """The content of a JSON file; None if there is no such file."""
     try:
         return json.loads(store.get(key).data)
     except FileNotFoundError:

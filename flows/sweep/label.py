@@ -1,4 +1,4 @@
-"""Short words for trials, as their curves and their columns of faces are called."""
+"""Short labels for trials in figures and tables."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NAMES = {
 
 
 def label(changes: Mapping[str, Any]) -> str:
-    """What sets a trial apart: ``λ1 50, FreezeD 4``."""
+    """The settings in which a trial differs from others: ``λ1 50, FreezeD 4``."""
     return ", ".join(_words(name, value) for name, value in changes.items()) or "trained"
 
 

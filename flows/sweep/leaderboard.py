@@ -1,4 +1,4 @@
-"""How the trials compare: a row for each, made of the files that they wrote, and of nothing else."""
+"""The leaderboard: one row for each trial, read only from the files that the trial wrote."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 
 from flows.storage import join, open_store
 from flows.storage.bundles import inspect
-from flows.sweep.exam import MEASURES
+from flows.sweep.evaluation_spec import MEASURES
 from flows.sweep.folders import START, kept_weights, read_json
-from flows.sweep.plan import Plan, Trial
+from flows.sweep.plan import SweepPlan, Trial
 from flows.sweep.records import finite, new_record, read_checks, read_record
 
 Mode = Literal["max", "min"]
@@ -30,17 +30,17 @@ class Row:
 
     Attributes:
         name: "003", or "start".
-        label: in which settings it differs.
+        label: the settings in which it differs.
         state: as in its record.
         changes: the settings that are searched.
-        value: the sweep's metric, where the kept weights were validated; None where it is not known.
-        rank: 1 for the best; None for the start, and for what failed, diverged or has no value.
+        value: the sweep's metric at the validation of the kept weights; None if unknown.
+        rank: 1 for the best; None for the starting bundle, and for trials that failed, diverged or have no value.
         reason: why it ended.
         step: steps done.
-        best_step: after which the kept weights were so.
+        best_step: after which the kept weights were saved.
         held_out: all numbers of that validation.
         test: measured on the fixed test faces.
-        judge: how well the judge recognises the attribute itself.
+        judge: the evaluator's own accuracy.
         bundle: URL of the kept weights.
         digest: of that bundle.
         seconds, attempts, node: as in its record.
@@ -65,8 +65,8 @@ class Row:
     node: str | None = None
 
 
-def read_rows(plan: Plan, trials: Sequence[Trial]) -> list[Row]:
-    """The start first, then the trials from the best to the worst, then those that are not compared.
+def read_rows(plan: SweepPlan, trials: Sequence[Trial]) -> list[Row]:
+    """The starting bundle first, then the trials from the best to the worst, then those without a rank.
 
     Args:
         plan: of the sweep.
@@ -78,7 +78,7 @@ def read_rows(plan: Plan, trials: Sequence[Trial]) -> list[Row]:
 
 
 def ranked(rows: Sequence[Row], mode: Mode) -> list[Row]:
-    """Rows in the order of their value, numbered; those that failed, diverged or have none last, without a number."""
+    """Sort rows by their value and number them. Those that failed, diverged or have no value come last, unranked."""
     able = [row for row in rows if row.value is not None and row.bundle and row.state not in _UNRANKED]
     others = [row for row in rows if row not in able]
     able.sort(key=lambda row: sort_value(row.value, mode))
@@ -86,10 +86,10 @@ def ranked(rows: Sequence[Row], mode: Mode) -> list[Row]:
 
 
 def to_parquet(rows: Sequence[Row], metric: str) -> bytes:
-    """All rows with all their numbers; what is not known is null.
+    """All rows with all their numbers; unknown ones are null.
 
     Columns: ``rank, trial, label, state, metric, value, step, best_step``; ``set_…`` for each setting that is
-    searched; ``held_out_…`` of the validation, ``test_…`` of the fixed test faces, ``judge_…`` of the judge itself;
+    searched; ``held_out_…`` of the validation, ``test_…`` of the fixed test faces, ``judge_…`` of the evaluator itself;
     ``seconds, attempts, node, reason, bundle, digest``.
     """
     columns: dict[str, list[Any]] = {
@@ -115,7 +115,7 @@ def to_parquet(rows: Sequence[Row], metric: str) -> bytes:
 
 
 def shown(rows: Sequence[Row], metric: str) -> list[dict[str, str]]:
-    """The rows as a table that is read by people."""
+    """The rows as a table for display."""
     return [
         {
             "rank": str(row.rank or UNKNOWN),
@@ -165,8 +165,8 @@ def _read_row(trial: Trial, metric: str) -> Row:
     )
 
 
-def _read_start(plan: Plan, trials: Sequence[Trial]) -> Row | None:
-    """The starting bundle, as the first trial validated it before its first step; None from scratch."""
+def _read_start(plan: SweepPlan, trials: Sequence[Trial]) -> Row | None:
+    """The row of the starting bundle, which the first trial validated before its first step; None from scratch."""
     url = plan.places.bundle
     if url is None:
         return None
@@ -187,7 +187,7 @@ def _read_start(plan: Plan, trials: Sequence[Trial]) -> Row | None:
 
 
 def _measured(measures: Mapping[str, Any] | None, digest: str | None) -> dict[str, Any]:
-    """What was measured of these weights, and by whom; nothing where it was of others that the trial had before."""
+    """The measurements of these weights; nothing if they are of weights that the trial had before."""
     if measures is None or measures["made_of"]["bundle"] != digest:
         return {}
     judge = {name: value for name, value in measures["judge"].items() if name != "about"}
@@ -199,12 +199,12 @@ def _numbers(check: Mapping[str, Any]) -> dict[str, float | None]:
 
 
 def sort_value(value: float | None, mode: Mode) -> float:
-    """By which the best comes first; what is not known last."""
+    """A sort key: the best value comes first, unknown ones last."""
     return math.inf if value is None else -value if mode == "max" else value
 
 
 def _array(values: Sequence[Any]) -> pa.Array:
-    """The values as they are, or as JSON where a column has values of several kinds."""
+    """A column of these values, or of their JSON if they have several types."""
     try:
         return pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError):

@@ -1,4 +1,4 @@
-"""What Ray Tune hears of its trials."""
+"""Receives what happens to the trials from Ray Tune."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from ray.tune.experiment import Trial as TuneTrial
 
 from flows.storage import open_store
 from flows.sweep.events import TrialEvent
+from flows.sweep.not_pickled import NotPickled
 from flows.sweep.records import new_record, read_record, write_record
-from flows.sweep.unkept import Unkept
 
-_LONGEST = 300  # characters of a failure's reason
+# Characters of a failure's reason, at most.
+_LONGEST = 300
 
 
-class Listener(Unkept, Callback):
-    """Hands on what is said of trials, and writes down which of them failed for good.
+class Listener(NotPickled, Callback):
+    """Passes on events of trials, and records which trials failed for good.
 
     Args:
         attempts: that a trial has.
-        on_event: told whatever is new.
+        on_event: called with each event.
 
     Attributes:
-        error: the first one that came of it, if any; it ends the sweep.
+        error: the first exception from ``on_event`` or a record, if any; it ends the sweep.
     """
 
     def __init__(self, attempts: int, on_event: Callable[[TrialEvent], None]) -> None:
@@ -36,20 +37,20 @@ class Listener(Unkept, Callback):
 
     @contextlib.contextmanager
     def guarded(self) -> Iterator[None]:
-        """Keep an exception for the end. Tune would make it the text of a traceback."""
+        """Keep an exception for the end of the sweep. Tune would turn it into the text of a traceback."""
         try:
             yield
         except Exception as error:
             self.error = self.error or error
 
     def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
-        """A trial has got a process."""
+        """A trial's process has started."""
         self._tell(trial, state="running", note="begins" if trial.num_failures == 0 else "begins again")
 
     def on_trial_result(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: Any
     ) -> None:
-        """A trial has said something, be it that there is nothing new."""
+        """A trial has reported, even if only that there is nothing new."""
         if "state" in result:
             names = ("state", "step", "steps", "numbers", "note")
             self._tell(trial, **{name: result[name] for name in names if name in result})
@@ -57,14 +58,14 @@ class Listener(Unkept, Callback):
     def on_trial_complete(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
     ) -> None:
-        """A trial has ended, which it has said itself, unless it was stopped."""
+        """A trial has ended. It has reported so itself, unless it was stopped early."""
         if trial.last_result.get("state", "running") == "running":
             self._tell(trial, state="stopped_early", note="behind the other trials")
 
     def on_trial_recover(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
     ) -> None:
-        """A trial has failed, and will be tried again."""
+        """A trial has failed and will be retried."""
         failed = f"attempt {trial.num_failures} of {self._attempts} failed: {_reason(trial)}"
         self._tell(trial, state="running", note=failed)
 
@@ -79,7 +80,7 @@ class Listener(Unkept, Callback):
         self._tell(trial, state="failed", note=reason)
 
     def interrupted(self, note: str) -> None:
-        """All trials that run have been stopped."""
+        """All running trials have been stopped."""
         for number, last in self._last.items():
             if last.state == "running":
                 with self.guarded():
@@ -95,7 +96,7 @@ class Listener(Unkept, Callback):
 
 
 def _reason(trial: TuneTrial) -> str:
-    """Why a trial failed the last time, one line."""
+    """Why a trial failed the last time, on one line."""
     try:
         lines = [line.strip() for line in Path(trial.error_file).read_text().splitlines() if line.strip()]
     except (OSError, TypeError):

@@ -1,4 +1,4 @@
-"""The measuring of all trials, and of what they started from: one Prefect task on Ray for each."""
+"""Measure all trials and the starting bundle: one Prefect task on Ray for each."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from prefect import task
 from flows.runtime import cluster, reporting
 from flows.runtime.running import cause_of
 from flows.storage import join
-from flows.sweep.exam import Exam, measure_weights
+from flows.sweep.evaluation_spec import EvaluationSpec, measure_weights
 from flows.sweep.folders import START, all_trials, kept_weights, trial_store
-from flows.sweep.plan import Plan
+from flows.sweep.plan import SweepPlan
 from flows.sweep.resolve import datasets_of
 from flows.training.driver import RETRIES
 
 
 @task(name="measure-trial", task_run_name="measure {place}", **RETRIES)
-def measure_task(place: str, bundle: str, exam: Exam, device: str, threads: int) -> dict[str, Any]:
-    """One trial, on Ray."""
-    return measure_weights(place, bundle, exam, device=device, threads=threads)
+def measure_task(place: str, bundle: str, spec: EvaluationSpec, device: str, threads: int) -> dict[str, Any]:
+    """Measure one trial, on Ray."""
+    return measure_weights(place, bundle, spec, device=device, threads=threads)
 
 
-def measure_all(plan: Plan, log: reporting.Log) -> None:
-    """Measure every trial that kept weights, and the starting bundle, unless it is done.
+def measure_all(plan: SweepPlan, log: reporting.Log) -> None:
+    """Measure every trial that kept weights, and the starting bundle, unless that has been done before.
 
-    What cannot be measured is said, and has no numbers in the leaderboard.
+    A trial that cannot be measured is logged, and has no test numbers in the leaderboard.
 
     Raises:
         UserError: no node has the resources of a trial.
@@ -42,11 +42,11 @@ def measure_all(plan: Plan, log: reporting.Log) -> None:
         progress.advance(1)
 
 
-def exam_of(plan: Plan) -> Exam:
-    """What the trials of a sweep are measured on: where they search the dataset, test faces of the first one."""
+def spec_of(plan: SweepPlan) -> EvaluationSpec:
+    """The evaluation spec of a sweep. If the trials search the dataset, it has the test faces of the first one."""
     settings, judge = plan.settings, plan.places.judge or plan.places.bundle
     assert judge is not None
-    return Exam(
+    return EvaluationSpec(
         dataset=next(iter(datasets_of(settings)), plan.places.dataset),
         judge=judge,
         attribute=settings.attribute,
@@ -56,10 +56,10 @@ def exam_of(plan: Plan) -> Exam:
     )
 
 
-def calls(plan: Plan) -> Iterator[dict[str, Any]]:
-    """What :func:`flows.sweep.exam.measure_weights` is called with: for the start, and each trial with weights."""
+def calls(plan: SweepPlan) -> Iterator[dict[str, Any]]:
+    """The arguments of ``measure_weights`` for the starting bundle and for each trial with weights."""
     settings, start = plan.settings, plan.places.bundle
-    same = {"exam": exam_of(plan), "device": settings.device, "threads": int(settings.cpus_per_trial)}
+    same = {"spec": spec_of(plan), "device": settings.device, "threads": int(settings.cpus_per_trial)}
     if start is not None:
         yield same | {"place": join(plan.store.url, START), "bundle": start}
     for trial in all_trials(plan):

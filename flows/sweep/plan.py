@@ -16,26 +16,26 @@ from attgan.training.config import TrainingConfig
 from flows.settings import SweepSettings, TrainSettings, refusal_of
 from flows.settings.training import NetworkShape
 from flows.storage import Store, bundles, join, open_store
-from flows.sweep import identity
+from flows.sweep import fingerprint
 from flows.sweep.label import label
 from flows.sweep.records import read_record
 from flows.sweep.resolve import axes_of, datasets_of, resolve
 from flows.sweep.space import Axis, draws, grid
 from flows.training.evaluators import open_evaluator
 
-__all__ = ["Places", "Plan", "Trial", "describe", "make_plan", "make_trial", "resolve", "write_or_check"]
+__all__ = ["Places", "SweepPlan", "Trial", "describe", "make_plan", "make_trial", "resolve", "write_or_check"]
 
 TRIALS = "trials"
 
 
 @dataclass(frozen=True)
 class Places:
-    """URLs of what a sweep needs before its first trial, all of them there by then.
+    """URLs of what a sweep needs before its first trial.
 
     Attributes:
         dataset: of the trials, unless they search it.
-        bundle: that they start from, with a discriminator in step; None from scratch.
-        judge: of their edits; None for the bundle's classifier.
+        bundle: that they start from, with an aligned discriminator; None from scratch.
+        judge: the evaluator of their edits; None for the bundle's classifier.
     """
 
     dataset: str
@@ -49,8 +49,8 @@ class Trial:
 
     Attributes:
         number: from 0.
-        changes: what differs from the sweep's fixed settings, in the order of its axes.
-        settings: the whole of it, with its folder as the destination.
+        changes: the searched settings, in the order of the sweep's axes.
+        settings: of the training, with the trial's folder as the destination.
     """
 
     number: int
@@ -59,7 +59,7 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """``003`` for 3, its folder's."""
+        """Its folder's name: ``003`` for 3."""
         return f"{self.number:03d}"
 
     @property
@@ -69,22 +69,21 @@ class Trial:
 
     @property
     def url(self) -> str:
-        """Of its folder."""
+        """The URL of its folder."""
         return self.settings.destination
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A sweep that may begin or go on.
+class SweepPlan:
+    """A sweep that may begin or resume.
 
     Attributes:
         settings: resolved.
         axes: what is searched.
         places: what its trials need.
-        store: its folder; like any store it stays in its process.
-        digests: by ``dataset``, ``bundle`` and ``judge``; None for what there is not.
-        known: the trials in their order: of a grid or a random search all of them, of Optuna's those that it has
-            suggested before.
+        store: its folder. Like any store, it cannot be sent to another process.
+        digests: of ``dataset``, ``bundle`` and ``judge``; None for what does not exist.
+        known: the trials in their order: all of a grid or a random search, but only the ones so far of Optuna's.
     """
 
     settings: SweepSettings
@@ -103,12 +102,12 @@ class Plan:
         """The trial of that number with these changes.
 
         Raises:
-            UserError: a change is of no setting, or not what its rule allows.
+            UserError: a change names no setting, or breaks its rule.
         """
         return make_trial(self.settings, self.places, self.store.url, number, changes)
 
 
-def make_plan(settings: SweepSettings, *, places: Places) -> Plan:
+def make_plan(settings: SweepSettings, *, places: Places) -> SweepPlan:
     """Plan the trials of resolved settings. Writes nothing.
 
     Raises:
@@ -118,7 +117,7 @@ def make_plan(settings: SweepSettings, *, places: Places) -> Plan:
     store = open_store(settings.place, option="--destination")
     store.check(write=True)
     axes = axes_of(settings)
-    plan = Plan(settings, axes, places, store, _digests(settings, places), [])
+    plan = SweepPlan(settings, axes, places, store, _digests(settings, places), [])
     if settings.search != "optuna":
         known = [plan.trial(number, changes) for number, changes in enumerate(_drawn(settings, axes))]
     else:
@@ -127,15 +126,15 @@ def make_plan(settings: SweepSettings, *, places: Places) -> Plan:
     return plan
 
 
-def write_or_check(plan: Plan) -> None:
-    """Make the destination this sweep's, by its ``sweep.json``, unless it is that already.
+def write_or_check(plan: SweepPlan) -> None:
+    """Claim the destination for this sweep with ``sweep.json``, or check that it is this sweep's.
 
     Raises:
-        UserError: another sweep is there; the line names the first option that differs.
+        UserError: it holds another sweep, and the line names the first option that differs.
         StorageError: the storage failed.
     """
-    identity.check_same(plan.store, plan.settings, plan.digests)
-    identity.write(plan.store, identity.content(plan.settings, plan.digests))
+    fingerprint.check_same(plan.store, plan.settings, plan.digests)
+    fingerprint.write(plan.store, fingerprint.content(plan.settings, plan.digests))
 
 
 def make_trial(
@@ -144,7 +143,7 @@ def make_trial(
     """One trial of the sweep in ``folder``.
 
     Raises:
-        UserError: as :meth:`Plan.trial`.
+        UserError: as :meth:`SweepPlan.trial`.
     """
     fixed = settings.model_dump(include={*TrainingConfig.model_fields, *NetworkShape.model_fields})
     whole = {
@@ -167,7 +166,7 @@ def make_trial(
 
 
 def describe(settings: SweepSettings) -> list[dict[str, Any]]:
-    """What a sweep would do, as rows of a table. Asks no server.
+    """What a sweep would do, as rows of a table. Needs no server.
 
     Raises:
         UserError: as :func:`resolve`.
@@ -180,7 +179,7 @@ def describe(settings: SweepSettings) -> list[dict[str, Any]]:
         "preset": settings.preset,
         "dataset": data,
         "start": settings.bundle or "fresh networks",
-        "judge": settings.judge or "the classifier of the start, or one that is trained first",
+        "evaluator": settings.judge or "the classifier of the start, or one that is trained first",
         "search": f"{settings.search}, {settings.trials} trial{'s' if settings.trials != 1 else ''}",
         "scheduler": settings.scheduler,
         "metric": f"{settings.metric}, {better} is better",
@@ -207,8 +206,8 @@ def _drawn(settings: SweepSettings, axes: tuple[Axis, ...]) -> list[dict[str, An
     return draws(axes, count, settings.seed)
 
 
-def _suggested(plan: Plan) -> list[Trial]:
-    """The trials that a search has suggested to an earlier command, as their folders say."""
+def _suggested(plan: SweepPlan) -> list[Trial]:
+    """The trials that a search has suggested to an earlier command, from their folders."""
     trials: list[Trial] = []
     while len(trials) < plan.count:
         number = len(trials)
@@ -238,5 +237,5 @@ def _manifest(url: str) -> bytes:
         return store.get(MANIFEST).data
     except FileNotFoundError:
         raise UserError(
-            "manifest-missing", f"--dataset {url}: {MANIFEST} is not there; a finished dataset has one"
+            "manifest-missing", f"--dataset {url}: {MANIFEST} is missing; a finished dataset has one"
         ) from None

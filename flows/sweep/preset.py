@@ -1,7 +1,7 @@
-"""Presets: the report's experiments and a search, each a YAML file beside this one; and files of users like them.
+"""Presets: the report's experiments and a search, each in a YAML file; and users' own files of the same form.
 
 A file holds ``settings`` (options of the sweep), ``space`` (what is searched) and ``drawn``: settings, and perhaps a
-space, that come before those when no dataset is named, so that two cores are done with drawn faces in minutes.
+space, that take precedence if no dataset is named. They make a sweep over drawn faces take minutes on two cores.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from flows.storage import open_store
 
 NAMES: tuple[str, ...] = get_args(PresetName)
 
-_COMMON = "_drawn"  # what all presets do with drawn faces
-_FRESH = "_drawn_fresh"  # and those that start from scratch
+# Settings of all presets for drawn faces, and those of presets that start from scratch.
+_COMMON = "_drawn"
+_FRESH = "_drawn_fresh"
 _NOT_IN_A_FILE = frozenset({"preset", "space", "space_file", "destination", "dry_run"})
 _MOST_BYTES = 2**20
 
 
 class Layer(BaseModel):
-    """Settings of a sweep and what it searches; either may say nothing."""
+    """Settings of a sweep, and what it searches. Both may be empty."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -41,10 +42,10 @@ class Preset(Layer):
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML in which a key that comes twice is a mistake: else the last one counts, and the others are lost."""
+    """YAML in which a repeated key is an error. Usually the last one wins, and the others are lost."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """A mapping, if its keys are all different."""
+        """Construct a mapping, if its keys are all different."""
         seen: set[str] = set()
         for key, _ in node.value:
             if key.value in seen:
@@ -57,25 +58,25 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_preset(name: str) -> Preset:
-    """One of the presets that the package brings."""
+    """Read one of the package's presets."""
     return _parse(_text(name), f"--preset {name}")
 
 
 def common_drawn() -> Layer:
-    """What sweeps do with drawn faces unless their preset says otherwise."""
+    """The settings of sweeps over drawn faces, unless their preset has others."""
     return Layer(settings=yaml.safe_load(_text(_COMMON)))
 
 
 def fresh_drawn() -> dict[str, Any]:
-    """What fresh networks are like that see drawn faces, unless somebody says otherwise."""
+    """The shape of fresh networks for drawn faces, unless another one is set."""
     return dict(yaml.safe_load(_text(_FRESH)))
 
 
 def read_space_file(url: str) -> Preset:
-    """A user's file, in YAML or JSON.
+    """Read a user's file, in YAML or JSON.
 
     Raises:
-        UserError: it is not there, or not of that form.
+        UserError: it is missing, or not of this form.
     """
     where = f"--space-file {url}"
     folder, _, name = url.rpartition("/")
@@ -86,7 +87,7 @@ def read_space_file(url: str) -> Preset:
     try:
         data = store.get(name).data
     except FileNotFoundError:
-        raise UserError("file-missing", f"{where}: is not there") from None
+        raise UserError("file-missing", f"{where}: there is no such file") from None
     if len(data) > _MOST_BYTES:
         raise UserError(
             "file-too-large",
@@ -101,7 +102,8 @@ def _text(name: str) -> bytes:
 
 def _parse(text: bytes, where: str) -> Preset:
     try:
-        content = yaml.load(text, _Loader)  # a SafeLoader
+        # _Loader is a SafeLoader.
+        content = yaml.load(text, _Loader)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(
             "space-file-unreadable", f"{where}: is neither YAML nor JSON: {' '.join(str(error).split())}"
@@ -112,9 +114,10 @@ def _parse(text: bytes, where: str) -> Preset:
         if name not in Preset.model_fields:
             raise UserError(
                 "space-file-malformed",
-                f"{where}: {name}: a file holds settings, space and drawn, and all else is below these",
+                f"{where}: {name}: a file holds only settings, space and drawn",
             )
-    content = {name: {} if value is None else value for name, value in content.items()}  # only a heading
+    # A heading without content is None.
+    content = {name: {} if value is None else value for name, value in content.items()}
     try:
         preset = Preset.model_validate(content)
     except ValidationError as error:

@@ -1,6 +1,6 @@
-"""What a trial's folder says of the trial: ``trial.json``, beside the files of its training.
+"""The record of a trial: ``trial.json`` in its folder, beside the files of its training.
 
-These files are all that a sweep knows of its trials when it is taken up again, and all that its results are made of.
+When a sweep resumes, it reads only these files. Its results are made only of them, too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any, Literal, TypedDict
 from flows.storage import Store
 
 RECORD = "trial.json"
-METRICS = "metrics.jsonl"  # attgan.training.run_folder.metrics_log's, without loading torch
+# The same name as in attgan.training.run_folder.metrics_log, whose import would load torch.
+METRICS = "metrics.jsonl"
 EARLY = "stop_early"
 SCHEMA = 1
 
@@ -27,14 +28,14 @@ class Record(TypedDict):
     Attributes:
         schema: of this record.
         number: of the trial.
-        changes: in which settings it differs from the sweep's.
+        changes: the searched settings and their values.
         label: the same in words.
-        state: "waiting" was suggested by a search and not begun; "running" may also have lost its process;
-            "interrupted" goes on with the next command.
-        reason: why it ended, one line; empty while it runs.
-        attempts: how often it was begun or taken up.
-        node: where it was the last time; None before the first.
-        seconds: that it took, the attempts that ended in good order.
+        state: "waiting" was suggested by a search and has not begun; "running" may also have lost its process;
+            "interrupted" resumes with the next command.
+        reason: why it ended, on one line; empty while it runs.
+        attempts: how often it began or resumed.
+        node: where it ran last; None before the first attempt.
+        seconds: duration of all attempts that were not killed.
         mistake: whether it failed in a way that another attempt would repeat.
     """
 
@@ -51,7 +52,7 @@ class Record(TypedDict):
 
 
 def new_record(number: int, changes: Mapping[str, Any], label: str) -> Record:
-    """Of a trial that nobody has begun."""
+    """The record of a trial that has not begun."""
     return Record(
         schema=SCHEMA,
         number=number,
@@ -67,7 +68,7 @@ def new_record(number: int, changes: Mapping[str, Any], label: str) -> Record:
 
 
 def read_record(store: Store) -> Record | None:
-    """What a trial's folder says; None where nobody has written there yet.
+    """Read a trial's record; None if there is none yet.
 
     Raises:
         StorageError: the storage failed for longer than its retries last.
@@ -80,29 +81,29 @@ def read_record(store: Store) -> Record | None:
 
 
 def write_record(store: Store, record: Record, *, if_match: str | None = None) -> str:
-    """Write it and return its ETag.
+    """Write a trial's record; returns its ETag.
 
     Args:
         store: the trial's folder.
-        record: what to say.
-        if_match: only where it is still the one with this ETag.
+        record: the content.
+        if_match: write only if the record still has this ETag.
 
     Raises:
-        PreconditionFailed: it is not: another process has taken the trial over.
+        PreconditionFailed: it has another ETag, because another process has taken the trial over.
         StorageError: the storage failed for longer than its retries last.
     """
     return store.put(RECORD, (json.dumps(record, indent=1) + "\n").encode(), if_match=if_match)
 
 
 def is_settled(record: Record | None) -> bool:
-    """Whether nothing is left to do: it has ended, or another attempt would only repeat its failure."""
+    """Whether nothing is left to do: the trial has ended, or another attempt would only fail again."""
     if record is None:
         return False
     return record["state"] in SETTLED or (record["state"] == "failed" and record["mistake"])
 
 
 def read_checks(store: Store) -> list[dict[str, Any]]:
-    """The validations of a trial in their order, as rows of its metrics; what was not finite is None.
+    """The validations of a trial in their order, as rows of its metrics; numbers that were not finite are None.
 
     Raises:
         StorageError: the storage failed for longer than its retries last.
@@ -116,15 +117,18 @@ def read_checks(store: Store) -> list[dict[str, Any]]:
         try:
             row = json.loads(line)
         except ValueError:
-            break  # the last one, cut off by a kill
+            # The last line, which a killed process did not finish.
+            break
         if row["kind"] == "check":
             checks.append(row)
     return checks
 
 
 def value_of(checks: Sequence[Mapping[str, Any]], metric: str) -> float | None:
-    """A trial's number by which it is compared: the metric of the weights that it keeps, which are those of its best
-    quality, or where nothing judges that, its last ones. None before a validation of trained weights has it.
+    """The value by which a trial is compared: the metric of the weights that it keeps.
+
+    Those are the weights with the best quality, or the last ones if the quality is unknown. None before the first
+    validation of trained weights.
     """
     trained = [row for row in checks if row["step"] > 0]
     judged = [row for row in trained if finite(row.get("quality")) is not None]
@@ -133,5 +137,5 @@ def value_of(checks: Sequence[Mapping[str, Any]], metric: str) -> float | None:
 
 
 def finite(value: Any) -> float | None:
-    """The number, or None for whatever cannot be compared."""
+    """The value if it is a finite number; else None."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""What a sweep says of itself when it is done: in the Prefect UI and in the terminal."""
+"""Show the results of a sweep in the Prefect UI and in the terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from flows.sweep.best import MEASURED
 from flows.sweep.leaderboard import UNKNOWN, number
 from flows.sweep.results import CURVES, FACES, LEADERBOARD, TENSORBOARD
 
-_WIDE = 130  # columns of a terminal in which all of a leaderboard fits
+# Columns of a terminal that a whole leaderboard fits into.
+_WIDE = 130
 _PICTURES = {
     CURVES: "Losses and validations of all trials",
     FACES: "The same faces, edited by each trial",
@@ -19,9 +20,9 @@ _PICTURES = {
 
 
 def show_artifacts(report: dict[str, Any]) -> None:
-    """Leaderboard, what the best trial is worth, curves and faces, in the run's artifacts."""
+    """Show leaderboard, the best trial's measurements, curves and faces as artifacts of the flow run."""
     store = open_store(report["sweep"], option="--destination")
-    judge = f"; judge: {report['judge']}" if report["judge"] else ""
+    judge = f"; evaluator: {report['judge']}" if report["judge"] else ""
     reporting.table("sweep-leaderboard", report["leaderboard"], _caption(report) + judge)
     if report["best"] is not None:
         reporting.table("sweep-result", measure_rows(report), f"The best trial, {report['bundle']}")
@@ -41,14 +42,14 @@ def show(report: dict[str, Any]) -> None:
         print_line(f"best bundle: {report['bundle']} ({report['digest'][:16]})")
         print_line(f"licence: {report['licence']}")
     if report["judge"]:
-        print_line(f"judge: {report['judge']}")
+        print_line(f"evaluator: {report['judge']}")
     places = [*report["pictures"], LEADERBOARD]
     print_line(f"pictures and tables: {', '.join(join(report['sweep'], key) for key in places)}")
     print_line(f"curves for TensorBoard: {join(report['sweep'], TENSORBOARD)}")
 
 
 def measure_rows(report: dict[str, Any]) -> list[dict[str, str]]:
-    """What the best trial is worth, beside the start."""
+    """The best trial's measurements beside those of the starting bundle."""
     best, start = report["best"], report["start"]
     metric = report["metric"]
     rows = [{"measure": f"{metric.replace('_', ' ')}, held out", "best": number(best["value"])}]
@@ -60,7 +61,7 @@ def measure_rows(report: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def _fitting(rows: list[dict[str, str]], metric: str) -> list[dict[str, str]]:
-    """The rows as they are, or where the terminal is narrow what matters most of them; what has no rank says why."""
+    """All columns, or in a narrow terminal the most important ones; rows without a rank show their state instead."""
     if console.width >= _WIDE:
         return rows
     shown = ("trial", "settings", metric.replace("_", " "), "edits seen", "SSIM", "changed outside")

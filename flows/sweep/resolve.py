@@ -1,8 +1,8 @@
-"""From what a user gave to the whole settings of a sweep.
+"""Resolve the complete settings of a sweep from the options, the space file, the preset and the defaults.
 
-An option that is given comes before the space file, that before the preset, and that before the defaults. Without a
-dataset the file's and the preset's ``drawn`` come before the rest of them, and below everything lies what all sweeps
-over drawn faces have in common.
+Options have precedence over the space file, the file over the preset, and the preset over the defaults. Without a
+dataset, the ``drawn`` part of a file or a preset has precedence over the rest of it, and the settings that all sweeps
+over drawn faces share come last, before the defaults.
 """
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ from flows.urls import DEFAULT_BUNDLE
 
 _SHAPE = tuple(name for name in NetworkShape.model_fields if name != "fresh_discriminator")
 _USUAL_TRIALS = 10
-_OF_A_SPACE = ("search", "trials", "scheduler", "grace_steps")  # chosen for a space; another one has its own
-_WEIGHED_BY = {  # metrics that are sums, and the settings that say of what
+# Settings that were chosen for a space. Another space has its own.
+_OF_A_SPACE = ("search", "trials", "scheduler", "grace_steps")
+# Metrics that are weighted sums, and the settings that weight them.
+_WEIGHED_BY = {
     "generator_loss": ("lambda_reconstruction", "lambda_attributes", "adversarial"),
     "discriminator_loss": ("lambda_classification", "adversarial"),
     "adversarial": ("adversarial",),
@@ -45,7 +47,7 @@ _WEIGHED_BY = {  # metrics that are sums, and the settings that say of what
 
 @dataclass(frozen=True)
 class _Layer:
-    """What one source says, and what refusals of it start with."""
+    """The settings and axes of one source, and the beginning of refusals that concern it."""
 
     settings: Mapping[str, Any]
     axes: tuple[Axis, ...] | None
@@ -53,13 +55,13 @@ class _Layer:
 
 
 def resolve(settings: SweepSettings) -> SweepSettings:
-    """The settings with preset, space file and defaults applied: search, trials and all axes are there.
+    """Apply preset, space file and defaults, so that search, number of trials and all axes are set.
 
-    Resolving what is resolved changes nothing.
+    Resolving resolved settings changes nothing.
 
     Raises:
         UserError: a space that is empty, malformed or searches what cannot be searched; options that contradict each
-            other; a space file that is not there or not in order.
+            other; a space file that is missing or malformed.
     """
     layers = _layers(settings)
     merged, axes = _merge(layers)
@@ -69,8 +71,8 @@ def resolve(settings: SweepSettings) -> SweepSettings:
     if not axes and merged.get("trials") != 1:
         raise UserError(
             "space-empty",
-            "--space: is empty; name a setting and its values, such as lambda_reconstruction=1,10,50, or say "
-            "--trials 1 for one trial of the settings as they are",
+            "--space: is empty; name a setting and its values, such as lambda_reconstruction=1,10,50, or give "
+            "--trials 1 for one trial with the settings as they are",
         )
     merged |= {name: getattr(settings, name) for name in ("preset", "destination", "dry_run")}
     merged["space"] = [axis.text for axis in axes]
@@ -89,7 +91,7 @@ def axes_of(settings: SweepSettings) -> tuple[Axis, ...]:
 
 
 def datasets_of(settings: SweepSettings) -> list[str]:
-    """The datasets that resolved settings name: none, one, or those that they search."""
+    """The datasets of resolved settings: none, one, or the ones that are searched."""
     searched = [axis for axis in axes_of(settings) if axis.name == "dataset"]
     if searched and isinstance(searched[0], Choices):
         return list(searched[0].values)
@@ -97,7 +99,7 @@ def datasets_of(settings: SweepSettings) -> list[str]:
 
 
 def _layers(settings: SweepSettings) -> list[_Layer]:
-    """All sources, the one that counts least first."""
+    """All sources, in the order of rising precedence."""
     given = _given(settings)
     space = given.pop("space", None)
     command = _Layer(_with_start(given, ""), None if space is None else parse_space(space), "")
@@ -118,7 +120,7 @@ def _layers(settings: SweepSettings) -> list[_Layer]:
 
 
 def _given(settings: SweepSettings) -> dict[str, Any]:
-    """The options that the user chose. A form of the UI sends all that have a value: then those not the defaults."""
+    """The options that the user chose. If all are set, as by a form in the UI, those that differ from the defaults."""
     chosen = settings.model_fields_set - {"preset", "space_file", "destination", "dry_run"}
     values = {name: getattr(settings, name) for name in chosen}
     defaults = SweepSettings()
@@ -128,10 +130,10 @@ def _given(settings: SweepSettings) -> dict[str, Any]:
 
 
 def _layer(source: preset.Layer, where: str) -> _Layer:
-    """What a file says, checked.
+    """The layer of a file, checked.
 
     Raises:
-        UserError: by the name of the file.
+        UserError: a mistake in it; the line begins with ``where``.
     """
     try:
         checked = SweepSettings.model_validate(source.settings)
@@ -148,7 +150,7 @@ def _layer(source: preset.Layer, where: str) -> _Layer:
 
 
 def _with_start(settings: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """With both of ``bundle`` and ``from_scratch`` where one of them is said, so that a lower layer's does not stay.
+    """Set both ``bundle`` and ``from_scratch`` if one of them is given, so that neither of a lower layer remains.
 
     Raises:
         UserError: they contradict each other.
@@ -171,7 +173,9 @@ def _names_data(layer: _Layer) -> bool:
 
 
 def _merge(layers: list[_Layer]) -> tuple[dict[str, Any], tuple[Axis, ...]]:
-    """Settings and axes of all layers; a value above an axis of its name fixes it, and a space replaces all of one.
+    """Merge the settings and axes of all layers.
+
+    A value fixes the axis of the same name in a lower layer. A space replaces the whole space of a lower layer.
 
     Raises:
         UserError: a source both fixes and searches a setting.
@@ -182,7 +186,8 @@ def _merge(layers: list[_Layer]) -> tuple[dict[str, Any], tuple[Axis, ...]]:
         if layer.axes is not None:
             axes = {axis.name: axis for axis in layer.axes}
             merged = {name: value for name, value in merged.items() if name not in _OF_A_SPACE}
-        if layer.settings.get("bundle") is not None:  # which has a shape: that of fresh networks is not meant
+        # A bundle has its own shape, so the shape that a lower layer sets for fresh networks does not apply.
+        if layer.settings.get("bundle") is not None:
             merged = {name: value for name, value in merged.items() if name not in _SHAPE}
         for name, value in layer.settings.items():
             if layer.axes is not None and name in axes:
@@ -193,7 +198,8 @@ def _merge(layers: list[_Layer]) -> tuple[dict[str, Any], tuple[Axis, ...]]:
                 )
             axes.pop(name, None)
             merged[name] = value
-    # What is searched has no value; but what an axis hid that another space has replaced is in force again.
+    # A searched setting has no fixed value. Values stay in ``merged`` until here, because a later space may drop the
+    # axis again.
     return {name: value for name, value in merged.items() if name not in axes}, tuple(axes.values())
 
 
@@ -204,15 +210,16 @@ def _usual_search(axes: tuple[Axis, ...]) -> str:
 def _refuse_grace(settings: SweepSettings) -> None:
     if "grace_steps" in _given(settings) and settings.grace_steps is not None:
         raise UserError(
-            "grace-without-asha", f"--grace-steps {settings.grace_steps}: is ASHA's; say --scheduler asha"
+            "grace-without-asha",
+            f"--grace-steps {settings.grace_steps}: is an option of ASHA; add --scheduler asha",
         )
 
 
 def _count_trials(settings: SweepSettings, axes: tuple[Axis, ...]) -> int:
-    """How many trials there will be, at most.
+    """The largest possible number of trials.
 
     Raises:
-        UserError: a grid that is too large to be meant.
+        UserError: a grid that is too large to be intended.
     """
     size = grid_size(axes)
     if settings.search == "grid" and settings.trials is None and (size or 0) > MOST_TRIALS:
@@ -226,7 +233,7 @@ def _count_trials(settings: SweepSettings, axes: tuple[Axis, ...]) -> int:
 
 
 def _check(settings: SweepSettings, axes: tuple[Axis, ...]) -> None:
-    """What concerns more than one option.
+    """Check rules that concern more than one option.
 
     Raises:
         UserError: options that do not go together.
@@ -235,18 +242,18 @@ def _check(settings: SweepSettings, axes: tuple[Axis, ...]) -> None:
         if axis.name in _WEIGHED_BY.get(settings.metric, ()):
             raise UserError(
                 "metric-not-comparable",
-                f"--metric {settings.metric}: has another meaning for each {axis.name}, which --space searches, so it "
-                "cannot compare the trials; quality can",
+                f"--metric {settings.metric}: means something else for each {axis.name}, which --space searches, so it "
+                "cannot compare the trials; use quality",
             )
         if isinstance(axis, Range) and settings.search == "grid":
             raise UserError(
                 "grid-with-range",
-                f"--search grid: {axis.text} is a range; --search random draws from it, optuna too",
+                f"--search grid: {axis.text} is a range; use --search random or optuna",
             )
         if settings.bundle is not None and axis.name in _SHAPE:
             raise UserError(
                 "bundle-fixes-shape",
-                f"--space {axis.text}: a bundle has its shape; only --from-scratch takes another",
+                f"--space {axis.text}: is fixed by the bundle; only --from-scratch takes it",
             )
         if settings.bundle is None and axis.name == "fresh_discriminator":
             raise UserError(
@@ -263,5 +270,5 @@ def _check(settings: SweepSettings, axes: tuple[Axis, ...]) -> None:
                 words = " ".join(value) if isinstance(value, list) else value
                 raise UserError(
                     "bundle-fixes-shape",
-                    f"--{name.replace('_', '-')} {words}: is what the bundle says; only --from-scratch takes it",
+                    f"--{name.replace('_', '-')} {words}: is fixed by the bundle; only --from-scratch takes it",
                 )

@@ -1,4 +1,4 @@
-"""What a sweep comes to: files beside the trials, made of what the trials wrote, and the same when made again."""
+"""The results of a sweep: files beside the trials, made of what the trials wrote. Made again, they are the same."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from attgan.evaluation.plots.figures import trials_grid
 from attgan.training.run_folder.plain_json import plain, to_json
 from flows.runtime import reporting
 from flows.storage import join
-from flows.sweep.best import BEST, export_best, judge_words
-from flows.sweep.exam import EDITED, MEASURES, unpack_faces
+from flows.sweep.best import BEST, describe_evaluator, export_best
+from flows.sweep.evaluation_spec import EDITED, MEASURES, unpack_faces
 from flows.sweep.folders import START, all_trials, read_json, read_metrics, trial_store
 from flows.sweep.leaderboard import Row, number, read_rows, shown, to_parquet
-from flows.sweep.plan import TRIALS, Plan, Trial
+from flows.sweep.plan import TRIALS, SweepPlan, Trial
 from flows.sweep.tensorboard import FILE, event_file
 
 LEADERBOARD = "leaderboard.parquet"
@@ -23,15 +23,16 @@ CURVES = "curves.png"
 FACES = "faces.jpg"
 TENSORBOARD = "tensorboard"
 REPORT = "report.json"
-_CURVES, _COLUMNS = 12, 10  # trials in a picture
+# Trials in the picture of curves, and in that of faces.
+_CURVES, _COLUMNS = 12, 10
 
 
-def finish(plan: Plan, log: reporting.Log, *, seconds: float, reason: str) -> dict[str, Any]:
+def finish(plan: SweepPlan, log: reporting.Log, *, seconds: float, reason: str) -> dict[str, Any]:
     """Compare the trials, and write leaderboard, curves, faces, the best bundle and TensorBoard's files.
 
     Args:
         plan: of the sweep, whose trials have ended and been measured.
-        log: of the flow's run.
+        log: of the flow run.
         seconds: that this command took.
         reason: why the sweep ended.
 
@@ -65,7 +66,7 @@ def finish(plan: Plan, log: reporting.Log, *, seconds: float, reason: str) -> di
         "states": dict(Counter(row.state for row in rows if row.name != START)),
         "best": None if best is None else _summary(best),
         "start": None if start is None else _summary(start),
-        "judge": None if measures is None else judge_words(measures),
+        "judge": None if measures is None else describe_evaluator(measures),
         "bundle": None if exported is None else join(store.url, BEST),
         "digest": None if exported is None else exported.digest,
         "licence": None if exported is None else exported.config.licence,
@@ -78,7 +79,7 @@ def finish(plan: Plan, log: reporting.Log, *, seconds: float, reason: str) -> di
 
 
 def unique_labels(rows: Sequence[Row]) -> dict[str, str]:
-    """What each row is called in the pictures, by its name: its label, after its name where another has the same."""
+    """The label of each row in the pictures, with its name in front if another row has the same label."""
     counts = Counter(row.label for row in rows)
     return {row.name: row.label if counts[row.label] == 1 else f"{row.name} {row.label}" for row in rows}
 
@@ -88,7 +89,7 @@ def _pictured(rows: Sequence[Row], at_most: int) -> list[Row]:
     return sorted([row for row in rows if row.name != START][:at_most], key=lambda row: row.name)
 
 
-def _write_curves(plan: Plan, rows: Sequence[Row], labels: dict[str, str]) -> str | None:
+def _write_curves(plan: SweepPlan, rows: Sequence[Row], labels: dict[str, str]) -> str | None:
     courses = {
         labels[row.name]: read_metrics(trial_store(plan, int(row.name))) for row in _pictured(rows, _CURVES)
     }
@@ -99,11 +100,12 @@ def _write_curves(plan: Plan, rows: Sequence[Row], labels: dict[str, str]) -> st
     return CURVES
 
 
-def _write_faces(plan: Plan, rows: Sequence[Row], labels: dict[str, str]) -> str | None:
+def _write_faces(plan: SweepPlan, rows: Sequence[Row], labels: dict[str, str]) -> str | None:
     originals, columns = None, []
     for row in [*(row for row in rows if row.name == START), *_pictured(rows, _COLUMNS)]:
         if not row.test:
-            continue  # it kept no weights, or could not be measured
+            # It kept no weights, or could not be measured.
+            continue
         place = START if row.name == START else f"{TRIALS}/{row.name}"
         originals, edited = unpack_faces(plan.store.get(f"{place}/{EDITED}").data)
         words = f"seen {number(row.test.get('edit_success'))}, SSIM {number(row.test.get('ssim'))}"
@@ -114,7 +116,7 @@ def _write_faces(plan: Plan, rows: Sequence[Row], labels: dict[str, str]) -> str
     return FACES
 
 
-def _write_tensorboard(plan: Plan, trials: Sequence[Trial]) -> None:
+def _write_tensorboard(plan: SweepPlan, trials: Sequence[Trial]) -> None:
     for trial in trials:
         metrics = read_metrics(trial_store(plan, trial.number))
         if metrics:

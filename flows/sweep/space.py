@@ -1,6 +1,6 @@
 """The space of a sweep: one axis for each setting that differs between trials.
 
-In words, as on the command line: ``lambda_reconstruction=1,10,50`` is a list, ``learning_rate=log:1e-5:1e-3``,
+On the command line ``lambda_reconstruction=1,10,50`` is a list of values; ``learning_rate=log:1e-5:1e-3``,
 ``lambda_penalty=uniform:1:20`` and ``width=int:8:32`` are ranges.
 """
 
@@ -26,7 +26,7 @@ Scale = Literal["log", "uniform", "int"]
 _ONE_FOR_ALL = {
     "attribute": "a sweep is for one attribute, --attribute",
     "attributes": "trials of a sweep have the same attributes, --attributes",
-    "size": "trials of a sweep are judged on the same faces, of one --size",
+    "size": "trials of a sweep are measured on the same faces, of one --size",
     "validation_share": "trials of a sweep are validated on the same faces, --validation-share",
     "validation_images": "trials of a sweep are validated on the same faces, --validation-images",
 }
@@ -38,19 +38,20 @@ NAMES: frozenset[str] = (
 )
 """What can be searched: the settings of a training that decide its result."""
 
-_DIGITS = 6  # of a number drawn from a range, so that another machine's logarithm draws the same
+# Significant digits of a number that is drawn from a range. Rounded, it does not depend on a machine's logarithm.
+_DIGITS = 6
 
 
 @dataclass(frozen=True)
 class Choices:
-    """An axis that is a list of values, none of them twice."""
+    """An axis with a list of different values."""
 
     name: str
     values: tuple[Any, ...]
 
     @property
     def size(self) -> int:
-        """How many values it has."""
+        """The number of values."""
         return len(self.values)
 
     @property
@@ -65,7 +66,7 @@ class Choices:
 
 @dataclass(frozen=True)
 class Range:
-    """An axis that is all numbers from ``low`` to ``high``, both included; of an ``int`` the whole ones."""
+    """An axis with all numbers from ``low`` to ``high``, both included; with scale ``int`` only the whole ones."""
 
     name: str
     scale: Scale
@@ -74,7 +75,7 @@ class Range:
 
     @property
     def size(self) -> None:
-        """It has no number of values that a grid could hold."""
+        """None: a range has too many values for a grid."""
         return None
 
     @property
@@ -98,7 +99,7 @@ def parse_space(texts: Sequence[str]) -> tuple[Axis, ...]:
     """Read the axes of ``--space``.
 
     Raises:
-        UserError: one is malformed, or an axis comes twice.
+        UserError: an axis is malformed, or repeated.
     """
     axes: dict[str, Axis] = {}
     for text in texts:
@@ -124,11 +125,11 @@ def parse_axis(name: str, values: object, where: str) -> Axis:
     Args:
         name: of a setting.
         values: a list, one value, or text as on the command line.
-        where: what refusals start with.
+        where: the beginning of refusals.
 
     Raises:
-        UserError: nothing of that name can be searched, there is no value, one comes twice, or the setting's rule
-            refuses one.
+        UserError: this setting cannot be searched, there is no value, one is repeated, or one breaks the setting's
+            rule.
     """
     _check_name(name, where)
     if isinstance(values, str):
@@ -145,17 +146,17 @@ def parse_axis(name: str, values: object, where: str) -> Axis:
         checked = check_value(name, value, where)
         if checked in found:
             raise UserError(
-                "value-repeated", f"{where}: {value_text(checked)} comes twice, and no trial is done twice"
+                "value-repeated", f"{where}: {value_text(checked)} is repeated, and no trial runs twice"
             )
         found[checked] = None
     return Choices(name, tuple(found))
 
 
 def check_value(name: str, value: object, where: str) -> Any:
-    """The value as the setting of that name has it.
+    """Check a value and convert it to the setting's type.
 
     Raises:
-        UserError: the setting's rule refuses it, or it is not finite.
+        UserError: it breaks the setting's rule, or is not finite.
     """
     shown = value if isinstance(value, str) else value_text(value)
     if isinstance(value, bool):
@@ -163,7 +164,7 @@ def check_value(name: str, value: object, where: str) -> Any:
     if isinstance(value, str) and value.lower() in ("none", "null"):
         value = None
     if isinstance(value, str) and "," in value:
-        raise UserError("value-with-comma", f"{where}: {name} {shown}: a comma stands between values")
+        raise UserError("value-with-comma", f"{where}: {name} {shown}: a comma separates values")
     try:
         checked = _rule(name).validate_python(value)
     except ValidationError as error:
@@ -175,44 +176,46 @@ def check_value(name: str, value: object, where: str) -> Any:
 
 
 def refuse_switch(name: str, value: bool, where: str) -> None:
-    """Refuse yes or no for a number: what YAML makes of the words yes, no, on and off would count as 1 and 0.
+    """Refuse true or false for a number: YAML reads yes, no, on and off so, and they would count as 1 and 0.
 
     Raises:
-        UserError: the setting of that name is a number.
+        UserError: the setting is a number.
     """
     if bool not in (kinds := _kinds(name)) and kinds & {int, float}:
-        raise UserError("number-as-switch", f"{where}: is {'yes' if value else 'no'}, and a number is wanted")
+        raise UserError("number-as-switch", f"{where}: is {'yes' if value else 'no'}, and must be a number")
 
 
 def value_text(value: object) -> str:
-    """A value as it is written in a space."""
+    """A value in the notation of a space."""
     if isinstance(value, float):
         return repr(value).removesuffix(".0")
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
 def grid(axes: Sequence[Axis]) -> Iterator[dict[str, Any]]:
-    """All combinations of lists; the last axis changes fastest. Without axes one, of nothing."""
+    """All combinations of the lists' values. The last axis changes fastest. Without axes, one empty combination."""
     lists = [axis.values for axis in axes if isinstance(axis, Choices)]
     for values in product(*lists):
         yield dict(zip((axis.name for axis in axes), values, strict=True))
 
 
 def grid_size(axes: Sequence[Axis]) -> int | None:
-    """How many combinations there are; None where an axis is a range."""
+    """The number of combinations; None if an axis is a range."""
     sizes = [axis.size for axis in axes]
     return None if None in sizes else math.prod(size or 0 for size in sizes)
 
 
 def draws(axes: Sequence[Axis], count: int, seed: int) -> list[dict[str, Any]]:
-    """The first ``count`` combinations that the seed draws, none of them twice; fewer where there are no more.
+    """The first ``count`` different combinations that the seed draws; fewer if there are no more.
 
-    A larger count only adds to those of a smaller one.
+    A larger count only adds combinations to those of a smaller one.
     """
-    stream = random.Random(seed)  # its random() is promised to stay the same in all versions of Python
+    # Python guarantees that random() draws the same numbers in all versions.
+    stream = random.Random(seed)
     count = min(count, grid_size(axes) or count)
     drawn: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for _ in range(1000 + 100 * count):  # a narrow range may hold fewer
+    # The number of attempts is limited, because a narrow range may hold fewer than ``count`` values.
+    for _ in range(1000 + 100 * count):
         if len(drawn) == count:
             break
         values = tuple(axis.at(stream.random()) for axis in axes)
@@ -235,7 +238,7 @@ def _check_name(name: str, where: str) -> None:
 def _range(name: str, scale: Scale, ends: Sequence[str], where: str) -> Range:
     kinds = _kinds(name)
     if not kinds & {int, float}:
-        raise UserError("range-not-numeric", f"{where}: {name} is no number; write its values as a list")
+        raise UserError("range-not-numeric", f"{where}: {name} is not a number; write its values as a list")
     if len(ends) != 2:
         raise UserError("range-malformed", f"{where}: a range is {scale}:LOW:HIGH")
     if scale != "int" and float not in kinds:
@@ -251,7 +254,9 @@ def _range(name: str, scale: Scale, ends: Sequence[str], where: str) -> Range:
 def _end(name: str, text: str, scale: Scale, where: str) -> float:
     value = check_value(name, text.strip(), where)
     if value is None:
-        raise UserError("range-end-missing", f"{where}: {name} {text}: is no end of a range")
+        raise UserError(
+            "range-end-missing", f"{where}: {name} {text}: must be a number, as an end of a range"
+        )
     if scale != "int":
         return float(value)
     if value != int(value):

@@ -1,7 +1,7 @@
-"""Optuna's part of a search: which settings to try next, given what came of those before.
+"""Optuna's part of a search: which settings to try next, given the results so far.
 
-It is asked anew for each trial with a seed of its own, made of the search's and the trial's number. So a search that
-is taken up again, and knows what it knew, suggests what it would have suggested.
+Each trial's suggestion has a seed of its own, made of the search's seed and the trial's number. So a search that
+resumes with the same results suggests the same trials as one that was never stopped.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ from optuna.trial import TrialState
 
 from flows.sweep.space import Axis, Choices
 
-_AT_RANDOM = 10  # trials before the model of the space is used; of a small budget a third
-_REPEATS = 100  # suggestions in a row of what was tried already: a small space is exhausted
+# Random trials before Optuna's model of the space is used; a third of a small budget.
+_AT_RANDOM = 10
+# After so many suggestions in a row that were tried before, a small space counts as exhausted.
+_REPEATS = 100
 
 Changes = dict[str, Any]
 
 
 class Suggestions:
-    """What a search has suggested, and what came of it.
+    """A search's suggestions and their results.
 
     Args:
         axes: of the space.
@@ -46,13 +48,13 @@ class Suggestions:
         self._tried: list[Changes] = []
 
     def remember(self, number: int, changes: Changes) -> None:
-        """A trial that was suggested before, in the order of the numbers; what came of it is told next, or later."""
+        """Add a trial of an earlier command. Call it in the order of the numbers; its result may follow later."""
         self._study.enqueue_trial(changes)
         self._open[number] = self._study.ask(self._space)
         self._tried.append(changes)
 
     def next(self, number: int) -> Changes | None:
-        """Suggest a trial; None if all that is suggested has been tried."""
+        """Suggest a trial; None if the space is exhausted."""
         self._study.sampler = optuna.samplers.TPESampler(
             seed=(self._seed * 1_000_003 + number) % 2**32, n_startup_trials=self._at_random
         )
@@ -67,10 +69,10 @@ class Suggestions:
         return None
 
     def tell(self, number: int, value: float | None) -> None:
-        """What came of a trial; None if it has no value. Only the first word about it counts."""
+        """Add a trial's result; None if it has no value. Only the first result of a trial counts."""
         trial = self._open.pop(number, None)
         if trial is not None:
-            # One without a value counts as worse than all others: its neighbours are likely to come to no better end.
+            # A trial without a value counts as worse than all others, since similar trials are likely to fail, too.
             state = TrialState.PRUNED if value is None else TrialState.COMPLETE
             self._study.tell(trial, value, state=state)
 

@@ -1,7 +1,7 @@
-"""The numbers of a trial as an event file that TensorBoard reads, with its settings for the HPARAMS page.
+"""A trial's metrics as an event file for TensorBoard, with its settings for the HPARAMS page.
 
-The file is a function of the rows alone, so that a sweep that is taken up again writes the same one: the time that
-TensorBoard wants beside each number is the step, in seconds.
+The file depends on the rows alone, so that a sweep that resumes writes the same file. The time that TensorBoard needs
+for each number is the step, in seconds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.record_writer import RecordWriter
 from tensorboardX.summary import hparams
 
-FILE = "events.out.tfevents.0.attgan"  # TensorBoard knows an event file by the middle of its name
+# TensorBoard recognises an event file by the middle of its name.
+FILE = "events.out.tfevents.0.attgan"
 _VERSION = "brain.Event:2"
 _NO_NUMBERS = frozenset({"kind", "network", "step"})
 
@@ -29,7 +30,7 @@ def event_file(
     Args:
         rows: of a run's ``metrics.jsonl``, in their order.
         settings: in which the trial differs from others.
-        measured: names of the numbers that HPARAMS lists beside the settings, as :func:`scalars` has them.
+        measured: names, as in :func:`scalars`, of the numbers that HPARAMS lists beside the settings.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, FILE)

@@ -1,7 +1,7 @@
-"""One trial, in its own process somewhere in the cluster: Ray Tune's end of a training.
+"""One trial in its own process in the cluster: a training as a Trainable of Ray Tune.
 
-Tune is told what the training says, and can stop it; it keeps nothing. What the trial needs to go on lies in its
-folder: the run's checkpoints, and ``trial.json``.
+Tune receives the training's progress and can stop it, but keeps nothing. Everything that the trial needs to resume is
+in its folder: the run's checkpoints and ``trial.json``.
 """
 
 from __future__ import annotations
@@ -32,31 +32,33 @@ from flows.sweep.records import (
 if TYPE_CHECKING:
     from attgan.training.run_folder.progress import Progress
 
-BEAT = 1.0  # seconds: how long a trial without news keeps Tune waiting, and a stop with it
-GRACE = 18.0  # seconds for the step under way and a checkpoint, when everything is to end
-PATIENCE = 300.0  # seconds for the same, when the others go on
+# Seconds that Tune waits for a trial without news. A stop waits as long.
+BEAT = 1.0
+# Seconds for the current step and a checkpoint when the whole sweep ends, and when only this trial is stopped.
+GRACE = 18.0
+PATIENCE = 300.0
 
 News = dict[str, Any]
 
 
 class TrialActor(Trainable):
-    """What Tune makes an actor of. Its configuration is a trial in plain JSON, as :func:`flows.sweep.tuning.payload`.
+    """The class of Tune's actors. Its config comes from :func:`flows.sweep.trial_queue.payload`, in plain JSON.
 
-    The training has a thread of its own, and the actor's main thread looks on: so a stop arrives within a second,
-    however long a step takes, and there is time for a checkpoint before the process ends.
+    The training runs in a thread of its own, and the actor's main thread waits for its news. So a stop arrives within a
+    second, however long a step takes, and there is time for a checkpoint before the process ends.
     """
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> PlacementGroupFactory:
-        """What a trial asks of its node."""
+        """The CPUs and GPUs that a trial asks for."""
         return PlacementGroupFactory([{"CPU": config["cpus"], "GPU": config["gpus"]}])
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Begin, or go on."""
+        """Begin or resume the training."""
         self._training = Training(config)
 
     def step(self) -> News:
-        """The next thing that the training has to say, or that there is nothing new.
+        """The training's next report, or one that says nothing new.
 
         Raises:
             Exception: what the training raised, if another attempt may help.
@@ -64,35 +66,38 @@ class TrialActor(Trainable):
         return self._training.next()
 
     def cleanup(self) -> None:
-        """End the training after its step and a checkpoint, if it still runs."""
+        """Stop the training after its step and a checkpoint, if it is still running."""
         self._training.stop()
 
 
 class Training:
-    """A training in a thread, and what it says in a queue.
+    """A training in a thread, with its reports in a queue.
 
     Args:
         config: ``number, url, label, changes`` of the trial, the training's ``settings``, the ``metric`` that is
-            compared, and whether the training ``waits`` after each validation until somebody has decided about it.
+            compared, and whether the training ``waits`` after each validation for Tune's decision.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._config = config
         self._news: queue.SimpleQueue[News | BaseException] = queue.SimpleQueue()
         self._stopping, self._decided = threading.Event(), threading.Event()
-        self._undecided = False  # whether the last news was a validation that Tune may be thinking about
-        self._told: dict[str, Any] = {}  # the numbers of the last validation that was told
+        # Whether the last report was a validation that Tune may not have decided about.
+        self._undecided = False
+        # The numbers of the last validation that was reported.
+        self._told: dict[str, Any] = {}
         self._told_step = -1
         self._thread = threading.Thread(target=self._run, name="training", daemon=True)
         self._thread.start()
 
     def next(self) -> News:
-        """Wait for news, for a second.
+        """Wait at most one second for a report.
 
         Raises:
             Exception: what the training raised, if another attempt may help.
         """
-        if self._undecided:  # Tune asks for more: so what it saw last lets the training go on
+        # Tune asks for the next report, so after the last validation it decided that the training continues.
+        if self._undecided:
             self._undecided = False
             self._decided.set()
         try:
@@ -105,7 +110,7 @@ class Training:
         return {"number": self._config["number"]} | news
 
     def stop(self) -> None:
-        """Ask it to stop, and wait for its checkpoint."""
+        """Ask the training to stop, and wait for its checkpoint."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(PATIENCE if self._early_reason() else GRACE)
@@ -113,14 +118,14 @@ class Training:
     def _run(self) -> None:
         try:
             self._news.put(self._train())
-        except BaseException as error:  # a bug, or trouble that may go away: Tune tries again
+        except BaseException as error:
+            # A bug, or a failure that may pass: Tune retries.
             self._news.put(error)
 
     def _train(self) -> News:
-        """Train from the last checkpoint, and say in the trial's record how it ended."""
-        from flows.training.train.trial import (
-            train_trial,
-        )  # torch is loaded here, not by who looks at the class
+        """Train from the last checkpoint, and write the outcome into the trial's record."""
+        # Imported here, because it loads torch, which the driver does not need.
+        from flows.training.train.trial import train_trial
 
         settings = TrainSettings.model_validate(self._config["settings"])
         self._store = open_store(self._config["url"], option="--destination")
@@ -134,31 +139,32 @@ class Training:
             "attempts": record["attempts"] + 1,
         }
         mine = write_record(self._store, record)
-        self._store.delete(EARLY)  # of a process that was killed before it could obey
+        # Left by a process that was killed before it could stop.
+        self._store.delete(EARLY)
         began, step = time.monotonic(), 0
         state: State
         try:
             outcome = train_trial(settings, should_stop=self._stopping.is_set, on_progress=self._tell)
             state, reason, step = "finished", outcome["reason"], outcome["step"]
             if outcome["ended"] != "finished":
-                early = self._early_reason()  # else it goes on another time
+                # Without a reason for stopping early, the trial resumes another time.
+                early = self._early_reason()
                 state, reason = ("stopped_early", early) if early else ("interrupted", reason)
         except Diverged as error:
             state, reason = "diverged", str(error)
         except UserError as error:
             state, reason = "failed", str(error)
-            # A full disk is one too, but not for ever.
+            # A full disk is a UserError, too, but it may have room at the next attempt.
             record["mistake"] = not isinstance(error.__context__, OSError)
         record |= {"state": state, "reason": reason}
         record["seconds"] = round(record["seconds"] + time.monotonic() - began, 3)
-        with contextlib.suppress(
-            PreconditionFailed
-        ):  # another process has taken the trial over: it speaks for it
+        # If another process has taken the trial over, the record is that process's.
+        with contextlib.suppress(PreconditionFailed):
             write_record(self._store, record, if_match=mine)
         return {"state": state, "step": step, "note": reason, "done": True}
 
     def _early_reason(self) -> str | None:
-        """Why the driver stops this trial before the others; None if it does not. It says so before it does."""
+        """Why the driver stops this trial early; None if it does not. The driver writes the reason before it stops."""
         if not self._config["waits"]:
             return None
         try:
@@ -167,14 +173,15 @@ class Training:
             return None
 
     def _tell(self, progress: Progress) -> None:
-        """Hand on what the training says. Where somebody decides, each validation waits for the decision."""
+        """Queue the training's progress. With early stopping, each validation waits for Tune's decision."""
         news = {"state": "running", "step": progress.step, "steps": progress.steps, "note": progress.note}
         if progress.check == self._told:
-            if progress.state == "training":  # its end is told when it has come
+            # The end is reported by _train().
+            if progress.state == "training":
                 self._news.put(news)
             return
         self._told = dict(progress.check)
-        # Those before the checkpoint too: Tune has forgotten them, if it ever knew.
+        # Also those before the checkpoint, because a new Tune process does not know them.
         for check in read_checks(self._store):
             if check["step"] > self._told_step and not self._stopping.is_set():
                 self._told_step = check["step"]

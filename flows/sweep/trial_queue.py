@@ -1,4 +1,4 @@
-"""Which trial is next."""
+"""The queue of trials that Ray Tune takes its trials from."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from flows.storage import Store, open_store
-from flows.sweep.plan import Plan, Trial
+from flows.sweep.not_pickled import NotPickled
+from flows.sweep.plan import SweepPlan, Trial
 from flows.sweep.records import (
     is_settled,
     new_record,
@@ -17,19 +18,18 @@ from flows.sweep.records import (
     write_record,
 )
 from flows.sweep.suggestions import Suggestions
-from flows.sweep.unkept import Unkept
 
 
-class TrialQueue(Unkept, Searcher):
-    """Hands the trials to Tune, one by one: those that are known, and then those that a search suggests.
+class TrialQueue(NotPickled, Searcher):
+    """Gives Tune one trial after the other: first the known ones, then those that a search suggests.
 
     Attributes:
-        settled: trials that need no process any more.
-        count: how many trials there are so far.
+        settled: trials that are done.
+        count: the number of trials so far.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        """Read what the folders of the known trials say.
+    def __init__(self, plan: SweepPlan) -> None:
+        """Read the folders of the known trials.
 
         Raises:
             StorageError: the storage failed for longer than its retries last.
@@ -52,7 +52,7 @@ class TrialQueue(Unkept, Searcher):
 
     @property
     def left(self) -> bool:
-        """Whether there is anything to do."""
+        """Whether any trial is left."""
         return bool(self._todo) or (self._suggestions is not None and self.count < self._budget)
 
     def suggest(self, trial_id: str) -> Any:
@@ -66,7 +66,7 @@ class TrialQueue(Unkept, Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Tune has seen the last of a trial."""
+        """A trial has ended."""
         self._tell(self._running.pop(trial_id))
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
@@ -79,7 +79,7 @@ class TrialQueue(Unkept, Searcher):
         """Nothing was kept."""
 
     def _suggest(self) -> Trial | None:
-        """A trial that the search thinks of. It is on record before it begins, so that its number is taken."""
+        """The search's next trial. Its record is written before it begins, so that its number is taken."""
         if self._suggestions is None or self.count >= self._budget:
             return None
         changes = self._suggestions.next(self.count)
@@ -96,8 +96,8 @@ class TrialQueue(Unkept, Searcher):
             self._suggestions.tell(trial.number, value)
 
 
-def payload(plan: Plan, trial: Trial) -> dict[str, Any]:
-    """A trial as plain JSON, for its process: :class:`flows.sweep.trial.TrialActor`."""
+def payload(plan: SweepPlan, trial: Trial) -> dict[str, Any]:
+    """A trial in plain JSON, as the config of its process: :class:`flows.sweep.trial.TrialActor`."""
     settings = plan.settings
     return {
         "number": trial.number,

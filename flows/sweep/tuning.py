@@ -1,7 +1,7 @@
-"""The trials of a sweep, run by Ray Tune.
+"""Run the trials of a sweep with Ray Tune.
 
-Tune executes and decides; it remembers nothing. What it keeps of its own goes into a temporary folder that nobody reads
-again: after a kill a new Tuner runs the trials that are not settled, by what their folders say.
+Tune runs and stops the trials, but its own state goes into a temporary folder and is never read again, because it is
+partly lost when the driver is killed. A new command reads the trials' folders and runs those that are not settled.
 """
 
 from __future__ import annotations
@@ -19,53 +19,58 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.stopper import Stopper
 
 from flows.runtime import cluster, reporting
-from flows.sweep.early_stopping import EarlyStopping
+from flows.sweep.early_stopping import EarlyStoppingScheduler
 from flows.sweep.events import Ending, TrialEvent
-from flows.sweep.in_order import InOrder
+from flows.sweep.fifo_scheduler import FifoScheduler
 from flows.sweep.listener import Listener
-from flows.sweep.plan import Plan
+from flows.sweep.not_pickled import NotPickled
+from flows.sweep.plan import SweepPlan
 from flows.sweep.trial import PATIENCE, TrialActor
 from flows.sweep.trial_queue import TrialQueue
-from flows.sweep.unkept import Unkept
 
 __all__ = ["Ending", "TrialEvent", "run_trials"]
 
-_ASKS_EVERY = 1.0  # seconds
-_NEVER = "1000000000"  # seconds
+# Seconds between two questions whether to stop.
+_ASKS_EVERY = 1.0
+# Seconds, for what should never happen.
+_NEVER = "1000000000"
 _TUNE = {
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # signals are the flow's
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # and so are the files of results
+    # The flow handles signals and writes the files of results.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_GLOBAL_CHECKPOINT_S": _NEVER,
     "TUNE_WARN_THRESHOLD_S": _NEVER,
-    "TUNE_FORCE_TRIAL_CLEANUP_S": f"{PATIENCE + 2:.0f}",  # of a trial that is stopped while others go on
+    # For a trial that is stopped while others continue.
+    "TUNE_FORCE_TRIAL_CLEANUP_S": f"{PATIENCE + 2:.0f}",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",  # it prints tables whatever the verbosity
+    # The new output prints tables whatever the verbosity.
+    "RAY_AIR_NEW_OUTPUT": "0",
 }
 
 
 def run_trials(
-    plan: Plan,
+    plan: SweepPlan,
     *,
     log: reporting.Log,
     on_event: Callable[[TrialEvent], None],
     stop: Callable[[], str | None],
 ) -> Ending:
-    """Run all trials of a sweep that are not settled, until they are, or until somebody or the time stops them.
+    """Run all trials of a sweep that are not settled, until they are, or until the user or the time limit stops them.
 
-    A trial that fails is tried again from its checkpoint, ``attempts`` times in all, and then recorded as failed; one
-    whose settings are refused, or that diverges, is recorded at once. The others go on. Half a minute after ``stop``
-    has given a reason no process of a trial is left, and its CPUs and GPUs are free.
+    A trial that fails is retried from its checkpoint, with ``attempts`` attempts in total, and then recorded as failed.
+    A trial whose settings are refused, or that diverges, is recorded at once. The other trials continue. Half a minute
+    after ``stop`` has returned a reason, all processes of trials have ended, and their CPUs and GPUs are free.
 
     Args:
-        plan: of the sweep; the folders of its trials are written.
-        log: of the flow's run.
-        on_event: told in this thread whatever is new about a trial.
-        stop: asked about once a second, in this thread, whether to end, and why.
+        plan: of the sweep. The folders of its trials are written.
+        log: of the flow run.
+        on_event: called in this thread with each event of a trial.
+        stop: called in this thread about once a second; returns a reason to stop, or None.
 
     Raises:
-        UserError: no node has what a trial asks for, or a suggested trial is refused.
-        StorageError: the storage failed for longer than its retries last. The same call goes on.
+        UserError: no node has the resources of a trial, or a suggested trial is refused.
+        StorageError: the storage failed for longer than its retries last. The same call resumes.
         Exception: what ``on_event`` or ``stop`` raised, once all trials are stopped.
     """
     settings = plan.settings
@@ -76,13 +81,12 @@ def run_trials(
     ends = _Ends(stop, settings.hours, listener, scheduler)
     room = cluster.workers(resources, settings.cpus_per_trial, settings.gpus_per_trial)
     at_once = settings.parallel
-    if (
-        settings.search == "optuna"
-    ):  # asked for a trial when there is room, knowing all that has ended by then
+    # Optuna is only asked for a trial when it can start at once, so that it knows all results by then.
+    if settings.search == "optuna":
         at_once = min(at_once or room, room)
     if queue.left:
         log.info(
-            "%s of %s trials are settled; room for %s at a time",
+            "%s of %s trials are settled; the cluster runs %s at a time",
             len(queue.settled),
             plan.count,
             at_once or room,
@@ -116,11 +120,11 @@ def run_trials(
     return Ending(f"all {queue.count} trials are done", interrupted=False)
 
 
-class _Ends(Unkept, Stopper):
-    """Whether the sweep ends before its trials do.
+class _Ends(NotPickled, Stopper):
+    """Decides whether the sweep ends before its trials do.
 
     Attributes:
-        ending: how; None while it goes on.
+        ending: how the sweep ends; None while it continues.
     """
 
     def __init__(
@@ -128,18 +132,18 @@ class _Ends(Unkept, Stopper):
         stop: Callable[[], str | None],
         hours: float | None,
         listener: Listener,
-        scheduler: InOrder,
+        scheduler: FifoScheduler,
     ) -> None:
         self._stop, self._hours, self._listener, self._scheduler = stop, hours, listener, scheduler
         self._began = self._asked = time.monotonic()
         self.ending: Ending | None = None
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """No single trial is stopped here."""
+        """Stops no single trial."""
         return False
 
     def stop_all(self) -> bool:
-        """Asked by Tune ten times a second."""
+        """Whether to stop all trials. Tune asks ten times a second."""
         now = time.monotonic()
         if self.ending is None and now - self._asked >= _ASKS_EVERY:
             self._asked = now
@@ -154,10 +158,10 @@ class _Ends(Unkept, Stopper):
         return True
 
 
-def _scheduler(plan: Plan, queue: TrialQueue, listener: Listener) -> InOrder:
+def _scheduler(plan: SweepPlan, queue: TrialQueue, listener: Listener) -> FifoScheduler:
     if plan.settings.scheduler == "asha":
-        return EarlyStopping(plan.settings, queue.settled, listener.guarded)
-    return InOrder()
+        return EarlyStoppingScheduler(plan.settings, queue.settled, listener.guarded)
+    return FifoScheduler()
 
 
 def _name(trial: TuneTrial) -> str:
@@ -166,10 +170,9 @@ def _name(trial: TuneTrial) -> str:
 
 @contextlib.contextmanager
 def _quiet_tune(room: int) -> Iterator[None]:
-    """Tune as a part of a flow: no tables, no traces, no signals of its own; as many trials begin as there is room."""
-    variables = _TUNE | {
-        "TUNE_MAX_PENDING_TRIALS_PG": str(room)
-    }  # else one by one, each when the last has begun
+    """Set up Tune as a part of a flow, without tables, tracebacks and signal handlers of its own."""
+    # By default Tune starts a trial only when the one before has started.
+    variables = _TUNE | {"TUNE_MAX_PENDING_TRIALS_PG": str(room)}
     before = {name: os.environ.get(name) for name in variables}
     logger = logging.getLogger("ray.tune")
     level = logger.level

@@ -1,4 +1,4 @@
-"""The dataset of a training, opened so that a mistake names its option."""
+"""Open the dataset of a training. Refusals name the option that is wrong."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def open_data(
         settings: which dataset, and how much of it is held out.
         size: of the faces.
         attributes: of the labels.
-        decode: whether images will be asked for: then those that fit into the cache are decoded now.
+        decode: whether to decode now all images that fit into the cache.
         threads: that decode.
-        report: told how many of how many rows are decoded.
+        report: receives the number of decoded rows and the number of all rows.
 
     Raises:
         UserError: no such dataset, one that is damaged or has smaller faces, or an attribute that is unknown there.
@@ -67,7 +67,7 @@ def open_data(
 
 
 def _required(settings: BaseModel) -> list[str] | None:
-    """The labels that have to be known for every row: pairs need no other than their own attribute's."""
+    """The labels that must be known for every row; None for all. Training with pairs only needs its own attribute."""
     if isinstance(settings, TrainSettings) and settings.strategy == PAIRED.name:
         return [settings.attribute]
     if isinstance(settings, ClassifierSettings) and settings.rendered:
@@ -76,7 +76,7 @@ def _required(settings: BaseModel) -> list[str] | None:
 
 
 def shared_folder() -> Path:
-    """Where this machine's processes share decoded faces: below ``ATTGAN_CACHE_DIR``, or a temporary folder."""
+    """The folder where this machine's processes share decoded faces: in ``ATTGAN_CACHE_DIR`` or a temporary folder."""
     chosen = os.environ.get("ATTGAN_CACHE_DIR") or os.path.join(
         tempfile.gettempdir(), f"attgan-{os.getuid()}"
     )

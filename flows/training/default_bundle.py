@@ -1,12 +1,12 @@
-"""How the shipped bundle is made: one command, from tables of faces to a folder. It needs no server.
+"""Make the shipped bundle with one command, from tables of faces. It needs no server.
 
-Stages, each below the destination, each resumed where it was stopped, and skipped when it is done:
+Each stage has a folder below the destination. A stage that was stopped resumes, and one that has finished is skipped:
 
-    faces/, labels/   the datasets: real and synthetic faces with some drawn ones, and with many drawn ones
-    paired/           the generator learns what glasses are, at a constant learning rate
+    faces/, labels/   the datasets: real and synthetic faces with a few drawn ones, and with many drawn ones
+    paired/           the generator learns glasses from pairs, at a constant learning rate
     final/            the same while the learning rate falls to 0
-    seeing/           the classifier of what a face wears before an edit
-    default/          both, in float16, and the classifier with the interval in which it is unsure
+    seeing/           the classifier that recognises what a face wears before an edit
+    default/          both networks in float16; the classifier has an interval of logits in which it is unsure
 """
 
 from __future__ import annotations
@@ -47,9 +47,12 @@ from flows.training.classifier.trial import classifier_trial
 from flows.training.data import open_data
 from flows.training.train.trial import train_trial
 
-_VALIDATION = 10  # every tenth face
-_PAIRED = 8  # one drawn face in so many is paired
-# Chosen on the validation faces: so many bare faces may be taken for wearers, and so many wearers for bare.
+# Every tenth face is for validation.
+_VALIDATION = 10
+# One drawn face in eight is also used for pairs.
+_PAIRED = 8
+# Shares of the validation faces that may lie outside the interval on the wrong side: bare faces that count as wearers,
+# and wearers that count as bare.
 _BARE_LEFT = 0.015
 _WEARERS_MISSED = 0.07
 
@@ -57,10 +60,10 @@ _Row = dict[str, Any]
 
 
 def make_default(settings: MakeDefaultSettings) -> list[dict[str, Any]]:
-    """Make the bundle, or go on where it was left; returns a table of what there is.
+    """Make the bundle, or resume; returns a table that describes it.
 
     Raises:
-        UserError: a table or a folder is not there, or a stage at the destination is one of other settings.
+        UserError: a table or a folder is missing, or the destination holds a stage with other settings.
         StorageError: the storage failed.
     """
     place = settings.destination
@@ -111,26 +114,26 @@ def make_default(settings: MakeDefaultSettings) -> list[dict[str, Any]]:
         cpus=settings.cpus,
         licence=settings.licence,
     )
-    outcome = classifier_trial(classifier, on_progress=_teller("seeing"))
+    outcome = classifier_trial(classifier, on_progress=_reporter("seeing"))
     print_line(f"seeing: {outcome['reason']}")
     return _finish(settings, classifier)
 
 
 def _train(stage: str, settings: TrainSettings) -> None:
-    outcome = train_trial(settings, on_progress=_teller(stage))
+    outcome = train_trial(settings, on_progress=_reporter(stage))
     print_line(f"{stage}: {outcome['reason']}")
 
 
-def _teller(stage: str) -> Any:
-    def tell(progress: Progress) -> None:
+def _reporter(stage: str) -> Any:
+    def report(progress: Progress) -> None:
         numbers = {name: round(value, 4) for name, value in {**progress.losses, **progress.check}.items()}
         print_line(f"{stage}: step {progress.step:,} of {progress.steps:,}; {numbers}")
 
-    return tell
+    return report
 
 
 def _dataset(settings: MakeDefaultSettings, place: str, drawn: int) -> None:
-    """The faces of the tables' ``train`` rows, and drawn ones, as a dataset."""
+    """Make a dataset of the tables' ``train`` rows and of drawn faces."""
     tables = join(settings.destination, "tables")
     name = f"{place.rpartition('/')[2]}.parquet"
     store = open_store(tables, option="--destination")
@@ -152,7 +155,7 @@ def _tables(settings: MakeDefaultSettings) -> list[FaceTable]:
         faces=settings.faces,
         images=settings.images,
         split="train",
-        # Not looked at here: nothing is evaluated.
+        # Required by the settings, but nothing is evaluated here.
         evaluator="default",
         destination=settings.destination,
     )
@@ -186,7 +189,7 @@ def _split(number: int) -> str:
 
 
 def _sources(settings: MakeDefaultSettings) -> str:
-    """Of the card: what the bundle was trained on, and what took part in it otherwise."""
+    """The card's section on the data: what the bundle was trained on, and which other models were used."""
     lines = [
         "## Sources",
         "",
@@ -208,10 +211,10 @@ def _sources(settings: MakeDefaultSettings) -> str:
 
 
 def _finish(settings: MakeDefaultSettings, trained: ClassifierSettings) -> list[dict[str, Any]]:
-    """Write ``default``: float16, without the discriminator, with the interval of the classifier's doubt."""
+    """Write ``default``: float16, without the discriminator, with the interval in which the classifier is unsure."""
     bundle = open_bundle(trained.destination, with_discriminator=False)
     assert bundle.classifier is not None
-    unsure = _doubt(trained, bundle.classifier, bundle.config.attributes)
+    unsure = _unsure_interval(trained, bundle.classifier, bundle.config.attributes)
     config = ClassifierConfig(**bundle.classifier.config.model_dump() | {"unsure": unsure})
     classifier = from_tensors(
         AttributeClassifier, config, bundle.classifier.state_dict(), trained.destination
@@ -239,10 +242,10 @@ def _finish(settings: MakeDefaultSettings, trained: ClassifierSettings) -> list[
     ]
 
 
-def _doubt(
+def _unsure_interval(
     trained: ClassifierSettings, classifier: AttributeClassifier, attributes: Sequence[str]
 ) -> tuple[float, float]:
-    """Between which logits the classifier is unsure, by the validation faces that are not drawn."""
+    """The interval of logits in which the classifier is unsure, from the validation faces that are not drawn."""
     with open_data(trained, classifier.config.image_size, attributes) as faces:
         batch: Batch = faces.take(faces.held_out)
         real = _not_drawn(faces.dataset, faces.held_out)

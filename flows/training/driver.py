@@ -1,4 +1,4 @@
-"""The driver's part of a training: hand it to Ray as one task, look on, and stop it in good order."""
+"""The driver's part of a training: run it on Ray as one task, show its progress, and stop it after a checkpoint."""
 
 from __future__ import annotations
 
@@ -20,29 +20,33 @@ from flows.settings.training import RunSettings
 from flows.storage import StorageError, Store
 from flows.training.stopping import deferred, new_command, request_stop
 from flows.training.train import report
-from flows.training.train.preparation import Prepared
+from flows.training.train.plan import TrainingPlan
 from flows.training.watch import Watch
 
-SILENT, PATIENCE = 60.0, 300.0  # seconds for the step under way and a checkpoint: without news, and at most
-GOES_ON = "the same command goes on from the last checkpoint"
+# After a stop request, the worker may take this many seconds for its current step and a checkpoint: without any
+# progress, and in total.
+SILENT, PATIENCE = 60.0, 300.0
+RESUMES = "the same command resumes from the last checkpoint"
 
 
-def may_go_on(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    """A training task's retry condition: a storage's trouble may go away by itself, a mistake or a bug does not."""
+def may_retry(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """A training task's retry condition: a failure of the storage may pass, a mistake or a bug does not."""
     return isinstance(state.data, StorageError | OSError)
 
 
-RETRIES: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [2, 20], "retry_condition_fn": may_go_on}
+RETRIES: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [2, 20], "retry_condition_fn": may_retry}
 
 
-def run_on_ray(task: Task[..., Any], prepared: Prepared, log: reporting.Log) -> dict[str, Any] | State[Any]:
-    """Run the task that trains, unless its run is finished already, and show how it goes.
+def run_on_ray(
+    task: Task[..., Any], prepared: TrainingPlan, log: reporting.Log
+) -> dict[str, Any] | State[Any]:
+    """Run the task that trains, unless the run has finished before, and show its progress.
 
     Args:
-        task: takes ``settings`` and ``command``, and returns how the training ended, as
-            :func:`flows.training.train.trial.train_trial` does.
-        prepared: what has been checked.
-        log: of the flow's run.
+        task: takes ``settings`` and ``command``, and returns what
+            :func:`flows.training.train.trial.train_trial` returns.
+        prepared: the run, checked.
+        log: of the flow run.
 
     Returns:
         The result, or a failed state with one line.
@@ -54,7 +58,7 @@ def run_on_ray(task: Task[..., Any], prepared: Prepared, log: reporting.Log) -> 
     for line in report.opening_lines(prepared):
         log.info("%s", line)
     if prepared.finished is not None:
-        log.info("%s holds this very run, finished", store.url)
+        log.info("%s holds this run, and it has finished", store.url)
         return report.result(prepared, prepared.finished, 0.0)
     started = time.monotonic()
     outcome = drive(task, prepared.settings, store, log)
@@ -68,21 +72,21 @@ def run_on_ray(task: Task[..., Any], prepared: Prepared, log: reporting.Log) -> 
 def drive(
     task: Task[..., Any], settings: RunSettings, store: Store, log: reporting.Log
 ) -> dict[str, Any] | State[Any]:
-    """Hand the task to Ray, show what it writes into its run's folder, and wait for its end.
+    """Run the task on Ray, show what it writes into its run's folder, and wait for its end.
 
     Args:
-        task: takes ``settings`` and ``command``, the id that this call gives itself; returns how it ended:
-            ``ended`` ("finished" or "stopped"), ``step`` …
+        task: takes ``settings`` and ``command``, this call's random id. Returns a mapping with ``ended`` ("finished" or
+            "stopped"), ``step`` …
         settings: of the run.
         store: the run's folder, with the worker's ``progress.json``, curves and grids.
-        log: of the flow's run.
+        log: of the flow run.
 
     Returns:
-        What the task returned if it has finished, or a failed state with one line.
+        What the task returned if the training finished, or else a failed state with one line.
 
     Raises:
-        UserError: the cluster has no such node, nodes that do not see a path, or what the worker refused.
-        RunCancelled: the run was cancelled on the server, and the worker has stopped or did not in time.
+        UserError: no node has the resources, a node cannot read a path, or the worker refused.
+        RunCancelled: the run was cancelled on the server, whether or not the worker stopped in time.
     """
     cpus = settings.cpus or cluster.largest_node(settings.gpus)
     cluster.require_ray(cpus, settings.gpus)
@@ -94,16 +98,19 @@ def drive(
     call = {"settings": settings.model_copy(update={"cpus": cpus}), "command": command}
     try:
         with (
-            deferred(signal.SIGINT, signal.SIGTERM) as arrived,  # Ray's wait makes a SystemError of a SIGTERM
+            # A SIGTERM inside Ray's wait would become a SystemError.
+            deferred(signal.SIGINT, signal.SIGTERM) as arrived,
             cancel_requests(log) as cancelled,
         ):
-            look = _Looking(watch, store, command, lambda: bool(arrived or cancelled()), log)
-            tasks = cluster.run_tasks(task, [call], cpus=cpus, gpus=settings.gpus, parallel=1, on_wait=look)
+            on_wait = _Supervisor(watch, store, command, lambda: bool(arrived or cancelled()), log)
+            tasks = cluster.run_tasks(
+                task, [call], cpus=cpus, gpus=settings.gpus, parallel=1, on_wait=on_wait
+            )
             with contextlib.closing(tasks) as ended:
                 _, state = next(ended)
     except _GaveUp as ending:
         if why := cancelled():
-            raise RunCancelled(f"{why}; {GOES_ON}") from ending
+            raise RunCancelled(f"{why}; {RESUMES}") from ending
         raise
     watch.end()
     if not state.is_completed():
@@ -111,32 +118,32 @@ def drive(
     outcome: dict[str, Any] = state.result()
     if outcome["ended"] == "finished":
         return outcome
-    stopped = f"stopped after step {outcome['step']:,}; {GOES_ON}"
+    stopped = f"stopped after step {outcome['step']:,}; {RESUMES}"
     if why := cancelled():
         raise RunCancelled(f"{why}; {stopped}")
     return Failed(message=stopped)
 
 
 def _failed(state: State[Any]) -> State[Any]:
-    """The flow's end where the task did not end well.
+    """The flow's final state if the task failed.
 
     Raises:
-        UserError: it was the user's mistake.
+        UserError: the task refused.
     """
     cause = cause_of(state)
     if isinstance(cause, UserError):
         raise cause
     if isinstance(cause, Diverged):
         return Failed(message=str(cause))
-    return Failed(message=f"{state.message}; {GOES_ON}")
+    return Failed(message=f"{state.message}; {RESUMES}")
 
 
 class _GaveUp(Exception):
-    """The worker did not stop in time, or had nothing to lose."""
+    """The worker did not stop in time, or it had not begun to train, so that nothing is lost."""
 
 
-class _Looking:
-    """Called while the task runs: shows what is new; once there is a reason, asks the worker to stop."""
+class _Supervisor:
+    """Called while the task runs: shows the progress, and asks the worker to stop once there is a reason."""
 
     def __init__(
         self,
@@ -162,7 +169,8 @@ class _Looking:
                 raise _GaveUp
             self._asked = time.monotonic()
             self._log.info(
-                "stopping after a checkpoint, which may take %g s; once more ends it at once", PATIENCE
+                "stopping after a checkpoint, which may take %g s; press Ctrl-C again to stop at once",
+                PATIENCE,
             )
             try:
                 request_stop(self._store, self._command)
@@ -170,5 +178,5 @@ class _Looking:
                 self._give_up(f"the worker cannot be asked to stop: {error}")
 
     def _give_up(self, why: str) -> NoReturn:
-        self._log.warning("%s; the work since its last checkpoint is done again", why)
+        self._log.warning("%s; the steps since the last checkpoint will be repeated", why)
         raise _GaveUp

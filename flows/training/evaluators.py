@@ -1,4 +1,4 @@
-"""Judges of edits by URL: a judge's folder, or a bundle that has a classifier."""
+"""Open an evaluator of edits by its URL: an evaluator's folder, or a bundle that has a classifier."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from flows.storage.bundles import open_bundle, place_of
 
 
 def open_evaluator(url: str, option: str = "--judge") -> Evaluator:
-    """Load the judge at a URL.
+    """Load the evaluator at a URL.
 
     Args:
-        url: of a judge's folder or of a bundle's, or ``default``.
-        option: what the user calls it, for error messages.
+        url: of an evaluator's or a bundle's folder, or ``default``.
+        option: the option that the URL comes from, for refusals.
 
     Raises:
-        UserError: neither is there, it is damaged, or the bundle has no classifier.
-        StorageError: what else the storage reports.
+        UserError: neither exists, it is damaged, or the bundle has no classifier.
+        StorageError: the storage failed.
     """
     store = open_store(place_of(url, option), option=option)
     store.check()
@@ -30,7 +30,7 @@ def open_evaluator(url: str, option: str = "--judge") -> Evaluator:
     if not folder.has(CONFIG):
         raise UserError(
             "evaluator-missing",
-            f"{option} {url}: there is neither a judge's {EVALUATOR_FILE} nor a bundle's {CONFIG}",
+            f"{option} {url}: there is neither an evaluator's {EVALUATOR_FILE} nor a bundle's {CONFIG}",
         )
     bundle = open_bundle(url, option, with_discriminator=False)
     try:

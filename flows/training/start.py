@@ -1,4 +1,4 @@
-"""The networks that a training starts with: out of a bundle, or freshly initialised."""
+"""The networks that a training starts with: from a bundle, or freshly initialised."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ from flows.training.evaluators import open_evaluator
 from flows.training.weights import UNTRAINED
 
 _SHAPE = ("size", "width", "shortcut_layers", "inject_layers", "attributes")
-_HEADS = 16  # hidden units of a discriminator's heads for each channel of its width: 1024 at full width
+# Hidden units of a discriminator's heads for each channel of its width: 1024 at full width.
+_HEADS = 16
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,10 @@ class Start:
 
     Attributes:
         attributes: names, in the order of the networks' vectors.
-        generator, discriminator: as they are before the first step, float32 on the CPU.
-        classifier: the bundle's source attribute classifier, which training leaves as it is.
+        generator, discriminator: before the first step, float32 on the CPU.
+        classifier: the bundle's source attribute classifier. Training does not change it.
         generator_from, discriminator_from: where they come from, in words.
-        licence: the bundle's line; None from scratch.
+        licence: the bundle's licence line; None from scratch.
         evaluator: scores the edits in place of that classifier; of the same attributes. It becomes the classifier of a
             bundle that has none.
         evaluator_from: where it comes from, in words.
@@ -58,8 +59,8 @@ def make_start(settings: TrainSettings | AlignSettings) -> Start:
     """Load or initialise the networks.
 
     Raises:
-        UserError: no such bundle, a damaged one, options beside a bundle that only shape a fresh network, an unknown
-            attribute, or a judge of other attributes or another size.
+        UserError: a bundle that is missing or damaged, a bundle together with options that shape a new network, an
+            unknown attribute, or an evaluator of other attributes or another size.
     """
     if settings.bundle is not None:
         start = _from_bundle(settings, settings.bundle)
@@ -80,8 +81,8 @@ def make_start(settings: TrainSettings | AlignSettings) -> Start:
     return replace(start, evaluator=evaluator, evaluator_from=f"{url} ({found.digest[:16]})")
 
 
-def judged_by(settings: TrainSettings, start: Start) -> str:
-    """Who says what edited faces show, and how often that is right of faces as they are. It holds no address."""
+def describe_evaluator(settings: TrainSettings, start: Start) -> str:
+    """Describe what scores the edits, and how accurate it is on unedited faces. Without URLs: it is published."""
     if start.evaluator is not None:
         score = start.evaluator.score_of(settings.attribute)
         if score is None or math.isnan(score.balanced_accuracy):
@@ -95,11 +96,11 @@ def judged_by(settings: TrainSettings, start: Start) -> str:
         return "the starting bundle's classifier"
     if sees_edits(STRATEGIES[settings.strategy], None):
         return "the discriminator that is being trained"
-    return "nobody"
+    return "nothing"
 
 
 def licence_line(settings: TrainSettings | AlignSettings, subset: str, start: Start) -> str:
-    """The licence of what is trained: that of the weights it started from or passes on, and that of the data."""
+    """The licence line of the result: of the weights that it starts from or includes, and of the data."""
     line = joined_licence(start.licence, settings.licence, subset)
     passed_on = start.evaluator if start.classifier is None else None
     if passed_on is None or passed_on.licence is None or passed_on.licence in line:
@@ -108,7 +109,13 @@ def licence_line(settings: TrainSettings | AlignSettings, subset: str, start: St
 
 
 def joined_licence(before: str | None, chosen: str | None, subset: str) -> str:
-    """The line of a bundle's ``before`` and of data with a line of their own, or by the name of their subset."""
+    """Join a bundle's licence line and that of the data.
+
+    Args:
+        before: of the bundle.
+        chosen: of the data, if the user gave one.
+        subset: the dataset's name, for data without a line.
+    """
     data = chosen or f"trained on the dataset {subset}: the terms of its images apply"
     if before is None or before == UNTRAINED:
         return data
@@ -139,7 +146,7 @@ def _from_bundle(settings: TrainSettings | AlignSettings, url: str) -> Start:
             option = f"--{name.replace('_', '-')} {' '.join(value) if isinstance(value, list) else value}"
             raise UserError(
                 "bundle-fixes-shape",
-                f"{option}: is what the bundle says; only a training from scratch takes it",
+                f"{option}: is fixed by the bundle; only a training from scratch takes it",
             )
     bundle = open_bundle(url)
     from_bundle = f"{url} ({bundle.digest[:16]})"
@@ -163,7 +170,8 @@ def _fresh_discriminator(generator: GeneratorConfig, seed: int) -> Discriminator
         width=generator.width,
         hidden=min(_HEADS * generator.width, DiscriminatorConfig().hidden),
     )
-    return fresh(Discriminator, config, seed + 1)  # not the generator's own numbers once more
+    # Another seed than the generator's, so that the two do not draw the same numbers.
+    return fresh(Discriminator, config, seed + 1)
 
 
 def _check_attributes(names: tuple[str, ...]) -> None:

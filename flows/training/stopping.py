@@ -1,7 +1,7 @@
-"""How a training is asked to stop before its end: it ends its step, writes a checkpoint, and goes on another time.
+"""How a training is stopped before its end: it finishes its step and writes a checkpoint, so that it can resume.
 
-Two commands may have the same destination. So each has an id, which goes with the task to its worker: the worker says
-in the run's folder whose it is, and obeys nobody else.
+Two commands may have the same destination. So each command has a random id, which its worker receives and writes into
+the run's folder. The worker obeys only stop requests with this id.
 """
 
 from __future__ import annotations
@@ -20,24 +20,28 @@ from flows.storage import StorageError, Store
 
 MARKER = "stop"
 WORKER = "worker.json"
-OPENING = "opening"  # what progress.json says while the data are decoded
-_LOOKS_EVERY = 2.0  # seconds
-_LAST_LOOK = 5.0  # seconds that one under way may still take in the end
-_UNREADABLE = (OSError, StorageError, UserError)  # a storage that is gone ends the run at its next checkpoint
+# The state in progress.json while the data are decoded.
+OPENING = "opening"
+# Seconds between two looks for the marker.
+_LOOKS_EVERY = 2.0
+# Seconds that the last look may still take at the end.
+_LAST_LOOK = 5.0
+# Errors that are ignored here: if the storage fails for good, the next checkpoint ends the run.
+_UNREADABLE = (OSError, StorageError, UserError)
 
 
 def new_command() -> str:
-    """The id of one command, unlike any other's."""
+    """A random id for a command."""
     return secrets.token_hex(8)
 
 
 def request_stop(store: Store, command: str) -> None:
-    """Ask the worker that trains for this command in this run's folder to stop."""
+    """Ask the worker of this command to stop."""
     store.put(MARKER, command.encode())
 
 
 def works_for(store: Store, command: str) -> bool:
-    """Whether it is this command's worker that writes into the run's folder."""
+    """Whether the worker that writes into the run's folder belongs to this command."""
     try:
         said = json.loads(store.get(WORKER).data)
     except (*_UNREADABLE, ValueError):
@@ -49,18 +53,19 @@ def works_for(store: Store, command: str) -> bool:
 def stop_requests(
     store: Store, command: str | None = None, also: Callable[[], bool] | None = None
 ) -> Iterator[Callable[[], bool]]:
-    """A function that tells whether to stop: because of a SIGTERM, or of the marker. It never waits for the storage.
+    """Provide a function that returns whether to stop: after a SIGTERM, or when the stop marker was found.
 
-    A SIGTERM takes its usual effect at the end of this context: after the checkpoint, not in the middle of a step.
+    The function never waits for the storage, because a thread looks for the marker. A SIGTERM takes its usual effect at
+    the end of this context: after the checkpoint, and not in the middle of a step.
 
     Args:
         store: the run's folder.
-        command: the id of the command that this process works for: from now on the folder says so, and a marker with
-            this id is found within two seconds or so. Without one no marker is looked for.
-        also: the caller's own reason to stop, asked each time.
+        command: the id of the command that this process works for. It is written into the folder, and a marker with
+            this id is found within about two seconds. Without an id, nothing looks for a marker.
+        also: another reason to stop, asked each time.
 
     Raises:
-        StorageError: the folder cannot be told whose worker this is.
+        StorageError: the id cannot be written into the folder.
     """
     with deferred(signal.SIGTERM) as arrived:
         if command is None:
@@ -89,9 +94,10 @@ def _look_for_marker(store: Store, command: str, found: threading.Event, ended: 
 
 @contextlib.contextmanager
 def deferred(*numbers: signal.Signals) -> Iterator[list[int]]:
-    """Signals that take their usual effect at the end of this context; until then they are in the list it gives.
+    """Defer the usual effect of signals to the end of this context; until then they are in the list it provides.
 
-    A second one takes effect at once. In a thread that Python does not let handle signals nothing is deferred.
+    A second signal takes effect at once. Outside the main thread nothing is deferred, because Python only lets the main
+    thread handle signals.
     """
     arrived: list[int] = []
     if threading.current_thread() is not threading.main_thread():

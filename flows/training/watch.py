@@ -1,4 +1,7 @@
-"""What the driver sees of a training: it reads the run's folder, which the worker writes, and shows what is new."""
+"""The driver's view of a training: read what the worker writes into the run's folder, and show it.
+
+The folder is the only connection between the two, so it does not matter on which machine the worker runs.
+"""
 
 from __future__ import annotations
 
@@ -15,25 +18,29 @@ from flows.training.stopping import OPENING, works_for
 CURVES = "curves.png"
 GRIDS = "grids/"
 ENDED = ("finished", "stopped", "diverged")
-_LOOKS_EVERY = 2.0  # seconds
-_PICTURES_EVERY = 30.0  # seconds
-_LINES_EVERY = (2.0, 30.0)  # seconds: at first, and in a long run
-_SILENCE = 60.0  # seconds without news that are worth a line
+# Seconds between two looks, and between two pictures.
+_LOOKS_EVERY = 2.0
+_PICTURES_EVERY = 30.0
+# Seconds between two lines: at first, and in a long run.
+_LINES_EVERY = (2.0, 30.0)
+# Seconds without progress after which a line says so.
+_SILENCE = 60.0
 _SHOWN = ("psnr", "ssim", "critic_accuracy", "classifier_accuracy", "edited_accuracy", "quality")
 
 
 class Watch:
-    """The progress of one run, as lines in the log and artifacts in the UI.
+    """Shows the progress of one run: as lines in the log and as artifacts in the UI.
 
     Attributes:
-        latest: the worker's last words; None before its first.
-        heard: when they came, by the monotonic clock; at first when this began.
+        latest: the worker's last progress report; None before the first.
+        heard: when it came, by the monotonic clock; before the first, the time of creation.
     """
 
     def __init__(self, store: Store, name: str, log: reporting.Log, command: str) -> None:
-        """Look on for the command with this id: the words of another command's worker are no news."""
+        """Watch for the command with this id. Reports of another command's worker are ignored."""
         self._store, self._name, self._log, self._command = store, name, log, command
-        self._before = self._read(PROGRESS)  # of an earlier command
+        # Left by an earlier command, perhaps.
+        self._before = self._read(PROGRESS)
         self.heard = self._started = self._said = self._pictured = self._looked = self._silent = (
             time.monotonic()
         )
@@ -45,15 +52,16 @@ class Watch:
 
     @property
     def training(self) -> bool:
-        """Whether the worker is in mid-training, by its last words."""
+        """Whether the worker is training, by its last report."""
         return self.latest is not None and self.latest["state"] not in (OPENING, *ENDED)
 
     def look(self, now: bool = False) -> None:
-        """Read and show what is new, every other second or now."""
+        """Read and show what is new, at most every two seconds unless ``now``."""
         if not now and time.monotonic() - self._looked < _LOOKS_EVERY:
             return
         self._looked = time.monotonic()
-        ours = works_for(self._store, self._command)  # before its words: they are later than what this says
+        # Read before the progress, which then cannot be older than the worker's claim on the folder.
+        ours = works_for(self._store, self._command)
         raw = self._read(PROGRESS)
         if raw is None or raw == self._before or not ours:
             self._before = raw if raw is not None else self._before
@@ -75,7 +83,7 @@ class Watch:
                 picture.show(data, self._log)
 
     def end(self) -> None:
-        """Say where it has come to, and show the last pictures."""
+        """Show the last progress and pictures."""
         self.look(now=True)
         self.show_pictures()
 
@@ -95,7 +103,7 @@ class Watch:
         pause = min(last, max(first, (seconds - self._started) / 20))
         if now["state"] in ENDED or seconds - self._said >= pause:
             self._said = seconds
-            self._progress.advance(now["step"] - self._progress.done, in_words(now))
+            self._progress.advance(now["step"] - self._progress.done, describe_progress(now))
 
     def _say_waiting(self) -> None:
         now = time.monotonic()
@@ -103,10 +111,10 @@ class Watch:
             return
         self._silent = now
         if self.latest is None:
-            self._log.info("waiting for the worker: the cluster has no room for it yet, or it is starting")
+            self._log.info("waiting for the worker: it is starting, or the cluster has no free resources yet")
             return
         self._log.info(
-            "no news from the worker for %.0f s: a long step or checkpoint, or it was lost and is run again",
+            "no progress from the worker for %.0f s: a long step or checkpoint, or it died and starts again",
             now - self.heard,
         )
 
@@ -119,22 +127,20 @@ class Watch:
     def _read(self, key: str) -> bytes | None:
         try:
             return self._store.get(key).data
-        except (
-            FileNotFoundError,
-            StorageError,
-        ):  # the worker's storage is not ours to judge: it raises its own
+        except (FileNotFoundError, StorageError):
+            # If the storage fails for good, the worker raises the error.
             return None
 
 
-def in_words(now: dict[str, Any]) -> str:
-    """Losses and the last validation, for the end of a line."""
-    told = [f"{now['images_per_second']:,.1f} images/s", f"epoch {now['epoch']:.2f}"]
-    told += [f"{name} {value:.3g}" for name, value in _finite(now["losses"]) if name.endswith("total")]
+def describe_progress(now: dict[str, Any]) -> str:
+    """Speed, losses and the last validation, for the end of a line."""
+    words = [f"{now['images_per_second']:,.1f} images/s", f"epoch {now['epoch']:.2f}"]
+    words += [f"{name} {value:.3g}" for name, value in _finite(now["losses"]) if name.endswith("total")]
     check = dict(_finite(now["check"]))
-    told += [f"{name} {check[name]:.3g}" for name in _SHOWN if name in check]
-    return ", ".join(told)
+    words += [f"{name} {check[name]:.3g}" for name in _SHOWN if name in check]
+    return ", ".join(words)
 
 
 def _finite(numbers: dict[str, float | None]) -> Iterator[tuple[str, float]]:
-    """What is not finite is null in a worker's words."""
+    """The numbers that are finite; the others are null in a progress report."""
     return ((name, value) for name, value in numbers.items() if value is not None)

@@ -1,4 +1,4 @@
-"""Bundles to begin with: imported from published weights, or freshly initialised."""
+"""The commands init, import-weights and export: bundles that are made without training."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ UNTRAINED = "MIT; freshly initialised, saw no data"
 
 
 def init(settings: InitSettings) -> list[dict[str, Any]]:
-    """Write a bundle with a freshly initialised generator; returns a table of what it is.
+    """Write a bundle with a freshly initialised generator; returns a table that describes it.
 
     Raises:
-        UserError: a bundle is there already, or the place cannot be written to.
+        UserError: the destination holds a bundle, or cannot be written to.
     """
     config = GeneratorConfig(
         n_attributes=len(PUBLISHED),
@@ -46,11 +46,11 @@ def init(settings: InitSettings) -> list[dict[str, Any]]:
 
 
 def import_weights(settings: ImportWeightsSettings) -> list[dict[str, Any]]:
-    """Write a bundle out of a published checkpoint; returns a table of what it is.
+    """Write a bundle from a published checkpoint; returns a table that describes it.
 
     Raises:
-        UserError: the checkpoint is not there, damaged, or holds anything but AttGAN's tensors; a bundle is there
-            already, or the place cannot be written to.
+        UserError: the checkpoint is missing, damaged, or holds anything but AttGAN's tensors; or the destination holds
+            a bundle, or cannot be written to.
     """
     folder, _, name = settings.checkpoint.rpartition("/")
     if not name or folder == "s3:/":
@@ -83,11 +83,10 @@ def import_weights(settings: ImportWeightsSettings) -> list[dict[str, Any]]:
 
 
 def export(settings: ExportSettings) -> list[dict[str, Any]]:
-    """Copy a bundle, rounded and without its discriminator unless it is wanted; returns a table of what it is.
+    """Copy a bundle in another dtype, by default without the discriminator; returns a table that describes the copy.
 
     Raises:
-        UserError: there is no such bundle, it is damaged, a bundle is at the destination already, or that cannot be
-            written to.
+        UserError: the bundle is missing or damaged; or the destination holds a bundle, or cannot be written to.
     """
     bundle = open_bundle(settings.bundle, with_discriminator=settings.discriminator)
     store = open_store(settings.destination, option="--destination")

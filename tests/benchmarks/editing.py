@@ -26,8 +26,8 @@ from flows.bench.faces import drawn_faces
 from flows.bench.rate import Rate, repeat, total
 from flows.edit.item import Item
 from flows.edit.ledger import Row as LedgerRow
-from flows.edit.preparation import Preparation, prepare
-from flows.edit.run import Run
+from flows.edit.prepared_run import PreparedRun, prepare
+from flows.edit.run import EditRun
 from flows.edit.streaming import editor_of, stream
 from flows.runtime.stages import set_torch_threads
 from flows.settings import EditSettings, InitSettings
@@ -74,7 +74,7 @@ def measure(asked: argparse.Namespace) -> Iterator[Row]:
         yield Row("bytes to bytes", whole, against="the usual loop", reference=usual, peak_mb=peak_mb())
 
 
-def _run(folder: Path, asked: argparse.Namespace) -> Run:
+def _run(folder: Path, asked: argparse.Namespace) -> EditRun:
     """A run's settings and model; its images are never read."""
     init(InitSettings(destination=str(folder / "bundle"), width=asked.width, image_size=asked.size))
     open_store(str(folder / "in")).put("0", drawn_faces(1)[0])
@@ -89,11 +89,11 @@ def _run(folder: Path, asked: argparse.Namespace) -> Run:
             gpus_per_shard=1 if asked.device == "cuda" else 0,
         )
     )
-    assert isinstance(prepared, Preparation)
+    assert isinstance(prepared, PreparedRun)
     return prepared.run
 
 
-def _together(processes: int, what: str, run: Run, asked: argparse.Namespace) -> float:
+def _together(processes: int, what: str, run: EditRun, asked: argparse.Namespace) -> float:
     """Images per second of so many processes at once."""
     context = multiprocessing.get_context("spawn")
     begin, results = context.Barrier(processes), context.Queue()
@@ -109,7 +109,7 @@ def _together(processes: int, what: str, run: Run, asked: argparse.Namespace) ->
     return total(rates)
 
 
-def _child(what: str, run: Run, images: int, begin: Any, results: Any) -> None:
+def _child(what: str, run: EditRun, images: int, begin: Any, results: Any) -> None:
     editor = editor_of(run.settings, run.made_of["bundle"])
     faces, targets = blank_batch(editor, run.settings.batch_size)
     cpus = max(1, int(run.settings.cpus_per_shard))
@@ -129,7 +129,7 @@ def _one_core() -> None:
     set_torch_threads(1)
 
 
-def _stream(run: Run, images: int) -> Rate:
+def _stream(run: EditRun, images: int) -> Rate:
     store: Any = Memory(drawn_faces(256))
     rates = []
     for _ in range(2):  # the first one warms up

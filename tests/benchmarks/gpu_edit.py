@@ -24,8 +24,8 @@ from attgan.editing.stream_slots import ON_GPU, Forward, StreamSlot, compiled_or
 from flows.bench.rate import repeat
 from flows.edit import shard, streaming
 from flows.edit.ledger import Summary
-from flows.edit.preparation import Preparation, prepare
-from flows.edit.run import Run
+from flows.edit.prepared_run import PreparedRun, prepare
+from flows.edit.run import EditRun
 from flows.runtime.stages import set_torch_threads
 from flows.settings import EditSettings
 from tests.benchmarks.gpu_measuring import Bench, Measurement, Precision, climb, halving, numbers, timed
@@ -110,11 +110,11 @@ def _settings(bench: Bench, kind: str, batch: int, processes: int = 1) -> EditSe
 
 
 @contextlib.contextmanager
-def _prepared(bench: Bench, kind: str, batch: int, processes: int = 1) -> Iterator[Run]:
+def _prepared(bench: Bench, kind: str, batch: int, processes: int = 1) -> Iterator[EditRun]:
     """A planned run over a source, of so many shards; what it writes is removed in the end."""
     settings = _settings(bench, kind, batch, processes)
     prepared = prepare(settings)
-    assert isinstance(prepared, Preparation)
+    assert isinstance(prepared, PreparedRun)
     try:
         yield prepared.run
     finally:

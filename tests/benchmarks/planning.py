@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from attgan.attributes import parse_edits
-from flows.edit.preparation import NothingToDo, Preparation, check, prepare
-from flows.edit.run import lineage_of, what_decides_the_bytes
+from flows.edit.prepared_run import NothingToDo, PreparedRun, check, prepare
+from flows.edit.run import fingerprint_inputs, lineage_of
 from flows.edit.shard import edit_shard
 from flows.edit.state import STATE, Ended, Settled, State
 from flows.settings import EditSettings, InitSettings
@@ -78,14 +78,14 @@ def list_all(settings: EditSettings) -> int:
 def plan(settings: EditSettings) -> int:
     """Plan a run."""
     prepared = prepare(settings)
-    assert isinstance(prepared, Preparation)
+    assert isinstance(prepared, PreparedRun)
     return prepared.run.inputs
 
 
 def one_shard(settings: EditSettings) -> int:
     """Edit the first shard of the run that was planned."""
     prepared = prepare(settings)
-    assert isinstance(prepared, Preparation)
+    assert isinstance(prepared, PreparedRun)
     return edit_shard(prepared.run.url, 0, settings).images
 
 
@@ -93,7 +93,7 @@ def settle(settings: EditSettings) -> int:
     """Record every key of the source as done by an earlier run."""
     bundle = check(settings)
     edits = parse_edits(settings.set, settings.intensity, bundle.config.attributes)
-    made_of = what_decides_the_bytes(settings, edits, bundle.digest, None)
+    made_of = fingerprint_inputs(settings, edits, bundle.digest, None)
     lineage = lineage_of(settings, made_of)
     keys = 0
 
@@ -113,7 +113,7 @@ def find_nothing(settings: EditSettings) -> int:
     """Plan a run where nothing is new."""
     prepared = prepare(settings)
     assert isinstance(prepared, NothingToDo)
-    return prepared.passed_over.unchanged
+    return prepared.not_planned.unchanged
 
 
 def _source(

@@ -19,7 +19,7 @@ from prefect.client.schemas.objects import FlowRun, TaskRun
 from prefect.states import Cancelling
 
 from flows.edit.ledger import finished_shards, read_rows
-from flows.edit.preparation import Preparation, prepare
+from flows.edit.prepared_run import PreparedRun, prepare
 from flows.edit.shard import edit_shard
 from flows.settings import EditSettings, InitSettings
 from flows.storage import open_store
@@ -119,7 +119,7 @@ def undisturbed(bucket: str) -> dict[str, bytes]:
         "faces": "aligned",
     }
     prepared = prepare(EditSettings.model_validate(settings))
-    assert isinstance(prepared, Preparation)
+    assert isinstance(prepared, PreparedRun)
     for shard in range(prepared.run.shards):
         edit_shard(prepared.run.url, shard, prepared.run.settings)
     return outputs(f"{bucket}/undisturbed")
@@ -149,10 +149,9 @@ def test_images_that_kill_their_workers_are_rows_of_a_run_that_completes(
     made = undisturbed(bucket)
     assert outputs(f"{bucket}/out") == {key: data for key, data in made.items() if key not in expected}
     log = (tmp_path / "log").read_text()
-    assert "1 of 3 shards were done in isolation" in log
+    assert "1 of 3 shards ran again in isolation" in log
     assert (
-        "its process died, also at a second attempt (WorkerCrashedError); it is done again in isolation"
-        in log
+        "its process died, also at a second attempt (WorkerCrashedError); it runs again in isolation" in log
     )
 
     ended = flow_run("edit")
@@ -178,7 +177,7 @@ def test_kills_at_random_are_lived_through(stack: dict[str, str], bucket: str, t
         ended = process.wait(500)
     assert kills >= 3
     if ended != 0:  # a shard was hit four times
-        assert "the same command goes on" in (tmp_path / "log").read_text()
+        assert "the same command resumes" in (tmp_path / "log").read_text()
         with driver(tmp_path / "log", *edit_command(bucket, 4)) as process:
             assert process.wait(500) == 0, (tmp_path / "log").read_text()
     assert not at_work(stack)

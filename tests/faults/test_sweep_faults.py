@@ -19,7 +19,7 @@ from attgan.models import load_bundle
 from flows.storage import Store, open_store
 from flows.sweep.events import TrialEvent
 from flows.sweep.folders import kept_weights
-from flows.sweep.plan import Plan, Trial
+from flows.sweep.plan import SweepPlan, Trial
 from flows.sweep.records import Record, read_checks, read_record, value_of
 from flows.sweep.suggestions import Suggestions
 from flows.training.train.trial import train_trial
@@ -73,7 +73,7 @@ def record_of(trial: Trial) -> Record:
     return record
 
 
-def states(plan: Plan) -> list[str]:
+def states(plan: SweepPlan) -> list[str]:
     return [record_of(trial)["state"] for trial in plan.known]
 
 

@@ -115,5 +115,5 @@ def test_a_training_stops_after_a_checkpoint_and_goes_on_another_time(
     assert ended is not None
     assert ended.name == "Cancelled"
     newest = json.loads(run.get("checkpoints/latest.json").data)["checkpoints"][0]["step"]
-    line = f"was cancelled in Prefect; stopped after step {newest:,}; the same command goes on from the last checkpoint"
+    line = f"was cancelled in Prefect; stopped after step {newest:,}; the same command resumes from the last checkpoint"
     assert str(caught.value).endswith(line)

@@ -7,7 +7,7 @@ import boto3
 import pytest
 
 from flows.edit.ledger import finished_shards, read_rows
-from flows.edit.preparation import prepare
+from flows.edit.prepared_run import prepare
 from flows.edit.shard import edit_shard
 from flows.settings import EditSettings, InitSettings
 from flows.storage import join

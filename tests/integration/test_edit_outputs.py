@@ -8,7 +8,7 @@ import pytest
 
 from flows.edit.ledger import Summary, finished_shards, read_rows
 from flows.edit.output import FINGERPRINT, SOURCE_ETAG
-from flows.edit.preparation import NothingToDo, Preparation, prepare
+from flows.edit.prepared_run import NothingToDo, PreparedRun, prepare
 from flows.edit.shard import edit_shard
 from flows.settings import EditSettings, InitSettings
 from flows.storage import Store, join, open_store
@@ -26,7 +26,7 @@ def bucket(s3_server: dict[str, str], fresh_bucket: Callable[..., str]) -> str:
     return url
 
 
-def planned(bucket: str, **options: Any) -> Preparation:
+def planned(bucket: str, **options: Any) -> PreparedRun:
     places = {name: join(bucket, folder) for name, folder in (("source", "in"), ("destination", "out"))}
     usual = {"bundle": join(bucket, "bundle"), "faces": "aligned"}
     found = prepare(EditSettings.model_validate(places | usual | options))
@@ -34,7 +34,7 @@ def planned(bucket: str, **options: Any) -> Preparation:
     return found
 
 
-def done(prepared: Preparation) -> tuple[Summary, dict[str, Any]]:
+def done(prepared: PreparedRun) -> tuple[Summary, dict[str, Any]]:
     summary = edit_shard(prepared.run.url, 0, prepared.run.settings)
     (key,) = finished_shards(prepared.store).values()
     return summary, read_rows(prepared.store, key).to_pylist()[0]

@@ -17,7 +17,7 @@ from flows.storage.bundles import inspect
 from flows.sweep import report
 from flows.sweep.events import TrialEvent
 from flows.sweep.measure import measure_all
-from flows.sweep.plan import Places, Plan
+from flows.sweep.plan import Places, SweepPlan
 from flows.sweep.results import finish
 from flows.sweep.watch import SweepWatch
 from tests.support.finished_sweep import make_places, plan_at, run_all_but_the_last
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.long]
 
 
 @pytest.fixture
-def plan(stack: dict[str, str], fresh_bucket: Callable[[], str], tmp_path: Path) -> Plan:
+def plan(stack: dict[str, str], fresh_bucket: Callable[[], str], tmp_path: Path) -> SweepPlan:
     """A sweep in a bucket, of two trials, of which one has finished and one failed."""
     plan = plan_at(f"s3://{fresh_bucket()}/sweep", make_places(tmp_path), "lambda_reconstruction=1,50")
     run_all_but_the_last(plan)
@@ -64,7 +64,7 @@ def artifacts_of_the_last_run() -> dict[str, list[Any]]:
     return asyncio.run(read())
 
 
-def test_a_sweep_is_watched_measured_and_compared_on_s3(plan: Plan) -> None:
+def test_a_sweep_is_watched_measured_and_compared_on_s3(plan: SweepPlan) -> None:
     places = {name: getattr(plan.places, name) for name in ("dataset", "bundle", "judge")}
     result = run_from_terminal(show_and_finish, url=plan.store.url, places=places)
 

@@ -17,7 +17,7 @@ from attgan.models import (
 from attgan.models.folder import Folder
 from flows.settings import SweepSettings
 from flows.storage import open_store
-from flows.sweep.plan import Places, Plan, make_plan, resolve, write_or_check
+from flows.sweep.plan import Places, SweepPlan, make_plan, resolve, write_or_check
 from flows.sweep.records import new_record, write_record
 from flows.training.train.trial import train_trial
 from tests.support.data.drawn_dataset import write_drawn_dataset
@@ -27,7 +27,7 @@ SIZE = 64
 
 
 def make_places(folder: Path) -> Places:
-    """A dataset of 60 drawn faces, a bundle of untrained networks, and a judge that knows as little."""
+    """A dataset of 60 drawn faces, a bundle of untrained networks, and an untrained evaluator."""
     write_drawn_dataset(folder / "faces", 60, size=SIZE)
     shape = {"n_attributes": len(NAMES), "image_size": SIZE, "width": 2}
     save_bundle(
@@ -39,11 +39,13 @@ def make_places(folder: Path) -> Places:
         about="Untrained.",
     )
     classifier = fresh(AttributeClassifier, ClassifierConfig(**shape), 2).eval()
-    save_evaluator(Folder(str(folder / "judge")), Evaluator(classifier, NAMES, None, "an untrained judge"))
+    save_evaluator(
+        Folder(str(folder / "judge")), Evaluator(classifier, NAMES, None, "an untrained evaluator")
+    )
     return Places(str(folder / "faces"), str(folder / "start"), str(folder / "judge"))
 
 
-def plan_at(url: str, places: Places, *space: str, **more: Any) -> Plan:
+def plan_at(url: str, places: Places, *space: str, **more: Any) -> SweepPlan:
     """The plan of a sweep there, over four weights of the reconstruction if nothing else is said."""
     options = {
         "dataset": places.dataset,
@@ -66,7 +68,7 @@ def plan_at(url: str, places: Places, *space: str, **more: Any) -> Plan:
     return plan
 
 
-def run_all_but_the_last(plan: Plan) -> None:
+def run_all_but_the_last(plan: SweepPlan) -> None:
     """Train the trials one after the other; the last one counts as failed before its first step."""
     for trial in plan.known:
         record = new_record(trial.number, trial.changes, trial.label)

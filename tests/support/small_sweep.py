@@ -9,7 +9,7 @@ from typing import Any
 from flows.runtime import cluster
 from flows.settings import SweepSettings
 from flows.sweep.events import Ending, TrialEvent
-from flows.sweep.plan import Places, Plan, make_plan, resolve, write_or_check
+from flows.sweep.plan import Places, SweepPlan, make_plan, resolve, write_or_check
 from flows.sweep.tuning import run_trials
 
 SMALL: dict[str, Any] = {
@@ -37,7 +37,7 @@ SMALL: dict[str, Any] = {
 }
 
 
-def small_plan(dataset: str, destination: str, **changes: Any) -> Plan:
+def small_plan(dataset: str, destination: str, **changes: Any) -> SweepPlan:
     """The plan of a sweep over fresh networks, on record in its folder as the sweep's flow would do."""
     chosen = SMALL | {"dataset": dataset, "destination": destination} | changes
     for text in chosen["space"]:
@@ -50,7 +50,7 @@ def small_plan(dataset: str, destination: str, **changes: Any) -> Plan:
 
 
 def run_small(
-    plan: Plan,
+    plan: SweepPlan,
     on_event: Callable[[TrialEvent], None] = lambda event: None,
     stop: Callable[[], str | None] = lambda: None,
 ) -> Ending:

@@ -1,4 +1,4 @@
-"""The align flow: one Prefect task on Ray that trains a discriminator; this process looks on."""
+"""The align flow: one Prefect task on Ray trains a discriminator, and this process shows the progress."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from flows.settings import AlignSettings
 from flows.training.align.trial import align_trial
 from flows.training.driver import RETRIES, run_on_ray
 from flows.training.train import report
-from flows.training.train.preparation import prepare
+from flows.training.train.plan import prepare
 
 
 @task(name="align", task_run_name="align {settings.destination}", **RETRIES)
 def align_task(settings: AlignSettings, command: str) -> dict[str, Any]:
-    """The alignment, on Ray."""
+    """Align, on Ray."""
     return align_trial(settings, command=command)
 
 
@@ -29,7 +29,7 @@ def align_task(settings: AlignSettings, command: str) -> dict[str, Any]:
 )
 @refusals_as_states
 def align(settings: AlignSettings) -> dict[str, Any] | State[Any]:
-    """Train a discriminator against a bundle's frozen generator until it is in step with it."""
+    """Train a discriminator against a bundle's frozen generator, so that both can be fine-tuned together."""
     log = get_run_logger()
     prepared = prepare(settings)
     if settings.dry_run:

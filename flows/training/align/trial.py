@@ -1,4 +1,4 @@
-"""One alignment in one process: the plain function behind the flow's task."""
+"""One alignment in this process: the function that the flow's task calls."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def align_trial(
     should_stop: Callable[[], bool] | None = None,
     on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
-    """Align, or go on with what the destination holds; all as in :func:`flows.training.train.trial.train_trial`."""
+    """Align, or resume the run at the destination. Arguments as for :func:`flows.training.train.trial.train_trial`."""
     with workplace(settings, command, should_stop) as at:
         outcome = align(
             at.start.generator,

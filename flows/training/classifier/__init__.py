@@ -1,1 +1,1 @@
-"""Training the attribute classifier of a bundle: one task on Ray, watched as other trainings are."""
+"""The train-classifier flow: train the attribute classifier of a bundle."""

@@ -1,4 +1,4 @@
-"""The train-classifier flow: one Prefect task on Ray that trains; this process looks on."""
+"""The train-classifier flow: one Prefect task on Ray trains, and this process shows the progress."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from flows.runtime import cluster, reporting
 from flows.runtime.running import refusals_as_states
 from flows.settings import ClassifierSettings
 from flows.training.classifier import report
-from flows.training.classifier.preparation import prepare
+from flows.training.classifier.plan import prepare
 from flows.training.classifier.trial import classifier_trial
 from flows.training.driver import RETRIES, drive
 
 
 @task(name="train-classifier", task_run_name="train-classifier {settings.destination}", **RETRIES)
 def train_classifier_task(settings: ClassifierSettings, command: str) -> dict[str, Any]:
-    """The training, on Ray."""
+    """Train, on Ray."""
     return classifier_trial(settings, command=command)
 
 
@@ -42,7 +42,7 @@ def train_classifier(settings: ClassifierSettings) -> dict[str, Any] | State[Any
     if outcome is None:
         outcome = drive(train_classifier_task, settings, prepared.store, log)
     else:
-        log.info("%s holds this very run, finished", settings.destination)
+        log.info("%s holds this run, and it has finished", settings.destination)
     if not isinstance(outcome, dict):
         return outcome
     result = outcome | {"bundle": settings.destination, "licence": prepared.licence}

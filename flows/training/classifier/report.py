@@ -1,18 +1,18 @@
-"""What a classifier's training says of itself: before it begins, and when it is done."""
+"""What a classifier's training reports: before it begins, and at its end."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from flows.runtime.terminal import print_line, print_rows
-from flows.training.classifier.preparation import Prepared
+from flows.training.classifier.plan import ClassifierPlan
 
 
-def plan(prepared: Prepared) -> dict[str, Any]:
-    """What will be trained, by name."""
+def plan(prepared: ClassifierPlan) -> dict[str, Any]:
+    """What will be trained, as names and values."""
     settings, faces, config = prepared.settings, prepared.faces, prepared.bundle.config
     manifest = faces.dataset.manifest
-    there = "and replaces the one it has" if prepared.bundle.classifier else "it has none yet"
+    there = "replaces its classifier" if prepared.bundle.classifier else "has no classifier yet"
     return {
         "dataset": f"{settings.dataset} ({manifest.subset.name}, {manifest.counts.rows:,} rows)",
         "rows": f"{len(faces.training):,} to train on, {len(faces.held_out):,} held out",
@@ -24,7 +24,7 @@ def plan(prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def plan_rows(prepared: Prepared) -> list[dict[str, Any]]:
+def plan_rows(prepared: ClassifierPlan) -> list[dict[str, Any]]:
     """:func:`plan` and all other settings, as rows of a table."""
     shown = plan(prepared)
     others = prepared.settings.config.model_dump()
@@ -33,7 +33,7 @@ def plan_rows(prepared: Prepared) -> list[dict[str, Any]]:
 
 
 def score_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
-    """How well each attribute is recognised on held-out faces, and the means."""
+    """How well the classifier recognises each attribute on held-out faces, and the means."""
     names = ("share", "accuracy", "recall", "balanced_accuracy")
     rows = [
         {"attribute": score["attribute"]} | {name: score[name] for name in names}
@@ -59,6 +59,8 @@ def score_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
 def show(result: dict[str, Any]) -> None:
     """Print a result to the terminal."""
     print_rows("Attributes of held-out faces", score_rows(result))
-    print_line(f"after step {result['step']:,}: {result['reason']}; as after step {result['best_step']:,}")
+    print_line(
+        f"ended after step {result['step']:,}: {result['reason']}; weights of step {result['best_step']:,}"
+    )
     print_line(f"licence: {result['licence']}")
     print_line(f"bundle: {result['bundle']} ({result['digest'][:16]})")

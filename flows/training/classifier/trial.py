@@ -1,4 +1,4 @@
-"""A classifier's training in one process: the plain function behind the flow's task."""
+"""A classifier's training in this process: the function that the flow's task calls."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from attgan.training.run_folder.progress import OnProgress
 from attgan.training.run_folder.run_files import RESULT
 from flows.settings import ClassifierSettings
 from flows.storage import open_store
-from flows.training.classifier.preparation import Prepared, prepare, refuse_foreign_bundle, run_folder
+from flows.training.classifier.plan import ClassifierPlan, prepare, refuse_foreign_bundle, run_folder
 from flows.training.data import open_data, shared_folder
 from flows.training.stopping import stop_requests
 from flows.training.train.trial import Opening, ready_process
@@ -29,22 +29,22 @@ def classifier_trial(
     should_stop: Callable[[], bool] | None = None,
     on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
-    """Train, or go on with what the destination holds, and write the bundle. Asks neither Prefect nor Ray.
+    """Train, or resume the run at the destination, and write the bundle. Uses neither Prefect nor Ray.
 
     Args:
-        settings: what to train; without ``cpus``, all that this process may use.
-        command: the id of the command that looks on, and that alone can ask it to stop by the run's marker.
-        should_stop: asked at each step, beside that marker and SIGTERM.
-        on_progress: told at most every two seconds, and at each validation.
+        settings: what to train; without ``cpus``, with all CPUs that this process may use.
+        command: the id of the command that watches this training. Only this command can stop it by the run's marker.
+        should_stop: another reason to stop, asked at each step.
+        on_progress: called at most every two seconds, and at each validation.
 
     Returns:
-        ``ended`` ("finished" or "stopped"), ``reason``, ``step``; where it has finished also ``best_step``,
-        ``digest`` and ``scores``, a mapping for each attribute.
+        ``ended`` ("finished" or "stopped"), ``reason`` and ``step``. If it has finished, also ``best_step``, ``digest``
+        and ``scores``, with one mapping for each attribute.
 
     Raises:
         UserError: a mistake in the settings, or another run at the destination.
-        Diverged: the loss is not finite or exploded; the last good state is kept.
-        StorageError: the storage failed after its retries; the run can be taken up again.
+        Diverged: the loss is not finite or has exploded. The last good state is kept.
+        StorageError: the storage failed after its retries. The run can resume.
     """
     threads = ready_process(settings)
     prepared = prepare(settings)
@@ -54,7 +54,7 @@ def classifier_trial(
     folder = run_folder(store)
     with stop_requests(store, command, should_stop) as asked:
         size, names = bundle.config.generator.image_size, bundle.config.attributes
-        with open_data(settings, size, names, threads=threads, report=Opening(store).tell) as faces:
+        with open_data(settings, size, names, threads=threads, report=Opening(store).report) as faces:
             fitted = fit_classifier(
                 faces,
                 settings.config,
@@ -74,11 +74,12 @@ def classifier_trial(
     return outcome
 
 
-def _write_bundle(prepared: Prepared, fitted: Fitted) -> str:
-    """The bundle with the classifier, at the destination; returns its digest."""
+def _write_bundle(prepared: ClassifierPlan, fitted: Fitted) -> str:
+    """Write the bundle with the classifier to the destination; returns its digest."""
     settings, bundle = prepared.settings, prepared.bundle
     about, metrics = read_card(bundle.card)
-    refuse_foreign_bundle(settings, bundle, begun=True)  # one may have come since the beginning
+    # Another command may have written a bundle since the start.
+    refuse_foreign_bundle(settings, bundle, begun=True)
     filesystem, path = open_store(settings.destination, option="--destination").filesystem()
     means = mean_scores(fitted.scores)
     saved = save_bundle(
@@ -92,14 +93,15 @@ def _write_bundle(prepared: Prepared, fitted: Fitted) -> str:
         metrics=metrics
         | {f"source attributes: {name.replace('_', ' ')}": value for name, value in means.items()},
         dtype=bundle.config.dtype,
-        overwrite=True,  # a bundle that is there is this run's own: an earlier attempt was killed just afterwards
+        # A bundle at the destination is this run's own: an earlier attempt was killed right after writing it.
+        overwrite=True,
         filesystem=filesystem,
         label=f"--destination {settings.destination}",
     )
     return saved.digest
 
 
-def _about(prepared: Prepared, scores: tuple[AttributeScore, ...]) -> str:
+def _about(prepared: ClassifierPlan, scores: tuple[AttributeScore, ...]) -> str:
     faces = prepared.faces
     manifest = faces.dataset.manifest
     rows = "\n".join(
@@ -108,11 +110,11 @@ def _about(prepared: Prepared, scores: tuple[AttributeScore, ...]) -> str:
     )
     return (
         f"{_HEADING}\n\nThe classifier was trained on the dataset *{manifest.subset.name}* "
-        f"({len(faces.training):,} rows, seed {prepared.settings.seed}) and judged on held-out faces:\n\n"
+        f"({len(faces.training):,} rows, seed {prepared.settings.seed}) and measured on held-out faces:\n\n"
         f"| attribute | share | accuracy | balanced accuracy |\n| --- | --- | --- | --- |\n{rows}"
     )
 
 
 def _known(score: AttributeScore) -> dict[str, Any]:
-    """A score as JSON knows it: what is not a number is null."""
+    """A score for JSON, with null in place of NaN."""
     return {name: None if value != value else value for name, value in score._asdict().items()}

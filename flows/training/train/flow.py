@@ -1,4 +1,4 @@
-"""The train flow: one Prefect task on Ray that trains; this process looks on."""
+"""The train flow: one Prefect task on Ray trains, and this process shows the progress."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from flows.runtime.running import refusals_as_states
 from flows.settings import TrainSettings
 from flows.training.driver import RETRIES, run_on_ray
 from flows.training.train import report
-from flows.training.train.preparation import prepare
+from flows.training.train.plan import prepare
 from flows.training.train.trial import train_trial
 
 
 @task(name="train", task_run_name="train {settings.destination}", **RETRIES)
 def train_task(settings: TrainSettings, command: str) -> dict[str, Any]:
-    """The training, on Ray."""
+    """Train, on Ray."""
     return train_trial(settings, command=command)
 
 

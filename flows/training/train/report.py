@@ -1,4 +1,4 @@
-"""What a training says of itself: before it begins, and when it is done."""
+"""What a training reports: before it begins, and at its end."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from attgan.models.discriminator import freeze_lowest
 from flows.runtime.terminal import print_line, print_rows
 from flows.settings import TrainSettings
 from flows.storage import join, open_store
-from flows.training.start import judged_by
-from flows.training.train.preparation import Prepared
+from flows.training.start import describe_evaluator
+from flows.training.train.plan import TrainingPlan
 
 BUNDLE = "bundle"
 _MEASURES = {
@@ -21,15 +21,15 @@ _MEASURES = {
     "ssim": "SSIM of the reconstruction",
     "classifier_accuracy": "classifier, accuracy over all attributes",
     "target_accuracy": "classifier, accuracy on the attribute",
-    "edited_accuracy": "edited faces whose attribute is seen",
-    "critic_accuracy": "critic, real told from edited",
+    "edited_accuracy": "edited faces in which the attribute is seen",
+    "critic_accuracy": "critic, accuracy on real against edited",
     "generator_loss": "generator's loss, held out",
     "discriminator_loss": "discriminator's loss, held out",
 }
 
 
-def plan(prepared: Prepared) -> dict[str, Any]:
-    """What will be trained, by name."""
+def plan(prepared: TrainingPlan) -> dict[str, Any]:
+    """What will be trained, as names and values."""
     settings, start, faces, table = prepared.settings, prepared.start, prepared.faces, prepared.table
     manifest = faces.dataset.manifest
     config = start.generator.config
@@ -63,16 +63,16 @@ def plan(prepared: Prepared) -> dict[str, Any]:
     rows["frozen"] = _frozen(prepared)
     if isinstance(settings, TrainSettings):
         place = f"{start.evaluator_from}: " if start.evaluator_from else ""
-        rows["judge of edits"] = place + judged_by(settings, start)
+        rows["evaluator of edits"] = place + describe_evaluator(settings, start)
         if start.evaluator is not None and start.evaluator.licence is not None:
-            rows["judge's licence"] = start.evaluator.licence
+            rows["evaluator's licence"] = start.evaluator.licence
     rows["device"] = settings.device
     rows["licence"] = prepared.licence if prepared.finished is None else _licence_there(prepared)
     rows["destination"] = prepared.store.url
     return rows
 
 
-def plan_rows(prepared: Prepared) -> list[dict[str, Any]]:
+def plan_rows(prepared: TrainingPlan) -> list[dict[str, Any]]:
     """:func:`plan` and all other settings, as rows of a table."""
     shown = plan(prepared)
     others = prepared.settings.config.model_dump()
@@ -80,13 +80,13 @@ def plan_rows(prepared: Prepared) -> list[dict[str, Any]]:
     return [{"what": what, "value": value} for what, value in shown.items()]
 
 
-def opening_lines(prepared: Prepared) -> list[str]:
-    """The lines with which a run begins."""
+def opening_lines(prepared: TrainingPlan) -> list[str]:
+    """The lines that are logged when a run begins."""
     return [f"{what}: {value}" for what, value in plan(prepared).items()]
 
 
-def result(prepared: Prepared, outcome: dict[str, Any], seconds: float) -> dict[str, Any]:
-    """What the flow returns: where the bundle is, what was measured, how it ended."""
+def result(prepared: TrainingPlan, outcome: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """The flow's result: where the bundle is, what was measured, and how the training ended."""
     return {
         "run": prepared.store.url,
         "bundle": join(prepared.store.url, BUNDLE),
@@ -105,7 +105,7 @@ def result_rows(shown: dict[str, Any]) -> list[dict[str, Any]]:
     """The table at the end."""
     rows: dict[str, Any] = {
         "ended": f"after step {shown['step']:,}, epoch {shown['epoch']:.2f}: {shown['reason']}",
-        "result": f"as after step {shown['best_step']:,}" if shown["best_step"] else "as at the end",
+        "result": f"the weights of step {shown['best_step']:,}" if shown["best_step"] else "the last weights",
     }
     measured = shown["measured"]
     rows |= {words: f"{measured[name]:.4g}" for name, words in _MEASURES.items() if name in measured}
@@ -120,8 +120,8 @@ def show(shown: dict[str, Any]) -> None:
     print_line(f"curves, grids and metrics: {shown['run']}/")
 
 
-def _licence_there(prepared: Prepared) -> str:
-    """The line in the finished run's bundle: this call's options may say another, which the weights do not carry."""
+def _licence_there(prepared: TrainingPlan) -> str:
+    """The licence line in the finished run's bundle. The options of this command may give another one in vain."""
     url = join(prepared.store.url, BUNDLE)
     filesystem, path = open_store(url, option="--destination").filesystem()
     return inspect_bundle(path, filesystem, f"--destination {url}").config.licence
@@ -131,7 +131,7 @@ def _count(network: nn.Module) -> str:
     return f"{sum(parameter.numel() for parameter in network.parameters()):,} parameters"
 
 
-def _frozen(prepared: Prepared) -> str:
+def _frozen(prepared: TrainingPlan) -> str:
     if not isinstance(prepared.settings, TrainSettings):
         return "the whole generator"
     names = freeze_lowest(prepared.start.discriminator, prepared.settings.freeze_d)

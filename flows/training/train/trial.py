@@ -1,4 +1,4 @@
-"""One training in one process: the plain function behind the flow's task, and behind a sweep's trials."""
+"""One training in this process: the function that the flow's task and a sweep's trials call."""
 
 from __future__ import annotations
 
@@ -22,24 +22,25 @@ from flows.settings import AlignSettings, TrainSettings
 from flows.settings.training import RunSettings
 from flows.storage import Store, open_store
 from flows.training.data import open_data, shared_folder
-from flows.training.start import Start, judged_by, licence_line, make_start
+from flows.training.start import Start, describe_evaluator, licence_line, make_start
 from flows.training.stopping import OPENING, stop_requests
 
-_SECONDS_BETWEEN = 2.0
+# Seconds between two progress reports.
+_REPORT_EVERY = 2.0
 
 
 @dataclass(frozen=True)
 class Workplace:
-    """What a loop of the library is given.
+    """Everything that the library's training loop takes, opened.
 
     Attributes:
         start: the networks.
-        faces: the data, decoded if they fit into memory.
+        faces: the data, decoded as far as they fit into memory.
         folder: of the run.
         device: "cpu" or "cuda".
-        card: of the result.
-        should_stop: whether to end after this step.
-        opening: for what comes before the first step.
+        card: for the model card of the result.
+        should_stop: returns whether to end after this step.
+        opening: reports progress before the first step.
     """
 
     start: Start
@@ -58,21 +59,21 @@ def train_trial(
     should_stop: Callable[[], bool] | None = None,
     on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
-    """Train, or go on with what the destination holds. It asks neither Prefect nor Ray for anything.
+    """Train, or resume the run at the destination. Uses neither Prefect nor Ray.
 
     Args:
-        settings: what to train; without ``cpus``, all that this process may use.
-        command: the id of the command that looks on, and that alone can ask it to stop by the run's marker.
-        should_stop: asked at each step, beside that marker and SIGTERM.
-        on_progress: told at most every two seconds, and at each validation.
+        settings: what to train; without ``cpus``, with all CPUs that this process may use.
+        command: the id of the command that watches this training. Only this command can stop it by the run's marker.
+        should_stop: another reason to stop, asked at each step.
+        on_progress: called at most every two seconds, and at each validation.
 
     Returns:
         The fields of :class:`attgan.training.run_folder.progress.Outcome`.
 
     Raises:
         UserError: a mistake in the settings, or another run at the destination.
-        Diverged: the losses are not finite or exploded; the last good state is kept.
-        StorageError: the storage failed after its retries; the run can be taken up again.
+        Diverged: the losses are not finite or have exploded. The last good state is kept.
+        StorageError: the storage failed after its retries. The run can resume.
     """
     with workplace(settings, command, should_stop) as at:
         outcome = train(
@@ -87,13 +88,13 @@ def train_trial(
             on_progress=on_progress,
             should_stop=at.should_stop,
             keep_pairs=shared_folder(),
-            report_pairs=partial(at.opening.tell, what="faces rendered with glasses"),
+            report_pairs=partial(at.opening.report, what="faces rendered with glasses"),
         )
     return asdict(outcome)
 
 
 def ready_process(settings: RunSettings) -> int:
-    """Make this process one that trains; returns how many threads it may use."""
+    """Prepare this process for training; returns how many threads it may use."""
     threads = max(1, int(settings.cpus or len(os.sched_getaffinity(0))))
     set_torch_threads(threads)
     if settings.device == "cpu":
@@ -105,7 +106,7 @@ def ready_process(settings: RunSettings) -> int:
 def workplace(
     settings: TrainSettings | AlignSettings, command: str | None, should_stop: Callable[[], bool] | None
 ) -> Iterator[Workplace]:
-    """Open all that a loop needs, and close it afterwards."""
+    """Open everything that a training loop takes, and close it afterwards."""
     threads = ready_process(settings)
     store = open_store(settings.destination, option="--destination")
     filesystem, path = store.filesystem()
@@ -113,7 +114,7 @@ def workplace(
         start = make_start(settings)
         size = start.generator.config.image_size
         opening = Opening(store)
-        with open_data(settings, size, start.attributes, threads=threads, report=opening.tell) as faces:
+        with open_data(settings, size, start.attributes, threads=threads, report=opening.report) as faces:
             yield Workplace(
                 start=start,
                 faces=faces,
@@ -130,30 +131,30 @@ def workplace(
 
 
 class Opening:
-    """Tells, where the loop will tell its progress, how far the decoding is that comes before."""
+    """Reports the progress of what comes before the first step, in the file where the training loop reports its own."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._told = time.monotonic()
+        self._reported = time.monotonic()
 
-    def tell(self, done: int, total: int, what: str = "images decoded") -> None:
-        """So many of so many are done."""
-        if time.monotonic() - self._told < _SECONDS_BETWEEN:
+    def report(self, done: int, total: int, what: str = "images decoded") -> None:
+        """Report that ``done`` of ``total`` are done."""
+        if time.monotonic() - self._reported < _REPORT_EVERY:
             return
-        self._told = time.monotonic()
+        self._reported = time.monotonic()
         words = {"state": OPENING, "note": f"{done:,} of {total:,} {what}"}
         self._store.put(PROGRESS, json.dumps(words).encode())
 
 
 def _about(settings: TrainSettings | AlignSettings, faces: Faces, start: Start) -> str:
-    """Where the weights come from, for the card. No addresses: a bundle is passed on."""
+    """The text of the model card on how the weights were made. Without URLs, because bundles are published."""
     manifest = faces.dataset.manifest
     data = f"the dataset *{manifest.subset.name}* ({manifest.counts.rows:,} rows, seed {manifest.seed})"
     if isinstance(settings, TrainSettings):
         how = f"Trained on {data} with the strategy *{settings.strategy}* for {settings.attribute}"
-        evaluator = f" Edits were judged by: {judged_by(settings, start)}."
+        evaluator = f" Edits were scored by: {describe_evaluator(settings, start)}."
     else:
         how, evaluator = f"The discriminator was trained on {data} against the generator as it is", ""
     chosen = "\n".join(f"- {name}: {value}" for name, value in settings.config.model_dump().items())
     generator = "a bundle's" if start.licence is not None else start.generator_from
-    return f"{how}. The generator it began with: {generator}.{evaluator}\n\nSettings:\n\n{chosen}"
+    return f"{how}. The generator at the start: {generator}.{evaluator}\n\nSettings:\n\n{chosen}"

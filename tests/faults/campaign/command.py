@@ -19,7 +19,7 @@ from typing import Any, Literal
 from attgan.errors import UserError
 from flows.edit import finish, lease
 from flows.edit.ledger import read_summary
-from flows.edit.preparation import NothingToDo, check, prepare
+from flows.edit.prepared_run import NothingToDo, check, prepare
 from flows.edit.shard import edit_shard
 from flows.runtime.running import Unfinished
 from flows.settings import EditSettings
@@ -142,7 +142,7 @@ def _edit(job: Job, script: Script, log: logging.Logger) -> Outcome:
 
         prepared = prepare(settings, bundle)
         if isinstance(prepared, NothingToDo):
-            return Outcome("nothing", unchanged=prepared.passed_over.unchanged)
+            return Outcome("nothing", unchanged=prepared.not_planned.unchanged)
         if prepared.is_reported:
             return Outcome("done", report=finish.read_report(prepared))
         before = [

@@ -20,8 +20,8 @@ from tests.support.waiting import LIMIT, wait_until
 SHORT_LEASE: Mapping[str, float] = {
     "RENEW_SECONDS": 0.2,
     "EXPIRED_SECONDS": 1.5,
-    "_AGAIN_SECONDS": 0.1,
-    "_LOOK_SECONDS": 0.3,
+    "_RETRY_SECONDS": 0.1,
+    "_POLL_SECONDS": 0.3,
 }
 LINGER = 1.0  # seconds, in which the lease is renewed a few times
 

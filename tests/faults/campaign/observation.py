@@ -14,7 +14,7 @@ import boto3
 
 from flows.edit.ledger import finished_shards, read_rows
 from flows.edit.plan import plan_key, read_shard
-from flows.edit.run import LATEST, Run, read_run, run_url
+from flows.edit.run import LATEST, EditRun, read_run, run_url
 from flows.edit.state import STATE, Index, State
 from flows.settings import EditSettings
 from flows.storage import Store, join, open_store
@@ -182,7 +182,7 @@ def _count_writes(place: Store, settings: EditSettings, journals: Sequence[Path]
     )
 
 
-def _litter(place: Store, run: Run, index: Index, keys: Mapping[str, str]) -> list[str]:
+def _litter(place: Store, run: EditRun, index: Index, keys: Mapping[str, str]) -> list[str]:
     """Plans that were given up, layers that no index names; on a disk also files that were being written."""
     plans = f"_runs/{run.run_id}/plan/"
     planned = {f"_runs/{run.run_id}/{plan_key(run.plan, shard)}" for shard in range(run.shards)}

@@ -11,8 +11,8 @@ from attgan.attributes import CELEBA
 from attgan.data.codec.provenance import read_mark
 from flows.edit.finish import find_report, finish
 from flows.edit.ledger import finished_shards, read_rows, read_summary
-from flows.edit.preparation import NothingToDo, Preparation, describe, prepare
-from flows.edit.run import FIRST_SHIPPED, hash_of, lineage_of, what_decides_the_bytes
+from flows.edit.prepared_run import NothingToDo, PreparedRun, describe, prepare
+from flows.edit.run import FIRST_SHIPPED, fingerprint_inputs, hash_of, lineage_of
 from flows.edit.shard import edit_shard
 from flows.settings import EditSettings, ReportSettings
 from flows.storage import open_store
@@ -32,7 +32,7 @@ def run_all(settings: EditSettings) -> dict[str, Any] | None:
     prepared = prepare(settings)
     if isinstance(prepared, NothingToDo):
         return None
-    assert isinstance(prepared, Preparation)
+    assert isinstance(prepared, PreparedRun)
     done = [
         read_summary(prepared.store, key)
         for shard, key in prepared.finished.items()
@@ -134,12 +134,12 @@ def test_another_wish_is_another_lineage(tmp_path: Path, settings: MakeSettings)
 def test_a_new_shipped_bundle_has_the_lineage_of_the_first_one(settings: MakeSettings) -> None:
     def lineage(**options: Any) -> str:
         asked = settings(bundle="default", **options)
-        made_of = what_decides_the_bytes(asked, (), "its digest", None, "its style")
+        made_of = fingerprint_inputs(asked, (), "its digest", None, "its style")
         return lineage_of(asked, made_of)
 
     # What 0.1.0 wrote for a run with the bundle that it shipped.
     first = settings(bundle="default")
-    earlier = what_decides_the_bytes(first, (), FIRST_SHIPPED, None)
+    earlier = fingerprint_inputs(first, (), FIRST_SHIPPED, None)
     assert lineage() == hash_of([first.source, {name: earlier[name] for name in ASKED_FOR_BY_FIRST}])
     assert lineage(style=["round"]) != lineage()
     assert lineage(quality=77) != lineage()
@@ -200,7 +200,7 @@ def test_the_failed_ones_stay_failed_until_they_are_retried(tmp_path: Path, sett
 def test_an_unfinished_run_is_not_retried(tmp_path: Path, settings: MakeSettings) -> None:
     put(tmp_path, a=0)
     begun = prepare(settings(run_id="mine"))
-    assert isinstance(begun, Preparation)
+    assert isinstance(begun, PreparedRun)
     with refused("run-unfinished"):
         prepare(settings(retry_failed=True, run_id="mine"))
 
@@ -213,7 +213,7 @@ def test_a_retry_that_died_after_its_ledgers_is_ended_by_the_next_one(
     run_all(settings())
     put(tmp_path, b=1)
     retry = prepare(settings(retry_failed=True))
-    assert isinstance(retry, Preparation)
+    assert isinstance(retry, PreparedRun)
     edit_shard(retry.run.url, 0, settings(), 1)  # and then it was killed
     again = run_all(settings(retry_failed=True))
     assert again is not None
@@ -227,7 +227,7 @@ def test_a_run_whose_report_is_missing_is_not_retried(tmp_path: Path, settings: 
     put(tmp_path, a=0)
     (tmp_path / "in" / "b.jpg").write_bytes(b"no image")
     begun = prepare(settings(run_id="mine"))
-    assert isinstance(begun, Preparation)
+    assert isinstance(begun, PreparedRun)
     edit_shard(begun.run.url, 0, settings())  # and then it was killed: the state does not know its images
     with refused("run-unfinished"):
         prepare(settings(retry_failed=True, run_id="mine"))
@@ -319,7 +319,7 @@ def test_a_report_is_found_by_its_run_or_by_its_destination(tmp_path: Path, sett
     assert find_report(ReportSettings(run=settings().destination))["run_id"] == report["run_id"]
     put(tmp_path, b=1)
     begun = prepare(settings())
-    assert isinstance(begun, Preparation)
+    assert isinstance(begun, PreparedRun)
     with refused("run-unfinished"):
         find_report(ReportSettings(run=begun.run.url))
     with refused("run-missing"):

@@ -17,7 +17,7 @@ from flows.edit import isolation
 from flows.edit.child import Child, Death, IsolationError, start_child
 from flows.edit.isolation import edit_shard_in_isolation
 from flows.edit.ledger import finished_shards, read_rows, read_summary
-from flows.edit.preparation import Preparation, prepare
+from flows.edit.prepared_run import PreparedRun, prepare
 from flows.edit.report import build_report
 from flows.edit.shard import edit_shard
 from flows.settings import EditSettings
@@ -45,13 +45,13 @@ def write_inputs(tmp_path: Path, names: list[str]) -> None:
         (tmp_path / "in" / name).write_bytes(saved(noise(i), comment=comment.encode()))
 
 
-def begin(settings: EditSettings) -> Preparation:
+def begin(settings: EditSettings) -> PreparedRun:
     prepared = prepare(settings)
-    assert isinstance(prepared, Preparation)
+    assert isinstance(prepared, PreparedRun)
     return prepared
 
 
-def undisturbed(tmp_path: Path, settings: MakeSettings, **options: object) -> Preparation:
+def undisturbed(tmp_path: Path, settings: MakeSettings, **options: object) -> PreparedRun:
     """A run whose decoder survives every image, in this process; its outputs are in ``undisturbed``."""
     (tmp_path / "undisturbed").mkdir()
     prepared = begin(settings(destination=str(tmp_path / "undisturbed"), **options))
@@ -64,7 +64,7 @@ def outputs(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.glob("*.jpg")}
 
 
-def rows_of(prepared: Preparation) -> dict[str, dict[str, Any]]:
+def rows_of(prepared: PreparedRun) -> dict[str, dict[str, Any]]:
     tables = [read_rows(prepared.store, key) for key in finished_shards(prepared.store).values()]
     return {row["key"]: row for table in tables for row in table.to_pylist()}
 
@@ -212,20 +212,20 @@ def test_children_that_die_at_once_are_no_images_fault(
     prepared = begin(settings())
     monkeypatch.setattr(sys, "executable", shutil.which("false"))
     with pytest.raises(
-        IsolationError, match=r"3 processes died before they had an image; .* with exit code 1"
+        IsolationError, match=r"3 processes died before they received an image; .* exit code 1"
     ):
         edit_shard_in_isolation(prepared.run.url, 0, prepared.run.settings)
     assert not finished_shards(prepared.store)
 
 
 @pytest.fixture
-def looping(tmp_path: Path, settings: MakeSettings, poison: None) -> Preparation:
+def looping(tmp_path: Path, settings: MakeSettings, poison: None) -> PreparedRun:
     """A run of one image, which keeps its process busy for ever."""
     write_inputs(tmp_path, ["00-loop.jpg"])
     return begin(settings())
 
 
-def start_and_order(prepared: Preparation) -> Child:
+def start_and_order(prepared: PreparedRun) -> Child:
     child = start_child()
     settings = prepared.run.settings.model_dump(mode="json")
     child.ask(
@@ -235,14 +235,14 @@ def start_and_order(prepared: Preparation) -> Child:
     return child
 
 
-def test_a_silent_child_is_killed(looping: Preparation) -> None:
+def test_a_silent_child_is_killed(looping: PreparedRun) -> None:
     child = start_and_order(looping)
     answer = child.ask({"edit": [0], "cpu_seconds": 1000}, seconds=1.5)
-    assert answer == Death("the process that edited it gave no sign for 0.025 minutes")
+    assert answer == Death("the process that edited it did not answer for 0.025 minutes")
     assert child.process.returncode is not None
 
 
-def run_elsewhere(call: str, prepared: Preparation, **changed: float) -> subprocess.Popen[bytes]:
+def run_elsewhere(call: str, prepared: PreparedRun, **changed: float) -> subprocess.Popen[bytes]:
     """Another process that edits the run's one shard, with a constant of a module changed."""
     program = (
         "import sys; from flows.edit import isolation, shard; from flows.settings import EditSettings\n"
@@ -257,7 +257,7 @@ def run_elsewhere(call: str, prepared: Preparation, **changed: float) -> subproc
     )
 
 
-def test_a_shard_that_gets_nothing_done_is_killed(looping: Preparation) -> None:
+def test_a_shard_that_gets_nothing_done_is_killed(looping: PreparedRun) -> None:
     worker = run_elsewhere("shard.edit_shard", looping, STUCK_SECONDS=2)
     try:
         assert worker.wait() == -signal.SIGXCPU
@@ -281,7 +281,7 @@ def test_a_process_that_gets_something_done_may_go_on() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_a_child_does_not_outlive_its_parent(looping: Preparation) -> None:
+def test_a_child_does_not_outlive_its_parent(looping: PreparedRun) -> None:
     parent = run_elsewhere("isolation.edit_shard_in_isolation", looping)
     try:
         child = wait_for_child(psutil.Process(parent.pid))

@@ -22,8 +22,8 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same rules, but a sign of life comes sooner."""
     for name, seconds in (
         ("RENEW_SECONDS", 0.2),
-        ("_LOOK_SECONDS", 0.05),
-        ("_AGAIN_SECONDS", 0.2),
+        ("_POLL_SECONDS", 0.05),
+        ("_RETRY_SECONDS", 0.2),
     ):
         monkeypatch.setattr(lease, name, seconds)
 

@@ -11,7 +11,7 @@ from PIL import Image
 from attgan.data import codec
 from attgan.data.codec.provenance import MARKED_FORMATS, Provenance, read_mark
 from flows.edit.ledger import finished_shards, read_rows
-from flows.edit.preparation import Preparation, prepare
+from flows.edit.prepared_run import PreparedRun, prepare
 from flows.edit.shard import edit_shard
 from flows.settings import EditSettings
 from tests.support.images.pictures import noise, opened, saved
@@ -20,7 +20,7 @@ from tests.support.images.raw_images import wide_png
 MakeSettings = Callable[..., EditSettings]
 
 
-def edited(settings: EditSettings) -> tuple[Preparation, dict[str, dict[str, Any]]]:
+def edited(settings: EditSettings) -> tuple[PreparedRun, dict[str, dict[str, Any]]]:
     """The one shard's rows by key."""
     prepared = prepare(settings)
     assert prepared.run.shards == 1

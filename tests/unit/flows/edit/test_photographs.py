@@ -11,7 +11,7 @@ from PIL import Image
 from attgan.drawn_faces import draw, sample_face
 from flows.edit.ledger import finished_shards, read_rows
 from flows.edit.one_file import INTENSITIES, PANEL, NotEdited, edit_file, slide_file
-from flows.edit.preparation import Preparation, prepare
+from flows.edit.prepared_run import PreparedRun, prepare
 from flows.edit.shard import edit_shard
 from flows.settings import EditSettings
 from tests.support.images.pictures import noise, opened, saved
@@ -30,7 +30,7 @@ def group() -> np.ndarray:
 def run_all(settings: EditSettings) -> tuple[dict[str, dict[str, Any]], dict[str, np.ndarray]]:
     """Rows and results by key."""
     prepared = prepare(settings)
-    assert isinstance(prepared, Preparation)
+    assert isinstance(prepared, PreparedRun)
     for shard in range(prepared.run.shards):
         edit_shard(prepared.run.url, shard, settings)
     rows = [

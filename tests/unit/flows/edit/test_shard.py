@@ -16,7 +16,7 @@ from PIL import Image
 from attgan.attributes import CELEBA, PUBLISHED
 from attgan.models import load_bundle
 from flows.edit.ledger import Summary, finished_shards, read_rows
-from flows.edit.preparation import Preparation, describe, prepare
+from flows.edit.prepared_run import PreparedRun, describe, prepare
 from flows.edit.report import ConservationError, build_report, failed_share
 from flows.edit.run import first_free
 from flows.edit.shard import edit_shard
@@ -27,13 +27,13 @@ from tests.support.refusals import refused
 MakeSettings = Callable[..., EditSettings]
 
 
-def run_all(settings: EditSettings) -> tuple[Preparation, list[Summary]]:
+def run_all(settings: EditSettings) -> tuple[PreparedRun, list[Summary]]:
     """What the flow does, in this process."""
     prepared = prepare(settings)
     return prepared, [edit_shard(prepared.run.url, shard, settings) for shard in range(prepared.run.shards)]
 
 
-def rows_of(prepared: Preparation) -> dict[str, dict[str, Any]]:
+def rows_of(prepared: PreparedRun) -> dict[str, dict[str, Any]]:
     tables = [read_rows(prepared.store, key) for key in finished_shards(prepared.store).values()]
     return {row["key"]: row for table in tables for row in table.to_pylist()}
 
@@ -399,7 +399,7 @@ def test_a_plan_tells_of_each_of_its_shards(tmp_path: Path, settings: MakeSettin
         (tmp_path / "in" / f"{i}.jpg").write_bytes(saved(noise(i)))
     told: list[int] = []
     prepared = prepare(settings(shard_size=2), planned=lambda: told.append(1))
-    assert isinstance(prepared, Preparation)
+    assert isinstance(prepared, PreparedRun)
     assert prepared.run.shards == len(told) == 3
     prepare(settings(shard_size=2), planned=lambda: told.append(1))
     assert len(told) == 3  # the run is found, and nothing is planned
@@ -413,7 +413,7 @@ def test_damaged_weights_are_refused_by_the_shard(tmp_path: Path, settings: Make
     weights.write_bytes(weights.read_bytes()[:-100])
     wanted = settings(bundle=str(broken))
     prepared = prepare(wanted)
-    assert isinstance(prepared, Preparation)
+    assert isinstance(prepared, PreparedRun)
     with refused("safetensors-unreadable"):
         edit_shard(prepared.run.url, 0, wanted)
     assert not finished_shards(prepared.store)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from attgan.attributes import DEFAULT_STYLE, PUBLISHED, STYLES
 from attgan.models import AttributeClassifier, ClassifierConfig, fresh, load_bundle, save_bundle, with_styles
 from flows.edit.ledger import finished_shards, read_rows
-from flows.edit.preparation import Preparation, prepare
+from flows.edit.prepared_run import PreparedRun, prepare
 from flows.edit.shard import edit_shard
 from flows.settings import EditSettings
 from tests.support.images.pictures import noise, opened, saved
@@ -58,7 +58,7 @@ def faces(tmp_path: Path, settings: MakeSettings) -> list[str]:
 
 def rows_and_results(settings: EditSettings) -> tuple[dict[str, dict[str, Any]], dict[str, np.ndarray]]:
     prepared = prepare(settings)
-    assert isinstance(prepared, Preparation)
+    assert isinstance(prepared, PreparedRun)
     for shard in range(prepared.run.shards):
         edit_shard(prepared.run.url, shard, settings)
     ledgers = [read_rows(prepared.store, key) for key in finished_shards(prepared.store).values()]
@@ -119,7 +119,7 @@ def test_runs_with_bundles_without_styles_keep_their_lineage(
     settings: MakeSettings, faces: list[str]
 ) -> None:
     prepared = prepare(settings())
-    assert isinstance(prepared, Preparation)
+    assert isinstance(prepared, PreparedRun)
     assert "style" not in prepared.run.made_of
     assert "on_unsure" not in prepared.run.made_of
 

@@ -112,7 +112,7 @@ def test_drawn_faces_are_measured_from_end_to_end(
     )
     assert groups["male"]["edited"]["faces"] + groups["female"]["edited"]["faces"] == BARE
     assert sum(groups[name]["edited"]["faces"] for name in groups if name.startswith("tone ")) == BARE
-    assert "no independent word" in report["evaluator"]["about"]
+    assert "not independent" in report["evaluator"]["about"]
     page = Image.open(io.BytesIO((tmp_path / "page-01.jpg").read_bytes()))
     assert page.width > 4 * 2 * 178
     assert "| all * | 24 | 22 |" in (tmp_path / "report.md").read_text()

@@ -1,8 +1,8 @@
 import pytest
 
-from flows.sweep.exam import measure_weights
+from flows.sweep.evaluation_spec import measure_weights
 from flows.sweep.measure import calls
-from flows.sweep.plan import Places, Plan
+from flows.sweep.plan import Places, SweepPlan
 from tests.support.finished_sweep import make_places, plan_at, run_all_but_the_last
 
 
@@ -13,7 +13,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Places:
 
 
 @pytest.fixture(scope="session")
-def finished(places: Places, tmp_path_factory: pytest.TempPathFactory) -> Plan:
+def finished(places: Places, tmp_path_factory: pytest.TempPathFactory) -> SweepPlan:
     """A plan whose four trials have ended, the last one by failing, and have been measured. Not to be written to."""
     plan = plan_at(str(tmp_path_factory.mktemp("sweep")), places)
     run_all_but_the_last(plan)

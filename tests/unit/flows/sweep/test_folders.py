@@ -6,12 +6,12 @@ import pytest
 
 from flows.storage import open_store
 from flows.sweep.folders import Kept, all_trials, kept_weights, read_metrics, trial_store
-from flows.sweep.plan import Places, Plan
+from flows.sweep.plan import Places, SweepPlan
 from flows.sweep.records import new_record, write_record
 from tests.support.finished_sweep import plan_at
 
 
-def test_a_finished_trial_has_its_result(finished: Plan) -> None:
+def test_a_finished_trial_has_its_result(finished: SweepPlan) -> None:
     kept = kept_weights(trial_store(finished, 0))
     assert kept is not None
     assert (kept.path, kept.steps) == ("bundle", 4)

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from attgan.models import inspect_bundle
 from flows.storage import open_store
-from flows.sweep.exam import MEASURES
+from flows.sweep.evaluation_spec import MEASURES
 from flows.sweep.leaderboard import Mode, Row, ranked, read_rows, shown, to_parquet
-from flows.sweep.plan import Places, Plan
+from flows.sweep.plan import Places, SweepPlan
 from flows.sweep.records import read_checks
 from tests.support.finished_sweep import plan_at
 
@@ -46,7 +46,7 @@ def test_trials_are_numbered_from_the_best_on_and_the_others_stand_below(rows: l
         assert (row.rank is not None) == compared
 
 
-def test_a_row_has_the_numbers_of_the_weights_that_were_kept(finished: Plan) -> None:
+def test_a_row_has_the_numbers_of_the_weights_that_were_kept(finished: SweepPlan) -> None:
     rows = read_rows(finished, finished.known)
     assert [row.name for row in rows][::4] == ["start", "003"], "the start first, what failed last"
     for row in rows[1:4]:
@@ -67,7 +67,7 @@ def test_a_row_has_the_numbers_of_the_weights_that_were_kept(finished: Plan) -> 
     )
 
 
-def test_the_start_has_the_numbers_from_before_the_first_step_and_no_rank(finished: Plan) -> None:
+def test_the_start_has_the_numbers_from_before_the_first_step_and_no_rank(finished: SweepPlan) -> None:
     start = read_rows(finished, finished.known)[0]
     before = read_checks(open_store(finished.known[0].url))[0]
     assert before["step"] == 0
@@ -76,7 +76,7 @@ def test_the_start_has_the_numbers_from_before_the_first_step_and_no_rank(finish
 
 
 def test_what_was_measured_of_other_weights_is_not_shown(
-    finished: Plan, places: Places, tmp_path: Path
+    finished: SweepPlan, places: Places, tmp_path: Path
 ) -> None:
     plan = plan_at(str(tmp_path), places)
     folder = tmp_path / "trials" / "000"
@@ -94,7 +94,7 @@ def columns_of(rows: list[Row], metric: str = "quality") -> dict[str, list[Any]]
     return columns
 
 
-def test_the_parquet_file_has_a_row_for_each_trial_and_all_numbers(finished: Plan) -> None:
+def test_the_parquet_file_has_a_row_for_each_trial_and_all_numbers(finished: SweepPlan) -> None:
     rows = read_rows(finished, finished.known)
     columns = columns_of(rows)
     assert columns["trial"] == [row.name for row in rows]

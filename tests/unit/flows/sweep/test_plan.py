@@ -11,8 +11,8 @@ from attgan.models import Generator, GeneratorConfig, fresh, save_bundle
 from flows.settings import SweepSettings
 from flows.storage import open_store
 from flows.sweep.checks import check_before
-from flows.sweep.identity import SWEEP
-from flows.sweep.plan import Places, Plan, describe, make_plan, resolve, write_or_check
+from flows.sweep.fingerprint import SWEEP
+from flows.sweep.plan import Places, SweepPlan, describe, make_plan, resolve, write_or_check
 from flows.sweep.records import new_record, write_record
 from tests.support.data.drawn_dataset import write_drawn_dataset
 from tests.support.refusals import refused
@@ -35,11 +35,11 @@ def options(tmp_path: Path, places: Places) -> Options:
     }
 
 
-def plan(options: Options, places: Places, **changes: Any) -> Plan:
+def plan(options: Options, places: Places, **changes: Any) -> SweepPlan:
     return make_plan(resolve(SweepSettings.model_validate(options | changes)), places=places)
 
 
-def begin(options: Options, places: Places, **changes: Any) -> Plan:
+def begin(options: Options, places: Places, **changes: Any) -> SweepPlan:
     made = plan(options, places, **changes)
     write_or_check(made)
     return made

@@ -16,7 +16,7 @@ from attgan.models import inspect_bundle, load_bundle
 from flows.storage import open_store
 from flows.sweep import report
 from flows.sweep.leaderboard import Row
-from flows.sweep.plan import Places, Plan
+from flows.sweep.plan import Places, SweepPlan
 from flows.sweep.records import new_record, write_record
 from flows.sweep.results import finish, unique_labels
 from tests.support.finished_sweep import NAMES, SIZE, plan_at
@@ -25,7 +25,7 @@ LOG = logging.getLogger("test")
 
 
 @pytest.fixture(scope="module")
-def result(finished: Plan) -> dict[str, Any]:
+def result(finished: SweepPlan) -> dict[str, Any]:
     return finish(finished, LOG, seconds=12.34, reason="all 4 trials are done")
 
 
@@ -37,7 +37,7 @@ def contents(folder: str) -> dict[str, bytes]:
     }
 
 
-def test_all_of_it_is_there_and_the_same_when_made_again(finished: Plan, result: dict[str, Any]) -> None:
+def test_all_of_it_is_there_and_the_same_when_made_again(finished: SweepPlan, result: dict[str, Any]) -> None:
     before = contents(finished.store.url)
     expected = {"leaderboard.parquet", "curves.png", "faces.jpg", "report.json", "best/config.json"}
     assert expected | {
@@ -52,7 +52,7 @@ def test_all_of_it_is_there_and_the_same_when_made_again(finished: Plan, result:
 
 
 def test_the_best_bundle_is_the_best_trials_with_a_card_that_says_so(
-    finished: Plan, result: dict[str, Any], places: Places
+    finished: SweepPlan, result: dict[str, Any], places: Places
 ) -> None:
     best, trial = load_bundle(result["bundle"]), finished.known[int(result["best"]["trial"])]
     of_trial = load_bundle(f"{trial.url}/bundle")
@@ -69,7 +69,7 @@ def test_the_best_bundle_is_the_best_trials_with_a_card_that_says_so(
         f"- lambda_reconstruction: {trial.settings.lambda_reconstruction}",
         "Measured on 5 held-out faces without Eyeglasses, by which the best step was chosen",
         f"| SSIM of the unchanged reconstruction | {result['best']['test']['ssim']:.3g} |",
-        "an untrained judge; by itself it sees Eyeglasses in ",
+        "an untrained evaluator; it sees Eyeglasses in ",
         "| held out: quality |",
     ):
         assert words in best.card, words
@@ -77,7 +77,7 @@ def test_the_best_bundle_is_the_best_trials_with_a_card_that_says_so(
 
 
 def test_the_picture_of_faces_has_the_originals_the_start_and_each_trial_with_weights(
-    finished: Plan, result: dict[str, Any]
+    finished: SweepPlan, result: dict[str, Any]
 ) -> None:
     picture = Image.open(io.BytesIO(finished.store.get("faces.jpg").data))
     columns, rows = (
@@ -110,7 +110,7 @@ def test_a_sweep_whose_trials_all_failed_says_so(
     assert "no trial kept weights" in capsys.readouterr().out
 
 
-def with_a_trial_of(finished: Plan, plan: Plan, number: int, state: str) -> None:
+def with_a_trial_of(finished: SweepPlan, plan: SweepPlan, number: int, state: str) -> None:
     """The files of a trial in another sweep's folder, where it ended otherwise; the others fail."""
     shutil.copytree(finished.known[number].url, plan.known[number].url)
     for trial in plan.known:
@@ -119,7 +119,7 @@ def with_a_trial_of(finished: Plan, plan: Plan, number: int, state: str) -> None
 
 
 def test_a_diverged_trial_stays_in_the_pictures_but_is_not_the_best(
-    finished: Plan, places: Places, tmp_path: Path
+    finished: SweepPlan, places: Places, tmp_path: Path
 ) -> None:
     plan = plan_at(str(tmp_path), places)
     with_a_trial_of(finished, plan, 1, "diverged")
@@ -129,7 +129,7 @@ def test_a_diverged_trial_stays_in_the_pictures_but_is_not_the_best(
 
 
 def test_an_interrupted_trial_is_worth_the_best_weights_that_it_kept(
-    finished: Plan, places: Places, tmp_path: Path
+    finished: SweepPlan, places: Places, tmp_path: Path
 ) -> None:
     plan = plan_at(str(tmp_path), places)
     with_a_trial_of(finished, plan, 1, "interrupted")
@@ -146,7 +146,7 @@ def test_an_interrupted_trial_is_worth_the_best_weights_that_it_kept(
 
 
 def test_the_card_says_what_the_discriminator_came_from(
-    finished: Plan, places: Places, tmp_path: Path
+    finished: SweepPlan, places: Places, tmp_path: Path
 ) -> None:
     aligned = tmp_path / "aligned"
     shutil.copytree(str(places.bundle), aligned)
@@ -158,7 +158,7 @@ def test_the_card_says_what_the_discriminator_came_from(
 
 
 def test_from_scratch_there_is_no_start_to_compare_with(
-    finished: Plan, places: Places, tmp_path: Path
+    finished: SweepPlan, places: Places, tmp_path: Path
 ) -> None:
     fresh = {"bundle": None, "from_scratch": True, "size": SIZE, "width": 2, "attributes": list(NAMES)}
     plan = plan_at(str(tmp_path), replace(places, bundle=None), **fresh)
@@ -172,7 +172,7 @@ def test_from_scratch_there_is_no_start_to_compare_with(
     assert set(report.measure_rows(result)[0]) == {"measure", "best"}
 
 
-def test_the_terminal_shows_places_and_the_judge(
+def test_the_terminal_shows_places_and_the_evaluator(
     result: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     report.show(result)

@@ -9,8 +9,8 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.storage import open_store
 from flows.sweep import watch as watching
-from flows.sweep.board import Board
 from flows.sweep.events import TrialEvent
+from flows.sweep.live_artifact import LiveArtifact
 from flows.sweep.plan import Places
 from flows.sweep.records import new_record, write_record
 from flows.sweep.watch import SweepWatch
@@ -22,7 +22,7 @@ LOG = logging.getLogger("test")
 
 
 def test_a_server_that_is_away_is_said_and_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    board = Board("progress", "Some Progress", every=60)
+    board = LiveArtifact("progress", "Some Progress", every=60)
     with temporary_settings(NOWHERE):
         board.show(1.0, "one", LOG)
         board.show(2.0, "two", LOG)

@@ -18,7 +18,7 @@ from attgan.models import (
 )
 from attgan.models.folder import Folder
 from flows.settings import AlignSettings, InitSettings, TrainSettings
-from flows.training.start import judged_by, licence_line, make_start
+from flows.training.start import describe_evaluator, licence_line, make_start
 from flows.training.weights import init
 from tests.support.refusals import refused
 
@@ -129,7 +129,7 @@ def test_a_judge_is_that_of_the_networks_attributes(tmp_path: Path) -> None:
     assert start.evaluator.names == ("Eyeglasses", "Male")
     assert torch.equal(start.evaluator.classifier.head.weight, evaluator.classifier.head.weight[[2, 0]])
     assert start.evaluator_from == f"{tmp_path / 'judge'} ({evaluator.digest[:16]})"
-    words = judged_by(settings, start)
+    words = describe_evaluator(settings, start)
     assert words == (
         "trained on drawn faces; its balanced accuracy on 512 held-out faces is 0.940 for Eyeglasses"
     )
@@ -138,11 +138,11 @@ def test_a_judge_is_that_of_the_networks_attributes(tmp_path: Path) -> None:
     )
 
 
-def test_who_judges_without_a_judge(tmp_path: Path) -> None:
+def test_what_scores_edits_without_an_evaluator(tmp_path: Path) -> None:
     small = PLACES | {"size": 64, "width": 2}
-    for strategy, words in (("inverse", "the discriminator that is being trained"), ("alternate", "nobody")):
+    for strategy, words in (("inverse", "the discriminator that is being trained"), ("alternate", "nothing")):
         settings = TrainSettings.model_validate(small | {"strategy": strategy})
-        assert judged_by(settings, make_start(settings)) == words
+        assert describe_evaluator(settings, make_start(settings)) == words
 
 
 @pytest.mark.parametrize(

@@ -12,16 +12,16 @@ from attgan.training.run_folder.progress import PROGRESS, Progress, Reporter
 from flows.storage import open_store
 from flows.training import watch as watching
 from flows.training.stopping import new_command, stop_requests
-from flows.training.watch import Watch, in_words
+from flows.training.watch import Watch, describe_progress
 
 
 def test_numbers_that_are_not_finite_are_left_out(tmp_path: Path) -> None:
     losses = {"discriminator/total": float("inf"), "generator/total": 2.5}
     words = Progress("diverged", 5, 9, 0.5, losses=losses, check={"psnr": float("nan"), "ssim": 0.25})
-    Reporter(Folder(tmp_path), None).tell(words)
+    Reporter(Folder(tmp_path), None).report(words)
     told = json.loads((tmp_path / PROGRESS).read_text(), parse_constant=pytest.fail)
     assert told["losses"] == {"discriminator/total": None, "generator/total": 2.5}
-    assert in_words(told) == "0.0 images/s, epoch 0.50, generator/total 2.5, ssim 0.25"
+    assert describe_progress(told) == "0.0 images/s, epoch 0.50, generator/total 2.5, ssim 0.25"
 
 
 def opening(folder: Path, done: int) -> None:
@@ -73,4 +73,4 @@ def test_silence_is_said_again_and_again(
     with stop_requests(store, command):
         opening(tmp_path, 1)
         watch.look(now=True)
-        assert looked_on() == ["no news from the"] * 2
+        assert looked_on() == ["no progress from the"] * 2

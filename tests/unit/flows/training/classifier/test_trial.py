@@ -11,7 +11,7 @@ import pytest
 from attgan.attributes import PUBLISHED
 from attgan.models import Generator, GeneratorConfig, fresh, load_bundle, save_bundle
 from flows.settings import ClassifierSettings
-from flows.training.classifier.preparation import prepare
+from flows.training.classifier.plan import prepare
 from flows.training.classifier.report import plan_rows, score_rows
 from flows.training.classifier.trial import classifier_trial
 from tests.support.data.drawn_dataset import write_drawn_dataset

@@ -6,7 +6,7 @@ from attgan.evaluation.evaluator import Evaluator, save_evaluator
 from attgan.models import AttributeClassifier, ClassifierConfig, fresh
 from attgan.models.folder import Folder
 from flows.settings import TrainSettings
-from flows.training.train.preparation import prepare
+from flows.training.train.plan import prepare
 from flows.training.train.report import plan, result
 from flows.training.train.trial import train_trial
 
@@ -30,7 +30,7 @@ def test_a_finished_run_shows_the_licence_that_its_bundle_has(dataset: Path, tmp
     assert result(again, again.finished, 0.0)["licence"] == "Only on Sundays"
 
 
-def test_a_judges_licence_is_said_too(dataset: Path, tmp_path: Path) -> None:
+def test_an_evaluators_licence_is_shown_too(dataset: Path, tmp_path: Path) -> None:
     network = fresh(AttributeClassifier, ClassifierConfig(n_attributes=1, image_size=64, width=2), 0).eval()
     evaluator = Evaluator(network, ("Eyeglasses",), None, "a test's", licence="for study only")
     save_evaluator(Folder(tmp_path / "judge"), evaluator)
@@ -41,6 +41,6 @@ def test_a_judges_licence_is_said_too(dataset: Path, tmp_path: Path) -> None:
         width=2,
         attributes=["Eyeglasses"],
         batch_size=8,
-        evaluator=str(tmp_path / "judge"),
+        judge=str(tmp_path / "judge"),
     )
-    assert plan(prepare(settings))["judge's licence"] == "for study only"
+    assert plan(prepare(settings))["evaluator's licence"] == "for study only"

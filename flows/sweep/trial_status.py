@@ -1,4 +1,4 @@
-"""Where the trials of a sweep stand, as far as their events have told: nothing is read, nothing is shown."""
+"""The status of a sweep's trials, kept up to date by their events. Reads no files and shows nothing."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Course:
     """One trial so far.
 
     Attributes:
-        label: in which settings it differs.
-        state: as its last event said.
+        label: the settings in which it differs.
+        state: from its last event.
         step: steps done.
-        steps: of the whole trial, at most; 0 before that is known.
+        steps: of the whole trial, at most; 0 while unknown.
         value: the metric at its last validation.
-        best: the metric of the weights that it keeps: at the best quality of trained ones, as in the leaderboard.
+        best: the metric of the weights that it keeps, chosen as in the leaderboard: by the best quality.
         quality: the best so far.
     """
 
@@ -47,31 +47,31 @@ class Course:
 
     @property
     def share(self) -> float:
-        """Of its steps that are done; all of them where it has ended."""
+        """The share of its steps that are done; 1 if it has ended."""
         if self.state in _ENDED:
             return 1.0
         return min(1.0, self.step / self.steps) if self.steps else 0.0
 
 
-class Standings:
+class TrialStatus:
     """All trials of a sweep so far."""
 
     def __init__(
         self, trials: Iterable[Trial], count: int, metric: str, mode: Mode, label_of: Callable[[int], str]
     ) -> None:
-        """Nobody has begun.
+        """No trial has begun yet.
 
         Args:
-            trials: those that are known beforehand.
-            count: of all trials, those that a search will suggest among them.
+            trials: that are known beforehand.
+            count: of all trials, including those that a search will suggest.
             metric, mode: by which trials are compared.
-            label_of: the label of a trial that was not known beforehand, by its number.
+            label_of: returns the label of a suggested trial, by its number.
         """
         self._count, self._metric, self._mode, self._label_of = count, metric, mode, label_of
         self._courses = {trial.number: Course(trial.label) for trial in trials}
 
     def take(self, event: TrialEvent) -> bool:
-        """Take in an event; whether the trial is in another state now."""
+        """Update with an event; returns whether the trial's state has changed."""
         course = self._courses.get(event.number)
         if course is None:
             course = self._courses[event.number] = Course(self._label_of(event.number))
@@ -81,14 +81,14 @@ class Standings:
             course.value = finite(event.numbers.get(self._metric))
             if event.step:
                 quality = finite(event.numbers.get("quality"))
-                # As flows.sweep.records.value_of: where nothing judges it, the last weights are kept.
+                # As in flows.sweep.records.value_of: if the quality is unknown, the last weights are kept.
                 if course.quality is None or (quality is not None and quality >= course.quality):
                     course.quality, course.best = quality, course.value
         return news
 
     @property
     def percent(self) -> float:
-        """How much of all is done, from 0 to 100."""
+        """How much of the sweep is done, from 0 to 100."""
         return round(100 * sum(course.share for course in self._courses.values()) / max(1, self._count), 1)
 
     @property
@@ -111,7 +111,7 @@ class Standings:
         return f"trial {event.number:03d} ({course.label}): {told or 'begins'}"
 
     def words(self) -> str:
-        """How many trials are where: ``3 of 8 trials have ended: 2 finished, 1 failed; 2 running, 3 waiting``."""
+        """The trials by state: ``3 of 8 trials have ended: 2 finished, 1 failed; 2 running, 3 waiting``."""
         counts: Counter[str] = Counter(course.state for course in self._courses.values())
         counts["waiting"] += self._count - len(self._courses)
         told = {
@@ -124,7 +124,7 @@ class Standings:
         return "; ".join(filter(None, (line, others)))
 
     def rows(self) -> list[dict[str, str]]:
-        """The trials that have been begun as a table: the best first, the failed last."""
+        """The trials that have begun, as a table: the best first, the failed last."""
         begun = [item for item in self._courses.items() if item[1].state != "waiting"]
         begun.sort(
             key=lambda item: (item[1].state == "failed", sort_value(item[1].best, self._mode), item[0])

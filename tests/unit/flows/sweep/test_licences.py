@@ -6,8 +6,8 @@ from pathlib import Path
 from attgan.evaluation.evaluator import save_evaluator
 from attgan.models.folder import Folder
 from flows.storage.bundles import inspect
+from flows.sweep.licences import licence_lines
 from flows.sweep.plan import Places
-from flows.sweep.terms import licence_lines
 from flows.training.evaluators import open_evaluator
 
 
@@ -19,6 +19,6 @@ def test_the_starting_bundles_licence_and_another_one_of_the_judge(places: Place
     for licence, lines in (("made for a test", 0), ("for study only", 1)):
         judge = replace(open_evaluator(places.judge), licence=licence)
         save_evaluator(Folder(tmp_path / "judge"), judge)
-        said = [f"edits are judged by {tmp_path / 'judge'} ({judge.digest[:16]}): {licence}"]
+        said = [f"edits are scored by {tmp_path / 'judge'} ({judge.digest[:16]}): {licence}"]
         assert licence_lines(replace(places, judge=str(tmp_path / "judge"))) == [start, *said[:lines]]
     assert licence_lines(replace(places, bundle=None)) == []

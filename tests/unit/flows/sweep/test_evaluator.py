@@ -5,7 +5,7 @@ from pathlib import Path
 from attgan.evaluation.evaluator import load_evaluator
 from attgan.models.folder import Folder
 from flows.settings import SweepEvaluatorSettings
-from flows.sweep.judge import judge_trial
+from flows.sweep.evaluator import evaluator_trial
 from tests.support.data.drawn_dataset import write_drawn_dataset
 
 NAMES = ["Eyeglasses", "Male"]
@@ -27,11 +27,11 @@ def settings(folder: Path, name: str) -> SweepEvaluatorSettings:
 
 def test_a_stopped_judge_goes_on_to_the_same_end(tmp_path: Path) -> None:
     write_drawn_dataset(tmp_path / "faces", 60)
-    whole = judge_trial(settings(tmp_path, "whole"))
+    whole = evaluator_trial(settings(tmp_path, "whole"))
     asked = iter([False] * 5)
-    stopped = judge_trial(settings(tmp_path, "parts"), should_stop=lambda: next(asked, True))
+    stopped = evaluator_trial(settings(tmp_path, "parts"), should_stop=lambda: next(asked, True))
     assert (stopped["ended"], "digest" in stopped) == ("stopped", False)
-    assert judge_trial(settings(tmp_path, "parts")) == whole
+    assert evaluator_trial(settings(tmp_path, "parts")) == whole
     judge = load_evaluator(Folder(str(tmp_path / "parts")))
     assert (judge.digest, judge.names, judge.size) == (whole["digest"], tuple(NAMES), 64)
     assert judge.scores is not None

@@ -1,4 +1,4 @@
-"""Tune's scheduler where no trial is stopped early."""
+"""Ray Tune's FIFO scheduler, with enough time for the last checkpoints."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler
 
+from flows.sweep.not_pickled import NotPickled
 from flows.sweep.trial import GRACE, PATIENCE
-from flows.sweep.unkept import Unkept
 
 
-class InOrder(Unkept, FIFOScheduler):
-    """Trials begin in their order, and each goes on to its end.
+class FifoScheduler(NotPickled, FIFOScheduler):
+    """Trials begin in their order, and each runs to its end.
 
-    In the end of all Tune gives trials ten seconds for their checkpoints, and has no option for more (Ray 2.60). So its
-    controller is told here.
+    When everything ends, Tune gives trials ten seconds for their checkpoints, and has no option for more (Ray 2.60). So
+    this class sets the time in Tune's controller.
     """
 
     def __init__(self) -> None:
@@ -23,13 +23,13 @@ class InOrder(Unkept, FIFOScheduler):
         self._controller: Any = None
 
     def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
-        """Tune has a trial more, which may need long for its last checkpoint."""
+        """Called by Tune for each new trial; allows it time for its last checkpoint."""
         self._controller = getattr(tune_controller, "_tune_controller", None)
         self._wait(PATIENCE + 2)
         super().on_trial_add(tune_controller, trial)
 
     def hurry(self) -> None:
-        """Everything ends now: who has not kept its state soon is killed."""
+        """Everything ends now: trials that do not write their checkpoint soon are killed."""
         self._wait(GRACE + 2)
 
     def _wait(self, seconds: float) -> None:

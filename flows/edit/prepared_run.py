@@ -1,4 +1,7 @@
-"""Before an edit run: a user's mistakes found, the unfinished run found or a new one planned, or only described."""
+"""The start of an edit run: check the settings, then find the unfinished run or plan a new one.
+
+Also the dry run, which describes what a run would do and writes nothing.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from attgan.models import BundleInfo
 from flows.edit.closing import UnfinishedRun, find_unfinished
 from flows.edit.ledger import finished_shards, read_summary
 from flows.edit.plan import (
-    PassedOver,
+    NotPlanned,
     SourceLabels,
     Styles,
     list_inputs,
@@ -24,14 +27,14 @@ from flows.edit.plan import (
     write_plan,
 )
 from flows.edit.run import (
-    Run,
+    EditRun,
     choose_run_id,
+    fingerprint_inputs,
     hash_of,
-    is_there,
     lineage_of,
+    object_exists,
     read_run,
     run_url,
-    what_decides_the_bytes,
 )
 from flows.edit.state import STATE, State
 from flows.settings import EditSettings
@@ -39,21 +42,21 @@ from flows.storage import Store, bundles, join, open_store
 
 
 @dataclass(frozen=True)
-class Preparation:
-    """A run that may go on: its plan is written, or was found.
+class PreparedRun:
+    """A run whose plan exists, and the shards of it that are left.
 
     Attributes:
-        run: under the settings of this command.
+        run: with the settings of this command.
         store: the run's folder.
-        state: what the runs of its lineage are done with.
-        licence: the bundle's, one line.
+        state: what all runs of the same lineage have finished.
+        licence: the bundle's licence line.
         attributes_from: where the faces' attributes before the edit come from.
-        finished: the ledger that counts of each shard that has one.
-        todo: the shards to do, and of which generation their ledgers will be.
-        is_recorded: whether the state has what a retry's ledgers say; True of what is no retry.
+        finished: the key of the valid ledger, for each shard that has one.
+        todo: the shards that are left, and the generation that their ledgers will have.
+        is_recorded: whether the state includes the results of the run's retries; True for a run that is not a retry.
     """
 
-    run: Run
+    run: EditRun
     store: Store
     state: State
     licence: str
@@ -64,20 +67,20 @@ class Preparation:
 
     @property
     def is_reported(self) -> bool:
-        """Whether the run has ended with a report, and nothing of it is to be done again."""
-        return not self.todo and self.is_recorded and is_there(self.store, "report.json")
+        """Whether the run has its report, and no shard is left to do."""
+        return not self.todo and self.is_recorded and object_exists(self.store, "report.json")
 
 
 @dataclass(frozen=True)
 class NothingToDo:
-    """Why there is no run: all images are done with, or none of them has failed."""
+    """There is no run: all images are done and unchanged, or with ``--retry-failed`` none has failed."""
 
-    passed_over: PassedOver
+    not_planned: NotPlanned
 
 
 @dataclass(frozen=True)
 class _Request:
-    """Settings, and what follows from them and from their bundle."""
+    """The settings, and what follows from them and from the bundle."""
 
     settings: EditSettings
     bundle: BundleInfo
@@ -89,10 +92,10 @@ class _Request:
 
 
 def check(settings: EditSettings) -> BundleInfo:
-    """Find a user's mistakes before anything is written. A bundle's weights are the workers' to read and to check.
+    """Check the settings before anything is written. The bundle's weights are read and checked by the workers.
 
     Raises:
-        UserError: a place that is not there or not allowed, no bundle, an unknown attribute, overlapping prefixes.
+        UserError: a place that is missing or not permitted, no bundle, an unknown attribute, overlapping prefixes.
     """
     source = open_store(settings.source, option="--source")
     destination = open_store(settings.destination, option="--destination")
@@ -110,21 +113,20 @@ def prepare(
     bundle: BundleInfo | None = None,
     planned: Callable[[], None] = lambda: None,
     tell: Callable[[str], None] = lambda line: None,
-) -> Preparation | NothingToDo:
-    """Find the unfinished run of these settings, or plan a new one of what is new or changed since.
+) -> PreparedRun | NothingToDo:
+    """Find the unfinished run with these settings, or plan a new one for the images that are new or have changed.
 
-    An unfinished run of another version is closed as it stands (:mod:`flows.edit.closing`).
-
-    With ``retry_failed`` find the last run that has failed images, or the one that is named.
+    An unfinished run of another version is closed as it stands (:mod:`flows.edit.closing`). With ``retry_failed``,
+    find the last run that has failed images, or the run that the settings name.
 
     Args:
         settings: of the command.
-        bundle: what :func:`check` has returned; None if it is still to be called.
-        planned: called whenever a new run's plan has one more shard.
-        tell: called with a line about each run that is closed.
+        bundle: what :func:`check` returned; None if it has not been called yet.
+        planned: called after each shard that is planned.
+        tell: receives one line about each run that is closed.
 
     Raises:
-        UserError: as :func:`check`; also no images at all, or a named run that was made of something else.
+        UserError: as :func:`check`. Also if there are no images, or if the named run began with other settings.
     """
     request = _request(settings, bundle or check(settings))
     return _prepare_retry(request) if settings.retry_failed else _prepare_run(request, planned, tell)
@@ -135,14 +137,14 @@ def _request(settings: EditSettings, bundle: BundleInfo) -> _Request:
     labels = read_source_labels(settings.labels, attributes)
     edits = parse_edits(settings.set, settings.intensity, attributes)
     styles = read_styles(settings, bundle.config.generator.styles)
-    made_of = what_decides_the_bytes(settings, edits, bundle.digest, labels.digest, styles.digest)
+    made_of = fingerprint_inputs(settings, edits, bundle.digest, labels.digest, styles.digest)
     lineage = lineage_of(settings, made_of)
     return _Request(settings, bundle, labels, styles, made_of, hash_of(made_of), lineage)
 
 
 def _prepare_run(
     request: _Request, planned: Callable[[], None], tell: Callable[[str], None]
-) -> Preparation | NothingToDo:
+) -> PreparedRun | NothingToDo:
     unfinished = _unfinished(request)
     for other in unfinished:
         other.settle(_state(request))
@@ -159,15 +161,15 @@ def _unfinished(request: _Request) -> list[UnfinishedRun]:
 
 def _resume_or_plan(
     request: _Request, planned: Callable[[], None], replaced: list[str]
-) -> Preparation | NothingToDo:
+) -> PreparedRun | NothingToDo:
     settings = request.settings
     run_id = choose_run_id(settings, request.lineage, request.fingerprint)
     store = open_store(run_url(settings.destination, run_id), option="--destination")
     run = read_run(store)
     if run is None:
         plan = secrets.token_hex(4)
-        passed_over = PassedOver()
-        inputs = list_inputs(settings, _state(request).settled(), passed_over)
+        not_planned = NotPlanned()
+        inputs = list_inputs(settings, _state(request).settled(), not_planned)
         size = write_plan(
             store,
             plan,
@@ -178,8 +180,8 @@ def _resume_or_plan(
             request.styles.by_key,
         )
         if not size.inputs:
-            return _nothing_new(settings, passed_over)
-        run = Run(
+            return _nothing_new(settings, not_planned)
+        run = EditRun(
             run_id=run_id,
             lineage=request.lineage,
             settings=settings,
@@ -188,26 +190,26 @@ def _resume_or_plan(
             made_of=request.made_of,
             plan=plan,
             replaces=replaced,
-            ignored=passed_over.ignored,
-            unchanged=passed_over.unchanged,
+            ignored=not_planned.ignored,
+            unchanged=not_planned.unchanged,
             **size._asdict(),
         )
         _begin(store, run)
     else:
-        _refuse_another(run, request)
+        _refuse_other_settings(run, request)
     finished = finished_shards(store)
     return _preparation(
         request, run, store, finished, dict.fromkeys(set(range(run.shards)) - set(finished), 0)
     )
 
 
-def _prepare_retry(request: _Request) -> Preparation | NothingToDo:
-    """The run to be tried again, with those of its shards that have failed images."""
+def _prepare_retry(request: _Request) -> PreparedRun | NothingToDo:
+    """Find the run to retry, and those of its shards that have failed images."""
     settings = request.settings
     failures = _state(request).failures()
     run_id = settings.run_id or next((name for name in reversed(failures) if failures[name]), None)
     if run_id is None:
-        return NothingToDo(PassedOver())
+        return NothingToDo(NotPlanned())
     store = open_store(run_url(settings.destination, run_id), option="--destination")
     run = read_run(store)
     if run is None:
@@ -215,11 +217,11 @@ def _prepare_retry(request: _Request) -> Preparation | NothingToDo:
             "run-missing",
             f"--run-id {run_id}: there is no such run below --destination {settings.destination}",
         )
-    _refuse_another(run, request)
+    _refuse_other_settings(run, request)
     finished = finished_shards(store)
     if run_id not in failures:
         raise UserError(
-            "run-unfinished", f"--retry-failed: run {run_id} is not finished; without this option it goes on"
+            "run-unfinished", f"--retry-failed: run {run_id} has not finished; without this option it resumes"
         )
     summaries = [read_summary(store, key) for key in finished.values()]
     todo = {summary.shard: summary.generation + 1 for summary in summaries if summary.counts["failed"]}
@@ -228,15 +230,15 @@ def _prepare_retry(request: _Request) -> Preparation | NothingToDo:
 
 def _preparation(
     request: _Request,
-    run: Run,
+    run: EditRun,
     store: Store,
     finished: dict[int, str],
     todo: dict[int, int],
     *,
     is_recorded: bool = True,
-) -> Preparation:
+) -> PreparedRun:
     settings, bundle = request.settings, request.bundle
-    return Preparation(
+    return PreparedRun(
         run=run.under(settings),
         store=store,
         state=_state(request),
@@ -253,17 +255,17 @@ def _state(request: _Request) -> State:
     return State(open_store(place, option="--destination"))
 
 
-def _nothing_new(settings: EditSettings, passed_over: PassedOver) -> NothingToDo:
-    """No image is new.
+def _nothing_new(settings: EditSettings, not_planned: NotPlanned) -> NothingToDo:
+    """The answer where no image is new.
 
     Raises:
-        UserError: there is none at all.
+        UserError: the source has no images at all.
     """
-    if not passed_over.unchanged:
+    if not not_planned.unchanged:
         raise UserError(
-            "source-empty", f"--source {settings.source}: has no images ({ignored_text(passed_over.ignored)})"
+            "source-empty", f"--source {settings.source}: has no images ({ignored_text(not_planned.ignored)})"
         )
-    return NothingToDo(passed_over)
+    return NothingToDo(not_planned)
 
 
 def _attributes_from(settings: EditSettings, bundle: BundleInfo) -> str:
@@ -275,21 +277,26 @@ def _attributes_from(settings: EditSettings, bundle: BundleInfo) -> str:
     )
 
 
-def _begin(store: Store, run: Run) -> None:
-    """Write ``run.json``; from here on the plan stands."""
+def _begin(store: Store, run: EditRun) -> None:
+    """Write ``run.json``, which makes the plan final."""
     data = run.model_dump_json(indent=2).encode()
     try:
         store.put("run.json", data, create_only=True, content_type="application/json")
     except FileExistsError:
-        # The plan's name in it is drawn at random: the same is ours, of an attempt whose answer was lost on its way.
+        # The content includes the plan's random name. If it is equal, an earlier attempt of this command wrote it and
+        # only the answer was lost.
         if store.get("run.json").data != data:
             raise UserError(
                 "run-begun-elsewhere", f"--destination {store.url}: another command has just begun this run"
             ) from None
 
 
-def _refuse_another(run: Run, request: _Request) -> None:
-    """A run that is taken up must be the one that was begun."""
+def _refuse_other_settings(run: EditRun, request: _Request) -> None:
+    """Refuse to resume a run with settings that would change its output.
+
+    Raises:
+        UserError: the settings differ from those that the run began with.
+    """
     settings, made_of = request.settings, request.made_of
     differs = [name for name in made_of if made_of[name] != run.made_of.get(name)]
     same = ("source",) if settings.retry_failed else ("source", "limit", "redo")
@@ -298,20 +305,20 @@ def _refuse_another(run: Run, request: _Request) -> None:
         names = ", ".join(differs)
         raise UserError(
             "run-settings-differ",
-            f"--run-id {run.run_id}: was begun with another {names}; give a new run another id",
+            f"--run-id {run.run_id}: began with another {names}; give a new run another id",
         )
 
 
 def ignored_text(ignored: dict[str, int]) -> str:
-    """What was not planned, by reason, on one line."""
+    """The keys that were not planned, counted by reason, on one line."""
     return ", ".join(f"{count:,} {reason}" for reason, count in ignored.items()) or "the prefix is empty"
 
 
 def describe(settings: EditSettings) -> list[dict[str, Any]]:
-    """What a run with these settings would do: the rows of the dry run's table. Writes nothing.
+    """The rows of the dry run's table: what a run with these settings would do. Writes nothing.
 
     Raises:
-        UserError: as :func:`check`; also no images at all, or nothing that --retry-failed could mean.
+        UserError: as :func:`check`. Also if there are no images, or if there is no run for ``--retry-failed``.
     """
     bundle = check(settings)
     request = _request(settings, bundle)
@@ -328,22 +335,22 @@ def describe(settings: EditSettings) -> list[dict[str, Any]]:
 
 
 def _plan_rows(request: _Request) -> dict[str, str]:
-    settings, passed_over = request.settings, PassedOver()
+    settings, not_planned = request.settings, NotPlanned()
     inputs = size = 0
     unfinished = _unfinished(request)
     done = [other.settled() for other in unfinished]
     # Of equal keys the first one counts: the unfinished run's, which is newer than the state.
     settled = heapq.merge(*done, _state(request).settled(), key=lambda row: row.key)
-    for planned in list_inputs(settings, settled, passed_over):
+    for planned in list_inputs(settings, settled, not_planned):
         inputs += 1
         size += planned.info.size
     if not inputs:
-        _nothing_new(settings, passed_over)
+        _nothing_new(settings, not_planned)
     closed = {f"run {other.run.run_id}": str(other) for other in unfinished}
     return closed | {
         "images": f"{inputs:,} ({size / 1e6:,.1f} MB)",
-        "done before, unchanged": f"{passed_over.unchanged:,}",
-        "not planned": ignored_text(passed_over.ignored) if passed_over.ignored else "none",
+        "done before, unchanged": f"{not_planned.unchanged:,}",
+        "not planned": ignored_text(not_planned.ignored) if not_planned.ignored else "none",
         "shards": f"{-(-inputs // settings.shard_size):,} of up to {settings.shard_size:,} images",
     }
 

@@ -1,4 +1,4 @@
-"""Before a classifier's training: a user's mistakes found in the driver, a finished run recognised."""
+"""Check a classifier's training before its first step, and recognise a run that has finished."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from flows.storage import Store, join, open_store
 from flows.storage.bundles import open_bundle
 from flows.training.data import open_data
 from flows.training.start import joined_licence
-from flows.training.train.preparation import refuse_overlap
+from flows.training.train.plan import refuse_overlap
 
 TRAINING = "training"
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A classifier's training that may begin, go on, or be found finished.
+class ClassifierPlan:
+    """A classifier's training that is checked: it may begin, resume, or have finished.
 
     Attributes:
         settings: of the run.
-        bundle: the one that it is for.
+        bundle: that the classifier is added to.
         faces: the data; no image has been decoded.
-        store: the run's folder, below the bundle that is made.
-        finished: how it ended, if it has.
-        licence: the line of the bundle that is made; of a finished run, the one that stands in it.
+        store: the run's folder, inside the new bundle.
+        finished: the outcome of a run that has finished; else None.
+        licence: of the new bundle. For a finished run, the line that stands in it.
     """
 
     settings: ClassifierSettings
@@ -46,12 +46,12 @@ class Prepared:
     licence: str
 
 
-def prepare(settings: ClassifierSettings) -> Prepared:
+def prepare(settings: ClassifierSettings) -> ClassifierPlan:
     """Check everything that can be known before the first step. Writes nothing.
 
     Raises:
-        UserError: a place that is not there, a bundle and a dataset that do not fit together, too few images, or
-            another bundle or run at the destination.
+        UserError: a place that is missing, a bundle and a dataset that do not fit together, too few images, or another
+            bundle or run at the destination.
     """
     store = open_store(settings.destination, option="--destination")
     refuse_overlap(settings, store)
@@ -66,26 +66,26 @@ def prepare(settings: ClassifierSettings) -> Prepared:
         licence = joined_licence(bundle.config.licence, settings.licence, subset)
     else:
         licence = inspect_bundle(*_destination(settings)).config.licence
-    return Prepared(settings, bundle, faces, training, finished, licence)
+    return ClassifierPlan(settings, bundle, faces, training, finished, licence)
 
 
 def run_folder(store: Store) -> Folder:
-    """A store as the library takes it."""
+    """A store in the form that the library takes."""
     filesystem, path = store.filesystem()
     return Folder(path, filesystem)
 
 
 def refuse_foreign_bundle(settings: ClassifierSettings, bundle: Bundle, *, begun: bool) -> None:
-    """Refuse a bundle at the destination, unless it can be this run's own, written just before it was killed.
+    """Refuse a bundle at the destination, unless this run may have written it just before it was killed.
 
     Args:
         settings: of the run.
-        bundle: the one that it is for.
-        begun: whether the run has kept any state; one that has not cannot have written a bundle.
+        bundle: that the classifier is added to.
+        begun: whether the run has kept any state. A run without a state cannot have written a bundle.
 
     Raises:
-        UserError: there is one, and the run has not begun or it has another generator.
-        StorageError: what the storage reports.
+        UserError: there is a bundle, and the run has not begun or the bundle has another generator.
+        StorageError: the storage failed.
     """
     path, filesystem, label = _destination(settings)
     if not Folder(path, filesystem).has(CONFIG):
@@ -94,11 +94,11 @@ def refuse_foreign_bundle(settings: ClassifierSettings, bundle: Bundle, *, begun
         there = inspect_bundle(path, filesystem, label).config
         if there.files[GENERATOR] == bundle.config.files[GENERATOR]:
             return
-    raise UserError("bundle-exists", f"{label}: there is a bundle already; it is not replaced")
+    raise UserError("bundle-exists", f"{label}: there is a bundle already, and it is not replaced")
 
 
 def _destination(settings: ClassifierSettings) -> tuple[str, fs.FileSystem, str]:
-    """Path, filesystem and label of the bundle that is made."""
+    """Path, filesystem and label of the new bundle."""
     filesystem, path = open_store(settings.destination, option="--destination").filesystem()
     return path, filesystem, f"--destination {settings.destination}"
 
@@ -106,10 +106,10 @@ def _destination(settings: ClassifierSettings) -> tuple[str, fs.FileSystem, str]
 def _find(
     settings: ClassifierSettings, bundle: Bundle, faces: Faces, training: Store
 ) -> dict[str, Any] | None:
-    """How the run at the destination ended; None if it has not ended or there is none.
+    """The outcome of the run at the destination; None if it has not finished or there is none.
 
     Raises:
-        UserError: another run is there, or a bundle that is not this run's result.
+        UserError: the destination holds another run, or a bundle that is not this run's result.
     """
     folder = run_folder(training)
     begun = check_same(folder, classifier_fingerprint(faces, settings.config, bundle.digest))

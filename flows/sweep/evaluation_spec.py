@@ -1,4 +1,7 @@
-"""What a trial's weights do to faces that no trial has seen: the same faces, the same judge for every trial."""
+"""Measure the edits of a trial's weights on faces that no trial has seen.
+
+The evaluation spec fixes faces and evaluator, so that all trials of a sweep are measured alike.
+"""
 
 from __future__ import annotations
 
@@ -23,21 +26,22 @@ from flows.training.evaluators import open_evaluator
 
 MEASURES = "measures.json"
 EDITED = "edited.npz"
-SHOWN = 8  # faces in the picture
+# Faces in the picture.
+SHOWN = 8
 _SCHEMA = 1
 
 
 @dataclass(frozen=True)
-class Exam:
+class EvaluationSpec:
     """What all trials of a sweep are measured on.
 
     Attributes:
-        dataset: URL of the dataset whose test faces are taken.
-        judge: URL of a judge, or of a bundle with a classifier.
+        dataset: URL of the dataset whose test faces are used.
+        judge: URL of an evaluator, or of a bundle with a classifier.
         attribute: that the edits set.
-        faces: at most so many, of those without it.
-        seed: by which they are drawn, and by which rows are held out where there is no test partition.
-        validation_share: the share of such rows.
+        faces: the number of faces without the attribute, at most.
+        seed: draws the faces, and chooses the held-out rows if there is no test partition.
+        validation_share: the share of held-out rows.
     """
 
     dataset: str
@@ -49,57 +53,57 @@ class Exam:
 
 
 def measure_weights(
-    place: str, bundle: str, exam: Exam, *, device: str = "cpu", threads: int = 1
+    place: str, bundle: str, spec: EvaluationSpec, *, device: str = "cpu", threads: int = 1
 ) -> dict[str, Any]:
     """Edit the fixed test faces with a bundle, and write ``edited.npz`` and then ``measures.json`` below ``place``.
 
-    What is there already for the same weights, judge and faces is left alone.
+    An earlier result for the same weights, evaluator and faces is kept.
 
     Args:
         place: URL of the trial's folder, or of the folder for the starting bundle.
         bundle: URL of the weights.
-        exam: what they are measured on.
+        spec: the evaluation spec.
         device: "cpu" or "cuda".
         threads: that torch may use.
 
     Returns:
-        The content of ``measures.json``: ``made_of``, the digests and choices that the numbers follow from;
-        ``partition`` of the faces; ``judge``, how well it recognises the attribute itself on faces of that partition;
-        and ``measured``, as :class:`attgan.evaluation.edit_measures.EditMeasures` has it.
+        The content of ``measures.json``: ``made_of``, the digests and choices that decide the numbers; ``partition`` of
+        the faces; ``judge``, the evaluator's own accuracy on faces of that partition; and ``measured``, the fields of
+        :class:`attgan.evaluation.edit_measures.EditMeasures`.
 
     Raises:
-        UserError: no such bundle, dataset or judge, a damaged one, or no face without the attribute.
+        UserError: a bundle, dataset or evaluator is missing or damaged, or no face lacks the attribute.
         StorageError: the storage failed after its retries.
     """
     set_torch_threads(threads)
     store, info, judge = (
         open_store(place, option="--destination"),
         inspect(bundle),
-        open_evaluator(exam.judge),
+        open_evaluator(spec.judge),
     )
-    dataset = open_dataset(*open_store(exam.dataset, option="--dataset").filesystem())
-    made_of = _made_of(exam, info.digest, judge, dataset)
+    dataset = open_dataset(*open_store(spec.dataset, option="--dataset").filesystem())
+    made_of = _made_of(spec, info.digest, judge, dataset)
     known = read_json(store, MEASURES)
     if known is not None and known["made_of"] == made_of:
         return dict(known)
     generator = open_bundle(bundle, with_discriminator=False).generator
     names, size = info.config.attributes, generator.config.image_size
-    judge = fitted(judge, names, size, f"--judge {exam.judge}")
+    judge = fitted(judge, names, size, f"--judge {spec.judge}")
     with open_faces(
         dataset,
         size=size,
         attributes=names,
-        seed=exam.seed,
-        validation_share=exam.validation_share,
+        seed=spec.seed,
+        validation_share=spec.validation_share,
         cache_bytes=0,
         threads=threads,
     ) as faces:
-        chosen = choose_test_faces(faces, exam.attribute, exam.faces, exam.seed)
+        chosen = choose_test_faces(faces, spec.attribute, spec.faces, spec.seed)
         images, labels = _arrays(faces.take(chosen.rows))
-        judged = _judge_itself(judge, faces, chosen.partition, exam, device)
-    measured = measure_edits(generator, judge, images, labels, names, exam.attribute, device=device)
+        judged = _evaluator_accuracy(judge, faces, chosen.partition, spec, device)
+    measured = measure_edits(generator, judge, images, labels, names, spec.attribute, device=device)
     before = images[:SHOWN]
-    after = edit_faces(generator, before, labels[:SHOWN], names, exam.attribute, device=device)
+    after = edit_faces(generator, before, labels[:SHOWN], names, spec.attribute, device=device)
     store.put(EDITED, pack_faces(before, after))
     content = {
         "made_of": made_of,
@@ -112,33 +116,35 @@ def measure_weights(
 
 
 def pack_faces(original: np.ndarray, edited: np.ndarray) -> bytes:
-    """Two ``(N, S, S, 3)`` uint8 as the content of ``edited.npz``; equal faces give equal bytes."""
+    """Pack two ``(N, S, S, 3)`` uint8 arrays as the content of ``edited.npz``. Equal faces give equal bytes."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, original=original, edited=edited)
     return buffer.getvalue()
 
 
 def unpack_faces(content: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """The originals and their edits, out of the content of ``edited.npz``; nothing is unpickled."""
+    """Unpack the originals and their edits from the content of ``edited.npz``, without unpickling."""
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         return arrays["original"], arrays["edited"]
 
 
-def _made_of(exam: Exam, bundle: str, judge: Evaluator, dataset: Dataset) -> dict[str, Any]:
-    """What the numbers follow from: no addresses, so that a sweep that was moved is not measured again."""
-    choices = {name: value for name, value in asdict(exam).items() if name not in ("dataset", "judge")}
+def _made_of(spec: EvaluationSpec, bundle: str, judge: Evaluator, dataset: Dataset) -> dict[str, Any]:
+    """Everything that decides the numbers. Without URLs, so that a sweep that was moved is not measured again."""
+    choices = {name: value for name, value in asdict(spec).items() if name not in ("dataset", "judge")}
     manifest = hashlib.sha256(to_bytes(dataset.manifest)).hexdigest()
     return {"schema": _SCHEMA, "bundle": bundle, "judge": judge.digest, "dataset": manifest, **choices}
 
 
-def _judge_itself(judge: Evaluator, faces: Faces, partition: str, exam: Exam, device: str) -> dict[str, Any]:
-    """How the judge does on unedited faces of the same partition: so many with the attribute, so many without."""
-    rows = np.random.default_rng(exam.seed).permutation(faces.test if partition == "test" else faces.held_out)
-    has = faces.labels[rows, faces.attributes.index(exam.attribute)]
-    chosen = np.concatenate([rows[has][: exam.faces], rows[~has][: exam.faces]])
+def _evaluator_accuracy(
+    judge: Evaluator, faces: Faces, partition: str, spec: EvaluationSpec, device: str
+) -> dict[str, Any]:
+    """The evaluator's accuracy on unedited faces of the same partition, as many with the attribute as without."""
+    rows = np.random.default_rng(spec.seed).permutation(faces.test if partition == "test" else faces.held_out)
+    has = faces.labels[rows, faces.attributes.index(spec.attribute)]
+    chosen = np.concatenate([rows[has][: spec.faces], rows[~has][: spec.faces]])
     images, labels = _arrays(faces.take(chosen))
     own = next(
-        each for each in score(judge, images, labels, device=device) if each.attribute == exam.attribute
+        each for each in score(judge, images, labels, device=device) if each.attribute == spec.attribute
     )
     kept = ("recall", "false_positives", "balanced_accuracy")
     return plain({"about": judge.about, "faces": len(chosen)} | {name: getattr(own, name) for name in kept})

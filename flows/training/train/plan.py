@@ -1,4 +1,4 @@
-"""Before a training: a user's mistakes found in seconds, in the driver, and everything that will be done known."""
+"""Check a training in the driver, in seconds and before its first step, and work out everything that it will do."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ _SHAPE = {
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A run that may begin, go on, or be found finished.
+class TrainingPlan:
+    """A training or an alignment that is checked: it may begin, resume, or have finished.
 
     Attributes:
         settings: of the run.
         store: its folder.
-        start: the networks it starts with.
-        faces: its data; no image of it has been decoded.
-        strategy: who sees which images.
-        rows: how many rows are trained on.
-        source_rows, real_rows: how many of them the two streams have.
+        start: the networks that it starts with.
+        faces: its data; no image has been decoded.
+        strategy: which network sees which images.
+        rows: the number of rows to train on.
+        source_rows, real_rows: how many of them are edited, and how many are shown as real.
         table: its steps.
-        finished: how it ended, if it has.
+        finished: the outcome of a run that has finished; else None.
     """
 
     settings: TrainSettings | AlignSettings
@@ -58,16 +58,16 @@ class Prepared:
 
     @property
     def licence(self) -> str:
-        """The result's line."""
+        """The licence line of the result."""
         return licence_line(self.settings, self.faces.dataset.manifest.subset.name, self.start)
 
 
-def prepare(settings: TrainSettings | AlignSettings) -> Prepared:
+def prepare(settings: TrainSettings | AlignSettings) -> TrainingPlan:
     """Check everything that can be known before the first step. Writes nothing.
 
     Raises:
-        UserError: a place that is not there, a bundle and a dataset that do not fit together, too few rows, or
-            another run at the destination.
+        UserError: a place that is missing, a bundle and a dataset that do not fit together, too few rows, or another
+            run at the destination.
     """
     store = open_store(settings.destination, option="--destination")
     refuse_overlap(settings, store)
@@ -86,7 +86,7 @@ def prepare(settings: TrainSettings | AlignSettings) -> Prepared:
     alternates = settings.discriminator_steps if isinstance(settings, TrainSettings) else None
     if strategy is PAIRED:
         alternates = 0
-    return Prepared(
+    return TrainingPlan(
         settings=settings,
         store=store,
         start=start,
@@ -101,10 +101,10 @@ def prepare(settings: TrainSettings | AlignSettings) -> Prepared:
 
 
 def refuse_overlap(settings: TrainSettings | AlignSettings | ClassifierSettings, store: Store) -> None:
-    """Refuse a destination that is, holds or lies inside the dataset, the bundle or the judge.
+    """Refuse a destination that is, holds or lies inside the dataset, the bundle or the evaluator.
 
     Raises:
-        UserError: it is so.
+        UserError: they overlap.
     """
     places = {"--dataset": settings.dataset, "--bundle": settings.bundle}
     if isinstance(settings, TrainSettings):
@@ -121,10 +121,10 @@ def refuse_overlap(settings: TrainSettings | AlignSettings | ClassifierSettings,
 def _find(
     settings: TrainSettings | AlignSettings, store: Store, start: Start, faces: Faces
 ) -> dict[str, Any] | None:
-    """How the run at the destination ended; None if it has not ended or there is none.
+    """The outcome of the run at the destination; None if it has not finished or there is none.
 
     Raises:
-        UserError: another run is there.
+        UserError: the destination holds another run.
     """
     filesystem, path = store.filesystem()
     folder = Folder(path, filesystem)
@@ -152,12 +152,19 @@ def _find(
 
 
 def _refuse_another_shape(folder: Folder, start: Start) -> None:
-    """From scratch, by its option: what the run there would otherwise refuse as another bundle or other data."""
+    """Refuse to resume a training from scratch with another network shape, and name the option.
+
+    Without this check the refusal would be about another bundle or other data, which the user did not name.
+
+    Raises:
+        UserError: the shape or the attributes differ.
+    """
     try:
         before = json.loads(folder.read(RUN))
         network, names = before["start"]["generator"]["settings"], before["data"]["attributes"]
     except (FileNotFoundError, KeyError, TypeError, ValueError):
-        return  # a damaged one is refused by what reads it next
+        # A damaged file is refused by the next function that reads it.
+        return
     now = start.generator.config.model_dump()
     values = {option: (network.get(name), now[name]) for option, name in _SHAPE.items()}
     values["attributes"] = (" ".join(names), " ".join(start.attributes))
@@ -165,6 +172,6 @@ def _refuse_another_shape(folder: Folder, start: Start) -> None:
         if old != new:
             raise UserError(
                 "run-settings-differ",
-                f"--{option} {new}: {folder.path} holds a run with {old}, and a run goes on with its own settings; "
-                "other ones need another --destination",
+                f"--{option} {new}: {folder.path} holds a run with {old}, and a run resumes with its own settings; "
+                "choose another --destination for others",
             )

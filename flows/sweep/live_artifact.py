@@ -1,4 +1,4 @@
-"""An artifact in the UI in whose place newer ones are put while the work goes on."""
+"""An artifact in the Prefect UI that is replaced by newer versions while the work continues."""
 
 from __future__ import annotations
 
@@ -14,28 +14,30 @@ from prefect.client.schemas.actions import ArtifactUpdate
 
 from flows.runtime import reporting
 
-_AWAY = 30.0  # seconds: each try takes some, in which nobody looks after the work
+# Seconds without a further attempt after the server failed: an attempt may take long, and the work waits for it.
+_AWAY = 30.0
 
 
-class Board:
-    """Progress or a table, replaced at most every so many seconds, and only by what differs."""
+class LiveArtifact:
+    """A progress bar or a table, updated at most every ``every`` seconds, and only if it has changed."""
 
     def __init__(self, kind: str, key: str, every: float) -> None:
         """Show nothing yet.
 
         Args:
-            kind: "progress", whose data is a number from 0 to 100, or "table", whose data is a list of mappings.
+            kind: "progress", with a number from 0 to 100 as data, or "table", with a list of mappings.
             key: of the artifact, in any alphabet.
-            every: seconds between two showings.
+            every: seconds between two updates.
         """
         self._kind, self._key, self._every = kind, reporting.artifact_key(key), every
         self._artifact: UUID | None = None
         self._shown: tuple[Any, str] | None = None
-        self._next = -math.inf  # when it is due again, by the monotonic clock
-        self._back = -math.inf  # when a server that was away is asked again
+        # Times by the monotonic clock: of the next update, and of the next attempt after the server failed.
+        self._next = -math.inf
+        self._back = -math.inf
 
     def show(self, data: Any, description: str, log: reporting.Log, *, now: bool = False) -> None:
-        """Show it: now, or if the last time is long enough ago. A server that is away ends nobody's work."""
+        """Update the artifact, unless the last update was too recent and not ``now``. Errors are only logged."""
         clock = time.monotonic()
         if (data, description) == self._shown or clock < self._back or (clock < self._next and not now):
             return

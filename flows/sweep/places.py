@@ -1,4 +1,4 @@
-"""Before the first trial: data, a judge, and a discriminator in step with the generator, each made if it is missing."""
+"""Before the first trial: make the data, an evaluator and an aligned discriminator, as far as they are missing."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from flows.settings import AlignSettings, SubsetSettings, SweepEvaluatorSettings
 from flows.storage import Store, has, join, open_store
 from flows.storage.bundles import inspect
 from flows.sweep.checks import check_before
-from flows.sweep.judge import train_judge
+from flows.sweep.evaluator import train_evaluator
 from flows.sweep.plan import Places
 from flows.sweep.resolve import datasets_of
 from flows.training.align.flow import align
 
 FACES, DATASET, JUDGED, ALIGNED = "faces", "dataset", "judge", "aligned"
-_JUDGE_STEPS = 300  # on drawn faces it is right by then
+# Enough for an evaluator on drawn faces.
+_EVALUATOR_STEPS = 300
 
 
 def make_places(settings: SweepSettings, log: reporting.Log) -> Places:
-    """Make what the trials need and the user has not named; what an earlier command made is taken as it is.
+    """Make what the trials need and the user has not named. What an earlier command made is used again.
 
     Raises:
-        UserError: the cluster cannot run such trials, a place is not there, or bundle and data do not fit.
-        Unfinished: one of these steps was stopped or failed; the same command goes on.
+        UserError: the cluster cannot run such trials, a place is missing, or bundle and data do not fit together.
+        Unfinished: one of these steps was stopped or failed. The same command resumes.
     """
     cpus, gpus = settings.cpus_per_trial, settings.gpus_per_trial
     try:
@@ -61,10 +62,11 @@ def _size(settings: SweepSettings, start: BundleInfo | None) -> int:
 
 
 def _drawn(settings: SweepSettings, size: int, store: Store, log: reporting.Log) -> str:
-    """Draw faces in CelebA's layout, and cut them into a dataset."""
+    """Draw faces in CelebA's layout, and make a dataset of them."""
     faces, dataset = join(store.url, FACES), join(store.url, DATASET)
     if has(dataset, MANIFEST) and not has(faces, DRAWN):
-        return dataset  # the faces that it was cut from are not needed any more
+        # The dataset is complete, and the drawn faces behind it are not needed any more.
+        return dataset
     draw_faces(faces, settings.images, settings.seed, log)
     if has(dataset, MANIFEST):
         return dataset
@@ -76,7 +78,7 @@ def _drawn(settings: SweepSettings, size: int, store: Store, log: reporting.Log)
 
 
 def _aligned(settings: SweepSettings, dataset: str, store: Store, log: reporting.Log) -> str:
-    """The starting bundle with a discriminator that has been trained against its generator."""
+    """Make the starting bundle with a discriminator that was trained against its generator."""
     log.info("the bundle has no discriminator: one is aligned with its generator first")
     assert settings.bundle is not None
     shared = set(AlignSettings.model_fields) & set(SweepSettings.model_fields) - {"patience", "dry_run"}
@@ -91,13 +93,13 @@ def _aligned(settings: SweepSettings, dataset: str, store: Store, log: reporting
     try:
         result = run_subflow(align, AlignSettings.model_validate(options))
     except UserError as error:
-        raise UserError(error.code, _in_our_words(error.line)) from None
+        raise UserError(error.code, _sweep_option(error.line)) from None
     bundle: str = result["bundle"]
     return bundle
 
 
-def _in_our_words(refusal: str) -> str:
-    """What an alignment refuses, by the option of the sweep."""
+def _sweep_option(refusal: str) -> str:
+    """The line of an alignment's refusal, with the sweep's name of the option."""
     for theirs, ours in (("--max-steps ", "--align-steps "), ("--gpus ", "--gpus-per-trial ")):
         if refusal.startswith(theirs):
             return ours + refusal.removeprefix(theirs)
@@ -112,7 +114,7 @@ def _judge(
     store: Store,
     log: reporting.Log,
 ) -> str:
-    """Who judges the edits: the user's judge, the starting bundle's classifier, or one that is trained now."""
+    """The evaluator of the edits: the user's, the starting bundle's classifier, or one that is trained now."""
     if settings.judge is not None:
         return settings.judge
     if start is not None and start.config.classifier is not None:
@@ -121,7 +123,7 @@ def _judge(
     place = join(store.url, JUDGED)
     if has(place, EVALUATOR_FILE):
         return place
-    log.info("nobody is there to judge edits: a judge is trained first")
+    log.info("there is no evaluator of edits: one is trained first")
     wanted = SweepEvaluatorSettings(
         dataset=dataset,
         destination=place,
@@ -129,12 +131,12 @@ def _judge(
         attributes=settings.attributes or list(start.config.attributes if start else PUBLISHED),
         seed=settings.seed,
         validation_share=settings.validation_share,
-        max_steps=None if datasets_of(settings) else _JUDGE_STEPS,
+        max_steps=None if datasets_of(settings) else _EVALUATOR_STEPS,
         licence=settings.licence,
         gpus=settings.gpus_per_trial,
         cache_gb=settings.cache_gb,
     )
-    outcome = train_judge(wanted, log)
+    outcome = train_evaluator(wanted, log)
     if not isinstance(outcome, dict):
-        raise Unfinished(outcome.message or "the judge's training failed")
+        raise Unfinished(outcome.message or "the training of the evaluator failed")
     return place

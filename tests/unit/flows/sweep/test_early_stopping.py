@@ -9,14 +9,14 @@ from ray.tune.schedulers import TrialScheduler
 
 from flows.settings import SweepSettings
 from flows.storage import open_store
-from flows.sweep.early_stopping import EarlyStopping
+from flows.sweep.early_stopping import EarlyStoppingScheduler
 from flows.sweep.records import EARLY
 
 
 def test_a_short_trial_that_speaks_first_saves_no_long_one_from_being_compared(tmp_path: Path) -> None:
     """With the subset as an axis trials have as many steps as there are images: rungs lie where they lie for all."""
     settings = SweepSettings(scheduler="asha", grace_steps=10)
-    stopping = EarlyStopping(settings, [], nullcontext)
+    stopping = EarlyStoppingScheduler(settings, [], nullcontext)
 
     def decide(number: int, step: int, steps: int, quality: float) -> str:
         trial: Any = SimpleNamespace(config={"number": number, "url": str(tmp_path / str(number))})

@@ -1,4 +1,4 @@
-"""A judge of a sweep's own, where neither the user nor the starting bundle has one: trained once, before the trials."""
+"""Train an evaluator for a sweep if neither the user nor the starting bundle has one, once, before the trials."""
 
 from __future__ import annotations
 
@@ -24,46 +24,46 @@ TRAINING = "training"
 
 
 @task(name="train-judge", task_run_name="train-judge {settings.destination}", **RETRIES)
-def train_judge_task(settings: SweepEvaluatorSettings, command: str) -> dict[str, Any]:
-    """The training, on Ray."""
-    return judge_trial(settings, command=command)
+def train_evaluator_task(settings: SweepEvaluatorSettings, command: str) -> dict[str, Any]:
+    """Train, on Ray."""
+    return evaluator_trial(settings, command=command)
 
 
-def train_judge(settings: SweepEvaluatorSettings, log: reporting.Log) -> dict[str, Any] | State[Any]:
-    """Train a judge on Ray into its folder, and show how it goes.
+def train_evaluator(settings: SweepEvaluatorSettings, log: reporting.Log) -> dict[str, Any] | State[Any]:
+    """Train an evaluator on Ray, and show the progress.
 
     Returns:
-        How it ended, or a failed state with one line.
+        The outcome, or a failed state with one line.
 
     Raises:
-        UserError: what the worker refused.
+        UserError: the worker refused.
     """
     training = open_store(join(settings.destination, TRAINING), option="--destination")
-    return drive(train_judge_task, settings, training, log)
+    return drive(train_evaluator_task, settings, training, log)
 
 
-def judge_trial(
+def evaluator_trial(
     settings: SweepEvaluatorSettings,
     *,
     command: str | None = None,
     should_stop: Callable[[], bool] | None = None,
     on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
-    """Train a judge, or go on with what the folder holds, and write it. Asks neither Prefect nor Ray.
+    """Train an evaluator, or resume, and write it. Uses neither Prefect nor Ray.
 
     Args:
         settings: what to train, and where.
-        command: the id of the command that looks on, and that alone can ask it to stop by the run's marker.
-        should_stop: asked at each step, beside that marker and SIGTERM.
-        on_progress: told at most every two seconds, and at each validation.
+        command: the id of the command that watches this training. Only this command can stop it by the run's marker.
+        should_stop: another reason to stop, asked at each step.
+        on_progress: called at most every two seconds, and at each validation.
 
     Returns:
-        ``ended`` ("finished" or "stopped"), ``reason``, ``step``; where it has finished also ``digest``.
+        ``ended`` ("finished" or "stopped"), ``reason`` and ``step``. If it has finished, also ``digest``.
 
     Raises:
         UserError: a mistake in the settings, or another training in the folder.
-        Diverged: the loss is not finite or exploded.
-        StorageError: the storage failed after its retries; the training can be taken up again.
+        Diverged: the loss is not finite or has exploded.
+        StorageError: the storage failed after its retries. The training can resume.
     """
     threads = ready_process(settings)
     filesystem, path = open_store(settings.destination, option="--destination").filesystem()
@@ -71,7 +71,7 @@ def judge_trial(
     with (
         stop_requests(training, command, should_stop) as asked,
         open_data(
-            settings, settings.size, settings.attributes, threads=threads, report=Opening(training).tell
+            settings, settings.size, settings.attributes, threads=threads, report=Opening(training).report
         ) as faces,
     ):
         fitted = fit_classifier(

@@ -12,7 +12,14 @@ from attgan.data.shards import open_dataset
 from attgan.evaluation.edit_measures import choose_test_faces, edit_faces
 from attgan.models import inspect_bundle, load_bundle
 from flows.storage import open_store
-from flows.sweep.exam import EDITED, MEASURES, Exam, measure_weights, pack_faces, unpack_faces
+from flows.sweep.evaluation_spec import (
+    EDITED,
+    MEASURES,
+    EvaluationSpec,
+    measure_weights,
+    pack_faces,
+    unpack_faces,
+)
 from flows.sweep.plan import Places
 from tests.support.data.drawn_dataset import write_drawn_dataset
 from tests.support.finished_sweep import NAMES, SIZE
@@ -20,16 +27,16 @@ from tests.support.refusals import refused
 
 
 @pytest.fixture
-def exam(places: Places) -> Exam:
+def spec(places: Places) -> EvaluationSpec:
     assert places.judge is not None
-    return Exam(places.dataset, places.judge, "Eyeglasses", faces=3, seed=5, validation_share=0.2)
+    return EvaluationSpec(places.dataset, places.judge, "Eyeglasses", faces=3, seed=5, validation_share=0.2)
 
 
 def test_fixed_faces_without_the_attribute_are_edited_and_measured(
-    places: Places, exam: Exam, tmp_path: Path
+    places: Places, spec: EvaluationSpec, tmp_path: Path
 ) -> None:
     assert places.bundle is not None
-    content = measure_weights(str(tmp_path), places.bundle, exam)
+    content = measure_weights(str(tmp_path), places.bundle, spec)
     original, edited = unpack_faces(open_store(str(tmp_path)).get(EDITED).data)
     dataset = open_dataset(fs.LocalFileSystem(), places.dataset)
     generator = load_bundle(places.bundle).generator
@@ -47,42 +54,46 @@ def test_fixed_faces_without_the_attribute_are_edited_and_measured(
 
 
 def test_what_was_measured_of_the_same_weights_on_the_same_faces_is_left_alone(
-    places: Places, exam: Exam, tmp_path: Path
+    places: Places, spec: EvaluationSpec, tmp_path: Path
 ) -> None:
     assert places.bundle is not None
     store = open_store(str(tmp_path))
-    first = measure_weights(str(tmp_path), places.bundle, exam)
+    first = measure_weights(str(tmp_path), places.bundle, spec)
     etags = [store.head(key).etag for key in (MEASURES, EDITED)]
-    assert measure_weights(str(tmp_path), places.bundle, exam) == first
+    assert measure_weights(str(tmp_path), places.bundle, spec) == first
     assert [store.head(key).etag for key in (MEASURES, EDITED)] == etags
-    other = measure_weights(str(tmp_path), places.bundle, replace(exam, faces=2))
+    other = measure_weights(str(tmp_path), places.bundle, replace(spec, faces=2))
     assert other["measured"]["faces"] == 2
     assert len(unpack_faces(store.get(EDITED).data)[0]) == 2
 
 
-def test_a_sweep_that_was_moved_is_not_measured_again(places: Places, exam: Exam, tmp_path: Path) -> None:
+def test_a_sweep_that_was_moved_is_not_measured_again(
+    places: Places, spec: EvaluationSpec, tmp_path: Path
+) -> None:
     assert places.bundle is not None
     moved = tmp_path / "moved"
     moved.mkdir()
     for path in Path(places.bundle).iterdir():
         (moved / path.name).write_bytes(path.read_bytes())
-    first = measure_weights(str(tmp_path), places.bundle, exam)
-    assert measure_weights(str(tmp_path), str(moved), exam) == first
+    first = measure_weights(str(tmp_path), places.bundle, spec)
+    assert measure_weights(str(tmp_path), str(moved), spec) == first
 
 
 def test_faces_that_the_judge_does_not_take_are_refused_by_its_option(
-    places: Places, exam: Exam, tmp_path: Path
+    places: Places, spec: EvaluationSpec, tmp_path: Path
 ) -> None:
     assert places.bundle is not None
-    with refused("attribute-unknown"):
-        measure_weights(str(tmp_path), places.bundle, replace(exam, judge=places.bundle))
+    with refused("classifier-missing"):
+        measure_weights(str(tmp_path), places.bundle, replace(spec, judge=places.bundle))
 
 
-def test_faces_without_the_attribute_have_to_be_there(places: Places, exam: Exam, tmp_path: Path) -> None:
+def test_faces_without_the_attribute_have_to_be_there(
+    places: Places, spec: EvaluationSpec, tmp_path: Path
+) -> None:
     assert places.bundle is not None
     write_drawn_dataset(tmp_path / "faces", 20, glasses_share=1.0)
     with refused("test-faces-missing"):
-        measure_weights(str(tmp_path), places.bundle, replace(exam, dataset=str(tmp_path / "faces")))
+        measure_weights(str(tmp_path), places.bundle, replace(spec, dataset=str(tmp_path / "faces")))
     assert not (tmp_path / MEASURES).exists()
 
 

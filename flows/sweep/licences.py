@@ -1,4 +1,4 @@
-"""On what terms a sweep's weights may be used: those that it starts from, and its judge's."""
+"""The licence lines of a sweep: of the bundle that it starts from, and of its evaluator."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from flows.training.evaluators import open_evaluator
 
 
 def licence_lines(places: Places) -> list[str]:
-    """A line for the starting bundle, and one for a judge that has a licence of its own.
+    """One line for the starting bundle, and one for an evaluator that has another licence.
 
     Raises:
-        UserError: one of them is not there, or damaged.
-        StorageError: what else the storage reports.
+        UserError: one of them is missing or damaged.
+        StorageError: the storage failed.
     """
     lines = []
     if places.bundle is not None:
@@ -21,5 +21,5 @@ def licence_lines(places: Places) -> list[str]:
     if places.judge is not None:
         judge = open_evaluator(places.judge)
         if judge.licence is not None and not any(judge.licence in line for line in lines):
-            lines.append(f"edits are judged by {places.judge} ({judge.digest[:16]}): {judge.licence}")
+            lines.append(f"edits are scored by {places.judge} ({judge.digest[:16]}): {judge.licence}")
     return lines

@@ -1,4 +1,4 @@
-"""What a sweep is: ``sweep.json`` in its folder. The same command goes on with it; one of another sweep is refused."""
+"""``sweep.json``, which identifies the sweep in a folder: the same command resumes it, another sweep is refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from flows.sweep.resolve import datasets_of
 SWEEP = "sweep.json"
 SCHEMA = 1
 
-# What may differ when a sweep is taken up again: no result depends on it, or it is told by its content, the digests.
+# Settings that may differ when a sweep resumes: they do not affect results, or their digests are compared instead.
 _FREE = EXECUTION_ONLY | {
     "preset",
     "space_file",
@@ -38,7 +38,7 @@ _FREE = EXECUTION_ONLY | {
 _WHAT = {
     "dataset": "on other data",
     "bundle": "that starts from other weights",
-    "judge": "with another judge",
+    "judge": "with another evaluator",
 }
 
 
@@ -62,10 +62,10 @@ def check_same(
     Args:
         store: the folder.
         settings: resolved.
-        digests: of data, start and judge; None where they are not known yet, and not compared.
+        digests: of data, start and evaluator; None if they are not known yet, and then not compared.
 
     Raises:
-        UserError: it holds another sweep; the line names the first option that differs. Or it is damaged.
+        UserError: the folder holds another sweep, and the line names the first option that differs; or it is damaged.
         StorageError: the storage failed.
     """
     where = f"{store.url} holds a sweep"
@@ -75,8 +75,8 @@ def check_same(
     if found["device"] != settings.device:
         raise UserError(
             "sweep-settings-differ",
-            f"--gpus-per-trial {settings.gpus_per_trial:g}: {where} on the device {found['device']}, whose numbers "
-            f"are not those of {settings.device}; another --destination holds the other one",
+            f"--gpus-per-trial {settings.gpus_per_trial:g}: {where} on the device {found['device']}, whose results "
+            f"differ from those of {settings.device}; choose another --destination",
         )
     before, now = found["settings"], settings.model_dump(mode="json")
     for name, default in SweepSettings().model_dump(mode="json").items():
@@ -86,20 +86,20 @@ def check_same(
     if (settings.trials or 0) < before["trials"]:
         raise UserError(
             "trials-fewer",
-            f"--trials {settings.trials}: {where} of {before['trials']}, and it may only grow; fewer need another "
-            "--destination",
+            f"--trials {settings.trials}: {where} of {before['trials']}, and the number may only grow; choose "
+            "another --destination for fewer",
         )
     for name, digest in (digests or {}).items():
         if found["digests"].get(name) != digest:
             raise UserError(
                 "sweep-settings-differ",
-                f"--{name}: {where} {_WHAT[name]}, and a sweep goes on with its own; others need another --destination",
+                f"--{name}: {where} {_WHAT[name]}, and a sweep resumes with its own; others need another --destination",
             )
     return True
 
 
 def write(store: Store, text: Mapping[str, Any]) -> None:
-    """Write ``sweep.json``, over that of the same sweep with fewer trials."""
+    """Write ``sweep.json``, and replace that of the same sweep with fewer trials."""
     store.put(SWEEP, to_json(text, indent=1))
 
 
@@ -118,7 +118,7 @@ def _read(store: Store) -> dict[str, Any] | None:
         complete = False
     if not complete:
         raise UserError(
-            "sweep-damaged", f"{where} is damaged; choose another place, or delete the sweep to make it again"
+            "sweep-damaged", f"{where} is damaged; choose another place, or delete the sweep and start again"
         )
     if version != SCHEMA:
         raise UserError(
@@ -131,8 +131,8 @@ def _compare(name: str, before: Any, now: Any, where: str) -> None:
     if before != now:
         raise UserError(
             "sweep-settings-differ",
-            f"--{name.replace('_', '-')} {_text(now)}: {where} with {_text(before)}, and a sweep goes on with its own "
-            "settings; other ones need another --destination",
+            f"--{name.replace('_', '-')} {_text(now)}: {where} with {_text(before)}, and a sweep resumes with its own "
+            "settings; choose another --destination for others",
         )
 
 
