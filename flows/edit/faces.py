@@ -38,7 +38,7 @@ def find_faces(chunk: Chunk, size: int, settings: EditSettings, on_gpu: bool) ->
         chunk: the images.
         size: side of the square faces that the network takes.
         settings: which faces to edit.
-        on_gpu: where the finder runs.
+        on_gpu: where the face detector runs.
     """
     detector = detector_of(settings, on_gpu)
     seen = _faces_seen(chunk) if settings.faces == "auto" else {}

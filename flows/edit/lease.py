@@ -102,7 +102,11 @@ class Lease:
         except PreconditionFailed:
             there = _read(self._store)
             if there is None or there[0].token != self._owner.token:
-                who = f"{there[0].host} (process {there[0].pid})" if there else "somebody who deleted it"
+                who = (
+                    f"{there[0].host} (process {there[0].pid})"
+                    if there
+                    else "a program that deleted the lease"
+                )
                 self.lost = who
                 return False
             # An earlier renewal had succeeded, and only its answer was lost.

@@ -40,14 +40,14 @@ _PER_PAGE, _HEIGHT = 24, 218
 
 @dataclass(frozen=True)
 class _ClassifierOfGlasses:
-    judge: Evaluator
+    evaluator: Evaluator
 
     @property
     def size(self) -> int:
-        return self.judge.size
+        return self.evaluator.size
 
     def sees(self, faces: np.ndarray) -> np.ndarray:
-        return recognise(self.judge, faces)[:, self.judge.names.index(ATTRIBUTE)]
+        return recognise(self.evaluator, faces)[:, self.evaluator.names.index(ATTRIBUTE)]
 
 
 @dataclass(frozen=True)
@@ -139,15 +139,15 @@ def _evaluator(settings: EvaluateSettings) -> tuple[GlassesEvaluator, EyeNetwork
         evaluator = _NetworkOfGlasses(network)
         what, digest = settings.evaluator, network.digest
     else:
-        judge = open_evaluator(settings.evaluator, "--evaluator")
-        if ATTRIBUTE not in judge.names:
+        classifier = open_evaluator(settings.evaluator, "--evaluator")
+        if ATTRIBUTE not in classifier.names:
             raise UserError(
                 "attribute-unknown", f"--evaluator {settings.evaluator}: does not know {ATTRIBUTE}"
             )
-        evaluator = _ClassifierOfGlasses(judge)
-        what, digest = judge.about, judge.digest
+        evaluator = _ClassifierOfGlasses(classifier)
+        what, digest = classifier.about, classifier.digest
         bundle = open_bundle(settings.bundle, with_discriminator=False)
-        if bundle.classifier is not None and _same_weights(judge, bundle.classifier.state_dict()):
+        if bundle.classifier is not None and _same_weights(classifier, bundle.classifier.state_dict()):
             what += " (the bundle's own classifier, so not independent)"
     if settings.features is not None:
         network = _read_network(settings.features, "--features")
@@ -155,8 +155,8 @@ def _evaluator(settings: EvaluateSettings) -> tuple[GlassesEvaluator, EyeNetwork
     return evaluator, network, {"evaluator": {"about": what, "digest": digest}, "features": features}
 
 
-def _same_weights(judge: Evaluator, weights: dict[str, Any]) -> bool:
-    ours = judge.classifier.state_dict()
+def _same_weights(evaluator: Evaluator, weights: dict[str, Any]) -> bool:
+    ours = evaluator.classifier.state_dict()
     return ours.keys() == weights.keys() and all(ours[name].equal(weights[name]) for name in ours)
 
 

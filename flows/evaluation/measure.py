@@ -50,7 +50,7 @@ class Tools:
         run: an edit run that is not written anywhere.
         edits: of the run.
         editor: its model.
-        finder: of faces.
+        detector: of faces.
         evaluator: of glasses.
         network: computes the features in which realism is measured; None if realism is not measured.
         renderer: whether to measure rendered glasses on the bare faces, too.

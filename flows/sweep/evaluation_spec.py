@@ -76,19 +76,19 @@ def measure_weights(
         StorageError: the storage failed after its retries.
     """
     set_torch_threads(threads)
-    store, info, judge = (
+    store, info, evaluator = (
         open_store(place, option="--destination"),
         inspect(bundle),
         open_evaluator(spec.judge),
     )
     dataset = open_dataset(*open_store(spec.dataset, option="--dataset").filesystem())
-    made_of = _made_of(spec, info.digest, judge, dataset)
+    made_of = _made_of(spec, info.digest, evaluator, dataset)
     known = read_json(store, MEASURES)
     if known is not None and known["made_of"] == made_of:
         return dict(known)
     generator = open_bundle(bundle, with_discriminator=False).generator
     names, size = info.config.attributes, generator.config.image_size
-    judge = fitted(judge, names, size, f"--judge {spec.judge}")
+    evaluator = fitted(evaluator, names, size, f"--judge {spec.judge}")
     with open_faces(
         dataset,
         size=size,
@@ -100,15 +100,15 @@ def measure_weights(
     ) as faces:
         chosen = choose_test_faces(faces, spec.attribute, spec.faces, spec.seed)
         images, labels = _arrays(faces.take(chosen.rows))
-        judged = _evaluator_accuracy(judge, faces, chosen.partition, spec, device)
-    measured = measure_edits(generator, judge, images, labels, names, spec.attribute, device=device)
+        accuracy = _evaluator_accuracy(evaluator, faces, chosen.partition, spec, device)
+    measured = measure_edits(generator, evaluator, images, labels, names, spec.attribute, device=device)
     before = images[:SHOWN]
     after = edit_faces(generator, before, labels[:SHOWN], names, spec.attribute, device=device)
     store.put(EDITED, pack_faces(before, after))
     content = {
         "made_of": made_of,
         "partition": chosen.partition,
-        "judge": judged,
+        "judge": accuracy,
         "measured": plain(asdict(measured)),
     }
     store.put(MEASURES, to_json(content, indent=1))
@@ -128,15 +128,15 @@ def unpack_faces(content: bytes) -> tuple[np.ndarray, np.ndarray]:
         return arrays["original"], arrays["edited"]
 
 
-def _made_of(spec: EvaluationSpec, bundle: str, judge: Evaluator, dataset: Dataset) -> dict[str, Any]:
+def _made_of(spec: EvaluationSpec, bundle: str, evaluator: Evaluator, dataset: Dataset) -> dict[str, Any]:
     """Everything that decides the numbers. Without URLs, so that a sweep that was moved is not measured again."""
     choices = {name: value for name, value in asdict(spec).items() if name not in ("dataset", "judge")}
     manifest = hashlib.sha256(to_bytes(dataset.manifest)).hexdigest()
-    return {"schema": _SCHEMA, "bundle": bundle, "judge": judge.digest, "dataset": manifest, **choices}
+    return {"schema": _SCHEMA, "bundle": bundle, "judge": evaluator.digest, "dataset": manifest, **choices}
 
 
 def _evaluator_accuracy(
-    judge: Evaluator, faces: Faces, partition: str, spec: EvaluationSpec, device: str
+    evaluator: Evaluator, faces: Faces, partition: str, spec: EvaluationSpec, device: str
 ) -> dict[str, Any]:
     """The evaluator's accuracy on unedited faces of the same partition, as many with the attribute as without."""
     rows = np.random.default_rng(spec.seed).permutation(faces.test if partition == "test" else faces.held_out)
@@ -144,10 +144,12 @@ def _evaluator_accuracy(
     chosen = np.concatenate([rows[has][: spec.faces], rows[~has][: spec.faces]])
     images, labels = _arrays(faces.take(chosen))
     own = next(
-        each for each in score(judge, images, labels, device=device) if each.attribute == spec.attribute
+        each for each in score(evaluator, images, labels, device=device) if each.attribute == spec.attribute
     )
     kept = ("recall", "false_positives", "balanced_accuracy")
-    return plain({"about": judge.about, "faces": len(chosen)} | {name: getattr(own, name) for name in kept})
+    return plain(
+        {"about": evaluator.about, "faces": len(chosen)} | {name: getattr(own, name) for name in kept}
+    )
 
 
 def _arrays(batch: Batch) -> tuple[np.ndarray, np.ndarray]:

@@ -86,7 +86,7 @@ def evaluator_trial(
         if fitted.classifier is None:
             return outcome
         subset = faces.dataset.manifest.subset.name
-        judge = Evaluator(
+        evaluator = Evaluator(
             classifier=fitted.classifier,
             names=tuple(settings.attributes),
             scores=fitted.scores,
@@ -94,5 +94,5 @@ def evaluator_trial(
             faces=len(faces.held_out),
             licence=joined_licence(None, settings.licence, subset),
         )
-        save_evaluator(Folder(path, filesystem), judge)
-    return outcome | {"digest": judge.digest}
+        save_evaluator(Folder(path, filesystem), evaluator)
+    return outcome | {"digest": evaluator.digest}

@@ -19,7 +19,7 @@ def licence_lines(places: Places) -> list[str]:
         start = inspect(places.bundle)
         lines.append(f"starts with the bundle {places.bundle} ({start.digest[:16]}): {start.config.licence}")
     if places.judge is not None:
-        judge = open_evaluator(places.judge)
-        if judge.licence is not None and not any(judge.licence in line for line in lines):
-            lines.append(f"edits are scored by {places.judge} ({judge.digest[:16]}): {judge.licence}")
+        evaluator = open_evaluator(places.judge)
+        if evaluator.licence is not None and not any(evaluator.licence in line for line in lines):
+            lines.append(f"edits are scored by {places.judge} ({evaluator.digest[:16]}): {evaluator.licence}")
     return lines

@@ -52,7 +52,9 @@ def make_places(settings: SweepSettings, log: reporting.Log) -> Places:
     bundle = settings.bundle
     if start is not None and start.config.discriminator is None and not settings.fresh_discriminator:
         bundle = _aligned(settings, dataset, store, log)
-    return Places(dataset=dataset, bundle=bundle, judge=_judge(settings, start, dataset, size, store, log))
+    return Places(
+        dataset=dataset, bundle=bundle, judge=_evaluator(settings, start, dataset, size, store, log)
+    )
 
 
 def _size(settings: SweepSettings, start: BundleInfo | None) -> int:
@@ -106,7 +108,7 @@ def _sweep_option(refusal: str) -> str:
     return refusal
 
 
-def _judge(
+def _evaluator(
     settings: SweepSettings,
     start: BundleInfo | None,
     dataset: str,

@@ -131,8 +131,12 @@ def value_of(checks: Sequence[Mapping[str, Any]], metric: str) -> float | None:
     validation of trained weights.
     """
     trained = [row for row in checks if row["step"] > 0]
-    judged = [row for row in trained if finite(row.get("quality")) is not None]
-    kept = max(judged, key=lambda row: (row["quality"], row["step"])) if judged else (trained or [{}])[-1]
+    with_quality = [row for row in trained if finite(row.get("quality")) is not None]
+    kept = (
+        max(with_quality, key=lambda row: (row["quality"], row["step"]))
+        if with_quality
+        else (trained or [{}])[-1]
+    )
     return finite(kept.get(metric))
 
 
