@@ -18,7 +18,7 @@ WEARERS = 5
 
 
 @pytest.fixture(scope="module")
-def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def groups(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     settings = EvaluateSettings(
         faces=[str(PHOTOGRAPHS / "photographs.tsv")],
         evaluator=str(EVALUATOR),
@@ -26,9 +26,16 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         split="all",
         find="largest",
         pages=0,
+        grey_copies=True,
     )
-    groups: dict[str, Any] = evaluate(settings)["groups"]
-    return groups["all"]
+    measured: dict[str, Any] = evaluate(settings)["groups"]
+    return measured
+
+
+@pytest.fixture(scope="module")
+def figures(groups: dict[str, Any]) -> dict[str, Any]:
+    whole: dict[str, Any] = groups["all"]
+    return whole
 
 
 def test_the_evaluator_sees_glasses_on_edited_faces_and_none_before(figures: dict[str, Any]) -> None:
@@ -50,3 +57,8 @@ def test_bare_faces_are_edited_and_wearers_left_alone(figures: dict[str, Any]) -
     assert figures["edited"]["value"] > 0.9
     assert figures["wearers_edited"]["faces"] == WEARERS
     assert figures["wearers_edited"]["value"] <= 0.2
+
+
+def test_grey_photographs_are_edited_as_coloured_ones_are(groups: dict[str, Any]) -> None:
+    assert groups["grey"]["edited"]["value"] > 0.85
+    assert groups["grey"]["seen_result"]["value"] > 0.7
