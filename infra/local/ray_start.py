@@ -3,10 +3,19 @@
 Ray waits 30 seconds for the node that it starts, a constant in its code, and polls for it without a pause. On a busy
 machine that is too short, and the polling takes a CPU from the node. Here it polls five times a second, for as long as
 the process that has started Ray allows.
+
+Ray's node process aborts if its helpers have not started within 15 seconds, another constant, and nobody notices while
+the node is waited for. The first start after an installation compiles Ray's modules, which takes longer on a busy
+machine. Then everything is started once more.
 """
 
+import contextlib
+import os
+import sys
+import threading
 import time
 
+import psutil
 from ray._private import services
 from ray.scripts.scripts import main
 
@@ -14,26 +23,73 @@ from ray.scripts.scripts import main
 _LIMIT = 1800.0
 # Seconds between two requests.
 _PAUSE = 0.2
+# Starts before it is given up, and which one this is.
+_STARTS = 4
+_START = "ATTGAN_RAY_START"
 
 
 def be_patient() -> None:
-    """Make Ray's request for a node wait until the node has joined."""
+    """Make Ray's request for a node wait until the node has joined, and start again if the node dies before."""
     ask = services.get_node
+    joined = threading.Event()
 
     def wait_for_node(gcs_address: str, node_id: str) -> object:
         end = time.monotonic() + _LIMIT
         while True:
             try:
-                return ask(gcs_address, node_id)
+                node = ask(gcs_address, node_id)
+                joined.set()
+                return node
             except RuntimeError:
                 # The node has not joined yet.
                 if time.monotonic() > end:
                     raise
                 time.sleep(_PAUSE)
 
+    def watch() -> None:
+        # From then on `ray start --block` notices when one of its processes dies, and ends.
+        while not joined.wait(1.0):
+            if _node_has_died():
+                _start_again()
+
     services.get_node = wait_for_node
+    threading.Thread(target=watch, name="watch the node's start", daemon=True).start()
+
+
+def _node_has_died() -> bool:
+    return any(
+        child.name() == "raylet" and child.status() == psutil.STATUS_ZOMBIE
+        for child in psutil.Process().children()
+    )
+
+
+def _start_again() -> None:
+    """Replace this process, and all of its threads, by another start; or end it after enough of them."""
+    start = int(os.environ.get(_START, "1"))
+    if start == _STARTS:
+        print(f"Ray's node process has died in {start} starts; see raylet.out in the logs", flush=True)
+        os._exit(1)
+    print(f"Ray's node process has died while it started; start {start + 1} of {_STARTS}", flush=True)
+    os.environ[_START] = str(start + 1)
+    os.execv(sys.executable, [sys.executable, "-m", "infra.local.ray_start", *sys.argv[1:]])
+
+
+def _clear_earlier_start() -> None:
+    """End what an earlier start of this process has left."""
+    # The node's helpers are no longer children of this process. All of them name the folder of the session.
+    folder = next(word for word in sys.argv if word.startswith("--temp-dir=")).partition("=")[2]
+    left = set(psutil.Process().children(recursive=True))
+    for process in psutil.process_iter(["cmdline"]):
+        if process.pid != os.getpid() and any(folder in word for word in process.info["cmdline"] or ()):
+            left.add(process)
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(left, timeout=60)
 
 
 if __name__ == "__main__":
+    if _START in os.environ:
+        _clear_earlier_start()
     be_patient()
     main()

@@ -260,7 +260,7 @@ def test_a_dry_run_says_what_would_be_closed_and_writes_nothing(previous: Path) 
     before = files(previous / "unfinished")
     told = {row["what"]: row["value"] for row in describe(edit_settings(previous, "unfinished"))}
     (old,) = (previous / "unfinished" / "_runs").glob("*-0001")
-    assert told[f"run {old.name}"].endswith("3 of its 8 images count as done, and the rest is planned anew")
+    assert "3 of its 8 images" in told[f"run {old.name}"]
     assert told["images"].startswith("5 (")
     assert told["done before, unchanged"] == "3"
     assert files(previous / "unfinished") == before
