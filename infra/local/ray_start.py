@@ -85,7 +85,7 @@ def _clear_earlier_start() -> None:
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(left, timeout=60)
+    psutil.wait_procs(left, timeout=15)
 
 
 if __name__ == "__main__":
