@@ -103,8 +103,9 @@ def test_a_mistake_is_one_line_and_nothing_is_begun(
 def test_a_place_that_is_another_sweeps_dataset_is_refused(
     arguments: list[str], tmp_path: Path, stack: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.run([*arguments, f"--destination={tmp_path}", "--dataset=" + str(tmp_path / "none")]) == 2
-    assert codes_in(capsys.readouterr().err) == ["directory-missing"]
+    others = [argument for argument in arguments if not argument.startswith("--dataset=")]
+    assert cli.run([*others, f"--destination={tmp_path}", "--dataset=" + str(tmp_path / "none")]) == 2
+    assert "--dataset" in capsys.readouterr().err
 
 
 @pytest.mark.long
