@@ -83,9 +83,8 @@ def take_crops(photograph: Photograph, matrices: Matrix, size: int) -> Tensor:
     crops = levels[0].new_empty((count, 3, size, size))
     for level in np.unique(chosen):
         rows = np.flatnonzero(chosen == level)
-        grid = (
-            places[rows] * (2 / np.array(photograph.size[::-1])) - 1
-        )  # (n, S, S, 2), -1 to 1 from edge to edge
+        # (n, S, S, 2), -1 to 1 from edge to edge.
+        grid = places[rows] * (2 / np.array(photograph.size[::-1])) - 1
         taken = F.grid_sample(
             levels[level],
             torch.from_numpy(grid.reshape(1, -1, size, 2).astype(np.float32)).to(crops.device),

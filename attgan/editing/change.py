@@ -23,6 +23,9 @@ through rounding alone; in training they were not rounded."""
 LEAST = 1 / 512
 """Weaker changes alter no pixel by a grey level."""
 
+LARGER = 1.5
+"""A face more than so many times as large as the generator's output gets a change with steep edges."""
+
 
 def mask_of(config: GeneratorConfig, edits: Sequence[Edit]) -> Tensor | None:
     """The edit mask ``(S, S)``, 0 to 1: where in a face the edits may change pixels. None: everywhere."""
@@ -30,10 +33,6 @@ def mask_of(config: GeneratorConfig, edits: Sequence[Edit]) -> Tensor | None:
     if config.compositing == "thresholded" or mask is None:
         return mask
     return compositing.edit_mask(config.image_size)
-
-
-LARGER = 1.5
-"""A face more than so many times as large as the generator's output gets a change with steep edges."""
 
 
 def change_of(

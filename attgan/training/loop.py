@@ -69,14 +69,7 @@ def run(
         watch = Watch(plan, folder, state, on_progress)
         saving = _Saving(plan, folder, watch)
         table = plan.table
-        pairs = None
-        if plan.paired is not None:
-            pairs = ending.enter_context(closing(open_pairs(plan, plan.paired, state.step)))
-        source = ending.enter_context(closing(open_stream(plan, "source", plan.source_rows, state.step)))
-        real = source
-        if plan.strategy.real != plan.strategy.source:
-            start = table.discriminator_steps_of(state.step)
-            real = ending.enter_context(closing(open_stream(plan, "real", plan.real_rows, start)))
+        step = ending.enter_context(closing(open_steps(plan, state.step)))
         watch.report(state, note=_first_words(plan, state))
         try:
             while True:
@@ -93,19 +86,33 @@ def run(
                     saving.now(state)
                     return Ending(state, reason, watch)
                 saving.if_due(state)
-                if pairs is not None and plan.paired is not None:
-                    stepped = paired_step(plan, plan.paired, state.step, next(pairs))
-                elif table.is_generator_step(state.step):
-                    stepped = generator_step(plan, state.step, next(source))
-                else:
-                    batch = next(source)
-                    shown = batch if real is source else next(real)
-                    stepped = discriminator_step(plan, state.step, batch, shown)
+                stepped = next(step)
                 state.step += 1
                 watch.stepped(state, stepped)
         except Diverged as error:
             watch.end(state, "diverged", str(error))
             raise
+
+
+def open_steps(plan: TrainingPlan, start: int) -> Generator[Stepped, None, None]:
+    """The steps from ``start`` on, without end. Each is done when it is asked for, with the batches that it takes."""
+    table = plan.table
+    with ExitStack() as ending:
+        if plan.paired is not None:
+            pairs = ending.enter_context(closing(open_pairs(plan, plan.paired, start)))
+            for number, batch in enumerate(pairs, start):
+                yield paired_step(plan, plan.paired, number, batch)
+            return
+        source = ending.enter_context(closing(open_stream(plan, "source", plan.source_rows, start)))
+        real = source
+        if plan.strategy.real != plan.strategy.source:
+            begun = table.discriminator_steps_of(start)
+            real = ending.enter_context(closing(open_stream(plan, "real", plan.real_rows, begun)))
+        for number, images in enumerate(source, start):
+            if table.is_generator_step(number):
+                yield generator_step(plan, number, images)
+            else:
+                yield discriminator_step(plan, number, images, images if real is source else next(real))
 
 
 def _check(plan: TrainingPlan, state: State) -> bool:

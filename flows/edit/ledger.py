@@ -210,7 +210,9 @@ def summarise(shard: int, generation: int, rows: Sequence[Row]) -> Summary:
         attributes_from=dict(Counter(row.attributes_from for row in rows if row.attributes_from)),
         failures=[Failure(row.key, row.stage or "", row.reason or "") for row in failed[:FAILURES_SHOWN]],
         sample=choose_sample(
-            SampledImage(row.key, row.output_key, _largest_box(row)) for row in rows if row.status == "edited"
+            SampledImage(row.key, row.output_key, row.faces[0]["box"] if row.faces else None)
+            for row in rows
+            if row.status == "edited"
         ),
     )
 
@@ -218,11 +220,6 @@ def summarise(shard: int, generation: int, rows: Sequence[Row]) -> Summary:
 def choose_sample(images: Iterable[SampledImage], count: int = SAMPLE) -> list[SampledImage]:
     """The images whose keys have the smallest hashes: the same ones in whatever order they come."""
     return nsmallest(count, images, key=lambda image: hashlib.sha256(image.key.encode()).digest())
-
-
-def _largest_box(row: Row) -> list[float] | None:
-    boxes = [face["box"] for face in row.faces or ()]
-    return max(boxes, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]), default=None)
 
 
 def ledger_key(shard: int, generation: int) -> str:

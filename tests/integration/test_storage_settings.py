@@ -42,9 +42,8 @@ def test_renewed_credentials_are_used(
     answer, script = tmp_path / "answer.json", tmp_path / "credentials"
 
     def issue(secret: str) -> None:
-        soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(
-            minutes=5
-        )  # renewed before every request
+        # So near that they are renewed before every request.
+        soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=5)
         keys = {"AccessKeyId": s3_server["AWS_ACCESS_KEY_ID"], "SecretAccessKey": secret}
         answer.write_text(json.dumps({"Version": 1, "Expiration": soon.isoformat(), **keys}))
 

@@ -291,8 +291,7 @@ def _gather(cache: np.ndarray, rows: np.ndarray, pixels: torch.Tensor) -> None:
 
 def _mirror(pixels: torch.Tensor, chosen: np.ndarray) -> None:
     images = pixels.permute(0, 3, 1, 2)
-    for i in np.flatnonzero(
-        chosen
-    ).tolist():  # one by one: torch has a fast kernel, and nothing else is copied
+    # One by one: torch has a fast kernel, and nothing else is copied.
+    for i in np.flatnonzero(chosen).tolist():
         image = images[i : i + 1]
         image.copy_(image.flip(3))

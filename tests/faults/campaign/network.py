@@ -51,9 +51,8 @@ def all_cases(scenario: Scenario) -> list[Case]:
         for kind, faults in (*PASSING.items(), (OUTAGE, ("503",))):
             has_body = operation in ("get", "list", "open")
             if count and (kind != "answer truncated" or has_body):
-                skip = (
-                    0 if operation == "list" else (count - 1) // 2
-                )  # of objects there are more than of requests
+                # Of objects there are more than of requests.
+                skip = 0 if operation == "list" else (count - 1) // 2
                 broken = Broken(kind, point, pattern, faults, skip)
                 cases.append(Case(scenario, (broken,)))
     return cases
