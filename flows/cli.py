@@ -135,52 +135,33 @@ def ingest(*, settings: Annotated[IngestSettings, Parameter(name="*")]) -> None:
 @app.command
 def train(*, settings: Annotated[TrainSettings, Parameter(name="*")]) -> None:
     """Train AttGAN with one of the strategies, from a bundle or from scratch."""
-    adopt_stack()
-    from flows.training.train import report
-
-    if settings.dry_run:
-        from flows.training.train.plan import prepare
-
-        print_rows("What this training would do", report.plan_rows(prepare(settings)))
-        return
-    from flows.runtime.running import run_from_terminal
-    from flows.training.train import flow
-
-    report.show(run_from_terminal(flow.train, settings=settings))
+    _train("train", settings)
 
 
 @app.command
 def align(*, settings: Annotated[AlignSettings, Parameter(name="*")]) -> None:
     """Train a discriminator against the frozen generator of a bundle."""
-    adopt_stack()
-    from flows.training.train import report
-
-    if settings.dry_run:
-        from flows.training.train.plan import prepare
-
-        print_rows("What this alignment would do", report.plan_rows(prepare(settings)))
-        return
-    from flows.runtime.running import run_from_terminal
-    from flows.training.align import flow
-
-    report.show(run_from_terminal(flow.align, settings=settings))
+    _train("align", settings)
 
 
 @app.command
 def train_classifier(*, settings: Annotated[ClassifierSettings, Parameter(name="*")]) -> None:
     """Train an attribute classifier, which predicts the attributes of unlabelled faces, and add it to a bundle."""
+    _train("train-classifier", settings)
+
+
+def _train(name: str, settings: TrainSettings | AlignSettings | ClassifierSettings) -> None:
     adopt_stack()
-    from flows.training.classifier import report
+    from flows.training.kinds import KINDS
 
+    kind = KINDS[name]
     if settings.dry_run:
-        from flows.training.classifier.plan import prepare
-
-        print_rows("What this training would do", report.plan_rows(prepare(settings)))
+        print_rows("What this training would do", kind.plan_rows(kind.prepare(settings)))
         return
     from flows.runtime.running import run_from_terminal
-    from flows.training.classifier import flow
+    from flows.training.flow import FLOWS
 
-    report.show(run_from_terminal(flow.train_classifier, settings=settings))
+    kind.show(run_from_terminal(FLOWS[name], settings=settings))
 
 
 @app.command

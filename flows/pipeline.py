@@ -41,8 +41,8 @@ from flows.sweep.flow import sweep
 from flows.sweep.places import ALIGNED, DATASET, FACES
 from flows.sweep.resolve import resolve
 from flows.sweep.results import REPORT
-from flows.training.align.flow import align
-from flows.training.train.report import BUNDLE
+from flows.training.flow import align
+from flows.training.report import BUNDLE
 
 EDITED = "edited"
 # Settings that the alignment takes from the sweep. Not patience: the sweep's is meant for its trials.

@@ -2,6 +2,6 @@
 
 # A deployment on a Prefect server names its flow by module and function. Those of version 0.1 name this module, and
 # run on until `make deploy` is repeated.
-from flows.training.align.flow import align
+from flows.training.flow import align
 
 __all__ = ["align"]

@@ -2,6 +2,6 @@
 
 # A deployment on a Prefect server names its flow by module and function. Those of version 0.1 name this module, and
 # run on until `make deploy` is repeated.
-from flows.training.classifier.flow import train_classifier
+from flows.training.flow import train_classifier
 
 __all__ = ["train_classifier"]

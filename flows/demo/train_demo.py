@@ -22,9 +22,8 @@ from flows.runtime.terminal import console, print_line, print_mapping, print_row
 from flows.settings import AlignSettings, DemoTrainingSettings, SubsetSettings, TrainSettings
 from flows.storage import join, open_store
 from flows.storage.bundles import open_bundle
-from flows.training.align.flow import align
-from flows.training.train import report
-from flows.training.train.flow import train
+from flows.training import report
+from flows.training.flow import align, train
 from flows.training.watch import CURVES, GRIDS
 
 OUTPUT = Path(".local/train-demo")

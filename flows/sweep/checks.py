@@ -13,8 +13,8 @@ from flows.storage import join, open_store
 from flows.sweep import fingerprint
 from flows.sweep.plan import Places, make_trial
 from flows.sweep.resolve import axes_of, datasets_of
+from flows.training.plan import prepare
 from flows.training.start import make_start
-from flows.training.train.plan import prepare
 
 # A folder below the sweep's in which nothing is ever written.
 _NOWHERE = "check"

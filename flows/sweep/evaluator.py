@@ -5,28 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from prefect import State, task
+from prefect import State
 
 from attgan.evaluation.evaluator import Evaluator, save_evaluator
 from attgan.models.folder import Folder
-from attgan.training.classifier.trainer import fit_classifier
 from attgan.training.run_folder.progress import OnProgress
 from flows.runtime import reporting
 from flows.settings import SweepEvaluatorSettings
 from flows.storage import join, open_store
-from flows.training.data import open_data
-from flows.training.driver import RETRIES, drive
+from flows.training.classifier.trial import fitted_classifier, outcome_of
+from flows.training.driver import drive
+from flows.training.flow import training_task
 from flows.training.start import joined_licence
-from flows.training.stopping import stop_requests
-from flows.training.train.trial import Opening, ready_process
 
 TRAINING = "training"
-
-
-@task(name="train-judge", task_run_name="train-judge {settings.destination}", **RETRIES)
-def train_evaluator_task(settings: SweepEvaluatorSettings, command: str) -> dict[str, Any]:
-    """Train, on Ray."""
-    return evaluator_trial(settings, command=command)
 
 
 def train_evaluator(settings: SweepEvaluatorSettings, log: reporting.Log) -> dict[str, Any] | State[Any]:
@@ -39,7 +31,7 @@ def train_evaluator(settings: SweepEvaluatorSettings, log: reporting.Log) -> dic
         UserError: the worker refused.
     """
     training = open_store(join(settings.destination, TRAINING), option="--destination")
-    return drive(train_evaluator_task, settings, training, log)
+    return drive(training_task("train-judge", evaluator_trial), settings, training, log)
 
 
 def evaluator_trial(
@@ -65,24 +57,18 @@ def evaluator_trial(
         Diverged: the loss is not finite or has exploded.
         StorageError: the storage failed after its retries. The training can resume.
     """
-    threads = ready_process(settings)
-    filesystem, path = open_store(settings.destination, option="--destination").filesystem()
     training = open_store(join(settings.destination, TRAINING), option="--destination")
-    with (
-        stop_requests(training, command, should_stop) as asked,
-        open_data(
-            settings, settings.size, settings.attributes, threads=threads, report=Opening(training).report
-        ) as faces,
-    ):
-        fitted = fit_classifier(
-            faces,
-            settings.config,
-            Folder(join(path, TRAINING), filesystem),
-            device=settings.device,
-            on_progress=on_progress,
-            should_stop=asked,
-        )
-        outcome = {"ended": fitted.ended, "reason": fitted.reason, "step": fitted.step}
+    fitting = fitted_classifier(
+        settings,
+        training,
+        settings.size,
+        settings.attributes,
+        command=command,
+        should_stop=should_stop,
+        on_progress=on_progress,
+    )
+    with fitting as (faces, fitted):
+        outcome = outcome_of(fitted)
         if fitted.classifier is None:
             return outcome
         subset = faces.dataset.manifest.subset.name
@@ -94,5 +80,6 @@ def evaluator_trial(
             faces=len(faces.held_out),
             licence=joined_licence(None, settings.licence, subset),
         )
+        filesystem, path = open_store(settings.destination, option="--destination").filesystem()
         save_evaluator(Folder(path, filesystem), evaluator)
     return outcome | {"digest": evaluator.digest}

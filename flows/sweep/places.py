@@ -18,7 +18,7 @@ from flows.sweep.checks import check_before
 from flows.sweep.evaluator import train_evaluator
 from flows.sweep.plan import Places
 from flows.sweep.resolve import datasets_of
-from flows.training.align.flow import align
+from flows.training.flow import align
 
 FACES, DATASET, JUDGED, ALIGNED = "faces", "dataset", "judge", "aligned"
 # Enough for an evaluator on drawn faces.

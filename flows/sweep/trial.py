@@ -125,7 +125,7 @@ class Training:
     def _train(self) -> News:
         """Train from the last checkpoint, and write the outcome into the trial's record."""
         # Imported here, because it loads torch, which the driver does not need.
-        from flows.training.train.trial import train_trial
+        from flows.training.trial import train_trial
 
         settings = TrainSettings.model_validate(self._config["settings"])
         self._store = open_store(self._config["url"], option="--destination")

@@ -45,7 +45,7 @@ from flows.storage import join, open_store
 from flows.storage.bundles import open_bundle
 from flows.training.classifier.trial import classifier_trial
 from flows.training.data import open_data
-from flows.training.train.trial import train_trial
+from flows.training.trial import train_trial
 
 # Every tenth face is for validation.
 _VALIDATION = 10

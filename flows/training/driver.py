@@ -18,9 +18,8 @@ from flows.runtime.cancelling import RunCancelled, cancel_requests
 from flows.runtime.running import cause_of
 from flows.settings.training import RunSettings
 from flows.storage import StorageError, Store
+from flows.training.kinds import Kind, Prepared
 from flows.training.stopping import deferred, new_command, request_stop
-from flows.training.train import report
-from flows.training.train.plan import TrainingPlan
 from flows.training.watch import Watch
 
 # After a stop request, the worker may take this many seconds for its current step and a checkpoint: without any
@@ -38,13 +37,13 @@ RETRIES: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [2, 20], "retry_
 
 
 def run_on_ray(
-    task: Task[..., Any], prepared: TrainingPlan, log: reporting.Log
+    task: Task[..., Any], kind: Kind, prepared: Prepared, log: reporting.Log
 ) -> dict[str, Any] | State[Any]:
-    """Run the task that trains, unless the run has finished before, and show its progress.
+    """Run the task that trains, unless the run has finished before, and show its progress and result.
 
     Args:
-        task: takes ``settings`` and ``command``, and returns what
-            :func:`flows.training.train.trial.train_trial` returns.
+        task: calls ``kind.trial`` with ``settings`` and ``command``.
+        kind: of the training.
         prepared: the run, checked.
         log: of the flow run.
 
@@ -54,18 +53,21 @@ def run_on_ray(
     Raises:
         UserError: as :func:`drive`.
     """
-    store = prepared.store
-    for line in report.opening_lines(prepared):
-        log.info("%s", line)
-    if prepared.finished is not None:
-        log.info("%s holds this run, and it has finished", store.url)
-        return report.result(prepared, prepared.finished, 0.0)
+    for what, value in kind.describe(prepared).items():
+        log.info("%s: %s", what, value)
     started = time.monotonic()
-    outcome = drive(task, prepared.settings, store, log)
+    outcome: dict[str, Any] | State[Any]
+    if prepared.finished is None:
+        outcome = drive(task, prepared.settings, prepared.store, log)
+    else:
+        outcome = prepared.finished
+        log.info("%s holds this run, and it has finished", prepared.store.url)
     if not isinstance(outcome, dict):
         return outcome
-    result = report.result(prepared, outcome, time.monotonic() - started)
-    reporting.table(f"{task.name}-result", report.result_rows(result), f"Result, {store.url}")
+    seconds = 0.0 if prepared.finished else time.monotonic() - started
+    result = kind.result(prepared, outcome, seconds)
+    title = f"Result, {prepared.settings.destination}"
+    reporting.table(f"{kind.name}-result", kind.result_rows(result), title)
     return result
 
 

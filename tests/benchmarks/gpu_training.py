@@ -24,7 +24,7 @@ from attgan.training.trainer import choose, make_plan
 from flows.settings import ExportSettings, TrainSettings
 from flows.training.data import open_data
 from flows.training.start import Start, make_start
-from flows.training.train.trial import train_trial
+from flows.training.trial import train_trial
 from flows.training.weights import export
 from tests.benchmarks.gpu_measuring import Bench, Measurement, Precision, climb, halving, numbers
 from tests.benchmarks.table import Row

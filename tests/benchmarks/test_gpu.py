@@ -57,7 +57,7 @@ def bench() -> Iterator[Bench]:
 
 def test_a_shard_and_a_training_need_neither_orchestrator_nor_network_client() -> None:
     without_them(
-        "import flows.edit.streaming, flows.edit.shard, flows.training.train.trial, attgan.training.trainer"
+        "import flows.edit.streaming, flows.edit.shard, flows.training.trial, attgan.training.trainer"
     )
 
 

@@ -22,7 +22,7 @@ from flows.sweep.folders import kept_weights
 from flows.sweep.plan import SweepPlan, Trial
 from flows.sweep.records import Record, read_checks, read_record, value_of
 from flows.sweep.suggestions import Suggestions
-from flows.training.train.trial import train_trial
+from flows.training.trial import train_trial
 from tests.support import small_sweep
 from tests.support.data.drawn_dataset import write_drawn_dataset
 from tests.support.processes import kill_all, ray_tasks

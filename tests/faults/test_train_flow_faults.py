@@ -15,7 +15,7 @@ import torch
 
 from flows.settings import TrainSettings
 from flows.storage import Store, open_store
-from flows.training.train.trial import train_trial
+from flows.training.trial import train_trial
 from tests.support.data.drawn_dataset import write_drawn_dataset
 from tests.support.processes import ray_tasks
 from tests.support.waiting import LIMIT, wait_until

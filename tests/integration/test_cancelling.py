@@ -18,7 +18,7 @@ from flows.runtime.cancelling import RunCancelled, cancel_requests
 from flows.runtime.running import refusals_as_states, run_from_terminal
 from flows.settings import TrainSettings
 from flows.storage import Store, open_store
-from flows.training.train.flow import train
+from flows.training.flow import train
 from tests.support.data.drawn_dataset import write_drawn_dataset
 from tests.support.waiting import wait_until
 

@@ -16,7 +16,7 @@ from flows.edit.ledger import finished_shards, read_rows
 from flows.runtime.running import run_from_terminal
 from flows.settings import ClassifierSettings, EditSettings, InitSettings
 from flows.storage import join, open_store
-from flows.training.classifier.flow import train_classifier
+from flows.training.flow import train_classifier
 from flows.training.weights import init
 from tests.support.data.drawn_dataset import write_drawn_dataset
 from tests.support.images.pictures import noise, saved

@@ -29,8 +29,8 @@ from flows.storage import open_store
 from flows.sweep import results
 from flows.sweep.plan import Places, make_plan, resolve, write_or_check
 from flows.sweep.trial_queue import TrialQueue
-from flows.training.train.plan import prepare as prepare_training
-from flows.training.train.trial import train_trial
+from flows.training.plan import prepare as prepare_training
+from flows.training.trial import train_trial
 from tests.support import previous_version
 
 FAILED = "002.jpg"

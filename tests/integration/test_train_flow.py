@@ -13,8 +13,7 @@ from attgan.models import inspect_bundle, load_bundle
 from flows.runtime.running import run_from_terminal
 from flows.settings import AlignSettings, TrainSettings
 from flows.storage import join, open_store
-from flows.training.align.flow import align
-from flows.training.train.flow import train
+from flows.training.flow import align, train
 from tests.support.data.drawn_dataset import write_drawn_dataset
 from tests.support.refusals import refused
 

@@ -19,7 +19,7 @@ from flows.settings import SweepSettings
 from flows.storage import open_store
 from flows.sweep.plan import Places, SweepPlan, make_plan, resolve, write_or_check
 from flows.sweep.records import new_record, write_record
-from flows.training.train.trial import train_trial
+from flows.training.trial import train_trial
 from tests.support.data.drawn_dataset import write_drawn_dataset
 
 NAMES = ("Eyeglasses", "Male", "Young")

@@ -19,8 +19,8 @@ from flows.settings import ClassifierSettings
 from flows.storage import Store, join, open_store
 from flows.storage.bundles import open_bundle
 from flows.training.data import open_data
+from flows.training.plan import refuse_overlap
 from flows.training.start import joined_licence
-from flows.training.train.plan import refuse_overlap
 
 TRAINING = "training"
 

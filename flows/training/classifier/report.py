@@ -8,7 +8,7 @@ from flows.runtime.terminal import print_line, print_rows
 from flows.training.classifier.plan import ClassifierPlan
 
 
-def plan(prepared: ClassifierPlan) -> dict[str, Any]:
+def describe(prepared: ClassifierPlan) -> dict[str, Any]:
     """What will be trained, as names and values."""
     settings, faces, config = prepared.settings, prepared.faces, prepared.bundle.config
     manifest = faces.dataset.manifest
@@ -24,12 +24,9 @@ def plan(prepared: ClassifierPlan) -> dict[str, Any]:
     }
 
 
-def plan_rows(prepared: ClassifierPlan) -> list[dict[str, Any]]:
-    """:func:`plan` and all other settings, as rows of a table."""
-    shown = plan(prepared)
-    others = prepared.settings.config.model_dump()
-    shown |= {f"--{name.replace('_', '-')}": value for name, value in others.items()}
-    return [{"what": what, "value": value} for what, value in shown.items()]
+def result(prepared: ClassifierPlan, outcome: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """The flow's result: the outcome, where the bundle is, and its licence line."""
+    return outcome | {"bundle": prepared.settings.destination, "licence": prepared.licence}
 
 
 def score_rows(result: dict[str, Any]) -> list[dict[str, Any]]:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from attgan.data.loading.loader import Faces
 from attgan.evaluation.attribute_scores import AttributeScore, mean_scores
 from attgan.models import save_bundle
 from attgan.models.card import read_card
 from attgan.training.classifier.trainer import Fitted, fit_classifier
 from attgan.training.run_folder.progress import OnProgress
 from attgan.training.run_folder.run_files import RESULT
-from flows.settings import ClassifierSettings
-from flows.storage import open_store
+from flows.settings import ClassifierSettings, SweepEvaluatorSettings
+from flows.storage import Store, open_store
 from flows.training.classifier.plan import ClassifierPlan, prepare, refuse_foreign_bundle, run_folder
 from flows.training.data import open_data, shared_folder
 from flows.training.stopping import stop_requests
-from flows.training.train.trial import Opening, ready_process
+from flows.training.trial import Opening, ready_process
 
 _HEADING = "### Source attributes of unlabelled faces"
 
@@ -46,32 +48,80 @@ def classifier_trial(
         Diverged: the loss is not finite or has exploded. The last good state is kept.
         StorageError: the storage failed after its retries. The run can resume.
     """
-    threads = ready_process(settings)
     prepared = prepare(settings)
     if prepared.finished is not None:
         return prepared.finished
     bundle, store = prepared.bundle, prepared.store
-    folder = run_folder(store)
-    with stop_requests(store, command, should_stop) as asked:
-        size, names = bundle.config.generator.image_size, bundle.config.attributes
-        with open_data(settings, size, names, threads=threads, report=Opening(store).report) as faces:
-            fitted = fit_classifier(
+    size, names = bundle.config.generator.image_size, bundle.config.attributes
+    fitting = fitted_classifier(
+        settings,
+        store,
+        size,
+        names,
+        bundle=bundle.digest,
+        command=command,
+        should_stop=should_stop,
+        on_progress=on_progress,
+    )
+    with fitting as (_, fitted):
+        outcome = outcome_of(fitted)
+        if fitted.classifier is None:
+            return outcome
+        outcome["digest"] = _write_bundle(prepared, fitted)
+    outcome |= {"best_step": fitted.best_step, "scores": [_known(score) for score in fitted.scores]}
+    run_folder(store).write(RESULT, (json.dumps(outcome, indent=1) + "\n").encode())
+    return outcome
+
+
+@contextlib.contextmanager
+def fitted_classifier(
+    settings: ClassifierSettings | SweepEvaluatorSettings,
+    store: Store,
+    size: int,
+    attributes: Sequence[str],
+    *,
+    bundle: str | None = None,
+    command: str | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    on_progress: OnProgress | None = None,
+) -> Iterator[tuple[Faces, Fitted]]:
+    """The faces, and a classifier that was trained on them. Inside this context a stop request is still deferred.
+
+    Args:
+        settings: what to train.
+        store: the run's folder.
+        size: of the faces, in pixels.
+        attributes: that it predicts.
+        bundle: digest of the bundle that it is for, if any.
+        command, should_stop, on_progress: as for :func:`classifier_trial`.
+
+    Raises:
+        UserError, Diverged, StorageError: as :func:`classifier_trial`.
+    """
+    threads = ready_process(settings)
+    opening = Opening(store)
+    with (
+        stop_requests(store, command, should_stop) as asked,
+        open_data(settings, size, attributes, threads=threads, report=opening.report) as faces,
+    ):
+        yield (
+            faces,
+            fit_classifier(
                 faces,
                 settings.config,
-                folder,
-                bundle=bundle.digest,
+                run_folder(store),
+                bundle=bundle,
                 device=settings.device,
                 on_progress=on_progress,
                 should_stop=asked,
                 keep_pairs=shared_folder(),
-            )
-            outcome = {"ended": fitted.ended, "reason": fitted.reason, "step": fitted.step}
-            if fitted.classifier is None:
-                return outcome
-            outcome["digest"] = _write_bundle(prepared, fitted)
-    outcome |= {"best_step": fitted.best_step, "scores": [_known(score) for score in fitted.scores]}
-    folder.write(RESULT, (json.dumps(outcome, indent=1) + "\n").encode())
-    return outcome
+            ),
+        )
+
+
+def outcome_of(fitted: Fitted) -> dict[str, Any]:
+    """How a training ended, in the form that :func:`flows.training.driver.drive` takes."""
+    return {"ended": fitted.ended, "reason": fitted.reason, "step": fitted.step}
 
 
 def _write_bundle(prepared: ClassifierPlan, fitted: Fitted) -> str:

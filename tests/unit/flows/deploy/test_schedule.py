@@ -53,9 +53,9 @@ def test_all_flows_are_deployed_and_the_edit_alone_has_a_schedule_which_waits_to
     ("before", "now"),
     [
         ("flows.subset.flow.subset", "flows.dataset.subset.flow.subset"),
-        ("flows.align.flow.align", "flows.training.align.flow.align"),
-        ("flows.train.flow.train", "flows.training.train.flow.train"),
-        ("flows.classifier.flow.train_classifier", "flows.training.classifier.flow.train_classifier"),
+        ("flows.align.flow.align", "flows.training.flow.align"),
+        ("flows.train.flow.train", "flows.training.flow.train"),
+        ("flows.classifier.flow.train_classifier", "flows.training.flow.train_classifier"),
     ],
 )
 def test_deployments_of_earlier_versions_lead_to_the_same_flows(before: str, now: str) -> None:

@@ -9,7 +9,8 @@ from prefect.states import Failed
 from attgan.errors import Diverged, UserError
 from flows.storage import StorageError
 from flows.training.driver import may_retry
-from flows.training.train.flow import train_task
+from flows.training.flow import training_task
+from flows.training.trial import train_trial
 
 
 @pytest.mark.parametrize(
@@ -25,4 +26,4 @@ from flows.training.train.flow import train_task
 )
 def test_only_trouble_with_the_storage_is_tried_again(ended_with: Any, again: bool) -> None:
     run = TaskRun(task_key="train", dynamic_key="0")
-    assert may_retry(train_task, run, Failed(data=ended_with)) == again
+    assert may_retry(training_task("train", train_trial), run, Failed(data=ended_with)) == again

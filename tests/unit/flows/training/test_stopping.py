@@ -12,7 +12,7 @@ from flows.settings import TrainSettings
 from flows.storage import Fetched, open_store
 from flows.storage.disk import DiskStore
 from flows.training.stopping import MARKER, deferred, new_command, request_stop, stop_requests, works_for
-from flows.training.train.trial import train_trial
+from flows.training.trial import train_trial
 from flows.urls import Location
 from tests.support.waiting import wait_until
 

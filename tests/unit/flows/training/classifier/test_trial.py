@@ -12,8 +12,9 @@ from attgan.attributes import PUBLISHED
 from attgan.models import Generator, GeneratorConfig, fresh, load_bundle, save_bundle
 from flows.settings import ClassifierSettings
 from flows.training.classifier.plan import prepare
-from flows.training.classifier.report import plan_rows, score_rows
+from flows.training.classifier.report import score_rows
 from flows.training.classifier.trial import classifier_trial
+from flows.training.kinds import CLASSIFIER
 from tests.support.data.drawn_dataset import write_drawn_dataset
 from tests.support.refusals import refused
 
@@ -170,7 +171,7 @@ def test_the_tables_show_every_attribute(settings: MakeSettings) -> None:
     rows = score_rows(classifier_trial(settings()))
     assert [row["attribute"] for row in rows] == [*PUBLISHED, "mean"]
     assert all(row["accuracy"].startswith(("0.", "1.")) for row in rows)
-    shown = {row["what"]: row["value"] for row in plan_rows(prepare(settings()))}
+    shown = {row["what"]: row["value"] for row in CLASSIFIER.plan_rows(prepare(settings()))}
     assert shown["licence"].startswith("Only on Sundays; ")
     assert shown["--max-steps"] == 12
 

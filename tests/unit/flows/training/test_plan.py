@@ -11,7 +11,7 @@ from flows import cli
 from flows.dataset.ingest import ingest
 from flows.runtime.exits import WRONG_USE
 from flows.settings import IngestSettings, InitSettings, TrainSettings
-from flows.training.train.trial import train_trial
+from flows.training.trial import train_trial
 from flows.training.weights import init
 from tests.support.data.drawn_dataset import write_drawn_dataset
 from tests.support.data.foreign_tables import pictures, write_table

@@ -1,4 +1,4 @@
-"""One training in this process: the function that the flow's task and a sweep's trials call."""
+"""One training or alignment in this process: the functions that the flows' tasks and a sweep's trials call."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 
 from attgan.data.loading.loader import Faces
 from attgan.models.folder import Folder
+from attgan.training.alignment import align
 from attgan.training.memory import keep_freed_memory
 from attgan.training.plan import Card
 from attgan.training.run_folder.progress import PROGRESS, OnProgress
@@ -89,6 +90,29 @@ def train_trial(
             should_stop=at.should_stop,
             keep_pairs=shared_folder(),
             report_pairs=partial(at.opening.report, what="faces rendered with glasses"),
+        )
+    return asdict(outcome)
+
+
+def align_trial(
+    settings: AlignSettings,
+    *,
+    command: str | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    on_progress: OnProgress | None = None,
+) -> dict[str, Any]:
+    """Align, or resume the run at the destination. Arguments, result and errors as of :func:`train_trial`."""
+    with workplace(settings, command, should_stop) as at:
+        outcome = align(
+            at.start.generator,
+            at.start.discriminator,
+            at.faces,
+            settings.config,
+            at.folder,
+            device=at.device,
+            card=at.card,
+            on_progress=on_progress,
+            should_stop=at.should_stop,
         )
     return asdict(outcome)
 

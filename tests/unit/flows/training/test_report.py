@@ -6,9 +6,9 @@ from attgan.evaluation.evaluator import Evaluator, save_evaluator
 from attgan.models import AttributeClassifier, ClassifierConfig, fresh
 from attgan.models.folder import Folder
 from flows.settings import TrainSettings
-from flows.training.train.plan import prepare
-from flows.training.train.report import plan, result
-from flows.training.train.trial import train_trial
+from flows.training.plan import prepare
+from flows.training.report import describe, result
+from flows.training.trial import train_trial
 
 
 def test_a_finished_run_shows_the_licence_that_its_bundle_has(dataset: Path, tmp_path: Path) -> None:
@@ -22,11 +22,11 @@ def test_a_finished_run_shows_the_licence_that_its_bundle_has(dataset: Path, tmp
         max_steps=1,
         licence="Only on Sundays",
     )
-    assert plan(prepare(settings))["licence"] == "Only on Sundays"
+    assert describe(prepare(settings))["licence"] == "Only on Sundays"
     train_trial(settings)
     again = prepare(settings.model_copy(update={"licence": "Only on Mondays"}))
     assert again.finished is not None
-    assert plan(again)["licence"] == "Only on Sundays"
+    assert describe(again)["licence"] == "Only on Sundays"
     assert result(again, again.finished, 0.0)["licence"] == "Only on Sundays"
 
 
@@ -43,4 +43,4 @@ def test_an_evaluators_licence_is_shown_too(dataset: Path, tmp_path: Path) -> No
         batch_size=8,
         judge=str(tmp_path / "judge"),
     )
-    assert plan(prepare(settings))["evaluator's licence"] == "for study only"
+    assert describe(prepare(settings))["evaluator's licence"] == "for study only"

@@ -11,8 +11,8 @@ from attgan.models.discriminator import freeze_lowest
 from flows.runtime.terminal import print_line, print_rows
 from flows.settings import TrainSettings
 from flows.storage import join, open_store
+from flows.training.plan import TrainingPlan
 from flows.training.start import describe_evaluator
-from flows.training.train.plan import TrainingPlan
 
 BUNDLE = "bundle"
 _MEASURES = {
@@ -28,7 +28,7 @@ _MEASURES = {
 }
 
 
-def plan(prepared: TrainingPlan) -> dict[str, Any]:
+def describe(prepared: TrainingPlan) -> dict[str, Any]:
     """What will be trained, as names and values."""
     settings, start, faces, table = prepared.settings, prepared.start, prepared.faces, prepared.table
     manifest = faces.dataset.manifest
@@ -70,19 +70,6 @@ def plan(prepared: TrainingPlan) -> dict[str, Any]:
     rows["licence"] = prepared.licence if prepared.finished is None else _licence_there(prepared)
     rows["destination"] = prepared.store.url
     return rows
-
-
-def plan_rows(prepared: TrainingPlan) -> list[dict[str, Any]]:
-    """:func:`plan` and all other settings, as rows of a table."""
-    shown = plan(prepared)
-    others = prepared.settings.config.model_dump()
-    shown |= {f"--{name.replace('_', '-')}": value for name, value in others.items() if name not in shown}
-    return [{"what": what, "value": value} for what, value in shown.items()]
-
-
-def opening_lines(prepared: TrainingPlan) -> list[str]:
-    """The lines that are logged when a run begins."""
-    return [f"{what}: {value}" for what, value in plan(prepared).items()]
 
 
 def result(prepared: TrainingPlan, outcome: dict[str, Any], seconds: float) -> dict[str, Any]:
