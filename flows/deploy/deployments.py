@@ -7,7 +7,6 @@ have set on the server since is kept here.
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from attgan.errors import UserError
 from attgan.version import VERSION
 from flows.deploy import automations, schedule
 from flows.runtime.cluster import require_prefect
+from flows.runtime.internals import reason_of_prefect
 from flows.runtime.terminal import print_line, print_rows
 from flows.settings import DeploySettings
 
@@ -164,12 +164,7 @@ def _register(content: dict[str, Any], folder: str) -> None:
         )
     if ended.returncode != 0:
         raise NotDeployed(
-            _why(ended.stderr) or _why(ended.stdout) or f"prefect deploy: exit code {ended.returncode}"
+            reason_of_prefect(ended.stderr)
+            or reason_of_prefect(ended.stdout)
+            or f"prefect deploy: exit code {ended.returncode}"
         )
-
-
-def _why(output: str) -> str | None:
-    """The reason why a command failed: the server's answer in its last line, or that line; None without output."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    answer = re.search(r"""'detail': (["'])(.+)\1}""", lines[-1]) if lines else None
-    return answer[2] if answer else lines[-1] if lines else None

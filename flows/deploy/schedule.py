@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -12,11 +11,11 @@ from prefect.client.schemas.objects import DeploymentSchedule
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.exceptions import ObjectNotFound
-from prefect.server.schemas import schedules as server_schedules
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from attgan.errors import UserError
 from flows.runtime.cluster import require_prefect
+from flows.runtime.internals import next_dates
 from flows.settings import EditSettings, ScheduleSettings
 
 # Every deployment in infra/prefect.yaml has this tag.
@@ -24,8 +23,6 @@ TAG = "attgan"
 # The schedule in infra/prefect.yaml.
 NIGHTLY = CronSchedule(cron="0 3 * * *", timezone="UTC")
 NEXT_RUNS = 3
-
-_DATED: TypeAdapter[server_schedules.SCHEDULE_TYPES] = TypeAdapter(server_schedules.SCHEDULE_TYPES)
 
 
 def schedules(name: str | None = None) -> list[dict[str, Any]]:
@@ -185,7 +182,4 @@ def _next_runs(deployment: DeploymentResponse, schedule: DeploymentSchedule) -> 
     """The next runs, in the schedule's time zone; none while it is paused."""
     if deployment.paused or not schedule.active:
         return []
-    # Computed with the server's own code. The server itself lists the runs only seconds after a schedule has changed.
-    dated = _DATED.validate_python(schedule.schedule.model_dump())
-    dates = asyncio.run(dated.get_dates(NEXT_RUNS))
-    return [f"{date:%Y-%m-%d %H:%M}" for date in dates]
+    return [f"{date:%Y-%m-%d %H:%M}" for date in next_dates(schedule.schedule, NEXT_RUNS)]

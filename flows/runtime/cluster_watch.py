@@ -11,6 +11,8 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 
+from flows.runtime.internals import cluster_id_at
+
 # Seconds between two requests.
 _INTERVAL = 5.0
 
@@ -25,7 +27,7 @@ def cluster_watch() -> Iterator[Callable[[], None]]:
     import ray
 
     address = ray.get_runtime_context().gcs_address
-    joined = _cluster_at(address)
+    joined = cluster_id_at(address)
     others: list[str] = []
     ended = threading.Event()
 
@@ -33,7 +35,7 @@ def cluster_watch() -> Iterator[Callable[[], None]]:
         while not others and not ended.wait(_INTERVAL):
             # No answer is no reason to stop: the cluster may come back, and otherwise Ray ends this process.
             with contextlib.suppress(Exception):
-                found = _cluster_at(address)
+                found = cluster_id_at(address)
                 if found != joined:
                     others.append(found)
 
@@ -47,17 +49,3 @@ def cluster_watch() -> Iterator[Callable[[], None]]:
         yield look
     finally:
         ended.set()
-
-
-def _cluster_at(address: str) -> str:
-    """The identifier of the cluster that answers at an address.
-
-    A new client is needed for each request, because a client keeps the identifier that it received first.
-
-    Raises:
-        RpcError: no cluster answers.
-    """
-    from ray._raylet import GcsClient  # type: ignore[attr-defined]  # missing in Ray's stubs
-
-    identifier: str = GcsClient(address=address).cluster_id.hex()
-    return identifier
