@@ -8,6 +8,7 @@ attributes, and its loss has become flat.
 from attgan.data.loading.loader import Faces
 from attgan.models import Discriminator, Generator
 from attgan.models.folder import Folder
+from attgan.training.attgan_learner import AttganLearner
 from attgan.training.config import AlignmentConfig
 from attgan.training.early_stopping import InStep
 from attgan.training.loop import ShouldStop, run
@@ -90,4 +91,4 @@ def align(
         card=card,
     )
     owned = take_over(folder)
-    return finish(plan, owned, run(plan, owned, on_progress, should_stop))
+    return finish(plan, owned, run(AttganLearner(plan), owned, on_progress, should_stop))

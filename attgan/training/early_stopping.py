@@ -33,27 +33,29 @@ class StopRule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EarlyStopping:
-    """Stop after ``patience`` validations in a row without a better generator loss; 0 never stops.
+    """Stop after ``patience`` validations in a row without a better loss; 0 never stops.
 
     Attributes:
         best: the lowest loss so far.
         waited: validations since then.
+        measure: the name of the loss in a validation's numbers.
     """
 
     patience: int
     best: float | None = None
     waited: int = 0
+    measure: str = "generator_loss"
 
     @property
     def reason(self) -> str | None:
-        """Why to stop; None to go on."""
+        """Why to stop; None to continue."""
         if self.patience and self.waited >= self.patience:
-            return f"no better generator loss in {self.waited} validations"
+            return f"no better {self.measure.replace('_', ' ')} in {self.waited} validations"
         return None
 
     def after(self, numbers: Mapping[str, float]) -> Self:
-        """The rule after a validation that measured ``generator_loss``."""
-        loss = numbers["generator_loss"]
+        """The rule after one more validation."""
+        loss = numbers[self.measure]
         if self.best is None or loss < self.best:
             return replace(self, best=loss, waited=0)
         return replace(self, waited=self.waited + 1)
@@ -89,7 +91,7 @@ class InStep:
 
     @property
     def reason(self) -> str | None:
-        """Why to stop; None to go on."""
+        """Why to stop; None to continue."""
         if self.reached and self.waited >= self.patience:
             return "the discriminator is in step: accuracies reached, loss flat"
         return None

@@ -12,6 +12,7 @@ from attgan.data.loading.cache import Report
 from attgan.data.loading.loader import Faces
 from attgan.models import AttributeClassifier, Discriminator, Generator
 from attgan.models.folder import Folder
+from attgan.training.attgan_learner import AttganLearner
 from attgan.training.config import TrainingConfig
 from attgan.training.early_stopping import EarlyStopping
 from attgan.training.loop import ShouldStop, run
@@ -186,7 +187,7 @@ def train(
         report_pairs=report_pairs,
     )
     owned = take_over(folder)
-    return finish(plan, owned, run(plan, owned, on_progress, should_stop))
+    return finish(plan, owned, run(AttganLearner(plan), owned, on_progress, should_stop))
 
 
 def _paired_data(

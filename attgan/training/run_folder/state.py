@@ -40,13 +40,12 @@ class Best:
     Attributes:
         step: steps done then.
         numbers: its measures.
-        generator, discriminator: the tensors at that step; None once they are saved as a bundle.
+        networks: the tensors of each network at that step; None once they are saved as a bundle.
     """
 
     step: int
     numbers: Mapping[str, float]
-    generator: Tensors | None = None
-    discriminator: Tensors | None = None
+    networks: Mapping[str, Tensors] | None = None
 
 
 @dataclass
@@ -78,9 +77,11 @@ class State:
         if self.best is not None and self.numbers["quality"] < self.best.numbers["quality"]:
             return False
         networks = plan.networks
-        self.best = Best(
-            self.step, self.numbers, snapshot(networks.generator), snapshot(networks.discriminator)
-        )
+        kept = {
+            "generator": snapshot(networks.generator),
+            "discriminator": snapshot(networks.discriminator),
+        }
+        self.best = Best(self.step, self.numbers, kept)
         return True
 
 
@@ -118,12 +119,11 @@ def save_state(plan: TrainingPlan, folder: OwnedFolder, state: State) -> None:
     """
     best, groups = state.best, to_groups(plan.networks)
     refuse_infinite(groups, state.step)
-    if best is not None and best.generator is not None and best.discriminator is not None:
-        kept = {"best generator": best.generator, "best discriminator": best.discriminator}
-        refuse_infinite(kept, state.step)
+    if best is not None and best.networks is not None:
+        refuse_infinite({f"best {name}": tensors for name, tensors in best.networks.items()}, state.step)
         path = best_path(best.step)
         with room_for(folder, "the best bundle", path):
-            save_networks(plan, folder, path, best.generator, best.discriminator, best.numbers)
+            save_networks(plan, folder, path, **best.networks, numbers=best.numbers)
     memory: dict[str, Any] = {
         "checked": state.checked,
         "numbers": dict(state.numbers),
@@ -133,7 +133,7 @@ def save_state(plan: TrainingPlan, folder: OwnedFolder, state: State) -> None:
     write_checkpoint(folder, Checkpoint(state.step, groups, memory))
     state.saved = state.step
     if best is not None:
-        best.generator = best.discriminator = None
+        best.networks = None
         state.kept.append(best.step)
         remove_others(folder, BEST, {step_name(step) for step in state.kept})
 

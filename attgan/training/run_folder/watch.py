@@ -3,29 +3,18 @@
 import math
 import time
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import torch
 
 from attgan.errors import Diverged
-from attgan.training.paired.losses import PairedLosses
-from attgan.training.plan import TrainingPlan
+from attgan.training.learner import Learner, Stepped
 from attgan.training.run_folder.metrics_log import MetricsLog
 from attgan.training.run_folder.ownership import OwnedFolder
-from attgan.training.run_folder.pictures import write_curves, write_grid, write_pair_grid
 from attgan.training.run_folder.progress import Doing, OnProgress, Progress, Reporter
 from attgan.training.run_folder.state import State
-from attgan.training.steps import DiscriminatorLosses, GeneratorLosses, Network
 
-_CURVES_AFTER = 10.0  # seconds
-
-
-class Stepped(NamedTuple):
-    """A finished step: the network, the learning rate, and the losses, which are still on the device."""
-
-    network: Network
-    rate: float
-    losses: DiscriminatorLosses | GeneratorLosses | PairedLosses
+# Seconds between two drawings of the curves.
+_CURVES_AFTER = 10.0
 
 
 class Watch:
@@ -35,9 +24,9 @@ class Watch:
     """
 
     def __init__(
-        self, plan: TrainingPlan, folder: OwnedFolder, state: State, on_progress: OnProgress | None
+        self, learner: Learner, folder: OwnedFolder, state: State, on_progress: OnProgress | None
     ) -> None:
-        self._plan = plan
+        self._learner = learner
         self._folder = folder
         self._log = MetricsLog(folder, state.resumed_from)
         self._reporter = Reporter(folder, on_progress)
@@ -52,8 +41,8 @@ class Watch:
             Diverged: this or an earlier step diverged, which shows only when the losses are read.
         """
         self._pending.append((state.step, stepped))
-        self._reporter.count(self._plan.config.batch_size)
-        if state.step % self._plan.config.log_every == 0:
+        self._reporter.count(self._learner.config.batch_size)
+        if state.step % self._learner.config.log_every == 0:
             self.read_losses(state)
         if self._reporter.due:
             self.read_losses(state)
@@ -67,12 +56,12 @@ class Watch:
             Diverged: a loss is not finite or beyond the limit.
         """
         pending, self._pending = self._pending, []
-        limit = self._plan.config.explode_above
+        limit = self._learner.config.explode_above
         if not pending:
             return
-        values = torch.stack([loss.detach() for _, stepped in pending for loss in stepped.losses]).tolist()
+        values = torch.stack([loss for _, stepped in pending for loss in stepped.losses.values()]).tolist()
         for step, stepped in pending:
-            names = stepped.losses._fields
+            names = [*stepped.losses]
             losses, values = dict(zip(names, values, strict=False)), values[len(names) :]
             row = {"kind": "step", "step": step, "network": stepped.network, "learning_rate": stepped.rate}
             self._log.add(row | losses)
@@ -85,24 +74,15 @@ class Watch:
         Raises:
             Diverged: one of its numbers is not finite.
         """
-        table = self._plan.table
-        row = {"kind": "check", "step": state.step, "epoch": table.epoch(state.step)}
+        row = {"kind": "check", "step": state.step, "epoch": self._learner.epoch(state.step)}
         self._log.add(row | dict(state.numbers))
         self._refuse_diverged(state.numbers, "the validation's", state.step, state, math.inf)
         self.flush()
-        if table.is_epoch_end(state.step):
-            self._draw_grid(state.step)
+        self._learner.draw(self._folder, state.step)
         if state.step and time.monotonic() - self._drawn > _CURVES_AFTER:
-            write_curves(self._folder, self._log)
+            self._learner.draw_curves(self._folder, self._log)
             self._drawn = time.monotonic()
         self.report(state, note="best so far" if better else "")
-
-    def _draw_grid(self, step: int) -> None:
-        plan = self._plan
-        if plan.paired is not None:
-            write_pair_grid(self._folder, plan.networks, plan.paired.held_out, step)
-        else:
-            write_grid(self._folder, plan.networks, plan.held_out, step)
 
     def report(self, state: State, doing: Doing = "training", note: str = "") -> None:
         """Report the progress now."""
@@ -110,8 +90,8 @@ class Watch:
             Progress(
                 state=doing,
                 step=state.step,
-                steps=self._plan.table.steps,
-                epoch=self._plan.table.epoch(state.step),
+                steps=self._learner.steps,
+                epoch=self._learner.epoch(state.step),
                 losses=self._losses,
                 check=state.numbers,
                 note=note,
@@ -121,7 +101,7 @@ class Watch:
     def end(self, state: State, doing: Doing, note: str) -> None:
         """Write the last rows, curves and progress report of a run that ends."""
         self.flush()
-        write_curves(self._folder, self._log)
+        self._learner.draw_curves(self._folder, self._log)
         self.report(state, doing, note)
 
     def flush(self) -> None:
@@ -144,5 +124,5 @@ def kept_words(state: State) -> str:
     """Which states of a run are saved, in words."""
     if state.saved is None:
         return "no state was kept"
-    best = f", the best one of step {state.best.step}" if state.best and state.best.generator is None else ""
+    best = f", the best one of step {state.best.step}" if state.best and state.best.networks is None else ""
     return f"the state of step {state.saved} is kept{best}"

@@ -216,11 +216,11 @@ def test_weights_that_are_not_finite_are_never_kept_though_the_losses_were(
         """As if a batch norm's statistics had overflowed since the validation."""
         if state.step == 6:
             assert state.best is not None
-            assert state.best.generator is not None
-            next(iter(state.best.generator.values())).fill_(float("inf"))
+            assert state.best.networks is not None
+            next(iter(state.best.networks["generator"].values())).fill_(float("inf"))
         save_state(plan, folder, state)
 
-    monkeypatch.setattr("attgan.training.loop.save_state", spoiling)
+    monkeypatch.setattr("attgan.training.attgan_learner.save_state", spoiling)
     with pytest.raises(Diverged) as error:
         small_train(small_faces, tmp_path, small_config(checkpoint_every=3))
     line = str(error.value)

@@ -94,9 +94,9 @@ def test_a_later_classifier_replaces_it(settings: MakeSettings, tmp_path: Path) 
     assert made.config.licence == load_bundle(first.destination).config.licence, "nothing is said twice"
 
 
-def test_a_finished_run_is_recognised_and_a_stopped_one_goes_on(settings: MakeSettings) -> None:
+def test_a_finished_run_is_recognised_and_a_stopped_one_resumes(settings: MakeSettings) -> None:
     stopped = classifier_trial(settings(), should_stop=lambda: True)
-    assert stopped == {"ended": "stopped", "reason": "stopped on demand", "step": 1}
+    assert stopped == {"ended": "stopped", "reason": "stopped on demand", "step": 0}
     assert prepare(settings()).finished is None
     outcome = classifier_trial(settings())
     assert outcome["step"] == 12
