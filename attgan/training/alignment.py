@@ -15,13 +15,13 @@ from attgan.training.loop import ShouldStop, run
 from attgan.training.losses import LossWeights
 from attgan.training.networks import place
 from attgan.training.plan import Card, TrainingPlan, check_fit
-from attgan.training.rows import stream_rows
 from attgan.training.run_folder import run_files
 from attgan.training.run_folder.ownership import take_over
 from attgan.training.run_folder.progress import OnProgress, Outcome
 from attgan.training.run_folder.result import finish
 from attgan.training.schedule import step_schedule
 from attgan.training.strategies import STRATEGIES
+from attgan.training.strategies.rows import stream_rows
 from attgan.training.validation import choose_rows, hold_out
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from attgan.data.loading.decoding import use_one_torch_thread
 from attgan.data.loading.prefetch import Prefetched
 from attgan.training.config import LoopConfig
+from attgan.training.device import Placed, placed, to_device
 from attgan.training.learner import Stepped
 from attgan.training.networks import set_rate
 from attgan.training.paired.losses import paired_losses, validate_pairs
@@ -24,7 +25,6 @@ from attgan.training.run_folder.state import State, load_state, save_state
 from attgan.training.schedule import learning_rate
 from attgan.training.steps import Draw, Network, backward, discriminator_losses, draw, generator_losses
 from attgan.training.strategies import network_values
-from attgan.training.transfer import Placed, placed, to_device
 from attgan.training.validation import validate
 
 

@@ -21,13 +21,13 @@ from attgan.training.networks import place
 from attgan.training.paired.losses import PairedWeights, hold_out_pairs
 from attgan.training.paired.pairs import PairBatch, render_pairs
 from attgan.training.plan import Card, PairedData, TrainingPlan, check_fit, place_evaluator
-from attgan.training.rows import stream_rows, subset_rows
 from attgan.training.run_folder import run_files
 from attgan.training.run_folder.ownership import take_over
 from attgan.training.run_folder.progress import OnProgress, Outcome
 from attgan.training.run_folder.result import finish
 from attgan.training.schedule import step_schedule
 from attgan.training.strategies import PAIRED, STRATEGIES, Strategy
+from attgan.training.strategies.rows import stream_rows, subset_rows
 from attgan.training.validation import choose_rows, hold_out
 
 

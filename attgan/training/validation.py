@@ -10,6 +10,7 @@ from attgan.data.loading.loader import Faces
 from attgan.errors import UserError
 from attgan.evaluation.metrics import psnr, right_attributes, right_verdicts, ssim
 from attgan.models import AttributeClassifier
+from attgan.training.device import to_float
 from attgan.training.losses import (
     Adversarial,
     LossWeights,
@@ -22,7 +23,6 @@ from attgan.training.networks import Networks
 from attgan.training.randomness import generator_for
 from attgan.training.strategies import Strategy, Stream, network_values
 from attgan.training.strategies.inverse import flipped
-from attgan.training.transfer import to_float
 
 # At edit time the edited attribute alone is scaled by the intensity, and this is the usual one.
 INTENSITY = 1.0

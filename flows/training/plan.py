@@ -10,10 +10,10 @@ from attgan.attributes import check_names
 from attgan.data.loading.loader import Faces
 from attgan.errors import UserError
 from attgan.models.folder import Folder
-from attgan.training.rows import stream_rows, subset_rows
 from attgan.training.run_folder.run_files import RUN, check_same, config_fingerprint, read_result
 from attgan.training.schedule import StepSchedule, step_schedule
 from attgan.training.strategies import PAIRED, STRATEGIES, Strategy
+from attgan.training.strategies.rows import stream_rows, subset_rows
 from attgan.training.validation import choose_rows
 from flows.settings import AlignSettings, ClassifierSettings, TrainSettings
 from flows.storage import Store, is_within, open_store

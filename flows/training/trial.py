@@ -14,7 +14,7 @@ from typing import Any
 from attgan.data.loading.loader import Faces
 from attgan.models.folder import Folder
 from attgan.training.alignment import align
-from attgan.training.memory import keep_freed_memory
+from attgan.training.device import keep_freed_memory
 from attgan.training.plan import Card
 from attgan.training.run_folder.progress import PROGRESS, OnProgress
 from attgan.training.trainer import train

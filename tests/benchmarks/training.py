@@ -22,8 +22,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from attgan.training.device import keep_freed_memory
 from attgan.training.losses import gradient_penalty
-from attgan.training.memory import keep_freed_memory
 from attgan.training.steps import backward
 from tests.benchmarks.training_steps import Case, Steps, batch, naive_steps, networks, our_steps
 

@@ -15,6 +15,7 @@ from attgan.evaluation.plots.curves import Panel, draw_curves
 from attgan.models import AttributeClassifier, ClassifierConfig, fresh
 from attgan.training.classifier.augmentation import Augmentation
 from attgan.training.classifier.config import ClassifierTraining
+from attgan.training.device import placed, to_float
 from attgan.training.early_stopping import EarlyStopping
 from attgan.training.learner import Stepped
 from attgan.training.losses import attribute_loss
@@ -25,7 +26,6 @@ from attgan.training.run_folder.metrics_log import MetricsLog, Row
 from attgan.training.run_folder.ownership import OwnedFolder
 from attgan.training.run_folder.pictures import CURVES
 from attgan.training.run_folder.state import Best, State
-from attgan.training.transfer import placed, to_float
 
 # Fewest steps between two validations.
 _CHECK_EVERY = 100

@@ -6,13 +6,13 @@ import torch
 from attgan.evaluation.plots.curves import Panel, draw_curves
 from attgan.evaluation.plots.figures import faces_grid
 from attgan.models.folder import Folder
+from attgan.training.device import to_float, to_pixels
 from attgan.training.networks import Networks
 from attgan.training.paired.losses import composites
 from attgan.training.paired.pairs import PairBatch
 from attgan.training.run_folder.checkpoint import step_name
 from attgan.training.run_folder.metrics_log import MetricsLog, Row
 from attgan.training.strategies import network_values
-from attgan.training.transfer import to_float, to_pixels
 from attgan.training.validation import HeldOut, turned_values
 
 CURVES = "curves.png"

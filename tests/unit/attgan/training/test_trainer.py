@@ -15,6 +15,7 @@ from attgan.errors import Diverged
 from attgan.models import AttributeClassifier, ClassifierConfig, fresh, load_bundle
 from attgan.models.folder import Folder
 from attgan.training.config import TrainingConfig
+from attgan.training.device import to_float
 from attgan.training.networks import digest
 from attgan.training.plan import Card, TrainingPlan
 from attgan.training.run_folder.checkpoint import read_checkpoint
@@ -23,7 +24,6 @@ from attgan.training.run_folder.progress import Outcome, Progress
 from attgan.training.run_folder.state import State, save_state
 from attgan.training.strategies import STRATEGIES
 from attgan.training.trainer import train
-from attgan.training.transfer import to_float
 from attgan.training.validation import choose_rows, turned_values
 from tests.support.refusals import refused
 from tests.support.small_training import (

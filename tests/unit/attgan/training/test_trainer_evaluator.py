@@ -11,11 +11,11 @@ import torch
 from attgan.data.loading.loader import Faces
 from attgan.models import AttributeClassifier, ClassifierConfig, fresh, load_bundle
 from attgan.models.folder import Folder
+from attgan.training.device import to_float
 from attgan.training.networks import digest
 from attgan.training.plan import Card
 from attgan.training.strategies import STRATEGIES
 from attgan.training.trainer import train
-from attgan.training.transfer import to_float
 from attgan.training.validation import choose_rows, turned_values
 from tests.support.refusals import refused
 from tests.support.small_training import CARD, small_config, small_discriminator, small_generator, stop_after

@@ -11,10 +11,10 @@ from attgan.models import AttributeClassifier, ClassifierConfig, fresh
 from attgan.models.folder import Folder
 from attgan.models.generator import Generator, GeneratorConfig
 from attgan.training.plan import Card
-from attgan.training.rows import stream_rows
 from attgan.training.run_folder import run_files
 from attgan.training.run_folder.progress import Progress
 from attgan.training.strategies import STRATEGIES
+from attgan.training.strategies.rows import stream_rows
 from attgan.training.trainer import train
 from tests.support.refusals import refused
 from tests.support.small_training import (

@@ -9,11 +9,11 @@ import torch
 from attgan.data.loading.loader import Faces
 from attgan.evaluation.metrics import psnr, ssim
 from attgan.models import AttributeClassifier, ClassifierConfig, fresh
+from attgan.training.device import to_float
 from attgan.training.losses import LossWeights
 from attgan.training.networks import Networks, digest, place
 from attgan.training.steps import generator_losses
 from attgan.training.strategies import STRATEGIES
-from attgan.training.transfer import to_float
 from attgan.training.validation import HeldOut, choose_rows, hold_out, validate
 from tests.support.refusals import refused
 from tests.support.small_training import small_config, small_discriminator, small_generator

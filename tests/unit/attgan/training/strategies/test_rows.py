@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from attgan.data.loading.loader import Faces
-from attgan.training.rows import stream_rows, subset_rows
 from attgan.training.strategies import STRATEGIES
+from attgan.training.strategies.rows import stream_rows, subset_rows
 from tests.support.refusals import refused
 from tests.support.small_training import record_order, small_config, small_train
 

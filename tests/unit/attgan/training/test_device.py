@@ -8,7 +8,7 @@ import pytest
 SCRIPT = """
 import ctypes
 from pathlib import Path
-from attgan.training.memory import keep_freed_memory
+from attgan.training.device import keep_freed_memory
 
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
