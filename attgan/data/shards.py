@@ -89,19 +89,6 @@ def write_part(
     return bytes(sink.getvalue())
 
 
-def read_note(filesystem: fs.FileSystem, path: str) -> PartNote:
-    """The footer's note alone, without reading the images.
-
-    Raises:
-        UserError: the file is not a part of ours.
-    """
-    try:
-        with filesystem.open_input_file(path) as file:
-            return _note_from_schema(pq.read_schema(file), path)
-    except pa.ArrowInvalid as error:
-        raise UserError("parquet-malformed", f"{path}: is not a Parquet file ({error})") from error
-
-
 def read_part(data: bytes, where: str) -> tuple[pa.Table, PartNote]:
     """The rows and the note of a part's bytes; ``where`` names it in errors.
 

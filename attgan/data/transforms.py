@@ -47,13 +47,6 @@ def take_face(pixels: np.ndarray, box: Box, size: int) -> np.ndarray:
     return resize(pixels[box.top : box.top + box.side, box.left : box.left + box.side], size, "bilinear")
 
 
-def put_face(pixels: np.ndarray, box: Box, face: np.ndarray) -> np.ndarray:
-    """A copy of ``(H, W, 3)`` uint8 with ``face`` (S, S, 3), resized (bicubic), in ``box``; the rest is untouched."""
-    edited = pixels.copy()
-    edited[box.top : box.top + box.side, box.left : box.left + box.side] = resize(face, box.side, "bicubic")
-    return edited
-
-
 def resize(pixels: np.ndarray, size: int, mode: str) -> np.ndarray:
     """Resize a square ``(S, S, 3)`` uint8 to ``(size, size, 3)`` uint8, antialiased when it shrinks."""
     if pixels.shape[:2] == (size, size):

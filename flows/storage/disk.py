@@ -38,9 +38,9 @@ class DiskStore:
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"{self!r} belongs to its process: pass its URL and open it there")
 
-    def list(self, prefix: str = "", start_after: str | None = None) -> Iterator[ObjectInfo]:
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """The files, sorted by key: see :meth:`Store.list`."""
-        for key, found in walk(self._root, prefix, start_after):
+        for key, found in walk(self._root, prefix):
             yield _info(key, found)
 
     def get(self, key: str) -> Fetched:
@@ -111,27 +111,6 @@ class DiskStore:
     async def aget(self, key: str) -> Fetched:
         """See :meth:`Store.aget`; in a thread."""
         return await asyncio.to_thread(self.get, key)
-
-    async def ahead(self, key: str) -> ObjectInfo:
-        """See :meth:`Store.ahead`; in a thread."""
-        return await asyncio.to_thread(self.head, key)
-
-    async def aput(
-        self,
-        key: str,
-        data: bytes,
-        *,
-        create_only: bool = False,
-        if_match: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-        content_type: str | None = None,
-    ) -> str:
-        """See :meth:`Store.aput`; in a thread."""
-        return await asyncio.to_thread(self.put, key, data, create_only=create_only, if_match=if_match)
-
-    async def adelete(self, key: str) -> None:
-        """See :meth:`Store.adelete`; in a thread."""
-        await asyncio.to_thread(self.delete, key)
 
     def check(self, write: bool = False) -> None:
         """Check whether the directory can be used: see :meth:`Store.check`."""

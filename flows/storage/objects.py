@@ -49,8 +49,8 @@ class Store(Protocol):
     def url(self) -> str:
         """The store's URL, normalised; ``open_store(store.url)`` opens the same store."""
 
-    def list(self, prefix: str = "", start_after: str | None = None) -> Iterator[ObjectInfo]:
-        """The objects whose key begins with ``prefix`` and is greater than ``start_after``, sorted by key.
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """The objects whose key begins with ``prefix``, sorted by key.
 
         The order is that of the keys' UTF-8 bytes (``a-b`` < ``a/b`` < ``a0``) on every store. The iterator streams:
         only one page (S3) or the names of the open folders (disk) are in memory. An object whose key is the store's
@@ -76,9 +76,6 @@ class Store(Protocol):
         Raises:
             FileNotFoundError: there is none.
         """
-
-    async def ahead(self, key: str) -> ObjectInfo:
-        """``head`` for an event loop."""
 
     def put(
         self,
@@ -109,23 +106,8 @@ class Store(Protocol):
             ValueError: both conditions at once, or metadata that HTTP headers cannot carry.
         """
 
-    async def aput(
-        self,
-        key: str,
-        data: bytes,
-        *,
-        create_only: bool = False,
-        if_match: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-        content_type: str | None = None,
-    ) -> str:
-        """``put`` for an event loop. Many requests may be in flight."""
-
     def delete(self, key: str) -> None:
         """Remove the object. A missing object is no error. Folders on disk stay."""
-
-    async def adelete(self, key: str) -> None:
-        """``delete`` for an event loop."""
 
     def check(self, write: bool = False) -> None:
         """Find the user's mistakes before any work is done; writes nothing.

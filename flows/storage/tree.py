@@ -14,7 +14,7 @@ TEMPORARY = ".attgan-put-"
 logger = logging.getLogger(__name__)
 
 
-def walk(root: str, prefix: str = "", start_after: str | None = None) -> Iterator[tuple[str, os.stat_result]]:
+def walk(root: str, prefix: str = "") -> Iterator[tuple[str, os.stat_result]]:
     """The regular files below ``root`` as ``(key, stat)``, sorted by the keys' UTF-8 bytes.
 
     Python compares strings by code point, which is the order of their UTF-8 bytes. A folder is sorted by its name with
@@ -40,10 +40,9 @@ def walk(root: str, prefix: str = "", start_after: str | None = None) -> Iterato
             continue
         key = folder + name
         if name.endswith("/"):
-            below = key.startswith(prefix) or prefix.startswith(key)
-            if below and (start_after is None or key > start_after or start_after.startswith(key)):
+            if key.startswith(prefix) or prefix.startswith(key):
                 folders.append((key, iter(_names(root, key))))
-        elif key.startswith(prefix) and (start_after is None or key > start_after):
+        elif key.startswith(prefix):
             found = _regular_file(root, key)
             if found is None:
                 links += os.path.islink(os.path.join(root, key))

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import itertools
 import os
 import secrets
 import threading
@@ -109,23 +108,17 @@ def test_what_is_not_there(store: Store) -> None:
 
 
 def test_awaited_requests_do_the_same(store: Store) -> None:
+    numbers = range(100)
+    etags = [store.put(f"{n:03}", b"%d" % n) for n in numbers]
+
     async def go() -> None:
-        numbers = range(100)
-        etags = await asyncio.gather(*[store.aput(f"{n:03}", b"%d" % n, create_only=True) for n in numbers])
         fetched = await asyncio.gather(*[store.aget(f"{n:03}") for n in numbers])
-        heads = await asyncio.gather(*[store.ahead(f"{n:03}") for n in numbers])
         assert [f.data for f in fetched] == [b"%d" % n for n in numbers]
-        assert [f.etag for f in fetched] == [h.etag for h in heads] == list(etags)
-        await asyncio.gather(*[store.adelete(f"{n:03}") for n in numbers if n % 2])
+        assert [f.etag for f in fetched] == etags
         with pytest.raises(FileNotFoundError):
-            await store.aget("001")
-        with pytest.raises(FileExistsError):
-            await store.aput("000", b"", create_only=True)
-        with pytest.raises(PreconditionFailed):
-            await store.aput("000", b"", if_match="other")
+            await store.aget("missing")
 
     asyncio.run(go())
-    assert keys(store.list()) == [f"{n:03}" for n in range(0, 100, 2)]
 
 
 @pytest.mark.parametrize("kind", ["plain", "odd"])
@@ -190,7 +183,7 @@ def test_a_prefix_is_exact(place: Place) -> None:
         assert "/x" in keys(outer.list())
 
 
-def test_listing_many_is_sorted_and_starts_anywhere(store: Store, place: Place) -> None:
+def test_a_long_listing_is_sorted(store: Store, place: Place) -> None:
     stems = [
         f"{n:04}" for n in range(1250 if place.server != "moto" else 520)
     ]  # three pages; moto's are slow
@@ -201,12 +194,6 @@ def test_listing_many_is_sorted_and_starts_anywhere(store: Store, place: Place) 
     wanted.sort(key=str.encode)
     assert keys(store.list()) == wanted
     assert keys(store.list("images/")) == [key for key in wanted if key.startswith("images/")]
-    for after in ("images-1249", "images/", "images/0999.jpg", "images/zzz", "images-0500x", "zzz", "a"):
-        assert keys(store.list("", after)) == [key for key in wanted if key > after]
-    assert keys(itertools.islice(store.list("images", "images/0010.jpg"), 2)) == [
-        "images/0011.jpg",
-        "images/0012.jpg",
-    ]
 
 
 def race(number: int, action: Callable[[int], str]) -> Counter[str]:
@@ -302,7 +289,7 @@ def test_a_missing_bucket_is_the_users_to_mend_and_is_not_made(server: tuple[str
         lambda: missing.put("a", b""),
         lambda: missing.get("a"),
         lambda: list(missing.list()),
-        lambda: asyncio.run(missing.aput("a", b"")),
+        lambda: asyncio.run(missing.aget("a")),
     ]
     for request in requests:
         with refused("bucket-missing") as caught:

@@ -35,15 +35,14 @@ def in_order(entries: Iterator[Entry], name: str) -> Iterator[Entry]:
         yield entry
 
 
-def flat(ask: Callable[..., Page], prefix: str, start_after: str) -> Iterator[Entry]:
+def flat(ask: Callable[..., Page], prefix: str) -> Iterator[Entry]:
     """All keys with a prefix, as the server sorts them. ``ask`` sends one ``ListObjectsV2`` request."""
-    start = {"StartAfter": start_after} if start_after else {}
-    for page in _pages(ask, Prefix=prefix, **start):
+    for page in _pages(ask, Prefix=prefix):
         for item in page.get("Contents", ()):
             yield item["Key"], item
 
 
-def by_folder(ask: Callable[..., Page], prefix: str, start_after: str) -> Iterator[Entry]:
+def by_folder(ask: Callable[..., Page], prefix: str) -> Iterator[Entry]:
     """All keys with a prefix, sorted, from a server that lists folder by folder. At least one request per folder."""
     levels = [level(ask, prefix)]
     while levels:
@@ -51,9 +50,8 @@ def by_folder(ask: Callable[..., Page], prefix: str, start_after: str) -> Iterat
         if not key:
             levels.pop()
         elif item is not None:
-            if key > start_after:
-                yield key, item
-        elif key > start_after or start_after.startswith(key):
+            yield key, item
+        else:
             levels.append(level(ask, key))
 
 

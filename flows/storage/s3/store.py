@@ -63,11 +63,10 @@ class S3Store:
 
     # ── listing ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def list(self, prefix: str = "", start_after: str | None = None) -> Iterator[ObjectInfo]:
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """The objects, sorted by key: see :meth:`Store.list`."""
         walk = listing.by_folder if self.connection().lists_by_folder else listing.flat
-        start = self.prefix + start_after if start_after else ""
-        for key, item in listing.in_order(walk(self._ask, self.prefix + prefix, start), self.url):
+        for key, item in listing.in_order(walk(self._ask, self.prefix + prefix), self.url):
             if item is not None and len(key) > len(self.prefix):
                 yield self._info(key, item)
 
@@ -170,44 +169,6 @@ class S3Store:
             return _fetched(result, await result.bytes_async())
 
         return await self._atry(key, get)
-
-    async def ahead(self, key: str) -> ObjectInfo:
-        """See :meth:`Store.ahead`."""
-        connection, full = await self._aconnection(), self.full_key(key)
-        if faults.is_odd(full):
-            return await asyncio.to_thread(self.head, key)
-        result = await self._atry(key, obstore.get_async, connection.objects, full, options={"head": True})
-        return _head(result, key)
-
-    async def aput(
-        self,
-        key: str,
-        data: bytes,
-        *,
-        create_only: bool = False,
-        if_match: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-        content_type: str | None = None,
-    ) -> str:
-        """See :meth:`Store.aput`."""
-        condition = Condition(create_only, if_match)
-        arguments = _put_arguments(data, condition, metadata, content_type)
-        connection, full = await self._aconnection(), self.full_key(key)
-        if faults.is_odd(full):
-            options = {"create_only": create_only, "if_match": if_match, "metadata": metadata}
-            return await asyncio.to_thread(self.put, key, data, content_type=content_type, **options)  # type: ignore[arg-type]
-        args = (connection.objects, full, data)
-        return _etag(
-            (await self._atry(key, obstore.put_async, *args, condition=condition, **arguments))["e_tag"]
-        )
-
-    async def adelete(self, key: str) -> None:
-        """See :meth:`Store.adelete`."""
-        connection, full = await self._aconnection(), self.full_key(key)
-        if faults.is_odd(full):
-            await asyncio.to_thread(self.delete, key)
-        else:
-            await self._atry(key, obstore.delete_async, connection.objects, full, is_delete=True)
 
     # ── the bucket ───────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -152,9 +152,6 @@ class FaultyStore:
     def head(self, key: str) -> ObjectInfo:
         return self._do("head", key, lambda: self._honest.head(key))
 
-    async def ahead(self, key: str) -> ObjectInfo:
-        return self.head(key)
-
     def put(
         self,
         key: str,
@@ -177,18 +174,12 @@ class FaultyStore:
 
         return self._do("put", key, lambda: self._honest.put(key, data, **options), again)
 
-    async def aput(self, key: str, data: bytes, **options: Any) -> str:
-        return self.put(key, data, **options)
-
     def delete(self, key: str) -> None:
         self._do("delete", key, lambda: self._honest.delete(key))
 
-    async def adelete(self, key: str) -> None:
-        self.delete(key)
-
-    def list(self, prefix: str = "", start_after: str | None = None) -> Iterator[ObjectInfo]:
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """The points of a listing are its objects: it may end badly between any two of them."""
-        for info in self._honest.list(prefix, start_after):
+        for info in self._honest.list(prefix):
             yield self._do("list", info.key, lambda info=info: info)
 
     def check(self, write: bool = False) -> None:

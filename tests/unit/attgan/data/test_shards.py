@@ -17,7 +17,6 @@ from attgan.data.shards import (
     attribute_matrix,
     entry,
     open_dataset,
-    read_note,
     read_part,
     write_part,
 )
@@ -94,12 +93,6 @@ def test_pandas_and_duckdb_read_it(tmp_path: Path) -> None:
     assert duckdb.sql(query).fetchall() == [(glasses.sum(), expected)]
 
 
-def test_the_note_is_read_without_the_images(tmp_path: Path) -> None:
-    path = tmp_path / "part-00000.parquet"
-    path.write_bytes(write_part(*make_rows(40), NOTE))
-    assert read_note(fs.LocalFileSystem(), str(path)) == NOTE
-
-
 def foreign_parquet() -> bytes:
     buffer = io.BytesIO()
     pq.write_table(pa.table({"image_id": ["a"]}), buffer)
@@ -114,13 +107,9 @@ def foreign_parquet() -> bytes:
         (foreign_parquet(), ("part-invalid",)),
     ],
 )
-def test_what_is_no_part_of_ours_is_refused(tmp_path: Path, data: bytes, rule: tuple[str, ...]) -> None:
+def test_what_is_no_part_of_ours_is_refused(data: bytes, rule: tuple[str, ...]) -> None:
     with refused(*rule):
         read_part(data, "there")
-    path = tmp_path / "part-00000.parquet"
-    path.write_bytes(data)
-    with refused(*rule):
-        read_note(fs.LocalFileSystem(), str(path))
 
 
 @pytest.fixture
