@@ -22,7 +22,7 @@ from flows.edit.run import EditRun
 from flows.edit.shard import edit_shard
 from flows.edit.streaming import editor_of
 from flows.runtime import cancelling, cluster, nodes, reporting
-from flows.runtime.running import Unfinished, cause_of, is_retryable, refusals_as_states
+from flows.runtime.running import Unfinished, cause_of, is_retryable, refusals_as_states, retries_if
 from flows.settings import EditSettings
 from flows.storage import open_store
 
@@ -33,9 +33,7 @@ FAILURE_SHARE_FROM = 1000
 @task(
     name="edit-shard",
     task_run_name="shard-{shard:05d}",
-    retries=2,
-    retry_delay_seconds=[2, 20],
-    retry_condition_fn=is_retryable,
+    **retries_if(is_retryable),
 )
 def edit_shard_task(run_url: str, shard: int, settings: EditSettings, generation: int = 0) -> Summary:
     """Edit one shard, on Ray."""
@@ -45,9 +43,7 @@ def edit_shard_task(run_url: str, shard: int, settings: EditSettings, generation
 @task(
     name="isolate-shard",
     task_run_name="isolate-{shard:05d}",
-    retries=2,
-    retry_delay_seconds=[2, 20],
-    retry_condition_fn=is_retryable,
+    **retries_if(is_retryable),
 )
 def isolate_shard_task(run_url: str, shard: int, settings: EditSettings, generation: int = 0) -> Summary:
     """Edit one shard whose process died before, on Ray, in child processes."""

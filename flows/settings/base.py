@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from attgan.errors import UserError
 from flows.urls import DEFAULT_BUNDLE, hide_credentials, parse_url
@@ -43,6 +43,36 @@ def _plain_name(name: str) -> str:
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, AfterValidator(_plain_name)]
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=r"^[^\n]+$")]
+
+# Options that several commands have. Each says what it is once, here.
+CacheGb = Annotated[
+    float | None,
+    Field(
+        ge=0,
+        description="Keep all decoded images in memory, once for each node, if they fit into this many GiB; by default "
+        "a quarter of the memory, at most 4.",
+    ),
+]
+WeightsLicence = Annotated[
+    Line | None,
+    Field(description="One line on what the weights may be used for; by default that of the data."),
+]
+StoredAs = Annotated[
+    Literal["cropped", "original"],
+    Field(description="Store the original bytes, or faces cropped and resized to --size."),
+]
+StoredSize = Annotated[
+    int,
+    Field(
+        ge=64,
+        multiple_of=32,
+        description="Side of the stored faces, in pixels. Smaller faces are left out.",
+    ),
+]
+UnreadableShare = Annotated[
+    Share, Field(description="Stop when more than this share of the images cannot be opened.")
+]
 
 
 def refusal_of(error: ValidationError, where: str | None = None) -> UserError:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from flows.settings.base import Settings, Share, Url
+from flows.settings.base import Settings, StoredAs, StoredSize, UnreadableShare, Url
 
 
 class SubsetSettings(Settings):
@@ -32,22 +32,12 @@ class SubsetSettings(Settings):
         default=[], description="Only rows of these partitions. Repeatable; by default all rows."
     )
     seed: int = Field(default=0, ge=0, description="Seed of everything that is drawn at random.")
-    store: Literal["cropped", "original"] = Field(
-        default="original",
-        description="Store the original bytes, or faces cropped and resized to --size.",
-    )
-    size: int = Field(
-        default=128,
-        ge=64,
-        multiple_of=32,
-        description="Side of the stored faces, in pixels. Smaller faces are left out.",
-    )
+    store: StoredAs = "original"
+    size: StoredSize = 128
     rows_per_part: int = Field(
         default=2000, ge=1, description="Images per Parquet file, and per task on Ray."
     )
-    max_unreadable_share: Share = Field(
-        default=0.01, description="Stop when more than this share of the images cannot be opened."
-    )
+    max_unreadable_share: UnreadableShare = 0.01
     cpus_per_part: float = Field(default=1, gt=0, description="CPUs that each task on Ray asks for.")
     dry_run: bool = Field(default=False, description="Count and print what would be done, then stop.")
 
@@ -83,20 +73,10 @@ class IngestSettings(Settings):
         default=[],
         description="A column's name and CelebA's name of the attribute in it, OLD=NEW. Repeatable.",
     )
-    store: Literal["cropped", "original"] = Field(
-        default="original",
-        description="Store the original bytes, or faces cropped and resized to --size.",
-    )
-    size: int = Field(
-        default=128,
-        ge=64,
-        multiple_of=32,
-        description="Side of the stored faces, in pixels. Smaller faces are left out.",
-    )
+    store: StoredAs = "original"
+    size: StoredSize = 128
     rows_per_part: int = Field(default=2000, ge=1, description="Images per Parquet file.")
-    max_unreadable_share: Share = Field(
-        default=0.01, description="Stop when more than this share of the images cannot be opened."
-    )
+    max_unreadable_share: UnreadableShare = 0.01
     dry_run: bool = Field(
         default=False, description="Read the labels and print what would be done, then stop."
     )

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
 from attgan.training.config import TrainingConfig
-from flows.settings.base import BundleUrl, Url
-from flows.settings.training import Line, NetworkShape
+from flows.settings.base import BundleUrl, CacheGb, Url, WeightsLicence
+from flows.settings.training import NetworkShape
 from flows.urls import DEFAULT_BUNDLE, parse_url
 
 PresetName = Literal["default", "shortcut", "alignment", "subset", "freezed", "lambda1", "alternate", "final"]
 Search = Literal["grid", "random", "optuna"]
-Metric = Literal[
+HigherIsBetter = Literal[
     "quality",
     "edited_accuracy",
     "ssim",
@@ -23,6 +23,8 @@ Metric = Literal[
     "critic_accuracy",
     "real_accuracy",
     "fake_accuracy",
+]
+LowerIsBetter = Literal[
     "generator_loss",
     "reconstruction",
     "attributes",
@@ -31,19 +33,7 @@ Metric = Literal[
     "classification",
     "critic",
 ]
-_HIGHER_IS_BETTER = frozenset(
-    {
-        "quality",
-        "edited_accuracy",
-        "ssim",
-        "psnr",
-        "target_accuracy",
-        "classifier_accuracy",
-        "critic_accuracy",
-        "real_accuracy",
-        "fake_accuracy",
-    }
-)
+Metric = Literal[HigherIsBetter, LowerIsBetter]
 
 MOST_TRIALS = 1000
 _PLACE = ".local/sweep"
@@ -145,16 +135,8 @@ class SweepSettings(TrainingConfig, NetworkShape):
         ge=1,
         description="How often a failing trial is started, from its checkpoint, before it counts as failed.",
     )
-    cache_gb: float | None = Field(
-        default=None,
-        ge=0,
-        description="Keep all decoded images in memory, once for each node, if they fit into this many GiB; by default "
-        "a quarter of the memory, at most 4.",
-    )
-    licence: Line | None = Field(
-        default=None,
-        description="One line on what the weights may be used for; by default that of the data.",
-    )
+    cache_gb: CacheGb = None
+    licence: WeightsLicence = None
     dry_run: bool = Field(default=False, description="Print the trials, and stop.")
 
     @property
@@ -170,4 +152,4 @@ class SweepSettings(TrainingConfig, NetworkShape):
     @property
     def mode(self) -> Literal["max", "min"]:
         """Whether higher or lower values of the metric are better."""
-        return "max" if self.metric in _HIGHER_IS_BETTER else "min"
+        return "max" if self.metric in get_args(HigherIsBetter) else "min"

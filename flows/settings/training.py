@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from attgan.training.classifier.config import ClassifierTraining
 from attgan.training.config import AlignmentConfig, TrainingConfig
-from flows.settings.base import BundleUrl, Settings, Url
+from flows.settings.base import BundleUrl, CacheGb, Settings, Url, WeightsLicence
 from flows.urls import DEFAULT_BUNDLE
-
-Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=r"^[^\n]+$")]
 
 
 class RunSettings(Settings):
@@ -27,16 +23,8 @@ class RunSettings(Settings):
         description="CPUs that the task asks for; by default all CPUs of the largest node.",
     )
     gpus: float = Field(default=0, ge=0, le=1, description="GPUs, or the fraction of one; 0 trains on CPUs.")
-    cache_gb: float | None = Field(
-        default=None,
-        ge=0,
-        description="Keep all decoded images in memory, once for each node, if they fit into this many GiB; by default "
-        "a quarter of the memory, at most 4.",
-    )
-    licence: Line | None = Field(
-        default=None,
-        description="One line on what the weights may be used for; by default that of the data.",
-    )
+    cache_gb: CacheGb = None
+    licence: WeightsLicence = None
     dry_run: bool = Field(default=False, description="Print what would be trained, and stop.")
 
     @property

@@ -15,7 +15,7 @@ from prefect.states import Failed
 from attgan.errors import Diverged, UserError
 from flows.runtime import cluster, nodes, reporting
 from flows.runtime.cancelling import RunCancelled, cancel_requests
-from flows.runtime.running import cause_of
+from flows.runtime.running import cause_of, retries_if
 from flows.settings.training import RunSettings
 from flows.storage import StorageError, Store
 from flows.training.kinds import Kind, Prepared
@@ -33,7 +33,7 @@ def may_retry(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     return isinstance(state.data, StorageError | OSError)
 
 
-RETRIES: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [2, 20], "retry_condition_fn": may_retry}
+RETRIES = retries_if(may_retry)
 
 
 def run_on_ray(

@@ -20,7 +20,7 @@ from flows.dataset.subset import preview, report
 from flows.dataset.subset.part import PartResult, PartTask, make_part
 from flows.dataset.subset.plan import Plan, make_plan, refuse_overlap
 from flows.runtime import cluster, nodes, reporting
-from flows.runtime.running import cause_of, is_retryable, refusals_as_states
+from flows.runtime.running import cause_of, is_retryable, refusals_as_states, retries_if
 from flows.settings import SubsetSettings
 from flows.storage import Store, open_store
 
@@ -28,9 +28,7 @@ from flows.storage import Store, open_store
 @task(
     name="subset-part",
     task_run_name="part-{part.index:05d}",
-    retries=2,
-    retry_delay_seconds=[2, 20],
-    retry_condition_fn=is_retryable,
+    **retries_if(is_retryable),
 )
 def make_part_task(part: PartTask) -> PartResult:
     """Make one part, on Ray."""
