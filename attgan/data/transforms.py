@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn.functional import interpolate
 
 Pixels = NDArray[np.uint8]
@@ -56,3 +57,13 @@ def resize(pixels: np.ndarray, size: int, mode: str) -> np.ndarray:
     batch = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))[None].permute(0, 3, 1, 2)
     resized = interpolate(batch, size=(size, size), mode=mode, antialias=True)
     return resized[0].permute(1, 2, 0).contiguous().numpy()  # (size, size, 3)
+
+
+def to_float(images: Tensor) -> Tensor:
+    """uint8 → float32 in [-1, 1], of any shape, in the same memory layout."""
+    return images.to(torch.float32).div_(127.5).sub_(1)
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """[-1, 1] → uint8, of any shape: the inverse of :func:`to_float`. Values beyond the range are clamped."""
+    return ((images.float() + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 import torch
 
+from attgan.data.transforms import to_float, to_uint8
 from attgan.models import Generator
 
 logger = logging.getLogger(__name__)
@@ -111,8 +112,8 @@ def forward_of(generator: Generator, device: torch.device, bfloat16: bool | None
     def forward(faces: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         with torch.autocast(device.type, torch.bfloat16, enabled=reduced):
             edited = generator(as_images(faces), targets)
-        pixels = ((edited.float() + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8)
-        return pixels.permute(0, 2, 3, 1).contiguous()  # (B, S, S, 3)
+        # (B, S, S, 3)
+        return to_uint8(edited).permute(0, 2, 3, 1).contiguous()
 
     return forward
 
@@ -137,7 +138,7 @@ def compiled_or(forward: Forward, faces: torch.Tensor, targets: torch.Tensor) ->
 
 def as_images(faces: torch.Tensor) -> torch.Tensor:
     """Faces ``(N, S, S, 3)`` uint8 as networks want them: ``(N, 3, S, S)`` float32 in [-1, 1], channels last."""
-    return faces.permute(0, 3, 1, 2).float() / 127.5 - 1
+    return to_float(faces.permute(0, 3, 1, 2))
 
 
 def fill(batch: np.ndarray, rows: np.ndarray) -> None:

@@ -18,6 +18,7 @@ import torch
 from attgan.attributes import EXCLUSIVE, Edit, check_names, label_vector, target_vector
 from attgan.data.loading.loader import Faces
 from attgan.data.loading.order import permutation
+from attgan.data.transforms import to_float
 from attgan.editing.editor import Editor, make_editor
 from attgan.errors import UserError
 from attgan.evaluation.evaluator import Evaluator, recognise
@@ -209,7 +210,7 @@ def _likeness(images: np.ndarray, others: np.ndarray) -> tuple[float, float]:
     values = []
     for start in range(0, len(images), BATCH):
         one, other = (
-            torch.from_numpy(faces[start : start + BATCH]).permute(0, 3, 1, 2).float() / 127.5 - 1
+            to_float(torch.from_numpy(faces[start : start + BATCH]).permute(0, 3, 1, 2))
             for faces in (images, others)
         )
         values.append(torch.stack([psnr(one, other).clamp(max=_HIGHEST_PSNR), ssim(one, other)]))

@@ -17,6 +17,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from attgan.attributes import check_names
+from attgan.data.transforms import to_float
 from attgan.errors import UserError
 from attgan.evaluation.attribute_scores import AttributeScore, attribute_scores
 from attgan.models import AttributeClassifier, Bundle, ClassifierConfig, from_tensors
@@ -90,7 +91,7 @@ def recognise(
     for start in range(0, len(images), batch_size):
         batch = torch.from_numpy(images[start : start + batch_size]).to(device)
         with torch.inference_mode():
-            logits = placed(batch.permute(0, 3, 1, 2).float() / 127.5 - 1)
+            logits = placed(to_float(batch.permute(0, 3, 1, 2)))
         seen.append((logits > 0).cpu().numpy())
     return np.concatenate(seen)
 

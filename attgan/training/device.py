@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from attgan.data.loading.loader import Batch
+from attgan.data.transforms import to_float, to_uint8
 
 # malloc.h of the GNU C library
 _M_TRIM_THRESHOLD = -1
@@ -57,15 +58,9 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
-def to_float(images: Tensor) -> Tensor:
-    """uint8 → float32 in [-1, 1], in the same memory layout."""
-    return images.to(torch.float32).div_(127.5).sub_(1)
-
-
 def to_pixels(images: Tensor) -> Tensor:
     """(N, 3, S, S) in [-1, 1] → (N, S, S, 3) uint8 on the CPU."""
-    pixels = ((images.float() + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8)
-    return pixels.permute(0, 2, 3, 1).contiguous().cpu()
+    return to_uint8(images).permute(0, 2, 3, 1).contiguous().cpu()
 
 
 def keep_freed_memory() -> bool:

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from attgan.data.loading.loader import Faces
+from attgan.data.transforms import to_float
 from attgan.errors import UserError
 from attgan.evaluation.metrics import psnr, right_attributes, right_verdicts, ssim
 from attgan.models import AttributeClassifier
-from attgan.training.device import to_float
 from attgan.training.losses import (
     Adversarial,
     LossWeights,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from attgan.data.loading.loader import Faces
+from attgan.data.transforms import to_float
 from attgan.training.classifier.config import ClassifierTraining
 from attgan.training.device import Placed, to_device
 from attgan.training.paired.augmentation import augment
@@ -70,7 +71,7 @@ class Augmentation:
         chosen = bare[random.random(len(bare)) < self.config.rendered]
         variants = random.integers(pairs.worn.shape[1], size=len(chosen))
         faces = torch.from_numpy(pairs.wearing(np.searchsorted(pairs.rows, rows[chosen]), variants))
-        images[chosen] = faces.permute(0, 3, 1, 2).to(images.device) / 127.5 - 1
+        images[chosen] = to_float(faces.permute(0, 3, 1, 2).to(images.device))
         labels[chosen, self.attribute] = 1
         return images, labels
 

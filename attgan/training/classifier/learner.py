@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from attgan.data.loading.loader import Batch, Faces
+from attgan.data.transforms import to_float
 from attgan.evaluation.attribute_scores import AttributeScore, attribute_scores, mean_scores
 from attgan.evaluation.plots.curves import Panel, draw_curves
 from attgan.models import AttributeClassifier, ClassifierConfig, fresh
 from attgan.training.classifier.augmentation import Augmentation
 from attgan.training.classifier.config import ClassifierTraining
-from attgan.training.device import placed, to_float
+from attgan.training.device import placed
 from attgan.training.early_stopping import EarlyStopping
 from attgan.training.learner import Stepped
 from attgan.training.losses import attribute_loss

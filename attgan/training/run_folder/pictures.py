@@ -3,10 +3,11 @@
 import numpy as np
 import torch
 
+from attgan.data.transforms import to_float
 from attgan.evaluation.plots.curves import Panel, draw_curves
 from attgan.evaluation.plots.figures import faces_grid
 from attgan.models.folder import Folder
-from attgan.training.device import to_float, to_pixels
+from attgan.training.device import to_pixels
 from attgan.training.networks import Networks
 from attgan.training.paired.losses import composites
 from attgan.training.paired.pairs import PairBatch

@@ -11,11 +11,11 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from attgan.data.loading.loader import Faces
+from attgan.data.transforms import to_float
 from attgan.errors import Diverged
 from attgan.models import AttributeClassifier, ClassifierConfig, fresh, load_bundle
 from attgan.models.folder import Folder
 from attgan.training.config import TrainingConfig
-from attgan.training.device import to_float
 from attgan.training.networks import digest
 from attgan.training.plan import Card, TrainingPlan
 from attgan.training.run_folder.checkpoint import read_checkpoint

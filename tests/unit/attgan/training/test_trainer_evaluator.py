@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from attgan.data.loading.loader import Faces
+from attgan.data.transforms import to_float
 from attgan.models import AttributeClassifier, ClassifierConfig, fresh, load_bundle
 from attgan.models.folder import Folder
-from attgan.training.device import to_float
 from attgan.training.networks import digest
 from attgan.training.plan import Card
 from attgan.training.strategies import STRATEGIES

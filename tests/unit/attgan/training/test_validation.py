@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from attgan.data.loading.loader import Faces
+from attgan.data.transforms import to_float
 from attgan.evaluation.metrics import psnr, ssim
 from attgan.models import AttributeClassifier, ClassifierConfig, fresh
-from attgan.training.device import to_float
 from attgan.training.losses import LossWeights
 from attgan.training.networks import Networks, digest, place
 from attgan.training.steps import generator_losses
