@@ -23,10 +23,16 @@ _ASKED_FOR = (
 )
 
 
+def _extract(folder: Path) -> None:
+    with tarfile.open(ARCHIVE) as archive:
+        # The argument of the same name is missing in Python 3.11 before 3.11.4.
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)
+        archive.extractall(folder)
+
+
 def unpack(folder: Path) -> Path:
     """Unpack all of it; paths in JSON files are the folder's, and files have the times that they had."""
-    with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(folder, filter="data")
+    _extract(folder)
     for name in _RUNS:
         _rename(folder / name, str(folder))
     for path in folder.rglob("*.json"):
@@ -40,8 +46,7 @@ def unpack(folder: Path) -> Path:
 def upload(folder: Path, bucket: str) -> str:
     """Put the images and the two runs of the bucket into another one, metadata included; returns its URL."""
     url, place = f"s3://{bucket}", folder / "s3"
-    with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(folder, filter="data")
+    _extract(folder)
     metadata = json.loads((folder / "s3-metadata.json").read_text())
     # boto3's default session keeps the credentials of whichever test asked for it first.
     client = boto3.session.Session().client("s3")
