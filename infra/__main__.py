@@ -63,7 +63,7 @@ def up(options: argparse.Namespace) -> int:
             return 0
         print(*table, sep="\n", file=sys.stderr)
     lifecycle.clear(options.dir)
-    stack = lifecycle.up(options.dir, tell=_say, **_choices(options))
+    stack = lifecycle.up(options.dir, report=_say, **_choices(options))
     _, table = status(stack)
     print(*table, _secrets_line(stack), sep="\n")
     return 0
@@ -118,7 +118,7 @@ def run(options: argparse.Namespace) -> int:
         lifecycle.clear_abandoned(folder.parent, "run-*")
         _remove_old_runs(folder.parent)
     lifecycle.clear(folder)
-    with lifecycle.running(folder, tell=_say, **_choices(options)) as variables:
+    with lifecycle.running(folder, report=_say, **_choices(options)) as variables:
         code = _foreground(command, inherited() | variables)
     if own and code == 0:
         shutil.rmtree(folder, ignore_errors=True)

@@ -47,19 +47,19 @@ class Outcome:
     installation: float = 0.0
     changed: bool = False
 
-    def says(self, pattern: re.Pattern[str]) -> str:
+    def match_of(self, pattern: re.Pattern[str]) -> str:
         """The first match of the pattern in the output, or an empty string."""
         return next((found[0] for found in map(pattern.search, self.lines) if found), "")
 
     def reason(self) -> str:
         """Why it failed: the first error in the output and its cause, or else the last line."""
-        said = [line.strip(" ×╰─▶") for line in self.lines if line.strip()] or [f"exit code {self.code}"]
-        errors = [number for number, line in enumerate(said) if line.lower().startswith("error: ")]
+        lines = [line.strip(" ×╰─▶") for line in self.lines if line.strip()] or [f"exit code {self.code}"]
+        errors = [number for number, line in enumerate(lines) if line.lower().startswith("error: ")]
         if not errors:
-            return said[-1]
+            return lines[-1]
         first = errors[0]
-        cause = [line for line in said[first + 1 : first + 2] if line.startswith("cause: ")]
-        return "; ".join([said[first].partition(": ")[2], *cause])
+        cause = [line for line in lines[first + 1 : first + 2] if line.startswith("cause: ")]
+        return "; ".join([lines[first].partition(": ")[2], *cause])
 
 
 def run(command: list[str], folder: Path, variables: Mapping[str, str] | None = None) -> Outcome:

@@ -93,14 +93,14 @@ def install(folder: Path, dev: bool, python: str | None) -> None:
         prepared, tool = time.monotonic() - began, "uv"
         command = [str(folder / "bin" / "uv"), "pip", "install", "--python", interpreter, *target]
         outcome = run(command, ROOT, settings)
-        if outcome.code and not outcome.changed and not outcome.says(NO_SPACE):
+        if outcome.code and not outcome.changed and not outcome.match_of(NO_SPACE):
             raise _NoUv(outcome.reason())
     except _NoUv as error:
         _say(f"installing with pip, which takes some minutes, because uv cannot be used: {error}")
         prepared = time.monotonic() - began
         # Without PIP_QUIET=0 a user's setting could hide the output that progress is read from.
         tool, outcome = "pip", run([*pip, "install", *target], ROOT, {"PIP_QUIET": "0"})
-    if usable and not outcome.changed and not outcome.says(NO_SPACE):
+    if usable and not outcome.changed and not outcome.match_of(NO_SPACE):
         unfinished.unlink(missing_ok=True)
     _must(outcome, folder)
     for stamp in ready[: 1 + dev]:
@@ -130,7 +130,7 @@ def _bring_uv(pip: list[str], folder: Path) -> dict[str, str]:
     if unknown:
         raise _NoUv(f"pip is configured with {', '.join(unknown)}, which uv does not support")
     brought = run([*pip, "install", "-c", "infra/constraints.txt", "uv"], ROOT)
-    if brought.code and not brought.says(NO_ANSWER) and not brought.says(NO_SPACE):
+    if brought.code and not brought.match_of(NO_ANSWER) and not brought.line_with(NO_SPACE):
         raise _NoUv(brought.reason())
     _must(brought, folder)
     return uv_variables(options)
@@ -206,10 +206,10 @@ def _must(outcome: Outcome, folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if (folder / ".unfinished").exists():
         shutil.rmtree(folder, ignore_errors=True)
-    if outcome.says(NO_SPACE) or free < 1 << 20:
+    if outcome.match_of(NO_SPACE) or free < 1 << 20:
         raise InstallError(f"{folder}: no space is left there or in the cache of pip or uv; {NEEDED_SPACE}")
-    if outcome.says(NO_ANSWER):
-        words = outcome.says(NO_ANSWER)
+    if outcome.match_of(NO_ANSWER):
+        words = outcome.match_of(NO_ANSWER)
         raise InstallError(
             f"the package index does not answer: {words} (`pip config list` shows which it is)"
         )

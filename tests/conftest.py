@@ -125,7 +125,7 @@ def stack() -> Iterator[Variables]:
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[Variables]:
     """The S3 server alone."""
-    with _folder() as folder, lifecycle.running(folder, ("s3",), tell=_silent) as variables:
+    with _folder() as folder, lifecycle.running(folder, ("s3",), report=_silent) as variables:
         yield variables
 
 

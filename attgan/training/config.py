@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 _LAYERS = 5  # attgan.models.layers.blocks.LAYERS, without loading torch: the command line reads this file
 
-# What may change when a run is taken up again, because no weight depends on it.
+# What may change when a run resumes, because no weight depends on it.
 EXECUTION_ONLY = frozenset({"log_every", "checkpoint_every"})
 
 
@@ -137,7 +137,7 @@ class AlignmentConfig(LoopConfig):
         default=0.9,
         ge=0,
         le=1,
-        description="Stop only when so many held-out faces are rightly told real from edited …",
+        description="Stop only when so many held-out faces are classified correctly as real or edited …",
     )
     classifier_accuracy: float = Field(
         default=0.9, ge=0, le=1, description="… and so many of their attributes are recognised …"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from attgan.errors import Diverged
 from attgan.training.learner import Learner
-from attgan.training.run_folder.checkpoint import room_for
+from attgan.training.run_folder.checkpoint import explaining_full_disk
 from attgan.training.run_folder.ownership import OwnedFolder
 from attgan.training.run_folder.progress import OnProgress
 from attgan.training.run_folder.state import State
@@ -50,7 +50,7 @@ def run(
             run.
         OSError: any other error of the filesystem.
     """
-    with room_for(folder, "the run's files"):
+    with explaining_full_disk(folder, "the run's files"):
         state = learner.load(folder)
         watch = Watch(learner, folder, state, on_progress)
         saving = _Saving(learner, folder, watch)

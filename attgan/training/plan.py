@@ -69,7 +69,7 @@ class TrainingPlan:
         rule: when to stop early.
         card: for the result bundle.
         evaluator: classifies edited faces, on the device, in evaluation mode; None: the discriminator does.
-        lesson: data of the paired strategy; None with the others.
+        paired: data of the paired strategy; None with the others.
     """
 
     config: LoopConfig

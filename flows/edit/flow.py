@@ -79,7 +79,7 @@ def edit(settings: EditSettings) -> dict[str, Any] | State[Any]:
 
 
 def _worker_starter(settings: EditSettings, digest: str, resources: cluster.Resources) -> Callable[[], None]:
-    """A function that starts one more worker at each call, until as many run as the cluster has room for.
+    """A function that starts one more worker at each call, until the cluster has no more resources.
 
     It is called for each planned shard: workers load the model while the planning continues.
     """

@@ -112,7 +112,7 @@ def prepare(
     settings: EditSettings,
     bundle: BundleInfo | None = None,
     planned: Callable[[], None] = lambda: None,
-    tell: Callable[[str], None] = lambda line: None,
+    on_closed: Callable[[str], None] = lambda line: None,
 ) -> PreparedRun | NothingToDo:
     """Find the unfinished run with these settings, or plan a new one for the images that are new or have changed.
 
@@ -123,13 +123,13 @@ def prepare(
         settings: of the command.
         bundle: what :func:`check` returned; None if it has not been called yet.
         planned: called after each shard that is planned.
-        tell: receives one line about each run that is closed.
+        on_closed: receives one line about each run that is closed.
 
     Raises:
         UserError: as :func:`check`. Also if there are no images, or if the named run began with other settings.
     """
     request = _request(settings, bundle or check(settings))
-    return _prepare_retry(request) if settings.retry_failed else _prepare_run(request, planned, tell)
+    return _prepare_retry(request) if settings.retry_failed else _prepare_run(request, planned, on_closed)
 
 
 def _request(settings: EditSettings, bundle: BundleInfo) -> _Request:
@@ -143,7 +143,7 @@ def _request(settings: EditSettings, bundle: BundleInfo) -> _Request:
 
 
 def _prepare_run(
-    request: _Request, planned: Callable[[], None], tell: Callable[[str], None]
+    request: _Request, planned: Callable[[], None], on_closed: Callable[[str], None]
 ) -> PreparedRun | NothingToDo:
     unfinished = _unfinished(request)
     for other in unfinished:
@@ -151,7 +151,7 @@ def _prepare_run(
     prepared = _resume_or_plan(request, planned, [other.run.fingerprint for other in unfinished])
     for other in unfinished:
         other.close()
-        tell(str(other))
+        on_closed(str(other))
     return prepared
 
 

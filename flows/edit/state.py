@@ -58,7 +58,7 @@ class Layer(BaseModel):
 class Ended(BaseModel):
     """A run whose results the state includes.
 
-    ``retried`` is the sum of its shards' generations: it grows with each retry, and tells the retries apart.
+    ``retried`` is the sum of its shards' generations: it grows with each retry, and distinguishes the retries.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

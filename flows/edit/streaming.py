@@ -42,7 +42,7 @@ CHUNK_IMAGES = 64
 CHUNK_BYTES = 32 * 2**20
 # After decoding, a chunk is split so that each part holds about so many pixels.
 PART_PIXELS = 8_000_000
-ROOM_BYTES = 256 * 2**20
+BUDGET_BYTES = 256 * 2**20
 CHUNKS_IN_FLIGHT = 2
 # Requests at the same time, for reading and for writing. They run in threads, which measured half the cost of asyncio.
 REQUESTS_IN_FLIGHT = 32
@@ -74,7 +74,7 @@ async def stream(
     limits = Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
     mark = xmp_packet(Provenance(run.made_of["software"], run.made_of["bundle"], run.edits_text))
     keep_original = settings.on_present == "copy"
-    room = MemoryBudget(ROOM_BYTES)
+    budget = MemoryBudget(BUDGET_BYTES)
     on_gpu = editor.device.type == "cuda"
     # There are as many computing threads as granted cores, and each one uses one core: for the codec, and without a GPU
     # for the networks, too. So threads do not compete for cores, and the results do not depend on the number of cores.
@@ -101,7 +101,7 @@ async def stream(
                 lambda item: put_item(item, source, destination, run),
                 chunk,
             )
-            await room.give_back(_bytes_held(chunk))
+            await budget.give_back(_bytes_held(chunk))
             return chunk
 
         stages: list[Stage[Chunk]] = [
@@ -111,7 +111,7 @@ async def stream(
                 lambda chunk: _decode_in_parts(chunk, limits),
                 workers=cpus,
                 pool=compute_pool,
-                admit=lambda chunk: room.take(_bytes_held(chunk)),
+                admit=lambda chunk: budget.take(_bytes_held(chunk)),
             ),
             Stage(
                 "find",

@@ -149,7 +149,7 @@ _METHOD = (
     f"- In brackets: the 95 % interval, by {REPLICATES:,} bootstrap replicates over faces. * marks groups of fewer "
     f"than {ENOUGH} bare faces, whose figures are uncertain.",
     "- Results are what the edit flow's own functions return: the photograph with the composited edit, or the "
-    "photograph as it was where the bundle's classifier says that it wears glasses already.",
+    "photograph as it was where the bundle's classifier recognises glasses already.",
     "- *Unedited*: what the generator makes of those faces that the edit flow edits, without any edit, put back as "
     "the edit is. There are no glasses on these pictures, so whatever an evaluator sees there is a false positive.",
     f"- Eye regions for evaluator (TFLite) and features are cut from faces of {SIZE} px, whatever the photograph's "

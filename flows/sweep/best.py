@@ -1,4 +1,4 @@
-"""Write the best trial's weights as a bundle, with a card that says how they were found and how they measure."""
+"""Write the best trial's weights as a bundle, with a card on how they were found and what was measured."""
 
 from __future__ import annotations
 

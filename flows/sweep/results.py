@@ -90,13 +90,13 @@ def _pictured(rows: Sequence[Row], at_most: int) -> list[Row]:
 
 
 def _write_curves(plan: SweepPlan, rows: Sequence[Row], labels: dict[str, str]) -> str | None:
-    courses = {
+    rows_of = {
         labels[row.name]: read_metrics(trial_store(plan, int(row.name))) for row in _pictured(rows, _CURVES)
     }
-    courses = {label: metrics for label, metrics in courses.items() if metrics}
-    if not courses:
+    rows_of = {label: metrics for label, metrics in rows_of.items() if metrics}
+    if not rows_of:
         return None
-    plan.store.put(CURVES, comparison_curves(courses), content_type="image/png")
+    plan.store.put(CURVES, comparison_curves(rows_of), content_type="image/png")
     return CURVES
 
 

@@ -58,7 +58,7 @@ class TrialActor(Trainable):
         self._training = Training(config)
 
     def step(self) -> News:
-        """The training's next report, or one that says nothing new.
+        """The training's next report, or one without news.
 
         Raises:
             Exception: what the training raised, if another attempt may help.
@@ -154,7 +154,7 @@ class Training:
             state, reason = "diverged", str(error)
         except UserError as error:
             state, reason = "failed", str(error)
-            # A full disk is a UserError, too, but it may have room at the next attempt.
+            # A full disk is a UserError, too, but there may be space at the next attempt.
             record["mistake"] = not isinstance(error.__context__, OSError)
         record |= {"state": state, "reason": reason}
         record["seconds"] = round(record["seconds"] + time.monotonic() - began, 3)
@@ -192,7 +192,7 @@ class Training:
         metric = self._config["metric"]
         value = numbers.get(metric)
         self._decided.clear()
-        told = news | {"step": check["step"], "numbers": numbers}
-        self._news.put(told if value is None else told | {metric: value})
+        reported = news | {"step": check["step"], "numbers": numbers}
+        self._news.put(reported if value is None else reported | {metric: value})
         while self._config["waits"] and not self._decided.wait(BEAT / 10) and not self._stopping.is_set():
             pass

@@ -24,7 +24,7 @@ _ORDER: tuple[State, ...] = (
 
 
 @dataclass
-class Course:
+class TrialProgress:
     """One trial so far.
 
     Attributes:
@@ -68,75 +68,87 @@ class TrialStatus:
             label_of: returns the label of a suggested trial, by its number.
         """
         self._count, self._metric, self._mode, self._label_of = count, metric, mode, label_of
-        self._courses = {trial.number: Course(trial.label) for trial in trials}
+        self._trials = {trial.number: TrialProgress(trial.label) for trial in trials}
 
     def take(self, event: TrialEvent) -> bool:
         """Update with an event; returns whether the trial's state has changed."""
-        course = self._courses.get(event.number)
-        if course is None:
-            course = self._courses[event.number] = Course(self._label_of(event.number))
-        news, course.state = course.state != event.state, event.state
-        course.step, course.steps = max(course.step, event.step), event.steps or course.steps
+        trial_progress = self._trials.get(event.number)
+        if trial_progress is None:
+            trial_progress = self._trials[event.number] = TrialProgress(self._label_of(event.number))
+        news, trial_progress.state = trial_progress.state != event.state, event.state
+        trial_progress.step, trial_progress.steps = (
+            max(trial_progress.step, event.step),
+            event.steps or trial_progress.steps,
+        )
         if event.numbers:
-            course.value = finite(event.numbers.get(self._metric))
+            trial_progress.value = finite(event.numbers.get(self._metric))
             if event.step:
                 quality = finite(event.numbers.get("quality"))
                 # As in flows.sweep.records.value_of: if the quality is unknown, the last weights are kept.
-                if course.quality is None or (quality is not None and quality >= course.quality):
-                    course.quality, course.best = quality, course.value
+                if trial_progress.quality is None or (
+                    quality is not None and quality >= trial_progress.quality
+                ):
+                    trial_progress.quality, trial_progress.best = quality, trial_progress.value
         return news
 
     @property
     def percent(self) -> float:
         """How much of the sweep is done, from 0 to 100."""
-        return round(100 * sum(course.share for course in self._courses.values()) / max(1, self._count), 1)
+        return round(
+            100 * sum(trial_progress.share for trial_progress in self._trials.values()) / max(1, self._count),
+            1,
+        )
 
     @property
     def ahead(self) -> int | None:
         """The number of the trial with the best value so far."""
-        known = [item for item in self._courses.items() if item[1].best is not None]
+        known = [item for item in self._trials.items() if item[1].best is not None]
         return (
             min(known, key=lambda item: (sort_value(item[1].best, self._mode), item[0]))[0] if known else None
         )
 
     def line(self, event: TrialEvent) -> str:
         """An event in words: ``trial 003 (λ1 50): step 300 of 1,000, quality 0.61``."""
-        course = self._courses[event.number]
+        trial_progress = self._trials[event.number]
         words = [event.state.replace("_", " ")] if event.state != "running" else []
-        if course.step:
-            words.append(f"step {course.step:,}" + (f" of {course.steps:,}" if course.steps else ""))
-        if course.value is not None:
-            words.append(f"{self._metric.replace('_', ' ')} {number(course.value)}")
-        told = "; ".join(filter(None, (", ".join(words), event.note)))
-        return f"trial {event.number:03d} ({course.label}): {told or 'begins'}"
+        if trial_progress.step:
+            words.append(
+                f"step {trial_progress.step:,}"
+                + (f" of {trial_progress.steps:,}" if trial_progress.steps else "")
+            )
+        if trial_progress.value is not None:
+            words.append(f"{self._metric.replace('_', ' ')} {number(trial_progress.value)}")
+        text = "; ".join(filter(None, (", ".join(words), event.note)))
+        return f"trial {event.number:03d} ({trial_progress.label}): {text or 'begins'}"
 
     def words(self) -> str:
         """The trials by state: ``3 of 8 trials have ended: 2 finished, 1 failed; 2 running, 3 waiting``."""
-        counts: Counter[str] = Counter(course.state for course in self._courses.values())
-        counts["waiting"] += self._count - len(self._courses)
-        told = {
+        counts: Counter[str] = Counter(trial_progress.state for trial_progress in self._trials.values())
+        counts["waiting"] += self._count - len(self._trials)
+        counted = {
             state: f"{counts[state]:,} {state.replace('_', ' ')}" for state in _ORDER if counts[state] > 0
         }
-        ended = ", ".join(words for state, words in told.items() if state in _ENDED)
-        others = ", ".join(words for state, words in told.items() if state not in _ENDED)
+        ended = ", ".join(words for state, words in counted.items() if state in _ENDED)
+        others = ", ".join(words for state, words in counted.items() if state not in _ENDED)
         done = sum(counts[state] for state in _ENDED)
         line = f"{done:,} of {self._count:,} trials have ended" + (f": {ended}" if ended else "")
         return "; ".join(filter(None, (line, others)))
 
     def rows(self) -> list[dict[str, str]]:
         """The trials that have begun, as a table: the best first, the failed last."""
-        begun = [item for item in self._courses.items() if item[1].state != "waiting"]
+        begun = [item for item in self._trials.items() if item[1].state != "waiting"]
         begun.sort(
             key=lambda item: (item[1].state == "failed", sort_value(item[1].best, self._mode), item[0])
         )
         return [
             {
                 "trial": f"{trial:03d}",
-                "settings": course.label,
-                "state": course.state.replace("_", " "),
-                "step": f"{course.step:,}" + (f" of {course.steps:,}" if course.steps else ""),
-                f"{self._metric.replace('_', ' ')}": number(course.best),
-                "last": number(course.value),
+                "settings": trial_progress.label,
+                "state": trial_progress.state.replace("_", " "),
+                "step": f"{trial_progress.step:,}"
+                + (f" of {trial_progress.steps:,}" if trial_progress.steps else ""),
+                f"{self._metric.replace('_', ' ')}": number(trial_progress.best),
+                "last": number(trial_progress.value),
             }
-            for trial, course in begun
+            for trial, trial_progress in begun
         ]

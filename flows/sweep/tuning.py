@@ -79,19 +79,19 @@ def run_trials(
     listener = Listener(settings.attempts, on_event)
     scheduler = _scheduler(plan, queue, listener)
     ends = _Ends(stop, settings.hours, listener, scheduler)
-    room = cluster.workers(resources, settings.cpus_per_trial, settings.gpus_per_trial)
+    capacity = cluster.workers(resources, settings.cpus_per_trial, settings.gpus_per_trial)
     at_once = settings.parallel
     # Optuna is only asked for a trial when it can start at once, so that it knows all results by then.
     if settings.search == "optuna":
-        at_once = min(at_once or room, room)
+        at_once = min(at_once or capacity, capacity)
     if queue.left:
         log.info(
             "%s of %s trials are settled; the cluster runs %s at a time",
             len(queue.settled),
             plan.count,
-            at_once or room,
+            at_once or capacity,
         )
-        with tempfile.TemporaryDirectory(prefix="attgan-tune-") as folder, _quiet_tune(room):
+        with tempfile.TemporaryDirectory(prefix="attgan-tune-") as folder, _quiet_tune(capacity):
             tune.Tuner(
                 TrialActor,
                 tune_config=tune.TuneConfig(
@@ -169,10 +169,10 @@ def _name(trial: TuneTrial) -> str:
 
 
 @contextlib.contextmanager
-def _quiet_tune(room: int) -> Iterator[None]:
+def _quiet_tune(capacity: int) -> Iterator[None]:
     """Set up Tune as a part of a flow, without tables, tracebacks and signal handlers of its own."""
     # By default Tune starts a trial only when the one before has started.
-    variables = _TUNE | {"TUNE_MAX_PENDING_TRIALS_PG": str(room)}
+    variables = _TUNE | {"TUNE_MAX_PENDING_TRIALS_PG": str(capacity)}
     before = {name: os.environ.get(name) for name in variables}
     logger = logging.getLogger("ray.tune")
     level = logger.level

@@ -43,10 +43,10 @@ def request_stop(store: Store, command: str) -> None:
 def works_for(store: Store, command: str) -> bool:
     """Whether the worker that writes into the run's folder belongs to this command."""
     try:
-        said = json.loads(store.get(WORKER).data)
+        found = json.loads(store.get(WORKER).data)
     except (*_UNREADABLE, ValueError):
         return False
-    return isinstance(said, dict) and said.get("command") == command
+    return isinstance(found, dict) and found.get("command") == command
 
 
 @contextlib.contextmanager

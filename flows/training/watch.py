@@ -23,7 +23,7 @@ _LOOKS_EVERY = 2.0
 _PICTURES_EVERY = 30.0
 # Seconds between two lines: at first, and in a long run.
 _LINES_EVERY = (2.0, 30.0)
-# Seconds without progress after which a line says so.
+# Seconds without progress after which a line reports it.
 _SILENCE = 60.0
 _SHOWN = ("psnr", "ssim", "critic_accuracy", "classifier_accuracy", "edited_accuracy", "quality")
 

@@ -47,7 +47,7 @@ def up(
     folder: Path,
     services: tuple[str, ...] = SERVICES,
     ports: Mapping[str, int] | None = None,
-    tell: Callable[[str], None] = print,
+    report: Callable[[str], None] = print,
     seconds: float = START_SECONDS,
     **settings: object,
 ) -> Stack:
@@ -67,7 +67,7 @@ def up(
             chosen = fixed | free_ports(names, taken=fixed.values())
             stack = new(folder, chosen, services, **settings)
             try:
-                start(stack, tell, seconds)
+                start(stack, report, seconds)
                 return stack
             except StackError:
                 # Another program may have taken a port between its choice and the start of the server.
@@ -76,7 +76,7 @@ def up(
     raise AssertionError("unreachable")
 
 
-def start(stack: Stack, tell: Callable[[str], None] = print, seconds: float = START_SECONDS) -> None:
+def start(stack: Stack, report: Callable[[str], None] = print, seconds: float = START_SECONDS) -> None:
     """Start every service as soon as those that it needs are healthy, and wait for all. After a failure, stop all.
 
     Raises: StackError if a service ends, or is not healthy within `seconds`.
@@ -101,13 +101,13 @@ def start(stack: Stack, tell: Callable[[str], None] = print, seconds: float = ST
                     raise StackError(f"{service.title}: ended during its start; {_last_words(stack, name)}")
                 if problem is None:
                     del waiting[name]
-                    tell(f"{service.title}: ready after {took:.1f} s")
+                    report(f"{service.title}: ready after {took:.1f} s")
                 elif took > seconds:
                     last = _last_words(stack, name)
                     raise StackError(f"{service.title}: not ready after {seconds:.0f} s ({problem}); {last}")
         stack.ready = True
         stack.save()
-        tell(f"the stack: ready after {time.monotonic() - began:.1f} s")
+        report(f"the stack: ready after {time.monotonic() - began:.1f} s")
     except BaseException:
         stop(stack)
         raise

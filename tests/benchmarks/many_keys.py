@@ -133,7 +133,7 @@ def on_seaweedfs(keys: int, folder: Path) -> Iterator[dict[str, str]]:
     To put a million objects takes ten minutes on two cores. Its shell takes entries from a file, which is made here
     from the entry of a single object: three minutes.
     """
-    stack = lifecycle.up(folder / "stack", ("s3",), tell=lambda line: None)
+    stack = lifecycle.up(folder / "stack", ("s3",), report=lambda line: None)
     try:
         variables = lifecycle.client_environment(stack)
         client = boto3.client(

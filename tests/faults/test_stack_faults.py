@@ -95,7 +95,7 @@ def test_port_that_is_lost_in_a_race_fails_that_start_and_others_are_chosen(tmp_
         start = lifecycle.start
         monkeypatch.setattr(lifecycle, "free_ports", unlucky)
         monkeypatch.setattr(lifecycle, "start", watched)
-        with lifecycle.running(tmp_path, ("s3",), tell=lambda line: None):
+        with lifecycle.running(tmp_path, ("s3",), report=lambda line: None):
             assert record(tmp_path)["ports"] == draws[1]
             first = attempts[0]
             assert processes_of(first.mark) == []

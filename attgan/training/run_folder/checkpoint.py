@@ -76,7 +76,7 @@ class Checkpoint:
 
 
 def write_checkpoint(folder: Folder, checkpoint: Checkpoint) -> None:
-    """Write a state, and then let go of those older than the one before it.
+    """Write a state, and then remove all older ones but the last.
 
     Args:
         folder: of the run.
@@ -84,14 +84,14 @@ def write_checkpoint(folder: Folder, checkpoint: Checkpoint) -> None:
 
     Raises:
         Diverged: a tensor is not finite. Nothing was written.
-        UserError: there is no room left. What was there before still counts.
+        UserError: the disk is full. The earlier checkpoints stay valid.
         OSError: what else the filesystem reports; the same holds.
     """
     name = step_name(checkpoint.step)
     refuse_infinite(checkpoint.tensors, checkpoint.step)
     before = [entry for entry in _entries(folder) if entry.step < checkpoint.step]
     files = {}
-    with room_for(folder, f"the state after step {checkpoint.step}", f"{FOLDER}/{name}"):
+    with explaining_full_disk(folder, f"the state after step {checkpoint.step}", f"{FOLDER}/{name}"):
         for group, tensors in checkpoint.tensors.items():
             # One group at a time: all of them at once would double the memory.
             files[f"{group}.safetensors"] = _write(
@@ -151,7 +151,7 @@ def step_name(step: int) -> str:
 
 
 @contextlib.contextmanager
-def room_for(folder: Folder, what: str, started: str | None = None) -> Iterator[None]:
+def explaining_full_disk(folder: Folder, what: str, started: str | None = None) -> Iterator[None]:
     """Turn the error of a full disk into a refusal, and remove the unfinished folder ``started`` to free its space.
 
     Raises:

@@ -58,7 +58,7 @@ def take_over(folder: Folder) -> OwnedFolder:
     Raises:
         OSError: what the filesystem reports.
     """
-    words = {"token": secrets.token_hex(16), "host": platform.node(), "process": os.getpid()}
-    token = (json.dumps(words) + "\n").encode()
+    owner = {"token": secrets.token_hex(16), "host": platform.node(), "process": os.getpid()}
+    token = (json.dumps(owner) + "\n").encode()
     folder.write(OWNER, token)
     return OwnedFolder(folder, token)

@@ -76,7 +76,7 @@ def write_curves(folder: Folder, log: MetricsLog) -> None:
             shown: [(row["step"], row[name]) for row in rows.get(source, ()) if row.get(name) is not None]
             for source, name, shown in curves
         }
-        found = {shown: course for shown, course in points.items() if course}
+        found = {label: curve for label, curve in points.items() if curve}
         if found:
             panels.append(Panel(title, found))
     if panels:

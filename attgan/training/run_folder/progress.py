@@ -97,7 +97,7 @@ class Reporter:
         if self._images:
             self._rate = self._images / max(now - self._reported, 1e-9)
         self._images, self._reported = 0, now
-        told = Progress(**{**asdict(progress), "images_per_second": round(self._rate, 2)})
-        self._folder.write(PROGRESS, to_json(asdict(told), indent=1))
+        latest = Progress(**{**asdict(progress), "images_per_second": round(self._rate, 2)})
+        self._folder.write(PROGRESS, to_json(asdict(latest), indent=1))
         if self._on_progress:
-            self._on_progress(told)
+            self._on_progress(latest)

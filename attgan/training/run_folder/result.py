@@ -8,7 +8,7 @@ from torch import Tensor
 from attgan.models import load_bundle
 from attgan.training.loop import Ending
 from attgan.training.plan import TrainingPlan
-from attgan.training.run_folder.checkpoint import room_for
+from attgan.training.run_folder.checkpoint import explaining_full_disk
 from attgan.training.run_folder.ownership import OwnedFolder
 from attgan.training.run_folder.progress import Outcome
 from attgan.training.run_folder.run_files import write_result
@@ -36,7 +36,7 @@ def finish(plan: TrainingPlan, folder: OwnedFolder, ending: Ending) -> Outcome:
         resumed_from=state.resumed_from,
         check=dict(state.numbers),
     )
-    with room_for(folder, "the result"):
+    with explaining_full_disk(folder, "the result"):
         if ending.reason is None:
             ending.watch.end(state, "stopped", stopped.reason)
             return stopped

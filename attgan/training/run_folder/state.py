@@ -19,10 +19,10 @@ from attgan.training.plan import TrainingPlan
 from attgan.training.run_folder.checkpoint import (
     KEPT,
     Checkpoint,
+    explaining_full_disk,
     read_checkpoint,
     refuse_infinite,
     remove_others,
-    room_for,
     step_name,
     write_checkpoint,
 )
@@ -122,7 +122,7 @@ def save_state(plan: TrainingPlan, folder: OwnedFolder, state: State) -> None:
     if best is not None and best.networks is not None:
         refuse_infinite({f"best {name}": tensors for name, tensors in best.networks.items()}, state.step)
         path = best_path(best.step)
-        with room_for(folder, "the best bundle", path):
+        with explaining_full_disk(folder, "the best bundle", path):
             save_networks(plan, folder, path, **best.networks, numbers=best.numbers)
     memory: dict[str, Any] = {
         "checked": state.checked,

@@ -52,12 +52,12 @@ class Fault(NamedTuple):
 
 def of_boto(error: ClientError) -> Fault:
     """The fault that boto3 reports."""
-    said = error.response.get("Error", {})
+    details = error.response.get("Error", {})
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    code = str(said.get("Code", ""))
+    code = str(details.get("Code", ""))
     if status is None and code.isdigit():
         status = int(code)
-    return Fault(status, code, _shorten(str(said.get("Message", ""))))
+    return Fault(status, code, _shorten(str(details.get("Message", ""))))
 
 
 def of_obstore(error: Exception) -> Fault:

@@ -21,7 +21,7 @@ from tests.support.images.pictures import noise, saved
 
 ROOT = Path(__file__).parents[3]
 # Beyond what a process holds that has decoded nothing: a decoder that allocates without bounds fails, not the machine.
-ROOM_BYTES = 2 * 2**30
+BUDGET_BYTES = 2 * 2**30
 # glibc gives freed memory back at once, or a later file would use what an earlier one has cost.
 ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
 PHOTOGRAPH_SIDE = 2000
@@ -128,7 +128,7 @@ def _judge(folder: Path, first: int, limits: tuple[int, ...]) -> Iterator[Verdic
 
     allowed = codec.Limits(*limits) if limits else codec.Limits()
     _decode_something()
-    resource.setrlimit(resource.RLIMIT_AS, (_memory("VmSize") + ROOM_BYTES,) * 2)
+    resource.setrlimit(resource.RLIMIT_AS, (_memory("VmSize") + BUDGET_BYTES,) * 2)
     for path in sorted(folder.iterdir())[first:]:
         data = path.read_bytes()
         held = _forget_peak()

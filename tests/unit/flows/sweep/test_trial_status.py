@@ -81,8 +81,8 @@ def test_a_trial_is_worth_what_the_weights_are_that_it_keeps(places: Places, tmp
     """Untouched faces have the best SSIM: the leaderboard counts that of the weights with the best quality."""
     plan = plan_at(str(tmp_path), places, metric="ssim")
     status = TrialStatus(plan.known, plan.count, plan.settings.metric, plan.settings.mode, str)
-    for number, course in enumerate((((0.99, 0.1), (0.8, 0.7)), ((0.9, 0.6), (0.95, 0.5)))):
-        for step, (ssim, quality) in enumerate(course, start=1):
+    for number, trial_progress in enumerate((((0.99, 0.1), (0.8, 0.7)), ((0.9, 0.6), (0.95, 0.5)))):
+        for step, (ssim, quality) in enumerate(trial_progress, start=1):
             status.take(TrialEvent(number, "running", step, 9, {"ssim": ssim, "quality": quality}))
     assert status.ahead == 1
     assert [(row["trial"], row["ssim"]) for row in status.rows()] == [("001", "0.9"), ("000", "0.8")]
