@@ -130,7 +130,7 @@ def _bring_uv(pip: list[str], folder: Path) -> dict[str, str]:
     if unknown:
         raise _NoUv(f"pip is configured with {', '.join(unknown)}, which uv does not support")
     brought = run([*pip, "install", "-c", "infra/constraints.txt", "uv"], ROOT)
-    if brought.code and not brought.match_of(NO_ANSWER) and not brought.line_with(NO_SPACE):
+    if brought.code and not brought.match_of(NO_ANSWER) and not brought.match_of(NO_SPACE):
         raise _NoUv(brought.reason())
     _must(brought, folder)
     return uv_variables(options)

@@ -33,5 +33,5 @@ def test_what_a_command_does_is_seen_in_its_output(tmp_path: Path) -> None:
 def test_a_full_disk_and_a_silent_network_are_known_by_the_systems_words() -> None:
     full = Outcome(lines=[f"OSError: [Errno 28] {os.strerror(28)}"])
     silent = Outcome(lines=[f"error: [Errno 111] {os.strerror(111)}"])
-    assert (bool(full.line_with(NO_SPACE)), full.line_with(NO_ANSWER)) == (True, "")
-    assert (silent.line_with(NO_SPACE), bool(silent.line_with(NO_ANSWER))) == ("", True)
+    assert (bool(full.match_of(NO_SPACE)), full.match_of(NO_ANSWER)) == (True, "")
+    assert (silent.match_of(NO_SPACE), bool(silent.match_of(NO_ANSWER))) == ("", True)
