@@ -8,7 +8,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-_LAYERS = 5  # attgan.models.layers.blocks.LAYERS, without loading torch: the command line reads this file
+# The same as attgan.models.layers.blocks.LAYERS, which a test checks. Importing it would load torch, for which the
+# command line, which reads this file, would have to wait.
+_LAYERS = 5
 
 # What may change when a run resumes, because no weight depends on it.
 EXECUTION_ONLY = frozenset({"log_every", "checkpoint_every"})

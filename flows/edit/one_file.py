@@ -25,7 +25,8 @@ from flows.storage import open_store
 from flows.storage.bundles import open_bundle
 
 INTENSITIES = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
-PANEL = 192  # pixels
+# Height of a panel of the comparison, in pixels.
+PANEL = 192
 
 _FORMATS: dict[str, Literal["jpeg", "png", "webp", "tiff"]] = {
     ".jpg": "jpeg",

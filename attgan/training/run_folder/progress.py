@@ -9,7 +9,8 @@ from attgan.models.folder import Folder
 from attgan.training.run_folder.plain_json import to_json
 
 PROGRESS = "progress.json"
-_EVERY = 2.0  # seconds
+# Seconds between two reports.
+_EVERY = 2.0
 
 
 Doing = Literal["training", "finished", "stopped", "diverged"]

@@ -29,7 +29,8 @@ ConfigFingerprint = Mapping[str, Any]
 
 # Settings that later versions added, with the values that an older run had in effect.
 _LATER = {"subset": "all", "lambda_pairs": 100.0, "lambda_edges": 50.0, "pair_variants": 8}
-_LATER |= {"augment": False, "rendered": 0, "attribute": "Eyeglasses"}  # of a classifier
+# The same of a classifier's training.
+_LATER |= {"augment": False, "rendered": 0, "attribute": "Eyeglasses"}
 # A generator's settings that later versions added. They are left out where they have these values, so that the
 # fingerprints of older runs stay equal.
 _LATER_SHAPE = {"styles": (), "compositing": "thresholded"}

@@ -127,7 +127,8 @@ def make_part(task: PartTask) -> PartResult:
 
 def pack_rows(labels: Labels, sizes: np.ndarray) -> bytes:
     """Labels and the sizes ``(n,)`` of their image files as compact bytes, about 16 for each row."""
-    packed = np.packbits(labels.attributes, axis=1)  # (n, 5)
+    # (n, 5)
+    packed = np.packbits(labels.attributes, axis=1)
     columns = {
         "image_id": labels.image_ids,
         "size": pa.array(sizes),

@@ -14,7 +14,8 @@ from typing import Any
 from flows.storage.errors import StorageError
 
 Page = dict[str, Any]
-Entry = tuple[str, Page | None]  # a key and its description; a folder, ending in a slash, has none
+# A key and its description. A folder, whose key ends in a slash, has none.
+Entry = tuple[str, Page | None]
 
 
 def in_order(entries: Iterator[Entry], name: str) -> Iterator[Entry]:
