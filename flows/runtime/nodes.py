@@ -31,7 +31,7 @@ OLDEST = {"pillow": 13}
 NEEDED = (
     *SAME,
     *("boto3", "numpy", "obstore", "pillow", "prefect-ray", "psutil", "pyarrow", "pydantic", "safetensors"),
-    *("simplejpeg", "torchvision"),
+    *("filelock", "matplotlib", "simplejpeg", "torchvision"),
     # Ray Tune cannot be imported without these.
     *("fsspec", "pandas", "requests"),
 )

@@ -1,4 +1,4 @@
-"""The courses of several runs in one picture, as the report's Figures 11 to 15 have them."""
+"""The training curves of several runs in one picture, as in the report's Figures 11 to 15."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from attgan.evaluation.plots.curves import Panel, draw_curves
 
 Row = Mapping[str, Any]
 
-_BINS = 60  # few, for the courses of many runs lie one over the other
-# Title of a panel, whose rows of metrics.jsonl, the number in them, and whether what runs away is cut off.
+# Fewer than for one run, because the curves of many runs lie one over the other.
+_BINS = 60
+# Title of a panel, which rows of metrics.jsonl, the number in them, and whether values that explode are cut off.
 _PANELS = (
     ("Generator, total of each step", "generator", "total", True),
     ("Discriminator, total of each step", "discriminator", "total", True),
@@ -24,7 +25,7 @@ _PANELS = (
 
 
 def comparison_curves(runs: Mapping[str, Iterable[Row]]) -> bytes:
-    """One curve for each run in each panel, the steps across.
+    """Draw one curve for each run in each panel, over the steps.
 
     Args:
         runs: by name, the rows of a run's ``metrics.jsonl``. A dozen can be told apart, 18 look different.
@@ -32,21 +33,21 @@ def comparison_curves(runs: Mapping[str, Iterable[Row]]) -> bytes:
     Returns:
         A PNG.
     """
-    courses = {name: _by_source(rows) for name, rows in runs.items()}
-    panels = []
-    for title, source, number, cut in _PANELS:
-        curves = {
-            name: [
-                (row["step"], row[number]) for row in course.get(source, ()) if row.get(number) is not None
-            ]
-            for name, course in courses.items()
-        }
-        panels.append(Panel(title, curves, cut))
+    sources = {name: _by_source(rows) for name, rows in runs.items()}
+
+    def curve(name: str, source: str, number: str) -> list[tuple[float, float]]:
+        rows = sources[name].get(source, ())
+        return [(row["step"], row[number]) for row in rows if row.get(number) is not None]
+
+    panels = [
+        Panel(title, {name: curve(name, source, number) for name in runs}, cut)
+        for title, source, number, cut in _PANELS
+    ]
     return draw_curves(panels, shared_legend=True, bins=_BINS)
 
 
 def _by_source(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    """Rows by the network whose step they tell of, or as checks."""
+    """Rows by the network whose step they record; those of validations under "check"."""
     found: dict[str, list[Row]] = {}
     for row in rows:
         found.setdefault(row.get("network", "check"), []).append(row)

@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import io
-import math
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageDraw
 
-from attgan.evaluation.plots.legend import LINE, Style, draw_legend, draw_line, legend_lines, styles_of
-from attgan.evaluation.plots.lettering import font_of, legible
+# matplotlib is imported where a picture is drawn: it costs about a second, which most processes never need.
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.legend import Legend
 
 Points = Sequence[tuple[float, float]]
+Style = Mapping[str, Any]
 
-_PANEL = (420, 240)
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 44, 26
-_PAPER, _INK, _GRID = (255, 255, 255), (60, 60, 60), (228, 228, 228)
-_TICKS = 4
+# Width of a panel and its height without its legend, in inches, each of which has _DPI pixels.
+_PANEL = (5.0, 2.5)
+_DPI = 100
+# People with any colour vision can tell these apart: Okabe and Ito's, without yellow and black.
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+_LINES = ("-", "--", ":")
 _BINS = 180
-_SMOOTH, _MARGIN = 3, 4  # how many times as large curves are drawn, and how far they may leave the frame
-_MARKED = 30  # of a curve with fewer points each one is marked
+# Each point of a shorter curve is marked.
+_MARKED = 30
 # Values beyond 20 times the third quartile leave the panel to those up to 4 times as large.
 _OUTLIER, _CUT = 20.0, 4.0
+# Longest line of a name in a legend, in letters.
+_LETTERS = 60
+_LEGEND: Style = {"frameon": False, "fontsize": 8, "handlelength": 2.6, "columnspacing": 1.4, "borderpad": 0}
+# Place of a panel's own legend, relative to the panel's frame.
+_ABOVE: Style = {"loc": "lower left", "bbox_to_anchor": (0, 1.02), "borderaxespad": 0, "alignment": "left"}
 
 
 @dataclass(frozen=True)
@@ -32,8 +43,9 @@ class Panel:
 
     Attributes:
         title: above it.
-        curves: by name, the points (x, y) in the order of x. What is not finite is left out.
-        cut: curves that run away are cut off, and the title says so, where else the others would all look flat.
+        curves: by name, the points (step, value) in the order of the steps. What is not finite is left out.
+        cut: values that are far larger than most others are cut off, and the title says so. Otherwise they would make
+            all other curves look flat.
     """
 
     title: str
@@ -44,142 +56,132 @@ class Panel:
 def draw_curves(
     panels: Sequence[Panel], *, columns: int = 2, shared_legend: bool = False, bins: int = _BINS
 ) -> bytes:
-    """Draw the panels side by side.
-
-    Long curves are thinned to the means of equal spans, so that noise does not hide the course.
+    """Draw the panels side by side. The same panels give the same bytes.
 
     Args:
         panels: at least one.
         columns: panels per row.
-        shared_legend: a curve of the same name looks the same in all panels, and all names stand once, above the
-            panels; else each panel names its own curves.
-        bins: spans of a long curve.
+        shared_legend: a curve of the same name looks the same in all panels, and one legend above the panels holds all
+            names; else each panel has its own legend.
+        bins: a curve with more points than this is drawn by their means, see :func:`thinned`.
 
     Returns:
         A PNG.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     columns = min(columns, len(panels))
-    width, inner = columns * _PANEL[0], _PANEL[0] - _LEFT - _RIGHT
-    styles = [styles_of(panel.curves) for panel in panels]
-    top, header = 0, _TOP + LINE * (max(legend_lines([*each], inner) for each in styles) - 1)
-    if shared_legend:
-        shared = styles_of(name for each in styles for name in each)
-        styles = [shared] * len(panels)
-        top, header = LINE * legend_lines([*shared], width - _LEFT - _RIGHT) + 12, _TOP - LINE
-    height = _PANEL[1] - _TOP + header
-    sheet = Image.new("RGB", (width, top + math.ceil(len(panels) / columns) * height), _PAPER)
-    pen = ImageDraw.Draw(sheet)
-    if shared_legend:
-        draw_legend(pen, shared, _LEFT, 8, width - _LEFT - _RIGHT)
-    for i, panel in enumerate(panels):
-        left, above = (i % columns) * _PANEL[0], top + (i // columns) * height
-        if not shared_legend:
-            draw_legend(pen, styles[i], left + _LEFT, above + 25, inner)
-        box = (left + _LEFT, above + header, left + _PANEL[0] - _RIGHT, above + height - _BOTTOM)
-        _draw_panel(sheet, panel, styles[i], (left + _LEFT, above + 6), box, bins)
+    rows = -(-len(panels) // columns)
+    figure = Figure(dpi=_DPI, layout=ConstrainedLayoutEngine(h_pad=0.08))
+    canvas = FigureCanvasAgg(figure)
+    shared = styles_of(name for panel in panels for name in panel.curves)
+    # Heights of the legends: of the shared one, and of the highest one in each row.
+    above, highest = 0.0, [0.0] * rows
+    for number, panel in enumerate(panels):
+        axes = figure.add_subplot(rows, columns, number + 1)
+        styles = shared if shared_legend else styles_of(panel.curves)
+        title = _draw_panel(axes, panel, styles, bins)
+        if shared_legend or not panel.curves:
+            axes.set_title(title, loc="left", size=10, weight="bold")
+        else:
+            # As the legend's title it is above the legend, however many lines that has.
+            legend = _legend(axes, styles, _PANEL[0] - 0.7, title=title, **_ABOVE)
+            legend.get_title().set(size=10, weight="bold")
+            row = number // columns
+            highest[row] = max(highest[row], legend.get_window_extent().height / _DPI)
+    if shared_legend and shared:
+        legend = _legend(figure, shared, columns * _PANEL[0] - 0.2, loc="outside upper center")
+        above = legend.get_window_extent().height / _DPI
+    figure.set_size_inches(columns * _PANEL[0], rows * _PANEL[1] + above + sum(highest))
+    figure.supxlabel("steps", size=9)
     buffer = io.BytesIO()
-    sheet.save(buffer, "PNG")
+    canvas.print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()
 
 
-def thinned(points: Points, bins: int = _BINS) -> list[tuple[float, float]]:
-    """The finite points, or the mean point of each of ``bins`` equal spans of x if there are more points."""
-    finite = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
+def thinned(points: Points, bins: int) -> np.ndarray:
+    """Replace the points of a long curve by means, so that noise does not hide how the curve runs.
+
+    Args:
+        points: (x, y) in the order of x.
+        bins: equal spans from the first to the last x.
+
+    Returns:
+        ``(n, 2)`` float64: the finite points if there are at most ``bins`` of them, else the mean point of each span
+        that has one.
+    """
+    finite = np.array(points, dtype=np.float64).reshape(-1, 2)
+    finite = finite[np.isfinite(finite).all(axis=1)]
     if len(finite) <= bins:
         return finite
-    first, width = finite[0][0], (finite[-1][0] - finite[0][0]) / bins or 1.0
-    spans: dict[int, list[tuple[float, float]]] = {}
-    for x, y in finite:
-        spans.setdefault(min(bins - 1, int((x - first) / width)), []).append((x, y))
-    return [
-        (sum(x for x, _ in span) / len(span), sum(y for _, y in span) / len(span)) for span in spans.values()
-    ]
+    x = finite[:, 0]
+    span = np.floor((x - x[0]) / ((x[-1] - x[0]) / bins or 1.0)).astype(int).clip(0, bins - 1)
+    counts = np.bincount(span)
+    means = np.column_stack([np.bincount(span, column) / counts.clip(1) for column in finite.T])
+    return means[counts > 0]
 
 
-def ticks(low: float, high: float, count: int = _TICKS) -> list[float]:
-    """Round numbers from ``low`` to ``high``, about ``count`` of them."""
-    if not low < high:
-        return [low]
-    rough = (high - low) / count
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
-    return [i * step for i in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+def styles_of(names: Iterable[str]) -> dict[str, Style]:
+    """How each name's line is drawn, in the order in which they come first; the first 18 all look different."""
+    count = len(_COLOURS)
+    return {
+        name: {"color": _COLOURS[i % count], "linestyle": _LINES[i // count % len(_LINES)], "linewidth": 1.5}
+        for i, name in enumerate(dict.fromkeys(names))
+    }
 
 
-def _draw_panel(
-    sheet: Image.Image,
-    panel: Panel,
-    styles: Mapping[str, Style],
-    title: tuple[int, int],
-    box: tuple[int, int, int, int],
-    bins: int,
-) -> None:
-    """Title, frame, ticks and curves; ``box`` is the frame: left, top, right, bottom."""
-    pen, font, bold = ImageDraw.Draw(sheet), font_of(11), font_of(13)
+def _draw_panel(axes: Axes, panel: Panel, styles: Mapping[str, Style], bins: int) -> str:
+    """Draw axes and curves. Returns the title."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.tick_params(labelsize=8, color="0.6")
+    axes.spines[:].set_color("0.6")
+    axes.spines[["top", "right"]].set_visible(False)
     curves = {name: thinned(points, bins) for name, points in panel.curves.items()}
-    every = [point for points in curves.values() for point in points]
-    if not every:
-        pen.text(title, legible(panel.title), fill=_INK, font=bold)
-        pen.text((box[0], box[1] + 20), "nothing yet", fill=_INK, font=font)
-        return
-    heights = [y for _, y in every]
-    shown = _without_outliers(heights) if panel.cut else heights
-    words = panel.title if len(shown) == len(heights) else f"{panel.title} (cut off)"
-    pen.text(title, legible(words), fill=_INK, font=bold)
-    x_range, y_range = _room([x for x, _ in every], 0.0), _room(shown, 0.06)
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        right = (x - x_range[0]) / (x_range[1] - x_range[0])
-        up = min(1.0, max(0.0, (y - y_range[0]) / (y_range[1] - y_range[0])))
-        return box[0] + right * (box[2] - box[0]), box[3] - up * (box[3] - box[1])
-
-    for tick in ticks(*y_range):
-        height = place(x_range[0], tick)[1]
-        pen.line([(box[0], height), (box[2], height)], fill=_GRID)
-        pen.text((box[0] - 6, height), f"{tick:.4g}", fill=_INK, font=font, anchor="rm")
-    for tick in ticks(*x_range):
-        across = place(tick, y_range[0])[0]
-        pen.line([(across, box[3]), (across, box[3] + 4)], fill=_INK)
-        pen.text((across, box[3] + 6), f"{tick:.4g}", fill=_INK, font=font, anchor="mt")
-    pen.rectangle(box, outline=_INK)
-    _draw_lines(
-        sheet, {name: [place(*point) for point in points] for name, points in curves.items()}, styles, box
-    )
-
-
-def _draw_lines(
-    sheet: Image.Image,
-    curves: Mapping[str, Points],
-    styles: Mapping[str, Style],
-    box: tuple[int, int, int, int],
-) -> None:
-    """Lines and marks with smooth edges: drawn several times as large, and reduced."""
-    left, top = box[0] - _MARGIN, box[1] - _MARGIN
-    size = box[2] + _MARGIN - left, box[3] + _MARGIN - top
-    layer = Image.new("RGBA", (size[0] * _SMOOTH, size[1] * _SMOOTH), (*_PAPER, 0))
-    pen, radius = ImageDraw.Draw(layer), 2.5 * _SMOOTH
+    values = np.concatenate([points[:, 1] for points in curves.values()] or [np.empty(0)])
+    if not len(values):
+        axes.set(xticks=[], yticks=[])
+        axes.text(0.5, 0.5, "nothing yet", transform=axes.transAxes, ha="center", color="0.4", size=9)
+        return panel.title
     for name, points in curves.items():
-        placed = [((x - left) * _SMOOTH, (y - top) * _SMOOTH) for x, y in points]
-        if len(points) > 1:
-            draw_line(pen, placed, styles[name], _SMOOTH)
-        for x, y in placed if len(points) < _MARKED else []:
-            pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=styles[name].colour)
-    reduced = layer.reduce(_SMOOTH)
-    sheet.paste(reduced, (left, top), reduced)
+        axes.plot(*points.T, **styles[name], marker="o" if len(points) < _MARKED else "", markersize=3.5)
+    axes.margins(x=0.02)
+    axes.set_axisbelow(True)
+    axes.grid(axis="y", color="0.9")
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    # The usual format writes what labels have in common, such as 1e6, where the legend is.
+    axes.yaxis.set_major_formatter("{x:,.7g}")
+    usual = _without_outliers(values) if panel.cut else values
+    if len(usual) == len(values):
+        return panel.title
+    low, high = usual.min(), usual.max()
+    margin = 0.06 * (high - low) or 0.1 * abs(high)
+    axes.set_ylim(low - margin, high + margin)
+    return f"{panel.title} (cut off)"
 
 
-def _without_outliers(values: Sequence[float]) -> Sequence[float]:
+def _without_outliers(values: np.ndarray) -> np.ndarray:
     """The values but for those that dwarf most others; all of them where none does."""
-    usual = float(np.quantile(np.abs(values), 0.75))
-    if not usual or max(map(abs, values)) <= _OUTLIER * usual:
+    usual = np.quantile(np.abs(values), 0.75)
+    if not usual or np.abs(values).max() <= _OUTLIER * usual:
         return values
-    return [value for value in values if abs(value) <= _CUT * usual]
+    return values[np.abs(values) <= _CUT * usual]
 
 
-def _room(values: Sequence[float], margin: float) -> tuple[float, float]:
-    """From the lowest to the highest value, with room around, never empty."""
-    low, high = min(values), max(values)
-    extra = (high - low) * margin
-    if high - low <= 1e-12 * max(abs(low), abs(high), 1e-300):
-        extra = max(abs(low) * 0.1, 1e-6)
-    return low - extra, high + extra
+def _legend(parent: Axes | Figure, styles: Mapping[str, Style], width: float, **settings: Any) -> Legend:
+    """The legend of these styles, with as many columns as fit into ``width``, in inches."""
+    from matplotlib.lines import Line2D
+
+    lines = [Line2D([], [], **style) for style in styles.values()]
+    names = [textwrap.fill(name, _LETTERS) for name in styles]
+    for columns in range(min(len(lines), 6), 0, -1):
+        legend = parent.legend(lines, names, ncols=columns, **_LEGEND, **settings)
+        for text in legend.get_texts():
+            text.set_parse_math(False)
+        if columns == 1 or legend.get_window_extent().width <= width * _DPI:
+            break
+        legend.remove()
+    return legend

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import io
 import math
+import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
-
-from attgan.evaluation.plots.lettering import font_of, legible, without_beginning, wrapped
+from PIL import Image, ImageDraw, ImageFont
 
 _GAP = 6
 _HEADER = 22
 _BACKGROUND = (250, 250, 250)
 _INK = (40, 40, 40)
-_TEXT = 12
-_LINE, _LINES = 15, 4  # height and greatest number of a caption's lines
+_TEXT = 11
+# Height and greatest number of a caption's lines.
+_LINE, _LINES = 15, 4
 
 
 def before_after_grid(
@@ -44,11 +45,15 @@ def before_after_grid(
     cell = (width + 2 * _GAP, height + _HEADER + _GAP)
     sheet = Image.new("RGB", (columns * cell[0], rows * cell[1] + _GAP), _BACKGROUND)
     pen = ImageDraw.Draw(sheet)
-    font = font_of(_TEXT)
+    font = _font()
+    letters = _letters(font, width)
     for i, tile in enumerate(tiles):
         left, top = (i % columns) * cell[0] + _GAP, (i // columns) * cell[1]
-        caption = captions[i] if captions else ""
-        pen.text((left, top + 6), without_beginning(legible(caption), font, width), fill=_INK, font=font)
+        caption = " ".join(captions[i].split()) if captions else ""
+        if len(caption) > letters:
+            # Captions are paths, of which the end says most.
+            caption = "…" + caption[len(caption) - letters + 1 :]
+        pen.text((left, top + 6), caption, fill=_INK, font=font)
         sheet.paste(tile, (left, top + _HEADER))
     return _jpeg(sheet)
 
@@ -129,8 +134,11 @@ def _pair(before: np.ndarray, after: np.ndarray, height: int) -> Image.Image:
 
 def _band(columns: Sequence[tuple[str, np.ndarray]], side: int) -> Image.Image:
     """Captioned columns of faces."""
-    font = font_of(_TEXT)
-    captions = [wrapped(legible(caption), font, side, _LINES) for caption, _ in columns]
+    font = _font()
+    letters = _letters(font, side)
+    captions = [
+        textwrap.wrap(caption, letters, max_lines=_LINES, placeholder="…") or [""] for caption, _ in columns
+    ]
     header = _HEADER + _LINE * (max(len(lines) for lines in captions) - 1)
     rows = len(columns[0][1])
     sheet = Image.new(
@@ -145,6 +153,19 @@ def _band(columns: Sequence[tuple[str, np.ndarray]], side: int) -> Image.Image:
             picture = Image.fromarray(face).resize((side, side), Image.Resampling.LANCZOS)
             sheet.paste(picture, (left, header + j * (side + _GAP)))
     return sheet
+
+
+def _font() -> ImageFont.FreeTypeFont:
+    """A font in which all letters have the same width, so that captions can be wrapped by counting."""
+    # Imported where a picture is drawn, see curves.py. Its font has λ, × and →, which Pillow's has not.
+    import matplotlib
+
+    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSansMono.ttf"), _TEXT)
+
+
+def _letters(font: ImageFont.FreeTypeFont, width: int) -> int:
+    """How many letters fit into a width in pixels."""
+    return max(1, int(width / font.getlength("m")))
 
 
 def _jpeg(sheet: Image.Image) -> bytes:

@@ -1,69 +1,109 @@
-"""The curves picture shows what it is given, and a long noisy curve by its course."""
+"""The curves picture shows what it is given, and a long noisy curve by its means."""
 
 import io
 import math
+import subprocess
+import sys
 
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
+import pytest
 from PIL import Image
 
-from attgan.evaluation.plots.curves import Panel, draw_curves, thinned, ticks
+from attgan.evaluation.plots.curves import Panel, draw_curves, styles_of, thinned
 
-BLUE = (0, 114, 178)
-
-
-def pixels(panels: list[Panel]) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(draw_curves(panels))).convert("RGB")).astype(int)
+BLUE, ORANGE = (0, 114, 178), (213, 94, 0)
 
 
-def coloured(picture: np.ndarray) -> np.ndarray:
-    return np.abs(picture - BLUE).sum(axis=2) < 30
+def places(data: bytes, *colours: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the pixels that have one of the colours, below the legend's one line."""
+    picture = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
+    found = np.stack([np.abs(picture - colour).sum(axis=2) < 30 for colour in colours]).any(axis=0)
+    rows, columns = np.nonzero(found)
+    return rows[rows > 40], columns[rows > 40]
 
 
 def test_a_rising_curve_rises_in_the_picture() -> None:
-    drawn = coloured(pixels([Panel("up", {"y": [(x, x * x) for x in range(50)]})]))
-    drawn[:44] = False  # the curve's name has its colour too
-    rows, columns = np.nonzero(drawn)
+    rows, columns = places(draw_curves([Panel("up", {"y": [(x, x * x) for x in range(50)]})]), BLUE)
     assert columns.max() - columns.min() > 300
     assert rows[columns < columns.min() + 20].mean() > rows[columns > columns.max() - 20].mean() + 80
 
 
-def test_long_names_of_curves_stay_inside_their_panel() -> None:
-    names = ("penalty", "attributes (real)", "attributes (edited)", "reconstruction", "one name more here")
-    picture = pixels([Panel("terms", {name: [(0, 1.0), (1, 2.0)] for name in names})])
-    legend = np.abs(picture[24:43] - 255).sum(axis=2) > 60
-    assert legend[:, 58:].any()
-    assert not legend[:, 409:].any()
+def test_only_the_points_of_short_curves_are_marked() -> None:
+    def inked(points: int) -> int:
+        return len(places(draw_curves([Panel("flat", {"y": [(x, 1.0) for x in range(points)]})]), BLUE)[0])
+
+    assert inked(29) > inked(30) * 1.3
 
 
-def test_panels_stand_side_by_side_and_an_empty_or_constant_one_is_drawn() -> None:
+@pytest.mark.parametrize("cut", [True, False])
+def test_values_that_explode_are_cut_off_where_asked(cut: bool) -> None:
+    levels = {"one": [(x, 1.0) for x in range(100)], "three": [(x, 3.0) for x in range(100)]}
+    wild = {"wild": [(x, 1e6 if x > 90 else 2.0) for x in range(100)]}
+    picture = draw_curves([Panel("loss", levels | wild, cut)])
+    rows, _ = places(picture, BLUE, ORANGE)
+    assert (np.ptp(rows) > 50) == cut
+
+
+def test_without_outliers_nothing_is_cut_off() -> None:
+    curves = {"one": [(x, 1.0 + x % 9) for x in range(100)], "none": []}
+    assert draw_curves([Panel("loss", curves, cut=True)]) == draw_curves([Panel("loss", curves)])
+
+
+def test_empty_constant_and_infinite_panels_are_drawn() -> None:
     panels = [
         Panel("none", {}),
         Panel("one point", {"y": [(3, 7.0)]}),
         Panel("constant", {"y": [(0, 0.0), (9, 0.0)]}),
         Panel("not finite", {"y": [(0, math.nan), (1, math.inf)]}),
+        Panel("all alike but one", {"y": [(x, 5.0 if x else 1e30) for x in range(9)]}, cut=True),
+        Panel("$1^2_3$", {"_ $x$ λ": [(0, 1e-300), (1, 1e300)]}),
     ]
-    height, width, _ = pixels(panels).shape
-    assert (height, width) == (2 * 240, 2 * 420)
+    width, height = Image.open(io.BytesIO(draw_curves(panels))).size
+    assert width == 1000
+    assert height > 3 * 250
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_legends_of_any_length_stay_inside_the_picture(shared: bool) -> None:
+    names = [
+        f"{number:03d} λ1 {number}, a long name of a trial whose settings are many" for number in range(18)
+    ]
+    panels = [Panel("loss", {name: [(0, 1.0), (1, 2.0)] for name in names})]
+    picture = np.asarray(Image.open(io.BytesIO(draw_curves(panels, shared_legend=shared))).convert("L"))
+    assert all((edge == 255).all() for edge in (picture[0], picture[-1], picture[:, 0], picture[:, -1]))
+    assert picture.shape[0] > 18 * 12 + 200
+
+
+def test_the_same_panels_give_the_same_bytes_in_every_process() -> None:
+    panels = [Panel("λ", {f"{i}": [(x, math.sin(x / 9 + i)) for x in range(500)] for i in range(3)})]
+    code = f"import sys; from attgan.evaluation.plots.curves import *; sys.stdout.buffer.write(draw_curves({panels!r}))"
+    drawn = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True).stdout
+    assert drawn == draw_curves(panels)
+
+
+def test_a_process_without_a_home_folder_draws_without_a_warning() -> None:
+    code = "from attgan.evaluation.plots.curves import *; draw_curves([Panel('', {'y': [(0, 1.0)]})])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={"HOME": "/dev/null/none"}, capture_output=True, check=True
+    )
+    assert done.stderr == b""
+
+
+def test_eighteen_names_look_different() -> None:
+    names = [str(number) for number in range(18)]
+    assert len({tuple(style.items()) for style in styles_of(names).values()}) == 18
+    assert styles_of([*names[:3], "0"]) == styles_of(names[:3])
 
 
 def test_a_long_curve_is_thinned_to_means() -> None:
     noisy = [(x, x + (100.0 if x % 2 else -100.0)) for x in range(10_000)]
-    few = thinned(noisy, bins=100)
+    few = thinned(noisy, 100)
     assert len(few) == 100
-    assert all(abs(y - x) < 3 for x, y in few)
+    assert np.abs(few[:, 1] - few[:, 0]).max() < 3
+    gap = [(0.0, 1.0), (1.0, 3.0), (100.0, 7.0)]
+    assert thinned(gap, 2).tolist() == [[0.5, 2.0], [100.0, 7.0]]
 
 
 def test_points_that_are_not_finite_are_left_out() -> None:
-    assert thinned([(0, 1.0), (1, math.nan), (2, math.inf), (3, 4.0)]) == [(0, 1.0), (3, 4.0)]
-
-
-@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
-def test_ticks_are_few_evenly_spaced_and_inside(low: float, span: float) -> None:
-    high = low + span
-    found = ticks(low, high)
-    assert 1 <= len(found) <= 6
-    assert all(low - span * 1e-6 <= tick <= high + span * 1e-6 for tick in found)
-    gaps = np.diff(found)
-    assert np.allclose(gaps, gaps[:1])
+    assert thinned([(0, 1.0), (1, math.nan), (2, math.inf), (3, 4.0)], 9).tolist() == [[0, 1.0], [3, 4.0]]
+    assert len(thinned([], 9)) == 0

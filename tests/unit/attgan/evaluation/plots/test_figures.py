@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from attgan.evaluation.plots.figures import before_after_grid, faces_grid, scaled, trials_grid
@@ -58,7 +59,7 @@ def greys(data: bytes, *, rows: list[int], columns: int) -> np.ndarray:
     return np.array([[picture[row, 6 + i * 70 + 32] for i in range(columns)] for row in rows])
 
 
-def test_every_trial_stands_beside_the_originals_and_those_without_room_below_them() -> None:
+def test_every_trial_stands_beside_the_originals_and_those_that_do_not_fit_below_them() -> None:
     trials = [(f"{number:03d}", shade(40 * number + 40)) for number in range(5)]
     data = trials_grid(shade(10), trials, side=64, most_columns=4, most_rows=2)
     height = 22 + 2 * 70 + 6
@@ -75,9 +76,12 @@ def test_trials_may_have_another_size_and_there_may_be_none() -> None:
     assert Image.open(io.BytesIO(trials_grid(shade(10), [], side=64))).size == (76, 22 + 3 * 70 + 6)
 
 
-def test_a_long_caption_takes_more_lines_and_stays_above_its_column() -> None:
-    words = "012 λ1 100, FreezeD 4, strategy alternate, subset extended, and so on, and so on, without an end"
-    picture = np.asarray(Image.open(io.BytesIO(trials_grid(shade(250), [(words, shade(250))], side=64))))
+WORDS = "012 λ1 100, FreezeD 4, strategy alternate, subset extended, and so on, and so on, without an end"
+
+
+@pytest.mark.parametrize("caption", [WORDS, WORDS.replace(" ", "_"), "W" * 200])
+def test_a_long_caption_takes_more_lines_and_stays_above_its_column(caption: str) -> None:
+    picture = np.asarray(Image.open(io.BytesIO(trials_grid(shade(250), [(caption, shade(250))], side=64))))
     header = picture.shape[0] - 3 * 70 - 6
     assert header == 22 + 3 * 15
     dark = picture[:header].min(axis=2) < 128
@@ -85,3 +89,21 @@ def test_a_long_caption_takes_more_lines_and_stays_above_its_column() -> None:
     assert dark[-20:, 76:].any(), "the last one"
     assert not dark[:, 140:].any()
     assert not dark[: header - 20, :70].any(), "the short caption stands right above its column"
+
+
+def test_a_pairs_caption_keeps_its_end() -> None:
+    def caption(path: str) -> np.ndarray:
+        sheet = Image.open(io.BytesIO(before_after_grid([(BLACK, BLACK)], [path], height=100)))
+        return np.asarray(sheet.convert("L"))[:20]
+
+    folder = "folder/" * 20
+    assert np.array_equal(caption(f"{folder}one.jpg"), caption(f"another/{folder}one.jpg"))
+    assert not np.array_equal(caption(f"{folder}one.jpg"), caption(f"{folder}two.jpg"))
+
+
+def test_captions_have_letters_for_what_settings_are_called() -> None:
+    def drawn(caption: str) -> bytes:
+        return faces_grid([(caption, shade(250))])
+
+    missing = drawn("\ue000")
+    assert all(drawn(letter) != missing for letter in "λ×–→≥…")
