@@ -27,23 +27,27 @@ CODE = (
 SOURCES = ("faces", "photographs")
 DATASET = "dataset"
 LARGEST = 50_000_000  # bytes of the whole folder
-BROUGHT = (
-    "PIL",
-    "numpy",
-    "pyarrow",
-    "safetensors",
-    "torch",
-    "torchvision",
-)  # by the machine, with what they need
-WHEELS = {  # what else is imported, by the name of its wheel
+# What the machine has, with what that needs.
+BROUGHT = ("PIL", "numpy", "pyarrow", "safetensors", "torch", "torchvision")
+# What else is imported, by the name of its wheel.
+WHEELS = {
     "annotated_types": "annotated-types",
+    "contourpy": "contourpy",
+    "cycler": "cycler",
+    "dateutil": "python-dateutil",
+    "fontTools": "fonttools",
+    "kiwisolver": "kiwisolver",
     "markdown_it": "markdown-it-py",
+    "matplotlib": "matplotlib",
     "mdurl": "mdurl",
+    "packaging": "packaging",
     "pydantic": "pydantic",
     "pydantic_core": "pydantic_core",
     "pygments": "Pygments",
+    "pyparsing": "pyparsing",
     "rich": "rich",
     "simplejpeg": "simplejpeg",
+    "six": "six",
     "typing_extensions": "typing_extensions",
     "typing_inspection": "typing-inspection",
 }

@@ -65,13 +65,16 @@ def test_what_the_command_imports_is_brought_by_the_machine_or_by_the_kit() -> N
     code = """
 import tests.benchmarks.gpu, pathlib, sys
 import attgan.data.codec.webp, attgan.training.run_folder.pictures
+from attgan.evaluation.plots.curves import Panel, draw_curves
+draw_curves([Panel("", {"y": [(0, 1.0)]})])
 site = [m for m in list(sys.modules.values()) if "site-packages" in (getattr(m, "__file__", None) or "")]
 paths = [pathlib.Path(m.__file__).parts for m in site]
 print(*{parts[parts.index("site-packages") + 1].removesuffix(".py") for parts in paths})
 """
     found = {name.split(".")[0] for name in without_them(code).split()}
-    # What torch brings, or is itself.
+    # What torch brings or is itself, and a part of matplotlib.
     found -= {
+        "mpl_toolkits",
         "_distutils_hack",
         "_virtualenv",
         "functorch",
