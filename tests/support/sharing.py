@@ -20,8 +20,8 @@ SIZE = 64
 def start(dataset: Dataset, folder: Path, stay_after: int = 0) -> tuple[Any, Connection]:
     """A process that opens the dataset's faces once ``True`` is sent to it.
 
-    It answers with what it was told, how many rows it has decoded itself, and the sum of all pixels. With
-    ``stay_after`` it says "here" when it has decoded so many rows, and does nothing more.
+    It answers with the numbers of rows that it reported, how many rows it has decoded itself, and the sum of all
+    pixels. With ``stay_after`` it says "here" when it has decoded so many rows, and does nothing more.
     """
     here, there = FORKING.Pipe()
     process = FORKING.Process(
@@ -32,7 +32,7 @@ def start(dataset: Dataset, folder: Path, stay_after: int = 0) -> tuple[Any, Con
 
 
 def _main(pipe: Connection, data: str, folder: str, stay_after: int) -> None:
-    decoded, told = 0, []
+    decoded, reports = 0, []
 
     def counted(*arguments: Any) -> Generator[np.ndarray, None, None]:
         nonlocal decoded
@@ -41,7 +41,7 @@ def _main(pipe: Connection, data: str, folder: str, stay_after: int) -> None:
             yield faces
 
     def report(done: int, _: int) -> None:
-        told.append(done)
+        reports.append(done)
         if decoded >= stay_after > 0:
             pipe.send("here")
             time.sleep(600)
@@ -52,4 +52,4 @@ def _main(pipe: Connection, data: str, folder: str, stay_after: int) -> None:
     pipe.recv()
     faces = shared.share_faces(dataset, SIZE, Path(folder), 1, report)
     assert faces is not None
-    pipe.send((told, decoded, int(faces.sum())))
+    pipe.send((reports, decoded, int(faces.sum())))

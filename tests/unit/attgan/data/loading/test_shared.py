@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from attgan.attributes import CELEBA
 from attgan.data.loading import shared
 from attgan.data.loading.cache import decode_all
 from attgan.data.loading.loader import open_faces
-from attgan.data.loading.shared import PARTIAL, SUFFIX, share_faces
+from attgan.data.loading.shared import LOCK, PARTIAL, share_faces
 from attgan.data.shards import Dataset
 from tests.support.data.stored_dataset import write_dataset
 from tests.support.refusals import refused
@@ -45,19 +46,19 @@ def share(dataset: Dataset, folder: Path) -> Callable[..., np.ndarray | None]:
 
 
 def found(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir())
+    """The files in the folder but for the empty ones that are locked."""
+    return sorted(file for file in folder.iterdir() if file.suffix != LOCK)
 
 
 def test_they_are_what_each_would_decode_and_are_decoded_once(
     dataset: Dataset, folder: Path, share: Callable[..., np.ndarray | None]
 ) -> None:
-    told: list[tuple[int, int]] = []
-    first = share_faces(dataset, SIZE, folder, 2, lambda done, total: told.append((done, total)))
-    assert told == [(7, 40), (14, 40), (21, 40), (28, 40), (35, 40), (40, 40)]
+    reports: list[tuple[int, int]] = []
+    first = share_faces(dataset, SIZE, folder, 2, lambda done, total: reports.append((done, total)))
+    assert reports == [(7, 40), (14, 40), (21, 40), (28, 40), (35, 40), (40, 40)]
     assert first is not None
     assert np.array_equal(first, decode_all(dataset, SIZE, 1))
-    (file,) = found(folder)
-    assert file.stat().st_mode & 0o777 == 0o600
+    assert len(found(folder)) == 1
     assert folder.stat().st_mode & 0o777 == 0o700
     for part in Path(dataset.folder).glob("part-*"):
         part.unlink()  # nothing is left to decode
@@ -110,29 +111,16 @@ def test_another_version_of_what_decodes_or_resizes_makes_its_own(
     assert len(found(folder)) == 3
 
 
-def test_what_a_maker_that_died_has_left_takes_no_room_from_others(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: Callable[..., np.ndarray | None]
-) -> None:
-    share_faces(write_dataset(tmp_path / "other", (10,)), SIZE, folder, 1)
-    (other,) = found(folder)
-    share()
-    (mine,) = set(found(folder)) - {other}
-    mine.rename(f"{mine}{PARTIAL}")
-    monkeypatch.setattr(shared, "MOST_BYTES", EACH + other.stat().st_size + 4096)
-    assert share() is not None
-    assert found(folder) == sorted((mine, other))
-
-
 def test_of_processes_that_begin_together_one_decodes(dataset: Dataset, folder: Path) -> None:
     started = [start(dataset, folder) for _ in range(3)]
     for _, pipe in started:
         pipe.send(True)
-    told, decoded, sums = zip(*(pipe.recv() for _, pipe in started), strict=True)
+    reports, decoded, sums = zip(*(pipe.recv() for _, pipe in started), strict=True)
     for process, _ in started:
         process.join()
     assert sorted(decoded) == [0, 0, ROWS]
     assert set(sums) == {decode_all(dataset, SIZE, 1).sum()}
-    assert all(list(rows) == sorted(rows) for rows in told), "those that wait are told how far it is"
+    assert all(rows == sorted(rows) for rows in reports)
     assert len(found(folder)) == 1
 
 
@@ -146,30 +134,19 @@ def test_what_the_dataset_refuses_is_refused_and_leaves_nothing(
     assert not caplog.records
 
 
-@pytest.mark.parametrize("harm", ["truncated", "another boot", "a link", "unfinished"])
-def test_a_file_that_cannot_be_trusted_is_made_again(
-    harm: str, folder: Path, tmp_path: Path, dataset: Dataset, share: Callable[..., np.ndarray | None]
+@pytest.mark.parametrize("harm", ["truncated", "empty", "another shape", "no array"])
+def test_a_file_that_is_not_whole_is_written_again(
+    harm: str, folder: Path, dataset: Dataset, share: Callable[..., np.ndarray | None]
 ) -> None:
     share()
     (file,) = found(folder)
-    content = bytearray(file.read_bytes())
-    content[4096:] = bytes(len(content) - 4096)  # if it were trusted, its faces would be black
-    if harm == "truncated":
-        content = content[:-1]
-    elif harm == "another boot":
-        content[:4096] = content[:4096].replace(b"boot ", b"boot x")[:4096]
-    elif harm == "unfinished":
-        content[:4096] = content[:4096].replace(b"rows 40", b"rows 33")
-    file.write_bytes(content)
-    if harm == "a link":
-        file.rename(tmp_path / "elsewhere")
-        file.symlink_to(tmp_path / "elsewhere")
+    content = file.read_bytes()
+    harmed = {"truncated": content[:-1], "empty": b"", "no array": content[1:]}
+    harmed["another shape"] = content.replace(b"(40, 64", b"(41, 64") + bytes(SIZE * SIZE * 3)
+    file.write_bytes(harmed[harm])
     faces = share()
-    if harm == "a link":
-        assert faces is None, "links are not followed; each decodes for itself"
-    else:
-        assert faces is not None
-        assert np.array_equal(faces, decode_all(dataset, SIZE, 1))
+    assert faces is not None
+    assert np.array_equal(faces, decode_all(dataset, SIZE, 1))
 
 
 def _open_to_all(folder: Path) -> None:
@@ -195,7 +172,12 @@ def _file_in_the_way(folder: Path) -> None:
     folder.parent.write_text("")
 
 
-@pytest.mark.parametrize("spoil", [_open_to_all, _anothers, _link, _file_in_the_way])
+def _in_anothers(folder: Path) -> None:
+    _anothers(folder.parent)
+    folder.mkdir(mode=0o700)
+
+
+@pytest.mark.parametrize("spoil", [_open_to_all, _anothers, _in_anothers, _link, _file_in_the_way])
 def test_a_folder_that_cannot_serve_costs_memory_and_one_line(
     spoil: Callable[[Path], None], folder: Path, dataset: Dataset, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -239,7 +221,7 @@ def test_a_disk_that_is_nearly_full_is_left_alone(
     assert found(folder) == []
 
 
-def test_old_files_go_and_those_in_use_stay(
+def test_old_files_are_removed_and_what_is_mapped_stays_readable(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = [write_dataset(tmp_path / str(rows), (rows,)) for rows in (10, 11, 12, 13)]
@@ -250,37 +232,42 @@ def test_old_files_go_and_those_in_use_stay(
         return faces
 
     def rows_there() -> list[int]:
-        pixels = (file.stat().st_size - 4096 for file in found(folder))
-        return sorted(length // (SIZE * SIZE * 3) for length in pixels)
+        return sorted(file.stat().st_size // (SIZE * SIZE * 3) for file in found(folder))
 
     def used(rows: int, seconds_ago: float) -> None:
-        then = time.time() - seconds_ago
         for file in found(folder):
-            if file.stat().st_size == 4096 + rows * SIZE * SIZE * 3:
-                os.utime(file, (then, then))
+            if file.stat().st_size // (SIZE * SIZE * 3) == rows:
+                os.utime(file, (time.time() - seconds_ago,) * 2)
 
-    in_use = share(0)
+    mapped = share(0)
     share(1)
-    abandoned = folder / f"x{SUFFIX}{PARTIAL}"
+    abandoned = folder / f"x{PARTIAL}"
     abandoned.write_bytes(b"")
     os.utime(abandoned, (0, 0))
-    for rows in (10, 11):
-        used(rows, 8 * 24 * 3600)
+    used(10, 8 * 24 * 3600)
     share(2)
-    assert rows_there() == [10, 12], "a week unused; the one that is mapped stays"
-    assert not abandoned.exists()
-
-    used(10, 3000)
-    used(12, 2000)
-    share(1)
-    monkeypatch.setattr(
-        shared, "MOST_BYTES", (10 + 12 + 11 + 13) * SIZE * SIZE * 3
-    )  # less than four with headings
-    share(3)
-    assert rows_there() == [10, 11, 13], (
-        "for want of room the one unused for longest goes, of those not in use"
+    assert rows_there() == [11, 12], (
+        "one was not used for a week, nor was the half that a killed process has left"
     )
-    assert np.array_equal(in_use, decode_all(data[0], SIZE, 1))
+
+    used(11, 2000)
+    used(12, 3000)
+    monkeypatch.setattr(shared, "MOST_BYTES", (11 + 12 + 13) * SIZE * SIZE * 3)
+    share(3)
+    assert rows_there() == [11, 13], "beyond the limit the least recently used one goes"
+    assert np.array_equal(mapped, decode_all(data[0], SIZE, 1))
+
+
+def test_what_another_process_writes_is_not_removed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, share: Callable[..., np.ndarray | None]
+) -> None:
+    folder.mkdir(parents=True, mode=0o700)
+    written = folder / f"x{PARTIAL}"
+    written.write_bytes(b"")
+    os.utime(written, (0, 0))
+    with FileLock(written.with_suffix(LOCK)):
+        share()
+        assert written in found(folder)
 
 
 def test_opening_counts_as_use(folder: Path, share: Callable[..., np.ndarray | None]) -> None:
