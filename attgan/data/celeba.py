@@ -1,9 +1,9 @@
-"""CelebA's label files: which attributes, partition and identity belong to which image.
+"""CelebA's label files: the attributes, partition and identity of each image.
 
-Read are ``list_attr_celeba``, ``list_eval_partition`` and ``identity_CelebA``, as ``.txt`` (columns set
-apart by spaces; the attribute file opens with the number of rows and the attributes' names) or as ``.csv``
-(with a header, the form in which the set is often mirrored), plain or packed with xz, gzip or zip; packing
-is told by content. All 202,599 rows of the three files, packed with xz, take 0.7 s.
+The files are ``list_attr_celeba``, ``list_eval_partition`` and ``identity_CelebA``. They may be ``.txt`` (columns
+separated by spaces; the attribute file begins with the number of rows and the attributes' names) or ``.csv`` (with a
+header, the form in which the set is often mirrored), plain or compressed with xz, gzip or zip. The compression is
+recognised by content. All 202,599 rows of the three files, compressed with xz, take 0.7 s.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from attgan.errors import UserError
 ATTRIBUTES_FILE = "list_attr_celeba"
 PARTITION_FILE = "list_eval_partition"
 IDENTITY_FILE = "identity_CelebA"
-PARTITIONS = ("train", "valid", "test")  # in the order of the numbers 0, 1, 2 of the partition file
+# In the order of the numbers 0, 1, 2 of the partition file.
+PARTITIONS = ("train", "valid", "test")
 
 _ENDINGS = tuple(form + packing for form in (".txt", ".csv") for packing in ("", ".xz", ".gz", ".zip"))
 _UNPACKING_ERRORS = (lzma.LZMAError, zlib.error, zipfile.BadZipFile, EOFError, OSError, NotImplementedError)
@@ -36,7 +37,7 @@ _UNPACKING_ERRORS = (lzma.LZMAError, zlib.error, zipfile.BadZipFile, EOFError, O
 
 @dataclass(frozen=True)
 class Labels:
-    """What the label files say, a row for each image.
+    """The content of the label files, a row for each image.
 
     Attributes:
         image_ids: ``(N,)`` strings, the image files' names, in the attribute file's order, each once.
@@ -69,11 +70,11 @@ def read_labels(filesystem: fs.FileSystem, folder: str, where: str | None = None
     Args:
         filesystem: where the folder is.
         folder: its path there.
-        where: what errors call the folder, ``--source s3://…`` say; the path by default.
+        where: what errors call the folder, such as ``--source s3://…``; the path by default.
 
     Raises:
-        UserError: no attribute file, a file that does not keep to CelebA's format (with file and line), or
-            files that do not speak of the same images.
+        UserError: there is no attribute file, a file is not in CelebA's format (with file and line), or the files do
+            not list the same images.
     """
     where = where or folder or "."
     files = _find(filesystem, folder)
@@ -96,7 +97,7 @@ def read_labels(filesystem: fs.FileSystem, folder: str, where: str | None = None
 
 
 def _find(filesystem: fs.FileSystem, folder: str) -> dict[str, str]:
-    """The path of each label file that is there, the first of its forms in the order of ``_ENDINGS``."""
+    """The path of each label file that exists: the first of its forms, in the order of ``_ENDINGS``."""
     names = (ATTRIBUTES_FILE, PARTITION_FILE, IDENTITY_FILE)
     stem = f"{folder.rstrip('/')}/" if folder else ""
     infos = filesystem.get_file_info([stem + name + ending for name in names for ending in _ENDINGS])
@@ -144,7 +145,8 @@ def _read_attributes(data: bytes, path: str) -> tuple[pa.StringArray, np.ndarray
     header, _, body = body.partition(b"\n")
     names = [name.strip() for name in header.decode("utf-8", "replace").strip().split(delimiter)]
     if delimiter == ",":
-        names = names[1:]  # the first heads the column of image names
+        # The first is the header of the column of image names.
+        names = names[1:]
     _check_names(names, f"{path}, line {first}")
 
     table = _parse(body, path, ("image_id", *names), delimiter, first + 1, pa.int8(), (-1, 0, 1))
@@ -153,7 +155,8 @@ def _read_attributes(data: bytes, path: str) -> tuple[pa.StringArray, np.ndarray
         raise UserError(
             "label-count-wrong", f"{path}, line 1: says {count:,} rows, the file has {len(image_ids):,}"
         )
-    values = np.column_stack([table.column(name).to_numpy() for name in CELEBA])  # (N, 40) int8
+    # (N, 40) int8
+    values = np.column_stack([table.column(name).to_numpy() for name in CELEBA])
     allowed = (-1, 1) if (values == -1).any() else (0, 1)
     if not np.isin(values, allowed).all():
         raise _first_fault(body, path, ("image_id", *names), delimiter, first + 1, allowed)
@@ -238,7 +241,7 @@ def _first_fault(
     first: int,
     allowed: Collection[int] | None,
 ) -> UserError:
-    """What is wrong with the first bad line; slow, and only needed once something is."""
+    """An error that describes the first bad line. Slow, so called only once it is known that there is one."""
     for number, line in enumerate(body.split(b"\n"), start=first):
         if not line:
             continue
@@ -258,7 +261,8 @@ def _first_fault(
 
 def _unique(column: pa.ChunkedArray, path: str) -> pa.StringArray:
     ids = column.combine_chunks()
-    if isinstance(ids, pa.ChunkedArray):  # what combine_chunks gives differs between pyarrow's versions
+    # What combine_chunks returns differs between pyarrow's versions.
+    if isinstance(ids, pa.ChunkedArray):
         ids = pa.concat_arrays(ids.chunks)
     if pc.count_distinct(ids).as_py() != len(ids):
         counts = pc.value_counts(ids)

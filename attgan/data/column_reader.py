@@ -1,8 +1,8 @@
-"""Parquet files read in the thread that asks, and some of their columns with few reads.
+"""Reads Parquet files in the caller's thread, and some of their columns with few reads.
 
-``pyarrow.parquet.read_table`` leaves its work to threads of Arrow's own. They may let go of a Python file, or of a
-buffer over Python's bytes, only after the read has returned, and if the interpreter is about to end by then, the
-process aborts with its work done: four times in ten where a part was the last thing that it read.
+``pyarrow.parquet.read_table`` reads in Arrow's own threads. They may release a Python file, or a buffer over Python's
+bytes, only after the read has returned. If the interpreter is about to end by then, the process aborts although its
+work is done. That happened four times in ten where a part was the last thing that a process read.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-_TAIL = 64 * 2**10  # read first: the footer of most files lies within
-_GAP = 256 * 2**10  # columns nearer than this are read together
-_AFTER_FOOTER = 8  # its length, and the magic bytes
+# Bytes at the end of a file that are read first: they hold the footer of most files.
+_TAIL = 64 * 2**10
+# Columns that are nearer to each other than this are read together, in bytes.
+_GAP = 256 * 2**10
+# Bytes behind the footer: its length, and the magic bytes.
+_AFTER_FOOTER = 8
 
 
 def read_table(source: pa.NativeFile, columns: Sequence[str] | None = None) -> pa.Table:
@@ -35,7 +38,8 @@ def read_columns(file: pa.NativeFile, names: Sequence[str]) -> pa.Table:
         pyarrow.ArrowInvalid: it is not a Parquet file.
     """
     size = file.size()
-    content = np.zeros(size, dtype=np.uint8)  # memory is taken only where something is written
+    # The system provides memory only for the pages that are written.
+    content = np.zeros(size, dtype=np.uint8)
 
     def fill(start: int, end: int) -> None:
         file.seek(start)
@@ -54,7 +58,7 @@ def read_columns(file: pa.NativeFile, names: Sequence[str]) -> pa.Table:
 
 
 def _ranges(metadata: pq.FileMetaData, names: frozenset[str]) -> list[tuple[int, int]]:
-    """Where the columns' bytes lie, from low to high, with those near one another joined."""
+    """The byte ranges of the columns, ascending; ranges that are near each other are joined."""
     found: list[tuple[int, int]] = []
     for group in range(metadata.num_row_groups):
         row_group = metadata.row_group(group)

@@ -1,6 +1,7 @@
-"""A dataset's manifest: what is in it, how it was drawn and stored, and each part's digest. Written last.
+"""A dataset's manifest: what is in it, how it was drawn and stored, and each part's digest.
 
-What has no manifest is no dataset. The text depends on the content alone: no dates, no machine, no source.
+It is written last: a folder without a manifest is not a dataset. Its text depends on the content alone, so it holds no
+date, machine or source.
 """
 
 from __future__ import annotations
@@ -26,15 +27,16 @@ class _Model(BaseModel):
 
 
 class Counts(_Model):
-    """How many rows there were at each step.
+    """How many rows there were at each step. The names are part of the file format.
 
     Attributes:
         labelled: rows of the label files.
-        eligible: of these, in the partitions asked for.
-        not_at_hand: of these, without an image file; the draw is among the others, ``at_hand``.
-        chosen: drawn.
-        unreadable: of these, images that do not open or do not fit.
-        rows: chosen less unreadable: what the parts hold.
+        eligible: labelled rows in the requested partitions.
+        at_hand: eligible rows whose image file is available; rows are drawn from these.
+        not_at_hand: eligible rows whose image file is missing.
+        chosen: rows that were drawn.
+        unreadable: chosen images that do not open or do not fit.
+        rows: chosen less unreadable: the rows of the parts.
     """
 
     labelled: int = Field(ge=0)
@@ -62,7 +64,7 @@ class AttributeShare(_Model):
 
 
 class PartEntry(_Model):
-    """One Parquet file: its name beside the manifest, and what it must prove to be."""
+    """One Parquet file: its name in the manifest's folder, and what its content is checked against."""
 
     name: str = Field(pattern=r"^part-\d{5,}\.parquet$")
     rows: int = Field(ge=0)
@@ -75,7 +77,7 @@ class Manifest(_Model):
 
     Attributes:
         schema_version: of this file and the parts' columns.
-        plan: digest of everything that decides the parts' content; parts of one plan belong together.
+        plan: digest of everything that determines the parts' content. All parts of a dataset have the same.
         attributes: by descending share; those that are known for all rows.
     """
 
@@ -106,7 +108,7 @@ def from_bytes(data: bytes, where: str) -> Manifest:
     """Check and read a manifest's text; ``where`` names it in errors.
 
     Raises:
-        UserError: it is truncated, not a manifest of ours, made by a newer version, or at odds with itself.
+        UserError: it is truncated, not a manifest of ours, made by a newer version, or contradicts itself.
     """
     try:
         content = json.loads(data)

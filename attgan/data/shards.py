@@ -1,4 +1,4 @@
-"""A dataset's parts: Parquet files of labelled images, always written to the same bytes, verified when read.
+"""A dataset's parts: Parquet files of labelled images. Equal rows give equal bytes; what is read is verified.
 
 Columns: ``image_id`` (string), ``image`` (the file's bytes), ``width``, ``height`` (int32, of the image as
 stored), the 40 attributes of CelebA (bool; null where unknown), ``partition`` (int8: 0 train, 1 valid, 2 test;
@@ -32,13 +32,13 @@ _AGAIN = "; make the dataset again"
 
 @dataclass(frozen=True)
 class PartNote:
-    """What a part says about itself in its footer, so that one left over from a killed run can be taken over.
+    """A record in a part's footer, by which the next run recognises the finished parts of a killed one.
 
     Attributes:
         plan: the digest of the plan that it belongs to.
-        index: its number.
-        side: pixels of its smallest face's side; 0 without rows.
-        unreadable: images that were meant for it and left out.
+        index: the number of the part.
+        side: side of its smallest face, in pixels; 0 without rows.
+        unreadable: images of its rows that were left out.
     """
 
     plan: str
@@ -53,7 +53,7 @@ def write_part(
     """The Parquet file of these rows.
 
     Args:
-        labels: ``n`` rows; a partition below 0 is none.
+        labels: ``n`` rows; a partition below 0 becomes null.
         images: one for each row, in the same order.
         note: for the footer.
         unknown: ``(n, 40)`` bool, attributes that become null; None: all are known.
@@ -117,14 +117,14 @@ def attribute_matrix(table: pa.Table, names: Sequence[str] = CELEBA) -> np.ndarr
 
 @dataclass(frozen=True)
 class Dataset:
-    """A finished dataset: its manifest, and where it lies."""
+    """A finished dataset: its manifest, and the folder that holds it."""
 
     manifest: Manifest
     filesystem: fs.FileSystem
     folder: str
 
     def read(self, index: int) -> pa.Table:
-        """The rows of part ``index``, once its bytes have proved to be those that the manifest names.
+        """Read part ``index``, and verify its bytes against the manifest's digest.
 
         Raises:
             UserError: the part is missing or is another one.
@@ -132,7 +132,8 @@ class Dataset:
         part, path = self.manifest.parts[index], self.path(index)
         try:
             with self.filesystem.open_input_file(path) as file:
-                data: bytes = file.read(part.bytes + 1)  # by size: on S3 one request
+                # With a known length S3 needs one request.
+                data: bytes = file.read(part.bytes + 1)
         except FileNotFoundError as error:
             raise UserError(
                 "dataset-damaged", f"{path}: the manifest names it, and it is not there{_AGAIN}"
@@ -142,7 +143,7 @@ class Dataset:
         return read_part(data, path)[0]
 
     def read_columns(self, index: int, names: Sequence[str]) -> pa.Table:
-        """Some columns of part ``index`` alone. The file's size is checked, its digest is not.
+        """Read some columns of part ``index``. The file's size is checked, its digest is not.
 
         Raises:
             UserError: the part is missing, is another one, or lacks one of the columns.
@@ -166,7 +167,7 @@ class Dataset:
         return table
 
     def path(self, index: int) -> str:
-        """Where part ``index`` lies in the filesystem."""
+        """The path of part ``index`` in the filesystem."""
         name = self.manifest.parts[index].name
         return f"{self.folder.rstrip('/')}/{name}" if self.folder else name
 

@@ -1,10 +1,10 @@
-"""What a dataset keeps of each image: the source's bytes, or the face already cropped, resized and encoded.
+"""How a dataset stores each image: the source's bytes, or the face, already cropped, resized and encoded.
 
-Measured on 4,000 aligned CelebA images, one core of a cloud machine (bytes per image, images per second; the
-PSNR is against the face cropped and resized without loss):
+Measured on 4,000 aligned CelebA images, on one core of a cloud machine: bytes per image, images per second, and the
+PSNR against the face cropped and resized without loss.
 
 ==========================  ======  =========  ================  ===================
-kept                         bytes  packing/s  128 px faces/s    PSNR mean (lowest)
+stored                       bytes  packing/s  128 px faces/s    PSNR mean (lowest)
 ==========================  ======  =========  ================  ===================
 original                     7,250      7,900             4,400  exact
 cropped, JPEG 95, 4:4:4      9,030      3,500             8,600  43.4 dB (39.4)
@@ -12,9 +12,9 @@ cropped, JPEG 95, 4:2:0      7,420      3,700             8,600  41.6 dB (38.3)
 cropped, PNG                26,100        490             2,200  exact
 ==========================  ======  =========  ================  ===================
 
-So the default is the original: fewer bytes than a crop of like quality, no second JPEG generation (training
-then sees exactly the pixels that an edit sees), every size up to 170; a few cores decode more than a GPU
-trains on. Cropping pays where the source's images are much larger than what training needs.
+So the default is the original. It takes fewer bytes than a crop of the same quality, is not compressed a second time
+(training sees exactly the pixels that an edit sees), and serves every size up to 170. A few cores decode more than a
+GPU trains on. Cropping pays off where the source's images are much larger than what training needs.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ Geometry = Literal["original", "cropped"]
 
 
 class Storage(BaseModel):
-    """How a dataset's images are kept; stands in its manifest, so that nothing is ever cropped twice.
+    """How a dataset's images are stored. Its manifest records this, so that nothing is ever cropped twice.
 
     Attributes:
         geometry: ``original``: the source's bytes, whose face a loader takes with
             :func:`attgan.data.transforms.face_box` (of 178×218 the centred 170×170); ``cropped``: that face
             alone.
-        side: pixels of the face's side: the largest size that a loader may ask for.
-        encoding: of the bytes, in words.
+        side: of the smallest face, in pixels: the largest size that a loader may request.
+        encoding: a description of the bytes' encoding.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,7 +53,7 @@ class Storage(BaseModel):
 
 
 class StoredImage(NamedTuple):
-    """One image as it is kept: its bytes, the width and height they decode to, and its face's side there."""
+    """One stored image: its bytes, the width and height of what they decode to, and the side of the face in it."""
 
     data: bytes
     width: int
@@ -68,12 +68,12 @@ def storage(geometry: Geometry, side: int) -> Storage:
 
 
 def pack_image(data: bytes, geometry: Geometry, size: int) -> StoredImage:
-    """Turn a source image's bytes into what is kept of it.
+    """Turn a source image's bytes into what is stored of it.
 
     Args:
         data: the image file.
-        geometry: keep it as it is, or only the face, resized to ``size``.
-        size: the size that training is to have; a smaller face is refused, not enlarged.
+        geometry: store it as it is, or only the face, resized to ``size``.
+        size: of the faces to train on; a smaller face is refused, not enlarged.
 
     Raises:
         DataError: stage ``decode``: it does not open, is not aligned, or is too small.
@@ -94,7 +94,7 @@ def check_size(stored: Storage, size: int) -> None:
     """Refuse to enlarge.
 
     Raises:
-        UserError: faces of ``size`` are asked for, and the dataset has smaller ones.
+        UserError: ``size`` is above that of the dataset's faces.
     """
     if size > stored.side:
         raise UserError(
@@ -104,7 +104,7 @@ def check_size(stored: Storage, size: int) -> None:
 
 
 def unpack_face(data: bytes, stored: Storage, size: int) -> np.ndarray:
-    """The face ``(size, size, 3)`` uint8 of a stored image's bytes, cropped here if it has not been before.
+    """The face ``(size, size, 3)`` uint8 of a stored image's bytes; it is cropped unless it is stored cropped.
 
     Raises:
         DataError: stage ``decode``: the bytes do not open, or are not of the manifest's geometry.

@@ -1,4 +1,4 @@
-"""Which rows of CelebA make a training set: all, one attribute's only, one attribute's extended, or random.
+"""Draws the rows of a training set: all, only those with an attribute, those and others, or random ones.
 
 Every image gets a random sort key, the BLAKE2b hash (RFC 7693) of its name under the seed, and the images with the
 lowest keys are drawn. So a draw depends on the seed and the names alone: not on the order of the label file, the random
@@ -102,10 +102,10 @@ def parse_subset(
 
 
 def eligible(labels: Labels, subset: Subset) -> np.ndarray:
-    """The rows ``(N,)`` bool that lie in the subset's partitions.
+    """``(N,)`` bool: which rows are in the subset's partitions.
 
     Raises:
-        UserError: partitions are asked for, and the labels have none.
+        UserError: the subset names partitions, and the labels have none.
     """
     if not subset.partitions:
         return np.ones(len(labels), dtype=bool)

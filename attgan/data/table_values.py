@@ -1,7 +1,7 @@
-"""The usual ways of writing labels, partitions, identities and names, read as ours.
+"""Converts the usual ways of writing labels, partitions, identities and names.
 
-Each function takes a whole column and raises :class:`attgan.errors.UserError`, a line that begins with ``where``,
-if it holds anything else.
+Each function takes a whole column. If it holds anything else, it raises :class:`attgan.errors.UserError`, whose line
+begins with ``where``.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 from attgan.data.celeba import PARTITIONS
 from attgan.errors import UserError
 
-_PARTITION_WORDS = {**{name: i for i, name in enumerate(PARTITIONS)}, "val": 1, "validation": 1, "dev": 1}
+_PARTITION_NAMES = {**{name: i for i, name in enumerate(PARTITIONS)}, "val": 1, "validation": 1, "dev": 1}
 
 
 def label_values(column: pa.ChunkedArray, where: str) -> tuple[np.ndarray, np.ndarray]:
-    """Labels: values and which are unknown, both ``(N,)`` bool."""
+    """The labels, and which of them are unknown: both ``(N,)`` bool."""
     unknown = column.is_null().to_numpy()
     if pa.types.is_null(column.type):
         return np.zeros(len(column), dtype=bool), unknown
@@ -40,16 +40,16 @@ def label_values(column: pa.ChunkedArray, where: str) -> tuple[np.ndarray, np.nd
 
 
 def partition_values(column: pa.ChunkedArray, where: str) -> np.ndarray:
-    """Partitions ``(N,)`` int8, an index into CelebA's; -1 for null."""
+    """Partitions ``(N,)`` int8, an index into :data:`attgan.data.celeba.PARTITIONS`; -1 for null."""
     numbers = np.full(len(column), -1, dtype=np.int8)
     for value in column.unique().to_pylist():
         if value is None:
             continue
-        word = str(value).strip().lower()
-        number = int(word) if word in ("0", "1", "2") else _PARTITION_WORDS.get(word)
+        name = str(value).strip().lower()
+        number = int(name) if name in ("0", "1", "2") else _PARTITION_NAMES.get(name)
         if number is None:
-            words = ", ".join([*PARTITIONS, "val", "validation"])
-            raise UserError("partition-unknown", f"{where}: {value!r} is none of {words}, 0, 1 and 2")
+            known = ", ".join([*PARTITIONS, "val", "validation"])
+            raise UserError("partition-unknown", f"{where}: {value!r} is none of {known}, 0, 1 and 2")
         numbers[pc.equal(column, value).fill_null(False).to_numpy()] = number
     return numbers
 
@@ -81,7 +81,7 @@ def id_values(column: pa.ChunkedArray, where: str) -> pa.StringArray:
     if len(twice):
         raise UserError(
             "image-id-repeated",
-            f"{where}: {twice[0].as_py()!r} stands in more than one row; each image has a name of its own",
+            f"{where}: {twice[0].as_py()!r} is in more than one row; each image needs a name of its own",
         )
     return ids
 

@@ -1,8 +1,8 @@
-"""Any Parquet tables of image bytes and labels, understood as rows of ours.
+"""Reads foreign Parquet tables of image bytes and labels.
 
-One file or a folder of them, as they are on the hub of one's choice: images as bytes, or as a struct of ``bytes``
-and ``path``; labels as bool, 0 and 1, or -1 and 1, null where unknown; a partition as a number or a word; identities
-as numbers or names. Read are first all columns but the images, which are small, and then the images, a few at a time.
+A source is one file or a folder of files, as dataset hubs publish them. Images are bytes, or a struct of ``bytes`` and
+``path``. Labels are bool, 0 and 1, or -1 and 1, and null where unknown. A partition is a number or a name, and so is an
+identity. All columns but the images are small, and are read first; then the images are read, a few at a time.
 """
 
 from __future__ import annotations
@@ -26,18 +26,19 @@ from attgan.errors import UserError
 
 IMAGE = "image"
 _USUAL = {"image_id": ("image_id",), "partition": ("partition", "split"), "identity": ("identity",)}
-_BATCH = 128  # images read at a time
+# Images read at a time.
+_BATCH = 128
 _BUFFER = 4 * 2**20
 
 
 class Columns(NamedTuple):
-    """What a source's columns are.
+    """The names of a source's columns.
 
     Attributes:
-        image: the images' column.
-        image_id: None: rows are numbered.
-        partition: None: rows have none.
-        identity: None: it is unknown who is in the pictures.
+        image: of the images.
+        image_id: of the images' names. None: rows are numbered.
+        partition: of the partitions. None: rows have none.
+        identity: of the people's numbers or names. None: they are unknown.
         attributes: the column of each of CelebA's attributes that the source has.
         ignored: all other columns.
     """
@@ -60,10 +61,10 @@ class TableFile(NamedTuple):
 
 @dataclass(frozen=True)
 class Tables:
-    """A source, read but for its images.
+    """A source, of which all but the images has been read.
 
     Attributes:
-        filesystem: where its files lie.
+        filesystem: that holds its files.
         files: in the order of their names.
         columns: what its columns are.
         labels: of all ``N`` rows, in the files' order; attributes are False, and the partition is -1, where unknown.
@@ -77,7 +78,7 @@ class Tables:
     unknown: np.ndarray
 
     def digest(self, choices: Mapping[str, object]) -> str:
-        """SHA-256 of ``choices``, all labels and the files' sizes: of what decides a dataset made of this source."""
+        """SHA-256 of ``choices``, all labels and the files' sizes: of what determines the dataset."""
         columns = [self.columns.image, *(file.bytes for file in self.files)]
         digest = hashlib.sha256(json.dumps([choices, columns], sort_keys=True).encode())
         digest.update("\n".join(self.labels.image_ids.to_pylist()).encode())
@@ -87,7 +88,7 @@ class Tables:
         return digest.hexdigest()
 
     def images(self, start: int = 0) -> Iterator[bytes | None]:
-        """The images from row ``start`` on, None where there is none; some are read at a time, whatever the file.
+        """The images from row ``start`` on, None for null. Few are in memory at a time, however large a file is.
 
         Raises:
             UserError: a file is not as it was before.
@@ -107,7 +108,7 @@ def find_columns(
     identity: str | None = None,
     rename: Mapping[str, str] | None = None,
 ) -> Columns:
-    """Tell what the columns ``names`` are.
+    """Find the role of each of the columns ``names``.
 
     Args:
         names: of a source.
@@ -118,11 +119,11 @@ def find_columns(
         rename: CelebA's name of a column that is called otherwise.
 
     Raises:
-        UserError: a column that was asked for is not there, or not one is one of CelebA's attributes.
+        UserError: a requested column is missing, or no column is one of CelebA's attributes.
     """
-    asked = {"--image-column": image, "--id-column": image_id}
-    asked |= {"--partition-column": partition, "--identity-column": identity}
-    for option, name in asked.items():
+    requested = {"--image-column": image, "--id-column": image_id}
+    requested |= {"--partition-column": partition, "--identity-column": identity}
+    for option, name in requested.items():
         if name is not None and name not in names:
             raise UserError(
                 "column-missing", f"{option} {name}: there is no such column; there are {', '.join(names)}"
@@ -155,17 +156,17 @@ def find_columns(
 
 
 def read_tables(filesystem: fs.FileSystem, path: str, where: str, **options: object) -> Tables:
-    """Read all of a source but its images.
+    """Read a source except for its images.
 
     Args:
         filesystem: where it is.
         path: of one file, or of a folder whose ``*.parquet`` are read in the order of their names.
-        where: what errors call it, ``--source s3://…`` say.
+        where: what errors call it, such as ``--source s3://…``.
         options: see :func:`find_columns`.
 
     Raises:
-        UserError: there is nothing there, files that are not Parquet or do not have the same columns, a column that
-            is not there, a label, partition or identity that is none, or a name that stands for two images.
+        UserError: there are no files, files are not Parquet or differ in their columns, a column is missing, a label,
+            partition or identity is invalid, or two images have the same name.
     """
     files: list[TableFile] = []
     tables: list[pa.Table] = []

@@ -1,7 +1,7 @@
-"""Where the face is in an aligned image, and how it comes out of it and goes back in.
+"""The face in an aligned image: its square, cropped and resized; and the conversion between uint8 and [-1, 1].
 
-CelebA's aligned images are 178×218; the network sees their centred 170×170 square, resized (DESIGN of the data:
-crop 170, resize to the model's size). Resampling is torch's antialiased uint8 kernel: three times Pillow's rate.
+CelebA's aligned images have 178×218 pixels. The network sees their centred 170×170 square, resized to its own size.
+Images are resized with torch's antialiased uint8 kernel, at three times Pillow's rate.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Box(NamedTuple):
 
 
 def face_box(width: int, height: int) -> Box | None:
-    """The square that holds the face of an aligned image, or None where the size says that it is not aligned.
+    """The square that holds the face of an aligned image, or None if its proportions show that it is not aligned.
 
     A square image is a face already; one of CelebA's proportions (178×218, or the same at another scale) has its
     face in the centred square of 170/178 of the width.
@@ -52,11 +52,11 @@ def resize(pixels: np.ndarray, size: int, mode: str) -> np.ndarray:
     """Resize a square ``(S, S, 3)`` uint8 to ``(size, size, 3)`` uint8, antialiased when it shrinks."""
     if pixels.shape[:2] == (size, size):
         return pixels
-    # (1, 3, S, S), channels last by the strides of all four dimensions: only then does torch leave out a conversion on
-    # the way in and one on the way out, two thirds of the time. The bits are the same.
+    # (1, 3, S, S), channels last by the strides of all four dimensions. Otherwise torch converts input and output, and
+    # that takes two thirds of the time. The result is the same to the bit.
     batch = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))[None].permute(0, 3, 1, 2)
     resized = interpolate(batch, size=(size, size), mode=mode, antialias=True)
-    return resized[0].permute(1, 2, 0).contiguous().numpy()  # (size, size, 3)
+    return resized[0].permute(1, 2, 0).contiguous().numpy()
 
 
 def to_float(images: Tensor) -> Tensor:

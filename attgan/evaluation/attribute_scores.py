@@ -13,10 +13,10 @@ class AttributeScore(NamedTuple):
     Attributes:
         attribute: its name.
         share: of the faces that have it.
-        accuracy: share of right answers.
-        recall: share of right answers among the faces that have it; NaN where none has.
+        accuracy: share of correct predictions.
+        recall: share of correct predictions among the faces that have it; NaN where none has.
         balanced_accuracy: mean of the recall and of the same among those that lack it; NaN where either is empty.
-        false_positives: share of wrong answers among the faces that lack it; NaN where none does.
+        false_positives: share of wrong predictions among the faces that lack it; NaN where none does.
     """
 
     attribute: str
@@ -40,13 +40,13 @@ def attribute_scores(
     scores = []
     if known is None:
         known = np.ones_like(labels)
-    for name, told, label, there in zip(attributes, predicted.T, labels.T, known.T, strict=True):
-        said, true = told[there], label[there]
+    for name, all_guesses, all_labels, mask in zip(attributes, predicted.T, labels.T, known.T, strict=True):
+        guess, true = all_guesses[mask], all_labels[mask]
         if not len(true):
             scores.append(AttributeScore(name, *[math.nan] * 5))
             continue
-        found, rejected = _share(said[true]), _share(~said[~true])
-        right = float((said == true).mean())
+        found, rejected = _share(guess[true]), _share(~guess[~true])
+        right = float((guess == true).mean())
         balanced = (found + rejected) / 2
         scores.append(AttributeScore(name, float(true.mean()), right, found, balanced, 1 - rejected))
     return tuple(scores)

@@ -1,7 +1,7 @@
-"""What an edit is worth on faces that lack the attribute: is it there afterwards, and is the rest of the face kept?
+"""Measures edits of faces that lack an attribute: do they have it afterwards, and is the rest of the face kept?
 
-No face need exist in both ways: whether the attribute is there says a judge that was trained apart from AttGAN, and
-where it shows is known of drawn faces.
+No true pairs of faces are needed. An evaluator that was trained apart from AttGAN predicts whether the attribute is
+there, and drawn faces show which region it belongs to.
 """
 
 from __future__ import annotations
@@ -27,26 +27,28 @@ from attgan.evaluation.region import edit_region
 from attgan.models import Generator
 
 BATCH = 32
-_HIGHEST_PSNR = 100.0  # of a reconstruction without any error
+# In dB, of a reconstruction without any error.
+_HIGHEST_PSNR = 100.0
 _WEAKER, _STRONGER = 0.5, 1.5
 
 
 @dataclass(frozen=True)
 class EditMeasures:
-    """Means over faces without the attribute, which were edited to have it. Every share is the judge's word.
+    """Means over faces without the attribute, which were edited to have it. Shares are by the evaluator's predictions.
 
     Attributes:
         faces: how many.
-        edit_success: share in which it is seen after the edit.
+        edit_success: share in which it is predicted after the edit.
         success_weaker, success_stronger: the same at half and at one and a half times the intensity.
-        false_positives: share in which it is seen in the face as it was.
-        on_reconstruction: share in which it is seen after a pass through the generator that asks for no change.
-        psnr, ssim: of that pass, against the face as it was; dB, and 1.0 for equal ones.
-        outside: mean absolute change outside the attribute's region, edited against the face as it was, in grey
+        false_positives: share in which it is predicted in the original face.
+        on_reconstruction: share in which it is predicted in the reconstruction, a pass through the generator without
+            a change of attributes.
+        psnr, ssim: of the reconstruction against the original face; dB, and 1.0 for equal ones.
+        outside: mean absolute change outside the attribute's region from the original face to the edited one, in grey
             levels from 0 to 255; NaN for an attribute whose region is not known.
-        outside_reconstruction: the same, edited against the pass that asks for no change: what the edit alone does.
-        kept_attributes: share of the other attributes that are seen after the edit as before; NaN if there are none.
-            Those that the attribute excludes are left out.
+        outside_reconstruction: the same from the reconstruction to the edited face: the effect of the edit alone.
+        kept_attributes: share of the other attributes for which the prediction is the same before and after the edit;
+            NaN if there are none. Those that the attribute excludes are left out.
     """
 
     faces: int
@@ -67,8 +69,8 @@ class ChosenFaces(NamedTuple):
 
     Attributes:
         rows: ``(m,)`` int64, ascending; none of them has the attribute.
-        partition: "test", or "held out" where the dataset has no such row of the test partition: a training has
-            chosen its best state by those.
+        partition: "test", or "held out" where the dataset has no such row of the test partition. A training chose
+            its best state by the held-out rows.
     """
 
     rows: np.ndarray
@@ -117,13 +119,13 @@ def edit_faces(
     """The faces edited to have an attribute, as the edit flow does it.
 
     Args:
-        generator: stays as and where it is.
+        generator: is neither changed nor moved.
         images: ``(N, S, S, 3)`` uint8.
         labels: ``(N, n)``, 0 or 1, in the order of ``names``.
         names: the generator's attributes.
         attribute: among them.
         intensity: of the edit.
-        device: where it is done.
+        device: that computes.
 
     Returns:
         ``(N, S, S, 3)`` uint8.
@@ -143,23 +145,23 @@ def measure_edits(
     intensity: float = 1.0,
     device: str = "cpu",
 ) -> EditMeasures:
-    """Edit faces that lack an attribute, and measure what became of them.
+    """Edit faces that lack an attribute, and measure the results.
 
     Args:
-        generator: stays as and where it is.
-        judge: of the attribute among others, for faces of this size.
+        generator: is neither changed nor moved.
+        evaluator: of the attribute among others, for faces of this size.
         images: ``(N, S, S, 3)`` uint8, at least one.
         labels: ``(N, n)``, 0 or 1, in the order of ``names``; 0 for the attribute.
         names: the generator's attributes.
-        attribute: that they are to get.
+        attribute: that the edit adds.
         intensity: of the edit.
-        device: where it is done.
+        device: that computes.
 
     Raises:
-        UserError: the judge does not know the attribute.
+        UserError: the evaluator does not know the attribute.
         ValueError: no face, a face that has the attribute, or one of another size.
     """
-    check_names([attribute], evaluator.names, "judge")
+    check_names([attribute], evaluator.names, "evaluator")
     if not len(images) or np.asarray(labels)[:, list(names).index(attribute)].any():
         raise ValueError(f"edits are measured on faces without {attribute}, at least one")
     editor = _editor(generator, device)
@@ -231,7 +233,7 @@ def _change_outside(edited: np.ndarray, before: np.ndarray, region: np.ndarray |
 
 
 def _kept(before: np.ndarray, after: np.ndarray, names: Sequence[str], attribute: str) -> float:
-    """Share of the ``(N, n)`` that are as before, but for the attribute and those that it excludes."""
+    """Share of the ``(N, n)`` that are as before, without the attribute and those that it excludes."""
     changed = {attribute, *EXCLUSIVE.get(attribute, ())}
     others = [index for index, name in enumerate(names) if name not in changed]
     return _share(before[:, others] == after[:, others]) if others else math.nan

@@ -1,7 +1,7 @@
 """The evaluator of edits: an attribute classifier trained apart from AttGAN, and its own accuracy on real faces.
 
 On disk an evaluator is a folder with ``classifier.safetensors`` and ``judge.json``, which is written last and holds the
-other file's sha256. Nothing is pickled.
+other file's sha256.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Evaluator:
         classifier: in evaluation mode, on the CPU.
         names: of its n attributes, in its order.
         scores: how well it recognises each on held-out real faces; None where that was not measured.
-        about: one line: what it was trained on, or which bundle it belongs to.
+        about: one line on what it was trained on, or which bundle it belongs to.
         faces: how many faces ``scores`` were measured on.
         licence: one line on what its weights may be used for.
     """
@@ -58,7 +58,7 @@ class Evaluator:
     @property
     def digest(self) -> str:
         """sha256 of names and weights: evaluators of equal digests predict the same."""
-        weights = pack(self.classifier.state_dict(), "float32", "judge")
+        weights = pack(self.classifier.state_dict(), "float32", "evaluator")
         return hashlib.sha256("\n".join(self.names).encode() + weights).hexdigest()
 
     def score_of(self, attribute: str) -> AttributeScore | None:
@@ -180,7 +180,7 @@ def save_evaluator(folder: Folder, evaluator: Evaluator) -> None:
         )
     except ValidationError as error:
         raise UserError("evaluator-invalid", f"{folder.path}: evaluator: {first_problem(error)}") from None
-    # Removed first and written last: a folder that is half written is no evaluator.
+    # Removed first and written last, so that a half-written folder is not taken for an evaluator.
     folder.remove(EVALUATOR_FILE)
     folder.write(CLASSIFIER, weights)
     folder.write(EVALUATOR_FILE, (record.model_dump_json(indent=2) + "\n").encode())

@@ -18,8 +18,10 @@ EYES = (22.6 / 128, 52.7 / 128, 105.4 / 128, 85.8 / 128)
 SHARPNESS_SIZE = 256
 """Side of the face squares whose sharpness is measured, in pixels."""
 
-CHANGED = 4  # grey levels: a pixel that differs by more in a channel counts as changed
-_REACH = 3  # pixels of the network's face by which a change spreads when it is brought to the photograph
+# Grey levels: a pixel that differs by more in a channel counts as changed.
+CHANGED = 4
+# Pixels of the network's face by which a change spreads when it is resized into the photograph.
+_SPREAD = 3
 _LUMA = np.array([0.299, 0.587, 0.114])
 
 
@@ -53,7 +55,7 @@ def sharpness(face: Pixels) -> float:
 
 
 def mask_in_photograph(matrix: Matrix, height: int, width: int, mask: NDArray[np.floating]) -> NDArray:
-    """Which pixels of a photograph an edit mask covers, with the reach of interpolation.
+    """Which pixels of a photograph an edit mask covers, widened by what interpolation spreads.
 
     Args:
         matrix: ``(2, 3)``, from the face square of side 1 to the photograph's pixels.
@@ -64,8 +66,8 @@ def mask_in_photograph(matrix: Matrix, height: int, width: int, mask: NDArray[np
         ``(height, width)`` bool.
     """
     size = len(mask)
-    padded = F.pad(torch.from_numpy(np.asarray(mask > 0, np.float32))[None, None], (_REACH,) * 4)
-    covered = F.max_pool2d(padded, 2 * _REACH + 1, stride=1)[0, 0].numpy() > 0
+    padded = F.pad(torch.from_numpy(np.asarray(mask > 0, np.float32))[None, None], (_SPREAD,) * 4)
+    covered = F.max_pool2d(padded, 2 * _SPREAD + 1, stride=1)[0, 0].numpy() > 0
     y, x = np.mgrid[:height, :width] + 0.5
     there = np.floor(apply(invert(matrix), np.stack([x.ravel(), y.ravel()], 1)) * size).astype(np.int64)
     known = ((there >= 0) & (there < size)).all(1)

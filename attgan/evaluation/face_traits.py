@@ -1,4 +1,4 @@
-"""What is measured of a face so that figures can be given for groups: pose, colour and tone of the skin."""
+"""Measures of a face by which figures are grouped: pose, colour and tone of the skin."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ TURNED = 20.0
 """Degrees of yaw above which a face counts as turned."""
 
 NOSE = 0.4
-"""How far the tip of the nose stands before the plane of eyes and mouth, in distances between the eyes, on a mean
-head."""
+"""Distance of the tip of the nose from the plane of eyes and mouth, in distances between the eyes, on a mean head."""
 
 # Individual typology angles, in degrees, at which one class ends and the next begins (Chardon et al., 1991, whose two
 # lightest classes are one here, and so are the two darkest).
 _TONE_ENDS = (41.0, 28.0, 10.0)
 # Left, top, right and bottom of the cheeks in shares of the face square's side: below the eyes, beside the nose.
 _CHEEKS = ((0.33, 0.61, 0.42, 0.70), (0.58, 0.61, 0.67, 0.70))
-_GREY = 3.0  # levels that a grey image's channels differ by on average at most, as JPEG leaves them
+# Grey levels by which the channels of a grey image differ on average at most, after JPEG compression.
+_GREY = 3.0
 
 
 def yaw_of(landmarks: ArrayLike) -> float:
     """How far a head is turned to a side, in degrees, positive where the nose points to the right of the picture.
 
-    The nose stands before the plane of eyes and mouth by :data:`NOSE` of the distance between the eyes. A turn by the
-    angle a moves its tip off the line from the middle of the eyes to the middle of the mouth, by NOSE · sin a, and
+    The tip of the nose is :data:`NOSE` distances between the eyes in front of the plane of eyes and mouth. A turn by
+    the angle a moves its tip off the line from the middle of the eyes to the middle of the mouth, by NOSE · sin a, and
     brings the eyes to cos a of their distance. So tan a is what the tip is off that line, along the eyes and in the
     distance seen between them, over NOSE. A head that is tilted or nods as well has the same yaw.
 
@@ -75,7 +75,7 @@ def typology_angle(face: Pixels) -> float:
 def tone_of(face: Pixels) -> Tone:
     """The class of a coloured face's skin: above 41° ``light``, above 28° ``intermediate``, above 10° ``tan``.
 
-    Light and exposure are in it too: it is the tone of the picture.
+    Light and exposure affect it: it is the tone in the picture, not that of the person.
     """
     return TONES[int(np.sum(typology_angle(face) <= np.array(_TONE_ENDS)))]
 
@@ -91,7 +91,8 @@ def lab(colours: Pixels) -> NDArray[np.float64]:
             [0.0193339, 0.1191920, 0.9503041],
         ]
     )
-    shares = linear @ to_xyz.T / to_xyz.sum(axis=1)  # of white
+    # Relative to white.
+    shares = linear @ to_xyz.T / to_xyz.sum(axis=1)
     bent = np.where(shares > (6 / 29) ** 3, np.cbrt(shares), shares * (29 / 6) ** 2 / 3 + 4 / 29)
     x, y, z = bent.T
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)

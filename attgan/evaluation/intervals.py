@@ -55,8 +55,8 @@ def resampled(count: int, *key: int | str, replicates: int = REPLICATES) -> Arra
 def mean_figure(values: ArrayLike, *key: int | str, weights: ArrayLike | None = None) -> Figure | None:
     """The mean of one number per face.
 
-    Where all values are 0, or all 1, no resampling differs from the others; the interval is then the exact one of a
-    share that nothing was seen of (Clopper and Pearson, 1934), and not empty.
+    Where all values are 0, or all 1, the replicates do not differ. The interval is then the exact one of a share
+    without a single case (Clopper and Pearson, 1934), and not empty.
 
     Args:
         values: ``(n,)``.
@@ -90,7 +90,7 @@ def ratio_figure(
 
     Args:
         above: ``(n,)``, the numbers of the one group.
-        below: ``(m,)``, those of the other, which other people are in.
+        below: ``(m,)``, those of the other, which consists of other people.
         key: of the draws.
         weights_above: ``(n,)``, 0 or more; by default equal.
         weights_below: ``(m,)``, likewise.
@@ -114,7 +114,7 @@ def ratio_figure(
 
 
 def spread_figure(value: float, replicates: Array, faces: int) -> Figure:
-    """A figure of which the caller has computed the replicates ``(R,)`` itself."""
+    """A figure from replicates ``(R,)`` that the caller has computed."""
     return _figure(value, replicates, faces)
 
 

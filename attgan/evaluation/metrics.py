@@ -1,4 +1,4 @@
-"""How near two pictures are, and how often a judgement is right. Every measure is one number per image.
+"""How similar two pictures are, and how often a prediction is right. Every measure is one number per image.
 
 Shapes: N images, S image size, n attributes.
 """
@@ -8,11 +8,13 @@ import math
 import torch
 from torch import Tensor
 
-RANGE = 2.0  # of pixels in [-1, 1]
+# Of pixels in [-1, 1].
+RANGE = 2.0
 
 _WINDOW = 11
 _SIGMA = 1.5
-_K1, _K2 = 0.01, 0.03  # of a range of 1
+# For values in a range of 1.
+_K1, _K2 = 0.01, 0.03
 
 
 def psnr(images: Tensor, others: Tensor) -> Tensor:
@@ -65,7 +67,7 @@ def right_attributes(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def right_verdicts(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """Real and fake told apart by a critic whose values have no zero of their own.
+    """Whether a critic, whose values have no natural threshold, classifies real and fake images correctly.
 
     Args:
         real, fake: the critic's (N,) and (M,). The threshold is halfway between their means.

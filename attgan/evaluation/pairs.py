@@ -1,7 +1,7 @@
 """Edited faces against the truth: the same drawn face without and with an attribute.
 
-Photographs come with the attribute or without it, never both; a drawn face comes both ways, and where the two
-differ is known. So it can be measured whether an edit does what it should there, and leaves the rest alone.
+A photograph has the attribute or lacks it. A face can be drawn both ways, and then it is known where the two differ. So
+it can be measured whether an edit does what it should there, and leaves the rest unchanged.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class PairMeasures:
 def draw_true_pairs(
     count: int, *, size: int, attribute: str, names: Sequence[str] = PUBLISHED, seed: int, first: int = 0
 ) -> TruePairs:
-    """Draw pairs; a model that has not been trained on drawn faces of this seed has seen none of them.
+    """Draw pairs. They are new to a model unless it was trained on drawn faces of this seed.
 
     Args:
         count: N, at least 1.
@@ -81,7 +81,8 @@ def draw_true_pairs(
     box = face_box(*CELEBA_SIZE)
     assert box is not None
     pairs = [_pair(first + number, seed, attribute, box, size) for number in range(count)]
-    without, with_it = (np.stack([pair[side] for pair in pairs]) for side in (0, 1))  # (N, S, S, 3)
+    # (N, S, S, 3) each.
+    without, with_it = (np.stack([pair[side] for pair in pairs]) for side in (0, 1))
     shown = [_labels(first + number, seed, attribute, names) for number in range(count)]
     return TruePairs(
         attribute=attribute,
@@ -108,7 +109,7 @@ def measure_pairs(pairs: TruePairs, edited: np.ndarray) -> PairMeasures:
     if edited.shape != pairs.without.shape:
         raise ValueError(f"edited faces of shape {edited.shape} for pairs of shape {pairs.without.shape}")
     inside = pairs.mask[..., None]
-    before = _mean_by_face(pairs.without, pairs.with_it, inside)  # (N,)
+    before = _mean_by_face(pairs.without, pairs.with_it, inside)
     after = _mean_by_face(edited, pairs.with_it, inside)
     outside = _mean_by_face(edited, pairs.without, ~inside)
     return PairMeasures(
@@ -133,6 +134,7 @@ def _labels(number: int, seed: int, attribute: str, names: Sequence[str]) -> lis
 def _mean_by_face(one: np.ndarray, other: np.ndarray, where: np.ndarray) -> np.ndarray:
     """Mean absolute difference ``(N,)`` of two ``(N, S, S, 3)`` over the pixels ``(N, S, S, 1)`` of each face."""
     difference = np.abs(one.astype(np.float32) - other.astype(np.float32))
-    pixels = np.maximum(where.sum(axis=(1, 2, 3)), 1)  # a face that the attribute does not change counts as 0
+    # A face that the attribute does not change counts as 0.
+    pixels = np.maximum(where.sum(axis=(1, 2, 3)), 1)
     mean: np.ndarray = (difference * where).sum(axis=(1, 2, 3)) / (pixels * difference.shape[3])
     return mean

@@ -1,9 +1,9 @@
-"""How far pictures are from photographs of the real thing: the kernel inception distance of Bińkowski et al. (2018).
+"""How realistic edited pictures are, by the kernel inception distance (Bińkowski et al., 2018) to photographs.
 
 It is the squared maximum mean discrepancy of two sets of features under the kernel (x·y / d + 1)³, without bias. The
 paper averages it over subsets, for its cost alone; here it is computed over all pairs at once, which has the same
-expectation and less variance. Faces may have weights, so that two sets are compared as if equally many in each had the
-same pose, sex and age.
+expectation and less variance. Faces may have weights, so that two sets are compared as if pose, sex and age were
+distributed alike in both.
 """
 
 from __future__ import annotations
@@ -20,19 +20,21 @@ from attgan.evaluation.intervals import Figure, resampled, spread_figure
 
 Array = NDArray[np.float64]
 
-_HALVES = 200  # of the wearers, at random, for the best that can be reached
-LEAST = 20  # faces on each side; of fewer the distance is not given
+# Random halves of the wearers that give the best distance that can be reached.
+_HALVES = 200
+# Fewest faces on each side for which the distance is computed.
+LEAST = 20
 
 
 class Realism(NamedTuple):
-    """Kernel inception distances to photographs of wearers, and where between best and worst they are.
+    """Kernel inception distances to photographs of wearers, and their place between best and worst.
 
     Attributes:
         kid: of the pictures.
-        best: of one random half of the wearers to the other: the mean over the halves, and what 95 % of them are
-            between, which is the noise of a sample of that size.
+        best: of one random half of the wearers to the other: the mean over the halves, and the range of 95 % of them,
+            which is the noise of a sample of that size.
         worst: of bare faces.
-        relative: (kid - best) / (worst - best): 0 is as real as it gets, 1 is no better than no glasses.
+        relative: (kid - best) / (worst - best): 0 is as realistic as can be, 1 is as far from wearers as bare faces.
     """
 
     kid: Figure
@@ -71,15 +73,15 @@ def kid(
 
 
 def matching_weights(cells: Sequence[Hashable], others: Sequence[Hashable]) -> tuple[Array, Array]:
-    """Weights under which faces are spread over cells as other faces are.
+    """Weights under which faces are distributed over cells as other faces are.
 
     Args:
-        cells: of n faces: what is to be alike, pose and sex say.
+        cells: of n faces: what is to be distributed alike, such as pose and sex.
         others: of m other faces.
 
     Returns:
-        ``(n,)``: so many of the others as one face stands for; ``(m,)``: 1, or 0 for those in whose cell there is no
-        face. Both add up to the same.
+        ``(n,)``: how many of the others each face represents; ``(m,)``: 1, or 0 for those in whose cell there is no
+        face. Both have the same sum.
     """
     ours, theirs = Counter(cells), Counter(others)
     weights = np.array([theirs[cell] / ours[cell] for cell in cells], np.float64)
@@ -95,11 +97,11 @@ def realism(
     weights: Array | None = None,
     wearer_weights: Array | None = None,
 ) -> Realism | None:
-    """How near pictures are to photographs of wearers, beside bare faces and other wearers.
+    """Compare the distance of pictures to photographs of wearers with that of bare faces and of other wearers.
 
     Args:
         pictures: ``(n, d)`` features.
-        bare: ``(n, d)``, of the same people's faces as they were; a replicate draws both alike.
+        bare: ``(n, d)``, of the originals of the pictures; a replicate draws the same faces of both.
         wearers: ``(m, d)``, other people.
         key: of the draws.
         weights: ``(n,)``, see :func:`matching_weights`.
@@ -149,7 +151,7 @@ def _between_halves(kernel: Array, weights: Array, *key: int | str) -> Array:
 def _within(kernel: Array, weights: Array) -> Array:
     """The kernel's mean over pairs of different faces ``(R,)``, under weights ``(R, n)``.
 
-    A face that a replicate has drawn twice is no pair with itself: that would be a bias towards 0 distance.
+    A face that a replicate has drawn twice does not form a pair with itself: that would bias the distance towards 0.
     """
     squares = weights**2
     pairs = ((weights @ kernel) * weights).sum(1) - squares @ np.diagonal(kernel)

@@ -1,6 +1,6 @@
-"""Where in an aligned face an attribute shows: drawn faces tell it exactly, and photographs have the same geometry.
+"""The region of an aligned face that an attribute affects.
 
-So what an edit changes outside that region it should have left alone.
+Drawn faces show it exactly, and aligned photographs have the same geometry. An edit should change nothing outside it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from attgan.evaluation.pairs import draw_true_pairs
 
 _PAIRS = 64
 _SEED = 0
-# Of the pairs, in which a place has to differ. With glasses 99.7 % of what changes lies inside, in 13 % of the picture.
+# Share of the pairs in which a pixel of the region differs. For glasses the region is 13 % of the picture, and holds
+# 99.7 % of what changes.
 _SHARE = 0.05
 
 
 @lru_cache
 def edit_region(attribute: str, size: int) -> np.ndarray | None:
-    """Where the faces of true drawn pairs differ, in at least one pair of twenty; alike on both sides of the face.
+    """Where the faces of true drawn pairs differ in at least one pair of twenty, made symmetric.
 
     The first call for an attribute takes about two seconds; later ones nothing.
 
@@ -43,7 +44,7 @@ def edit_region(attribute: str, size: int) -> np.ndarray | None:
 
 @lru_cache
 def _shares(attribute: str) -> np.ndarray:
-    """In which share of the pairs each pixel differs: ``(170, 170)`` float32, symmetric."""
+    """The share of the pairs in which each pixel differs: ``(170, 170)`` float32, symmetric."""
     pairs = draw_true_pairs(_PAIRS, size=CELEBA_CROP, attribute=attribute, seed=_SEED)
     shares = pairs.mask.mean(axis=0, dtype=np.float32)
     symmetric: np.ndarray = np.maximum(shares, shares[:, ::-1])

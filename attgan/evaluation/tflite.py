@@ -1,7 +1,7 @@
-"""An independent network that looks at eyes: a TFLite file, for its verdict on glasses and for its features.
+"""An independent network of eyes: a TFLite file that predicts glasses, and whose features are used.
 
-Made for a MobileNetV3 that takes an eye region and answers with one logit, below 0 for glasses. Its features are what
-its last layer is fed, its penultimate activations: the tensor ``…/global_average_pooling2d…/Mean`` of 1,024 numbers.
+Made for a MobileNetV3 that takes an eye region and returns one logit, below 0 for glasses. Its features are the input
+of its last layer: the tensor ``…/global_average_pooling2d…/Mean`` of 1,024 numbers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from attgan.errors import UserError
 from attgan.evaluation.eye_region import eye_region
 
 SIZE = 128
-"""Side of the face squares from which the eye region is taken: whatever is compared has one resolution."""
+"""Side of the face squares from which the eye region is taken, so that all pictures have the same resolution."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class EyeNetwork:
         interpreter: of TFLite, with its tensors allocated.
         input: index of the tensor that takes the eyes.
         output: of the one that holds the logit.
-        features: of the one that the last layer is fed.
+        features: of the one that is the input of the last layer.
         shape: height and width of the eye region, in pixels.
-        feature_name: what the file calls the features, and how many there are.
+        feature_name: the name of the features in the file, and their number.
         digest: sha256 of the file.
     """
 
@@ -44,7 +44,7 @@ class EyeNetwork:
     digest: str
 
     def look(self, faces: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Look at the eyes of faces.
+        """Compute logits and features of the eyes of faces.
 
         Args:
             faces: ``(N, 128, 128, 3)`` uint8, RGB.
@@ -68,10 +68,10 @@ def load_eye_network(data: bytes, where: str) -> EyeNetwork:
 
     Args:
         data: its bytes.
-        where: what a refusal starts with: the option and its value.
+        where: the start of a refusal: the option and its value.
 
     Raises:
-        UserError: the runtime is not installed, or the file is no network from eyes to one logit.
+        UserError: the runtime is not installed, or the file is not a network from eyes to one logit.
     """
     try:
         from ai_edge_litert.interpreter import Interpreter
@@ -81,7 +81,7 @@ def load_eye_network(data: bytes, where: str) -> EyeNetwork:
         ) from None
     try:
         with warnings.catch_warnings():
-            # It says that keeping all tensors is for debugging; the features are one of them.
+            # It warns that preserving all tensors is for debugging, but the features are one of them.
             warnings.simplefilter("ignore", UserWarning)
             interpreter = Interpreter(
                 model_content=data, experimental_preserve_all_tensors=True, num_threads=1

@@ -1,10 +1,10 @@
-"""Image bytes ↔ pixels: one way in, one way out, for shards and for edits.
+"""Image bytes ↔ pixels, for shards and for edits: one function decodes, one encodes.
 
-Plain JPEGs take libjpeg-turbo's short way (simplejpeg: 178×218 at about twice Pillow's rate, and its threads scale,
-since it releases the interpreter lock); everything else, and every JPEG that the short way does not accept without a
-warning, is Pillow's to decide, so a file is called broken only when Pillow says so. What neither of them bounds is
-refused before they see it, format by format: a size that is allocated before it is told, or costs beyond all bytes and
-pixels.
+Plain JPEGs are decoded by libjpeg-turbo (simplejpeg). It has about twice Pillow's rate at 178×218, and its threads
+scale, since it releases the interpreter lock. All other files, and every JPEG that libjpeg-turbo does not accept
+without a warning, are decoded by Pillow. So a file counts as broken only if Pillow cannot read it. Neither library
+limits all costs. So each format's module checks a file first, and refuses a picture whose memory would be allocated
+before its size is known, and structures that cost far more than their bytes and pixels.
 """
 
 import PIL

@@ -1,4 +1,4 @@
-"""From what Pillow has opened to what the eye sees: upright, eight bits, sRGB, transparency apart."""
+"""From an image that Pillow has opened to what a viewer shows: upright, eight bits, sRGB, separate transparency."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_MOST_EXIF_BYTES = 2**20  # a JPEG's is 64 KiB at most
+# A JPEG has 64 KiB at most.
+_MOST_EXIF_BYTES = 2**20
 _SUBSAMPLINGS = {0: "444", 1: "422", 2: "420"}
 _DEEP_GREY = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 _GREY = ("L", "LA", "1", *_DEEP_GREY)
 
 
 def as_seen(picture: Image.Image, data: bytes) -> Decoded:
-    """Load a picture that Pillow has opened, and make of it what the eye sees; the format is left as Pillow calls it.
+    """Load a picture that Pillow has opened, as a viewer shows it. The format has the name that Pillow gives it.
 
     Args:
         picture: opened, not loaded.
@@ -35,7 +36,7 @@ def as_seen(picture: Image.Image, data: bytes) -> Decoded:
     """
     notes: list[str] = []
     subsampling = _subsampling(picture)
-    # Pillow turns a TIFF while it loads it, and then knows nothing of that.
+    # Pillow turns a TIFF while it loads it, and then no longer has its orientation.
     turned = isinstance(picture, TiffImagePlugin.TiffImageFile) and _orientation(picture, notes) in _TURNS
     picture.load()
     profile = picture.info.get("icc_profile")
@@ -76,27 +77,28 @@ def _is_grey(picture: Image.Image, data: bytes) -> bool:
 
 
 def _orientation(picture: Image.Image, notes: list[str]) -> int:
-    """As in EXIF; 1 if that cannot be read, which is no reason to refuse an image."""
+    """As in EXIF; 1 if that cannot be read: an image is not refused for that."""
     try:
         if isinstance(picture, TiffImagePlugin.TiffImageFile):
             return int(picture.tag_v2.get(ExifTags.Base.Orientation, 1))
         if len(picture.info.get("exif", b"")) > _MOST_EXIF_BYTES:
             raise ValueError("too long")
         return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # a hostile file makes Pillow's parsers raise nearly anything
+    # A hostile file makes Pillow's parsers raise nearly anything.
+    except Exception:
         notes.append("EXIF ignored")
         return 1
 
 
 def _bits(picture: Image.Image, data: bytes) -> int:
-    """Per sample, as stored."""
+    """Bits per sample, as stored."""
     if isinstance(picture, TiffImagePlugin.TiffImageFile):
         return max(picture.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (1,)))
     return png.bits(data) if picture.format == "PNG" else 8
 
 
 def _apart(picture: Image.Image, data: bytes) -> tuple[Image.Image, Image.Image | None]:
-    """Colours (L, RGB or CMYK, as far as they were) and transparency (L), both of eight bits."""
+    """Colours (L, RGB or CMYK, as stored) and transparency (L), both of eight bits."""
     clear = picture.info.get("transparency")
     if picture.mode in _DEEP_GREY:
         values = np.asarray(picture)
@@ -113,7 +115,7 @@ def _apart(picture: Image.Image, data: bytes) -> tuple[Image.Image, Image.Image 
 
 
 def _eight_bit_grey(values: np.ndarray, picture: Image.Image) -> np.ndarray:
-    """Scaled from the range of its type, not clipped, as a plain conversion would."""
+    """Grey of eight bits, scaled from the range of its type. Pillow's conversion would clip it."""
     top, inverted = 65535.0, False
     if isinstance(picture, TiffImagePlugin.TiffImageFile):
         top, inverted = tiff.white(picture)
@@ -123,14 +125,14 @@ def _eight_bit_grey(values: np.ndarray, picture: Image.Image) -> np.ndarray:
             top = 65535.0
     scaled = np.empty(values.shape, np.uint8)
     for row, line in enumerate(values):
-        # row by row, so that the wider type is held for one row alone
+        # Row by row, so that only one row is in memory in the wider type.
         wide = line.astype(np.uint32 if top > 2**31 else np.float64)
         scaled[row] = np.clip(np.rint(wide * (255 / top)), 0, 255)
     return 255 - scaled if inverted else scaled
 
 
 def _to_srgb(picture: Image.Image, profile: bytes, notes: list[str]) -> Image.Image:
-    """Through the embedded colour profile; one that does not fit its image is ignored, as viewers do."""
+    """Convert by the embedded colour profile; one that does not fit its image is ignored, as viewers do."""
     try:
         transform = _srgb_transform(profile, picture.mode)
         converted = picture if transform is None else ImageCms.applyTransform(picture, transform)
@@ -144,7 +146,7 @@ def _to_srgb(picture: Image.Image, profile: bytes, notes: list[str]) -> Image.Im
 
 @functools.lru_cache(maxsize=16)
 def _srgb_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """To sRGB; None where it would change nothing but by rounding: most photographs' profile is sRGB itself."""
+    """The transform to sRGB; None if it changes at most the rounding, as most photographs' profile is sRGB."""
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
     if mode == "CMYK":

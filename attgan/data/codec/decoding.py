@@ -1,4 +1,4 @@
-"""From bytes to pixels: the short way for plain JPEGs, Pillow for everything else."""
+"""From bytes to pixels: with libjpeg-turbo for plain JPEGs, with Pillow for everything else."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from attgan.data.codec.colour import as_seen
 from attgan.data.codec.image import DEFAULT_LIMITS, FORMATS, Decoded, Limits
 from attgan.errors import DataError
 
-# :class:`Limits` is the one limit on pixels: Pillow's own, which is a global, would refuse what a user has allowed.
+# :class:`Limits` limits the pixels. Pillow's own limit, which is global, would refuse what a user has allowed.
 Image.MAX_IMAGE_PIXELS = None
-# Pillow's parsers warn and log about every damaged tag; here a file is good or it raises.
+# Pillow's parsers warn and log about every damaged tag. For us a file decodes or it raises.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
@@ -63,7 +63,8 @@ def _decode_with_pillow(data: bytes, limits: Limits) -> Decoded:
         known = f"a damaged {kind}, or of a kind that is not read"
         unknown = f"not an image of a known format ({', '.join(FORMATS)})"
         raise DataError("decode", known if kind else unknown) from error
-    except Exception as error:  # a hostile file makes Pillow's parsers raise nearly anything
+    # A hostile file makes Pillow's parsers raise nearly anything.
+    except Exception as error:
         raise DataError("decode", f"{kind}: {one_line(error)}") from error
     return replace(
         decoded,
@@ -74,15 +75,15 @@ def _decode_with_pillow(data: bytes, limits: Limits) -> Decoded:
 
 
 def _kind(data: bytes) -> str:
-    """The format that a file's first bytes claim; empty for none of ours."""
+    """The format by the file's first bytes; empty for an unknown one."""
     return next((name for magic, name in _KINDS.items() if data.startswith(magic)), "")
 
 
 def _checked(kind: str, data: bytes, limits: Limits) -> tuple[bytes, str]:
-    """What Pillow may see of a file, and how many frames it has: a number, or words where not all are counted.
+    """The part of a file that Pillow is given, and the number of frames, in words where not all are counted.
 
-    What would cost much before Pillow tells an image's size, or whatever its size is, is refused. An MPO's are views of
-    one moment, no frames; a WebP's are counted while it is opened.
+    A file is refused if it would cost much before Pillow knows the image's size, or independently of that size. The
+    pictures of an MPO are views of one moment and do not count as frames. A WebP's frames are counted while it is open.
     """
     if kind == "JPEG":
         jpeg.check(data)
@@ -101,6 +102,6 @@ def _checked(kind: str, data: bytes, limits: Limits) -> tuple[bytes, str]:
 
 
 def one_line(error: BaseException) -> str:
-    """An error's text for a ledger."""
+    """An error's text in one line of at most 200 letters."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 200 else text[:197] + "..."

@@ -1,4 +1,4 @@
-"""From pixels to bytes, in the format they came in or in another."""
+"""From pixels to bytes, in the image's own format or in another."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def encode(
 ) -> bytes:
     """Encode an image in its own format, or in another.
 
-    A grey image is written grey, in all formats but WebP, which has no such thing.
+    A grey image is written grey, in all formats but WebP, which has no grey.
 
     Args:
         image: what to write.
-        format: one of :data:`attgan.data.codec.FORMATS`; None keeps the image's own. What it cannot hold is left out,
-            see :meth:`Decoded.in_format`, which also says so.
+        format: one of :data:`attgan.data.codec.FORMATS`; None keeps the image's own. Transparency that it does not
+            have is left out, see :meth:`Decoded.in_format`.
         quality: 1 to 100, for JPEG and WebP (but not for a lossless one).
         xmp: a packet of at most 65,502 bytes to put into the file, see :mod:`attgan.data.codec.provenance`; GIF and
-            BMP have no room for it.
+            BMP files are written without it.
 
     Raises:
-        DataError: stage ``encode``: the format cannot hold the image (WebP beyond 16,383 pixels, say).
+        DataError: stage ``encode``: the format cannot hold the image (WebP beyond 16,383 pixels, for example).
     """
     image = image.in_format(format or image.format)
     try:
@@ -56,7 +56,7 @@ def _picture(image: Decoded) -> Image.Image:
 
 def _options(image: Decoded, quality: int, xmp: bytes | None) -> dict[str, object]:
     if image.format == "WEBP":
-        # exact: the colour of transparent pixels is kept as well
+        # With `exact` the colour of transparent pixels is kept, too.
         stored: dict[str, object] = (
             {"lossless": True, "exact": True} if image.lossless else {"quality": quality}
         )

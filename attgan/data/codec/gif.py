@@ -1,4 +1,4 @@
-"""GIF: its frames counted, and its first one measured, before Pillow allocates anything.
+"""GIF: counts the frames, and checks the size of the first one before Pillow allocates it.
 
 Source: the GIF89a specification, sections 17 to 26.
 """
@@ -11,13 +11,13 @@ from attgan.errors import DataError
 MAGIC = b"GIF8"
 _IMAGE, _EXTENSION, _TRAILER = 0x2C, 0x21, 0x3B
 _MOST_FRAMES = 1000
-# 12 MB of the longest. Pillow keeps each block of a comment: 3 MB of the shortest cost it 130 MB.
+# These are 12 MB of the longest blocks. Pillow keeps each block of a comment: 3 MB of the shortest take 130 MB.
 _MOST_BLOCKS_IN_FRONT = 50_000
 _MOST_BLOCKS = 1_000_000
 
 
 def check(data: bytes, limits: Limits) -> None:
-    """Refuse a first frame of too many pixels, which Pillow may fill before it tells its size, and endless blocks.
+    """Refuse too many blocks, and a first frame of too many pixels: Pillow may allocate it before its size is known.
 
     Raises:
         DataError: stage ``decode``.
@@ -39,7 +39,7 @@ def check(data: bytes, limits: Limits) -> None:
 
 
 def frames(data: bytes) -> str:
-    """How many frames there are, in words where they are not all counted."""
+    """The number of frames, in words where not all are counted."""
     at, count, blocks = _behind_header(data), 0, 0
     while at < len(data) and data[at] != _TRAILER and count < _MOST_FRAMES and blocks < _MOST_BLOCKS:
         if data[at] == _IMAGE:
@@ -62,13 +62,13 @@ def _behind_header(data: bytes) -> int:
 
 
 def _palette(data: bytes, at: int) -> int:
-    """The bytes of the colour table that a byte of flags announces."""
+    """Length in bytes of the colour table that the byte of flags at ``at`` describes."""
     flags = data[at] if at < len(data) else 0
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
 def _behind_blocks(data: bytes, at: int, most: int) -> tuple[int, int]:
-    """Where a chain of sub-blocks ends, and how many they are; no more than ``most`` are passed."""
+    """The end of a chain of sub-blocks, and their number; stops after ``most`` of them."""
     for passed in range(most):
         if at >= len(data):
             return at, passed

@@ -1,4 +1,4 @@
-"""A decoded image, the formats it comes in, and what one input may cost."""
+"""A decoded image, the known formats, and the limits of an input."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _OPAQUE_FORMATS = ("JPEG", "BMP")
 
 @dataclass(frozen=True)
 class Limits:
-    """What a single input may cost before it is refused unread.
+    """Limits of a single input. What is beyond them is refused before it is decoded.
 
-    A decode holds at most 28 bytes per pixel, 6 per byte of the file and 40 MiB: 2.2 GB with these defaults, where a
-    plain JPEG of so many pixels takes 200 MB.
+    Decoding takes at most 28 bytes of memory per pixel, 6 per byte of the file, and 40 MiB: 2.2 GB with these defaults.
+    A plain JPEG of so many pixels takes 200 MB.
     """
 
     max_bytes: int = 64 * 2**20
     max_pixels: int = 64_000_000
 
     def refuse_beyond(self, width: int, height: int, what: str = "") -> None:
-        """Raise a DataError, stage ``decode``, if so many pixels are too many; ``what`` goes before the numbers."""
+        """Raise a DataError, stage ``decode``, for more pixels than the limit; ``what`` precedes the numbers."""
         if width * height > self.max_pixels:
             pixels = f"{what}{width:,}×{height:,} is {width * height:,} pixels"
             raise DataError("decode", f"{pixels}; the limit is {self.max_pixels:,}")
@@ -36,16 +36,16 @@ DEFAULT_LIMITS = Limits()
 
 @dataclass(frozen=True)
 class Decoded:
-    """An image as the eye sees it: upright, sRGB, eight bits.
+    """An image as a viewer shows it: upright, sRGB, eight bits.
 
     Attributes:
         pixels: ``(H, W, 3)`` uint8, RGB; of a grey image all three are equal.
-        format: one of :data:`FORMATS`, by content, whatever the key's extension says.
-        alpha: ``(H, W)`` uint8, or None; kept aside so that an edit leaves it as it was.
-        grey: stored without colour, so that it is written back alike where the format can.
-        subsampling: a JPEG's chroma subsampling (``444``, ``422``, ``420`` …), so that it is written back alike.
-        lossless: a WebP stored without loss, so that it is written back alike.
-        notes: what was changed or left out on the way in (``16 bit to 8``, ``first of 3 frames``, …).
+        format: one of :data:`FORMATS`, by content, not by the key's extension.
+        alpha: ``(H, W)`` uint8, or None; separate, so that an edit does not change it.
+        grey: stored without colour, so that it is written in the same way where the format allows it.
+        subsampling: a JPEG's chroma subsampling (``444``, ``422``, ``420`` …), so that it is written in the same way.
+        lossless: a WebP stored without loss, so that it is written in the same way.
+        notes: what decoding has changed or left out (``16 bit to 8``, ``first of 3 frames``, …).
     """
 
     pixels: np.ndarray
@@ -64,7 +64,7 @@ class Decoded:
     def in_format(self, format: str) -> Decoded:
         """The image as it can be written in one of :data:`FORMATS`.
 
-        JPEG and BMP hold no transparency: there it is laid over white, as browsers show it, and a note says so.
+        JPEG and BMP have no transparency: for them the image is put on white, as browsers show it, and a note is added.
         """
         if self.alpha is None or format not in _OPAQUE_FORMATS:
             return self if format == self.format else replace(self, format=format)
@@ -82,6 +82,6 @@ class Decoded:
 def _over_white(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     seen = np.empty_like(pixels)
     for row, (colours, weights) in enumerate(zip(pixels, alpha[..., None].astype(np.uint16), strict=True)):
-        # row by row, so that the wider type is held for one row alone
+        # Row by row, so that only one row is in memory in the wider type.
         seen[row] = (colours * weights + 255 * (255 - weights) + 127) // 255
     return seen

@@ -1,4 +1,4 @@
-"""JPEG: the short way for plain ones, what its segments ask for, and where its metadata goes.
+"""JPEG: decoding of plain files with libjpeg-turbo, checks of segments, and the place of metadata.
 
 Sources: ITU-T T.81 (JPEG), annex B; the XMP specification, part 3, 1.1.3.
 """
@@ -14,12 +14,12 @@ from attgan.data.codec.image import Decoded, Limits
 from attgan.errors import DataError
 
 MAGIC = b"\xff\xd8\xff"
-# What 64 MiB of the longest segments would be, four times over. Pillow keeps every one of them: 4 MB of empty ones
-# cost it 130 MB.
+# Four times as many as 64 MiB hold of the longest segments. Pillow keeps every segment, and needs 130 MB for 4 MB of
+# empty ones.
 _MOST_SEGMENTS = 4096
-# Pillow joins them, each time anew. A photograph has one, with rare large maker's notes a few.
+# Pillow joins them, and copies all of them for each. A photograph has one, or a few where its maker's notes are large.
 _MOST_EXIF_SEGMENTS = 16
-# Encoders write about ten. Each costs a pass over all coefficients, however few bytes it has.
+# Encoders write about ten. Each takes a pass over all coefficients, however few bytes it has.
 _MOST_SCANS = 100
 
 _SUBSAMPLINGS = ("444", "422", "420", "440", "411")
@@ -34,7 +34,7 @@ _AFTER_SCAN = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 
 
 def decode_plain(data: bytes, limits: Limits) -> Decoded | None:
-    """libjpeg-turbo's short way, or None where Pillow should have a look.
+    """Decode with libjpeg-turbo; None for a file that is left to Pillow.
 
     Raises:
         DataError: stage ``decode``: too many pixels or scans.
@@ -56,10 +56,7 @@ def decode_plain(data: bytes, limits: Limits) -> Decoded | None:
 
 
 def _is_plain(data: bytes) -> bool:
-    """Whether a JPEG's segments, up to its first scan, are in order and ask for nothing but its pixels.
-
-    What asks for more is an orientation or a colour profile.
-    """
+    """Whether a JPEG's segments up to its first scan are well-formed, without orientation and colour profile."""
     at, one_scan = 2, 0
     while at + 4 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
@@ -80,20 +77,22 @@ def _is_plain(data: bytes) -> bool:
         elif marker == _APP2 and data.startswith(_PROFILE, at + 4):
             return False
         elif marker in _SEQUENTIAL and at + 9 < len(data):
-            one_scan = data[at + 9]  # one that has all of the frame's components is the only one
+            # The frame's number of components. A scan with all of them is the only scan.
+            one_scan = data[at + 9]
         at += 2 + length
     return False
 
 
 def check(data: bytes) -> None:
-    """Refuse what costs far more than its bytes and pixels: endless segments, endless scans.
+    """Refuse too many segments or scans, which cost far more than their bytes and pixels.
 
     Raises:
         DataError: stage ``decode``.
     """
     at, exif = 2, 0
     for _ in range(_MOST_SEGMENTS):
-        at = data.find(b"\xff", at)  # what lies between segments is skipped, as decoders do
+        # Bytes between segments are skipped, as decoders do.
+        at = data.find(b"\xff", at)
         if at < 0 or at + 4 > len(data):
             return
         marker = data[at + 1]
@@ -111,7 +110,7 @@ def check(data: bytes) -> None:
 
 
 def _refuse_endless_scans(data: bytes, at: int) -> None:
-    """From the first scan to the end of the image; a motion photograph's film may follow."""
+    """Counts from the first scan to the end of the image; behind it a motion photograph has its film."""
     scans = 0
     while at + 4 <= len(data) and data[at + 1] != 0xD9:
         scans += data[at + 1] == _START_OF_SCAN
@@ -139,7 +138,7 @@ def encode(pixels: np.ndarray, *, grey: bool, subsampling: str, quality: int, xm
 
 
 def _with_xmp(data: bytes, xmp: bytes) -> bytes:
-    """A segment of its own behind the JFIF header; nothing is encoded again."""
+    """Insert the packet as a segment behind the JFIF header; nothing is encoded again."""
     start = 4 + int.from_bytes(data[4:6]) if data[2:4] == b"\xff\xe0" else 2
     segment = b"\xff\xe1" + (2 + len(_XMP) + len(xmp)).to_bytes(2) + _XMP + xmp
     return data[:start] + segment + data[start:]

@@ -1,4 +1,4 @@
-"""PNG: the chunks that make its picture, and what Pillow does not say of it.
+"""PNG: the chunks that its picture needs, and properties that Pillow does not report.
 
 Source: the PNG specification, third edition: 4.9 (animation), 5.3 (chunks), 11.2.1 (IHDR), 11.3.1.1 (tRNS).
 """
@@ -11,24 +11,24 @@ from attgan.errors import DataError
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
 _GREY, _RGB, _GREY_ALPHA = 0, 2, 4
-# 64 MiB in chunks of 640 bytes; encoders write 8 KiB or more.
+# As many as 64 MiB hold of chunks of 640 bytes. Encoders write chunks of 8 KiB or more.
 _MOST_CHUNKS = 100_000
 _PICTURE = frozenset([b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"])
 _TEXTS = frozenset([b"tEXt", b"zTXt", b"iTXt"])
 _ORIENTED = (b"XML:com.adobe.xmp\x00", b"Raw profile type exif\x00")
-# A compressed profile or text that unpacks to more is refused; Pillow's one megabyte is less than a long history of
-# edits takes.
+# A compressed profile or text that unpacks to more is refused. Pillow's limit of one megabyte is too low for a long
+# history of edits.
 PngImagePlugin.MAX_TEXT_CHUNK = 16 * 2**20
 
 
 def picture_alone(data: bytes) -> tuple[bytes, int]:
-    """The file with nothing but its picture, colours and orientation, and how many frames it had.
+    """The file reduced to picture, colours and orientation, and the number of frames that it had.
 
-    Pillow keeps every chunk that it does not know, unpacks every text, and lets a damaged later frame spoil the first.
-    The still picture is the first frame, or is shown before the animation. What is cut short stays so.
+    Pillow keeps every unknown chunk, unpacks every text, and refuses the first frame if a later one is damaged. The
+    still picture is the first frame, or is shown before the animation. A truncated file stays truncated.
 
     Raises:
-        DataError: stage ``decode``: its header is not its first chunk, or its chunks are endless.
+        DataError: stage ``decode``: its header is not its first chunk, or it has too many chunks.
     """
     if data[12:16] != b"IHDR":
         raise DataError("decode", "a PNG that does not begin with its header")
@@ -55,7 +55,7 @@ def picture_alone(data: bytes) -> tuple[bytes, int]:
 
 
 def _wanted(kind: bytes, data: bytes, at: int) -> bytes:
-    """What a chunk has to say of colours or orientation; empty for nothing."""
+    """The kind of data that a chunk holds on colours or orientation; empty for none."""
     if kind in _TEXTS:
         return next((name for name in _ORIENTED if data.startswith(name, at + 8)), b"")
     return kind if kind in (b"iCCP", b"eXIf") else b""
@@ -72,9 +72,9 @@ def is_grey(data: bytes) -> bool:
 
 
 def clear_colour(clear: object, data: bytes) -> object:
-    """A transparent grey or colour, which Pillow leaves as in the file, as it stands among Pillow's eight-bit samples.
+    """The transparent grey or colour, converted from the file's samples, as Pillow returns it, to Pillow's eight bits.
 
-    Of 16 bits the upper eight are compared, since there are no others.
+    Of 16 bits the upper eight are compared, because Pillow's samples have no others.
     """
     if data[25] == _GREY and isinstance(clear, int) and bits(data) in (2, 4):
         return clear * (255 // (2 ** bits(data) - 1))

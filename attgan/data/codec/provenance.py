@@ -1,6 +1,6 @@
-"""What an edited image says of itself: an XMP packet inside the file, by which it can be told from a photograph.
+"""An edited image's mark: an XMP packet in its file, which distinguishes it from a photograph.
 
-Standard properties only, so that others' software shows them:
+It has standard properties only, so that other software shows them:
 
 ============================ ============================================= ======================================
 property                     holds                                         specified in
@@ -29,17 +29,17 @@ from xml.sax.saxutils import escape
 AI_SYSTEM = "AttGAN"
 EDITED = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 
-# Of the formats we write, those with room for XMP that readers look for (ISO 16684-1; WebP's container specification).
+# The formats that we write and that can hold XMP where readers look for it (ISO 16684-1; WebP's specification).
 MARKED_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF")
 
-# What a JPEG's one segment holds (XMP specification, part 3, 1.1.3): the narrowest of the formats.
+# The length of a JPEG's one segment (XMP specification, part 3, 1.1.3): other formats hold more.
 MOST_BYTES = 65_502
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _XMP = "http://ns.adobe.com/xap/1.0/"
 _IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 
-# The wrapper is the specification's: by it a packet is found in a file of any format. "r": not to be edited in place.
+# The specification's wrapper, by which a packet is found in a file of any format. "r": not to be edited in place.
 _BEGIN, _END = b"<?xpacket begin=", b"<?xpacket end="
 _WRAPPER = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n{}\n<?xpacket end="r"?>'
 _MOST_PACKETS = 16
@@ -49,12 +49,12 @@ _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 @dataclass(frozen=True)
 class Provenance:
-    """What made an edited image.
+    """How an edited image was made.
 
     Attributes:
-        software: name and version, ``attgan 0.1.0`` for instance.
+        software: name and version, such as ``attgan 0.1.0``.
         model: the digest of the bundle.
-        edits: what was asked for, as text: ``Eyeglasses=1``.
+        edits: the requested edits as text, such as ``Eyeglasses=1``.
     """
 
     software: str
@@ -90,23 +90,23 @@ def xmp_packet(provenance: Provenance) -> bytes:
     )
     packet = _WRAPPER.format(body).encode()
     if len(packet) > MOST_BYTES:
-        raise ValueError(f"an XMP packet of {len(packet):,} bytes; a JPEG has room for {MOST_BYTES:,}")
+        raise ValueError(f"an XMP packet of {len(packet):,} bytes; a JPEG holds {MOST_BYTES:,}")
     return packet
 
 
 def _escaped(text: str) -> str:
-    # a bare carriage return would be read back as a line feed
+    # A bare carriage return would be read back as a line feed.
     return escape(_NO_XML.sub("\ufffd", text), {"\r": "&#13;"})
 
 
 def read_mark(data: bytes) -> Provenance | None:
-    """What made an image, or None where its file does not say that it was edited with a trained algorithm.
+    """How an image was made, or None if its file is not marked as edited with a trained algorithm.
 
-    The packet is found by its wrapper, as the specification has it, so this works for every format and decodes nothing;
-    a compressed one (some PNGs of others) is not seen. What the mark leaves out is an empty string.
+    The packet is found by its wrapper, as the specification intends, so this works for every format and decodes
+    nothing. A compressed packet, as in some PNGs of other software, is not found. Missing properties are empty strings.
 
     Args:
-        data: a whole file, or its first part if the packet lies in it (in our JPEGs and PNGs it stands in front).
+        data: a whole file, or its beginning if that holds the packet, as in our JPEGs and PNGs.
     """
     for packet in _packets(data):
         found = _properties(packet)
@@ -133,9 +133,9 @@ def _packets(data: bytes) -> Iterator[bytes]:
 
 
 def _properties(packet: bytes) -> dict[str, str]:
-    """The texts of a packet's elements and attributes by ``namespace name``; nothing if it is not well-formed.
+    """The texts of a packet's elements and attributes by ``namespace name``; empty if it is not well-formed.
 
-    Document types are refused, and with them entities: nothing expands, nothing is fetched.
+    Document types are refused, and so are entities: nothing is expanded, and nothing is fetched.
     """
     found: dict[str, str] = {}
     text: list[str] = []

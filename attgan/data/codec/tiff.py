@@ -1,4 +1,4 @@
-"""TIFF: what its first directory would have Pillow and libtiff allocate, its pages, and the values of its samples.
+"""TIFF: checks what Pillow and libtiff would allocate for the first directory; pages, and the values of samples.
 
 Source: TIFF 6.0, sections 2 (structure), 8 (baseline fields), 15 (tiles); BigTIFF by Aware Systems.
 """
@@ -21,9 +21,9 @@ MAGICS = (b"II*\x00", b"MM\x00*", b"II\x00*", b"MM*\x00", b"II+\x00", b"MM\x00+"
 
 _TILE_WIDTH, _TILE_LENGTH = TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH
 _OFFSETS = (TiffImagePlugin.STRIPOFFSETS, TiffImagePlugin.TILEOFFSETS)
-# Pillow makes a record of each: a million cost it 350 MB and 8 s.
+# Pillow makes a record of each: a million take 350 MB and 8 s.
 _MOST_STRIPS = 65_536
-# Numbers become Python's, at 36 bytes each; what is of a kind of bytes stays so.
+# Numbers become Python objects of 36 bytes each. Values of the types in _BYTES stay bytes.
 _MOST_NUMBERS = 2**20
 _BYTES = (1, 2, 6, 7)
 _SHORT = 3
@@ -31,7 +31,9 @@ _MOST_PAGES = 1000
 
 
 def check(data: bytes, limits: Limits) -> None:
-    """Refuse tiles beyond the limit of pixels (libtiff allocates a whole one: 157 bytes cost 1.2 GB) and endless tags.
+    """Refuse tags of too many values, and tiles beyond the limit of pixels.
+
+    libtiff allocates a whole tile: a file of 157 bytes can take 1.2 GB.
 
     Raises:
         DataError: stage ``decode``.
@@ -42,14 +44,14 @@ def check(data: bytes, limits: Limits) -> None:
         if tag in tile:
             tile[tag] = value
         most = _MOST_STRIPS if tag in _OFFSETS else _MOST_NUMBERS
-        # more than the file can hold are a damaged tag, which Pillow leaves out
+        # A count beyond the file's length is a damaged tag, which Pillow ignores.
         if most < count <= len(data) and kind not in _BYTES:
             raise DataError("decode", f"{count:,} values in tag {tag}; at most {most:,} are read")
     limits.refuse_beyond(tile[_TILE_WIDTH], tile[_TILE_LENGTH], "a tile of ")
 
 
 def pages(data: bytes) -> str:
-    """How many pages there are, in words where they are not all counted."""
+    """The number of pages, in words where not all are counted."""
     directory = _first_directory(data)
     seen: set[int] = set()
     while directory.exists and directory.start not in seen:
@@ -61,12 +63,13 @@ def pages(data: bytes) -> str:
 
 
 def white(picture: TiffImagePlugin.TiffImageFile) -> tuple[float, bool]:
-    """The sample value that is white in a grey picture of more than eight bits, and whether it is 0 that is white.
+    """The highest sample value of a grey picture of more than eight bits, and whether 0 is white instead.
 
-    Of floats, which have no range, it is 1.
+    Floats have no range; their highest value is taken to be 1.
     """
     bits = max(picture.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (16,)))
-    kind = picture.tag_v2.get(TiffImagePlugin.SAMPLEFORMAT, (1,))[0]  # 1 unsigned, 2 signed, 3 float
+    # 1 unsigned, 2 signed, 3 float.
+    kind = picture.tag_v2.get(TiffImagePlugin.SAMPLEFORMAT, (1,))[0]
     top = 1.0 if kind == 3 else float(2 ** (bits - (kind == 2)) - 1)
     return top, picture.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
 
@@ -85,15 +88,15 @@ class _Directory:
         return 0 < self.start < len(self.data)
 
     def entries(self) -> Iterator[tuple[int, int, int, int]]:
-        """Tag, type, count, and the value (or where it lies) as a number."""
-        word = 8 if self.big else 4
+        """Tag, type, count, and the value or its offset."""
+        size = 8 if self.big else 4
         for i in range(self._length):
             at = self._entry(i)
             if at >= len(self.data):
                 return
             kind = self._number(at + 2, 2)
-            value = self._number(at + 4 + word, 2 if kind == _SHORT else word)
-            yield self._number(at, 2), kind, self._number(at + 4, word), value
+            value = self._number(at + 4 + size, 2 if kind == _SHORT else size)
+            yield self._number(at, 2), kind, self._number(at + 4, size), value
 
     def next(self) -> _Directory:
         start = self._number(self._entry(self._length), 8 if self.big else 4)
@@ -118,9 +121,9 @@ def _first_directory(data: bytes) -> _Directory:
 
 
 def _silence_libtiff() -> None:
-    """libtiff writes a line to stderr about every damaged strip, and Pillow lets it; here a file is good or it raises.
+    """Keep libtiff from writing a line to stderr about every damaged strip. For us a file decodes or it raises.
 
-    The library is the one that Pillow's wheel brings. Where it is not found, the lines are printed and nothing else.
+    The library is the one in Pillow's wheel. If it is not found, the lines are printed, and nothing else differs.
     """
     root = Path(PIL.__file__).parent
     for path in [*root.parent.glob("pillow.libs/libtiff-*.so*"), *root.glob(".dylibs/libtiff*.dylib")]:

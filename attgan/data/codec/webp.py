@@ -1,4 +1,4 @@
-"""WebP: its canvas before libwebp allocates it, and how its pixels are stored.
+"""WebP: checks the canvas before libwebp allocates it, and how the pixels are stored.
 
 Sources: the WebP container specification; RFC 9649, sections 2.7 (VP8X), 3.4 (VP8L); RFC 6386, 9.1 (VP8).
 """
@@ -11,12 +11,12 @@ from attgan.data.codec.image import Limits
 from attgan.errors import DataError
 
 MAGIC = b"RIFF"
-# Files have a handful before their pixels; libwebp keeps a record of each.
+# Files have a few before their pixels. libwebp keeps a record of each.
 _MOST_CHUNKS = 10_000
 
 
 def check(data: bytes, limits: Limits) -> None:
-    """Refuse too large a canvas, which is allocated whole while the file is opened.
+    """Refuse too many chunks, and a canvas that is too large: it is allocated while the file is opened.
 
     Raises:
         DataError: stage ``decode``.
@@ -47,6 +47,6 @@ def is_lossless(data: bytes) -> bool:
         kind, size = struct.unpack_from("<4sI", data, at)
         if kind in (b"VP8L", b"VP8 "):
             return bool(kind == b"VP8L")
-        # a frame's chunks follow its own header of 16 bytes; others are skipped, padded to an even size
+        # A frame's chunks follow its own header of 16 bytes. Other chunks are skipped; they are padded to an even size.
         at += 24 if kind == b"ANMF" else 8 + size + size % 2
     return False

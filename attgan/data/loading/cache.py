@@ -24,7 +24,8 @@ Report = Callable[[int, int], None]
 def default_cache_bytes() -> int:
     """A quarter of the memory of this machine, or of its container, but at most 4 GiB."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    with suppress(OSError, ValueError):  # no such file, or no limit in it
+    # There may be no such file, or no limit in it.
+    with suppress(OSError, ValueError):
         memory = min(memory, int(_CONTAINER_LIMIT.read_text()))
     return min(memory // 4, MOST_BYTES)
 

@@ -70,7 +70,7 @@ def decode_into(
 
     Raises:
         UserError: an image does not open. ``subset`` and ``ingest`` open every image before they store it, so the
-            dataset was changed or made otherwise. No row is skipped silently.
+            dataset was changed, or other software made it. No row is skipped silently.
     """
 
     def some(start: int) -> None:

@@ -2,7 +2,9 @@
 
 >>> with open_faces(dataset, size=128, attributes=PUBLISHED, seed=0) as faces:
 ...     for batch in faces.batches(faces.training, 128, seed=0, name="train"):
-...         ...                                       # endless
+...         ...
+
+The batches never end.
 
 Faces that fit into the cache are decoded once, when the dataset is opened. All streams share them, and so do all
 processes of a machine that use the same cache folder. Otherwise every stream decodes its faces when it needs them, and
@@ -254,13 +256,13 @@ def open_faces(
         validation_share: of the rows held out where the dataset has no rows of the valid partition; see
             :func:`attgan.data.loading.split.split_rows`.
         cache_bytes: all faces are decoded now, and kept, if they take no more than this; else the parts are kept
-            as they are stored, if those take no more. 0 keeps nothing, None stands for
+            as they are stored, if those take no more. 0 keeps nothing, None means
             :func:`attgan.data.loading.cache.default_cache_bytes`.
         threads: that decode.
         window: parts between which rows are shuffled, at least 1; see :mod:`attgan.data.loading.order`.
         shared: a folder on this machine's own disk, through which its processes share what is decoded; see
             :func:`attgan.data.loading.shared.share_faces`. None keeps it in this process's memory.
-        report: told how many rows are decoded, and how many there are, while a cache is filled. What it raises
+        report: called with the number of decoded rows and of all rows while a cache is filled. What it raises
             ends the opening.
         required: the labels that have to be known for every row; None: all.
 

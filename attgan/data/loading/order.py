@@ -73,7 +73,8 @@ class Order:
             for batch in range(first, per_pass):
                 begin, end = batch * batch_size, (batch + 1) * batch_size
                 low, high = np.searchsorted(ends, [begin, end - 1], side="right")
-                last = batch == per_pass - 1  # the windows after it, if any, are left out
+                # The pass may end before its last windows, because its incomplete last batch is dropped.
+                last = batch == per_pass - 1
                 yield Step(
                     number * per_pass + batch,
                     order[begin:end],
@@ -106,6 +107,7 @@ def permutation(count: int, *key: int | str) -> np.ndarray:
 
 def random_keys(count: int, *key: int | str) -> np.ndarray:
     """``(count,)`` uint64, the uniform random numbers of this key. A larger count begins with the same ones."""
+    # Another ``person`` would change every draw.
     digest = hashlib.blake2b(repr(key).encode(), digest_size=16, person=b"attgan tickets").digest()
     philox = np.random.Philox(key=np.frombuffer(digest, dtype="<u8").astype(np.uint64))
     return np.asarray(philox.random_raw(count), dtype=np.uint64)

@@ -26,19 +26,21 @@ class _Shared:
 
     def __init__(self, depth: int) -> None:
         self.made: queue.SimpleQueue[object] = queue.SimpleQueue()
-        self.room = threading.Semaphore(depth)
+        # Items that may still be made before the consumer takes one.
+        self.free = threading.Semaphore(depth)
         self.stopped = threading.Event()
 
 
 class Prefetched(Iterator[T], Generic[T]):
     """Items of a generator, ``depth`` of them made ahead by a thread.
 
-    An error of the generator is raised here unchanged, after the items before it. The thread ends with the iterator, on
-    :meth:`close`, and when this object is garbage-collected. The generator is always closed in that thread.
+    An error of the generator is raised in the consumer unchanged, after the items before it. The thread ends with the
+    iterator, on :meth:`close`, and when this object is garbage-collected. The generator is always closed in that
+    thread.
 
     Args:
         items: makes the generator; called in the thread.
-        depth: finished items that may wait; one more is in the making.
+        depth: how many finished items may wait.
         name: of the thread.
     """
 
@@ -52,7 +54,7 @@ class Prefetched(Iterator[T], Generic[T]):
         if self._shared.stopped.is_set():
             raise StopIteration
         made = self._shared.made.get()
-        self._shared.room.release()
+        self._shared.free.release()
         if isinstance(made, _Raised):
             self.close()
             raise made.error
@@ -70,7 +72,7 @@ def _make(items: Callable[[], Generator[T, None, None]], shared: _Shared) -> Non
     try:
         with contextlib.closing(items()) as generator:
             while True:
-                shared.room.acquire()
+                shared.free.acquire()
                 if shared.stopped.is_set():
                     return
                 item = next(generator, _END)
@@ -84,7 +86,7 @@ def _make(items: Callable[[], Generator[T, None, None]], shared: _Shared) -> Non
 
 def _stop(shared: _Shared, thread: threading.Thread) -> None:
     shared.stopped.set()
-    shared.room.release()
+    shared.free.release()
     # The garbage collector may run in this very thread.
     if thread is not threading.current_thread():
         thread.join()

@@ -21,7 +21,7 @@ class Rows:
     """The rows of a dataset, numbered over all its parts from 0.
 
     Attributes:
-        labels: ``(n, a)`` bool, a column for each attribute that was asked for; False where it is unknown.
+        labels: ``(n, a)`` bool, a column for each requested attribute; False where it is unknown.
         unknown: ``(n, a)`` bool, where a label is unknown.
         partition: ``(n,)`` int8, 0 train, 1 valid, 2 test; -1 where there is none.
         identity: ``(n,)`` int32, or None where the dataset has none.

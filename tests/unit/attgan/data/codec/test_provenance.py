@@ -123,7 +123,7 @@ def test_a_packet_has_a_limit() -> None:
         data = codec.encode(SIMPLE, format=format, xmp=fits)
         assert in_file(data) == fits
         assert read_mark(data) is not None
-    with pytest.raises(ValueError, match="65,503 bytes; a JPEG has room for 65,502"):
+    with pytest.raises(ValueError, match="65,503 bytes; a JPEG holds 65,502"):
         xmp_packet(Provenance("", "", "x" * (room + 1)))
 
 
