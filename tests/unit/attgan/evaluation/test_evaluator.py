@@ -1,4 +1,4 @@
-"""A judge comes back from its folder as it was, damage is refused, and what it says is its classifier's word."""
+"""An evaluator is read as it was saved, damage is refused, and its predictions are those of its classifier."""
 
 import json
 import math
@@ -62,8 +62,8 @@ def evaluator() -> Evaluator:
 def test_it_comes_back_as_it_was(evaluator: Evaluator, tmp_path: Path, known: bool) -> None:
     if not known:
         evaluator = replace(evaluator, scores=None, faces=None, licence=None)
-    save_evaluator(Folder(tmp_path / "judge"), evaluator)
-    again = load_evaluator(Folder(tmp_path / "judge"))
+    save_evaluator(Folder(tmp_path / "evaluator"), evaluator)
+    again = load_evaluator(Folder(tmp_path / "evaluator"))
     assert (again.names, again.about, again.faces, again.licence) == (
         evaluator.names,
         evaluator.about,
@@ -86,8 +86,8 @@ def test_another_one_takes_its_place_and_has_another_digest(evaluator: Evaluator
 
 def test_damage_is_refused_by_the_file_it_is_in(evaluator: Evaluator, tmp_path: Path) -> None:
     folder = Folder(tmp_path)
-    with refused("evaluator-missing", "--judge there", "judge.json"):
-        load_evaluator(folder, "--judge there")
+    with refused("evaluator-missing", "--evaluator there", "judge.json"):
+        load_evaluator(folder, "--evaluator there")
     save_evaluator(folder, evaluator)
     weights = tmp_path / "classifier.safetensors"
     content = weights.read_bytes()
@@ -142,14 +142,14 @@ def test_its_scores_are_counted(evaluator: Evaluator) -> None:
 
 def test_the_judge_of_some_of_its_attributes_says_of_them_what_it_said(evaluator: Evaluator) -> None:
     images, wanted = faces(20), ("Young", "Male")
-    some = fitted(evaluator, wanted, 64, "--judge j")
+    some = fitted(evaluator, wanted, 64, "--evaluator e")
     np.testing.assert_array_equal(recognise(some, images), recognise(evaluator, images)[:, [2, 0]])
     np.testing.assert_equal(some.scores, (SCORES[2], SCORES[0]))
-    assert fitted(evaluator, NAMES, 64, "--judge j") is evaluator
-    with refused("attribute-unknown", "--judge j"):
-        fitted(evaluator, ("Bald",), 64, "--judge j")
-    with refused("evaluator-size-mismatch", "--judge j", "64", "128"):
-        fitted(evaluator, NAMES, 128, "--judge j")
+    assert fitted(evaluator, NAMES, 64, "--evaluator e") is evaluator
+    with refused("attribute-unknown", "--evaluator e"):
+        fitted(evaluator, ("Bald",), 64, "--evaluator e")
+    with refused("evaluator-size-mismatch", "--evaluator e", "64", "128"):
+        fitted(evaluator, NAMES, 128, "--evaluator e")
 
 
 def test_a_bundles_classifier_is_a_judge_of_which_nobody_knows_how_good(

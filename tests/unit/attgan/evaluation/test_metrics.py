@@ -37,7 +37,7 @@ def plain_ssim(x: np.ndarray, y: np.ndarray) -> float:
 
 @pytest.mark.parametrize("contrast", [1.0, 0.01])
 def test_ssim_is_the_papers(contrast: float) -> None:
-    """Also of nearly white images, in which the variances are hardly above what float32 can tell."""
+    """Also of nearly white images, in which the variances are hardly above the resolution of float32."""
     x, y = ((1 - contrast) + contrast * image for image in (noise(0), 0.7 * noise(0) + 0.3 * noise(1)))
     expected = [
         np.mean([plain_ssim(a, b) for a, b in zip(one, other, strict=True)])

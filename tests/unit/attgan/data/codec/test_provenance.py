@@ -117,14 +117,14 @@ def test_what_xml_cannot_hold_is_replaced() -> None:
 
 
 def test_a_packet_has_a_limit() -> None:
-    room = MOST_BYTES - len(xmp_packet(Provenance("", "", "")))
-    fits = xmp_packet(Provenance("", "", "x" * room))
+    left = MOST_BYTES - len(xmp_packet(Provenance("", "", "")))
+    fits = xmp_packet(Provenance("", "", "x" * left))
     for format in MARKED_FORMATS:
         data = codec.encode(SIMPLE, format=format, xmp=fits)
         assert in_file(data) == fits
         assert read_mark(data) is not None
     with pytest.raises(ValueError, match="65,503 bytes; a JPEG holds 65,502"):
-        xmp_packet(Provenance("", "", "x" * (room + 1)))
+        xmp_packet(Provenance("", "", "x" * (left + 1)))
 
 
 def described(body: str, attributes: str = "", before: str = "") -> bytes:

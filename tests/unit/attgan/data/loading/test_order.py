@@ -103,7 +103,7 @@ def test_half_of_the_images_are_mirrored_and_others_each_time() -> None:
 
 
 def test_the_random_numbers_are_those_of_every_version() -> None:
-    """A run that is resumed with a newer version goes on in the same order."""
+    """A run that is resumed with a newer version continues in the same order."""
     assert random_keys(2, 0, "train", "rows", 0, 0).tolist() == [10228029418577559079, 6912524942077425329]
     assert permutation(8, 0, "train", "rows", 0, 0).tolist() == [1, 2, 0, 6, 5, 4, 7, 3]
 
