@@ -217,6 +217,40 @@ def target_vector(
     return vector
 
 
+def unedited_vector(
+    labels: ArrayLike, edits: Sequence[Edit], names: Sequence[str] = PUBLISHED
+) -> NDArray[np.float32]:
+    """Network values of the faces without the edits: their own labels, and the opposite of each edit.
+
+    So the edit also shows in a face that has the attribute already, or whose label is unknown.
+
+    Args and errors as in :func:`target_labels`.
+
+    Returns:
+        (..., n) float32, a new array.
+    """
+    opposite = _checked(labels)
+    for edit in edits:
+        opposite[..., _index(edit, names)] = float(not edit.value)
+    return label_vector(opposite)
+
+
+def have_already(
+    labels: ArrayLike, edits: Sequence[Edit], names: Sequence[str] = PUBLISHED
+) -> NDArray[np.bool_]:
+    """Which of the faces have all the requested attributes already; an unknown label counts as not having it.
+
+    Args and errors as in :func:`target_labels`.
+
+    Returns:
+        (...) bool.
+    """
+    columns = [_index(edit, names) for edit in edits]
+    wanted = np.array([edit.value for edit in edits], dtype=np.float32)
+    present: NDArray[np.bool_] = (_checked(labels)[..., columns] == wanted).all(-1)
+    return present
+
+
 def _checked(labels: ArrayLike) -> NDArray[np.float32]:
     copy = np.array(labels, dtype=np.float32)
     wrong = ~(np.isnan(copy) | (copy == 0) | (copy == 1))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from attgan.attributes import DEFAULT_STYLE, Edit, target_vector
+from attgan.attributes import DEFAULT_STYLE, Edit, have_already, target_vector, unedited_vector
 from attgan.data.codec import Decoded
 from attgan.detection.aligned_check import holds_face
 from attgan.detection.face import Face, FaceDetector
@@ -19,8 +19,8 @@ from attgan.detection.mtcnn import make_mtcnn
 from attgan.detection.similarity import scale_of
 from attgan.editing.change import change_of
 from attgan.editing.editor import Editor
+from attgan.editing.face_selection import find_places
 from attgan.editing.grey import greyed_face, is_grey
-from attgan.editing.photo import find_places, have_already, unedited_vector
 from attgan.editing.placement import aligned, put_change, put_whole, take_face
 from attgan.editing.styles import MIXED, drawn_style, style_vector
 from attgan.errors import DataError

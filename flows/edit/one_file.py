@@ -11,7 +11,7 @@ import numpy as np
 from attgan.attributes import parse_edits
 from attgan.data import codec
 from attgan.data.codec import Limits
-from attgan.editing.photo import slide
+from attgan.editing.slide import slide
 from attgan.errors import DataError
 from attgan.evaluation.plots.figures import faces_grid
 from flows.edit.faces import detector_of

@@ -19,7 +19,7 @@ import numpy as np
 from attgan.data import codec
 from attgan.data.codec import Decoded
 from attgan.detection import make_mtcnn
-from attgan.editing.photo import find_places
+from attgan.editing.face_selection import find_places
 from attgan.editing.placement import Pixels, take_face
 from attgan.errors import DataError
 from flows.bench.faces import put_files

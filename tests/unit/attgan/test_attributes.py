@@ -8,13 +8,16 @@ from hypothesis import strategies as st
 from attgan.attributes import (
     CELEBA,
     EXCLUSIVE,
+    LABEL_SCALE,
     PUBLISHED,
     Edit,
     check_names,
+    have_already,
     label_vector,
     parse_edits,
     target_labels,
     target_vector,
+    unedited_vector,
 )
 from tests.support.refusals import refused
 
@@ -220,3 +223,19 @@ def test_labels_of_another_length_are_refused():
 def test_an_edit_of_a_foreign_attribute_is_refused():
     with pytest.raises(ValueError, match="Smiling is not among"):
         target_vector(np.zeros(13), [Edit("Smiling", True)])
+
+
+def test_face_has_an_edit_already_only_if_all_labels_are_known():
+    names = ("Eyeglasses", "Young")
+    edits = parse_edits(["Eyeglasses=1", "Young=0"], names=names)
+    labels = np.array([[1, 0], [1, 1], [np.nan, 0]], np.float32)
+    assert have_already(labels, edits, names).tolist() == [True, False, False]
+
+
+def test_unedited_vector_has_the_opposite_of_the_edit():
+    names = ("Eyeglasses", "Young", "Male")
+    edits = parse_edits(["Eyeglasses=1@2"], names=names)
+    labels = np.array([[1, 0, np.nan], [np.nan, 1, 1]], np.float32)
+    expected = LABEL_SCALE * np.array([[-1, -1, 0], [-1, 1, 1]])
+    np.testing.assert_allclose(unedited_vector(labels, edits, names), expected)
+    assert np.isnan(labels[1, 0]), "the argument is not written to"

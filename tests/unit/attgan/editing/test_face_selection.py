@@ -1,0 +1,118 @@
+"""Which faces of an image are edited: aligned images by a quick check, photographs by the face detector."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from attgan.detection import Face, make_mtcnn
+from attgan.drawn_faces import draw, sample_face
+from attgan.editing.face_selection import choose_faces, find_places
+from attgan.editing.placement import TEMPLATE
+from attgan.errors import DataError
+from tests.support.images.pictures import noise
+from tests.support.images.scenes import photograph, placement
+
+
+class FixedDetector:
+    """A detector that finds the same faces in every image, and counts its calls."""
+
+    def __init__(self, *faces: Face) -> None:
+        self.faces, self.calls = list(faces), 0
+
+    def find(self, images: object) -> list[list[Face]]:
+        self.calls += 1
+        return [self.faces]
+
+
+def blank(width: int, height: int) -> np.ndarray:
+    return np.full((height, width, 3), 200, np.uint8)
+
+
+def drawn_face(side: int | None = None) -> np.ndarray:
+    """A drawn face, 178×218, or the square of it at a size."""
+    face = draw(sample_face(3))
+    if side is None:
+        return face
+    return np.array(Image.fromarray(face[24:194, 4:174]).resize((side, side), Image.Resampling.BILINEAR))
+
+
+def face_of_size(size: float, confidence: float = 1.0) -> Face:
+    return Face((0, 0, size * 0.8, size), np.zeros((5, 2), np.float32), confidence)
+
+
+def test_faces_are_chosen_by_size_and_confidence() -> None:
+    small, large, doubtful, medium = (
+        face_of_size(39),
+        face_of_size(200),
+        face_of_size(300, 0.5),
+        face_of_size(40),
+    )
+    faces = [small, large, doubtful, medium]
+    assert choose_faces(faces, "all", 40, 0.9) == [large, medium]
+    assert choose_faces(faces, "largest", 40, 0.9) == [large]
+    assert choose_faces(faces, "all", 0, 0) == [doubtful, large, medium, small]
+    assert choose_faces(faces, "largest", 500, 0) == []
+
+
+def test_detector_runs_only_where_the_quick_check_sees_no_face() -> None:
+    detector = FixedDetector()
+    ((face, whole),) = find_places(drawn_face(), detector)
+    assert face is None
+    assert whole.box is not None
+    assert detector.calls == 0
+    assert find_places(blank(178, 218), detector) == []
+    assert detector.calls == 1
+
+
+def test_result_of_an_earlier_quick_check_is_used() -> None:
+    detector = FixedDetector()
+    assert len(find_places(blank(178, 218), detector, face_seen=True)) == 1
+    assert find_places(drawn_face(), detector, face_seen=False) == []
+    assert detector.calls == 1
+
+
+def test_images_declared_as_aligned_are_not_checked() -> None:
+    detector = FixedDetector()
+    for image in (blank(178, 218), blank(200, 200)):
+        ((face, _),) = find_places(image, detector, "aligned")
+        assert face is None
+    assert detector.calls == 0
+    with pytest.raises(DataError) as refused:
+        find_places(blank(300, 200), detector, "aligned")
+    assert refused.value.stage == "find"
+
+
+@pytest.mark.parametrize(("x", "is_aligned"), [(0.0, True), (35.0, True), (120.0, False)])
+def test_detected_face_counts_as_aligned_only_at_its_place(x: float, is_aligned: bool) -> None:
+    found = Face((30.0, 60.0, 150.0, 190.0), np.add(TEMPLATE, (x, 0)).astype(np.float32), 1.0)
+    ((face, _),) = find_places(noise(1), FixedDetector(found), face_seen=False)
+    assert (face is None) == is_aligned
+
+
+def test_square_without_a_detected_face_gets_the_quick_check() -> None:
+    # The detector does not see faces this small.
+    detector = FixedDetector()
+    assert len(find_places(drawn_face(32), detector)) == 1
+    assert find_places(blank(200, 200), detector) == []
+
+
+def test_square_is_a_face_or_a_photograph_by_its_content() -> None:
+    detector = make_mtcnn()
+    scene = photograph(500, 500, {3: placement(100, 200)})
+    assert find_places(drawn_face(170), detector)[0][0] is None
+    assert find_places(drawn_face(170), detector, "all")[0][0] is not None
+    assert find_places(scene, detector)[0][0] is not None
+
+
+def test_photograph_of_celebas_proportions_is_searched() -> None:
+    scene = photograph(712, 872, {3: placement(20, 20, 1.2)})
+    ((face, _),) = find_places(scene, make_mtcnn())
+    assert face is not None
+    assert face.box[2] < 300
+
+
+def test_faces_too_small_or_too_uncertain_are_left_out() -> None:
+    detector, scene = make_mtcnn(), photograph(400, 420, {3: placement(100, 100, 0.8)})
+    assert len(find_places(scene, detector)) == 1
+    assert find_places(scene, detector, min_face=300) == []
+    assert find_places(scene, detector, min_confidence=1.01) == []
