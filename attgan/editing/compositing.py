@@ -17,13 +17,13 @@ import functools
 import torch
 from torch import Tensor
 
-from attgan.editing.attribute_mask import MaskBox, faded_box
+from attgan.editing.masks import MaskBox, faded_box
 
 DARK = 4 / 255
 """Added to the divisor, so that noise near black or white is not amplified."""
 
 # The eyes are at 0.385 and 0.615 across and 0.516 down, wherever the face was in the photograph
-# (attgan.editing.placement): room for the largest glasses and for the temples of turned heads.
+# (attgan.editing.placement). The box is large enough for the largest glasses and for the temples of turned heads.
 _GLASSES = MaskBox(0.06, 0.365, 0.94, 0.735)
 
 
@@ -45,13 +45,13 @@ def relative_change(edited: Tensor, unedited: Tensor, mask: Tensor) -> Tensor:
         ``(…, 3, S, S)``, -1 (black) to 1 (white), and 0 where the mask is.
     """
     difference = edited - unedited
-    # The distance to black or white is never less than the difference, so the share stays within ±1.
-    return difference / (_room(unedited, difference) + DARK) * mask
+    # The headroom is never less than the difference, so the share stays within ±1.
+    return difference / (_headroom(unedited, difference) + DARK) * mask
 
 
 def apply_change(face: Tensor, change: Tensor) -> Tensor:
     """Move pixels (0 to 1, any shape) towards black or white by the shares in ``change`` (-1 to 1, same shape)."""
-    return face + change * _room(face, change)
+    return face + change * _headroom(face, change)
 
 
 def composite(face: Tensor, edited: Tensor, unedited: Tensor, mask: Tensor) -> Tensor:
@@ -70,6 +70,6 @@ def composite(face: Tensor, edited: Tensor, unedited: Tensor, mask: Tensor) -> T
     return apply_change(face, relative_change(edited, unedited, mask))
 
 
-def _room(pixels: Tensor, change: Tensor) -> Tensor:
+def _headroom(pixels: Tensor, change: Tensor) -> Tensor:
     """How far pixels are from black where a change is negative, and from white elsewhere."""
     return torch.where(change < 0, pixels, 1 - pixels)

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from attgan.editing.stream_slots import StreamSlots, as_images, fill, open_slots
+from attgan.editing.stream_slots import StreamSlots, as_images, fill_batch, open_slots
 from attgan.models import AttributeClassifier, Generator
 from attgan.models.layers.folding import folded
 
-EDIT_FORMAT = 7  # 7: glasses are put back where glasses are, and nowhere else
+# 7: the edit changes pixels inside its mask only.
+EDIT_FORMAT = 7
 """Raised whenever the same input and settings would give other pixels; part of every run's fingerprint."""
-
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -30,7 +30,7 @@ class Editor:
         device: where it runs.
         batch_size: of every forward pass. A smaller rest is padded to it: another size can select other kernels, which
             give other bits (on a GPU often, on a CPU for some narrow generators).
-        slots: in which batches are edited, by any number of threads.
+        slots: the slots in which batches are edited, by any number of threads.
     """
 
     generator: Generator
@@ -50,7 +50,7 @@ class Editor:
         Args:
             faces: ``(N, S, S, 3)`` uint8, RGB.
             targets: ``(N, n + k)`` float32, the network's attribute and style vectors of the results; or ``(N, n)``:
-                then the styles are left open.
+                then the styles are 0, that is unknown.
 
         Returns:
             ``(N, S, S, 3)`` uint8, RGB.
@@ -76,16 +76,16 @@ class Editor:
         if self.classifier is None:
             return None
         low, high = self.classifier.config.unsure
-        seen = [np.empty((0, self.classifier.config.n_attributes), dtype=np.float32)]
+        predicted = [np.empty((0, self.classifier.config.n_attributes), dtype=np.float32)]
         for part in self._batches(len(faces)):
             # In float32 on every device: the classifier is small, and its logits become decisions.
             with torch.inference_mode():
                 logits = self.classifier(self._images(faces[part]))
-            found = logits[: len(faces[part])].float().cpu().numpy()
-            labels = (found > high).astype(np.float32)
-            labels[(found > low) & (found < high)] = np.nan
-            seen.append(labels)
-        return np.concatenate(seen)
+            scores = logits[: len(faces[part])].float().cpu().numpy()
+            labels = (scores > high).astype(np.float32)
+            labels[(scores > low) & (scores < high)] = np.nan
+            predicted.append(labels)
+        return np.concatenate(predicted)
 
     def _batches(self, count: int) -> list[slice]:
         return [slice(start, start + self.batch_size) for start in range(0, count, self.batch_size)]
@@ -93,7 +93,7 @@ class Editor:
     def _images(self, faces: np.ndarray) -> torch.Tensor:
         """The faces padded to a full batch ``(B, 3, S, S)`` float32 in [-1, 1], channels last, on the device."""
         batch = np.empty((self.batch_size, *faces.shape[1:]), dtype=np.uint8)
-        fill(batch, faces)
+        fill_batch(batch, faces)
         return as_images(torch.from_numpy(batch).to(self.device))
 
 
@@ -101,11 +101,11 @@ def make_editor(
     generator: Generator, device: str, batch_size: int, classifier: AttributeClassifier | None = None
 ) -> Editor:
     """Wrap copies of both networks, for inference, on ``device`` (``cpu``, ``cuda``, ``cuda:1`` …)."""
-    placed = torch.device(device)
-    seeing = None if classifier is None else _ready(classifier, placed)
-    ready = _ready(generator, placed)
-    return Editor(ready, seeing, placed, batch_size, open_slots(ready, placed, batch_size))
+    where = torch.device(device)
+    ready = _for_inference(generator, where)
+    ready_classifier = None if classifier is None else _for_inference(classifier, where)
+    return Editor(ready, ready_classifier, where, batch_size, open_slots(ready, where, batch_size))
 
 
-def _ready(network: Network, device: torch.device) -> Network:
+def _for_inference(network: Network, device: torch.device) -> Network:
     return folded(network).requires_grad_(False).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

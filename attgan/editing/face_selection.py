@@ -10,7 +10,7 @@ import numpy as np
 from attgan.detection import Face, FaceDetector
 from attgan.detection.aligned_check import holds_face
 from attgan.detection.similarity import apply, scale_of
-from attgan.editing.placement import Pixels, Placement, aligned, placed
+from attgan.editing.placement import Pixels, Placement, aligned_placement, placement_of
 from attgan.errors import DataError
 
 Faces = Literal["auto", "aligned", "all", "largest"]
@@ -71,7 +71,7 @@ def find_places(
         DataError: stage ``find``: ``aligned`` was requested, and the image is not aligned.
     """
     height, width = pixels.shape[:2]
-    whole = aligned(width, height) if which in ("auto", "aligned") else None
+    whole = aligned_placement(width, height) if which in ("auto", "aligned") else None
     if which == "aligned" and whole is None:
         raise DataError("find", "not an aligned face: neither square nor of 178×218's proportions")
     if whole is not None and width != height and which == "auto" and face_seen is None:
@@ -80,7 +80,7 @@ def find_places(
         return [(None, whole)]
     (found,) = detector.find([pixels])
     chosen = choose_faces(found, "largest" if which == "largest" else "all", min_face, min_confidence)
-    places: list[tuple[Face | None, Placement]] = [(face, placed(face)) for face in chosen]
+    places: list[tuple[Face | None, Placement]] = [(face, placement_of(face)) for face in chosen]
     if whole is None:
         return places
     if places:

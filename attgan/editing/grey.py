@@ -24,20 +24,20 @@ def is_grey(pixels: NDArray[np.uint8]) -> bool:
         pixels: ``(H, W, 3)`` uint8, RGB.
     """
     down, across = (-(-side // SAMPLES) for side in pixels.shape[:2])
-    # A plane at a time, each in one piece: a third of the time.
+    # Each colour plane is made contiguous first: that takes a third of the time.
     red, green, blue = np.ascontiguousarray(pixels[::down, ::across].transpose(2, 0, 1))
     spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
     return float((spread > COLOURLESS).mean()) <= COLOURED_SHARE
 
 
 def greyed(planes: Tensor) -> Tensor:
-    """Three planes ``(3, …)`` float32, red, green and blue, as their luma, thrice; 0 stays 0."""
+    """Red, green and blue planes ``(3, …)`` float32, each replaced by their luma; 0 stays 0."""
     red, green, blue = LUMA
     return (red * planes[0] + green * planes[1] + blue * planes[2]).expand(3, *planes.shape[1:])
 
 
 def greyed_face(face: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A face ``(S, S, 3)`` uint8 without its colour."""
+    """A face ``(S, S, 3)`` uint8 without colour."""
     luma = greyed(torch.from_numpy(face).permute(2, 0, 1).float())
     grey: NDArray[np.uint8] = luma.round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
     return grey

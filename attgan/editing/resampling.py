@@ -1,4 +1,4 @@
-"""Images seen through similarities: antialiased where they shrink, cubic between pixels, a window at a time."""
+"""Images resampled under similarity transforms: antialiased where they shrink, cubic, one window at a time."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Window(NamedTuple):
     bottom: int
 
 
-def covered(matrix: Matrix, part: Window, width: int, height: int, margin: float = 1.0) -> Window:
-    """What a rectangle covers of an image: the least window that holds it, of one pixel at least.
+def covering_window(matrix: Matrix, part: Window, width: int, height: int, margin: float = 1.0) -> Window:
+    """The smallest window of an image that contains a transformed rectangle; at least one pixel.
 
     Args:
         matrix: ``(2, 3)``, from the rectangle's pixels to the image's.
@@ -39,33 +39,33 @@ def covered(matrix: Matrix, part: Window, width: int, height: int, margin: float
     return Window(left, top, right, bottom)
 
 
-def shifted(matrix: Matrix, left: float, top: float) -> Matrix:
-    """The same way into an image that begins at ``(left, top)`` of the one before."""
+def with_origin(matrix: Matrix, left: float, top: float) -> Matrix:
+    """The same transform into a part of the image that begins at ``(left, top)``."""
     return matrix - [[0, 0, left], [0, 0, top]]
 
 
-def shrunk(image: Tensor, matrix: Matrix, density: float = 1.0) -> tuple[Tensor, Matrix]:
-    """An image reduced until it has no more than ``density`` pixels for one of the result's, along a line.
+def reduced(image: Tensor, matrix: Matrix, density: float = 1.0) -> tuple[Tensor, Matrix]:
+    """An image reduced until it has at most ``density`` pixels for one pixel of the result, along a line.
 
     Args:
         image: ``(1, C, h, w)``, uint8 or float32.
         matrix: ``(2, 3)``, from the result's pixels to the image's.
-        density: so many are left.
+        density: how many pixels are kept.
 
     Returns:
-        The image, and the way to it.
+        The image, and the matrix to it.
     """
     factor = density / float(scale_of(matrix))
     if factor >= 1:
         return image, matrix
     height, width = image.shape[2:]
     size = (max(1, round(height * factor)), max(1, round(width * factor)))
-    reduced = F.interpolate(image, size=size, mode="bilinear", antialias=True)
-    return reduced, matrix * [[size[1] / width], [size[0] / height]]
+    smaller = F.interpolate(image, size=size, mode="bilinear", antialias=True)
+    return smaller, matrix * [[size[1] / width], [size[0] / height]]
 
 
-def sampled(image: Tensor, matrix: Matrix, window: Window) -> Tensor:
-    """What a window of the result shows of an image, by cubic interpolation; the image's edge goes on beyond it.
+def resample(image: Tensor, matrix: Matrix, window: Window) -> Tensor:
+    """A window of the result, by cubic interpolation; beyond its edges the image's outermost pixels are repeated.
 
     Args:
         image: ``(1, C, h, w)`` float32.
@@ -78,7 +78,8 @@ def sampled(image: Tensor, matrix: Matrix, window: Window) -> Tensor:
     height, width = image.shape[2:]
     x = np.arange(window.left, window.right) + 0.5
     y = np.arange(window.top, window.bottom)[:, None] + 0.5
-    grid = np.empty((1, y.size, x.size, 2), np.float32)  # -1 to 1 from edge to edge
+    # grid_sample counts from -1 to 1, from edge to edge.
+    grid = np.empty((1, y.size, x.size, 2), np.float32)
     for axis, side in enumerate((width, height)):
         across, down, shift = matrix[axis] * (2 / side)
         grid[0, ..., axis] = across * x + down * y + (shift - 1)

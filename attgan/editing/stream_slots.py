@@ -1,8 +1,8 @@
 """Runs batches through the generator on a device.
 
 On a GPU there are two CUDA-stream slots, for two editing threads. Each has a stream and page-locked memory of its own,
-so that one batch is copied while the other is computed. The generator is compiled there. On a CPU a slot is a plain
-call.
+so that one batch is copied while the other is computed. On a GPU the generator is also compiled. On a CPU a slot is a
+plain call.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from attgan.models import Generator
 
 logger = logging.getLogger(__name__)
 
-ON_GPU = 2
-"""Slots on one GPU, and so threads that can edit at the same time."""
+SLOTS_PER_GPU = 2
+"""So many threads can edit on one GPU at the same time."""
 
 Forward = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Faces ``(B, S, S, 3)`` uint8 and targets ``(B, n)`` float32 to edited faces, all on the device."""
@@ -54,11 +54,11 @@ class StreamSlot:
     def edit(self, faces: np.ndarray, targets: np.ndarray, edited: np.ndarray) -> None:
         """Edit up to B faces ``(N, S, S, 3)`` uint8 towards ``(N, n)`` targets. The result is written to ``edited``.
 
-        The batch is always full: the last face is repeated.
+        The batch is always full: the last face is repeated until it is.
         """
-        fill(self._faces.numpy(), faces)
-        fill(self._targets.numpy(), targets)
-        with torch.inference_mode(), torch.cuda.stream(self._stream), settled(self._device):
+        fill_batch(self._faces.numpy(), faces)
+        fill_batch(self._targets.numpy(), targets)
+        with torch.inference_mode(), torch.cuda.stream(self._stream), deterministic(self._device):
             result = self._forward(
                 self._faces.to(self._device, non_blocking=True),
                 self._targets.to(self._device, non_blocking=True),
@@ -75,21 +75,21 @@ StreamSlots = Callable[[], contextlib.AbstractContextManager[StreamSlot]]
 
 
 def open_slots(generator: Generator, device: torch.device, batch_size: int) -> StreamSlots:
-    """The slots of a generator on its device: on a GPU :data:`ON_GPU` of them, on a CPU a new one for each caller."""
+    """The slots of a generator: on a GPU :data:`SLOTS_PER_GPU` of them, on a CPU a new one for each caller."""
     config = generator.config
     faces, attributes = (batch_size, config.image_size, config.image_size, 3), config.n_inputs
-    forward = forward_of(generator, device)
+    forward = make_forward(generator, device)
     if device.type != "cuda":
         return lambda: contextlib.nullcontext(StreamSlot(forward, device, faces, attributes))
     with torch.cuda.device(device):
-        forward = compiled_or(forward, *_nothing(device, faces, attributes))
+        forward = compile_if_possible(forward, *_blank_batch(device, faces, attributes))
         # The weights were copied on another stream, which the slots' streams do not wait for.
         torch.cuda.synchronize()
-        return shared(StreamSlot(forward, device, faces, attributes) for _ in range(ON_GPU))
+        return share_slots(StreamSlot(forward, device, faces, attributes) for _ in range(SLOTS_PER_GPU))
 
 
-def shared(slots: Iterable[StreamSlot]) -> StreamSlots:
-    """Share these slots among threads. A thread that finds all of them taken waits."""
+def share_slots(slots: Iterable[StreamSlot]) -> StreamSlots:
+    """Share these slots among threads. A thread waits while all of them are taken."""
     free: queue.SimpleQueue[StreamSlot] = queue.SimpleQueue()
     for slot in slots:
         free.put(slot)
@@ -105,30 +105,30 @@ def shared(slots: Iterable[StreamSlot]) -> StreamSlots:
     return taken
 
 
-def forward_of(generator: Generator, device: torch.device, bfloat16: bool | None = None) -> Forward:
+def make_forward(generator: Generator, device: torch.device, bfloat16: bool | None = None) -> Forward:
     """The generator from pixels to pixels. With ``bfloat16``, the default on a GPU, it runs under torch's autocast."""
     reduced = device.type == "cuda" if bfloat16 is None else bfloat16
 
     def forward(faces: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         with torch.autocast(device.type, torch.bfloat16, enabled=reduced):
             edited = generator(as_images(faces), targets)
-        # (B, S, S, 3)
+        # (B, 3, S, S) to (B, S, S, 3).
         return to_uint8(edited).permute(0, 2, 3, 1).contiguous()
 
     return forward
 
 
-def compiled_or(forward: Forward, faces: torch.Tensor, targets: torch.Tensor) -> Forward:
-    """``forward`` compiled for batches of this shape, or ``forward`` itself where torch cannot compile it.
+def compile_if_possible(forward: Forward, faces: torch.Tensor, targets: torch.Tensor) -> Forward:
+    """``forward`` compiled for batches of this shape, or ``forward`` itself if torch cannot compile it.
 
-    (Triton needs a C compiler, for example.) Both repeat their results to the bit, but they differ from each other in
-    the last bits, so the fallback is logged.
+    For example, Triton needs a C compiler. Each of the two always gives the same bits, but the last bits of the two
+    differ, so the fallback is logged.
     """
     compiled: Forward = torch.compile(forward, dynamic=False)
     try:
-        with torch.inference_mode(), settled(faces.device):
+        with torch.inference_mode(), deterministic(faces.device):
             compiled(faces, targets)
-    # The compiler's many layers raise nearly anything, and the work can be done without them.
+    # The compiler's layers raise exceptions of nearly any type, and the generator also runs without them.
     except Exception as error:
         reason = str(error).strip().split("\n", 1)[0] or type(error).__name__
         logger.warning("the generator runs uncompiled, slower and with other last bits: %s", reason)
@@ -137,30 +137,30 @@ def compiled_or(forward: Forward, faces: torch.Tensor, targets: torch.Tensor) ->
 
 
 def as_images(faces: torch.Tensor) -> torch.Tensor:
-    """Faces ``(N, S, S, 3)`` uint8 as networks want them: ``(N, 3, S, S)`` float32 in [-1, 1], channels last."""
+    """Faces ``(N, S, S, 3)`` uint8 as a network's input: ``(N, 3, S, S)`` float32 in [-1, 1], channels last."""
     return to_float(faces.permute(0, 3, 1, 2))
 
 
-def fill(batch: np.ndarray, rows: np.ndarray) -> None:
-    """Copy rows into a batch; the last one fills the rest."""
+def fill_batch(batch: np.ndarray, rows: np.ndarray) -> None:
+    """Copy rows into a batch, and repeat the last one until the batch is full."""
     batch[: len(rows)] = rows
     batch[len(rows) :] = rows[-1]
 
 
 @contextlib.contextmanager
-def settled(device: torch.device) -> Iterator[None]:
+def deterministic(device: torch.device) -> Iterator[None]:
     """On a GPU: deterministic cuDNN algorithms only, and one CPU thread. Nothing changes on a CPU.
 
     Some of cuDNN's algorithms for transposed convolutions give other bits each time. And compiled code is valid for one
-    number of CPU threads only: with another it would be compiled again. Whether float32 convolutions may use TF32 stays
-    as it is. Both are settings of the whole process, hence the lock: one thread at a time launches its batch.
+    number of CPU threads only: with another it would be compiled again. Whether float32 convolutions may use TF32 is
+    not changed. Both are settings of the whole process, hence the lock: one thread at a time launches its batch.
     """
     if device.type != "cuda":
         yield
         return
     cudnn = torch.backends.cudnn
     with (
-        _switching,
+        _process_settings,
         cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=cudnn.allow_tf32),
     ):
         threads = torch.get_num_threads()
@@ -171,10 +171,10 @@ def settled(device: torch.device) -> Iterator[None]:
             torch.set_num_threads(threads)
 
 
-_switching = threading.Lock()
+_process_settings = threading.Lock()
 
 
-def _nothing(
+def _blank_batch(
     device: torch.device, faces: tuple[int, ...], attributes: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     return (

@@ -13,11 +13,11 @@ from attgan.attributes import INCOMPATIBLE_STYLES, LABEL_SCALE, SHAPES
 from attgan.errors import UserError
 
 MIXED = "mixed"
-"""A style drawn for each face."""
+"""The name that asks for a random style for each face."""
 
 _USUAL_SHAPES = ("Wayfarer", "Rectangle")
 
-# Drawn from by "mixed": each name as often as any other, beside a shape that it is worn with.
+# What "mixed" chooses from: each name as often as any other, beside a shape that it is worn with.
 _MIXTURE: tuple[tuple[str, ...], ...] = (
     ("Round",), ("Oval",), ("Rectangle",), ("Wayfarer",), ("Cat_Eye",), ("Aviator", "Metal"),
     ("Rectangle", "Half_Rim"), ("Oval", "Rimless"), ("Wayfarer", "Thick_Rim"), ("Round", "Metal"),
@@ -30,11 +30,11 @@ def check_styles(styles: Sequence[str], known: Sequence[str], where: str) -> Non
 
     Args:
         styles: as the user wrote them, in any case.
-        known: the generator's.
+        known: the generator's names.
         where: what the refusal starts with.
 
     Raises:
-        UserError: the first name that is wrong, with those there are.
+        UserError: naming the first wrong name, and the known ones.
     """
     if not known:
         if styles:
@@ -63,22 +63,22 @@ def check_styles(styles: Sequence[str], known: Sequence[str], where: str) -> Non
         )
 
 
-def drawn_style(key: str, face: int) -> tuple[str, ...]:
-    """The style of one face of one image where styles are mixed: the same whenever it is asked for."""
+def mixed_style(key: str, face: int) -> tuple[str, ...]:
+    """The style of one face of one image where styles are mixed: always the same for the same key and face."""
     digest = hashlib.sha256(f"{key}/{face}".encode()).digest()
     return _MIXTURE[int.from_bytes(digest[:8], "big") % len(_MIXTURE)]
 
 
 def style_vector(styles: Sequence[str], known: Sequence[str]) -> NDArray[np.float32]:
-    """What the generator is fed for a style.
+    """The generator's input for a style.
 
     Args:
         styles: names, in any case.
         known: the generator's k names.
 
     Returns:
-        ``(k,)``: 0.5 for the names given and -0.5 for the others. Where no shape is given, the first that goes with
-        the others.
+        ``(k,)``: 0.5 for the given names and -0.5 for the others. If no shape is given, a usual one is added that goes
+        with the given names.
     """
     names = {name.casefold(): name for name in known}
     wanted = [names[style.casefold()] for style in styles]

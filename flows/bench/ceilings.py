@@ -16,8 +16,16 @@ from attgan.data.codec import Decoded
 from attgan.data.codec.provenance import Provenance, xmp_packet
 from attgan.data.transforms import Box
 from attgan.editing.editor import Editor
-from attgan.editing.placement import Placement, aligned, boxed, put_difference, put_whole, take_face
-from attgan.editing.stream_slots import ON_GPU
+from attgan.editing.placement import (
+    Placement,
+    aligned_placement,
+    box_placement,
+    put_change,
+    put_whole,
+    take_face,
+)
+from attgan.editing.stream_slots import SLOTS_PER_GPU
+from attgan.editing.thresholded import thresholded_change
 from attgan.errors import DataError, UserError
 from flows.bench.rate import Rate, repeat
 from flows.edit.streaming import REQUESTS_IN_FLIGHT, editor_of
@@ -119,7 +127,7 @@ def recode(pairs: Iterable[tuple[bytes, np.ndarray]], size: int, paste: str = "w
         pixels = image.pixels.copy()
         taken = take_face(pixels, placement, size)
         if paste == "difference":
-            put_difference(pixels, placement, face, taken)
+            put_change(pixels, placement, thresholded_change(face, taken))
         else:
             put_whole(pixels, placement, face)
         codec.encode(image.with_pixels(pixels), xmp=_MARK)
@@ -172,7 +180,7 @@ def blank_batch(editor: Editor, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _on_model(work: Work, edit: Callable[[], float]) -> Rate:
     """Repeat ``edit`` in as many threads as the flow uses."""
-    threads = ON_GPU if work.settings.gpus_per_shard else work.cpus
+    threads = SLOTS_PER_GPU if work.settings.gpus_per_shard else work.cpus
     return repeat(edit, work.seconds, threads, functools.partial(set_torch_threads, 1))
 
 
@@ -181,7 +189,9 @@ def _opened(data: bytes) -> tuple[Decoded, Placement]:
     image = codec.decode(data)
     height, width = image.pixels.shape[:2]
     side = min(width, height)
-    return image, aligned(width, height) or boxed(Box((width - side) // 2, (height - side) // 2, side))
+    return image, aligned_placement(width, height) or box_placement(
+        Box((width - side) // 2, (height - side) // 2, side)
+    )
 
 
 @functools.lru_cache(maxsize=1)

@@ -21,8 +21,8 @@ from attgan.editing.change import change_of
 from attgan.editing.editor import Editor
 from attgan.editing.face_selection import find_places
 from attgan.editing.grey import greyed_face, is_grey
-from attgan.editing.placement import aligned, put_change, put_whole, take_face
-from attgan.editing.styles import MIXED, drawn_style, style_vector
+from attgan.editing.placement import aligned_placement, put_change, put_whole, take_face
+from attgan.editing.styles import MIXED, mixed_style, style_vector
 from attgan.errors import DataError
 from attgan.models import GeneratorConfig
 from flows.edit.item import Chunk, FaceOf, Item
@@ -76,7 +76,7 @@ def _faces_seen(chunk: Chunk) -> dict[int, bool]:
         if item.image is None:
             continue
         height, width = item.image.pixels.shape[:2]
-        if width != height and aligned(width, height) is not None:
+        if width != height and aligned_placement(width, height) is not None:
             asked.append(id(item))
             images.append(item.image.pixels)
     return dict(zip(asked, holds_face(images).tolist(), strict=True))
@@ -162,7 +162,7 @@ def _styles(
         asked = owner.style or run.settings.style or DEFAULT_STYLE
         if MIXED in asked:
             number = next(number for number, face in enumerate(owner.faces) if face is faces[index])
-            asked = drawn_style(owner.row.key, number)
+            asked = mixed_style(owner.row.key, number)
         vectors[place] = style_vector(asked, known)
         chosen[place] = ",".join(asked)
     return vectors, chosen

@@ -16,7 +16,7 @@ from attgan.data import codec
 from attgan.data.codec import Decoded, Limits
 from attgan.data.codec.provenance import Provenance, xmp_packet
 from attgan.editing.editor import Editor, make_editor
-from attgan.editing.stream_slots import ON_GPU
+from attgan.editing.stream_slots import SLOTS_PER_GPU
 from attgan.errors import DataError, UserError
 from attgan.models import GeneratorConfig
 from flows.edit.faces import edit_faces, find_faces, finished
@@ -81,7 +81,7 @@ async def stream(
     with (
         ThreadPoolExecutor(REQUESTS_IN_FLIGHT, "fetch") as fetch_pool,
         ThreadPoolExecutor(cpus, "compute", set_torch_threads, (1,)) as compute_pool,
-        ThreadPoolExecutor(ON_GPU, "gpu", set_torch_threads, (1,)) as gpu_pool,
+        ThreadPoolExecutor(SLOTS_PER_GPU, "gpu", set_torch_threads, (1,)) as gpu_pool,
         ThreadPoolExecutor(REQUESTS_IN_FLIGHT, "put") as put_pool,
     ):
 
@@ -122,7 +122,7 @@ async def stream(
             Stage(
                 "edit",
                 in_place(lambda chunk: edit_faces(chunk, editor, edits, run)),
-                workers=ON_GPU if on_gpu else cpus,
+                workers=SLOTS_PER_GPU if on_gpu else cpus,
                 pool=gpu_pool if on_gpu else compute_pool,
             ),
             Stage(

@@ -18,7 +18,7 @@ from PIL import Image, ImageFilter
 
 from attgan.detection.mtcnn import make_mtcnn
 from attgan.editing.compositing import composite, edit_mask
-from attgan.editing.placement import placed, take_face
+from attgan.editing.placement import placement_of, take_face
 from attgan.glasses import put_on
 from attgan.glasses.designs import DESIGNS, design_of, random_of
 from flows.demo.edit_demo import PHOTOGRAPHS
@@ -67,7 +67,7 @@ def bare_faces() -> Iterator[np.ndarray]:
     for name in names:
         pixels = np.asarray(Image.open(PHOTOGRAPHS / name).convert("RGB"))
         if found := detector.find([pixels])[0]:
-            yield take_face(pixels, placed(max(found, key=lambda face: face.size)), SIZE)
+            yield take_face(pixels, placement_of(max(found, key=lambda face: face.size)), SIZE)
 
 
 def tensor(pixels: np.ndarray) -> torch.Tensor:

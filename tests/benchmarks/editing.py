@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from attgan.editing.stream_slots import ON_GPU
+from attgan.editing.stream_slots import SLOTS_PER_GPU
 from flows.bench.ceilings import blank_batch, recode
 from flows.bench.faces import drawn_faces
 from flows.bench.rate import Rate, repeat, total
@@ -116,7 +116,7 @@ def _child(what: str, run: EditRun, images: int, begin: Any, results: Any) -> No
     editor.edit(faces, targets)
     begin.wait()
     if what == "generator":
-        threads = ON_GPU if run.settings.gpus_per_shard else cpus
+        threads = SLOTS_PER_GPU if run.settings.gpus_per_shard else cpus
         results.put(repeat(lambda: len(editor.edit(faces, targets)), SECONDS, threads, _one_core))
     elif what == "all":
         results.put(_stream(run, images))

@@ -20,7 +20,8 @@ from attgan.attributes import Edit, label_vector, target_vector
 from attgan.data import codec
 from attgan.detection import FaceDetector, make_mtcnn
 from attgan.editing.editor import make_editor
-from attgan.editing.placement import Pixels, placed, put_difference, put_whole, take_face
+from attgan.editing.placement import Pixels, placement_of, put_change, put_whole, take_face
+from attgan.editing.thresholded import thresholded_change
 from attgan.errors import DataError
 from attgan.models import load_bundle
 from attgan.models.default import default_bundle_path
@@ -52,7 +53,7 @@ def measure_steps(photographs: Sequence[Pixels], detector: FaceDetector) -> Iter
     names = bundle.config.attributes
     editor = make_editor(bundle.generator, "cpu", BATCH, bundle.classifier)
     found = [faces[0] if faces else None for faces in detector.find(photographs)]
-    scenes = [(pixels, placed(face)) for pixels, face in zip(photographs, found, strict=True) if face]
+    scenes = [(pixels, placement_of(face)) for pixels, face in zip(photographs, found, strict=True) if face]
     faces = np.stack([take_face(pixels, place, editor.size) for pixels, place in scenes])
     seen = editor.recognise(faces)
     assert seen is not None  # the default bundle has a classifier
@@ -71,7 +72,9 @@ def measure_steps(photographs: Sequence[Pixels], detector: FaceDetector) -> Iter
         "see its attributes": lambda: editor.recognise(faces),
         "edit, without and with": lambda: (editor.edit(faces, unchanged), editor.edit(faces, targets)),
         "put back the difference": lambda: put(
-            lambda pixels, row: put_difference(pixels, scenes[row][1], edited[row], reconstructed[row])
+            lambda pixels, row: put_change(
+                pixels, scenes[row][1], thresholded_change(edited[row], reconstructed[row])
+            )
         ),
         "put back the whole face": lambda: put(
             lambda pixels, row: put_whole(pixels, scenes[row][1], edited[row])

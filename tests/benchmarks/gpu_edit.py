@@ -20,7 +20,15 @@ import torch
 from attgan.data import codec
 from attgan.detection import make_mtcnn
 from attgan.editing.editor import Editor
-from attgan.editing.stream_slots import ON_GPU, Forward, StreamSlot, compiled_or, forward_of, settled, shared
+from attgan.editing.stream_slots import (
+    SLOTS_PER_GPU,
+    Forward,
+    StreamSlot,
+    compile_if_possible,
+    deterministic,
+    make_forward,
+    share_slots,
+)
 from flows.bench.rate import repeat
 from flows.edit import shard, streaming
 from flows.edit.ledger import Summary
@@ -184,7 +192,7 @@ def _clocked(url: str, number: int, settings: EditSettings) -> tuple[Summary, fl
 
 
 def generator(bench: Bench) -> Iterator[Measurement]:
-    """The generator of an edit by precision, compiled or not, and batch; with the lanes' copies where it ships so."""
+    """The generator of an edit by precision, compiled or not, and batch; with the slots' copies where it ships so."""
     if not bench.on_gpu:
         yield lambda: "TF32: not available on a CPU"
     yield from climb(bench.variants(), bench.edit_batch, bench.batches, partial(_generator_rows, bench))
@@ -201,14 +209,14 @@ def _generator_rows(bench: Bench, precision: Precision, compiled: bool, batch: i
     plain = _plain(bench, batch)
     note = ""
     with numbers(precision):
-        forward = eager = forward_of(ready, device, precision == "bfloat16")
+        forward = eager = make_forward(ready, device, precision == "bfloat16")
         if compiled:
             torch.compiler.reset()  # else it compiles the same code a few times at most
-            forward = compiled_or(eager, faces, targets)
+            forward = compile_if_possible(eager, faces, targets)
             note = "torch cannot compile it here" if forward is eager else ""
 
         def alone() -> None:
-            with torch.inference_mode(), settled(device):
+            with torch.inference_mode(), deterministic(device):
                 forward(faces, targets)
 
         what = f"{precision}, {'compiled' if compiled else 'eager'}, batch {batch}"
@@ -216,12 +224,14 @@ def _generator_rows(bench: Bench, precision: Precision, compiled: bool, batch: i
         if (precision, compiled) == (("bfloat16", bench.compiled) if bench.on_gpu else ("float32", False)):
 
             def through(forward: Forward) -> float:
-                slots = shared(StreamSlot(forward, device, shape, config.n_attributes) for _ in range(ON_GPU))
+                slots = share_slots(
+                    StreamSlot(forward, device, shape, config.n_attributes) for _ in range(SLOTS_PER_GPU)
+                )
                 editor = Editor(ready, None, device, batch, slots)
-                # Each waits for its own batch alone: to wait for the device would keep the lanes from overlapping.
+                # Each waits for its own batch alone: to wait for the device would keep the slots from overlapping.
                 one_core = partial(set_torch_threads, 1)
                 work = partial(editor.edit, pixels, wanted)
-                return repeat(lambda: len(work()), bench.seconds, ON_GPU, one_core).per_second
+                return repeat(lambda: len(work()), bench.seconds, SLOTS_PER_GPU, one_core).per_second
 
             copied = bench.rate(lambda: torch.from_numpy(pixels).to(device).cpu().numpy().copy(), batch)
             rows += [

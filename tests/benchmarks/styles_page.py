@@ -15,7 +15,7 @@ from PIL import Image
 
 from attgan.attributes import STYLES
 from attgan.detection.mtcnn import make_mtcnn
-from attgan.editing.placement import placed, take_face
+from attgan.editing.placement import placement_of, take_face
 from flows.demo.edit_demo import PHOTOGRAPHS
 from flows.edit.one_file import edit_file
 from flows.settings import EditSettings
@@ -34,7 +34,7 @@ def main() -> None:
         for name in bare[:: len(bare) // FACES][:FACES]:
             source = PHOTOGRAPHS / name
             pixels = np.asarray(Image.open(source).convert("RGB"))
-            place = placed(max(detector.find([pixels])[0], key=lambda face: face.size)).widened(0.9)
+            place = placement_of(max(detector.find([pixels])[0], key=lambda face: face.size)).widened(0.9)
             tiles = [take_face(pixels, place, SIDE)]
             for style in STYLES:
                 edited = Path(folder) / f"{style}-{source.stem}.png"

@@ -137,7 +137,7 @@ def test_there_is_no_loop_of_its_own() -> None:
         "discriminator_losses",
         "generator_losses",
     }
-    forbidden |= {"find_faces", "edit_faces", "put_difference", "put_whole", "take_face", "our_steps"}
+    forbidden |= {"find_faces", "edit_faces", "put_change", "put_whole", "take_face", "our_steps"}
     for module in (gpu, gpu_edit, gpu_kit, gpu_measuring, gpu_training):
         tree = ast.parse(Path(str(module.__file__)).read_text())
         called = {
@@ -157,7 +157,7 @@ def test_bfloat16_is_measured_against_float32(bench: Bench) -> None:
     assert 0 < (reduced - exact).norm() / exact.norm() < 2
 
 
-def test_precision_goes_through_the_lane(bench: Bench) -> None:
+def test_precision_goes_through_the_slot(bench: Bench) -> None:
     rows = [row for precision in ("float32", "bfloat16") for row in rows_of(bench, precision)]
     assert {row.what for row in rows} >= {
         "float32, eager, batch 4",

@@ -1,4 +1,4 @@
-"""A photograph without colour is known, however it is stored, and its edit has no colour."""
+"""A photograph without colour is recognised, however it is stored, and its edit has no colour."""
 
 import io
 
@@ -9,7 +9,8 @@ from PIL import Image
 
 from attgan.drawn_faces import draw, sample_face
 from attgan.editing.grey import greyed, greyed_face, is_grey
-from attgan.editing.placement import aligned, put_difference, put_whole
+from attgan.editing.placement import aligned_placement, put_change, put_whole
+from attgan.editing.thresholded import thresholded_change
 from tests.support.images.scenes import photograph, placement
 
 COLOURED = draw(sample_face(3, glasses_share=0.0))
@@ -22,28 +23,28 @@ def through_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
     return np.array(Image.open(buffer))
 
 
-def test_a_grey_photograph_is_grey_as_png_and_as_jpeg() -> None:
+def test_grey_photograph_is_grey_as_png_and_as_jpeg() -> None:
     assert is_grey(GREY)
     assert is_grey(through_jpeg(GREY, 40))
     rounded = GREY + np.random.default_rng(1).integers(0, 4, GREY.shape, dtype=np.uint8) * (GREY < 250)
     assert is_grey(rounded)
 
 
-def test_a_stamp_on_a_grey_photograph_does_not_colour_it() -> None:
+def test_coloured_stamp_leaves_a_photograph_grey() -> None:
     stamped = GREY.copy()
     stamped[-12:, -20:] = (200, 30, 30)
     assert is_grey(stamped)
 
 
 @pytest.mark.parametrize("quality", [30, 95])
-def test_a_coloured_photograph_is_not_grey(quality: int) -> None:
+def test_coloured_photograph_is_not_grey(quality: int) -> None:
     assert not is_grey(through_jpeg(COLOURED, quality))
     assert not is_grey(photograph(900, 700, {3: placement(100, 100)}))
     pale = (GREY * 0.9 + COLOURED * 0.1).round().astype(np.uint8)
     assert not is_grey(np.where(np.arange(178)[None, :, None] < 90, COLOURED, pale))
 
 
-def test_a_change_without_colour_is_its_luma_and_nothing_stays_nothing() -> None:
+def test_grey_change_is_the_luma_and_zero_stays_zero() -> None:
     change = torch.zeros(3, 4, 4)
     change[:, 1, 1] = torch.tensor([1.0, 0.5, -1.0])
     grey = greyed(change)
@@ -55,15 +56,15 @@ def test_a_change_without_colour_is_its_luma_and_nothing_stays_nothing() -> None
     torch.testing.assert_close(greyed(same), same)
 
 
-def test_a_grey_face_has_the_luma_that_pillow_gives_it() -> None:
+def test_grey_face_has_pillows_luma() -> None:
     grey = greyed_face(COLOURED)
     assert (grey == grey[..., :1]).all()
     assert np.abs(grey.astype(int) - GREY).max() <= 1
 
 
 @pytest.mark.parametrize("paste", ["difference", "whole"])
-def test_what_is_put_back_into_a_grey_photograph_is_grey(paste: str) -> None:
-    place = aligned(178, 218)
+def test_edit_of_a_grey_photograph_is_grey(paste: str) -> None:
+    place = aligned_placement(178, 218)
     assert place is not None
     edited = np.full((64, 64, 3), 128, np.uint8)
     edited[20:40, 15:50] = (180, 60, 30)
@@ -71,7 +72,7 @@ def test_what_is_put_back_into_a_grey_photograph_is_grey(paste: str) -> None:
     coloured, grey = GREY.copy(), GREY.copy()
     for pixels, is_grey_photograph in ((coloured, False), (grey, True)):
         if paste == "difference":
-            put_difference(pixels, place, edited, plain, grey=is_grey_photograph)
+            put_change(pixels, place, thresholded_change(edited, plain), grey=is_grey_photograph)
         else:
             put_whole(pixels, place, edited, grey=is_grey_photograph)
     assert (grey != GREY).any()

@@ -1,4 +1,4 @@
-"""A face comes out of a photograph aligned, and what changed in it goes back to where it was, and nothing else."""
+"""A face is cut out of a photograph aligned, and only its change is put back, at its place."""
 
 import numpy as np
 import pytest
@@ -13,12 +13,13 @@ from attgan.drawn_faces import draw, sample_face
 from attgan.editing.placement import (
     TEMPLATE,
     Placement,
-    aligned,
-    placed,
-    put_difference,
+    aligned_placement,
+    placement_of,
+    put_change,
     put_whole,
     take_face,
 )
+from attgan.editing.thresholded import thresholded_change
 from tests.support.images.scenes import photograph, placement
 
 SIZE = 128
@@ -33,11 +34,15 @@ def face_at(matrix: Matrix) -> Face:
 
 
 def glasses(size: int = SIZE) -> tuple[np.ndarray, np.ndarray]:
-    """A reconstruction, and an edit that differs from it where glasses are."""
-    reconstructed = np.random.default_rng(0).integers(60, 200, (size, size, 3), dtype=np.uint8)
-    edited = reconstructed.copy()
+    """An edited face and the same without the edit, which differ where glasses are."""
+    unedited = np.random.default_rng(0).integers(60, 200, (size, size, 3), dtype=np.uint8)
+    edited = unedited.copy()
     edited[round(size * 0.42) : round(size * 0.6), round(size * 0.2) : round(size * 0.8)] = 10
-    return edited, reconstructed
+    return edited, unedited
+
+
+def put_difference(pixels: np.ndarray, place: Placement, edited: np.ndarray, unedited: np.ndarray) -> None:
+    put_change(pixels, place, thresholded_change(edited, unedited))
 
 
 def corners(place: Placement) -> tuple[np.ndarray, np.ndarray]:
@@ -57,28 +62,28 @@ def difference(one: np.ndarray, other: np.ndarray) -> float:
     st.floats(-180, 180),
     st.integers(8, 512),
 )
-def test_the_square_of_a_face_is_celebas(
+def test_square_of_a_face_is_celebas(
     left: float, top: float, scale: float, degrees: float, size: int
 ) -> None:
     matrix = placement(left, top, scale, degrees)
     corners = apply(matrix, [[4, 24], [174, 24], [4, 194], [174, 194]])
     square = [[0, 0], [size, 0], [0, size], [size, size]]
     np.testing.assert_allclose(
-        apply(placed(face_at(matrix)).pixels(size), square), corners, atol=0.01 * scale
+        apply(placement_of(face_at(matrix)).pixels(size), square), corners, atol=0.01 * scale
     )
 
 
 @pytest.mark.parametrize("landmarks", [np.zeros((5, 2)), np.full((5, 2), np.nan)])
-def test_landmarks_that_say_nothing_are_refused(landmarks: np.ndarray) -> None:
+def test_landmarks_in_one_point_or_not_finite_are_refused(landmarks: np.ndarray) -> None:
     with pytest.raises(ValueError, match="one point"):
-        placed(Face((0, 0, 1, 1), landmarks.astype(np.float32), 1.0))
+        placement_of(Face((0, 0, 1, 1), landmarks.astype(np.float32), 1.0))
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3])
-def test_an_aligned_image_goes_the_way_that_it_went_before_there_were_photographs(scale: int) -> None:
+def test_aligned_image_is_cropped_and_pasted_as_in_training(scale: int) -> None:
     width, height = scale * CELEBA_SIZE[0], scale * CELEBA_SIZE[1]
     pixels = np.random.default_rng(scale).integers(0, 255, (height, width, 3), dtype=np.uint8)
-    place, box = aligned(width, height), transforms.face_box(width, height)
+    place, box = aligned_placement(width, height), transforms.face_box(width, height)
     assert place is not None
     assert box is not None
     np.testing.assert_array_equal(take_face(pixels, place, SIZE), transforms.take_face(pixels, box, SIZE))
@@ -90,16 +95,16 @@ def test_an_aligned_image_goes_the_way_that_it_went_before_there_were_photograph
     np.testing.assert_array_equal(ours, expected)
 
 
-def test_a_photograph_is_not_aligned() -> None:
-    assert aligned(640, 480) is None
+def test_other_proportions_are_not_aligned() -> None:
+    assert aligned_placement(640, 480) is None
 
 
 @pytest.mark.parametrize("degrees", [0, 30, -75, 180])
 @pytest.mark.parametrize("scale", [0.7, 1, 2.3, 9])
-def test_a_face_is_taken_as_the_aligned_picture_has_it(scale: float, degrees: float) -> None:
+def test_face_is_cut_out_as_in_the_aligned_image(scale: float, degrees: float) -> None:
     matrix = placement(200, 150, scale, degrees)
     side = round(400 + 230 * scale)
-    face = take_face(photograph(side, side, {3: matrix}), placed(face_at(matrix)), SIZE)
+    face = take_face(photograph(side, side, {3: matrix}), placement_of(face_at(matrix)), SIZE)
     assert face.shape == (SIZE, SIZE, 3)
     assert difference(face, ALIGNED) < 3
 
@@ -109,18 +114,18 @@ def test_shrinking_does_not_alias() -> None:
     stripes = np.zeros((2000, 2000, 3), np.uint8)
     stripes[:, ::2] = 255
     for degrees in (0, 20, 45):
-        place = placed(face_at(placement(700, 600, 4, degrees)))
+        place = placement_of(face_at(placement(700, 600, 4, degrees)))
         assert np.abs(take_face(stripes, place, SIZE).astype(int) - 127).max() < 12
 
 
 @pytest.mark.parametrize(
     ("left", "top"), [(-60, 20), (-89, -109), (250, 60), (40, 300), (-2000, 50), (5000, 5000)]
 )
-def test_beyond_a_photograph_its_edge_goes_on(left: float, top: float) -> None:
+def test_outermost_pixels_are_repeated_beyond_a_photograph(left: float, top: float) -> None:
     pixels = photograph(300, 320, {3: placement(left, top, 1, 10)})
     padded = np.pad(pixels, ((400, 400), (400, 400), (0, 0)), mode="edge")
-    place = placed(face_at(placement(left, top, 1, 10)))
-    further = placed(face_at(placement(left + 400, top + 400, 1, 10)))
+    place = placement_of(face_at(placement(left, top, 1, 10)))
+    further = placement_of(face_at(placement(left + 400, top + 400, 1, 10)))
     if max(abs(left), abs(top)) < 400:
         assert difference(take_face(pixels, place, SIZE), take_face(padded, further, SIZE)) < 3
     before = pixels.copy()
@@ -131,10 +136,10 @@ def test_beyond_a_photograph_its_edge_goes_on(left: float, top: float) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(st.floats(-100, 260), st.floats(-100, 260), st.floats(0.15, 3), st.floats(-180, 180))
-def test_no_difference_changes_no_bit(left: float, top: float, scale: float, degrees: float) -> None:
+def test_equal_outputs_change_no_bit(left: float, top: float, scale: float, degrees: float) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (400, 420, 3), dtype=np.uint8)
     before = pixels.copy()
-    put_difference(pixels, placed(face_at(placement(left, top, scale, degrees))), ALIGNED, ALIGNED)
+    put_difference(pixels, placement_of(face_at(placement(left, top, scale, degrees))), ALIGNED, ALIGNED)
     np.testing.assert_array_equal(pixels, before)
 
 
@@ -143,34 +148,35 @@ def test_no_difference_changes_no_bit(left: float, top: float, scale: float, deg
 def test_only_the_glasses_change(left: float, top: float, scale: float, degrees: float) -> None:
     pixels = np.full((500, 520, 3), 128, np.uint8)
     matrix = placement(left, top, scale, degrees)
-    place = placed(face_at(matrix))
+    place = placement_of(face_at(matrix))
     before = pixels.copy()
     put_difference(pixels, place, *glasses())
     rows, columns = np.nonzero((pixels != before).any(axis=2))
     back = np.linalg.inv(np.vstack([place.matrix, [0, 0, 1]]))[:2]
-    where = apply(back, np.stack([columns + 0.5, rows + 0.5], axis=1))  # in shares of the square
-    reach = 0.12 + 2 / (170 * scale)
-    assert (where > (0.2 - reach, 0.42 - reach)).all()
-    assert (where < (0.8 + reach, 0.6 + reach)).all()
+    # In shares of the square.
+    where = apply(back, np.stack([columns + 0.5, rows + 0.5], axis=1))
+    margin = 0.12 + 2 / (170 * scale)
+    assert (where > (0.2 - margin, 0.42 - margin)).all()
+    assert (where < (0.8 + margin, 0.6 + margin)).all()
 
 
-def test_what_the_edit_changed_is_changed_as_much_turned_and_at_the_photographs_scale() -> None:
+def test_change_keeps_its_strength_when_turned_and_enlarged() -> None:
     matrix = placement(150, 140, 2.5, 30)
-    place = placed(face_at(matrix))
-    reconstructed = np.full((SIZE, SIZE, 3), 90, np.uint8)
-    edited = reconstructed.copy()
+    place = placement_of(face_at(matrix))
+    unedited = np.full((SIZE, SIZE, 3), 90, np.uint8)
+    edited = unedited.copy()
     edited[50:76, 30:98] = (140, 40, 90)
     pixels = np.full((900, 900, 3), 100, np.uint8)
-    put_difference(pixels, place, edited, reconstructed)
+    put_difference(pixels, place, edited, unedited)
     x, y = np.rint(apply(place.pixels(SIZE), [[64, 63]])[0] - 0.5).astype(int)
-    # 50 of 165 to white, 50 of 90 to black, nothing; a little less, so that noise in the dark stays small
+    # 50 of 165 to white, 50 of 90 to black, no change; a little less, because noise in the dark is damped.
     assert np.abs(pixels[y, x].astype(int) - (100 + 155 * 50 / 165, 100 - 100 * 50 / 90, 100)).max() <= 6
 
 
 @pytest.mark.parametrize("degrees", [0, 25])
-def test_a_whole_face_comes_back_as_it_was_put(degrees: float) -> None:
+def test_pasted_face_is_cut_out_again(degrees: float) -> None:
     matrix = placement(150, 140, 2, degrees)
-    place = placed(face_at(matrix))
+    place = placement_of(face_at(matrix))
     pixels = photograph(700, 760, {})
     put_whole(pixels, place, ALIGNED)
     inner = slice(SIZE // 8, -SIZE // 8)
@@ -181,9 +187,9 @@ def test_a_whole_face_comes_back_as_it_was_put(degrees: float) -> None:
     np.testing.assert_array_equal(pixels, untouched)
 
 
-def test_photographs_that_may_not_be_written_to_and_views_are_read() -> None:
+def test_read_only_photographs_and_views_are_read() -> None:
     pixels = np.asarray(photograph(300, 320, {3: placement(50, 40)}))
-    place = placed(face_at(placement(50, 40)))
+    place = placement_of(face_at(placement(50, 40)))
     expected = take_face(pixels, place, SIZE)
     pixels.setflags(write=False)
     np.testing.assert_array_equal(take_face(pixels, place, SIZE), expected)
@@ -192,9 +198,9 @@ def test_photographs_that_may_not_be_written_to_and_views_are_read() -> None:
     np.testing.assert_array_equal(take_face(wider[:, ::2], place, SIZE), expected)
 
 
-def test_a_huge_photograph_changes_only_at_its_face() -> None:
+def test_huge_photograph_changes_only_at_its_face() -> None:
     pixels = np.full((4000, 6000, 3), 120, np.uint8)
-    place = placed(face_at(placement(4200, 2500, 3, -15)))
+    place = placement_of(face_at(placement(4200, 2500, 3, -15)))
     put_difference(pixels, place, *glasses())
     changed = np.argwhere((pixels != 120).any(axis=2))
     assert len(changed) > 1000
@@ -202,6 +208,6 @@ def test_a_huge_photograph_changes_only_at_its_face() -> None:
     assert take_face(pixels, place, SIZE).shape == (SIZE, SIZE, 3)
 
 
-def test_a_placement_says_where_its_pixels_are() -> None:
+def test_placement_maps_pixels_to_the_photograph() -> None:
     place = Placement(np.array([[100.0, 0, 7], [0, 100, 9]]))
     np.testing.assert_allclose(apply(place.pixels(50), [[0, 0], [25, 50]]), [[7, 9], [57, 109]])

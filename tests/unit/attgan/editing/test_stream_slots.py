@@ -1,4 +1,4 @@
-"""Lanes: batches go and come back in order, whatever fills them, and compiled or not the faces are the same."""
+"""Stream slots: batches return in order, padded or not, shared by threads, compiled or not."""
 
 import contextlib
 import itertools
@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from attgan.editing.editor import Editor, make_editor
-from attgan.editing.stream_slots import StreamSlot, compiled_or, forward_of, shared
+from attgan.editing.stream_slots import StreamSlot, compile_if_possible, make_forward, share_slots
 from attgan.models import Generator, GeneratorConfig, fresh
 
 CPU = torch.device("cpu")
@@ -28,7 +28,7 @@ def small_generator() -> Generator:
 
 
 @pytest.mark.parametrize("count", [0, 1, 4, 5, 8, 11])
-def test_batches_come_back_where_they_belong(count: int) -> None:
+def test_results_are_in_the_order_of_the_faces(count: int) -> None:
     editor = make_editor(small_generator(), "cpu", 4)
     edited = editor.edit(FACES[:count], TARGETS[:count])
     assert edited.shape == FACES[:count].shape
@@ -36,8 +36,8 @@ def test_batches_come_back_where_they_belong(count: int) -> None:
         np.testing.assert_array_equal(edited[i : i + 1], editor.edit(FACES[i : i + 1], TARGETS[i : i + 1]))
 
 
-def test_what_fills_a_batch_does_not_stay_for_the_next() -> None:
-    slot = StreamSlot(forward_of(small_generator(), CPU), CPU, (8, 64, 64, 3), 13)
+def test_padding_of_a_batch_does_not_affect_the_next() -> None:
+    slot = StreamSlot(make_forward(small_generator(), CPU), CPU, (8, 64, 64, 3), 13)
     whole, some = np.empty_like(FACES[:8]), np.empty_like(FACES[:3])
     slot.edit(FACES[:8], TARGETS[:8], whole)
     slot.edit(FACES[:3], TARGETS[:3], some)
@@ -52,64 +52,68 @@ def test_threads_may_share_an_editor() -> None:
             np.testing.assert_array_equal(edited, wanted)
 
 
-def test_a_shared_lane_has_one_thread_at_a_time() -> None:
+def test_shared_slot_serves_one_thread_at_a_time() -> None:
     generator = small_generator()
-    forward = forward_of(generator, CPU)
+    forward = make_forward(generator, CPU)
     slots = [StreamSlot(forward, CPU, (4, 64, 64, 3), 13) for _ in range(2)]
-    at_work: Counter[int] = Counter()
+    threads_in: Counter[int] = Counter()
     calls = itertools.count()
     both = threading.Barrier(2)
 
-    def watched(faces: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def waiting(faces: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         if next(calls) < 2:
-            both.wait()  # nobody comes if one lane is all there is
+            # Never returns if there is only one slot.
+            both.wait()
         return forward(faces, targets)
 
     for slot in slots:
-        slot._forward = watched
-    share = shared(slots)
+        slot._forward = waiting
+    share = share_slots(slots)
 
     @contextlib.contextmanager
-    def noted() -> Iterator[StreamSlot]:
+    def counted() -> Iterator[StreamSlot]:
         with share() as slot:
-            at_work[id(slot)] += 1
-            assert at_work[id(slot)] == 1
+            threads_in[id(slot)] += 1
+            assert threads_in[id(slot)] == 1
             yield slot
-            at_work[id(slot)] -= 1
+            threads_in[id(slot)] -= 1
 
-    editor = Editor(generator, None, CPU, 4, noted)
+    editor = Editor(generator, None, CPU, 4, counted)
     wanted = make_editor(generator, "cpu", 4).edit(FACES, TARGETS)
     with ThreadPoolExecutor(5) as pool:
         for edited in pool.map(lambda _: editor.edit(FACES, TARGETS), range(20)):
             np.testing.assert_array_equal(edited, wanted)
 
 
-def test_without_a_compiler_the_generator_runs_all_the_same(
+def test_generator_runs_without_a_compiler(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     from torch._inductor import config
 
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))  # where nothing is compiled already
+    # An empty cache: nothing is compiled already.
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(config.cpp, "cxx", ("/nowhere/c++",))
     torch.compiler.reset()
-    forward = forward_of(small_generator(), CPU)
-    nothing = torch.zeros((5, 64, 64, 3), dtype=torch.uint8), torch.zeros((5, 13))
+    forward = make_forward(small_generator(), CPU)
+    blank = torch.zeros((5, 64, 64, 3), dtype=torch.uint8), torch.zeros((5, 13))
     with caplog.at_level(logging.WARNING):
-        assert compiled_or(forward, *nothing) is forward
+        assert compile_if_possible(forward, *blank) is forward
     assert "uncompiled" in caplog.text
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_on_a_gpu_the_lanes_give_the_same_faces_as_a_plain_call() -> None:
+def test_gpu_slots_give_the_faces_of_a_plain_call() -> None:
     generator = small_generator()
     on_gpu = make_editor(generator, "cuda", batch_size=4)
     edited = on_gpu.edit(FACES, TARGETS)
-    with ThreadPoolExecutor(3) as pool:  # more than there are lanes
+    # More threads than slots.
+    with ThreadPoolExecutor(3) as pool:
         for again in pool.map(lambda _: on_gpu.edit(FACES, TARGETS), range(12)):
             np.testing.assert_array_equal(again, edited)
-    plain = forward_of(generator, on_gpu.device)
+    plain = make_forward(generator, on_gpu.device)
     with torch.inference_mode():
         faces, targets = torch.from_numpy(FACES).cuda(), torch.from_numpy(TARGETS).cuda()
         wanted = plain(faces, targets).cpu().numpy()
-    assert np.abs(edited.astype(int) - wanted).max() <= 3  # bfloat16, in another order
+    # bfloat16, added up in another order.
+    assert np.abs(edited.astype(int) - wanted).max() <= 3

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from attgan.data.transforms import Box
-from attgan.editing.placement import Placement, boxed
+from attgan.editing.placement import Placement, box_placement
 from attgan.evaluation.eye_region import EYES, changes, eye_region, mask_in_photograph, sharpness
 from tests.support.images.pictures import noise
 
@@ -50,7 +50,7 @@ def test_a_mask_is_where_its_face_is(angle: float) -> None:
 def test_changes_inside_and_outside_are_told_apart() -> None:
     mask = np.zeros((16, 16), np.float32)
     mask[7:9, 7:9] = 1
-    inside = mask_in_photograph(boxed(Box(0, 0, 80)).matrix, 80, 80, mask)
+    inside = mask_in_photograph(box_placement(Box(0, 0, 80)).matrix, 80, 80, mask)
     before = np.full((80, 80, 3), 100, np.uint8)
     after = before.copy()
     after[inside] += np.array([0, 5, 0], np.uint8)

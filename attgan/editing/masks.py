@@ -1,4 +1,4 @@
-"""Attribute masks: where in a face an edit may change pixels. Changes elsewhere are noise of the generator."""
+"""Masks over a face square: where an edit may change pixels. Changes elsewhere are noise of the generator."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from attgan.attributes import Edit
-from attgan.editing.fading import smoothstep
 
 
 class MaskBox(NamedTuple):
@@ -28,8 +27,8 @@ class MaskBox(NamedTuple):
 MASK_BOXES: Mapping[str, MaskBox] = MappingProxyType({"Eyeglasses": MaskBox(0.1, 0.37, 0.9, 0.72)})
 """The attributes whose place in a face is known. Edits of all others may change the whole face."""
 
-# Width of the soft border inside a box, as a share of the face's side.
-_FADE = 0.06
+# Width of the soft border inside a box, and of the one along the edges of the face square, in shares of its side.
+_BOX_BORDER, _SQUARE_BORDER = 0.06, 0.08
 
 
 def attribute_mask(edits: Sequence[Edit], size: int) -> Tensor | None:
@@ -61,6 +60,23 @@ def faded_box(box: MaskBox, size: int) -> Tensor:
 
 def _between(start: float, end: float, size: int) -> Tensor:
     centres = (torch.arange(size) + 0.5) / size
-    rising = torch.ones(size) if start <= 0 else smoothstep((centres - start) / _FADE)
-    falling = torch.ones(size) if end >= 1 else smoothstep((end - centres) / _FADE)
+    rising = torch.ones(size) if start <= 0 else smoothstep((centres - start) / _BOX_BORDER)
+    falling = torch.ones(size) if end >= 1 else smoothstep((end - centres) / _BOX_BORDER)
     return rising * falling
+
+
+@functools.lru_cache(maxsize=4)
+def faded_square(size: int) -> Tensor:
+    """``(S, S)`` float32: 1 in the middle of a face, falling smoothly to exactly 0 in its outermost pixels.
+
+    It is cached: do not write to it.
+    """
+    centres = torch.arange(size) + 0.5
+    ramp = smoothstep((torch.minimum(centres, size - centres) - 0.5) / (_SQUARE_BORDER * size))
+    return ramp[:, None] * ramp[None, :]
+
+
+def smoothstep(values: Tensor) -> Tensor:
+    """0 below 0, 1 above 1, and 3x² - 2x³ between, whose slope is 0 at both ends."""
+    clamped = values.clamp(0, 1)
+    return clamped * clamped * (3 - 2 * clamped)
