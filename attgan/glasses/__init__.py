@@ -1,11 +1,10 @@
-"""Glasses for a given face: what training pairs are made of. Nothing that edits imports this."""
+"""Glasses rendered on a given face, for training pairs and for measurements. Nothing that edits imports this."""
 
-from attgan.glasses.draw import draw_glasses
 from attgan.glasses.layers import Layers, compose
 from attgan.glasses.light import Light, read_light
-from attgan.glasses.rendering import render
+from attgan.glasses.rendering import put_on, render
+from attgan.glasses.sampling import sample_glasses
 from attgan.glasses.styles import STYLES, Glasses
-from attgan.glasses.wearing import put_on
 
 __all__ = [
     "STYLES",
@@ -13,8 +12,8 @@ __all__ = [
     "Layers",
     "Light",
     "compose",
-    "draw_glasses",
     "put_on",
     "read_light",
     "render",
+    "sample_glasses",
 ]

@@ -1,8 +1,9 @@
-"""One pair of glasses for each set of styles: what a model is taught to draw when it is told these styles.
+"""One pair of glasses for each set of styles, which a model learns to draw for these styles.
 
-A model that sees many frames under one name draws their average, a grey smear. So each set of styles stands for one
+A model that is trained on many frames under one name draws their average, a grey smear. So each set of styles has one
 design, the same on every face, and variety comes from the names. Each style decides the same aspect of every design
-that has it (an outline, a colour, a thickness), so that what is learnt of it in one set holds in all others.
+that has it (an outline, a colour, a thickness), so that what the model learns about a style in one set holds in all
+others.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from dataclasses import replace
 import numpy as np
 
 from attgan.attributes import DEFAULT_STYLE, SHAPES
-from attgan.glasses.draw import KINDS, LENSES
+from attgan.glasses.sampling import KINDS, LENSES
 from attgan.glasses.styles import STYLES, Colour, Glasses
 
 DEFAULT = frozenset(DEFAULT_STYLE)
-"""What is drawn where no style is named."""
+"""The styles of the design that is used if no style is named."""
 
 DESIGNS: tuple[frozenset[str], ...] = tuple(
     sorted({kind.styles for kind in KINDS}, key=lambda styles: sorted(styles))
@@ -45,16 +46,16 @@ _PLAIN = Glasses(
 
 @functools.cache
 def design_of(styles: frozenset[str]) -> Glasses:
-    """The pair that a set of styles stands for.
+    """The design for a set of styles.
 
     Args:
         styles: one of :data:`DESIGNS`.
 
     Raises:
-        ValueError: no glasses have just these styles.
+        ValueError: no glasses have exactly these styles.
     """
     if styles not in DESIGNS:
-        raise ValueError(f"no glasses have just these styles: {', '.join(sorted(styles))}")
+        raise ValueError(f"no glasses have exactly these styles: {', '.join(sorted(styles))}")
     kind = next(kind for kind in KINDS if kind.styles == styles)
     (width, height, corners) = ((low + high) / 2 for low, high in LENSES[kind.shape])
     width *= 1.06 if kind.sunglasses else 1.0
@@ -90,20 +91,20 @@ def design_of(styles: frozenset[str]) -> Glasses:
     return replace(glasses, gap=float(np.clip(1.095 - width, 0.24, 0.40) + 0.5 * glasses.thickness))
 
 
-def random_of(styles: frozenset[str]) -> np.random.Generator:
-    """Fresh chance for all that a design leaves open, reflections and the like: the same on every face."""
+def rng_of(styles: frozenset[str]) -> np.random.Generator:
+    """A new generator for what a design leaves to chance, such as reflections: the same on every face."""
     return np.random.default_rng(zlib.crc32(b"sunglasses" if "Sunglasses" in styles else b"clear"))
 
 
-def draw_design(random: np.random.Generator) -> frozenset[str]:
-    """Styles drawn by name, each as often as any other; sunglasses only by theirs."""
-    name = STYLES[random.integers(len(STYLES))]
+def sample_design(rng: np.random.Generator) -> frozenset[str]:
+    """The styles of a random design: a random style, and others that go with it. Only its own name gives sunglasses."""
+    name = STYLES[rng.integers(len(STYLES))]
     fitting = [
         styles
         for styles in DESIGNS
         if name in styles and (name == "Sunglasses" or "Sunglasses" not in styles)
     ]
-    # Half of them with nothing but a shape beside the name: what a user who names one style gets.
-    if random.random() < 0.5:
-        fitting = [styles for styles in fitting if len(styles - set(SHAPES) - {name}) == 0] or fitting
-    return fitting[random.integers(len(fitting))]
+    # Half of the designs add only a shape to the style, as if a user had named that style alone.
+    if rng.random() < 0.5:
+        fitting = [styles for styles in fitting if styles <= {name, *SHAPES}] or fitting
+    return fitting[rng.integers(len(fitting))]

@@ -1,4 +1,4 @@
-"""What lenses do to light: tint, reflections, and the bending of what is seen through their outer part."""
+"""Lenses: their tint, their reflections, and how their outer part bends what is seen through them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ Array = NDArray[np.floating]
 
 
 def _step(values: Array, start: float, end: float) -> Array:
-    """0 at start, 1 at end, smooth between; may fall."""
+    """0 at start, 1 at end, smooth between; ``end`` may be below ``start``."""
     share = np.clip((values - np.float32(start)) / np.float32(end - start), 0, 1)
     return share * share * (3 - 2 * share)
 
 
 def lens_tint(q: Array, glasses: Glasses) -> Array:
-    """``(h, w, 3)``: what the lens lets through."""
+    """``(h, w, 3)``: the share of light that the lens lets through."""
     half = glasses.height / 2
     share = _step(q, -0.5 * half, 0.9 * half)[..., None]
     upper, lower = np.array(glasses.upper_tint, np.float32), np.array(glasses.lower_tint, np.float32)
@@ -28,7 +28,7 @@ def lens_tint(q: Array, glasses: Glasses) -> Array:
 def lens_reflection(
     x: Array, p: Array, q: Array, inside: Array, glasses: Glasses, light: Light, rng: np.random.Generator
 ) -> Array:
-    """``(h, w, 3)``: light that the lens adds: the coating's sheen, windows and lamps, the sky in sunglasses."""
+    """``(h, w, 3)``: light that the lens reflects: sheen of its coating, windows and lamps, in sunglasses the sky."""
     width, height = glasses.width / 2, glasses.height / 2
     across, down = p * np.sign(x) / np.float32(width), q / np.float32(height)
     lamp = -0.35 if light.right < 0 else 0.35
@@ -40,7 +40,7 @@ def lens_reflection(
     tone = np.array([0.93, 0.97, 1.0], np.float32)
     total = total + np.float32(0.42 * glasses.glare**1.5) * window[..., None] * tone
     if not glasses.sunglasses:
-        # A strong lens mirrors its own edge as a ring.
+        # A strong lens reflects its own edge as a ring.
         ring = np.exp(-(((inside - 0.045) / 0.016) ** 2)) * np.clip(0.4 + across * lamp * 2, 0, 1)
         total = total + np.float32(min(0.012 * abs(glasses.power), 0.07)) * ring[..., None]
     if glasses.sunglasses:
@@ -72,13 +72,13 @@ def _window(across: Array, down: Array, rng: np.random.Generator) -> Array:
 
 
 def lens_offset(x: Array, p: Array, q: Array, glasses: Glasses) -> tuple[Array, Array]:
-    """How far beside a point lies what is seen there through the lens, in units: to the right, and down.
+    """Offset, in units to the right and down, of the point that is seen through the lens at each place.
 
-    Only behind the outer third, where the side of the head is far behind the lens: eyes and brows stay as they are.
+    It is 0 except in the outer third, where the side of the head is far behind the lens: eyes and brows stay in place.
     """
     half = glasses.height / 2
     outer = np.clip(p - np.float32(0.30 * glasses.width), 0, None)
     calm = _step(q, -0.6 * half, -0.1 * half)
     bend = np.float32(-0.045 * glasses.power) * outer * calm
-    # At the middle's mirror image the lens bends the other way.
+    # The left lens bends the other way.
     return bend * np.sign(x) * np.float32(2.2), 0.3 * bend * q / np.float32(half)

@@ -1,4 +1,4 @@
-"""What a face's own pixels tell of the picture it is in: light, colour, sharpness, noise, and where hair begins."""
+"""The light, colours, sharpness and noise of a picture, measured around the eyes, and where hair hides the temples."""
 
 from __future__ import annotations
 
@@ -10,28 +10,31 @@ from numpy.typing import NDArray
 from attgan.glasses.head import Points, Pose, find_pose
 
 Array = NDArray[np.floating]
-FAR_SIDE = np.radians(6)  # turned as far, a head has a far side
-NO_CHROMA = 2.5 / 255  # what JPEG leaves between the channels of a grey picture
-MONOCHROME = 2.0 / 255  # root mean square of what brightness does not explain
-COLOURFUL = 7.0 / 255  # likewise; where it is less, colours are muted
+# A head turned by more than this hides the temple of its far side.
+FAR_SIDE = np.radians(6)
+# The largest difference between the channels of a grey picture, which JPEG causes.
+GREY = 2.5 / 255
+# Colour that brightness does not explain, root mean square: a monochrome picture has less than the first, a picture of
+# usual saturation more than the second.
+MONOCHROME, COLOURFUL = 2.0 / 255, 7.0 / 255
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True)
 class Light:
-    """How things look in one picture.
+    """The look of one picture.
 
     Attributes:
-        right: where light comes from: -1 from the left of the picture, 1 from the right.
-        level: of light, about 1 in a well exposed photograph.
-        colour: ``(3,)``, of light; its mean is 1.
-        tones: of a monochrome picture: three coefficients for each channel, which is a + b·v + c·v² where the
-            brightness is v; None for one in colour.
-        saturation: of its colours, 1 in a usual photograph.
-        blur: standard deviation of its point spread, pixels.
+        right: direction of the light: -1 from the left of the picture, 1 from the right.
+        level: brightness of the light, about 1 in a well exposed photograph.
+        colour: ``(3,)``, of the light; its mean is 1.
+        tones: of a monochrome picture: coefficients (a, b, c) for each channel, whose value is a + b·v + c·v² at
+            brightness v. None for a picture in colour.
+        saturation: of the picture's colours, 1 in a usual photograph.
+        blur: standard deviation of the point spread, in pixels.
         noise: standard deviation, 0 to 1.
-        reach: ``(2,)``: which share of the left and right temple is neither behind hair nor, on the far side of a
-            turned head, behind the head; 0 to 1.
+        temples: ``(2,)``, 0 to 1: the share of the left and the right temple that neither hair nor, on the far side of
+            a turned head, the head hides.
     """
 
     right: float = 0.0
@@ -41,11 +44,11 @@ class Light:
     saturation: float = 1.0
     blur: float = 0.5
     noise: float = 0.0
-    reach: tuple[float, float] = (1.0, 1.0)
+    temples: tuple[float, float] = (1.0, 1.0)
 
 
 def read_light(face: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> Light:
-    """Read it from the surroundings of the eyes.
+    """Measure the light of a picture around the eyes.
 
     Args:
         face: ``(H, W, 3)`` uint8, RGB.
@@ -63,7 +66,7 @@ def read_light(face: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> Ligh
     bright = float(np.quantile(luma, 0.95))
     lit = around[luma >= bright].mean(0)
     tone = lit / max(float(lit.mean()), 0.05)
-    # Bright skin and walls have colours of their own: a part of what they show is the light's.
+    # Bright skin and walls have colours of their own, so only a part of their tone is the light's.
     colour = 1 + 0.35 * (tone - 1)
     return Light(
         right=float(np.clip(2.2 * (right - left) / max(right + left, 0.05), -1, 1)),
@@ -73,27 +76,27 @@ def read_light(face: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> Ligh
         saturation=saturation,
         blur=_blur(luma),
         noise=_noise(luma),
-        reach=_reach(face, pose, cheeks),
+        temples=_temples(face, pose, cheeks),
     )
 
 
 def _tones(around: Array, luma: Array) -> tuple[tuple[tuple[float, float, float], ...] | None, float]:
-    """The colour of each brightness, if brightness alone decides on it; and how strong colours are."""
-    if float((around.max(-1) - around.min(-1)).max()) < NO_CHROMA:
+    """The ``tones`` and ``saturation`` of :class:`Light`."""
+    if float((around.max(-1) - around.min(-1)).max()) < GREY:
         return ((0.0, 1.0, 0.0),) * 3, 0.0
     value = luma.ravel()[::3].astype(np.float64)
-    there = around.reshape(-1, 3)[::3]
+    colours = around.reshape(-1, 3)[::3]
     powers = np.stack([np.ones_like(value), value, value * value], 1)
-    fitted = np.linalg.lstsq(powers, there, rcond=None)[0]
-    stray = np.sqrt(((powers @ fitted - there) ** 2).mean())
-    saturation = float(np.clip(stray / COLOURFUL, 0.3, 1))
-    if stray > MONOCHROME:
+    fitted = np.linalg.lstsq(powers, colours, rcond=None)[0]
+    deviation = np.sqrt(((powers @ fitted - colours) ** 2).mean())
+    saturation = float(np.clip(deviation / COLOURFUL, 0.3, 1))
+    if deviation > MONOCHROME:
         return None, saturation
     return tuple((float(a), float(b), float(c)) for a, b, c in fitted.T), saturation
 
 
 def _cut(face: NDArray[np.uint8], middle: Points, half: float) -> NDArray[np.uint8]:
-    """A square about a point, as far as it is in the picture; never empty."""
+    """The part of a square around a point that is in the picture; never empty."""
     height, width = face.shape[:2]
     half = max(half, 4)
     left, top = (int(np.clip(middle[axis] - half, 0, (width, height)[axis] - 4)) for axis in (0, 1))
@@ -102,70 +105,73 @@ def _cut(face: NDArray[np.uint8], middle: Points, half: float) -> NDArray[np.uin
 
 
 def _patch(face: NDArray[np.uint8], point: Points, half: float) -> Array:
-    """``(3,)``: the median colour about a point."""
+    """``(3,)``: the median colour around a point."""
     square = _cut(face, point, half).reshape(-1, 3)
     median: Array = np.median(square, 0).astype(np.float32) / 255
     return median
 
 
 def _blur(luma: Array) -> float:
-    """Of the sharpest edges, by how much blurring the picture once more weakens them."""
+    """The picture's blur, by how much its sharpest edges lose when it is blurred once more."""
     if min(luma.shape) < 8:
         return 0.5
-    again = blurred(luma, 1.0)
-    steep, weaker = (np.hypot(*np.gradient(image)) for image in (luma, again))
-    edges = steep > max(float(np.quantile(steep, 0.92)), 0.02)
+    blurrier = blurred(luma, 1.0)
+    slopes, weaker = (np.hypot(*np.gradient(image)) for image in (luma, blurrier))
+    edges = slopes > max(float(np.quantile(slopes, 0.92)), 0.02)
     if edges.sum() < 20:
         return 0.8
-    ratio = float(np.quantile(steep[edges] / np.maximum(weaker[edges], 1e-4), 0.8))
+    ratio = float(np.quantile(slopes[edges] / np.maximum(weaker[edges], 1e-4), 0.8))
     return float(np.clip(1 / np.sqrt(max(ratio * ratio - 1, 0.05)), 0.3, 3.0))
 
 
 def _noise(luma: Array) -> float:
-    """By the finest diagonal differences where the picture is smooth."""
+    """The picture's noise, by its finest diagonal differences: the median is that of smooth areas."""
     fine = (luma[:-1, :-1] + luma[1:, 1:] - luma[:-1, 1:] - luma[1:, :-1]) / 2
     return float(np.clip(np.median(np.abs(fine)) / 0.6745, 0, 0.05))
 
 
-def _reach(face: NDArray[np.uint8], pose: Pose, cheeks: list[Array]) -> tuple[float, float]:
-    """How far along each temple the picture shows skin before it shows something else.
+def _temples(face: NDArray[np.uint8], pose: Pose, cheeks: list[Array]) -> tuple[float, float]:
+    """The visible share of each temple: how far along it the picture shows skin, until hair begins.
 
-    Of the far temple of a turned head, how far it shows something else before it shows skin.
+    On the far side of a turned head, how far it shows anything but skin, until the head begins.
     """
     height, width = face.shape[:2]
-    found = []
+    shares = []
     for side, cheek in zip((-1, 1), cheeks, strict=True):
         steps = np.linspace(0, 1, 24)
         path = np.stack([side * (1.0 + 0.25 * steps), np.full(24, -0.10), -0.1 - 1.25 * steps], -1)
-        there = pose.project(path)
-        columns = np.clip(there[:, 0].astype(int), 0, width - 1)
-        rows = np.clip(there[:, 1].astype(int), 0, height - 1)
-        inside = (there[:, 0] >= 0) & (there[:, 0] < width)
+        pixels = pose.project(path)
+        columns = np.clip(pixels[:, 0].astype(int), 0, width - 1)
+        rows = np.clip(pixels[:, 1].astype(int), 0, height - 1)
+        inside = (pixels[:, 0] >= 0) & (pixels[:, 0] < width)
         colours = face[rows, columns].astype(np.float32) / 255
-        # Side light makes the temple's skin darker, seldom of another colour.
+        # Light from one side makes the temple's skin darker, and rarely changes its colour.
         luma, own = colours @ LUMA, float(cheek @ LUMA)
         chroma = np.abs((colours - luma[:, None]) - (cheek - own)).max(-1)
         skin = (luma > 0.45 * own) & (luma < 1.7 * own + 0.05) & (chroma < 0.09) & inside
         if pose.yaw * side > FAR_SIDE:
             skin = ~skin
-        lost = np.convolve(~skin, np.ones(3), mode="same") >= 2
-        found.append(float(steps[lost.argmax()]) if lost.any() else 1.0)
-    return found[0], found[1]
+        # Hidden where two of three neighbours are.
+        hidden = np.convolve(~skin, np.ones(3), mode="same") >= 2
+        shares.append(float(steps[hidden.argmax()]) if hidden.any() else 1.0)
+    return shares[0], shares[1]
 
 
 def blurred(image: Array, sigma: float) -> Array:
-    """``(H, W)`` or ``(H, W, C)`` under a Gaussian; beyond the edge it goes on."""
+    """``(H, W)`` or ``(H, W, C)`` under a Gaussian; the outermost pixels are repeated beyond the edges."""
     if sigma < 0.2:
         return image
-    reach = int(np.ceil(2.6 * sigma))
-    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2).astype(np.float32)
+    radius = int(np.ceil(2.6 * sigma))
+    weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2).astype(np.float32)
     weights /= weights.sum()
     for axis in (0, 1):
         size = image.shape[axis]
         padded = np.pad(
-            image, [(reach, reach) if k == axis else (0, 0) for k in range(image.ndim)], mode="edge"
+            image, [(radius, radius) if k == axis else (0, 0) for k in range(image.ndim)], mode="edge"
         )
-        parts = (padded[k : k + size] if axis == 0 else padded[:, k : k + size] for k in range(2 * reach + 1))
+        parts = (
+            padded[k : k + size] if axis == 0 else padded[:, k : k + size] for k in range(2 * radius + 1)
+        )
         total = np.zeros_like(image)
         for weight, part in zip(weights, parts, strict=True):
             total += weight * part

@@ -23,30 +23,31 @@ class Outline:
     Attributes:
         lens: distance of the lens's edge from its middle.
         rim: distance of the rim's outer edge.
-        steep: cosine between the edge's normal and the direction: makes differences along it distances.
+        cosine: of the angle between the edge's normal and the direction. It turns differences along the direction into
+            distances from the edge.
         hinge: height at which end piece and temple begin.
-        side: how far the rim reaches towards the ear, at the hinge.
-        tall: how far it reaches up or down, at most.
-        wide: how far it reaches to either side, at most.
+        side: extent of the rim towards the ear, at the hinge.
+        tall: largest extent of the rim up or down.
+        wide: largest extent of the rim to either side.
     """
 
     lens: Array
     rim: Array
-    steep: Array
+    cosine: Array
     hinge: float
     side: float
     tall: float
     wide: float
 
-    def looked_up(self, x: Array, y: Array) -> tuple[Array, Array]:
+    def distances(self, x: Array, y: Array) -> tuple[Array, Array]:
         """Distances of points from the lens's edge (positive outside) and the rim's outer edge (positive inside)."""
         radius = np.sqrt(x * x + y * y)
         index = ((np.arctan2(y, x) + np.float32(np.pi)) * np.float32(DIRECTIONS / (2 * np.pi))).astype(
             np.int32
         )
         index &= DIRECTIONS - 1
-        steep = self.steep[index]
-        return (radius - self.lens[index]) * steep, (self.rim[index] - radius) * steep
+        cosine = self.cosine[index]
+        return (radius - self.lens[index]) * cosine, (self.rim[index] - radius) * cosine
 
 
 def outline_of(glasses: Glasses) -> Outline:
@@ -55,9 +56,9 @@ def outline_of(glasses: Glasses) -> Outline:
     lens = _by_direction(*_curve(glasses), angle)
     lens = _smooth(lens, 5)
     slope = (np.roll(lens, -1) - np.roll(lens, 1)) / (4 * np.pi / DIRECTIONS)
-    steep = 1 / np.sqrt(1 + (slope / lens) ** 2)
+    cosine = 1 / np.sqrt(1 + (slope / lens) ** 2)
     x, y = lens * np.cos(angle), lens * np.sin(angle)
-    rim = lens + _thickness(glasses, x, y) / steep
+    rim = lens + _thickness(glasses, x, y) / cosine
     half = glasses.height / 2
     heights = {"Round": -0.30, "Aviator": -0.62, "Oval": -0.35}
     hinge = half * heights.get(glasses.shape, -0.6) - 0.6 * glasses.lift
@@ -67,7 +68,7 @@ def outline_of(glasses: Glasses) -> Outline:
     side = float((rim * np.cos(angle))[near].max())
     tall, wide = float(np.abs(rim * np.sin(angle)).max()), float(np.abs(rim * np.cos(angle)).max())
     return Outline(
-        lens.astype(np.float32), rim.astype(np.float32), steep.astype(np.float32), hinge, side, tall, wide
+        lens.astype(np.float32), rim.astype(np.float32), cosine.astype(np.float32), hinge, side, tall, wide
     )
 
 
@@ -75,7 +76,8 @@ def _curve(glasses: Glasses) -> tuple[Array, Array]:
     """Points of the lens's edge, in order."""
     t = np.linspace(-np.pi, np.pi, 720, endpoint=False)
     power = 2 / glasses.corners
-    x = np.sign(np.cos(t)) * np.abs(np.cos(t)) ** power  # -1 … 1
+    # A superellipse, -1 to 1.
+    x = np.sign(np.cos(t)) * np.abs(np.cos(t)) ** power
     y = np.sign(np.sin(t)) * np.abs(np.sin(t)) ** power
     low, nasal, outer = np.maximum(y, 0), np.maximum(-x, 0), np.maximum(x, 0)
     across, down = x.copy(), y.copy()
@@ -98,7 +100,7 @@ def _curve(glasses: Glasses) -> tuple[Array, Array]:
 
 
 def _thickness(glasses: Glasses, x: Array, y: Array) -> Array:
-    """Of the rim, at the points of the lens's edge."""
+    """Thickness of the rim at the points of the lens's edge."""
     height, width = glasses.height / 2, glasses.width / 2
     if glasses.mount == "none":
         return np.zeros_like(x)
@@ -116,14 +118,15 @@ def _thickness(glasses: Glasses, x: Array, y: Array) -> Array:
 
 
 def _by_direction(x: Array, y: Array, angle: Array) -> Array:
-    there = np.arctan2(y, x)
-    order = np.argsort(there)
-    found: Array = np.interp(angle, there[order], np.hypot(x, y)[order], period=2 * np.pi)
-    return found
+    """Distances of a curve from the origin, at the given directions."""
+    directions = np.arctan2(y, x)
+    order = np.argsort(directions)
+    radius: Array = np.interp(angle, directions[order], np.hypot(x, y)[order], period=2 * np.pi)
+    return radius
 
 
-def _smooth(values: Array, reach: int) -> Array:
-    kernel = np.hanning(2 * reach + 3)[1:-1]
+def _smooth(values: Array, radius: int) -> Array:
+    kernel = np.hanning(2 * radius + 3)[1:-1]
     kernel /= kernel.sum()
-    smoothed: Array = np.convolve(np.pad(values, reach, mode="wrap"), kernel, mode="valid")
+    smoothed: Array = np.convolve(np.pad(values, radius, mode="wrap"), kernel, mode="valid")
     return smoothed

@@ -1,4 +1,4 @@
-"""A page of glasses in many poses, to look at: ``python -m attgan.glasses.page PAGE.png``."""
+"""A page of glasses in many poses, to check the renderer by eye: ``python -m attgan.glasses.page PAGE.png``."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from attgan.glasses.draw import draw_glasses
 from attgan.glasses.head import Points, find_pose, turned_landmarks
+from attgan.glasses.rendering import put_on
+from attgan.glasses.sampling import sample_glasses
 from attgan.glasses.styles import STYLES, Glasses
-from attgan.glasses.wearing import put_on
 
 TILE = 128
 # Yaw and roll, degrees.
@@ -21,15 +21,15 @@ SKIN = np.array([206, 160, 134], np.float32)
 
 
 def every_style(rng: np.random.Generator, count: int = 48) -> list[Glasses]:
-    """So many pairs, each style in turn."""
-    return [draw_glasses(rng, {STYLES[index % len(STYLES)]}) for index in range(count)]
+    """``count`` random pairs, with each style in turn."""
+    return [sample_glasses(rng, {STYLES[index % len(STYLES)]}) for index in range(count)]
 
 
 def mannequin(landmarks: Points, side: int) -> NDArray[np.uint8]:
     """A plain head ``(side, side, 3)`` with these landmarks."""
     pose = find_pose(landmarks)
     across, down = np.meshgrid(np.arange(side) + 0.5, np.arange(side) + 0.5)
-    root, normal = pose.meet_head(across, down)
+    root, normal = pose.intersect_head(across, down)
     lit = np.clip(0.45 + 0.6 * (normal @ np.array([0.25, -0.35, 0.9])), 0.2, 1.1)
     head = np.clip(SKIN * lit[..., None], 0, 255)
     backdrop = np.full_like(head, 150)
@@ -46,7 +46,7 @@ def mannequin(landmarks: Points, side: int) -> NDArray[np.uint8]:
     return np.asarray(picture)
 
 
-def posed() -> list[tuple[NDArray[np.uint8], Points]]:
+def heads_in_poses() -> list[tuple[NDArray[np.uint8], Points]]:
     """A head in every pose, with its landmarks."""
     faces = []
     for yaw, roll in POSES:
@@ -65,7 +65,7 @@ def draw_page(
     Args:
         faces: each ``(S, S, 3)`` uint8 with its landmarks ``(5, 2)``.
         glasses: an even number of pairs.
-        rng: for what is drawn anew in each picture.
+        rng: for reflections, mottles and noise.
     """
     rows = [
         np.concatenate([put_on(face, points, pair, rng) for face, points in faces], 1) for pair in glasses
@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
-    Image.fromarray(draw_page(posed(), every_style(rng), rng)).save(options.page)
+    Image.fromarray(draw_page(heads_in_poses(), every_style(rng), rng)).save(options.page)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What one pair of glasses is, and by which names it goes."""
+"""One pair of glasses, its measurements and its styles."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Bridge = Literal["saddle", "keyhole", "double"]
 Colour = tuple[float, float, float]
 
 THICK = 0.062
-"""A rim at least as thick counts as thick: 4 mm where the eyes are 64 mm apart."""
+"""A rim at least this thick counts as thick: 4 mm if the eyes are 64 mm apart."""
 
 
 def styles_of(
     shape: Shape, mount: Mount, material: Material, thick: bool, light_frame: bool, sunglasses: bool
 ) -> frozenset[str]:
-    """The names among :data:`STYLES` of such glasses; rimless ones are not called metal ones, too."""
+    """The names among :data:`STYLES` of such glasses. Rimless ones do not count as metal ones."""
     has = {
         shape: True,
         "Half_Rim": mount == "half",
@@ -38,7 +38,7 @@ def styles_of(
 
 @dataclass(frozen=True)
 class Glasses:
-    """One pair. Lengths are multiples of the distance between the eyes, colours are 0 to 1 in sRGB.
+    """One pair of glasses. Lengths are multiples of the distance between the eyes, colours are 0 to 1 in sRGB.
 
     Attributes:
         shape: of the lenses.
@@ -47,26 +47,26 @@ class Glasses:
         width: of a lens.
         height: of a lens.
         corners: exponent of the superellipse: 2 is an ellipse, above it becomes a rectangle.
-        lift: how far the upper outer corner is raised.
+        lift: height by which the upper outer corner is raised.
         gap: between the lenses.
         bridge: its form.
         thickness: of the rim, seen from the front.
-        brow: how many times thicker the rim is along the brow.
-        drop: how far the middle of the lenses lies below the eyes.
+        brow: factor by which the rim is thicker along the brow.
+        drop: distance of the lenses' middle below the eyes.
         depth: of the frame, from front to back.
         temple: height of the temples.
         colour: of the frame.
         second: the darker colour of a mottled frame.
-        mottled: 0: one colour; 1: tortoise.
+        mottled: 0: one colour; 1: tortoiseshell.
         opacity: of the frame, 1: solid.
-        rivets: whether the hinges show two bits of metal at the front.
+        rivets: whether the hinges show two metal pins at the front.
         gloss: 0: matt; 1: polished.
         bow: curvature of the front, as z = -bow · x².
-        tilt: pantoscopic tilt, radians: the lower edge is nearer to the cheeks.
-        vertex: from the eye to the front.
-        upper_tint: what the lens lets through at its upper edge, by channel.
+        tilt: pantoscopic tilt, radians, which brings the lower edge nearer to the cheeks.
+        vertex: distance from the eye to the front.
+        upper_tint: share of light that the lens lets through at its upper edge, by channel.
         lower_tint: likewise at its lower edge.
-        mirror: how much a sunglass lens reflects.
+        mirror: strength of the reflection of a sunglass lens.
         coating: colour of the anti-reflective coating's reflection.
         sheen: strength of that reflection.
         glare: strength of the reflections of windows and lamps.
@@ -108,11 +108,11 @@ class Glasses:
 
     @property
     def styles(self) -> frozenset[str]:
-        """Those of :data:`STYLES` that this pair has."""
+        """The names among :data:`STYLES` that this pair has."""
         thick = self.mount != "none" and self.thickness >= THICK
         return styles_of(self.shape, self.mount, self.material, thick, self.light_frame, self.sunglasses)
 
     @property
-    def flags(self) -> NDArray[np.float32]:
-        """``(len(STYLES),)``: 1 for each style that this pair has, else 0."""
-        return np.array([name in self.styles for name in STYLES], np.float32)
+    def style_labels(self) -> NDArray[np.bool_]:
+        """``(len(STYLES),)`` bool: which of the styles this pair has."""
+        return np.array([name in self.styles for name in STYLES])

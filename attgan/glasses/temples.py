@@ -1,4 +1,4 @@
-"""The temples, from the hinges back to the ears, as far as head and hair leave them to be seen."""
+"""The temples, from the hinges back to the ears, without what head and hair hide."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STEPS = 72
 
 
 def temple_path(glasses: Glasses, outline: Outline, side: int, ear: float) -> Points:
-    """``(STEPS, 3)``: the middle of a temple, of the left (-1) or right (1) of the picture, to an ear so far out."""
+    """``(STEPS, 3)``: the middle line of the temple on the left (-1) or right (1); ``ear``: distance of the ear."""
     middle = middle_of_lens(glasses)
     x = middle + hinge_side(glasses, outline)
     y = glasses.drop + outline.hinge
@@ -38,21 +38,21 @@ def draw_temples(
     glasses: Glasses,
     outline: Outline,
     light: Light,
-    reach: tuple[float, float],
+    visible: tuple[float, float],
     ear: float,
     origin: tuple[float, float],
     density: int,
     size: tuple[int, int],
 ) -> tuple[Array, Array]:
-    """Coverage by temples and how light falls on them, ``(h, w)`` each.
+    """Coverage by temples and the light on them, ``(h, w)`` each.
 
     Args:
         pose: of the head.
-        glasses: whose temples.
+        glasses: what is drawn.
         outline: its curves.
         light: of the picture.
-        reach: of the left and the right temple, the share that can be seen, if the head does not hide it.
-        ear: how far out the ears are.
+        visible: share of the left and the right temple that is drawn, unless the head hides it.
+        ear: distance of the ears from the middle of the head.
         origin: x and y of the samples' upper left corner, in pixels.
         density: samples per pixel, along a line.
         size: height and width of the samples.
@@ -62,35 +62,35 @@ def draw_temples(
     paint_cover, paint_shade = ImageDraw.Draw(cover), ImageDraw.Draw(shade)
     half = glasses.temple / 2
     thick = max(0.35 * glasses.depth, 0.012)
-    for side, share in zip((-1, 1), reach, strict=True):
+    for side, share in zip((-1, 1), visible, strict=True):
         path = temple_path(glasses, outline, side, ear)
         steps = np.linspace(0, 1, STEPS)
         seen = np.clip((share - steps) / 0.10 + 0.5, 0, 1) * (1 - pose.hidden(path, ear))
-        # What the head has hidden once stays hidden.
+        # Behind its first hidden point, a temple stays hidden.
         seen = np.minimum.accumulate(seen)
-        stout = half * (1 - 0.25 * steps)
+        tapered = half * (1 - 0.25 * steps)
         corners = [
-            path + np.stack([np.full(STEPS, side * across), down * stout, np.zeros(STEPS)], -1)
+            path + np.stack([np.full(STEPS, side * across), down * tapered, np.zeros(STEPS)], -1)
             for across, down in ((thick, -1), (thick, 1), (-thick, 1), (-thick, -1))
         ]
-        there = [(pose.project(corner) - origin) * density for corner in corners]
+        edges = [(pose.project(corner) - origin) * density for corner in corners]
         lit = 0.75 + 0.3 * side * light.right
-        # Faces: outer, lower, inner, upper; those that look away are painted first.
+        # Faces of the bar: outer, lower, inner, upper. Those that face away are painted first.
         faces = [(0, 1, lit), (1, 2, 0.45), (2, 3, 0.4), (3, 0, 1.15)]
         outwards = pose.yaw * side < 0.0
         order = [2, 1, 3, 0] if outwards else [0, 1, 3, 2]
         for step in range(STEPS - 1, 0, -1):
-            visible = round(255 * seen[step])
-            if visible < 4:
+            coverage = round(255 * seen[step])
+            if coverage < 4:
                 continue
             for face in order:
-                first, second, light_here = faces[face]
+                first, second, face_light = faces[face]
                 quad = [
-                    tuple(there[first][step - 1]),
-                    tuple(there[first][step]),
-                    tuple(there[second][step]),
-                    tuple(there[second][step - 1]),
+                    tuple(edges[first][step - 1]),
+                    tuple(edges[first][step]),
+                    tuple(edges[second][step]),
+                    tuple(edges[second][step - 1]),
                 ]
-                paint_cover.polygon(quad, fill=visible)
-                paint_shade.polygon(quad, fill=int(np.clip(light_here * 150, 0, 255)))
+                paint_cover.polygon(quad, fill=coverage)
+                paint_shade.polygon(quad, fill=int(np.clip(face_light * 150, 0, 255)))
     return np.asarray(cover, np.float32) / 255, np.asarray(shade, np.float32) / 150

@@ -229,10 +229,10 @@ def _landmarks(item: Item, detector: FaceDetector) -> np.ndarray | None:
 
 def _drawn(listed: ListedFace, before: Pixels, landmarks: np.ndarray, seed: int) -> Pixels:
     # Imported only here, because nothing else in editing or evaluation needs the renderer.
-    from attgan.glasses import draw_glasses, put_on
+    from attgan.glasses import put_on, sample_glasses
 
     rng = np.random.default_rng(random_keys(4, "evaluation glasses", seed, listed.set, listed.name))
-    return put_on(before, landmarks, draw_glasses(rng), rng)
+    return put_on(before, landmarks, sample_glasses(rng), rng)
 
 
 def _look(pixels: Pixels, placement: Placement, tools: Tools) -> Look:

@@ -20,7 +20,7 @@ from attgan.detection.mtcnn import make_mtcnn
 from attgan.editing.compositing import composite, edit_mask
 from attgan.editing.placement import placement_of, take_face
 from attgan.glasses import put_on
-from attgan.glasses.designs import DESIGNS, design_of, random_of
+from attgan.glasses.designs import DESIGNS, design_of, rng_of
 from flows.demo.edit_demo import PHOTOGRAPHS
 from flows.runtime.terminal import print_rows
 
@@ -85,7 +85,7 @@ def main() -> None:
         if not found:
             continue
         styles = DESIGNS[random.integers(len(DESIGNS))]
-        wear = lambda pixels: put_on(pixels, found[0].landmarks, design_of(styles), random_of(styles))  # noqa: E731, B023
+        wear = lambda pixels: put_on(pixels, found[0].landmarks, design_of(styles), rng_of(styles))  # noqa: E731, B023
         wanted = wear(face).astype(float)
         glasses = (np.abs(wanted - face).max(-1) > GLASSES) & inside
         for blur in BLURS:

@@ -226,7 +226,7 @@ def test_what_edit_runs_never_imports_the_renderer():
     [
         ("attgan.editing.change", "from attgan.glasses import put_on"),
         ("attgan.evaluation.evaluator", "from attgan import glasses"),
-        ("attgan.glasses.wearing", "from attgan.editing import photo"),
+        ("attgan.glasses.rendering", "from attgan.editing import placement"),
         ("attgan.models.bundle", "import ray"),
         ("attgan.models.bundle", "import ray.tune as tune"),
         ("attgan.models.bundle", "from boto3.session import Session"),

@@ -32,7 +32,7 @@ from attgan.detection.mtcnn import make_mtcnn
 from attgan.editing.compositing import edit_mask
 from attgan.editing.placement import TEMPLATE
 from attgan.glasses import STYLES, put_on
-from attgan.glasses.designs import DEFAULT, design_of, draw_design, random_of
+from attgan.glasses.designs import DEFAULT, design_of, rng_of, sample_design
 from attgan.training.paired.augmentation import augment_pair
 from attgan.training.randomness import random_for
 
@@ -134,10 +134,10 @@ def render_pairs(
         for variant in range(variants):
             # The first pair is that of no name.
             random = random_for(seed, "glasses", int(rows[place]), variant)
-            chosen = draw_design(random) if variant else DEFAULT
+            chosen = sample_design(random) if variant else DEFAULT
             pair = design_of(chosen)
-            worn[place, variant] = put_on(bare[place], landmarks, pair, random_of(chosen))[top:bottom]
-            styles[place, variant] = pair.flags > 0
+            worn[place, variant] = put_on(bare[place], landmarks, pair, rng_of(chosen))[top:bottom]
+            styles[place, variant] = pair.style_labels
 
     with ThreadPoolExecutor(threads, "render") as pool:
         for start in range(0, len(rows), _FACES_AT_A_TIME):

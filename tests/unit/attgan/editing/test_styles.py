@@ -6,7 +6,7 @@ import pytest
 
 from attgan.attributes import DEFAULT_STYLE, SHAPES, STYLES
 from attgan.editing.styles import check_styles, mixed_style, style_vector
-from attgan.glasses import draw_glasses
+from attgan.glasses import sample_glasses
 from attgan.glasses.designs import DESIGNS
 from tests.support.refusals import refused
 
@@ -64,7 +64,7 @@ def test_mixed_styles_depend_on_key_and_face_alone() -> None:
 @pytest.mark.parametrize(("one", "other"), list(itertools.combinations(STYLES, 2)))
 def test_two_styles_are_refused_if_no_glasses_have_both(one: str, other: str) -> None:
     try:
-        draw_glasses(np.random.default_rng(0), {one, other})
+        sample_glasses(np.random.default_rng(0), {one, other})
     except ValueError:
         with refused("style-conflict", "--style"):
             check_styles([one, other], STYLES, "--style")

@@ -1,9 +1,11 @@
+"""Rendered glasses: on both eyes, in every pose, with the light and colours of the picture."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attgan.glasses import STYLES, Light, compose, draw_glasses, put_on, read_light, render
+from attgan.glasses import STYLES, Light, compose, put_on, read_light, render, sample_glasses
 from attgan.glasses.head import find_pose, turned_landmarks
 from attgan.glasses.page import mannequin
 
@@ -20,7 +22,7 @@ def skin(side=SIDE, seed=0):
     return np.clip(rng.normal([200, 150, 125], 4, (side, side, 3)), 0, 255).astype(np.uint8)
 
 
-def laid(layers, size=SIDE):
+def whole_transmittance(layers, size=SIDE):
     """Transmittance of the whole picture."""
     whole = np.ones((size, size, 3), np.float32)
     height, width = layers.transmittance.shape[:2]
@@ -37,17 +39,17 @@ def laid(layers, size=SIDE):
     unit=st.floats(14, 40),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_every_style_is_put_about_both_eyes_of_every_head(style, yaw, pitch, roll, unit, seed):
+def test_every_style_covers_both_eyes_in_every_pose(style, yaw, pitch, roll, unit, seed):
     points = landmarks(yaw, pitch, roll, unit)
     face, rng = skin(), np.random.default_rng(seed)
-    worn = put_on(face, points, draw_glasses(rng, {style}), rng)
+    worn = put_on(face, points, sample_glasses(rng, {style}), rng)
     assert worn.shape == face.shape
     assert worn.dtype == np.uint8
     changed = (worn != face).any(-1)
     rows, columns = np.mgrid[:SIDE, :SIDE] + 0.5
     for x, y in points[:2]:
         assert changed[np.hypot(columns - x, rows - y) < 0.6 * unit].sum() > unit / 4
-    # Nothing happens far from the eyes: not at the mouth, for one.
+    # Nothing changes far from the eyes, for example at the mouth.
     mouth = points[3:].mean(0)
     assert not changed[np.hypot(columns - mouth[0], rows - mouth[1]) < 0.08 * unit].any()
 
@@ -57,13 +59,13 @@ def test_every_style_is_put_about_both_eyes_of_every_head(style, yaw, pitch, rol
     points=st.lists(st.tuples(st.floats(-300, 400), st.floats(-300, 400)), min_size=5, max_size=5),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_landmarks_of_no_face_are_rendered_or_refused(points, seed):
+def test_arbitrary_landmarks_are_rendered_or_refused(points, seed):
     rng = np.random.default_rng(seed)
     there = np.array(points)
     if np.linalg.norm(there[1] - there[0]) > 120:
         there = there * 120 / np.linalg.norm(there[1] - there[0])
     try:
-        worn = put_on(skin(64), there, draw_glasses(rng), rng)
+        worn = put_on(skin(64), there, sample_glasses(rng), rng)
     except ValueError:
         assert np.linalg.norm(there[1] - there[0]) < 0.01
     else:
@@ -71,16 +73,16 @@ def test_landmarks_of_no_face_are_rendered_or_refused(points, seed):
 
 
 @pytest.mark.parametrize("bad", [np.zeros((5, 2)), np.full((5, 2), np.nan)])
-def test_eyes_in_one_point_and_no_numbers_are_refused(bad):
+def test_eyes_in_one_point_or_not_finite_are_refused(bad):
     with pytest.raises(ValueError, match="eyes"):
-        render(bad, (64, 64), draw_glasses(np.random.default_rng(0)), np.random.default_rng(0))
+        render(bad, (64, 64), sample_glasses(np.random.default_rng(0)), np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_pixels_without_layers_stay_to_the_bit(seed):
+def test_pixels_outside_the_layers_stay_equal_to_the_bit(seed):
     rng = np.random.default_rng(seed)
     points, face = landmarks(yaw=5 * seed - 20, roll=3 * seed), skin(seed=seed)
-    layers = render(points, (SIDE, SIDE), draw_glasses(rng), rng, read_light(face, points))
+    layers = render(points, (SIDE, SIDE), sample_glasses(rng), rng, read_light(face, points))
     worn = compose(face, layers)
     touched = np.zeros((SIDE, SIDE), bool)
     height, width = layers.added.shape[:2]
@@ -92,36 +94,36 @@ def test_pixels_without_layers_stay_to_the_bit(seed):
     assert (worn[touched] != face[touched]).any()
 
 
-def test_the_face_given_is_not_written_on():
+def test_given_face_is_not_written_to():
     face = skin()
     before = face.copy()
-    put_on(face, landmarks(), draw_glasses(np.random.default_rng(1)), np.random.default_rng(1))
+    put_on(face, landmarks(), sample_glasses(np.random.default_rng(1)), np.random.default_rng(1))
     assert np.array_equal(face, before)
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_a_grey_face_gets_grey_glasses(style):
+def test_grey_face_gets_grey_glasses(style):
     face = np.repeat(skin()[..., :1], 3, -1)
     rng = np.random.default_rng(2)
-    worn = put_on(face, landmarks(yaw=15), draw_glasses(rng, {style}), rng)
+    worn = put_on(face, landmarks(yaw=15), sample_glasses(rng, {style}), rng)
     assert (worn == worn[..., :1]).all()
     assert (worn != face).any()
 
 
-def test_a_toned_face_gets_glasses_of_its_tones():
+def test_sepia_face_gets_sepia_glasses():
     grey = np.random.default_rng(0).integers(20, 235, (SIDE, SIDE, 1))
     sepia = np.rint(grey * [1.0, 0.86, 0.68]).astype(np.uint8)
     rng = np.random.default_rng(2)
-    frames = draw_glasses(rng, {"Light_Frame", "Thick_Rim"})
+    frames = sample_glasses(rng, {"Light_Frame", "Thick_Rim"})
     worn = put_on(sepia, landmarks(), frames, rng).astype(float)
     bright = worn[..., 0] > 80
     assert np.abs(worn[..., 2] / np.maximum(worn[..., 0], 1) - 0.68)[bright].max() < 0.08
 
 
-def test_the_same_chance_gives_the_same_bytes():
+def test_same_seed_gives_the_same_bytes():
     def worn(seed):
         rng = np.random.default_rng(seed)
-        return put_on(skin(), landmarks(yaw=20), draw_glasses(rng), rng)
+        return put_on(skin(), landmarks(yaw=20), sample_glasses(rng), rng)
 
     assert np.array_equal(worn(3), worn(3))
     assert not np.array_equal(worn(3), worn(4))
@@ -129,15 +131,15 @@ def test_the_same_chance_gives_the_same_bytes():
 
 @pytest.mark.parametrize("style", CLEAR)
 @pytest.mark.parametrize("yaw", [-30, 0, 30])
-def test_eyes_are_seen_through_clear_lenses(style, yaw):
+def test_eyes_are_visible_through_clear_lenses(style, yaw):
     rng = np.random.default_rng(5)
     points = landmarks(yaw)
     for _ in range(6):
-        pair = draw_glasses(rng, {style})
+        pair = sample_glasses(rng, {style})
         if pair.sunglasses:
             continue
         layers = render(points, (SIDE, SIDE), pair, rng)
-        through = laid(layers)
+        through = whole_transmittance(layers)
         for x, y in points[:2]:
             eye = through[int(y) - 1 : int(y) + 2, int(x) - 1 : int(x) + 2]
             assert eye.min() > 0.6
@@ -149,17 +151,19 @@ def test_sunglasses_darken_the_eyes():
     rng = np.random.default_rng(6)
     points = landmarks()
     for _ in range(10):
-        through = laid(render(points, (SIDE, SIDE), draw_glasses(rng, {"Sunglasses"}), rng))
+        through = whole_transmittance(render(points, (SIDE, SIDE), sample_glasses(rng, {"Sunglasses"}), rng))
         assert through[int(points[0, 1]), int(points[0, 0])].mean() < 0.75
 
 
 @pytest.mark.parametrize("yaw", [-35, 35])
-def test_the_far_lens_is_narrower(yaw):
+def test_far_lens_is_narrower(yaw):
     points = landmarks(yaw)
     rng = np.random.default_rng(7)
-    dark = laid(render(points, (SIDE, SIDE), draw_glasses(rng, {"Sunglasses", "Wayfarer"}), rng))
+    dark = whole_transmittance(
+        render(points, (SIDE, SIDE), sample_glasses(rng, {"Sunglasses", "Wayfarer"}), rng)
+    )
     covered = dark[..., 1] < 0.5
-    # The front stands before the eyes.
+    # The front is in front of the eyes.
     bridge = int(find_pose(points).project([0, 0, 0.23])[0])
     row = covered[int(points[0, 1]) + 4]
     left, right = row[:bridge].sum(), row[bridge:].sum()
@@ -167,15 +171,15 @@ def test_the_far_lens_is_narrower(yaw):
 
 
 @pytest.mark.parametrize(("yaw", "pitch", "roll"), [(0, 0, 0), (30, 0, 0), (-40, 10, 20), (15, -12, -30)])
-def test_the_pose_is_found_again(yaw, pitch, roll):
+def test_pose_of_turned_landmarks_is_recovered(yaw, pitch, roll):
     pose = find_pose(landmarks(yaw, pitch, roll))
-    # Noses differ in length: a pitch is believed in part only.
+    # Noses differ in length, so the pitch is only recovered in part.
     assert np.degrees([pose.yaw, pose.pitch]) == pytest.approx([yaw, pitch], abs=5)
     assert np.degrees(np.angle(pose.scale)) == pytest.approx(roll, abs=4)
     assert pose.unit == pytest.approx(36, rel=0.06)
 
 
-def test_light_is_read_from_the_face():
+def test_direction_and_level_of_light_are_measured():
     points = landmarks()
     face = mannequin(points, SIDE).astype(float)
     shaded = face * np.linspace(0.4, 1.0, SIDE)[None, :, None]
@@ -187,9 +191,9 @@ def test_light_is_read_from_the_face():
     )
 
 
-def test_a_soft_picture_gets_soft_glasses():
+def test_blurry_picture_gets_blurry_glasses():
     points = landmarks(unit=40)
-    pair = draw_glasses(np.random.default_rng(8), {"Thick_Rim", "Rectangle"})
+    pair = sample_glasses(np.random.default_rng(8), {"Thick_Rim", "Rectangle"})
 
     def steepest(blur):
         layers = render(points, (SIDE, SIDE), pair, np.random.default_rng(0), Light(blur=blur))

@@ -1,4 +1,4 @@
-"""Random glasses, as people wear them."""
+"""Random glasses, each kind as often as people wear it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 
 from attgan.glasses.styles import STYLES, THICK, Bridge, Colour, Glasses, Material, Mount, Shape, styles_of
 
-SHAPES: dict[Shape, float] = {
+# How often each shape and mount is worn.
+SHAPE_WEIGHTS: dict[Shape, float] = {
     "Rectangle": 0.30,
     "Wayfarer": 0.18,
     "Round": 0.17,
@@ -18,9 +19,9 @@ SHAPES: dict[Shape, float] = {
     "Cat_Eye": 0.11,
     "Aviator": 0.11,
 }
-MOUNTS: dict[Mount, float] = {"full": 0.70, "half": 0.15, "none": 0.15}
+MOUNT_WEIGHTS: dict[Mount, float] = {"full": 0.70, "half": 0.15, "none": 0.15}
 
-# Width, height and corners of the lenses, each from … to.
+# Ranges of the lenses' width, height and corners.
 LENSES: dict[Shape, tuple[tuple[float, float], tuple[float, float], tuple[float, float]]] = {
     "Round": ((0.66, 0.80), (0.64, 0.78), (2.0, 2.2)),
     "Oval": ((0.72, 0.84), (0.44, 0.56), (2.1, 2.5)),
@@ -63,7 +64,7 @@ METALS: tuple[Colour, ...] = (
     (0.12, 0.12, 0.13),
     (0.36, 0.25, 0.19),
 )
-# What sunglasses let through at the upper edge, by channel.
+# Share of light that sunglasses let through at the upper edge, by channel.
 TINTS: tuple[Colour, ...] = (
     (0.16, 0.16, 0.17),
     (0.10, 0.10, 0.11),
@@ -81,8 +82,8 @@ COATINGS: tuple[Colour, ...] = (
 )
 
 
-class _Kind(NamedTuple):
-    """What decides the flags."""
+class Kind(NamedTuple):
+    """A combination that decides the styles of a pair."""
 
     shape: Shape
     mount: Mount
@@ -93,11 +94,12 @@ class _Kind(NamedTuple):
 
     @property
     def styles(self) -> frozenset[str]:
+        """The names of its styles."""
         return styles_of(*self)
 
     @property
     def weight(self) -> float:
-        """How often it is worn, up to a factor; 0 for what does not exist."""
+        """How often this kind is worn, up to a factor; 0 if it does not exist."""
         metal, full = self.material == "metal", self.mount == "full"
         bold = self.shape in {"Wayfarer", "Cat_Eye"}
         if (metal or not full) and (self.thick or self.light):
@@ -108,7 +110,7 @@ class _Kind(NamedTuple):
             return 0
         if self.shape == "Wayfarer" and self.mount == "none":
             return 0
-        weight = SHAPES[self.shape] * MOUNTS[self.mount]
+        weight = SHAPE_WEIGHTS[self.shape] * MOUNT_WEIGHTS[self.mount]
         if self.mount != "none":
             wire = {"Aviator": 0.85, "Wayfarer": 0.1, "Cat_Eye": 0.2}.get(self.shape, 0.45)
             weight *= wire if metal else 1 - wire
@@ -123,7 +125,7 @@ class _Kind(NamedTuple):
 KINDS = [
     kind
     for kind in itertools.starmap(
-        _Kind,
+        Kind,
         itertools.product(
             get_args(Shape), get_args(Mount), get_args(Material), (False, True), (False, True), (False, True)
         ),
@@ -132,19 +134,19 @@ KINDS = [
 ]
 
 
-def draw_glasses(rng: np.random.Generator, styles: Collection[str] | None = None) -> Glasses:
+def sample_glasses(rng: np.random.Generator, styles: Collection[str] | None = None) -> Glasses:
     """A random pair, or a random one that has at least these styles.
 
     Args:
-        rng: the only source of chance.
-        styles: names from :data:`~attgan.glasses.styles.STYLES`; what they leave open is drawn.
+        rng: the source of all randomness.
+        styles: names from :data:`~attgan.glasses.styles.STYLES`; all else is random.
 
     Raises:
-        ValueError: a name is no style, or no glasses have all of these.
+        ValueError: a name is not a style, or no glasses have all of these styles.
     """
     wanted = frozenset(styles or ())
     if unknown := wanted - set(STYLES):
-        raise ValueError(f"no style of glasses: {', '.join(sorted(unknown))}; there are {', '.join(STYLES)}")
+        raise ValueError(f"unknown styles: {', '.join(sorted(unknown))}; the styles are {', '.join(STYLES)}")
     kinds = [kind for kind in KINDS if wanted <= kind.styles]
     if not kinds:
         raise ValueError(f"no glasses are {' and '.join(sorted(wanted))} at once")
@@ -152,7 +154,7 @@ def draw_glasses(rng: np.random.Generator, styles: Collection[str] | None = None
     return _detailed(rng, kinds[rng.choice(len(kinds), p=weights / weights.sum())])
 
 
-def _detailed(rng: np.random.Generator, kind: _Kind) -> Glasses:
+def _detailed(rng: np.random.Generator, kind: Kind) -> Glasses:
     shape, mount, material, thick, light, sunglasses = kind
     metal = material == "metal"
     widths, heights, corners = LENSES[shape]
@@ -168,7 +170,7 @@ def _detailed(rng: np.random.Generator, kind: _Kind) -> Glasses:
         if thick
         else rng.uniform(0.034, 0.056)
     )
-    # What the eyes are apart, the middles of the lenses are, too, or a little more.
+    # The middles of the lenses are as far apart as the eyes, or a little more.
     gap = float(np.clip(rng.uniform(1.04, 1.15) - width, 0.24, 0.40) + 0.5 * thickness)
     colour, second, mottled, opacity = _frame_colours(rng, metal, light)
     upper, lower = _tints(rng, sunglasses)
@@ -225,7 +227,7 @@ def _varied(rng: np.random.Generator, colour: Colour, by: float) -> Colour:
 
 
 def _frame_colours(rng: np.random.Generator, metal: bool, light: bool) -> tuple[Colour, Colour, float, float]:
-    """Colour, second colour, how mottled, opacity."""
+    """The pair's ``colour``, ``second``, ``mottled`` and ``opacity``."""
     if metal:
         colour = _varied(rng, METALS[rng.integers(len(METALS))], 0.1)
         return colour, colour, 0.0, 1.0
@@ -245,6 +247,7 @@ def _frame_colours(rng: np.random.Generator, metal: bool, light: bool) -> tuple[
 
 
 def _tints(rng: np.random.Generator, sunglasses: bool) -> tuple[Colour, Colour]:
+    """The pair's ``upper_tint`` and ``lower_tint``."""
     if not sunglasses:
         clear = float(rng.uniform(0.93, 0.985))
         tone = np.clip(clear + rng.normal(0, 0.006, 3), 0.88, 1)
