@@ -64,7 +64,7 @@ INCOMPATIBLE_STYLES: frozenset[frozenset[str]] = frozenset(
 LABEL_SCALE = 0.5
 MAX_INTENSITY = 10.0
 
-# Each line is a group of sides that exclude one another. Attributes of the same side can occur together.
+# Each line is a group of sides that exclude each other. Attributes of the same side can occur together.
 _SIDES: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("Bald", "Receding_Hairline"), ("Bangs",)),
     (("Black_Hair",), ("Blond_Hair",), ("Brown_Hair",), ("Gray_Hair",)),
@@ -107,13 +107,13 @@ def parse_edits(
 
     Args:
         texts: one edit each.
-        intensity: of the edits that name none, above 0 and at most 10.
+        intensity: of the edits without one of their own, above 0 and at most 10.
         names: the attributes of the model.
         option: the option's name in refusals.
 
     Raises:
-        UserError: an edit that is not of that form, names an attribute that the model lacks, comes twice,
-            or contradicts another one.
+        UserError: an edit is not of this form, names an attribute that the model does not have, is repeated, or
+            contradicts another one.
     """
     check_intensity(intensity, f"--intensity {intensity:g}")
     edits: list[Edit] = []
@@ -164,7 +164,7 @@ def label_vector(labels: ArrayLike) -> NDArray[np.float32]:
         (..., n) float32, a new array.
 
     Raises:
-        ValueError: a label that is none of 0, 1 and NaN.
+        ValueError: a label is not 0, 1 or NaN.
     """
     known = _checked(labels)
     return np.nan_to_num((2.0 * known - 1.0) * LABEL_SCALE, copy=False, nan=0.0).astype(np.float32)
@@ -186,8 +186,8 @@ def target_labels(
         (..., n) float32, 0, 1 or NaN, a new array.
 
     Raises:
-        ValueError: a wrong number of labels, a label that is none of 0, 1 and NaN, or an edit of an
-            attribute that is not among ``names``.
+        ValueError: the number of labels is wrong, a label is not 0, 1 or NaN, or an edit's attribute is not
+            among ``names``.
     """
     target = _checked(labels)
     if target.shape[-1:] != (len(names),):

@@ -1,6 +1,6 @@
-"""The kinds of error that are not a bug: a user's mistake, bad data, and a training that diverged.
+"""The errors that are not bugs: a user's mistake, bad data, and a training that diverged.
 
-All take plain strings only, so that they survive pickling between processes.
+Their arguments are plain strings, so that they can be pickled between processes.
 """
 
 
@@ -27,11 +27,11 @@ class Diverged(Exception):
 
 
 class DataError(Exception):
-    """One input that cannot be used: becomes a row in a ledger or manifest, never stops a run.
+    """One input that cannot be used. It becomes a row in a ledger or manifest, and never stops a run.
 
     Args:
-        stage: where it was found out: ``fetch``, ``decode``, ``edit``, ``encode`` or ``put``; or ``process``, where
-            the process that had it died.
+        stage: in which it was found: ``fetch``, ``decode``, ``find``, ``edit``, ``encode`` or ``put``; or ``process``,
+            if the process that worked on it died.
         reason: one line for the row, without the key.
     """
 

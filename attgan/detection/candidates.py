@@ -1,4 +1,4 @@
-"""Boxes that may hold a face, in several photographs at once, and how they are corrected, squared and thinned out."""
+"""Boxes that may contain a face, in several photographs at once; correction, squaring and suppression of boxes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Candidates:
         return len(self.boxes)
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Candidates:
-        """Some of them, in that order."""
+        """These rows, in this order."""
         return Candidates(self.image[rows], self.boxes[rows], self.confidence[rows])
 
     def corrected(self, corrections: NDArray[np.float32]) -> Candidates:
@@ -45,7 +45,7 @@ class Candidates:
         return Candidates(self.image, np.concatenate([centre - half, centre + half], axis=1), self.confidence)
 
     def crops(self, size: int) -> Matrix:
-        """``(N, 2, 3)``: from the pixels of crops of side ``size`` to those of the photographs; boxes are square."""
+        """``(N, 2, 3)``: matrices from pixels of crops of side ``size`` to the photographs'. Boxes are square."""
         matrices = np.zeros((len(self), 2, 3))
         matrices[:, 0, 0] = matrices[:, 1, 1] = (self.boxes[:, 2] - self.boxes[:, 0]) / size
         matrices[:, :, 2] = self.boxes[:, :2]
@@ -53,7 +53,7 @@ class Candidates:
 
 
 def concatenate(parts: Sequence[Candidates]) -> Candidates:
-    """All of them, one after the other; none for no parts."""
+    """All candidates, one part after the other."""
     if not parts:
         return Candidates(np.empty(0, np.int64), np.empty((0, 4)), np.empty(0, np.float32))
     return Candidates(
@@ -64,8 +64,8 @@ def concatenate(parts: Sequence[Candidates]) -> Candidates:
 
 
 def best_rows(candidates: Candidates, groups: NDArray[np.int64], overlap: float) -> NDArray[np.int64]:
-    """Rows that no more confident one of their group overlaps by more (intersection over union); surest first."""
-    # Importing it takes as long as all else together and 160 MB, which processes without photographs do not pay.
+    """Rows that no more confident row of their group overlaps by more (intersection over union); best rows first."""
+    # This import takes as long as all others together, and 160 MB: processes without photographs do not need it.
     from torchvision.ops import batched_nms
 
     kept = batched_nms(
@@ -78,8 +78,8 @@ def best_rows(candidates: Candidates, groups: NDArray[np.int64], overlap: float)
     return rows
 
 
-def faces_apart(candidates: Candidates, overlap: float) -> NDArray[np.int64]:
-    """The same with the intersection over the *smaller* box, so that no face is left within another."""
+def best_faces(candidates: Candidates, overlap: float) -> NDArray[np.int64]:
+    """Like :func:`best_rows`, with the intersection over the *smaller* box, so that no face remains inside another."""
     left, top, right, bottom = candidates.boxes.T
     areas = (right - left) * (bottom - top)
     kept: list[int] = []

@@ -1,7 +1,7 @@
-"""The three networks of MTCNN, each surer and slower than the one before, and their weights.
+"""The three networks of MTCNN, each more accurate and slower than the one before, and their weights.
 
-Zhang et al., "Joint Face Detection and Alignment using Multitask Cascaded Convolutional Networks", 2016, figure 2; the
-channels are those of the weights (README.md beside them says whose they are).
+Zhang et al., "Joint Face Detection and Alignment using Multitask Cascaded Convolutional Networks", 2016, figure 2. The
+numbers of channels are those of the weights, whose source is in README.md.
 
 Shapes: N images, RGB in [-1, 1].
 """
@@ -16,13 +16,14 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 WEIGHTS = "mtcnn.safetensors"
-WINDOW, STRIDE = 12, 2  # pixels: of the proposal network's windows, and between them
+# Side of the proposal network's windows, and the distance between them, in pixels.
+WINDOW, STRIDE = 12, 2
 REFINEMENT_CROP = 24
 OUTPUT_CROP = 48
 
 
 class ProposalNet(nn.Module):
-    """Every window of 12×12 pixels, two pixels apart: is it a face, and where exactly."""
+    """For every window of 12×12 pixels, two pixels apart: is it a face, and where exactly?"""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,13 +43,14 @@ class ProposalNet(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities ``(N, h, w)`` and box corrections ``(N, 4, h, w)`` of ``(N, 3, H, W)``."""
-        features = self.body(image).permute(0, 2, 3, 1)  # (N, h, w, 32)
+        # (N, h, w, 32): a linear layer over the last axis is the 1×1 convolution.
+        features = self.body(image).permute(0, 2, 3, 1)
         face, box = (F.linear(features, head.weight.flatten(1), head.bias) for head in (self.face, self.box))
         return face.softmax(3)[..., 1], box.permute(0, 3, 1, 2)
 
 
 class RefinementNet(nn.Module):
-    """Crops of 24×24: is it a face, and where exactly."""
+    """For crops of 24×24 pixels: is it a face, and where exactly?"""
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,7 +79,7 @@ class RefinementNet(nn.Module):
 
 
 class OutputNet(nn.Module):
-    """Crops of 48×48: is it a face, where exactly, and where its five landmarks are."""
+    """For crops of 48×48 pixels: is it a face, where exactly, and where are its five landmarks?"""
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,7 +116,7 @@ class OutputNet(nn.Module):
 
 
 class Cascade(nn.Module):
-    """The three of them."""
+    """The three networks."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -124,7 +126,7 @@ class Cascade(nn.Module):
 
 
 def load_cascade() -> Cascade:
-    """The networks with the weights that this package brings, float32, on the CPU, in evaluation mode."""
+    """The networks with the weights of this package, float32, on the CPU, in evaluation mode."""
     cascade = Cascade()
     cascade.load_state_dict(load((resources.files(__package__) / WEIGHTS).read_bytes()))
     return cascade.eval().requires_grad_(False)

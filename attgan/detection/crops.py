@@ -1,4 +1,4 @@
-"""Square crops of a photograph at any place, size and turn, many at a time."""
+"""Square crops of a photograph at any place, size and rotation, many at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from torch import Tensor
 
 from attgan.detection.similarity import Matrix, scale_of
 
-SMALLEST = 16  # a photograph is not halved below this side
+# A photograph is not halved below this side.
+SMALLEST = 16
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,8 @@ class Photograph:
     """A photograph at several sizes, each with half the sides of the one before.
 
     Attributes:
-        levels: ``(1, 3, h, w)`` from 0 to 255, channels last: uint8 on a CPU, float32 on a GPU, which resizes no bytes.
-        normalised: the same as the networks are fed them: float32 in [-1, 1].
+        levels: ``(1, 3, h, w)``, 0 to 255, channels last: uint8 on a CPU, float32 on a GPU, which cannot resize uint8.
+        normalised: the same as the networks' input: float32 in [-1, 1].
     """
 
     levels: list[Tensor]
@@ -35,7 +36,7 @@ class Photograph:
 
 
 def open_photograph(pixels: NDArray[np.uint8], longest_side: int, device: torch.device) -> Photograph:
-    """Bring ``(H, W, 3)`` uint8 to a device, reduced where a side is longer than ``longest_side``, and halve it."""
+    """Copy ``(H, W, 3)`` uint8 to a device, reduced to at most ``longest_side`` a side, and halve it repeatedly."""
     image = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))[None].permute(0, 3, 1, 2)
     height, width = pixels.shape[:2]
     shrink = longest_side / max(height, width)
@@ -55,17 +56,17 @@ def resized(image: Tensor, height: int, width: int) -> Tensor:
 
 
 def normalised(image: Tensor) -> Tensor:
-    """Values from 0 to 255 as the networks are fed them: float32 in [-1, 1]."""
+    """Values from 0 to 255 as the networks' input: float32 in [-1, 1]."""
     return image.to(torch.float32, copy=True).sub_(127.5).div_(128)
 
 
 def take_crops(photograph: Photograph, matrices: Matrix, size: int) -> Tensor:
-    """Crops, bilinear, each from the level that has from one to two pixels for one of the crop's.
+    """Crops by bilinear interpolation, each from the level that has one to two pixels for one of the crop's.
 
-    Beyond the photograph its edge goes on.
+    Beyond the photograph its outermost pixels are repeated.
 
     Args:
-        photograph: from which all are taken.
+        photograph: the source of all crops.
         matrices: ``(N, 2, 3)`` similarities from the crop's pixels to the photograph's.
         size: S, side of the crops.
 
@@ -74,12 +75,14 @@ def take_crops(photograph: Photograph, matrices: Matrix, size: int) -> Tensor:
     """
     levels = photograph.normalised
     count = len(matrices)
+    # The number of times that the level was halved.
     steps = np.floor(np.log2(np.maximum(scale_of(matrices), 1e-6)))
     chosen = np.clip(steps, 0, len(levels) - 1).astype(int)
     centres = np.arange(size) + 0.5
     x = matrices[:, :, 0, None, None] * centres[None, None, None, :]
     y = matrices[:, :, 1, None, None] * centres[None, None, :, None]
-    places = (x + y + matrices[:, :, 2, None, None]).transpose(0, 2, 3, 1)  # (N, S, S, 2)
+    # (N, S, S, 2)
+    places = (x + y + matrices[:, :, 2, None, None]).transpose(0, 2, 3, 1)
     crops = levels[0].new_empty((count, 3, size, size))
     for level in np.unique(chosen):
         rows = np.flatnonzero(chosen == level)
@@ -92,7 +95,7 @@ def take_crops(photograph: Photograph, matrices: Matrix, size: int) -> Tensor:
             padding_mode="border",
             align_corners=False,
         )
-        crops[torch.from_numpy(rows).to(crops.device)] = taken.reshape(3, len(rows), size, size).transpose(
-            0, 1
-        )
+        # (1, 3, n·S, S) to (n, 3, S, S).
+        taken = taken.reshape(3, len(rows), size, size).transpose(0, 1)
+        crops[torch.from_numpy(rows).to(crops.device)] = taken
     return crops

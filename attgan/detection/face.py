@@ -1,4 +1,4 @@
-"""A face in a photograph, and what finds it."""
+"""A detected face, and the interface of face detectors."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 LANDMARKS = ("left eye", "right eye", "nose", "left mouth corner", "right mouth corner")
-"""In this order; left and right as the viewer sees them."""
+"""The landmarks in their order; left and right as the viewer sees them."""
 
 MIRRORED = (1, 0, 2, 4, 3)
-"""Which landmark of a mirror image is which."""
+"""For each landmark, its index in the mirror image."""
 
 
 @dataclass(frozen=True)
 class Face:
-    """Where a face is, in pixels of the photograph; the outer corner of its first pixel is (0, 0).
+    """A face, in pixels of the photograph; the outer corner of its first pixel is (0, 0).
 
     Attributes:
         box: left, top, right, bottom; may reach beyond the photograph.
@@ -41,7 +41,7 @@ class FaceDetector(Protocol):
     """Finds the faces in photographs. To add a detector, write a class with this method."""
 
     def find(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
-        """The faces in each photograph, the most confident first; the same whatever others come along.
+        """The faces in each photograph, the most confident first. The other photographs do not affect them.
 
         Args:
             images: ``(H, W, 3)`` uint8, RGB, each of its own size.

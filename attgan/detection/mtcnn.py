@@ -1,7 +1,7 @@
-"""The face detector MTCNN: three networks propose, refine and examine windows; each step drops most of them.
+"""The face detector MTCNN: three networks propose, refine and verify boxes; each step drops most of them.
 
 Zhang et al., "Joint Face Detection and Alignment using Multitask Cascaded Convolutional Networks", 2016. Beyond the
-paper, landmarks are found again in a crop that they themselves have turned upright, and in its mirror image.
+paper, landmarks are located again in a crop that is turned upright by the first ones, and in its mirror image.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from attgan.detection.candidates import Candidates, best_rows, concatenate, faces_apart
+from attgan.detection.candidates import Candidates, best_faces, best_rows, concatenate
 from attgan.detection.cascade import OUTPUT_CROP, REFINEMENT_CROP, Cascade, load_cascade
 from attgan.detection.crops import Photograph, open_photograph, take_crops
 from attgan.detection.face import MIRRORED, Face
 from attgan.detection.similarity import Matrix, apply, fit_similarity
 from attgan.detection.windows import propose
 
-# Pixels of the reduced photograph. Smaller faces have too little detail.
+# In pixels of the reduced photograph. Smaller faces have too little detail.
 SMALLEST_FACE = 20.0
 REFINEMENT_CONFIDENCE = 0.7
 OUTPUT_CONFIDENCE = 0.7
 OVERLAP = 0.7
-# Photographs whose crops share passes of the networks. More of them only need more memory.
-TOGETHER = 16
+# Photographs whose crops share passes of the networks. More of them would only need more memory.
+PHOTOGRAPHS_PER_PASS = 16
 
 # Where the landmarks of faces are, on average, in the crops that the output network sees, in shares of the side.
 CANONICAL = np.array([[0.330, 0.385], [0.670, 0.385], [0.500, 0.606], [0.342, 0.759], [0.658, 0.759]])
@@ -44,7 +44,7 @@ class Mtcnn:
         min_face: smallest box that has to be found, in pixels of the photograph. The time grows with its inverse
             square.
         longest_side: larger photographs are reduced to it first; their smallest faces have 20 pixels after that.
-        looks: how often landmarks are located again.
+        relocations: how often landmarks are located again.
         chunk: crops per pass of the later networks. A smaller rest is padded: another number can select other kernels,
             which give other bits.
     """
@@ -53,15 +53,15 @@ class Mtcnn:
     device: torch.device
     min_face: float = 40.0
     longest_side: int = 1280
-    looks: int = 2
+    relocations: int = 2
     chunk: int = 4
 
     @torch.inference_mode()
     def find(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
         """See :class:`~attgan.detection.face.FaceDetector`."""
         found: list[list[Face]] = []
-        for start in range(0, len(images), TOGETHER):
-            found += self._find(images[start : start + TOGETHER])
+        for start in range(0, len(images), PHOTOGRAPHS_PER_PASS):
+            found += self._find(images[start : start + PHOTOGRAPHS_PER_PASS])
         return found
 
     def _find(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
@@ -72,9 +72,9 @@ class Mtcnn:
                 for index, (photograph, image) in enumerate(zip(photographs, images, strict=True))
             ]
         )
-        faces, landmarks = self._look(photographs, self._refine(photographs, proposed))
-        for _ in range(self.looks):
-            landmarks = self._look_again(photographs, faces.image, landmarks)
+        faces, landmarks = self._locate(photographs, self._refine(photographs, proposed))
+        for _ in range(self.relocations):
+            landmarks = self._relocate(photographs, faces.image, landmarks)
         return [
             _faces(faces.take(rows), landmarks[rows], photograph.size, image.shape)
             for index, (photograph, image) in enumerate(zip(photographs, images, strict=True))
@@ -87,38 +87,39 @@ class Mtcnn:
     def _refine(self, photographs: list[Photograph], candidates: Candidates) -> Candidates:
         squares = candidates.squared()
         crops = self._crops(photographs, squares.image, squares.crops(REFINEMENT_CROP), REFINEMENT_CROP)
-        seen, corrections = self._run(self.cascade.refinement, crops, 4 * self.chunk)
-        kept = seen >= REFINEMENT_CONFIDENCE
-        sure = replace(squares, confidence=seen).take(kept)
-        best = best_rows(sure, sure.image, OVERLAP)
-        return sure.take(best).corrected(corrections[kept][best])
+        confidence, corrections = self._run(self.cascade.refinement, crops, 4 * self.chunk)
+        kept = confidence >= REFINEMENT_CONFIDENCE
+        likely = replace(squares, confidence=confidence).take(kept)
+        best = best_rows(likely, likely.image, OVERLAP)
+        return likely.take(best).corrected(corrections[kept][best])
 
-    def _look(
+    def _locate(
         self, photographs: list[Photograph], candidates: Candidates
     ) -> tuple[Candidates, NDArray[np.float64]]:
         """Faces, and their landmarks ``(N, 5, 2)`` in pixels of the reduced photographs."""
         squares = candidates.squared()
         crops = self._crops(photographs, squares.image, squares.crops(OUTPUT_CROP), OUTPUT_CROP)
-        seen, corrections, places = self._run(self.cascade.output, crops, self.chunk)
-        kept = seen >= OUTPUT_CONFIDENCE
-        faces = replace(squares, confidence=seen).corrected(corrections).take(kept)
-        best = faces_apart(faces, OVERLAP)
+        confidence, corrections, places = self._run(self.cascade.output, crops, self.chunk)
+        kept = confidence >= OUTPUT_CONFIDENCE
+        faces = replace(squares, confidence=confidence).corrected(corrections).take(kept)
+        best = best_faces(faces, OVERLAP)
         return faces.take(best), apply(squares.crops(1), places)[kept][best]
 
-    def _look_again(
+    def _relocate(
         self, photographs: list[Photograph], image: NDArray[np.int64], landmarks: NDArray[np.float64]
     ) -> NDArray[np.float64]:
+        """The landmarks, located in crops that they turn upright: means over the crop and its mirror image."""
         upright = fit_similarity(CANONICAL * OUTPUT_CROP, landmarks)
         crops = self._crops(photographs, image, upright, OUTPUT_CROP)
         places = self._run(self.cascade.output, torch.cat([crops, crops.flip(3)]), self.chunk)[2]
-        seen, mirrored = np.split(places, 2)
-        both = (seen + mirrored[:, list(MIRRORED)] * (-1, 1) + (1, 0)) / 2
+        direct, mirrored = np.split(places, 2)
+        both = (direct + mirrored[:, list(MIRRORED)] * (-1, 1) + (1, 0)) / 2
         return apply(upright, both * OUTPUT_CROP)
 
     def _crops(
         self, photographs: list[Photograph], image: NDArray[np.int64], matrices: Matrix, size: int
     ) -> Tensor:
-        """A crop ``(3, size, size)`` for each matrix, of the photograph with the number in ``image``."""
+        """A crop ``(3, size, size)`` for each matrix, from the photograph whose number is in ``image``."""
         crops = torch.empty(
             (len(image), 3, size, size), device=self.device, memory_format=torch.channels_last
         )
@@ -133,6 +134,7 @@ class Mtcnn:
         self, network: Callable[[Tensor], tuple[Tensor, ...]], crops: Tensor, chunk: int
     ) -> tuple[NDArray[np.float32], ...]:
         """A network's outputs for any number of crops, in passes of ``chunk``."""
+        # To whole passes, and to one pass if there are no crops.
         padded = F.pad(crops, (0, 0, 0, 0, 0, 0, 0, -len(crops) % chunk or chunk * (not len(crops))))
         passes = [network(part) for part in padded.split(chunk)]
         return tuple(torch.cat(parts)[: len(crops)].cpu().numpy() for parts in zip(*passes, strict=True))
@@ -140,16 +142,16 @@ class Mtcnn:
 
 def make_mtcnn(device: str = "cpu", *, min_face: float = 40.0, longest_side: int = 1280) -> Mtcnn:
     """The face detector of this package, on ``device`` (``cpu``, ``cuda``, ``cuda:1`` …)."""
-    placed = torch.device(device)
-    cascade = load_cascade().to(placed).to(memory_format=torch.channels_last)
-    chunk = 4 if placed.type == "cpu" else 64
-    return Mtcnn(cascade, placed, min_face=min_face, longest_side=longest_side, chunk=chunk)
+    where = torch.device(device)
+    cascade = load_cascade().to(where).to(memory_format=torch.channels_last)
+    chunk = 4 if where.type == "cpu" else 64
+    return Mtcnn(cascade, where, min_face=min_face, longest_side=longest_side, chunk=chunk)
 
 
 def _faces(
     faces: Candidates, landmarks: NDArray[np.float64], reduced: tuple[int, int], whole: tuple[int, ...]
 ) -> list[Face]:
-    """In pixels of the photograph, whose height and width are ``whole``, the most confident first."""
+    """The faces in pixels of the photograph, whose height and width are ``whole``, the most confident first."""
     scale = np.array([whole[1] / reduced[1], whole[0] / reduced[0]])
     order = np.argsort(-faces.confidence, kind="stable")
     boxes = (faces.boxes * np.tile(scale, 2))[order].tolist()

@@ -1,4 +1,4 @@
-"""Similarity transforms of the plane: turn, scale and shift, the least that brings one face over another.
+"""Similarity transforms of the plane: rotation, scale and shift, which map one face onto another.
 
 Points are ``(x, y)`` in pixels, continuous: (0, 0) is the outer corner of the first pixel, whose centre is (0.5, 0.5).
 """
@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Matrix = NDArray[np.float64]
-"""``(..., 2, 3)``: a point ``(x, y)`` goes to ``matrix @ (x, y, 1)``."""
+"""``(..., 2, 3)``: a point ``(x, y)`` is mapped to ``matrix @ (x, y, 1)``."""
 
 
 def fit_similarity(source: ArrayLike, target: ArrayLike) -> Matrix:
-    """The similarity, without a reflection, that brings ``source`` nearest to ``target`` in the least squares.
+    """The least-squares similarity, without a reflection, from ``source`` to ``target``.
 
     In the plane Umeyama's solution ("Least-squares estimation of transformation parameters between two point
-    patterns", 1991) is a linear regression in complex numbers: t = a·s + b, where |a| scales and arg a turns.
+    patterns", 1991) is a linear regression in complex numbers: t = a·s + b, where |a| is the scale and
+    arg a the rotation.
 
     Args:
         source: ``(..., n, 2)``, n ≥ 2.
@@ -45,18 +46,18 @@ def fit_similarity(source: ArrayLike, target: ArrayLike) -> Matrix:
 
 
 def apply(matrix: Matrix, points: ArrayLike) -> NDArray[np.float64]:
-    """Where ``(..., n, 2)`` points go under ``(..., 2, 3)`` matrices."""
+    """Points ``(..., n, 2)`` mapped by matrices ``(..., 2, 3)``."""
     return np.asarray(points, np.float64) @ np.swapaxes(matrix[..., :2], -1, -2) + matrix[..., None, :, 2]
 
 
 def invert(matrix: Matrix) -> Matrix:
-    """The way back: ``(..., 2, 3)``."""
+    """The inverse transform: ``(..., 2, 3)``."""
     linear = np.linalg.inv(matrix[..., :2])
     return np.concatenate([linear, -(linear @ matrix[..., 2:])], -1)
 
 
 def scale_of(matrix: Matrix) -> NDArray[np.float64]:
-    """How many pixels of the target one of the source covers, along a line: ``(...)``."""
+    """Pixels of the target for one of the source, along a line: ``(...)``."""
     return np.hypot(matrix[..., 0, 0], matrix[..., 1, 0])
 
 

@@ -1,4 +1,4 @@
-"""The proposal network over a whole photograph, at every size that a face may have."""
+"""The proposal network on a whole photograph, at every size that a face may have."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ def propose(network: ProposalNet, photograph: Photograph, smallest: float, image
 
     Args:
         network: on the photograph's device.
-        photograph: in which to look.
+        photograph: to search.
         smallest: side of the smallest window, in pixels of the photograph.
         image: the number of the photograph among others.
     """
     height, width = photograph.size
     confidences, corrections, windows, groups = [], [], [], []
     for number, level in enumerate(pyramid(photograph, WINDOW / smallest)):
-        seen, moved = network(level)
-        rows, columns = seen.shape[1:]
-        confidences.append(seen.flatten())
+        confidence, moved = network(level)
+        rows, columns = confidence.shape[1:]
+        confidences.append(confidence.flatten())
         corrections.append(moved[0].flatten(1).T)
         windows.append(_windows(rows, columns, (width / level.shape[3], height / level.shape[2])))
         groups.append(np.full(rows * columns, number))
     if not windows:
         return Candidates(np.empty(0, np.int64), np.empty((0, 4)), np.empty(0, np.float32))
-    confidence = torch.cat(confidences)
-    chosen = torch.nonzero(confidence >= CONFIDENCE)[:, 0]
+    every = torch.cat(confidences)
+    chosen = torch.nonzero(every >= CONFIDENCE)[:, 0]
     rows = chosen.cpu().numpy()
     candidates = Candidates(
-        np.full(len(rows), image), np.concatenate(windows)[rows], confidence[chosen].cpu().numpy()
+        np.full(len(rows), image), np.concatenate(windows)[rows], every[chosen].cpu().numpy()
     )
     moves = torch.cat(corrections)[chosen].cpu().numpy()
     best = best_rows(candidates, np.concatenate(groups)[rows], WITHIN_LEVEL)
@@ -52,7 +52,7 @@ def propose(network: ProposalNet, photograph: Photograph, smallest: float, image
 
 
 def pyramid(photograph: Photograph, scale: float) -> list[Tensor]:
-    """The photograph at ``scale`` and, for as long as a window fits in, at 1/√2 of the one before.
+    """The photograph at ``scale``, and then at 1/√2 of the size before, as long as a window fits in.
 
     Returns:
         ``(1, 3, h, w)`` each, float32 in [-1, 1].
@@ -60,7 +60,7 @@ def pyramid(photograph: Photograph, scale: float) -> list[Tensor]:
     height, width = photograph.size
     made: list[Tensor] = []
     while min(height, width) * scale >= WINDOW:
-        # from the smallest size that has enough pixels
+        # From the smallest level that has enough pixels.
         level = min(max(0, math.floor(-math.log2(scale))), len(photograph.levels) - 1)
         made.append(
             normalised(resized(photograph.levels[level], round(height * scale), round(width * scale)))

@@ -1,6 +1,6 @@
-"""Builds networks from settings: freshly initialised, or with given tensors.
+"""Build networks from settings: freshly initialised, or with given tensors.
 
-All come as float32 in the channels-last layout, which is twice as fast on a CPU.
+All are float32 in the channels-last layout, which is twice as fast on a CPU.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,9 +16,9 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def fresh(network: Callable[[Config], Network], config: Config, seed: int) -> Network:
-    """A network to train, initialised as PyTorch does it: the same for the same seed.
+    """A network to train, with PyTorch's initialisation: the same for the same seed.
 
-    PyTorch's global random state stays as it was.
+    PyTorch's global random state is not changed.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
@@ -31,13 +31,13 @@ def from_tensors(
     """A network in evaluation mode that holds copies of the given tensors.
 
     Args:
-        network: the class, as ``Generator``.
+        network: the class, for example ``Generator``.
         config: its settings.
-        tensors: its whole state dict, float32 (and int64 counters).
-        where: the start of a refusal.
+        tensors: its complete state dict, float32 (and int64 counters).
+        where: what a refusal starts with.
 
     Raises:
-        UserError: naming the tensor that is missing, too many, misshapen, of another dtype or not finite.
+        UserError: naming the tensor that is missing, unexpected, of another shape or dtype, or not finite.
     """
     with torch.device("meta"):
         built = network(config)

@@ -1,6 +1,6 @@
-"""A trained model in a folder: settings, weights and a card, on any filesystem, nothing pickled.
+"""A trained model in a folder on any filesystem: settings, weights and a model card. Nothing is pickled.
 
-``config.json`` is written last and holds the sha256 of every weights file, so that a folder half written or
+``config.json`` is written last and holds the sha256 of every weights file, so that a folder that is half written or
 half replaced is not a bundle. The digest is that of ``sha256sum``'s own listing:
 ``cd BUNDLE && LC_ALL=C sha256sum * | sha256sum``.
 """
@@ -40,7 +40,7 @@ Config = TypeVar("Config")
 
 @dataclass(frozen=True, slots=True)
 class BundleInfo:
-    """What is known of a bundle without reading its weights."""
+    """A bundle without its weights."""
 
     config: BundleConfig
     card: str
@@ -74,21 +74,21 @@ def save_bundle(
     """Write a bundle; ``config.json`` comes last.
 
     Args:
-        path: the folder, made if it is missing.
+        path: the folder, created if it is missing.
         generator, discriminator, classifier: what to store.
         attributes: names in the order of the generator's attribute vector.
-        licence: one line on what the weights may be used for.
-        about: for the card: data, training. Markdown.
-        metrics: for the card.
+        licence: one line: what the weights may be used for.
+        about: text of the card, Markdown: the data and the training.
+        metrics: of the card.
         dtype: float16 halves the size of the files.
-        overwrite: replace a bundle that is there.
+        overwrite: replace an existing bundle.
         filesystem: None for the local disk.
         label: what refusals start with, the option and its value.
 
     Raises:
-        UserError: a bundle is there already, the path is a file, the settings do not fit together, or a
+        UserError: a bundle exists already, the path is a file, the settings contradict each other, or a
             tensor is not finite.
-        OSError: what the filesystem reports.
+        OSError: the filesystem failed.
     """
     where = label or f"bundle {os.fspath(path)}"
     folder = Folder(path, filesystem)
@@ -120,7 +120,7 @@ def save_bundle(
         settings["classifier"] = config.classifier
     card = write_card(about, config.licence, config.attributes, settings, metrics or {})
     raw_config = (config.model_dump_json(indent=2) + "\n").encode()
-    # From here until the new config.json stands, the folder is no bundle.
+    # From here until the new config.json is written, the folder is not a bundle.
     folder.remove(CONFIG)
     for name in (GENERATOR, DISCRIMINATOR, CLASSIFIER):
         if name in contents:
@@ -138,8 +138,8 @@ def inspect_bundle(
     """Read settings, card and digest, but no weights.
 
     Raises:
-        UserError: no bundle is there, or its ``config.json`` is not in order.
-        OSError: what else the filesystem reports.
+        UserError: there is no bundle, or its ``config.json`` is invalid.
+        OSError: the filesystem failed otherwise.
     """
     where = label or f"bundle {os.fspath(path)}"
     folder = Folder(path, filesystem)
@@ -166,13 +166,13 @@ def load_bundle(
     Args:
         path: the folder.
         filesystem: None for the local disk.
-        with_discriminator: whether to read it where there is one; editing has no use for it.
+        with_discriminator: whether to read it if there is one; editing does not need it.
         label: what refusals start with, the option and its value.
 
     Raises:
-        UserError: no bundle is there, or a file or tensor is missing, too many, truncated, misshapen, of
-            another dtype, not finite, or not the one recorded. It names the file and the tensor.
-        OSError: what else the filesystem reports.
+        UserError: there is no bundle, or a file or tensor is missing, unexpected, truncated, of another shape or
+            dtype, not finite, or not the recorded one. It names the file and the tensor.
+        OSError: the filesystem failed otherwise.
     """
     where = label or f"bundle {os.fspath(path)}"
     folder = Folder(path, filesystem)
@@ -199,7 +199,7 @@ def _load_network(
 ) -> Network:
     tensors, content = _load_tensors(folder, name, config, where)
     built = from_tensors(network, settings, tensors, f"{where}: {name}")
-    # Last, so that a damaged file is refused by the name of its tensor where that can be told.
+    # After the tensors, so that the refusal of a damaged file names the tensor if it can.
     _check_recorded(content, name, config, where)
     return built
 

@@ -29,7 +29,7 @@ def _check_unique(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-# Names that an edit "NAME=1@0.8" can hold.
+# Names that can be written in an edit, "NAME=1@0.8".
 AttributeName = Annotated[str, StringConstraints(pattern=r"^[^\s=@]+$")]
 AttributeNames = Annotated[tuple[AttributeName, ...], AfterValidator(_check_unique)]
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=r"^[^\n]+$")]
@@ -44,7 +44,7 @@ class BundleConfig(BaseModel):
         attributes: names in the order of the attribute vector.
         generator, discriminator, classifier: their settings.
         dtype: of the weights on disk; in memory they are always float32.
-        software: name and version of the program that wrote it; None where that was before version 0.2.0.
+        software: name and version of the program that wrote it; None before version 0.2.0.
         licence: one line, printed by every run that uses the bundle.
         files: sha256 of each weights file.
     """
@@ -86,7 +86,7 @@ class BundleConfig(BaseModel):
 
 
 def first_problem(error: ValidationError) -> str:
-    """One line on the first thing that is wrong with settings: where, and the rule."""
+    """One line on the first invalid setting: its place, and the rule."""
     first = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")

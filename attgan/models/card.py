@@ -17,14 +17,14 @@ def write_card(
     settings: Mapping[str, BaseModel],
     metrics: Mapping[str, float],
 ) -> str:
-    """Compose the card.
+    """Write the model card.
 
     Args:
-        about: which data and training it comes from, Markdown.
-        licence: one line on what the weights may be used for.
+        about: the data and the training, Markdown.
+        licence: one line: what the weights may be used for.
         attributes: in the order of the network's vector.
         settings: of each network, by its name.
-        metrics: measured qualities; left out where there are none.
+        metrics: measured values; without any, the card has no such section.
     """
     parts = ["# AttGAN bundle", about.strip(), "## Licence", licence, "## Software", SOFTWARE]
     parts += ["## Attributes", ", ".join(attributes)]
@@ -48,7 +48,7 @@ def _table(heading: str, rows: Mapping[str, object]) -> str:
 def read_card(card: str) -> tuple[str, dict[str, float]]:
     """The parts of a card that are stored nowhere else: ``about`` and the metrics.
 
-    A card that :func:`write_card` did not write is taken as ``about`` as a whole.
+    Of a card that :func:`write_card` did not write, the whole text is ``about``.
     """
     start, licence, metrics = "# AttGAN bundle\n\n", "\n\n## Licence\n\n", "\n\n## Metrics\n\n"
     if not card.startswith(start) or licence not in card:

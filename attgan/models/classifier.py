@@ -2,8 +2,8 @@
 
 Five convolutions of stride 2 with batch norm, global mean, one linear layer. Why not torchvision's MobileNetV3-small:
 this has to train on two CPU cores in minutes, and depthwise convolutions use a CPU badly. Measured after 40 s of CPU
-time on one core, batches of 64 out of 22,780 real faces of 64 px, AdamW with one cycle; 13 attributes, judged on 2,298
-faces of other people:
+time on one core, batches of 64 out of 22,780 real faces of 64 px, AdamW with one cycle; 13 attributes, evaluated on
+2,298 faces of other people:
 
 =============================  ==========  ================  ========  ===================
 network                        parameters  trained images/s  accuracy  Eyeglasses balanced
@@ -15,8 +15,8 @@ MobileNetV3-small, half width        0.4M             1,500     0.900           
 MobileNetV3-small                    1.5M               900     0.849                0.513
 =============================  ==========  ================  ========  ===================
 
-Faces of 128 px and more are first reduced to 64 to 127 px. Without that 120 s of training on 128 px faces come to 0.926
-and 0.906, with it to 0.924 and 0.933.
+Faces of 128 px and more are first reduced to 64 to 127 px. Without this reduction, 120 s of training on
+128 px faces give 0.926 and 0.906; with it, 0.924 and 0.933.
 """
 
 from typing import Annotated
@@ -52,9 +52,9 @@ class ClassifierConfig(BaseModel):
 class AttributeClassifier(nn.Module):
     """Predicts a face's attributes: those whose logit is above 0, that is a probability above one half.
 
-    Other thresholds were tried on real faces (fitted on 780, judged on 1,518 others, mean of 13 attributes): where the
-    share predicted is the share there is, accuracy falls from 0.917 to 0.909; where the balanced accuracy is highest,
-    to 0.856, as many have the rare attributes wrongly.
+    Other thresholds were tried on real faces (fitted on 780, evaluated on 1,518 others, mean of 13 attributes). With
+    the thresholds that predict the right share of each attribute, accuracy falls from 0.917 to 0.909. With those of the
+    highest balanced accuracy, it falls to 0.856, because rare attributes are predicted too often.
 
     Shapes: N images, S image size, n attributes.
     """

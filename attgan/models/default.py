@@ -9,7 +9,7 @@ FOLDER = "default_bundle"
 
 
 def default_bundle_path() -> str:
-    """The folder of the default bundle in the package as it is installed here.
+    """The folder of the default bundle in the installed package.
 
     Raises:
         UserError: this installation has none.

@@ -1,4 +1,4 @@
-"""AttGAN's discriminator: one body, a critic and an attribute classifier on top of it.
+"""AttGAN's discriminator: shared convolutions with two heads, a critic and an attribute classifier.
 
 References:
     He et al., "AttGAN: Facial Attribute Editing by Only Changing What You Want", 2017, section 3.
@@ -84,7 +84,7 @@ class Discriminator(nn.Module):
         return self.fc_adv(features).squeeze(1), self.fc_cls(features)
 
     def critic(self, images: Tensor) -> Tensor:
-        """The critic's (N,) alone, without the classifier: what the gradient penalty needs."""
+        """The critic's scores (N,) without the classifier's: all that the gradient penalty needs."""
         score: Tensor = self.fc_adv(self.features(images))
         return score.squeeze(1)
 
@@ -110,7 +110,7 @@ def freeze_lowest(discriminator: Discriminator, layers: int) -> tuple[str, ...]:
     """FreezeD: train all but the lowest convolution layers (with their norms).
 
     Args:
-        discriminator: whose parameters' ``requires_grad`` is set, both ways.
+        discriminator: ``requires_grad`` of its parameters is set to False or True.
         layers: how many to freeze, 0 to 5.
 
     Returns:

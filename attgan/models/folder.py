@@ -1,6 +1,6 @@
-"""Whole small files in one folder of any filesystem, written so that a reader never sees half of one.
+"""Small files in one folder of any filesystem, written so that a reader never sees a part of one.
 
-On a local disk: temporary name, fsync, rename. Elsewhere (S3) an object appears whole when it is closed.
+On a local disk: temporary name, fsync, rename. On S3 an object appears when it is complete.
 """
 
 import os
@@ -24,7 +24,7 @@ class Folder:
 
         Raises:
             FileNotFoundError: no such file, or the folder is a file.
-            OSError: anything else that the filesystem reports.
+            OSError: the filesystem failed otherwise.
         """
         try:
             with self.filesystem.open_input_stream(self._at(name)) as stream:
@@ -34,10 +34,10 @@ class Folder:
         return content
 
     def write(self, name: str, content: bytes) -> None:
-        """Write one file whole, in place of one that is there; missing folders are made.
+        """Write or replace one file; missing folders are created.
 
         Raises:
-            OSError: what the filesystem reports.
+            OSError: the filesystem failed.
         """
         if self._local is not None:
             _write_local(self._local / name, content)
@@ -45,12 +45,12 @@ class Folder:
         try:
             self._put(name, content)
         except FileNotFoundError:
-            # Filesystems with real folders; object stores have none and get no marker objects.
+            # Only for filesystems with real folders: in an object store this would leave a marker object.
             self.filesystem.create_dir(self.path, recursive=True)
             self._put(name, content)
 
     def remove(self, name: str) -> None:
-        """Remove one file if it is there."""
+        """Remove one file if it exists."""
         if self.has(name):
             self.filesystem.delete_file(self._at(name))
 
@@ -71,7 +71,7 @@ class Folder:
 
 
 def local_path(path: str, filesystem: fs.FileSystem) -> Path | None:
-    """Where a path lies on the local disk, or None if the filesystem is not local."""
+    """The path on the local disk, or None if the filesystem is not local."""
     while isinstance(filesystem, fs.SubTreeFileSystem):
         path = f"{filesystem.base_path.rstrip('/')}/{path.lstrip('/')}"
         filesystem = filesystem.base_fs

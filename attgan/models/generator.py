@@ -1,4 +1,4 @@
-"""AttGAN's generator: an encoder, and a decoder that also receives the wanted attributes.
+"""AttGAN's generator: an encoder, and a decoder that also receives the requested attributes.
 
 References:
     He et al., "AttGAN: Facial Attribute Editing by Only Changing What You Want", 2017, section 3.
@@ -42,7 +42,7 @@ class GeneratorConfig(BaseModel):
         encoder_activation, decoder_activation: the report's Table I has "leaky_relu" in the decoder too.
         slope: of the leaky ones, for negative values (the TensorFlow original: 0.2).
         styles: names of the style vector, which follows the attribute vector; none for published weights.
-        compositing: how its change is put onto a photograph, as in its training: "direct", see
+        compositing: how its change is applied to a photograph, as in its training: "direct", see
             :mod:`attgan.editing.compositing`; or "thresholded", which keeps only the strongest changes, for generators
             that were trained on their whole output.
     """
@@ -74,10 +74,10 @@ class GeneratorConfig(BaseModel):
 
 
 class Generator(nn.Module):
-    """Edits a face: :meth:`encode` the image, :meth:`decode` with the attributes wanted.
+    """Edits a face: :meth:`encode` the image, :meth:`decode` with the requested attributes.
 
     With several CPU threads the last bits of a result can depend on the batch's size (for odd sizes at small widths, up
-    to 4e-7), though not on a face's place in the batch. Where bytes must repeat, pad all batches to one size.
+    to 4e-7), though not on a face's place in the batch. Pad all batches to one size if the bytes must be reproducible.
 
     Shapes: N images, S image size, n attributes, k styles, w width.
     """
@@ -192,7 +192,8 @@ def with_styles(generator: Generator, styles: tuple[str, ...]) -> Generator:
     tensors = generator.state_dict()
     for depth in {0, *range(1, config.inject_layers + 1)}:
         name = f"dec_layers.{depth}.layers.0.weight"
-        weight = tensors[name]  # (inputs, outputs, 4, 4), the attributes' inputs last
+        # (inputs, outputs, 4, 4), the attributes' inputs last.
+        weight = tensors[name]
         tensors[name] = torch.cat([weight, weight.new_zeros(len(styles), *weight.shape[1:])])
     widened.load_state_dict(tensors)
     return widened

@@ -1,7 +1,7 @@
 """Import of AttGAN-PyTorch checkpoints (``.pth``): a published generator, or one with its discriminator.
 
-Such a file holds ``{"G": state dict}``, sometimes with ``"D"`` and optimizer states, or a bare state dict of
-the generator; keys may carry the ``module.`` of a data-parallel run. Only tensors are ever unpickled.
+Such a file contains ``{"G": state dict}``, sometimes with ``"D"`` and optimizer states, or only the state dict of
+the generator. Keys may start with ``module.``, from a data-parallel run. Nothing but tensors is unpickled.
 
 Source of the key names: the public repository elvisyjlin/AttGAN-PyTorch, ``attgan.py`` and ``nn.py``.
 """
@@ -34,7 +34,7 @@ from attgan.models.shapes import discriminator_settings, generator_settings
 from attgan.models.tensors import one_line
 
 LICENCE = "AttGAN-PyTorch weights (code MIT), trained on CelebA: non-commercial research only"
-"""The licence line of what was published; CelebA is for non-commercial research."""
+"""The licence line of the published weights. CelebA is for non-commercial research."""
 
 _PREFIX = "module."
 
@@ -63,23 +63,23 @@ def import_published(
     slope: float = 0.01,
     label: str | None = None,
 ) -> Published:
-    """Read a published checkpoint. Settings that the tensors' shapes determine are derived; the rest are options.
+    """Read a published checkpoint. Settings that follow from the tensors' shapes are derived; the others are options.
 
     Args:
         path: the ``.pth`` file.
         filesystem: None for the local disk.
         attributes: names in the order of the vector; by default the 13 published ones.
-        image_size: by default the discriminator's where there is one, else 128.
-        shortcut_layers, inject_layers: needed only if several fit the shapes.
+        image_size: by default the discriminator's if the file has one, else 128.
+        shortcut_layers, inject_layers: needed only if several values fit the shapes.
         encoder_activation, decoder_activation: of the generator.
         discriminator_activation, head_activation: of the discriminator's convolutions and heads.
-        slope: of every leaky one.
+        slope: of every leaky activation.
         label: what refusals start with, the option and its value.
 
     Raises:
-        UserError: the file is not there, damaged, holds anything but tensors, is no AttGAN, or contradicts
-            an option. It names the key where there is one.
-        OSError: what else the filesystem reports.
+        UserError: the file is missing or damaged, contains other objects than tensors, is not an AttGAN, or
+            contradicts an option. It names the tensor's key, if any.
+        OSError: the filesystem failed otherwise.
     """
     where = label or f"checkpoint {os.fspath(path)}"
     parts = _state_dicts(_unpickle(os.fspath(path), filesystem or fs.LocalFileSystem(), where), where)
@@ -127,7 +127,7 @@ def import_published(
 
 
 def _unpickle(path: str, filesystem: fs.FileSystem, where: str) -> Any:
-    """The object in the file, made of nothing but containers, numbers, strings and tensors."""
+    """The object in the file: containers, numbers, strings and tensors only."""
     local = local_path(path, filesystem)
     memory_map = local is not None and zipfile.is_zipfile(local)
     # The files of 2018 to 2020 are of an older format, which cannot be memory-mapped.
@@ -137,7 +137,7 @@ def _unpickle(path: str, filesystem: fs.FileSystem, where: str) -> Any:
             warnings.simplefilter("ignore")
             return torch.load(source, map_location="cpu", weights_only=True, mmap=memory_map)
     except pickle.UnpicklingError as error:
-        # PyTorch's own message advises to load such a file without the safeguard.
+        # PyTorch's own message is not passed on: it advises to load such a file without the safeguard.
         if found := re.search(r"GLOBAL (\w+(?:\.\w+)+)", str(error)):
             raise UserError(
                 "pth-pickled-object",
@@ -148,7 +148,8 @@ def _unpickle(path: str, filesystem: fs.FileSystem, where: str) -> Any:
         raise UserError(
             "pth-unreadable", f"{where}: is damaged or cannot be read ({one_line(str(error))})"
         ) from None
-    except Exception:  # damaged bytes raise nearly anything, from struct.error to UnicodeDecodeError
+    # Damaged bytes raise nearly anything, from struct.error to UnicodeDecodeError.
+    except Exception:
         raise UserError("pth-unreadable", f"{where}: is damaged or no PyTorch checkpoint") from None
 
 

@@ -1,7 +1,7 @@
-"""Derives the settings of an AttGAN network from the names and shapes of its tensors.
+"""Derive the settings of an AttGAN network from the names and shapes of its tensors.
 
-Shapes do not determine the image size of a generator, the activations and the attribute names. Only the tensors that
-are read here are checked here; all of them are checked when the network is built.
+Shapes do not determine a generator's image size, the activations and the attribute names. Only the tensors that are
+needed here are checked here; all of them are checked when the network is built.
 """
 
 import math
@@ -27,11 +27,11 @@ def generator_settings(
     Args:
         tensors: its state dict.
         where: what refusals start with.
-        shortcut_layers, inject_layers: chosen by the user, where several fit or to be checked.
+        shortcut_layers, inject_layers: the user's choice, or None.
 
     Raises:
-        UserError: no generator of five and five layers, none or several settings fit its decoder, or they
-            contradict the choice.
+        UserError: the tensors are not a generator of twice five layers, or no settings or several fit them and the
+            user's choice.
     """
     width = _width(tensors, "enc_layers", where)
     _check_depth(tensors, "dec_layers", where)
@@ -74,7 +74,7 @@ def discriminator_settings(tensors: Tensors, where: str) -> dict[str, Any]:
         where: what refusals start with.
 
     Raises:
-        UserError: no discriminator of five layers with two heads.
+        UserError: the tensors are not a discriminator of five layers with two heads.
     """
     width = _width(tensors, "conv", where)
     name = "fc_adv.0.layers.0.weight"
@@ -96,9 +96,9 @@ def discriminator_settings(tensors: Tensors, where: str) -> dict[str, Any]:
 
 
 def _fitting(width: int, n_attributes: int, inputs: tuple[int, ...], where: str) -> list[tuple[int, int]]:
-    """The pairs of shortcut and inject layers whose decoder is fed exactly ``inputs`` channels."""
+    """The pairs of shortcut and inject layers with which the decoder's layers have exactly ``inputs`` channels."""
     pairs = list(product(range(LAYERS), range(LAYERS)))
-    fed = {
+    inputs_of = {
         pair: decoder_inputs(
             GeneratorConfig(
                 width=width, n_attributes=n_attributes, shortcut_layers=pair[0], inject_layers=pair[1]
@@ -107,14 +107,14 @@ def _fitting(width: int, n_attributes: int, inputs: tuple[int, ...], where: str)
         for pair in pairs
     }
     for depth, count in enumerate(inputs):
-        allowed = sorted({each[depth] for each in fed.values()})
+        allowed = sorted({each[depth] for each in inputs_of.values()})
         if count not in allowed:
             raise UserError(
                 "network-shape-unsupported",
                 f"{where}: tensor dec_layers.{depth}.layers.0.weight takes {count} channels where "
                 f"{' or '.join(map(str, allowed))} are wanted",
             )
-    fitting = [pair for pair in pairs if fed[pair] == inputs]
+    fitting = [pair for pair in pairs if inputs_of[pair] == inputs]
     if not fitting:
         raise UserError(
             "network-shape-unsupported",

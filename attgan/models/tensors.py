@@ -1,6 +1,6 @@
-"""Checks named tensors against a network, and converts them to safetensors and back.
+"""Check named tensors against a network, and convert them to safetensors and back.
 
-Every refusal names the tensor. Nothing here unpickles.
+Every refusal names the tensor. Nothing is unpickled.
 """
 
 from collections.abc import Collection, Mapping
@@ -19,16 +19,15 @@ _DTYPES = {"F32": torch.float32, "F16": torch.float16, "I64": torch.int64}
 
 
 def check_tensors(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], where: str) -> None:
-    """Refuse tensors that are not exactly the wanted ones: names, shapes, kind of number, finite values.
+    """Refuse tensors whose names, shapes or dtypes differ from the network's, or whose values are not finite.
 
     Args:
-        tensors: what came.
-        wanted: a state dict of the network, on any device (``meta`` will do).
+        tensors: to check.
+        wanted: a state dict of the network, on any device (``meta`` is enough).
         where: what the refusal starts with.
 
     Raises:
-        UserError: naming the first tensor that is missing, too many, misshapen, of another dtype, or not
-            finite.
+        UserError: naming the first tensor that is missing, unexpected, of another shape or dtype, or not finite.
     """
     if missing := [name for name in wanted if name not in tensors]:
         raise UserError("tensor-missing", f"{where}: tensor {_first(missing)} is missing")
@@ -58,7 +57,8 @@ def check_finite(tensors: Mapping[str, Tensor], where: str) -> None:
         UserError: naming the first tensor that holds NaN or infinity.
     """
     for name, tensor in tensors.items():
-        # The sum is some ten times faster than isfinite on every value, and finite only if they all are.
+        # The sum is about ten times faster than isfinite on every value. If it is finite, so is every value; if not, it
+        # may only have overflowed.
         if not tensor.sum().isfinite() and not tensor.isfinite().all():
             raise UserError(
                 "tensor-not-finite", f"{where}: tensor {one_line(name)} holds values that are not finite"
@@ -84,11 +84,10 @@ def pack(tensors: Mapping[str, Tensor], dtype: StorageDtype, where: str) -> byte
 
 
 def unpack(data: bytes, where: str) -> dict[str, Tensor]:
-    """Read safetensors, with the dtypes as they are stored.
+    """Read safetensors, with the dtypes of the file.
 
     Raises:
-        UserError: the bytes are not safetensors or not all of them, or a dtype is none of float32, float16
-            and int64.
+        UserError: the bytes are not safetensors or are truncated, or a dtype is not float32, float16 or int64.
     """
     try:
         entries = safetensors.deserialize(data)
@@ -110,10 +109,10 @@ def unpack(data: bytes, where: str) -> dict[str, Tensor]:
 
 
 def restore(tensors: Mapping[str, Tensor], dtype: StorageDtype, where: str) -> dict[str, Tensor]:
-    """Undo what :func:`pack` did to the dtypes: every weight is float32 again.
+    """Convert the weights that :func:`pack` stored to float32.
 
     Raises:
-        UserError: naming a tensor that is not stored as ``dtype`` demands.
+        UserError: naming a tensor that is not stored with the dtype that ``dtype`` requires.
     """
     for name, tensor in tensors.items():
         want = stored_dtype(tensor, dtype)
@@ -128,7 +127,7 @@ def restore(tensors: Mapping[str, Tensor], dtype: StorageDtype, where: str) -> d
 
 
 def stored_dtype(tensor: Tensor, dtype: StorageDtype) -> torch.dtype:
-    """What a tensor becomes on disk when a bundle is stored as ``dtype``."""
+    """The dtype of a tensor on disk in a bundle that is stored as ``dtype``."""
     if not tensor.is_floating_point():
         return tensor.dtype
     return torch.float16 if dtype == "float16" and tensor.ndim > 1 else torch.float32

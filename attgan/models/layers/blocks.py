@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from attgan.models.layers.instance_norm import InstanceNorm2d
 
-# Five halvings, and at least 2×2 pixels left: an instance norm needs more than one.
+# Five halvings, after which at least 2×2 pixels remain: an instance norm needs more than one.
 LAYERS = 5
 SIZE_STEP = 2**LAYERS
 SMALLEST_SIZE = 2 * SIZE_STEP
-# The widest layer, whatever the width: as in the published code.
+# The most channels of any layer, as in the published code.
 MAX_CHANNELS = 1024
 COLOURS = 3
 
@@ -41,17 +41,14 @@ def channels(width: int) -> tuple[int, ...]:
 
 
 class Block(nn.Module):
-    """A chain of layers with the published key names.
-
-    Shapes: whatever its first layer takes and its last one gives.
-    """
+    """A chain of layers with the published key names. Its shapes are those of its first and its last layer."""
 
     def __init__(self, layers: Iterable[nn.Module]) -> None:
         super().__init__()
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Run the chain."""
+        """Apply the layers in order."""
         result: Tensor = self.layers(x)
         return result
 
@@ -77,7 +74,7 @@ def head(inputs: int, hidden: int, outputs: int, activation: nn.Module) -> nn.Se
 def activate(activation: Activation, slope: float) -> nn.Module:
     """The activation; ``slope`` is that of the leaky one for negative values.
 
-    It works in place: nothing else needs the norm's output, and a CPU is 7 % faster with less memory traffic.
+    In place: nothing else needs the norm's output, and a CPU is 7 % faster with less memory traffic.
     """
     return nn.LeakyReLU(slope, inplace=True) if activation == "leaky_relu" else nn.ReLU(inplace=True)
 
@@ -85,8 +82,8 @@ def activate(activation: Activation, slope: float) -> nn.Module:
 def constant_maps(vectors: Tensor, like: Tensor) -> Tensor:
     """Spread (N, n) vectors over the pixels of ``like``, (N, C, H, W) → (N, n, H, W), channels last.
 
-    The copy to channels last is needed: concatenated with an expanded view, the whole latent would fall back to the
-    slower layout.
+    The copy to channels last is needed: concatenated with an expanded view, the whole latent would get the slower
+    layout.
     """
     height, width = like.shape[2:]
     maps = vectors[:, :, None, None].expand(-1, -1, height, width)
@@ -97,7 +94,7 @@ def check_images(images: Tensor, size: int) -> None:
     """Refuse anything but (N, 3, size, size).
 
     Raises:
-        ValueError: naming the shape that came.
+        ValueError: naming the shape.
     """
     if images.ndim != 4 or images.shape[1:] != (COLOURS, size, size):
         raise ValueError(

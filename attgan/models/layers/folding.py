@@ -1,4 +1,4 @@
-"""Folds batch norms into the convolutions before them, for inference."""
+"""Fold batch norms into the convolutions before them, for inference."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def folded(network: Network) -> Network:
-    """A copy for inference, whose results differ in the last bits; other norms stay.
+    """A copy for inference, without batch norms, whose results differ in the last bits. Other norms are kept.
 
-    A CPU is 5 % faster at full width, 13 % at width 16.
+    A CPU is 5 % faster at full width, and 13 % at width 16.
     """
     copied: Network = copy.deepcopy(network).eval()
     for chain in copied.modules():

@@ -1,9 +1,9 @@
 """Instance norm whose second derivative is as fast as its first.
 
-The gradient penalty differentiates the critic twice. PyTorch derives its instance norm's second derivative
-from some thirty passes over memory, and loses the channels-last layout on the way, so that the activations
-and convolutions around it slow down too. Written out, a discriminator step takes two thirds of the time (width
-16, 128 px, batch 128, on a CPU).
+The gradient penalty differentiates the critic twice. PyTorch computes its instance norm's second derivative in some
+thirty passes over memory, and loses the channels-last layout, so that the activations and convolutions around it become
+slower too. With the derivatives written out here, a discriminator step takes two thirds of the time (width 16, 128 px,
+batch 128, on a CPU).
 """
 
 from typing import Any
@@ -24,7 +24,7 @@ class InstanceNorm2d(nn.InstanceNorm2d):
         if torch.is_grad_enabled() and not torch.is_autocast_enabled(images.device.type):
             result: Tensor = _InstanceNorm.apply(images, self.weight, self.bias, self.eps)
             return result
-        # A view, and of the other layout: an activation in place would drag both through the backward pass.
+        # PyTorch's norm returns a view in the other layout. An activation in place would keep both in the backward pass.
         return super().forward(images).contiguous(memory_format=torch.channels_last)
 
 
@@ -48,7 +48,7 @@ class _InstanceNorm(Function):
 
 
 class _InstanceNormGradient(Function):
-    """``normal`` and ``inverse`` follow from x, which answers for them in the derivative."""
+    """``normal`` and ``inverse`` depend on x: their part of the derivative is included in that of x."""
 
     @staticmethod
     def forward(
@@ -69,14 +69,15 @@ class _InstanceNormGradient(Function):
         ctx: Any, by_x: Tensor | None, by_scale: Tensor | None, by_shift: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         gradient, scale, normal, inverse, mean, along = ctx.saved_tensors
-        # What arrives for the three outputs, called v, s and t in the comments; g is the gradient.
+        # The incoming gradients of the three outputs are v, s and t in the comments; g is ``gradient``.
         v = torch.zeros_like(gradient) if by_x is None else by_x
         s = torch.zeros_like(scale) if by_scale is None else by_scale
         t = torch.zeros_like(scale) if by_shift is None else by_shift
         s, t = s[:, None, None], t[:, None, None]
         v_mean = v.mean(_PIXELS, keepdim=True)
         v_along = (v * normal).mean(_PIXELS, keepdim=True)
-        both = (v * gradient).mean(_PIXELS, keepdim=True) - mean * v_mean - along * v_along  # mean(v · P(g))
+        # mean(v · P(g))
+        both = (v * gradient).mean(_PIXELS, keepdim=True) - mean * v_mean - along * v_along
         factor = scale[:, None, None] * inverse
 
         # γ r P(v) + s x̂ + t

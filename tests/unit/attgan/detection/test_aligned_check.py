@@ -19,7 +19,7 @@ def page(width: int, height: int) -> np.ndarray:
     return np.array(picture)
 
 
-def faceless(width: int, height: int) -> list[np.ndarray]:
+def without_a_face(width: int, height: int) -> list[np.ndarray]:
     blank = np.full((height, width, 3), 200, np.uint8)
     slope = np.broadcast_to(
         np.linspace(0, 255, width).astype(np.uint8)[None, :, None], (height, width, 3)
@@ -38,7 +38,7 @@ def drawn(side: int | None = None) -> np.ndarray:
 
 @pytest.mark.parametrize(("width", "height"), [(178, 218), (356, 436), (128, 128), (300, 300), (1, 1)])
 def test_pictures_without_a_face_are_refused(width: int, height: int) -> None:
-    assert not holds_face(faceless(width, height)).any()
+    assert not holds_face(without_a_face(width, height)).any()
 
 
 def test_faces_are_accepted_at_every_size() -> None:
@@ -47,7 +47,7 @@ def test_faces_are_accepted_at_every_size() -> None:
 
 
 def test_answer_does_not_depend_on_the_other_images() -> None:
-    images = [drawn(), *faceless(178, 218)] * BATCH
+    images = [drawn(), *without_a_face(178, 218)] * BATCH
     alone = [bool(holds_face([image])[0]) for image in images[:6]]
     assert holds_face(images).tolist() == alone * BATCH
     assert holds_face([]).tolist() == []

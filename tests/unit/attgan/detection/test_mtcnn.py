@@ -1,4 +1,4 @@
-"""Faces are found where they were drawn, with their landmarks, the same whatever comes along."""
+"""Faces are found where they were drawn, with their landmarks, whatever the other photographs are."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from attgan.detection.similarity import apply
 from attgan.drawn_faces import draw, sample_face
 from tests.support.images.scenes import photograph, placement
 
-# Where this finder sees the landmarks of an aligned picture, drawn or photographed, to two pixels or so.
+# Where this detector finds the landmarks of an aligned picture, drawn or photographed, to about two pixels.
 ALIGNED = np.array([[69.2, 111], [108.8, 111], [89, 135.5], [70.6, 153.2], [107.2, 153.2]])
 
 
@@ -37,7 +37,7 @@ def error(face: Face, matrix: np.ndarray) -> float:
     return float(distance / np.hypot(*(wanted[1] - wanted[0])))
 
 
-def test_every_drawn_face_is_found_once_with_its_landmarks(detector: FaceDetector) -> None:
+def test_every_drawn_face_is_found_once(detector: FaceDetector) -> None:
     found = detector.find([draw(sample_face(seed)) for seed in range(24)])
     assert [len(faces) for faces in found] == [1] * 24
     middle = np.mean([faces[0].landmarks for faces in found], axis=0)
@@ -46,7 +46,7 @@ def test_every_drawn_face_is_found_once_with_its_landmarks(detector: FaceDetecto
 
 @pytest.mark.parametrize("scale", [0.6, 1.0, 3.1])
 @pytest.mark.parametrize("degrees", [-25, 0, 25])
-def test_faces_are_found_at_any_size_and_a_tilted_head_has_its_landmarks(
+def test_faces_are_found_at_any_size_and_rotation(
     detector: FaceDetector, scale: float, degrees: float
 ) -> None:
     matrix = placement(120, 90, scale, degrees)
@@ -55,7 +55,7 @@ def test_faces_are_found_at_any_size_and_a_tilted_head_has_its_landmarks(
     assert error(faces[0], matrix) < 0.12
 
 
-def test_several_faces_in_one_photograph(detector: FaceDetector) -> None:
+def test_several_faces_are_found_the_most_confident_first(detector: FaceDetector) -> None:
     places = {1: placement(20, 30, 0.9), 2: placement(300, 40, 1.3), 5: placement(560, 20, 0.7, 12)}
     faces = detector.find([photograph(760, 400, places)])[0]
     assert len(faces) == 3
@@ -76,11 +76,11 @@ def test_photographs_too_small_for_a_face_have_none(detector: FaceDetector, heig
     assert detector.find([np.full((height, width, 3), 120, np.uint8)]) == [[]]
 
 
-def test_no_photographs_is_fine(detector: FaceDetector) -> None:
+def test_no_photographs_give_no_faces(detector: FaceDetector) -> None:
     assert detector.find([]) == []
 
 
-def test_what_is_found_does_not_depend_on_what_comes_along(detector: FaceDetector) -> None:
+def test_result_does_not_depend_on_the_other_photographs(detector: FaceDetector) -> None:
     images = [draw(sample_face(seed)) for seed in range(5)]
     images.append(photograph(500, 300, {7: placement(200, 20, 1.2), 8: placement(10, 40)}))
     images.append(np.zeros((64, 64, 3), np.uint8))
@@ -92,21 +92,21 @@ def test_what_is_found_does_not_depend_on_what_comes_along(detector: FaceDetecto
         assert same(alone, other)
 
 
-def test_the_mirror_image_has_the_mirrored_landmarks(detector: FaceDetector) -> None:
+def test_mirror_image_has_mirrored_landmarks(detector: FaceDetector) -> None:
     scene = photograph(400, 380, {4: placement(90, 60, 1.3, 8)})
     seen = detector.find([scene])[0][0].landmarks
     mirrored = detector.find([scene[:, ::-1]])[0][0].landmarks[list(MIRRORED)] * (-1, 1) + (400, 0)
     assert np.hypot(*(seen - mirrored).T).mean() < 0.02 * np.hypot(*(seen[1] - seen[0]))
 
 
-def test_a_shift_by_some_pixels_shifts_the_landmarks(detector: FaceDetector) -> None:
+def test_shift_of_a_photograph_shifts_its_landmarks(detector: FaceDetector) -> None:
     scene = photograph(420, 400, {6: placement(90, 60, 1.3)})
     seen = detector.find([scene])[0][0].landmarks
     shifted = detector.find([scene[3:, 5:]])[0][0].landmarks + np.array([5, 3])
     assert np.hypot(*(seen - shifted).T).mean() < 0.02 * np.hypot(*(seen[1] - seen[0]))
 
 
-def test_a_huge_photograph_is_reduced_first_and_its_faces_are_in_its_own_pixels() -> None:
+def test_faces_of_a_reduced_photograph_are_in_its_own_pixels() -> None:
     small = make_mtcnn(longest_side=400)
     matrix = placement(400, 300, 5.0)
     faces = small.find([photograph(2000, 1600, {9: matrix})])[0]
@@ -114,13 +114,13 @@ def test_a_huge_photograph_is_reduced_first_and_its_faces_are_in_its_own_pixels(
     assert error(faces[0], matrix) < 0.12
 
 
-def test_much_smaller_faces_than_asked_for_are_not_found() -> None:
+def test_faces_far_below_the_minimum_are_not_found() -> None:
     scene = photograph(500, 500, {2: placement(160, 140)})
     assert make_mtcnn(min_face=400).find([scene]) == [[]]
     assert len(make_mtcnn(min_face=60).find([scene])[0]) == 1
 
 
-def test_the_weights_are_those_that_were_measured() -> None:
+def test_weights_are_those_that_were_measured() -> None:
     data = (resources.files("attgan.detection") / "mtcnn.safetensors").read_bytes()
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     assert header["__metadata__"]["source"].startswith("mtcnn 1.0.0")
@@ -132,7 +132,7 @@ def test_the_weights_are_those_that_were_measured() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_gpu_finds_what_the_cpu_finds(detector: FaceDetector) -> None:
+def test_gpu_finds_the_faces_of_the_cpu(detector: FaceDetector) -> None:
     images = [draw(sample_face(seed)) for seed in range(40)]
     on_gpu = make_mtcnn("cuda")
     found = on_gpu.find(images)
