@@ -24,7 +24,7 @@ class InstanceNorm2d(nn.InstanceNorm2d):
         if torch.is_grad_enabled() and not torch.is_autocast_enabled(images.device.type):
             result: Tensor = _InstanceNorm.apply(images, self.weight, self.bias, self.eps)
             return result
-        # PyTorch's norm returns a view in the other layout. An activation in place would keep both in the backward pass.
+        # The norm returns a view in the other layout. An activation in place would keep both for the backward pass.
         return super().forward(images).contiguous(memory_format=torch.channels_last)
 
 

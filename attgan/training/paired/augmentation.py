@@ -1,8 +1,8 @@
-"""What photographs are like: pairs of faces shifted, toned, greyed, blurred, made noisy and compressed, alike.
+"""Augmentation of pairs: both faces are shifted, toned, made grey and blurred alike; the source gets noise and JPEG.
 
-The change that the glasses make is taken after everything that a camera does to the whole scene (geometry, light,
-blur), and added to the source after everything that it does to single pixels (noise, JPEG). So the network is asked
-for glasses that fit the photograph, and never to predict noise.
+The change that the glasses make is computed after what a camera does to the whole scene (geometry, light, blur), and
+added to the source after what it does to single pixels (noise, JPEG). So the network learns glasses that fit the
+photograph, and never has to predict noise.
 
 Values are 0 to 1.
 """
@@ -17,8 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Largest turn in degrees, change of scale, and shift in shares of the side: how far an eye may be misplaced.
+# Largest rotation in degrees, change of scale, and shift in shares of the side: as face detectors misplace eyes.
 _TURN, _SCALE, _SHIFT = 2.5, 0.03, 0.012
+# Shares of images that are made grey, blurred, noisy and compressed.
 _GREY = 0.15
 _BLURRED = 0.3
 _NOISY = 0.35
@@ -29,35 +30,30 @@ _LUMA = torch.tensor([0.299, 0.587, 0.114])
 def augment_pair(
     before: Tensor, after: Tensor, random: np.random.Generator, flip: bool
 ) -> tuple[Tensor, Tensor]:
-    """Draw one photograph's circumstances for each pair.
+    """Augment each pair as one photograph.
 
     Args:
         before, after: ``(N, 3, S, S)``, faces that differ by a pair of glasses.
-        random: all that is random.
+        random: the source of all randomness.
         flip: whether every second pair is mirrored.
 
     Returns:
-        The source, and the change ``(N, 3, S, S)``, -1 to 1, that is to be made to it.
+        The source, and the change ``(N, 3, S, S)``, -1 to 1, that leads from it to the target.
     """
     count = len(before)
-    both = _moved(torch.cat([before, after], dim=1), random, flip)  # (N, 6, S, S)
+    # (N, 6, S, S), so that both faces of a pair are moved and blurred alike.
+    both = _moved(torch.cat([before, after], dim=1), random, flip)
     both = _blurred(both, random)
-    first, second = (
-        _toned(part, *_tones(count, np.random.default_rng(tones))) for part, tones in _twice(both, random)
-    )
+    tones = _tones(count, np.random.default_rng(int(random.integers(2**32))))
+    first, second = _toned(both[:, :3], *tones), _toned(both[:, 3:], *tones)
     source = _compressed(_noisy(first, random), random)
     return source, second - first
 
 
 def augment(images: Tensor, random: np.random.Generator, flip: bool) -> Tensor:
-    """Draw one photograph's circumstances for each of ``(N, 3, S, S)`` faces; ``flip`` mirrors every second one."""
+    """Augment each of ``(N, 3, S, S)`` faces as one photograph; ``flip`` mirrors every second one."""
     moved = _blurred(_moved(images, random, flip), random)
     return _compressed(_noisy(_toned(moved, *_tones(len(images), random)), random), random)
-
-
-def _twice(both: Tensor, random: np.random.Generator) -> list[tuple[Tensor, int]]:
-    seed = int(random.integers(2**32))
-    return [(both[:, :3], seed), (both[:, 3:], seed)]
 
 
 def _moved(images: Tensor, random: np.random.Generator, flip: bool) -> Tensor:
@@ -84,10 +80,10 @@ def _blurred(images: Tensor, random: np.random.Generator) -> Tensor:
 
 
 def _gaussian(image: Tensor, sigma: float) -> Tensor:
-    reach = max(1, math.ceil(2.5 * sigma))
-    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
+    radius = max(1, math.ceil(2.5 * sigma))
+    kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma) ** 2)
     kernel = (kernel / kernel.sum())[None, None]
-    planes = F.pad(image[:, None], (reach, reach, reach, reach), mode="replicate")
+    planes = F.pad(image[:, None], (radius, radius, radius, radius), mode="replicate")
     return F.conv2d(F.conv2d(planes, kernel[..., None, :]), kernel[..., None])[:, 0]
 
 
@@ -115,7 +111,7 @@ def _noisy(images: Tensor, random: np.random.Generator) -> Tensor:
     if not sigmas.any():
         return images
     noise = random.standard_normal(images.shape, dtype=np.float32)
-    # Sensors' noise is of one colour where the photograph is.
+    # A photograph without colour has noise without colour.
     flat = (images.amax(1) - images.amin(1)).amax((1, 2)) < 2 / 255
     noise[flat.numpy()] = noise[flat.numpy()][:, :1]
     return (images + torch.from_numpy(noise * sigmas[:, None, None, None].astype(np.float32))).clamp(0, 1)

@@ -1,4 +1,4 @@
-"""The losses and the validation of the paired strategy: composites beside what they are to be."""
+"""The losses and the validation of the paired strategy: composites compared with their targets."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _SCALES = (1, 2, 4)
 
 
 class PairedWeights(NamedTuple):
-    """Of the terms, each a mean over images, colours and pixels.
+    """Weights of the terms, each a mean over images, colours and pixels.
 
     Attributes:
-        pairs: distance of the composite from the pair's other half, a mean over three scales.
-        edges: distance of their gradients, along both axes: a frame's edges are few pixels and decide how it looks.
+        pairs: distance of the composite from its target, a mean over three scales.
+        edges: distance of their gradients, along both axes: a frame's few edge pixels decide how it looks.
         reconstruction: distance of the unedited output from the photograph.
     """
 
@@ -47,14 +47,14 @@ def paired_losses(generator: Generator, batch: PairBatch, weights: PairedWeights
     """The generator's losses on one batch of pairs. The photographs are encoded once, for both outputs.
 
     Args:
-        generator: what is trained, on the batch's device.
+        generator: on the batch's device.
         batch: N pairs.
         weights: of the terms.
     """
-    made, unedited = composites(generator, batch)
-    distance = (made - (batch.target + 1) / 2).mul(2)
-    # Thin rims are few pixels, whose median is no rim at all as long as it is unsure where they are: coarser scales,
-    # where they are smears, lead there.
+    composed, unedited = composites(generator, batch)
+    distance = (composed - (batch.target + 1) / 2).mul(2)
+    # A generator that is unsure where a thin rim is minimises the L1 distance by drawing none. At coarser scales, where
+    # the rim is a smear, drawing it lowers the loss.
     pairs = torch.stack([_coarser(distance, scale).abs().mean() for scale in _SCALES]).mean()
     edges = distance.diff(dim=2).abs().mean() + distance.diff(dim=3).abs().mean()
     reconstruction = reconstruction_loss(unedited, batch.source)
@@ -67,17 +67,17 @@ def _coarser(distance: Tensor, scale: int) -> Tensor:
 
 
 def composites(generator: Generator, batch: PairBatch) -> tuple[Tensor, Tensor]:
-    """What a user would receive ``(N, 3, S, S)`` in [0, 1], and the unedited outputs in [-1, 1]."""
+    """The images that a user would receive, ``(N, 3, S, S)`` in [0, 1], and the unedited outputs in [-1, 1]."""
     features = generator.encode(batch.source)
     edited = generator.decode(features, batch.edited)
     unedited = generator.decode(features, batch.unedited)
     mask = edit_mask(batch.source.shape[-1]).to(batch.source.device)
-    face, drawn, redrawn = ((image + 1) / 2 for image in (batch.source, edited.float(), unedited.float()))
-    return composite(face, drawn, redrawn, mask), unedited.float()
+    face, with_edit, without = ((image + 1) / 2 for image in (batch.source, edited.float(), unedited.float()))
+    return composite(face, with_edit, without, mask), unedited.float()
 
 
 def hold_out_pairs(pairs: Pairs, labels: np.ndarray, attribute: int, seed: int) -> list[PairBatch]:
-    """Fixed pairs of all held-out faces: glasses to be added, at full intensity, with their style named.
+    """Fixed pairs of all held-out faces: glasses are added, at full intensity, with their styles named.
 
     Args:
         pairs: of the held-out faces.
@@ -113,9 +113,9 @@ def validate_pairs(
 
     Args:
         generator: on the pairs' device.
-        held_out: what :func:`hold_out_pairs` drew.
+        held_out: as :func:`hold_out_pairs` returned them.
         weights: of the losses.
-        classifier: says in which composites there are glasses; None where nobody does.
+        classifier: predicts which composites have glasses; None if there is none.
         attribute: column of the glasses.
 
     Returns:
@@ -129,19 +129,21 @@ def validate_pairs(
     band = slice(int(rows[0]), int(rows[-1]) + 1)
     for batch in held_out:
         losses = paired_losses(generator, batch, weights)
-        made, unedited = composites(generator, batch)
+        composed, unedited = composites(generator, batch)
         values = {
             "generator_loss": losses.total,
             "pairs": losses.pairs,
             "edges": losses.edges,
             "reconstruction": losses.reconstruction,
-            "pair_ssim": ssim(made[:, :, band] * 2 - 1, batch.target[:, :, band]).mean(),
+            "pair_ssim": ssim(composed[:, :, band] * 2 - 1, batch.target[:, :, band]).mean(),
             "psnr": psnr(unedited, batch.source).clamp(max=HIGHEST_PSNR).mean(),
             "ssim": ssim(unedited, batch.source).mean(),
         }
         if classifier is not None:
-            seen = classifier(made * 2 - 1)
-            values["edited_accuracy"] = right_attributes(seen, torch.ones_like(seen))[:, attribute].mean()
+            predicted = classifier(composed * 2 - 1)
+            values["edited_accuracy"] = right_attributes(predicted, torch.ones_like(predicted))[
+                :, attribute
+            ].mean()
         for name, value in values.items():
             sums[name] = sums.get(name, 0.0) + float(value) * len(batch.source)
         count += len(batch.source)

@@ -1,8 +1,8 @@
-"""Pairs to learn from: bare faces of a dataset, and the same faces wearing rendered glasses.
+"""Training pairs: bare faces of a dataset, and the same faces wearing rendered glasses.
 
-Every bare face gets a few pairs of glasses, rendered once before the first step. A step then draws for each of its
-faces one of them, a direction (adding or taking off), and the circumstances of a photograph, all of it from the seed
-and the step's number.
+For every bare face, a few pairs of glasses are rendered before the first step. Each step then chooses at random, for
+each of its faces, one of them, a direction (adding or removing glasses), and how the photograph was taken. All of this
+follows from the seed and the step's number.
 """
 
 from __future__ import annotations
@@ -36,22 +36,25 @@ from attgan.glasses.designs import DEFAULT, design_of, rng_of, sample_design
 from attgan.training.paired.augmentation import augment_pair
 from attgan.training.randomness import random_for
 
-REMOVED = 0.2  # of the pairs are taught backwards
-UNNAMED = 0.1  # of the pairs come without their styles, and then are of the usual design
-FAINT = 0.2  # of the pairs are asked for at less than full intensity
+# The share of pairs that teach removing glasses instead of adding them.
+REMOVED = 0.2
+# The share of pairs without named styles; these have the default design.
+UNNAMED = 0.1
+# The share of pairs with less than full intensity.
+FAINT = 0.2
 _FACES_AT_A_TIME = 64
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Bare faces and what glasses make of them.
+    """Bare faces, and the same faces wearing glasses.
 
     Attributes:
         rows: ``(R,)`` int64, ascending: the dataset's rows of the faces.
         bare: ``(R, S, S, 3)`` uint8.
         worn: ``(R, V, h, S, 3)`` uint8, the rows ``top`` to ``top + h`` of the face with each of V pairs of glasses.
         styles: ``(R, V, k)`` bool.
-        unknown: ``(R, n)`` bool, which attributes the dataset does not tell.
+        unknown: ``(R, n)`` bool, attributes that the dataset does not contain.
         top: the first row of the edit mask.
     """
 
@@ -71,13 +74,13 @@ class Pairs:
 
 
 class PairBatch(NamedTuple):
-    """What one step learns from, N pairs of S pixels, n attributes and k styles.
+    """The pairs of one step: N images of S pixels, n attributes and k styles.
 
     Attributes:
         source: ``(N, 3, S, S)`` in [-1, 1], the photographs.
-        target: likewise, what the composites are to be.
-        unedited: ``(N, n + k)``, what the generator is fed for the photographs as they are.
-        edited: ``(N, n + k)``, what it is fed for the targets.
+        target: likewise, what the composites should be.
+        unedited: ``(N, n + k)``, the generator's input vector for the photographs as they are.
+        edited: ``(N, n + k)``, its input vector for the targets.
     """
 
     source: Tensor
@@ -101,25 +104,29 @@ def render_pairs(
     Args:
         faces: of the dataset, at the size of the network.
         rows: ``(R,)`` int64, ascending.
-        variants: V, at least 1; the first is of the usual design.
-        seed: of the choice of designs; those of a row do not depend on which other rows there are.
-        threads: that render.
-        report: told how many rows are done, and how many there are.
-        keep: a folder on this machine's disk where they are kept for the next training on the same faces.
+        variants: V, at least 1; the first one has the default design.
+        seed: of the choice of designs. The other rows do not affect those of a row.
+        threads: threads that render.
+        report: called with the number of finished rows and the number of all rows.
+        keep: a folder on this machine's disk, where the pairs are kept for the next training on the same faces.
     """
-    kept = None if keep is None else keep / f"{_digest(faces, rows, variants, seed)}.npz"
-    if kept is not None and kept.exists():
-        # In use: not to be removed with those that nobody has used for long.
-        kept.touch()
-        with np.load(kept) as arrays:
-            return Pairs(
-                rows,
-                arrays["bare"],
-                arrays["worn"],
-                arrays["styles"],
-                faces.unknown[rows],
-                int(arrays["top"]),
-            )
+    file = None if keep is None else keep / f"{_digest(faces, rows, variants, seed)}.npz"
+    if file is not None and file.exists():
+        return _load(file, rows, faces)
+    pairs = _render(faces, rows, variants, seed, threads, report)
+    if file is not None:
+        _save(file, pairs)
+    return pairs
+
+
+def _render(
+    faces: Faces,
+    rows: NDArray[np.int64],
+    variants: int,
+    seed: int,
+    threads: int,
+    report: Callable[[int, int], None] | None,
+) -> Pairs:
     size = faces.size
     inside = np.flatnonzero(edit_mask(size).numpy().any(1))
     top, bottom = int(inside[0]), int(inside[-1]) + 1
@@ -132,9 +139,9 @@ def render_pairs(
         (found,) = detector.find([bare[place]])
         landmarks = found[0].landmarks if found else expected_landmarks(size)
         for variant in range(variants):
-            # The first pair is that of no name.
-            random = random_for(seed, "glasses", int(rows[place]), variant)
-            chosen = sample_design(random) if variant else DEFAULT
+            rng = random_for(seed, "glasses", int(rows[place]), variant)
+            # The first pair of glasses is the one that is drawn if no style is named.
+            chosen = sample_design(rng) if variant else DEFAULT
             pair = design_of(chosen)
             worn[place, variant] = put_on(bare[place], landmarks, pair, rng_of(chosen))[top:bottom]
             styles[place, variant] = pair.style_labels
@@ -147,20 +154,31 @@ def render_pairs(
             list(pool.map(render, places))
             if report is not None:
                 report(places.stop, len(rows))
-    if kept is not None:
-        kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for other in kept.parent.glob("*.npz"):
-            if other.stat().st_mtime < time.time() - UNUSED_SECONDS:
-                other.unlink(missing_ok=True)
-        # Another process may be at the same: each writes a file of its own, and the last one to rename it wins.
-        with tempfile.NamedTemporaryFile(dir=kept.parent, delete=False) as draft:
-            np.savez(draft, bare=bare, worn=worn, styles=styles, top=np.array(top))
-        os.replace(draft.name, kept)
     return Pairs(rows, bare, worn, styles, faces.unknown[rows], top)
 
 
+def _load(file: Path, rows: NDArray[np.int64], faces: Faces) -> Pairs:
+    # A used file becomes recent again, so that _save does not remove it.
+    file.touch()
+    with np.load(file) as arrays:
+        bare, worn, styles = arrays["bare"], arrays["worn"], arrays["styles"]
+        return Pairs(rows, bare, worn, styles, faces.unknown[rows], int(arrays["top"]))
+
+
+def _save(file: Path, pairs: Pairs) -> None:
+    """Write the pairs, and remove files in the folder that were not used for a long time."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for other in file.parent.glob("*.npz"):
+        if other.stat().st_mtime < time.time() - UNUSED_SECONDS:
+            other.unlink(missing_ok=True)
+    # Another process may save the same pairs: each writes a file of its own, and the last one to rename it wins.
+    with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as draft:
+        np.savez(draft, bare=pairs.bare, worn=pairs.worn, styles=pairs.styles, top=np.array(pairs.top))
+    os.replace(draft.name, file)
+
+
 def _digest(faces: Faces, rows: NDArray[np.int64], variants: int, seed: int) -> str:
-    """Of all that decides the pairs, the renderer's own source among it."""
+    """A digest of all that decides the pairs, including the renderer's source code."""
     total = hashlib.sha256(to_bytes(faces.dataset.manifest))
     total.update(f"{faces.size} {variants} {seed}".encode())
     total.update(np.ascontiguousarray(rows, dtype="<i8").tobytes())
@@ -170,7 +188,7 @@ def _digest(faces: Faces, rows: NDArray[np.int64], variants: int, seed: int) -> 
 
 
 def expected_landmarks(size: int) -> NDArray[np.float64]:
-    """``(5, 2)``: where the landmarks of an aligned face are, in the pixels of its square of side ``size``."""
+    """``(5, 2)``: the usual landmarks of an aligned face, in pixels of its square of side ``size``."""
     margin = (np.array(CELEBA_SIZE) - CELEBA_CROP) / 2
     expected: NDArray[np.float64] = (TEMPLATE - margin) * (size / CELEBA_CROP)
     return expected
@@ -188,16 +206,16 @@ def draw_pairs(
     flip: bool,
     plain: bool = False,
 ) -> PairBatch:
-    """The pairs of one step.
+    """Choose and augment the pairs of one step.
 
     Args:
         pairs: of the whole training.
-        rows: ``(N,)``, among the pairs' own, which faces.
+        rows: ``(N,)``, the dataset's rows of the faces.
         labels: ``(N, n)`` in {0, 1}, of these faces on the CPU.
         attribute: column of the glasses.
-        seed, purpose, step: of all that is random.
+        seed, purpose, step: they decide all that is random.
         flip: whether every second pair is mirrored.
-        plain: only adding, at full intensity, with the style named: for validation.
+        plain: glasses are only added, at full intensity, with their styles named; for validation.
     """
     random = random_for(seed, purpose, step)
     count = len(rows)
@@ -210,11 +228,11 @@ def draw_pairs(
     intensity = np.where(random.random(count) < (0 if plain else FAINT), random.uniform(0.3, 1.0, count), 1.0)
     mask = edit_mask(before.shape[-1])
     source, change = augment_pair(before, after, random, flip)
-    taken_off = torch.from_numpy(remove)[:, None, None, None]
-    # A pair that is taught backwards shows the photograph with the glasses, and asks for it without.
-    source = torch.where(taken_off, (source + change * mask).clamp(0, 1), source)
+    backwards = torch.from_numpy(remove)[:, None, None, None]
+    # A backwards pair has the photograph with glasses as its source, and the one without as its target.
+    source = torch.where(backwards, (source + change * mask).clamp(0, 1), source)
     change = (
-        torch.where(taken_off, -change, change) * torch.from_numpy(intensity).float()[:, None, None, None]
+        torch.where(backwards, -change, change) * torch.from_numpy(intensity).float()[:, None, None, None]
     )
     target = (source + change * mask).clamp(0, 1)
     values = _attribute_values(labels, pairs.unknown[places], random)
@@ -235,10 +253,10 @@ def draw_pairs(
 def _attribute_values(
     labels: Tensor, unknown: NDArray[np.bool_], random: np.random.Generator
 ) -> NDArray[np.float64]:
-    """±0.5 by the labels; what is unknown is drawn, so that the network learns to make nothing of it."""
+    """±0.5 by the labels. Unknown ones are random, so that the network learns to ignore them."""
     values: NDArray[np.float64] = (2 * labels.numpy() - 1) * LABEL_SCALE
-    drawn = random.integers(-1, 2, values.shape) * LABEL_SCALE
-    return np.where(unknown, drawn, values)
+    chosen = random.integers(-1, 2, values.shape) * LABEL_SCALE
+    return np.where(unknown, chosen, values)
 
 
 def _images(pixels: NDArray[np.uint8]) -> Tensor:

@@ -55,7 +55,7 @@ def small_paired(faces: Faces, folder: Path, **options: object) -> Outcome:
     return train(generator, small_discriminator(), faces, CONFIG, Folder(folder), card=CARD, **options)
 
 
-def test_every_face_wears_each_of_its_glasses_within_the_mask(pairs: Pairs) -> None:
+def test_glasses_change_each_face_inside_the_mask(pairs: Pairs) -> None:
     rows = np.flatnonzero(edit_mask(SIZE).numpy().any(1))
     assert pairs.top == rows[0]
     assert pairs.worn.shape == (12, 2, len(rows), SIZE, 3)
@@ -64,7 +64,7 @@ def test_every_face_wears_each_of_its_glasses_within_the_mask(pairs: Pairs) -> N
     assert pairs.styles[..., :6].sum(-1).min() == pairs.styles[..., :6].sum(-1).max() == 1
 
 
-def test_pairs_are_rendered_once_and_found_again(small_data: Path, tmp_path: Path, pairs: Pairs) -> None:
+def test_kept_pairs_are_loaded_again(small_data: Path, tmp_path: Path, pairs: Pairs) -> None:
     with open_small(small_data) as faces:
         rows = bare_rows(faces)[:12]
         made = render_pairs(faces, rows, variants=2, seed=0, keep=tmp_path)
@@ -77,13 +77,13 @@ def test_pairs_are_rendered_once_and_found_again(small_data: Path, tmp_path: Pat
         assert np.array_equal(one.styles, pairs.styles)
 
 
-def test_step_decides_what_is_drawn(pairs: Pairs, small_faces: Faces) -> None:
+def test_step_decides_the_pairs(pairs: Pairs, small_faces: Faces) -> None:
     first, same, other = (drawn(pairs, small_faces, step) for step in (3, 3, 4))
     assert all(torch.equal(one, two) for one, two in zip(first, same, strict=True))
     assert not torch.equal(first.source, other.source)
 
 
-def test_source_and_target_differ_inside_the_mask_alone(pairs: Pairs, small_faces: Faces) -> None:
+def test_source_and_target_differ_only_inside_the_mask(pairs: Pairs, small_faces: Faces) -> None:
     batch = drawn(pairs, small_faces)
     outside = edit_mask(SIZE) == 0
     assert torch.equal(batch.source[..., outside], batch.target[..., outside])
@@ -92,7 +92,7 @@ def test_source_and_target_differ_inside_the_mask_alone(pairs: Pairs, small_face
         assert -1 <= float(images.min()) <= float(images.max()) <= 1
 
 
-def test_vectors_ask_for_glasses_or_for_none(pairs: Pairs, small_faces: Faces) -> None:
+def test_vectors_request_glasses_or_none(pairs: Pairs, small_faces: Faces) -> None:
     glasses = small_faces.attributes.index("Eyeglasses")
     removed = 0
     for step in range(6):
@@ -107,16 +107,14 @@ def test_vectors_ask_for_glasses_or_for_none(pairs: Pairs, small_faces: Faces) -
     assert torch.equal(plain.edited[:, glasses], torch.ones(12))
 
 
-def test_faces_that_do_not_differ_have_no_change() -> None:
+def test_equal_faces_have_no_change() -> None:
     faces = torch.rand(4, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
     source, change = augment_pair(faces, faces.clone(), np.random.default_rng(0), flip=True)
     assert not change.any()
     assert 0 <= float(source.min()) <= float(source.max()) <= 1
 
 
-def test_interrupted_training_gives_the_weights_of_an_uninterrupted_one(
-    small_data: Path, tmp_path: Path
-) -> None:
+def test_resumed_training_gives_the_same_weights(small_data: Path, tmp_path: Path) -> None:
     with open_small(small_data) as faces:
         whole = small_paired(faces, tmp_path / "whole")
         assert small_paired(faces, tmp_path / "parts", should_stop=stop_after(5)).ended == "stopped"
@@ -134,7 +132,7 @@ def test_interrupted_training_gives_the_weights_of_an_uninterrupted_one(
             assert picture.width > 3 * SIZE
 
 
-def test_training_brings_composites_nearer_to_the_glasses(small_data: Path, tmp_path: Path) -> None:
+def test_training_brings_composites_nearer_to_targets(small_data: Path, tmp_path: Path) -> None:
     config = CONFIG.model_copy(
         update={"epochs": 12, "learning_rate": 3e-3, "generator_warmup": 0.0, "flip": False}
     )
