@@ -1,8 +1,8 @@
-"""Drawn faces: people who never lived, in CelebA's geometry, with attributes that are controls.
+"""Drawn faces: imaginary people in CelebA's geometry, whose attributes can be switched.
 
-CelebA may not be passed on, so tests, demo and measurements stand on faces drawn here: `sample_face` draws a person
-by lot, `draw` the picture, `labels` says what can be seen, `draw_pair` gives the same face without and with one
-attribute, and `write_celeba` writes a set in CelebA's own layout.
+CelebA may not be redistributed, so tests, demo and measurements use faces drawn here: `sample_face` chooses a random
+person, `draw` draws the picture, `labels` returns the visible attributes, `draw_pair` draws the same face without and
+with one attribute, and `write_celeba` writes a dataset in CelebA's own layout.
 """
 
 from attgan.drawn_faces.dataset import write_celeba

@@ -1,4 +1,4 @@
-"""What is behind the person: a wall of soft light, panels and lights out of focus."""
+"""The background: a wall in soft light, with panels and lights that are out of focus."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _KNOTS_X, _KNOTS_Y = 5, 6
 
 
 def paint_backdrop(face: Face, canvas: Canvas) -> None:
-    """Fill the canvas."""
+    """Paint the background over the whole canvas."""
     rng = np.random.default_rng([face.moment.scene, 77])
     base = plane(_wall_colour(rng))
     patches = rng.normal(0, 1, (1, _KNOTS_Y, _KNOTS_X)) * 18 + rng.normal(0, 1, (3, _KNOTS_Y, _KNOTS_X)) * 4
@@ -29,7 +29,7 @@ def paint_backdrop(face: Face, canvas: Canvas) -> None:
         strength, round_ = float(rng.uniform(0.3, 0.9)), rng.random() < 0.3
         if round_:
             half_y = half_x
-        where = _reach(centre_y, half_y + soft, HEIGHT), _reach(centre_x, half_x + soft, WIDTH)
+        where = _extent(centre_y, half_y + soft, HEIGHT), _extent(centre_x, half_x + soft, WIDTH)
         dx, dy = np.abs(x[where[1]] - centre_x), np.abs(y[where[0]] - centre_y)
         if round_:
             alpha = cover(half_x - np.sqrt(dx * dx + dy * dy), soft)
@@ -45,13 +45,14 @@ def _wall_colour(rng: np.random.Generator) -> Array:
     )
 
 
-def _reach(centre: float, half: float, length: int) -> slice:
+def _extent(centre: float, half: float, length: int) -> slice:
+    """The pixels of a shape along one axis."""
     return slice(max(0, int(centre - half)), max(0, min(length, int(centre + half) + 2)))
 
 
 @cache
 def _spline(length: int, knots: int) -> Array:
-    """(length, knots) weights that interpolate knots smoothly (cosine)."""
+    """(length, knots) weights of a cosine interpolation between knots."""
     place = np.linspace(0, knots - 1, length)
     low = np.minimum(place.astype(int), knots - 2)
     weight = (1 - np.cos(np.pi * (place - low))) / 2

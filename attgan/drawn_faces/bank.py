@@ -1,7 +1,7 @@
-"""Fields over the neutral face that are made once per process: distances to contours, and textures.
+"""Fields over the neutral face, computed once per process: distances to contours, and textures.
 
 A field is a float32 array (GRID_ROWS, GRID_COLUMNS), two cells per pixel, over u in [-110, 110) and
-v in [-20, 240). Contours are drawn by hand as a few points and rounded by a Catmull-Rom spline.
+v in [-20, 240). Contours are a few points set by hand, rounded by a Catmull-Rom spline.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Contour = tuple[tuple[float, float], ...]
 
 
 def grid_index(u: Array, v: Array) -> NDArray[np.intp]:
-    """Flat indices of the cells at face coordinates (u, v); outside the grid its border."""
+    """Flat indices of the cells at face coordinates (u, v); outside the grid, those of its border."""
     columns = np.clip((u - LEFT) * CELLS, 0, GRID_COLUMNS - 1).astype(np.intp)
     rows = np.clip((v - TOP) * CELLS, 0, GRID_ROWS - 1).astype(np.intp)
     return rows * GRID_COLUMNS + columns
@@ -35,7 +35,7 @@ def look_up(field: Array, index: NDArray[np.intp]) -> Array:
 
 
 def mirrored(half: Contour) -> Contour:
-    """A closed symmetric contour from its right half, given from top to bottom."""
+    """A closed symmetric contour, from its right half in order from top to bottom."""
     return half + tuple((-u, v) for u, v in reversed(half) if u > 0)
 
 
@@ -43,7 +43,7 @@ def mirrored(half: Contour) -> Contour:
 def distance_field(contour: Contour) -> Array:
     """Signed distance (px, positive inside) to a closed contour, over the grid."""
     outline = _rounded(contour).astype(np.float32)
-    # Every second pixel is enough: away from its contour a distance is smooth, and so are the contours.
+    # Every second pixel is enough: the contours are smooth, and so is the distance from them.
     step = 2
     u = np.arange(LEFT, LEFT + GRID_COLUMNS // CELLS + step, step, dtype=np.float32)
     v = np.arange(TOP, TOP + GRID_ROWS // CELLS + step, step, dtype=np.float32)[:, None]
@@ -79,8 +79,8 @@ def stroke_field(lines: tuple[Contour, ...], width: float, blur: float) -> Array
 def texture(kind: str) -> Array:
     """A (512, 512) noise texture that tiles, its beginning repeated to (732, 732); mean 0, deviation 1.
 
-    kind: "grain" (independent cells), "blotch" (soft patches), "strand" (rows are strands: fast down the
-    columns, slow along them), "curl" (rounded tufts).
+    kind: "grain" (independent cells), "blotch" (soft patches), "strand" (each row is a strand of hair, so values
+    change slowly along rows and quickly from row to row), "curl" (rounded tufts).
     """
     rng = np.random.default_rng([20170711, len(kind), ord(kind[0])])
     white = rng.standard_normal((TEXTURE, TEXTURE))
@@ -97,7 +97,7 @@ def texture(kind: str) -> Array:
 
 
 def sample(kind: str, rows: Array, columns: Array) -> Array:
-    """A texture at fractional places (nearest cell, tiling)."""
+    """A texture's values at fractional places (nearest cell, tiling)."""
     place = rows.astype(np.int32) & (TEXTURE - 1)
     place *= TEXTURE + REPEAT
     place += columns.astype(np.int32) & (TEXTURE - 1)
@@ -105,7 +105,7 @@ def sample(kind: str, rows: Array, columns: Array) -> Array:
 
 
 def tile(kind: str, height: int, width: int, row: int, column: int) -> Array:
-    """A view (height, width), each up to 220, of a texture from (row, column) on, tiling."""
+    """A view (height, width), each at most 220, of a texture, starting at (row, column); tiling."""
     row, column = row % TEXTURE, column % TEXTURE
     return texture(kind)[row : row + height, column : column + width]
 

@@ -15,7 +15,7 @@ _SHARP, _BLURRY = 0.2, 0.75
 
 
 def photograph(face: Face, canvas: Canvas) -> NDArray[np.uint8]:
-    """(218, 178, 3) uint8 RGB of the painted canvas. Works on each pixel and its neighbours alone."""
+    """The photograph (218, 178, 3) uint8 RGB of the painted canvas, which is written to."""
     moment = face.moment
     pixels = canvas.pixels
     if moment.blur > _SHARP:
@@ -23,7 +23,7 @@ def photograph(face: Face, canvas: Canvas) -> NDArray[np.uint8]:
     if is_blurry(face):
         pixels = _soften(_soften(_soften(pixels, 0.3), 0.3), 0.3)
     gain = moment.contrast * plane((1 + 0.05 * moment.warmth, 1.0, 1 - 0.07 * moment.warmth))
-    # Contrast turns around a middle grey; the gain's own brightening is kept.
+    # Contrast is changed around a middle grey, 112.
     pixels *= gain
     pixels += np.float32(112 * (1 - moment.contrast))
     pixels *= _vignette()

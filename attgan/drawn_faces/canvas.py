@@ -1,9 +1,9 @@
-"""The sheet a face is drawn on: pixels, and for every pixel the place on the neutral face it shows.
+"""The canvas of a face: its pixels, and for every pixel the place on the neutral face that it shows.
 
 Face coordinates are CelebA's aligned pixels with the origin of `u` on the symmetry axis: `u = x - 89` to the
 right, `v = y` downwards. On the neutral face the eyes lie at (±20.5, 111.5), the tip of the nose at (0, 137),
-the mouth at (0, 154), the chin at (0, 184). Every shape is a function of (u, v), so pose and the build of the
-face are one warp of these two arrays and edges stay sharp: nothing is ever resampled.
+the mouth at (0, 154), the chin at (0, 184). Every shape is a function of (u, v), so the pose and the
+proportions of a face are one warp of these two arrays. Edges stay sharp, because nothing is resampled.
 """
 
 from __future__ import annotations
@@ -19,15 +19,17 @@ HEIGHT, WIDTH = 218, 178
 AXIS = 89.0
 EYE_U, EYE_V = 20.5, 111.5
 
-Array = NDArray[Any]  # of float32: the arithmetic's speed hangs on it, and numpy's stubs widen it
+# Of float32, on which the speed depends. Its stubs would make numpy's results float64.
+Array = NDArray[Any]
 Window = tuple[slice, slice]
-Colour = Sequence[float] | Array  # RGB, 0..255
+# RGB, 0..255.
+Colour = Sequence[float] | Array
 WHOLE: Window = (slice(0, HEIGHT), slice(0, WIDTH))
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """What the painters share.
+    """What all painting functions share.
 
     pixels: (3, 218, 178) float32, RGB 0..255, painted in place. Planes first, because numpy broadcasts a mask
     over leading axes many times faster than over a last axis of three.
@@ -42,19 +44,19 @@ class Canvas:
 
 
 def window(left: float, top: float, right: float, bottom: float, margin: int = 14) -> Window:
-    """The rows and columns that can show the box (face coordinates) under any pose."""
+    """The rows and columns that can show a box, in face coordinates, in any pose."""
     rows = slice(max(0, int(top) - margin), min(HEIGHT, int(bottom) + margin))
     columns = slice(max(0, int(left + AXIS) - margin), min(WIDTH, int(right + AXIS) + margin))
     return rows, columns
 
 
 def cover(distance: Array, softness: float = 1.0) -> Array:
-    """Coverage 0..1 of pixels at a signed distance (px, positive inside) from an edge: antialiasing."""
+    """Antialiased coverage 0..1 of pixels at a signed distance (px, positive inside) from an edge."""
     return unit(distance * np.float32(1 / softness) + np.float32(0.5))
 
 
 def unit(x: Array) -> Array:
-    """x held between 0 and 1. (For small arrays np.clip costs several times its two loops.)"""
+    """x clipped to 0..1. (For small arrays np.clip takes several times as long.)"""
     return np.minimum(np.maximum(x, 0.0), 1.0)
 
 
@@ -81,7 +83,7 @@ def ramp(dark: Colour, middle: Colour, light: Colour, tone: Array) -> Array:
 def blend(weights: Iterable[float], fields: Array) -> Array:
     """The weighted sum (cells,) of fields (n, cells).
 
-    Term by term: a matrix product this thin starts BLAS's threads, which doubles the cost and gains nothing.
+    Term by term, because a matrix product of this shape starts BLAS's threads and takes twice as long.
     """
     total = np.zeros(fields.shape[1], dtype=np.float32)
     for weight, field in zip(weights, fields, strict=True):
@@ -91,7 +93,7 @@ def blend(weights: Iterable[float], fields: Array) -> Array:
 
 
 def paint(canvas: Canvas, colour: Colour, alpha: Array, where: Window = WHOLE) -> None:
-    """Lay a colour, (3,) or (3, h, w), over a window of the canvas with coverage alpha (h, w)."""
+    """Paint a colour, (3,) or (3, h, w), over a window of the canvas with coverage alpha (h, w)."""
     region = canvas.pixels[:, where[0], where[1]]
     ink = colour if isinstance(colour, np.ndarray) and colour.ndim == 3 else plane(colour)
     change = ink - region
@@ -100,6 +102,6 @@ def paint(canvas: Canvas, colour: Colour, alpha: Array, where: Window = WHOLE) -
 
 
 def shadow(canvas: Canvas, amount: Array, where: Window = WHOLE) -> None:
-    """Darken a window by amount (h, w), 0..1; shadows on skin stay a little warm."""
+    """Darken a window by amount (h, w), 0..1. The shadow is a little warm, as on skin."""
     region = canvas.pixels[:, where[0], where[1]]
     region *= 1.0 - amount * plane((0.88, 1.0, 1.04))

@@ -1,4 +1,4 @@
-"""A set of drawn faces in CelebA's own layout, on any filesystem."""
+"""A dataset of drawn faces in CelebA's own layout, on any filesystem."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ from attgan.errors import UserError
 
 IMAGE_FOLDER = "img_align_celeba"
 LABEL_FILES = ("list_attr_celeba.txt", "list_eval_partition.txt", "identity_CelebA.txt")
-QUALITY = 75  # as CelebA's own files
-MAX_IMAGES = 999_999  # a file name has six digits
+# As in CelebA's own files.
+QUALITY = 75
+# A file name has six digits.
+MAX_IMAGES = 999_999
 
-# Pictures of each person, in cycles of ten people and thirty pictures. The fifth of each ten is in the validation
-# partition and the eighth in the test partition, so partitions share no person, and a longer set only goes on.
+# Pictures of each person, in cycles of ten people and thirty pictures. Of each ten, the fifth person is in the
+# validation partition and the eighth in the test partition. So partitions share no person, and a longer dataset begins
+# with the images of a shorter one.
 _PICTURES = (3, 2, 4, 1, 3, 5, 2, 3, 4, 3)
 _STARTS = (0, *accumulate(_PICTURES))
 _PARTITION = {4: 1, 7: 2}
@@ -44,21 +47,21 @@ def write_celeba(
 ) -> None:
     """Write ``img_align_celeba/000001.jpg`` … and CelebA's three label files, the labels last.
 
-    Image n depends on the seed, n and glasses_share alone: not on count or workers. One to five images show the same
+    Image n depends only on the seed, n and glasses_share, not on count or workers. One to five images show the same
     person, and all of a person's images lie in one partition (80 % train, 10 % validation, 10 % test).
 
     Args:
         path: the folder; its label files are replaced.
-        count: images, 1 to 999,999.
+        count: number of images, 1 to 999,999.
         filesystem: None for the local disk.
-        seed: of the set, 0 or more.
-        workers: processes that draw; 1 draws in this one.
+        seed: 0 or more.
+        workers: number of processes that draw; with 1 it is this process.
         glasses_share: probability of glasses in an image, 0 to 1.
-        progress: called now and then with the number of images written.
+        progress: called repeatedly with the number of images written.
 
     Raises:
         UserError: an argument outside its range.
-        OSError: what the filesystem reports.
+        OSError: the filesystem failed.
     """
     _check(count, seed, workers, glasses_share)
     filesystem = filesystem or fs.LocalFileSystem()
@@ -66,7 +69,7 @@ def write_celeba(
     for name in LABEL_FILES:
         if filesystem.get_file_info(f"{root}/{name}").is_file:
             filesystem.delete_file(f"{root}/{name}")
-    # The first image makes the folders, before several writers would.
+    # The first image creates the folders, so that the threads need not.
     _put(filesystem, root, IMAGE_FOLDER, (image_name(0), picture(0, seed, glasses_share)))
     with ThreadPoolExecutor(_WRITERS) as writers:
         waiting: list[Future[None]] = []
@@ -112,7 +115,7 @@ def _drawn(
         for start in starts:
             yield min(start + _CHUNK, count), draw_chunk(start)
         return
-    # Spawned, not forked: the caller may hold threads (pyarrow, Ray, an S3 client).
+    # Spawned, not forked: the caller may have threads (pyarrow, Ray, an S3 client).
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(starts)), mp_context=context) as pool:
         for start, chunk in zip(starts, pool.map(draw_chunk, starts), strict=True):
@@ -125,7 +128,7 @@ def _draw_chunk(start: int, *, count: int, seed: int, glasses_share: float) -> l
 
 
 def _person_at(number: int) -> tuple[int, int]:
-    """(person, which of the person's pictures), both from 0."""
+    """The person, and the number among the person's pictures; both from 0."""
     cycle, place = divmod(number, _STARTS[-1])
     slot = max(i for i, start in enumerate(_STARTS[:-1]) if start <= place)
     return cycle * len(_PICTURES) + slot, place - _STARTS[slot]
@@ -150,7 +153,7 @@ def _put(filesystem: fs.FileSystem, root: str, folder: str, item: tuple[str, byt
     try:
         stream = filesystem.open_output_stream(f"{parent}/{name}")
     except FileNotFoundError:
-        # Filesystems with real folders; object stores have none and get no marker objects.
+        # Only for filesystems with real folders: in an object store this would leave a marker object.
         filesystem.create_dir(parent, recursive=True)
         stream = filesystem.open_output_stream(f"{parent}/{name}")
     with stream:

@@ -1,4 +1,4 @@
-"""A drawn face: every parameter that the drawing depends on, and the attributes that can be switched."""
+"""A drawn face: all parameters of the drawing, and the attributes that can be switched."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HAIR_COLOURS: dict[str, HairColour] = {"Black_Hair": "black", "Blond_Hair": "blo
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What the published attributes say. `hair` is also the colour of brows, beard and a bald man's past."""
+    """The published attributes. `hair` is also the colour of brows and beard, and of hair that baldness hides."""
 
     bald: bool
     bangs: bool
@@ -32,7 +32,7 @@ class Traits:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """The person's build; each number is -1..1, 0 the average face."""
+    """The proportions of a face; each number is -1..1, and 0 is the average face."""
 
     face_width: float
     jaw: float
@@ -55,8 +55,8 @@ class Build:
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
-    """Skin, eyes, hair, beard and make-up, as they appear once a trait lets them.
+class Appearance:
+    """Skin, eyes, hair, beard and make-up, which are drawn if the traits allow it.
 
     tone 0..1 (light to dark), redness 0..1, age 0..1 (depth of its lines), grain 0..511
     (place in the noise textures), iris (RGB 0..255), style_female and style_male (keys of
@@ -143,23 +143,23 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """One picture of one person. Equal faces are drawn equal, byte for byte."""
+    """One picture of one person. Equal faces give equal pictures, byte for byte."""
 
     seed: int
     traits: Traits
     build: Build
-    looks: Looks
+    appearance: Appearance
     spectacles: Spectacles
     moment: Moment
 
 
 def with_attribute(face: Face, name: str, value: bool) -> Face:
-    """The same face with one published attribute switched; all that it does not cover stays as it was.
+    """The same face with one published attribute switched. Everything else stays the same.
 
-    Each attribute is a control of its own, also where life is not (a woman may be given a beard). Only what
-    cannot be drawn together gives way: hair (Bangs or a colour) ends baldness and Bald hides both; a colour
-    replaces the other one; without its colour, hair is red; a mustache ends No_Beard, and No_Beard shaves
-    everything; No_Beard=False grows the face's own style of beard.
+    Each attribute can be switched independently, even if it is rare in life (a woman may have a beard). Only what
+    cannot be drawn together is switched too: hair (Bangs or a colour) removes baldness, and Bald hides both; a
+    colour replaces another; without its colour, hair is red; a mustache switches No_Beard off; No_Beard removes
+    beard and mustache; and No_Beard=False gives the face its own style of beard.
 
     Raises:
         ValueError: `name` is not one of the published attributes.
@@ -190,7 +190,7 @@ def with_attribute(face: Face, name: str, value: bool) -> Face:
             if value:
                 traits = replace(traits, beard="none", mustache=False)
             elif traits.beard == "none" and not traits.mustache:
-                traits = replace(traits, beard=face.looks.beard_style)
+                traits = replace(traits, beard=face.appearance.beard_style)
         case "Pale_Skin":
             traits = replace(traits, pale=value)
         case "Young":

@@ -1,4 +1,4 @@
-"""What CelebA's annotators would write about a drawn face: all 40 attributes."""
+"""CelebA's 40 attributes of a drawn face."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from attgan.drawn_faces.features.hair import style_of
 def labels(face: Face) -> dict[str, bool]:
     """CelebA's 40 attributes, in its order.
 
-    True is what is drawn and can be seen. What is a matter of taste, or never drawn (Attractive, Double_Chin,
-    High_Cheekbones, Oval_Face, Pointy_Nose, Wearing_Hat, Wearing_Necklace), is False throughout.
+    An attribute is True if it is drawn and visible. Matters of taste and what is never drawn (Attractive,
+    Double_Chin, High_Cheekbones, Oval_Face, Pointy_Nose, Wearing_Hat, Wearing_Necklace) are always False.
     """
     positive = _hair(face) | _face(face) | _expression(face) | _worn(face)
     return {name: name in positive for name in CELEBA}
 
 
 def _hair(face: Face) -> set[str]:
-    traits, looks = face.traits, face.looks
+    traits, appearance = face.traits, face.appearance
     found = {
         "Bushy_Eyebrows": traits.bushy_brows,
         "Mustache": traits.mustache,
@@ -40,15 +40,15 @@ def _hair(face: Face) -> set[str]:
             "Blond_Hair": traits.hair == "blond",
             "Brown_Hair": traits.hair == "brown",
             "Gray_Hair": traits.hair == "gray",
-            "Wavy_Hair": style.flow == "curl" or (hangs and looks.wave > 0.62),
-            "Straight_Hair": hangs and looks.wave < 0.5,
-            "Receding_Hairline": style.ears and looks.recession > 0.7 and not traits.bangs,
+            "Wavy_Hair": style.flow == "curl" or (hangs and appearance.wave > 0.62),
+            "Straight_Hair": hangs and appearance.wave < 0.5,
+            "Receding_Hairline": style.ears and appearance.recession > 0.7 and not traits.bangs,
         }
     return _names(found)
 
 
 def _face(face: Face) -> set[str]:
-    traits, build, looks = face.traits, face.build, face.looks
+    traits, build, appearance = face.traits, face.build, face.appearance
     painted = not traits.male
     return _names(
         {
@@ -59,9 +59,9 @@ def _face(face: Face) -> set[str]:
             "Big_Lips": build.lips - 0.4 * traits.male > 0.35,
             "Big_Nose": build.nose_width + 0.6 * traits.male > 0.9,
             "Chubby": build.cheeks + 0.5 * build.face_width > 0.75,
-            "Heavy_Makeup": painted and looks.lipstick > 0.5 and looks.eye_shadow > 0.5,
-            "Rosy_Cheeks": painted and looks.blush > 0.75,
-            "Wearing_Lipstick": painted and looks.lipstick > 0.0,
+            "Heavy_Makeup": painted and appearance.lipstick > 0.5 and appearance.eye_shadow > 0.5,
+            "Rosy_Cheeks": painted and appearance.blush > 0.75,
+            "Wearing_Lipstick": painted and appearance.lipstick > 0.0,
         }
     )
 

@@ -1,4 +1,4 @@
-"""The head as a height field, lit: the shading that makes skin look round.
+"""The head as a height field under a light: the shading of skin.
 
 Heights are a weighted sum of fixed parts (skull, nose, cheekbones, wrinkles, …), so their slopes are the same
 sum of fixed slopes. Lambert's cosine law and a Blinn highlight (J. Blinn, 1977) turn slopes into light.
@@ -14,8 +14,8 @@ from attgan.drawn_faces.bank import grid_index, look_up, stroke_field
 from attgan.drawn_faces.canvas import Array, bell, blend, unit
 from attgan.drawn_faces.face import Face
 
-# The head's own grid: cells per pixel, face coordinates of its corner, and its size in cells. Slopes change slowly,
-# and this is where most of a picture's time would go.
+# The head's own grid: cells per pixel, face coordinates of its corner, and its size in cells. It is coarse, because
+# slopes change slowly and this would take most of the time of a picture.
 CELLS, LEFT, TOP = 1.5, -48, 37
 ROWS, COLUMNS = 226, 144
 
@@ -56,11 +56,12 @@ def lit(face: Face, u: Array, v: Array) -> tuple[Array, Array]:
     shade *= upright
     shade *= (1 - moment.ambient) / max(float(light[2]), 0.6)
     shade += moment.ambient
-    # A head's rim reflects less of the room whatever the light.
+    # The outline of a head reflects less, whatever the light.
     shade *= 0.74 + 0.26 * upright
     gloss = np.maximum(half[2] - half[0] * du - half[1] * dv, 0)
     gloss *= upright
-    for _ in range(4):  # to the power of 16
+    # To the power of 16.
+    for _ in range(4):
         gloss *= gloss
     shade *= 1 - blend(_darkness_weights(face), _darkness()).reshape(shade.shape)
     index = np.clip((v - TOP) * CELLS, 0, ROWS - 1).astype(np.intp) * COLUMNS
@@ -69,8 +70,8 @@ def lit(face: Face, u: Array, v: Array) -> tuple[Array, Array]:
 
 
 def age_of(face: Face) -> float:
-    """0 for the young, else how deep age has drawn its lines, 0.65..1."""
-    return 0.0 if face.traits.young else 0.65 + 0.35 * face.looks.age
+    """0 for the young, else the depth of the lines of age, 0.65..1."""
+    return 0.0 if face.traits.young else 0.65 + 0.35 * face.appearance.age
 
 
 def _part_weights(face: Face) -> tuple[float, ...]:
@@ -131,7 +132,7 @@ def _slopes() -> Array:
 
 @cache
 def _darkness() -> Array:
-    """(terms, cells) where little light comes: sockets, nostrils, under nose and lip; folds; lines."""
+    """(terms, cells): darkness of sockets and nostrils, and below nose and lip; of folds; of bags; of lines."""
     u, v, lines, folds, bags = _places()
     side = np.abs(u)
     fixed = 0.2 * bell((side - 10) / 5) * bell((v - 107) / 7) + 0.12 * bell((side - 21) / 14) * bell(

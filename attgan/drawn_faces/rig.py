@@ -1,7 +1,7 @@
-"""Pose and build: the warp from the picture's pixels to the neutral face.
+"""Pose and proportions of a face: the warp from the picture's pixels to the neutral face.
 
-The warp is written backwards, as the place each pixel shows: shapes are small against the features they
-move, so subtracting the forward displacement at the pixel itself is its inverse to well under a pixel.
+The warp is the inverse of the movement of the features: the displacement at a pixel is subtracted from the
+pixel's place. Displacements change so slowly that this is the inverse to well under a pixel.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from attgan.drawn_faces.face import Face
 
 
 def pose(face: Face) -> Canvas:
-    """An unpainted canvas on which the face has its build and pose."""
+    """An unpainted canvas with the proportions and pose of a face."""
     moment = face.moment
     x = np.arange(WIDTH, dtype=np.float32) + 0.5 - AXIS - moment.shift_x
     y = np.arange(HEIGHT, dtype=np.float32)[:, None] + 0.5 - EYE_V - moment.shift_y
@@ -55,7 +55,7 @@ def _weights(face: Face) -> dict[str, float]:
 
 @cache
 def _pushes() -> tuple[tuple[tuple[str, ...], Array], tuple[tuple[str, ...], Array]]:
-    """Forward displacements (terms, 218 * 178) in px at weight 1, across and down, each with the terms' names."""
+    """Displacements (terms, 218 * 178) in px at weight 1, across and down, each with the names of its terms."""
     u = np.broadcast_to(np.arange(WIDTH, dtype=np.float32) + 0.5 - AXIS, (HEIGHT, WIDTH))
     v = np.broadcast_to((np.arange(HEIGHT, dtype=np.float32) + 0.5)[:, None], (HEIGHT, WIDTH))
 
@@ -94,11 +94,11 @@ def _stacked(terms: dict[str, Array]) -> tuple[tuple[str, ...], Array]:
 
 
 def _depth(u: Array, v: Array) -> Array:
-    """Height of the head towards the viewer, px, 0 at the eyes: what a turn shifts sideways."""
+    """Height of the head towards the viewer, in px, 0 at the eyes. A turn shifts pixels in proportion to it."""
     skull = 34 * (1 - (u / 58) ** 2 - ((v - 118) / 110) ** 2)
     nose = 15 * bell(u / 9) * unit((v - 100) / 36) * unit((154 - v) / 12)
     eyes = 34 * (1 - (20.5 / 58) ** 2)
-    # Far from the face the shift fades out, so that shoulders and hair ends stay in the picture.
+    # Far from the face the shift fades, so that shoulders and the ends of hair stay in the picture.
     return (skull - eyes) * bell(np.maximum(np.abs(u) - 30, 0) / 60) * bell(
         np.maximum(v - 185, 0) / 40
     ) + nose

@@ -1,4 +1,4 @@
-"""People and pictures of them, drawn by lot; the shares resemble CelebA's, with more of what is rare there."""
+"""Random people and pictures of them. The shares of attributes resemble CelebA's; rare ones are more frequent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from attgan.drawn_faces.face import Beard, Build, Face, HairColour, Looks, Moment, Spectacles, Traits
+from attgan.drawn_faces.face import Appearance, Beard, Build, Face, HairColour, Moment, Spectacles, Traits
 from attgan.drawn_faces.features.glasses import SHAPES
 
 T = TypeVar("T")
@@ -38,11 +38,11 @@ _CLOTHS: tuple[RGB, ...] = (
 
 
 def sample_face(seed: int, *, glasses_share: float = 0.3) -> Face:
-    """A face that depends on the seed alone.
+    """A random face that depends only on the seed.
 
     Args:
         seed: 0 or more.
-        glasses_share: probability of Eyeglasses, 0..1; nothing else of the face depends on it.
+        glasses_share: probability of Eyeglasses, 0..1; it affects nothing else.
 
     Raises:
         ValueError: an argument outside its range.
@@ -65,11 +65,13 @@ def sample_face(seed: int, *, glasses_share: float = 0.3) -> Face:
         hair=_hair_colour(rng, young, tone),
         **_hair_and_beard(rng, male, young),
     )
-    return Face(seed, traits, _build(rng), _looks(rng, traits, tone), _spectacles(rng), _moment(rng, seed))
+    return Face(
+        seed, traits, _build(rng), _appearance(rng, traits, tone), _spectacles(rng), _moment(rng, seed)
+    )
 
 
 def another_picture(face: Face, number: int, *, glasses_share: float = 0.3) -> Face:
-    """The same person at another moment, with glasses or not by lot again; number 0 is the face itself."""
+    """The same person at another moment, with glasses chosen at random again; number 0 is the face itself."""
     if number == 0:
         return face
     rng = np.random.default_rng([face.seed, number])
@@ -78,7 +80,7 @@ def another_picture(face: Face, number: int, *, glasses_share: float = 0.3) -> F
 
 
 def _hair_and_beard(rng: np.random.Generator, male: bool, young: bool) -> dict[str, Any]:
-    """bald, bangs, beard and mustache: the last three are kept apart from what excludes them."""
+    """The traits bald, bangs, beard and mustache, without contradictions."""
     bald = _chance(rng, (0.08 if young else 0.26) if male else 0.001)
     bangs = _chance(rng, 0.1 if male else 0.24) and not bald
     bearded = _chance(rng, 0.46 if male else 0.0)
@@ -100,10 +102,10 @@ def _build(rng: np.random.Generator) -> Build:
     return Build(*(float(x) for x in np.clip(rng.normal(0, 0.6, len(fields(Build))), -1, 1)))
 
 
-def _looks(rng: np.random.Generator, traits: Traits, tone: float) -> Looks:
+def _appearance(rng: np.random.Generator, traits: Traits, tone: float) -> Appearance:
     beard_style: Beard = _choice(rng, ("stubble", "goatee", "full"), (0.3, 0.25, 0.45))
     painted = _chance(rng, 0.7)
-    return Looks(
+    return Appearance(
         tone=tone,
         redness=_uniform(rng, 0.1, 0.9),
         age=float(rng.random()),

@@ -21,7 +21,7 @@ _PAPER, _INK = (255, 255, 255), (30, 30, 30)
 def draw_sheet(
     faces: Sequence[Face], *, columns: int = 6, names: Sequence[str] = PUBLISHED
 ) -> NDArray[np.uint8]:
-    """The faces in rows, and below each the names, among `names`, of the attributes it has.
+    """The faces in rows, and below each face its attributes among `names`.
 
     Returns:
         (H, W, 3) uint8 RGB.

@@ -43,7 +43,7 @@ def paint_beard(face: Face, canvas: Canvas, skin: Skin, dark: Array, middle: Arr
 def _paint_stubble(face: Face, canvas: Canvas, dark: Array) -> None:
     where = window(-48, 108, 48, 196)
     distance = look_up(distance_field(SHADOW), canvas.index[where])
-    dots = sample("grain", canvas.v[where] * 1.6 + face.looks.grain, canvas.u[where] * 1.6 + 300)
+    dots = sample("grain", canvas.v[where] * 1.6 + face.appearance.grain, canvas.u[where] * 1.6 + 300)
     alpha = unit(distance / 7 + 0.2) * np.clip(0.42 + 0.22 * dots, 0.05, 0.85)
     paint(canvas, dark * 0.8 + np.float32(16), alpha, where)
 
@@ -57,9 +57,9 @@ def _paint_hairs(
     # Hairs fan out from the middle of the face and curl a little.
     bend = u + 1.5 * np.sin(v * 0.35 + u * 0.12)
     strands = sample(
-        "strand", bend * (660 / np.maximum(v - 60, 20)) * 1.6 + face.looks.grain, v * 3 + u * 1.2
+        "strand", bend * (660 / np.maximum(v - 60, 20)) * 1.6 + face.appearance.grain, v * 3 + u * 1.2
     )
-    tufts = sample("curl", v * 2.2 + face.looks.grain, u * 2.2 + 200)
+    tufts = sample("curl", v * 2.2 + face.appearance.grain, u * 2.2 + 200)
     alpha = unit((distance + 0.9 * strands + 0.8 * tufts) / 3.2 + 0.35)
     tone = 0.30 * skin.shade[where] + 0.08 * strands + 0.05 * tufts - 0.012 * np.maximum(distance, 0)
     dark, middle, light = (plane(colour) for colour in colours)

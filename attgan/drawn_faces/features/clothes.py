@@ -1,4 +1,4 @@
-"""What is worn below the chin, and on the ears."""
+"""Clothes and earrings."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def wears_tie(face: Face) -> bool:
 
 
 def wears_earrings(face: Face) -> bool:
-    """Whether earrings are drawn: only on ears that show."""
-    return face.looks.earrings and not face.traits.male and (face.traits.bald or style_of(face).ears)
+    """Whether earrings are drawn: only on visible ears."""
+    return face.appearance.earrings and not face.traits.male and (face.traits.bald or style_of(face).ears)
 
 
 def paint_clothes(face: Face, canvas: Canvas) -> None:

@@ -29,7 +29,7 @@ _HALF_WIDTH = 12.2
 
 def paint_eyes(face: Face, canvas: Canvas, skin: Skin) -> None:
     """Paint both eyes into the sockets of the skin."""
-    build, looks, moment, male = face.build, face.looks, face.moment, face.traits.male
+    build, appearance, moment, male = face.build, face.appearance, face.moment, face.traits.male
     where = window(-EYE_U - 16, EYE_V - 13, EYE_U + 16, EYE_V + 7)
     # p grows outwards from the middle of each eye, q downwards: one set of curves serves both.
     u = canvas.u[where]
@@ -48,16 +48,18 @@ def paint_eyes(face: Face, canvas: Canvas, skin: Skin) -> None:
     crease = upper - 3.0 + 0.8 * old
     ends = cover(_HALF_WIDTH + 2.5 - np.abs(p), 4)
     lid = unit((q - crease + 1.5) / 3) * unit((upper - q + 1) / 1.5) * ends
-    if not male and looks.eye_shadow:
-        paint(canvas, np.array(looks.shadow_colour, np.float32), lid * (0.6 * looks.eye_shadow), where)
+    if not male and appearance.eye_shadow:
+        paint(
+            canvas, np.array(appearance.shadow_colour, np.float32), lid * (0.6 * appearance.eye_shadow), where
+        )
     shadow(canvas, 0.42 * bell((q - crease) / 1.1) * ends, where)
     ball = cover(q - upper) * cover(lower - q) * cover(_HALF_WIDTH - np.abs(p))
     paint(canvas, _eyeball(face, np.copysign(p, p * u), q, upper, t, lit), ball, where)
     # Lashes: a dark line that thickens outwards; the lower lid catches a little light.
-    thick = (0.75 if male else 1.05 + 0.5 * looks.eye_shadow) * (0.85 + 0.3 * np.clip(t, -1, 1))
+    thick = (0.75 if male else 1.05 + 0.5 * appearance.eye_shadow) * (0.85 + 0.3 * np.clip(t, -1, 1))
     lashes = bell((q - upper + 0.35) / thick) * cover(_HALF_WIDTH + 1.2 - np.abs(p), 2)
     paint(canvas, (26.0, 18.0, 16.0), lashes * (0.75 if male else 0.9), where)
-    under = 0.2 if male else 0.28 + 0.3 * looks.eye_shadow
+    under = 0.2 if male else 0.28 + 0.3 * appearance.eye_shadow
     paint(
         canvas, (48.0, 30.0, 26.0), bell((q - lower) / 0.7) * cover(_HALF_WIDTH - np.abs(p), 3) * under, where
     )
@@ -70,7 +72,7 @@ def _eyeball(face: Face, x: Array, q: Array, upper: Array, t: Array, lit: Array)
     colour = plane((236.0, 228.0, 222.0)) * light
     dx, dy = x - moment.gaze_x, q + 0.6 - moment.gaze_y
     distance = np.sqrt(dx * dx + dy * dy)
-    iris = plane(face.looks.iris) * (
+    iris = plane(face.appearance.iris) * (
         (0.35 + 0.65 * unit((5.8 - distance) / 1.6))
         * (1 + 0.5 * np.clip(dy / 5, -0.5, 1))
         * (0.4 + 0.6 * light)
@@ -95,7 +97,7 @@ def paint_brows(face: Face, canvas: Canvas, hair: Array) -> None:
     line = -height - arch * np.sin(np.pi * np.minimum(t * 0.92, 1)) + 2.6 * t * t
     thick = (1.3 + 0.35 * male + 2.4 * bushy) * (1.05 - 0.62 * t) * np.clip((p + 14.5) / 6, 0.3, 1)
     # Hairs lean outwards: strands along a slanted direction.
-    strands = sample("strand", (p * 0.9 + q * (0.9 + 0.6 * t)) * 12 + face.looks.grain, (u + 60) * 3)
+    strands = sample("strand", (p * 0.9 + q * (0.9 + 0.6 * t)) * 12 + face.appearance.grain, (u + 60) * 3)
     ragged = 0.5 + 0.9 * bushy
     alpha = unit((thick - np.abs(q - line) + strands * 0.45 * ragged) / (1.3 + 0.3 * bushy) + 0.3)
     alpha *= cover(p + 12, 3) * cover(16.5 - p, 2)

@@ -27,8 +27,10 @@ CENTRE_U = 21.2
 
 
 class Lens(NamedTuple):
-    """Half width, heights above and below the middle (px), exponent of the superellipse; lift raises the
-    outer upper corner (px), taper narrows the lower half."""
+    """The shape of a lens: half width, heights above and below the middle (px), exponent of the superellipse.
+
+    lift raises the outer upper corner (px), and taper narrows the lower half.
+    """
 
     half_width: float
     above: float
@@ -93,7 +95,7 @@ def paint_glasses(face: Face, canvas: Canvas) -> None:
 
 
 def _raised(field: Array, rows: int) -> Array:
-    """The field seen `rows` pixels further up: what falls on the skin below."""
+    """The field moved down by `rows` pixels, as the shadow on the skin is."""
     return np.concatenate([np.repeat(field[:1], rows, axis=0), field[:-rows]])
 
 
@@ -108,7 +110,7 @@ def _outline(lens: Lens, p: Array, q: Array) -> Array:
     q = q + lens.lift * np.clip(p / lens.half_width, -1, 1.2)
     height = np.where(q < 0, lens.above, lens.below).astype(np.float32)
     width = lens.half_width * (1 - lens.taper * np.clip(q / lens.below, -0.5, 1))
-    # The narrowing eats the outer side more: the nasal edge of such a lens stays near the nose.
+    # The outer side is narrowed more: the inner edge of such a lens stays near the nose.
     x, y = np.abs(p + 0.35 * (lens.half_width - width)) / width, np.abs(q) / height
     power = np.float32(lens.power)
     level = (x**power + y**power) ** (1 / power)
@@ -121,7 +123,8 @@ def _paint_lens(face: Face, canvas: Canvas, where: Window, distance: Array, x: A
     inside = cover(distance)
     dark = glasses.tint > 0.5
     tint = inside * glasses.tint
-    if dark:  # sunglasses are lighter towards their lower edge
+    # Sunglasses are lighter towards their lower edge.
+    if dark:
         tint = inside * np.minimum(glasses.tint - 0.1 * np.clip(q / 12, -1, 1), 0.97)
     paint(canvas, glasses.lens_colour, tint, where)
     # A window's reflection: slanted streaks, stronger on the side of the light.

@@ -25,7 +25,7 @@ _SHORT_WINDOW = window(-62, 10, 62, 126, margin=18)
 
 
 class Hair(NamedTuple):
-    """What the painters of hair share; None where the head is bald.
+    """What the functions that paint hair share.
 
     where: the window that holds all of it; the others are (h, w) there.
     front: coverage of what hangs in front; behind: of what lies behind neck and head; tone: brightness 0..1;
@@ -42,40 +42,40 @@ class Hair(NamedTuple):
 
 def colours_of(face: Face) -> tuple[Array, Array, Array]:
     """Dark, middle and light colour (3,) of hair, brows and beard."""
-    tint = np.array(face.looks.tint, dtype=np.float32)
+    tint = np.array(face.appearance.tint, dtype=np.float32)
     strength = {"black": 0.3, "brown": 0.6, "gray": 0.35}.get(face.traits.hair, 1.0)
     dark, middle, light = (np.array(c, dtype=np.float32) for c in _RAMPS[face.traits.hair])
     return dark + 0.4 * strength * tint, middle + strength * tint, light
 
 
 def style_of(face: Face) -> Style:
-    """The cut that the face wears."""
-    return STYLES[face.looks.style_male if face.traits.male else face.looks.style_female]
+    """The hairstyle of a face."""
+    return STYLES[face.appearance.style_male if face.traits.male else face.appearance.style_female]
 
 
 def grow(face: Face, canvas: Canvas) -> Hair | None:
-    """Shape the hair; nothing is painted yet."""
+    """Shape the hair without painting it; None if the head is bald."""
     if face.traits.bald:
         return None
-    style, looks = style_of(face), face.looks
+    style, appearance = style_of(face), face.appearance
     where = _LONG_WINDOW if style.behind else _SHORT_WINDOW
     u, v, index = canvas.u[where], canvas.v[where], canvas.index[where]
     wave = _wave(face, style)
     bent = u
     if wave:
         # Waves that lengthen and shorten on the way down, out of step from side to side.
-        phase = v * (0.17 - 0.05 * looks.part) + 1.6 * np.sin(v * 0.041 + looks.grain) + 0.06 * u
-        bent = u + wave * np.sin(phase + 0.37 * looks.grain) * unit((v - 50) / 60)
-    part = 16 * looks.part if style.flow == "fall" else 0.0
+        phase = v * (0.17 - 0.05 * appearance.part) + 1.6 * np.sin(v * 0.041 + appearance.grain) + 0.06 * u
+        bent = u + wave * np.sin(phase + 0.37 * appearance.grain) * unit((v - 50) / 60)
+    part = 16 * appearance.part if style.flow == "fall" else 0.0
     flow = "fall" if face.traits.bangs and style.flow == "back" else style.flow
     strands = _strands(face, flow, bent - part, u, v)
-    outer = look_up(distance_field(style.outer), index) + 2.2 * looks.volume
+    outer = look_up(distance_field(style.outer), index) + 2.2 * appearance.volume
     if wave:
         outer += 0.8 * (bent - u) * np.sign(u)
     opening = look_up(distance_field(style.opening), index)
     if style.ears:
         side = np.abs(u)
-        opening = opening + 7 * looks.recession * bell((side - 25) / 11) * bell((v - 66) / 14)
+        opening = opening + 7 * appearance.recession * bell((side - 25) / 11) * bell((v - 66) / 14)
     ragged = 1.6 if flow == "curl" else 0.55 + 0.35 * wave
     silhouette = cover(outer + ragged * strands, 2.2)
     edge = ragged * strands - opening
@@ -94,7 +94,7 @@ def grow(face: Face, canvas: Canvas) -> Hair | None:
 
 
 def paint_behind(face: Face, canvas: Canvas, hair: Hair | None) -> None:
-    """Paint the hair that neck and face will cover."""
+    """Paint the hair behind neck and face."""
     if hair is not None and hair.behind is not None:
         paint(canvas, _ink(face, hair.tone * 0.55), hair.behind, hair.where)
 
@@ -108,7 +108,7 @@ def cast_shadow(canvas: Canvas, hair: Hair | None, head: Array) -> None:
 
 
 def paint_front(face: Face, canvas: Canvas, hair: Hair | None) -> None:
-    """Paint the hair that frames the face; a bald head keeps the trace of the razor."""
+    """Paint the hair around the face, or the shaved hair of a bald man."""
     if hair is not None:
         paint(canvas, _ink(face, hair.tone), hair.front, hair.where)
     elif face.traits.male:
@@ -125,13 +125,13 @@ def _ink(face: Face, tone: Array) -> Array:
 
 
 def _wave(face: Face, style: Style) -> float:
-    """How far (px) strands swing sideways."""
-    return 0.0 if style.flow != "fall" or style.ears else 3.6 * max(0.0, face.looks.wave - 0.45) / 0.55
+    """Amplitude (px) of the waves of hair."""
+    return 0.0 if style.flow != "fall" or style.ears else 3.6 * max(0.0, face.appearance.wave - 0.45) / 0.55
 
 
 def _strands(face: Face, flow: str, bent: Array, u: Array, v: Array) -> Array:
-    """Strand noise that follows the comb."""
-    offset = face.looks.grain
+    """Noise along the strands of hair."""
+    offset = face.appearance.grain
     if flow == "curl":
         return sample("curl", v * 2.4 + offset, u * 2.4 + 256)
     if flow == "fall":
@@ -142,11 +142,11 @@ def _strands(face: Face, flow: str, bent: Array, u: Array, v: Array) -> Array:
 
 def _fringe(face: Face, bent: Array, v: Array) -> Array:
     """Distance (px, positive inside) to the edge of the fringe: straight, or swept to one side."""
-    kind = face.looks.fringe
+    kind = face.appearance.fringe
     if kind < 0.6:
         edge = 97.0 - 4 * kind + 0.004 * bent * bent
     else:
-        sweep = 1.0 if face.looks.part > 0 else -1.0
+        sweep = 1.0 if face.appearance.part > 0 else -1.0
         edge = 91.0 - sweep * 0.24 * bent + 0.004 * bent * bent
     return np.minimum(edge - v, 41.0 - np.abs(bent))
 

@@ -1,4 +1,4 @@
-"""The cuts of hair: a silhouette, and the opening that it leaves for the face."""
+"""Hairstyles: a silhouette, and the opening for the face."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lips, teeth and the dark between them."""
+"""Lips, teeth and the inside of the mouth."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def _lip_colour(face: Face, tone: Array) -> Array:
     natural = tone * np.array((0.84, 0.6, 0.6), np.float32) + np.array((10, 4, 8), np.float32)
     if face.traits.male:
         return natural + 0.35 * (tone * 0.92 - natural)
-    stick = np.array(face.looks.lip_colour, np.float32)
-    return natural + 0.85 * face.looks.lipstick * (stick - natural)
+    stick = np.array(face.appearance.lip_colour, np.float32)
+    return natural + 0.85 * face.appearance.lipstick * (stick - natural)
 
 
 def _paint_upper(
@@ -78,11 +78,11 @@ def _paint_lower(
     ends: Array,
 ) -> None:
     depth = unit((v - line) / np.maximum(edge - line, 0.5))
-    creases = sample("strand", u * 10 + face.looks.grain, v * 2)
+    creases = sample("strand", u * 10 + face.appearance.grain, v * 2)
     shade = (0.45 + 0.5 * lit) * (1.12 - 0.34 * np.abs(depth - 0.3) + 0.025 * creases)
     ink = plane(colour) * shade
     gloss = bell((depth - 0.36) / 0.22) * bell((u - 4 * face.moment.light_x) / 8)
-    ink += (255 - ink) * (gloss * (0.12 if face.traits.male else 0.2 + 0.2 * face.looks.lipstick))
+    ink += (255 - ink) * (gloss * (0.12 if face.traits.male else 0.2 + 0.2 * face.appearance.lipstick))
     paint(canvas, ink, cover(v - line) * cover(edge - v, 1.6) * ends * 0.92, where)
 
 

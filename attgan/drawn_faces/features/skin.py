@@ -50,7 +50,7 @@ HEAD_WINDOW = window(-46, 40, 46, 185, margin=20)
 
 
 class Skin(NamedTuple):
-    """What later painters need of the skin: its middle colour (3,) and shade and head coverage (218, 178)."""
+    """The skin's middle colour (3,), its shade and the head's coverage (218, 178), for later painting functions."""
 
     tone: Array
     shade: Array
@@ -60,11 +60,11 @@ class Skin(NamedTuple):
 def tone_of(face: Face) -> Array:
     """The skin's middle colour, RGB (3,)."""
     if face.traits.pale:
-        return _PALE + np.float32(4) * (0.5 - face.looks.tone)
-    place = face.looks.tone * (len(_TONES) - 1)
+        return _PALE + np.float32(4) * (0.5 - face.appearance.tone)
+    place = face.appearance.tone * (len(_TONES) - 1)
     low = min(int(place), len(_TONES) - 2)
     tone = _TONES[low] + (place - low) * (_TONES[low + 1] - _TONES[low])
-    return tone + np.array((3, -4, -4), dtype=np.float32) * (face.looks.redness - 0.5) * 2
+    return tone + np.array((3, -4, -4), dtype=np.float32) * (face.appearance.redness - 0.5) * 2
 
 
 def paint_head(face: Face, canvas: Canvas) -> Skin:
@@ -75,7 +75,7 @@ def paint_head(face: Face, canvas: Canvas) -> Skin:
     shade, gloss = lit(face, u, v)
     shade *= face.moment.exposure
     height, width = u.shape
-    blotch = tile("blotch", height, width, face.looks.grain * 131, face.looks.grain * 57)
+    blotch = tile("blotch", height, width, face.appearance.grain * 131, face.appearance.grain * 57)
     shade += blotch * (0.008 if face.traits.young else 0.017)
     cut = cover(look_up(distance_field(HEAD), canvas.index[where]))
     paint(canvas, _skin_colour(face, u, v, tone, shade, gloss), cut, where)
@@ -102,13 +102,13 @@ def _skin_colour(face: Face, u: Array, v: Array, tone: Array, shade: Array, glos
     red = bell((side - 26) / 12) * bell((v - 134) / 12) * (0.25 + _blush(face)) + 0.25 * bell(u / 8) * bell(
         (v - 138) / 7
     )
-    red *= (0.5 + 0.5 * face.looks.redness) * min(1.0, float(tone.mean()) / 180) ** 2
+    red *= (0.5 + 0.5 * face.appearance.redness) * min(1.0, float(tone.mean()) / 180) ** 2
     colour -= red * plane((-2.0, 24.0, 20.0))
     return colour
 
 
 def _blush(face: Face) -> float:
-    return 0.0 if face.traits.male else 1.1 * face.looks.blush
+    return 0.0 if face.traits.male else 1.1 * face.appearance.blush
 
 
 def paint_neck(face: Face, canvas: Canvas) -> None:

@@ -54,7 +54,7 @@ def auc(scores: np.ndarray, truth: np.ndarray) -> float:
     return float((scores[truth][:, None] > scores[~truth]).mean())
 
 
-def test_a_face_depends_on_its_seed_alone():
+def test_face_depends_on_its_seed_alone():
     first = {seed: draw(sample_face(seed)) for seed in (3, 5, 8)}
     for seed in (8, 3, 5):
         draw(sample_face(100 + seed))
@@ -83,7 +83,7 @@ def test_pictures_have_celebas_size_and_geometry():
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_pairs_differ_where_the_attribute_is_and_nowhere_else(name):
+def test_pairs_differ_only_where_the_attribute_is(name):
     (top, bottom, left, right), least = REACH[name]
     for seed in range(900, 906):
         face = sample_face(seed)
@@ -110,7 +110,7 @@ def test_glasses_mask_covers_both_lenses_and_the_bridge():
         assert mask[104:124, 96:123].mean() > 0.6
 
 
-def test_a_linear_probe_on_small_pictures_reads_the_attributes():
+def test_linear_probe_predicts_the_attributes():
     faces = [sample_face(seed, glasses_share=0.5) for seed in range(520)]
     crops = [Image.fromarray(draw(face)[24:194, 4:174]) for face in faces]
     small = np.stack([np.asarray(crop.resize((24, 24), Image.Resampling.BOX)) for crop in crops])
@@ -126,7 +126,7 @@ def test_a_linear_probe_on_small_pictures_reads_the_attributes():
 
 @given(seed=SEEDS, switches=SWITCHES)
 @settings(max_examples=60, deadline=None)
-def test_labels_keep_lifes_rules_whatever_is_switched(seed, switches):
+def test_labels_never_contradict_each_other(seed, switches):
     face = sample_face(seed)
     for name, value in switches:
         face = with_attribute(face, name, value)
@@ -144,7 +144,7 @@ def test_labels_keep_lifes_rules_whatever_is_switched(seed, switches):
 
 @given(seed=SEEDS, name=st.sampled_from(PUBLISHED), value=st.booleans(), switches=SWITCHES)
 @settings(max_examples=80, deadline=None)
-def test_switching_an_attribute_sets_it_and_clears_only_what_excludes_it(seed, name, value, switches):
+def test_switched_attribute_clears_only_what_excludes_it(seed, name, value, switches):
     face = sample_face(seed)
     for other, state in switches:
         face = with_attribute(face, other, state)
@@ -163,7 +163,7 @@ def test_switching_an_attribute_sets_it_and_clears_only_what_excludes_it(seed, n
         assert switched == face
 
 
-def test_shares_and_what_goes_together():
+def test_shares_of_attributes_are_realistic():
     faces = [sample_face(seed) for seed in range(2000)]
     table = [labels(face) for face in faces]
     share = {name: np.mean([row[name] for row in table]) for name in CELEBA}
@@ -179,7 +179,7 @@ def test_shares_and_what_goes_together():
     assert all(np.mean([row[name] for row in men]) < 0.01 for name in ("Wearing_Lipstick", "Heavy_Makeup"))
 
 
-def test_the_share_of_glasses_changes_nothing_else():
+def test_share_of_glasses_changes_nothing_else():
     for seed in range(50):
         bare, spectacled = sample_face(seed, glasses_share=0.0), sample_face(seed, glasses_share=1.0)
         assert spectacled == with_attribute(bare, "Eyeglasses", True)
@@ -190,7 +190,7 @@ def test_another_picture_is_the_same_person_at_another_moment():
     face = sample_face(4)
     assert another_picture(face, 0) is face
     second = another_picture(face, 1)
-    assert (second.build, second.looks) == (face.build, face.looks)
+    assert (second.build, second.appearance) == (face.build, face.appearance)
     assert second.moment != face.moment
     assert not np.array_equal(draw(second), draw(face))
     for name in ("Male", "Young", "Pale_Skin", "Bald", "Black_Hair", "No_Beard"):
@@ -201,7 +201,7 @@ def test_another_picture_is_the_same_person_at_another_moment():
     ("seed", "share", "said"),
     [(-1, 0.3, "seed -1"), (0, 1.1, "glasses_share 1.1"), (0, -0.1, "glasses_share -0.1")],
 )
-def test_faces_refuse_what_they_cannot_be(seed, share, said):
+def test_invalid_seeds_and_shares_are_refused(seed, share, said):
     with pytest.raises(ValueError, match=said):
         sample_face(seed, glasses_share=share)
 
@@ -211,7 +211,7 @@ def test_attributes_that_are_not_published_cannot_be_switched():
         with_attribute(sample_face(0), "Wearing_Hat", True)
 
 
-def test_celeba_set_is_in_celebas_own_format(tmp_path):
+def test_dataset_is_in_celebas_own_format(tmp_path):
     heard = []
     write_celeba(str(tmp_path / "set"), 90, seed=2, progress=heard.append)
     lines = (tmp_path / "set" / "list_attr_celeba.txt").read_text().split("\n")
@@ -269,7 +269,7 @@ def test_labels_are_written_last(tmp_path):
         ({"count": 5, "glasses_share": 2.0}, "glasses_share 2.0"),
     ],
 )
-def test_a_set_refuses_impossible_wishes_before_it_writes(tmp_path, arguments, named):
+def test_invalid_arguments_are_refused_before_writing(tmp_path, arguments, named):
     with refused("setting-invalid", named):
         write_celeba(str(tmp_path / "set"), **arguments)
     assert not (tmp_path / "set").exists()
