@@ -21,7 +21,7 @@ class Face:
     """A face, in pixels of the photograph; the outer corner of its first pixel is (0, 0).
 
     Attributes:
-        box: left, top, right, bottom; may reach beyond the photograph.
+        box: left, top, right, bottom; may extend beyond the photograph.
         landmarks: ``(5, 2)`` float32, x and y of :data:`LANDMARKS`.
         confidence: 0 to 1, of the detector; those of two detectors are not comparable.
     """

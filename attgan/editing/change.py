@@ -93,7 +93,7 @@ def enlarged(change: Tensor, factor: int) -> Tensor:
 
     A generator that is trained on pixel distances draws an edge softer the less it is sure where the edge lies, and
     interpolation makes it softer still. Beside a sharp face such a frame looks drawn with a felt pen. So each value is
-    moved towards the nearer of the two extremes of its neighbourhood: edges become steep where they are, nothing
+    moved towards the nearer of the two extremes of its neighbourhood: edges become sharp where they are, nothing
     overshoots, and even areas stay even.
 
     Source: the idea of shock filters (Osher and Rudin, 1990) and of local contrast stretching.

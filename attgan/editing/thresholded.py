@@ -1,7 +1,7 @@
 """The change of an edit for generators that were trained on their whole output: only its strongest parts are kept.
 
 Such a generator's output differs from the face everywhere, with the edit and without it. Most of the small differences
-between the two outputs are chance. Kept are those that are strong, compared with the strongest of the same face, and
+between the two outputs are random. Kept are those that are strong, compared with the strongest of the same face, and
 the weaker ones connected to them.
 """
 

@@ -92,7 +92,7 @@ def design_of(styles: frozenset[str]) -> Glasses:
 
 
 def rng_of(styles: frozenset[str]) -> np.random.Generator:
-    """A new generator for what a design leaves to chance, such as reflections: the same on every face."""
+    """A new generator for what a design leaves open, such as reflections: the same on every face."""
     return np.random.default_rng(zlib.crc32(b"sunglasses" if "Sunglasses" in styles else b"clear"))
 
 

@@ -77,8 +77,8 @@ def paint_glasses(face: Face, canvas: Canvas) -> None:
     """Paint shadow, lenses, rims and bridge in front of eyes and hair."""
     glasses, lens = face.spectacles, _lens(face)
     rim = glasses.rim if glasses.mount != "none" else 0.35
-    reach = CENTRE_U + lens.half_width + 4
-    where = window(-reach, EYE_V - 16, reach, EYE_V + lens.below + 8)
+    edge = CENTRE_U + lens.half_width + 4
+    where = window(-edge, EYE_V - 16, edge, EYE_V + lens.below + 8)
     # p grows outwards from the middle of each lens, q downwards: one outline serves both.
     u = canvas.u[where]
     p, q = np.abs(u) - np.float32(CENTRE_U), canvas.v[where] - np.float32(EYE_V + 1.5 + glasses.slip)

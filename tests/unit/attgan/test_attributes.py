@@ -77,7 +77,7 @@ def test_edits_are_read_with_their_intensities():
 
 @given(st.data())
 @fixed
-def test_an_edit_reads_back_what_it_prints(data):
+def test_printed_edit_is_read_as_the_same_edit(data):
     names = data.draw(name_lists)
     edits = data.draw(edits_of(names))
     assert parse_edits([str(edit) for edit in edits], names=names) == edits
@@ -106,7 +106,7 @@ def test_an_edit_reads_back_what_it_prints(data):
         (["Black_Hair=1", "Male=0", "Blond_Hair=1"], ("edit-conflict", "Blond_Hair", "Black_Hair")),
     ],
 )
-def test_a_wrong_edit_is_refused_in_one_line(texts, rule):
+def test_wrong_edit_is_refused_in_one_line(texts, rule):
     with refused(*rule) as refusal:
         parse_edits(texts)
     assert refusal.value.line.startswith(f"--set {texts[-1]}")
@@ -157,7 +157,7 @@ def test_eyeglasses_alone_change():
     assert (target == expected).all()
 
 
-def test_setting_clears_the_excluded_known_or_not():
+def test_setting_clears_excluded_attributes():
     labels = np.full((1, 40), math.nan)
     labels[0, CELEBA.index("Bald")] = 1
     target = target_vector(labels, parse_edits(["Bangs=1", "Gray_Hair=1@0.7"], names=CELEBA), CELEBA)[0]
@@ -176,14 +176,14 @@ def test_removing_clears_nothing_and_sets_nothing():
     assert not target.any()
 
 
-def test_an_edit_of_its_own_prevails_over_being_cleared():
+def test_attribute_with_its_own_edit_is_not_cleared():
     target = target_vector(np.ones(13), parse_edits(["Bangs=0@0.9", "Bald=1"]))
     assert target[PUBLISHED.index("Bangs")] == np.float32(-0.9)
 
 
 @given(cases())
 @fixed
-def test_targets_obey_the_rules_whatever_the_edits(case):
+def test_targets_never_contradict_each_other(case):
     names, labels, edits = case
     before = labels.copy()
     target = target_vector(labels, edits, names)
@@ -220,7 +220,7 @@ def test_labels_of_another_length_are_refused():
         target_labels(np.zeros((2, 40)), ())
 
 
-def test_an_edit_of_a_foreign_attribute_is_refused():
+def test_edit_of_an_unknown_attribute_is_refused():
     with pytest.raises(ValueError, match="Smiling is not among"):
         target_vector(np.zeros(13), [Edit("Smiling", True)])
 

@@ -7,7 +7,7 @@ from tests.support.refusals import refused
 TINY = GeneratorConfig(width=2, image_size=64)
 
 
-def test_the_same_seed_gives_the_same_network_and_leaves_the_global_state_alone():
+def test_same_seed_gives_the_same_network():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
@@ -17,7 +17,7 @@ def test_the_same_seed_gives_the_same_network_and_leaves_the_global_state_alone(
     assert not torch.equal(first["enc_layers.0.layers.0.weight"], other["enc_layers.0.layers.0.weight"])
 
 
-def test_a_network_from_tensors_holds_copies_ready_for_inference(generator, faces):
+def test_network_from_tensors_has_copies_for_inference(generator, faces):
     tensors = {name: tensor.clone() for name, tensor in generator.state_dict().items()}
     built = from_tensors(Generator, generator.config, tensors, "here")
     for tensor in tensors.values():
@@ -53,7 +53,7 @@ NAME = "dec_layers.2.layers.0.weight"
         (lambda tensors: tensors[NAME].view(-1)[7].fill_(-torch.inf), ("tensor-not-finite", NAME)),
     ],
 )
-def test_tensors_that_do_not_fit_are_refused_by_name(spoil, rule):
+def test_wrong_tensors_are_refused_by_name(spoil, rule):
     tensors = {name: tensor.contiguous() for name, tensor in fresh(Generator, TINY, 0).state_dict().items()}
     spoil(tensors)
     with refused(*rule):

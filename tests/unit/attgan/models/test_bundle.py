@@ -51,7 +51,7 @@ def memory():
     fsspec.implementations.memory.MemoryFileSystem.pseudo_dirs[:] = [""]
 
 
-def test_a_bundle_comes_back_bit_by_bit(saved, generator, discriminator, faces):
+def test_bundle_is_loaded_as_it_was_saved(saved, generator, discriminator, faces):
     bundle = load_bundle(saved())
     assert equal(bundle.generator, generator)
     assert equal(bundle.discriminator, discriminator)
@@ -66,20 +66,20 @@ def test_a_bundle_comes_back_bit_by_bit(saved, generator, discriminator, faces):
         assert torch.equal(bundle.generator(images, wanted), generator(images, wanted))
 
 
-def test_a_trained_network_is_saved_as_it_is_and_stays_in_training(saved, generator):
+def test_saving_leaves_a_network_in_training_mode(saved, generator):
     generator.train()
     folder = saved(discriminator=None)
     assert generator.training
     assert equal(load_bundle(folder).generator, generator)
 
 
-def test_the_card_tells_licence_attributes_settings_and_metrics(saved):
+def test_card_has_licence_attributes_settings_and_metrics(saved):
     card = load_bundle(saved(metrics={"psnr": 24.0712})).card
     for part in ("Untrained.", "For tests only", "Eyeglasses", "| shortcut_layers | 1 |", "| psnr | 24.07 |"):
         assert part in card
 
 
-def test_float16_halves_the_weights_alone(saved, generator):
+def test_float16_halves_only_the_weights(saved, generator):
     small, large = saved("small", dtype="float16"), saved("large")
     bundle = load_bundle(small)
     assert bundle.config.dtype == "float16"
@@ -101,7 +101,7 @@ def test_float16_halves_the_weights_alone(saved, generator):
     assert again.digest == bundle.digest
 
 
-def test_a_weight_too_large_for_float16_is_refused(saved, generator):
+def test_weight_too_large_for_float16_is_refused(saved, generator):
     with torch.no_grad():
         generator.get_parameter(NAME)[0] = 1e5
     with refused("tensor-not-finite", NAME):
@@ -109,7 +109,7 @@ def test_a_weight_too_large_for_float16_is_refused(saved, generator):
     assert equal(load_bundle(saved()).generator, generator)
 
 
-def test_a_diverged_network_is_not_saved(saved, generator, tmp_path):
+def test_diverged_network_is_not_saved(saved, generator, tmp_path):
     with torch.no_grad():
         generator.get_parameter(NAME)[0] = torch.nan
     with refused("tensor-not-finite", NAME):
@@ -117,7 +117,7 @@ def test_a_diverged_network_is_not_saved(saved, generator, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_classifier_comes_back_bit_by_bit(saved, classifier, faces):
+def test_classifier_is_loaded_as_it_was_saved(saved, classifier, faces):
     bundle = load_bundle(saved(classifier=classifier))
     assert equal(bundle.classifier, classifier)
     assert bundle.classifier.config == classifier.config
@@ -126,7 +126,7 @@ def test_a_classifier_comes_back_bit_by_bit(saved, classifier, faces):
         assert torch.equal(bundle.classifier(faces(2, 64)), classifier(faces(2, 64)))
 
 
-def test_the_discriminator_need_not_be_read(saved):
+def test_discriminator_can_be_left_unread(saved):
     folder = saved()
     (folder / "discriminator.safetensors").unlink()
     bundle = load_bundle(folder, with_discriminator=False)
@@ -135,7 +135,7 @@ def test_the_discriminator_need_not_be_read(saved):
         load_bundle(folder)
 
 
-def test_the_digest_is_that_of_the_files(saved):
+def test_digest_is_that_of_the_files(saved):
     first, second = saved("first"), saved("second")
     digest = load_bundle(first).digest
     assert digest == inspect_bundle(first).digest == load_bundle(second, with_discriminator=False).digest
@@ -147,14 +147,14 @@ def test_the_digest_is_that_of_the_files(saved):
 
 
 @pytest.mark.parametrize("name", ["config.json", "README.md"])
-def test_a_text_changed_by_hand_changes_the_digest(saved, name):
+def test_text_changed_by_hand_changes_the_digest(saved, name):
     folder = saved()
     digest = load_bundle(folder).digest
     (folder / name).write_text((folder / name).read_text() + "\n")
     assert load_bundle(folder).digest != digest
 
 
-def test_a_flipped_bit_in_the_weights_is_refused(saved):
+def test_flipped_bit_in_the_weights_is_refused(saved):
     folder = saved()
     content = bytearray((folder / "generator.safetensors").read_bytes())
     content[-1] ^= 1
@@ -163,7 +163,7 @@ def test_a_flipped_bit_in_the_weights_is_refused(saved):
         load_bundle(folder)
 
 
-def test_any_filesystem_will_do(saved, generator, tmp_path, memory):
+def test_bundle_works_on_any_filesystem(saved, generator, tmp_path, memory):
     folder = saved()
     digest = load_bundle(folder).digest
     os.makedirs(tmp_path / "tree")
@@ -191,7 +191,7 @@ def test_any_filesystem_will_do(saved, generator, tmp_path, memory):
     assert not list(tmp_path.rglob("*.partial"))
 
 
-def test_a_relative_path_will_do(saved, monkeypatch):
+def test_bundle_works_on_a_relative_path(saved, monkeypatch):
     folder = saved()
     monkeypatch.chdir(folder.parent)
     assert load_bundle(folder.name).digest == inspect_bundle(folder).digest
@@ -296,7 +296,7 @@ def cast_counter(tensors):
         ),
     ],
 )
-def test_what_is_not_a_whole_bundle_is_refused_in_one_line(saved, classifier, spoil, rule):
+def test_incomplete_bundle_is_refused_in_one_line(saved, classifier, spoil, rule):
     folder = saved(classifier=classifier)
     spoil(folder)
     with refused(*rule) as refusal:
@@ -331,7 +331,7 @@ def test_weights_of_another_bundle_are_refused(saved, generator):
         ({"files": {"../secret": "0" * 64}}, "files"),
     ],
 )
-def test_a_config_that_does_not_fit_together_is_refused(saved, changes, named):
+def test_contradictory_config_is_refused(saved, changes, named):
     folder = saved()
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | changes))
@@ -341,7 +341,7 @@ def test_a_config_that_does_not_fit_together_is_refused(saved, changes, named):
 
 @pytest.mark.parametrize("network", ["discriminator", "classifier"])
 @pytest.mark.parametrize("change", [{"image_size": 96}, {"n_attributes": 12}])
-def test_networks_that_do_not_fit_together_make_no_bundle(saved, classifier, network, change):
+def test_networks_of_different_settings_are_not_saved(saved, classifier, network, change):
     folder = saved(classifier=classifier)
     config = json.loads((folder / "config.json").read_text())
     config[network] |= change
@@ -357,13 +357,13 @@ def test_networks_that_do_not_fit_together_make_no_bundle(saved, classifier, net
         ({"licence": "two\nlines"}, "licence"),
     ],
 )
-def test_nothing_is_written_when_the_settings_do_not_fit(saved, tmp_path, changes, problem):
+def test_nothing_is_written_if_settings_are_invalid(saved, tmp_path, changes, problem):
     with refused("bundle-config-invalid"):
         saved(**changes)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_is_not_a_bundle(tmp_path, saved):
+def test_path_of_a_file_is_refused(tmp_path, saved):
     for name in ("model.txt", "weights.pth"):
         (tmp_path / name).write_text("hello")
         with refused("bundle-missing", "config.json"):
@@ -372,7 +372,7 @@ def test_a_file_is_not_a_bundle(tmp_path, saved):
             saved(name)
 
 
-def test_a_bundle_is_replaced_only_when_asked(saved, generator):
+def test_bundle_is_replaced_only_on_request(saved, generator):
     folder = saved()
     digest = inspect_bundle(folder).digest
     with refused("bundle-exists"):
@@ -384,7 +384,7 @@ def test_a_bundle_is_replaced_only_when_asked(saved, generator):
 
 
 @pytest.mark.parametrize("step", range(8))
-def test_a_replacement_that_breaks_off_never_passes_for_a_bundle(saved, monkeypatch, step):
+def test_interrupted_replacement_is_not_a_bundle(saved, monkeypatch, step):
     """Cut off before each fsync in turn, as by a kill: refused, or wholly the new one; never a mixture."""
     folder = saved()
     sync, done = os.fsync, []
@@ -410,7 +410,7 @@ def test_a_replacement_that_breaks_off_never_passes_for_a_bundle(saved, monkeypa
     assert load_bundle(folder).config.dtype == "float32"
 
 
-def test_a_first_write_that_breaks_off_elsewhere_is_no_bundle(saved, memory, generator):
+def test_interrupted_first_write_is_not_a_bundle(saved, memory, generator):
     """On an object store: whichever object was the last to arrive."""
 
     class Dying(fs.FSSpecHandler):
@@ -440,7 +440,7 @@ def test_a_first_write_that_breaks_off_elsewhere_is_no_bundle(saved, memory, gen
             load_bundle("bucket/one", memory)
 
 
-def test_an_unreadable_file_is_no_users_mistake(saved, memory):
+def test_unreadable_file_raises_the_filesystems_error(saved, memory):
     """A network error is passed on as it is; only what is missing is refused."""
 
     class Broken(fs.FSSpecHandler):

@@ -2,7 +2,7 @@ from attgan.models import GeneratorConfig
 from attgan.models.card import read_card, write_card
 
 
-def test_a_card_is_read_back():
+def test_card_is_read_as_it_was_written():
     about, metrics = (
         "Trained.\n\n### Data\n\n| a | b |\n| --- | --- |\n| c | 1 |",
         {"psnr": 24.07, "loss": -1.5e-7},
@@ -14,9 +14,9 @@ def test_a_card_is_read_back():
     )
 
 
-def test_a_card_without_metrics_has_none():
+def test_card_without_metrics_has_none():
     assert read_card(write_card("x", "Free", ("Male",), {}, {})) == ("x", {})
 
 
-def test_a_card_written_by_hand_is_kept_whole():
+def test_card_written_by_hand_is_kept_whole():
     assert read_card("# My model\n\nIs good.\n") == ("# My model\n\nIs good.", {})

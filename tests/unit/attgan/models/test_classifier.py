@@ -5,7 +5,7 @@ from attgan.models import AttributeClassifier, ClassifierConfig, fresh, load_bun
 
 
 @pytest.mark.parametrize("size", [64, 96, 128, 192])
-def test_a_face_of_any_size_gets_one_logit_for_each_attribute(faces, size):
+def test_face_of_any_size_gets_one_logit_per_attribute(faces, size):
     classifier = fresh(AttributeClassifier, ClassifierConfig(width=4, image_size=size, n_attributes=5), 0)
     logits = classifier(faces(3, size))
     assert logits.shape == (3, 5)
@@ -15,7 +15,7 @@ def test_a_face_of_any_size_gets_one_logit_for_each_attribute(faces, size):
         classifier(faces(3, size + 32))
 
 
-def test_a_larger_face_is_judged_by_its_reduction(lived_in, faces):
+def test_larger_face_is_reduced_first(lived_in, faces):
     """What is finer than 64 px plays no part: a face of 128 px and its means over 2×2 pixels look the same."""
     large = lived_in(AttributeClassifier, ClassifierConfig(width=4, image_size=128))
     small = AttributeClassifier(ClassifierConfig(width=4, image_size=64)).eval()
@@ -26,7 +26,7 @@ def test_a_larger_face_is_judged_by_its_reduction(lived_in, faces):
         torch.testing.assert_close(large(images), small(means))
 
 
-def test_in_float16_it_is_small_and_decides_the_same(lived_in, faces, saved):
+def test_float16_classifier_is_small_and_decides_the_same(lived_in, faces, saved):
     classifier = lived_in(AttributeClassifier, ClassifierConfig(image_size=64))
     folder = saved(classifier=classifier, dtype="float16")
     assert (folder / "classifier.safetensors").stat().st_size < 2e6

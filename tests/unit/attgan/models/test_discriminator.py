@@ -77,7 +77,7 @@ def reference(discriminator, images):
     return results[0][:, 0], results[1]
 
 
-def test_forward_agrees_with_a_reference_made_another_way(discriminator, faces):
+def test_forward_agrees_with_an_independent_reference(discriminator, faces):
     with torch.no_grad():
         critic, logits = discriminator(faces(3, 64))
         expected = reference(discriminator, faces(3, 64))
@@ -85,7 +85,7 @@ def test_forward_agrees_with_a_reference_made_another_way(discriminator, faces):
     torch.testing.assert_close((critic, logits), expected, atol=1e-5, rtol=1e-4)
 
 
-def test_the_critic_alone_scores_the_same(discriminator, faces):
+def test_critic_alone_gives_the_same_scores(discriminator, faces):
     with torch.no_grad():
         assert torch.equal(discriminator.critic(faces(3, 64)), discriminator(faces(3, 64))[0])
 
@@ -107,7 +107,7 @@ def test_second_derivatives_agree_with_the_reference(discriminator, faces):
 
 
 @pytest.mark.parametrize("layers", range(6))
-def test_freezing_stops_training_of_the_lowest_layers_alone(layers, discriminator, faces):
+def test_freezing_stops_training_of_the_lowest_layers_only(layers, discriminator, faces):
     freeze_lowest(discriminator, 5 - layers)
     frozen = freeze_lowest(discriminator, layers)
     assert len(frozen) == 3 * layers
@@ -148,7 +148,7 @@ def test_settings_out_of_range_are_refused(settings, rule):
         DiscriminatorConfig(**settings)
 
 
-def test_frozen_layers_keep_their_batch_norms_statistics_in_training_mode() -> None:
+def test_frozen_layers_keep_their_batch_norm_statistics() -> None:
     config = DiscriminatorConfig(image_size=64, width=2, hidden=8, norm="batch")
     discriminator = fresh(Discriminator, config, 0)
     freeze_lowest(discriminator, 2)

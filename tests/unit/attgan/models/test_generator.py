@@ -57,7 +57,7 @@ def test_state_dict_has_the_published_names_and_shapes():
 
 @given(configs, st.integers(1, 3))
 @fixed
-def test_an_image_comes_out_as_large_as_it_went_in(config, count):
+def test_output_has_the_size_of_the_input(config, count):
     generator = Generator(config).eval()
     size = config.image_size
     images = torch.rand(count, 3, size, size) * 2 - 1
@@ -144,7 +144,7 @@ def reference(generator, images, attributes):
         {"shortcut_layers": 0, "inject_layers": 0, "encoder_norm": "none", "decoder_norm": "instance"},
     ],
 )
-def test_forward_agrees_with_a_reference_made_another_way(changes, lived_in, faces):
+def test_forward_agrees_with_an_independent_reference(changes, lived_in, faces):
     config = GeneratorConfig(**{"width": 2, "image_size": 64, "n_attributes": 3} | changes)
     generator = lived_in(Generator, config, seed=3)
     images = faces(2, 64)
@@ -157,7 +157,7 @@ def test_forward_agrees_with_a_reference_made_another_way(changes, lived_in, fac
 
 
 @pytest.mark.parametrize("shortcut_layers", range(5))
-def test_shortcuts_reach_the_decoder_from_the_innermost_outwards(shortcut_layers, faces):
+def test_shortcuts_start_at_the_innermost_layer(shortcut_layers, faces):
     generator = Generator(GeneratorConfig(width=1, image_size=64, shortcut_layers=shortcut_layers)).eval()
     features = [level.detach().requires_grad_() for level in generator.encode(faces(1, 64))]
     edited = generator.decode(features, torch.zeros(1, 13))
@@ -167,7 +167,7 @@ def test_shortcuts_reach_the_decoder_from_the_innermost_outwards(shortcut_layers
 
 
 @pytest.mark.parametrize("inject_layers", range(5))
-def test_attributes_enter_at_the_latent_and_after_each_inject_layer(inject_layers, faces):
+def test_attributes_are_injected_after_each_inject_layer(inject_layers, faces):
     """With the channels of every entry but one cut, the attributes still matter, and with all cut no longer."""
     config = GeneratorConfig(width=1, image_size=64, n_attributes=2, inject_layers=inject_layers)
     generator = Generator(config).eval()
@@ -193,7 +193,7 @@ def test_attributes_enter_at_the_latent_and_after_each_inject_layer(inject_layer
             generator.get_parameter(name)[-2:] = 0
 
 
-def test_one_encoding_serves_many_decodings(generator, faces):
+def test_one_encoding_can_be_decoded_many_times(generator, faces):
     images, wanted, other = faces(2, 64), torch.full((2, 13), 0.5), torch.full((2, 13), -0.5)
     with torch.inference_mode():
         features = generator.encode(images)
@@ -206,7 +206,7 @@ def test_one_encoding_serves_many_decodings(generator, faces):
     assert all(torch.equal(level, copy) for level, copy in zip(features, before, strict=True))
 
 
-def test_the_layout_of_the_images_changes_nothing_and_the_fast_one_is_kept(generator, faces):
+def test_layout_of_images_changes_no_result(generator, faces):
     images, wanted = faces(4, 64), torch.full((4, 13), 0.5)
     with torch.inference_mode():
         fast = generator(images.contiguous(memory_format=torch.channels_last), wanted)
@@ -215,7 +215,7 @@ def test_the_layout_of_the_images_changes_nothing_and_the_fast_one_is_kept(gener
     torch.testing.assert_close(fast, slow)
 
 
-def test_a_training_step_reaches_every_parameter(lived_in, faces):
+def test_training_step_changes_every_parameter(lived_in, faces):
     generator = lived_in(Generator, GeneratorConfig(width=2, image_size=64, inject_layers=2)).train()
     edited = generator(faces(2, 64), torch.full((2, 13), 0.5))
     (edited - faces(2, 64)).abs().mean().backward()
@@ -254,7 +254,7 @@ def test_settings_out_of_range_are_refused(settings, rule):
         GeneratorConfig(**settings)
 
 
-def test_settings_cannot_be_changed_afterwards():
+def test_settings_are_frozen():
     with pytest.raises(ValidationError, match="frozen"):
         GeneratorConfig().width = 32
 

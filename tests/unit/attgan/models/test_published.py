@@ -53,7 +53,7 @@ def equal(network, other):
 
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "old format"])
-def test_a_published_generator_is_read_with_the_published_defaults(published, generator, zipped):
+def test_published_generator_is_read_with_default_options(published, generator, zipped):
     read = import_published(published(zipped=zipped), image_size=64)
     assert equal(read.generator, generator)
     assert read.generator.config == generator.config
@@ -90,7 +90,7 @@ def test_bare_and_data_parallel_state_dicts_are_read(published, generator, wrapp
     assert equal(read.generator, generator)
 
 
-def test_files_older_than_the_norms_counters_are_read(published, generator):
+def test_files_without_batch_norm_counters_are_read(published, generator):
     state = tensors_of(generator)
     for name in [name for name in state if name.endswith("num_batches_tracked")]:
         del state[name]
@@ -98,7 +98,7 @@ def test_files_older_than_the_norms_counters_are_read(published, generator):
     assert equal(read.generator, generator)
 
 
-def test_options_name_what_shapes_cannot_tell(published):
+def test_options_decide_what_shapes_leave_open(published):
     names = CELEBA[:3]
     config = GeneratorConfig(
         n_attributes=3,
@@ -140,7 +140,7 @@ def settings_or_refusal(tensors):
     )
 )
 @fixed
-def test_settings_are_read_off_the_shapes_or_offered(config):
+def test_settings_follow_from_shapes_or_are_offered(config):
     """What is read is what was built, unless other counts of layers have the very same shapes."""
     with torch.device("meta"):
         tensors = Generator(config).state_dict()
@@ -167,13 +167,13 @@ def test_shapes_that_leave_the_layers_open_need_an_option(published):
     assert (read.generator.config.shortcut_layers, read.generator.config.inject_layers) == (0, 1)
 
 
-def test_it_is_read_from_any_filesystem(published, generator, tmp_path):
+def test_checkpoint_is_read_from_any_filesystem(published, generator, tmp_path):
     published()
     filesystem = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
     assert equal(import_published("weights.pth", filesystem).generator, generator)
 
 
-def test_the_networks_do_not_hang_on_the_file(published, generator):
+def test_networks_do_not_depend_on_the_file(published, generator):
     path = published()
     read = import_published(path)
     path.write_bytes(bytes(path.stat().st_size))
@@ -210,7 +210,7 @@ def test_pickled_objects_are_refused_and_never_run(published, generator, tmp_pat
     assert trap.exists()
 
 
-def test_a_plain_pickle_is_refused_and_never_run(tmp_path):
+def test_plain_pickle_is_refused_and_never_run(tmp_path):
     trap, path = tmp_path / "touched", tmp_path / "weights.pth"
     path.write_bytes(pickle.dumps({"G": Intruder(trap)}, protocol=2))
     with refused("pth-pickled-object"):
@@ -266,7 +266,7 @@ def test_a_plain_pickle_is_refused_and_never_run(tmp_path):
         ),
     ],
 )
-def test_a_generator_that_does_not_fit_is_refused_by_the_tensors_name(published, generator, change, rule):
+def test_wrong_generator_is_refused_by_its_tensors_name(published, generator, change, rule):
     state = tensors_of(generator)
     change(state)
     path = published({"G": state})
@@ -291,7 +291,7 @@ def test_a_generator_that_does_not_fit_is_refused_by_the_tensors_name(published,
         ),
     ],
 )
-def test_a_discriminator_that_does_not_fit_is_refused(published, generator, discriminator, change, rule):
+def test_wrong_discriminator_is_refused(published, generator, discriminator, change, rule):
     state = tensors_of(discriminator)
     change(state)
     path = published({"G": tensors_of(generator), "D": state})
@@ -314,13 +314,13 @@ def test_options_that_contradict_the_file_are_refused(published, options, rule):
         import_published(published(), **options)
 
 
-def test_an_image_size_that_contradicts_the_discriminator_is_refused(published, generator, discriminator):
+def test_image_size_other_than_the_discriminators_is_refused(published, generator, discriminator):
     path = published({"G": tensors_of(generator), "D": tensors_of(discriminator)})
     with refused("image-size-conflict", "--image-size", "128", "64"):
         import_published(path, image_size=128)
 
 
-def test_other_numbers_of_attributes_must_be_named(published):
+def test_other_numbers_of_attributes_need_names(published):
     config = GeneratorConfig(width=2, image_size=64, n_attributes=5)
     path = published({"G": tensors_of(fresh(Generator, config, 0))})
     with refused("attribute-names-needed", "5", "--attributes"):
@@ -363,7 +363,7 @@ def test_files_of_other_kinds_are_refused(tmp_path, content):
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "old format"])
 @pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.9, 0.999])
-def test_a_truncated_file_is_refused(published, zipped, share):
+def test_truncated_file_is_refused(published, zipped, share):
     path = published(zipped=zipped)
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
@@ -371,14 +371,14 @@ def test_a_truncated_file_is_refused(published, zipped, share):
         import_published(path)
 
 
-def test_what_is_not_a_file_is_refused(tmp_path):
+def test_missing_files_and_folders_are_refused(tmp_path):
     with refused("pth-missing"):
         import_published(tmp_path / "none.pth")
     with refused("pth-missing"):
         import_published(tmp_path)
 
 
-def test_a_whole_published_file_of_full_width_is_read_strictly(tmp_path):
+def test_published_file_of_full_width_is_read_strictly(tmp_path):
     """The real names and the real shapes, in half a second; the values do not matter."""
     with torch.device("meta"):
         shapes = Generator(GeneratorConfig()).state_dict()

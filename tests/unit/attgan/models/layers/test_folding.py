@@ -24,7 +24,7 @@ def trained(network: nn.Module) -> nn.Module:
     "options",
     [{}, {"shortcut_layers": 4, "inject_layers": 3}, {"encoder_norm": "instance"}, {"decoder_norm": "none"}],
 )
-def test_a_folded_generator_makes_the_same_faces(options: dict) -> None:
+def test_folded_generator_gives_the_same_faces(options: dict) -> None:
     generator = trained(fresh(Generator, GeneratorConfig(image_size=64, width=4, **options), seed=0))
     images = torch.rand(3, 3, 64, 64) * 2 - 1
     attributes = torch.rand(3, 13) - 0.5
@@ -35,13 +35,13 @@ def test_a_folded_generator_makes_the_same_faces(options: dict) -> None:
         torch.testing.assert_close(generator(images, attributes), before, rtol=0, atol=0)  # untouched
 
 
-def test_no_batch_norm_is_left() -> None:
+def test_no_batch_norm_remains() -> None:
     generator = fresh(Generator, GeneratorConfig(image_size=64, width=4), seed=0)
     assert any(isinstance(module, nn.BatchNorm2d) for module in generator.modules())
     assert not any(isinstance(module, nn.BatchNorm2d) for module in folded(generator).modules())
 
 
-def test_a_folded_classifier_sees_the_same() -> None:
+def test_folded_classifier_gives_the_same_logits() -> None:
     classifier = trained(fresh(AttributeClassifier, ClassifierConfig(image_size=64, width=4), seed=0))
     images = torch.rand(3, 3, 64, 64) * 2 - 1
     with torch.no_grad():

@@ -24,7 +24,7 @@ def tensors(*shape: int, count: int = 1) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_it_is_pytorchs(layout: torch.memory_format) -> None:
+def test_output_and_gradients_are_pytorchs(layout: torch.memory_format) -> None:
     ours, theirs = norms(5)
     (images,) = tensors(3, 5, 6, 4)
     images = images.detach().contiguous(memory_format=layout)
@@ -35,7 +35,7 @@ def test_it_is_pytorchs(layout: torch.memory_format) -> None:
         torch.testing.assert_close(ours(images), theirs(images), rtol=0, atol=0)
 
 
-def test_first_and_second_derivatives_agree_with_finite_differences() -> None:
+def test_derivatives_agree_with_finite_differences() -> None:
     ours, _ = norms(3)
     (images,) = tensors(2, 3, 3, 2)
 
@@ -46,7 +46,7 @@ def test_first_and_second_derivatives_agree_with_finite_differences() -> None:
     assert torch.autograd.gradgradcheck(run, (images, ours.weight, ours.bias))
 
 
-def test_second_derivatives_are_pytorchs_where_all_pixels_are_nearly_equal() -> None:
+def test_second_derivatives_are_pytorchs_on_even_images() -> None:
     """Where the norm divides by little more than its epsilon."""
     ours, theirs = norms(3)
     (images, direction) = tensors(2, 3, 2, 2, count=2)
@@ -59,7 +59,7 @@ def test_second_derivatives_are_pytorchs_where_all_pixels_are_nearly_equal() -> 
     torch.testing.assert_close(second(ours), second(theirs))
 
 
-def test_a_third_derivative_is_refused() -> None:
+def test_third_derivative_is_refused() -> None:
     ours, _ = norms(2)
     (images,) = tensors(1, 2, 2, 2)
     (first,) = torch.autograd.grad((ours(images) ** 2).sum(), images, create_graph=True)
@@ -68,7 +68,7 @@ def test_a_third_derivative_is_refused() -> None:
         second.sum().backward()
 
 
-def test_under_autocast_low_precision_stays_low_and_keeps_its_layout() -> None:
+def test_autocast_keeps_low_precision_and_layout() -> None:
     ours, theirs = norms(4)
     ours, theirs = ours.float(), theirs.float()
     (images,) = tensors(2, 4, 8, 8)
