@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from attgan.glasses import STYLES, Light, compose, put_on, read_light, render, sample_glasses
 from attgan.glasses.head import find_pose, turned_landmarks
-from attgan.glasses.page import mannequin
 
 SIDE = 128
 CLEAR = [name for name in STYLES if name != "Sunglasses"]
@@ -168,27 +167,6 @@ def test_far_lens_is_narrower(yaw):
     row = covered[int(points[0, 1]) + 4]
     left, right = row[:bridge].sum(), row[bridge:].sum()
     assert (left < 0.9 * right) if yaw < 0 else (right < 0.9 * left)
-
-
-@pytest.mark.parametrize(("yaw", "pitch", "roll"), [(0, 0, 0), (30, 0, 0), (-40, 10, 20), (15, -12, -30)])
-def test_pose_of_turned_landmarks_is_recovered(yaw, pitch, roll):
-    pose = find_pose(landmarks(yaw, pitch, roll))
-    # Noses differ in length, so the pitch is only recovered in part.
-    assert np.degrees([pose.yaw, pose.pitch]) == pytest.approx([yaw, pitch], abs=5)
-    assert np.degrees(np.angle(pose.scale)) == pytest.approx(roll, abs=4)
-    assert pose.unit == pytest.approx(36, rel=0.06)
-
-
-def test_direction_and_level_of_light_are_measured():
-    points = landmarks()
-    face = mannequin(points, SIDE).astype(float)
-    shaded = face * np.linspace(0.4, 1.0, SIDE)[None, :, None]
-    assert read_light(shaded.astype(np.uint8), points).right > 0.2
-    assert read_light(shaded[:, ::-1].astype(np.uint8), points).right < -0.2
-    assert (
-        read_light((0.4 * face).astype(np.uint8), points).level
-        < read_light(face.astype(np.uint8), points).level
-    )
 
 
 def test_blurry_picture_gets_blurry_glasses():
