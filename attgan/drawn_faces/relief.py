@@ -75,22 +75,21 @@ def age_of(face: Face) -> float:
 
 
 def _part_weights(face: Face) -> tuple[float, ...]:
+    """The weights of the parts of :func:`_slopes`, in their order."""
     traits, build, smile = face.traits, face.build, face.moment.smile
     male, old = float(traits.male), age_of(face)
-    weights = (
-        1.0,
-        0.4 + 0.6 * male,  # brow ridge
-        1.0 + 0.15 * male + 0.2 * build.nose_width,  # nose
-        0.7 + 0.7 * smile + 0.25 * build.cheeks,  # cheekbones
-        1.0 + 0.3 * male,  # chin
-        0.25 + 0.55 * smile + 1.1 * old,  # folds from nose to mouth
-        0.25 + 1.3 * old,  # bags
-        1.2 * old,  # forehead, frown, crow's feet, folds at the mouth
-    )
-    return weights
+    brow_ridge = 0.4 + 0.6 * male
+    nose = 1.0 + 0.15 * male + 0.2 * build.nose_width
+    cheekbones = 0.7 + 0.7 * smile + 0.25 * build.cheeks
+    chin = 1.0 + 0.3 * male
+    nose_folds = 0.25 + 0.55 * smile + 1.1 * old
+    bags = 0.25 + 1.3 * old
+    lines = 1.2 * old
+    return 1.0, brow_ridge, nose, cheekbones, chin, nose_folds, bags, lines
 
 
 def _darkness_weights(face: Face) -> tuple[float, ...]:
+    """The weights of the terms of :func:`_darkness`, in their order."""
     smile, old = face.moment.smile, age_of(face)
     return 1.0, 0.06 + 0.16 * smile + 0.28 * old, 0.08 + 0.26 * old, 0.27 * old
 

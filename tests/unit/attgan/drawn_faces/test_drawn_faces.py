@@ -69,14 +69,16 @@ def test_pictures_have_celebas_size_and_geometry():
     assert pictures.dtype == np.uint8
     mean = pictures.astype(np.float64).mean(axis=0)
     grey = mean.mean(axis=2)
-    for column in (68.5, 109.5):  # the darkest spot near each eye is its pupil
+    # The darkest spot near each eye is its pupil.
+    for column in (68.5, 109.5):
         left = int(column) - 14
         box = grey[105:122, left : left + 29]
         row, place = np.unravel_index(box.argmin(), box.shape)
         assert abs(105 + row - 111.5) <= 3
         assert abs(left + place - column) <= 3
     redness = (mean[:, :, 0] - mean[:, :, 1:].mean(axis=2))[140:172, 84:95].mean(axis=1)
-    assert abs(140 + redness.argmax() - 156) <= 4  # the lips
+    # The lips.
+    assert abs(140 + redness.argmax() - 156) <= 4
     # Brightness, colour and spread of CelebA's aligned faces (130, 108, 96; standard deviation 37).
     assert np.abs(mean.mean(axis=(0, 1)) - (130, 108, 96)).max() < 25
     assert 22 < pictures.mean(axis=(1, 2, 3)).std() < 50
@@ -154,7 +156,8 @@ def test_switched_attribute_clears_only_what_excludes_it(seed, name, value, swit
     assert with_attribute(switched, name, value) == switched
     changed = {other for other in PUBLISHED if before[other] != after[other]} - {name}
     bound = set(EXCLUSIVE.get(name, ()))
-    if name in ("Bald", "Bangs", *COLOURS):  # hair covers a bald head, and shows its colour
+    # Hair covers a bald head, and shows its colour.
+    if name in ("Bald", "Bangs", *COLOURS):
         bound |= {"Bald", "Bangs", *COLOURS}
     if name == "Mustache":
         bound |= {"No_Beard"}
@@ -227,7 +230,8 @@ def test_dataset_is_in_celebas_own_format(tmp_path):
     assert read.attributes.tolist() == drawn
     assert np.bincount(read.partition).tolist() == [72, 9, 9]
     people = [set(read.identity[read.partition == part]) for part in range(3)]
-    assert sum(len(part) for part in people) == len(set.union(*people))  # no one is in two partitions
+    # No one is in two partitions.
+    assert sum(len(part) for part in people) == len(set.union(*people))
     assert np.bincount(read.identity)[1:].min() >= 1
     assert np.bincount(read.identity).max() <= 5
 
@@ -235,7 +239,8 @@ def test_dataset_is_in_celebas_own_format(tmp_path):
     decoded = codec.decode(data)
     assert (decoded.format, decoded.pixels.shape) == ("JPEG", (218, 178, 3))
     error = decoded.pixels.astype(int) - draw(face_at(89, seed=2))
-    assert np.sqrt((error**2).mean()) < 12  # the codec's loss only
+    # The codec's loss only.
+    assert np.sqrt((error**2).mean()) < 12
 
 
 def test_images_do_not_depend_on_count_or_workers(tmp_path):
@@ -281,7 +286,8 @@ def test_sheets_show_every_face_and_name_its_attributes():
     assert sheet.dtype == np.uint8
     assert np.array_equal(sheet[:218, :178], draw(faces[0]))
     caption = sheet[218 : sheet.shape[0] // 2, :178]
-    assert (caption < 128).any()  # ink
+    # Ink.
+    assert (caption < 128).any()
     pairs = draw_pair_sheet(faces[:2], ("Eyeglasses", "Bangs"))
     assert pairs.shape[1:] == (2 * 178, 3)
     with pytest.raises(ValueError, match="0 faces"):

@@ -32,7 +32,8 @@ def test_folded_generator_gives_the_same_faces(options: dict) -> None:
         before = generator(images, attributes)
         after = folded(generator)(images, attributes)
         torch.testing.assert_close(after, before, rtol=0, atol=1e-5)
-        torch.testing.assert_close(generator(images, attributes), before, rtol=0, atol=0)  # untouched
+        # Untouched.
+        torch.testing.assert_close(generator(images, attributes), before, rtol=0, atol=0)
 
 
 def test_no_batch_norm_remains() -> None:
