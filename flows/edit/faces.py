@@ -114,7 +114,8 @@ def edit_faces(chunk: Chunk, editor: Editor, edits: tuple[Edit, ...], run: EditR
     faces = [face for item in chunk for face in item.faces]
     if not faces:
         return
-    pixels = np.stack([face.pixels for face in faces])  # (N, S, S, 3)
+    # (N, S, S, 3)
+    pixels = np.stack([face.pixels for face in faces])
     columns = [run.attributes.index(edit.attribute) for edit in edits]
     sources, unsure = _source_attributes(owners, faces, pixels, editor, len(run.attributes), columns)
     targets = target_vector(sources, edits, run.attributes)
