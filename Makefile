@@ -56,8 +56,8 @@ status: $(READY) ## Show the services of the local stack, their addresses and he
 down: $(READY) ## Stop the local stack
 	@$(BIN)/attgan down
 
-test: $(READY_DEV) lint ## Lint, types and the tests that every change must pass (PYTEST_ADDOPTS=--durations=20 shows the slowest)
-	@$(MAKE) --no-print-directory --keep-going --jobs=$$(($(CORES) + 1)) IN_GROUPS=1 $(GROUPS_OF_TESTS)
+test: $(READY_DEV) ## Lint, types and the tests that every change must pass (PYTEST_ADDOPTS=--durations=20 shows the slowest)
+	@$(MAKE) --no-print-directory --keep-going --jobs=$$(($(CORES) + 1)) IN_GROUPS=1 $(GROUPS_OF_TESTS) lint
 
 test-all: export PYTEST_ADDOPTS += --durations=20
 test-all: $(READY_DEV) ## Every test that runs without a GPU, one group after the other, with the slowest of each (hours)

@@ -111,7 +111,7 @@ def stack() -> Iterator[Variables]:
 
     Its workers' decoder dies of images that ask for it (``tests/faults/poison``).
     """
-    options = {"cpus": 2, "gpus": 0, "dashboard": False, "tell": _silent, "seconds": LIMIT}
+    options = {"cpus": 2, "gpus": 0, "dashboard": False, "report": _silent, "seconds": LIMIT}
     with _folder() as folder, contextlib.ExitStack() as cleanup:
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(lifecycle._DESCRIBE, "prefect", _prompt_prefect)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from attgan.data.loading.loader import Faces
 from attgan.errors import UserError
 from attgan.models import Generator, GeneratorConfig, load_bundle
 from attgan.models.default import default_bundle_path
-from attgan.training import loop
+from attgan.training import attgan_learner
 from attgan.training.networks import Networks
 from attgan.training.plan import Card, TrainingPlan
 from attgan.training.trainer import choose, make_plan
@@ -87,11 +87,11 @@ def _step_rows(bench: Bench, data: Data, precision: Precision, compiled: bool, b
 
 def steps_of(plan: TrainingPlan) -> dict[str, Callable[[], object]]:
     """The steps of a training that is about to begin, each on the same batch."""
-    with contextlib.closing(loop.open_stream(plan, "source", plan.source_rows, 0)) as stream:
+    with contextlib.closing(attgan_learner.open_stream(plan, "source", plan.source_rows, 0)) as stream:
         placed = next(stream)
     return {
-        "discriminator": lambda: loop.discriminator_step(plan, 0, placed, placed),
-        "generator": lambda: loop.generator_step(plan, CYCLE, placed),
+        "discriminator": lambda: attgan_learner.discriminator_step(plan, 0, placed, placed),
+        "generator": lambda: attgan_learner.generator_step(plan, CYCLE, placed),
     }
 
 

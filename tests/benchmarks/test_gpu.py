@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from attgan.training import loop
+from attgan.training import attgan_learner
 from flows.edit import shard, streaming
 from flows.runtime.stages import Stage
 from tests.benchmarks import gpu, gpu_edit, gpu_kit, gpu_measuring, gpu_training
@@ -113,13 +113,13 @@ def test_the_rates_of_an_edit_are_the_seconds_of_its_own_stages(
 def test_the_steps_are_those_of_the_training_loop(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[str] = []
     for name in ("discriminator_step", "generator_step"):
-        original = getattr(loop, name)
+        original = getattr(attgan_learner, name)
 
         def noted(*args: Any, name: str = name, original: Any = original) -> Any:
             taken.append(name)
             return original(*args)
 
-        monkeypatch.setattr(loop, name, noted)
+        monkeypatch.setattr(attgan_learner, name, noted)
     rows = next(gpu_training.training(bench))()
     assert set(taken) == {"discriminator_step", "generator_step"}
     assert [row.what.split(",")[0] for row in rows] == ["discriminator", "generator", "cycle of 3:1"]

@@ -37,7 +37,7 @@ with cluster_watch() as look:
 
 def test_a_driver_whose_cluster_was_restarted_ends(tmp_path: Path) -> None:
     """Left alone it would wait for ever, and tasks of its would take the new cluster's CPUs."""
-    options = {"cpus": 2, "gpus": 0, "dashboard": False, "tell": lambda line: None}
+    options = {"cpus": 2, "gpus": 0, "dashboard": False, "report": lambda line: None}
     with lifecycle.running(tmp_path / "stack", ("ray",), **options) as variables:
         servers = Servers(tmp_path / "stack", variables)
         log = tmp_path / "log"

@@ -209,6 +209,8 @@ def race(number: int, action: Callable[[int], str]) -> Counter[str]:
 
 
 def test_of_eight_who_create_one_wins(place: Place) -> None:
+    if place.server == "moto":
+        pytest.skip("moto checks the condition and writes in two steps, so of two writers both may win")
     stores = [open_store(place.url) for _ in range(8)]
     for store in stores:
         store.delete("connect")
@@ -226,6 +228,8 @@ def test_of_eight_who_create_one_wins(place: Place) -> None:
 
 
 def test_counting_by_compare_and_swap_loses_nothing(place: Place) -> None:
+    if place.server == "moto":
+        pytest.skip("moto checks the condition and writes in two steps, so of two writers both may win")
     stores = [open_store(place.url) for _ in range(5)]
     stores[0].put("count", b"0")
 

@@ -87,7 +87,7 @@ PARTS: Mapping[str, Callable[[Path], Iterator[Result]]] = {
 @contextlib.contextmanager
 def _servers(folder: Path, services: tuple[str, ...]) -> Iterator[dict[str, str]]:
     """Servers of a stack; this process's environment leads to them meanwhile."""
-    options = {"cpus": 2, "gpus": 0, "dashboard": False, "tell": lambda line: None}
+    options = {"cpus": 2, "gpus": 0, "dashboard": False, "report": lambda line: None}
     with lifecycle.running(folder / "stack", services, **options) as variables:
         before = dict(os.environ)
         os.environ.update(variables)
