@@ -99,7 +99,7 @@ def our_steps(case: Case) -> Steps:
             real_labels=device_labels,
             source=images,
             source_targets=random["target_values"],
-            alpha=random["share"],
+            alpha=random["alpha"],
             weights=WEIGHTS,
             precision=case.precision,
         )

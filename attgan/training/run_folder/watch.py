@@ -13,8 +13,8 @@ from attgan.training.run_folder.ownership import OwnedFolder
 from attgan.training.run_folder.progress import Doing, OnProgress, Progress, Reporter
 from attgan.training.run_folder.state import State
 
-# Seconds between two drawings of the curves.
-_CURVES_AFTER = 10.0
+# Seconds between two drawings of the curves, each of which takes most of a second.
+_CURVES_AFTER = 30.0
 
 
 class Watch:
