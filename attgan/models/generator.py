@@ -39,7 +39,7 @@ class GeneratorConfig(BaseModel):
         shortcut_layers: decoder layers whose output is joined with the encoder's of the same size (U-Net).
         inject_layers: decoder layers after which the attribute vector is fed in again.
         encoder_norm, decoder_norm: after every convolution but the last one.
-        encoder_activation, decoder_activation: the report's Table I has "leaky_relu" in the decoder too.
+        encoder_activation, decoder_activation: the reference study's Table I has "leaky_relu" in the decoder too.
         slope: of the leaky ones, for negative values (the TensorFlow original: 0.2).
         styles: names of the style vector, which follows the attribute vector; none for published weights.
         compositing: how its change is applied to a photograph, as in its training: "direct", see

@@ -46,7 +46,8 @@ def align(
     Args:
         generator: the discriminator is trained on its edits. Copied, and never changed.
         discriminator: freshly initialised or already trained. Copied.
-        faces: opened with the attributes of the networks, in their order; the report takes 70,000 drawn at random.
+        faces: opened with the attributes of the networks, in their order; the reference study takes
+            70,000 drawn at random.
         config: everything that decides the result.
         folder, card, device, on_progress, should_stop: as for training.
 

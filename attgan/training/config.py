@@ -44,7 +44,7 @@ class LoopConfig(RunConfig):
     """What training and alignment have in common. Losses are means over batch, attributes and pixels."""
 
     adversarial: Literal["wgan", "lsgan", "dcgan"] = Field(
-        default="wgan", description="Adversarial loss: wgan as the report has it, lsgan or dcgan."
+        default="wgan", description="Adversarial loss: wgan as in the reference study, lsgan or dcgan."
     )
     intensities: Literal["fixed", "uniform", "truncated_normal"] = Field(
         default="fixed", description="How strong the target attributes are: always 0.5, or drawn up to 1."

@@ -29,7 +29,7 @@ NOISE_SCALE = 0.5
 
 
 class LossWeights(NamedTuple):
-    """How much each term counts: the report's λ1, λ2, λ3 and the penalty's weight."""
+    """How much each term counts: the reference study's λ1, λ2, λ3 and the penalty's weight."""
 
     reconstruction: float = 100.0
     generator_attributes: float = 10.0
@@ -82,7 +82,7 @@ def adversarial_loss(fake: Tensor, mode: Adversarial = "wgan") -> Tensor:
 
 
 def points_between(real: Tensor, fake: Tensor, alpha: Tensor) -> Tensor:
-    """A point on the line from each real image to its fake: both (N, 3, S, S), share (N, 1, 1, 1) in [0, 1]."""
+    """A point on the line from each real image to its fake: both (N, 3, S, S), alpha (N, 1, 1, 1) in [0, 1]."""
     return torch.lerp(_full(real), _full(fake), alpha)
 
 
@@ -91,7 +91,7 @@ def dragan_points(real: Tensor, alpha: Tensor, noise: Tensor) -> Tensor:
 
     Args:
         real: (N, 3, S, S).
-        share: (N, 1, 1, 1) in [0, 1], the position on the line.
+        alpha: (N, 1, 1, 1) in [0, 1], the position on the line.
         noise: (N, 3, S, S) in [0, 1], scaled here by half the standard deviation of the batch's pixels.
     """
     real = _full(real)

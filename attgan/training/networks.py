@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from attgan.models import Discriminator, Generator, freeze_lowest
-from attgan.models.discriminator import set_training
+from attgan.models import Discriminator, Generator
 from attgan.training.config import LoopConfig
+from attgan.training.freeze_d import freeze_lowest, set_training
 from attgan.training.steps import Precision
 
 Groups = Mapping[str, Mapping[str, Tensor]]

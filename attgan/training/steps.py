@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from attgan.models import Discriminator, Generator
+from attgan.randomness import generator_for
 from attgan.training.losses import (
     Adversarial,
     LossWeights,
@@ -31,7 +32,6 @@ from attgan.training.losses import (
     points_between,
     reconstruction_loss,
 )
-from attgan.training.randomness import generator_for
 from attgan.training.strategies import Intensities, Strategy, network_values
 
 Precision = Literal["float32", "bfloat16"]
@@ -44,7 +44,7 @@ class Draw(NamedTuple):
     Attributes:
         targets: (N, n) in {0, 1}, the attributes that the edits ask for.
         target_values: (N, n), what the generator is fed for them.
-        share: (N, 1, 1, 1) in [0, 1), interpolation coefficient of the gradient penalty, between two images.
+        alpha: (N, 1, 1, 1) in [0, 1), interpolation coefficient of the gradient penalty, between two images.
         noise: (N, 3, S, S) in [0, 1), or None in mode "wgan" and for the generator, which need none.
     """
 
@@ -134,7 +134,7 @@ def discriminator_losses(
         real_labels: (N, n) in {0, 1}.
         source: (N, 3, S, S), what the fakes are edits of; ``real`` itself where the strategy says so.
         source_targets: (N, n), what the generator is fed for the edits.
-        share, noise: see :class:`Draw`.
+        alpha, noise: see :class:`Draw`.
         weights: of the terms.
         mode: of the adversarial loss and the penalty.
         precision: of the networks' passes; the penalty and the losses themselves are float32.

@@ -11,6 +11,7 @@ from attgan.data.transforms import to_float
 from attgan.errors import UserError
 from attgan.evaluation.metrics import psnr, right_attributes, right_verdicts, ssim
 from attgan.models import AttributeClassifier
+from attgan.randomness import generator_for
 from attgan.training.losses import (
     Adversarial,
     LossWeights,
@@ -20,7 +21,6 @@ from attgan.training.losses import (
     generator_objective,
 )
 from attgan.training.networks import Networks
-from attgan.training.randomness import generator_for
 from attgan.training.strategies import Strategy, Stream, network_values
 from attgan.training.strategies.inverse import flipped
 

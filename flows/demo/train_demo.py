@@ -14,7 +14,7 @@ import numpy as np
 from attgan.drawn_faces import write_celeba
 from attgan.editing.editor import make_editor
 from attgan.evaluation.pairs import PairMeasures, TruePairs, draw_true_pairs, edit_pairs, measure_pairs
-from attgan.evaluation.plots.figures import faces_grid
+from attgan.evaluation.plots.image_grids import faces_grid
 from flows.dataset.subset import subset
 from flows.runtime.cluster import connect_ray, require_prefect
 from flows.runtime.running import run_from_terminal

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from attgan.data.codec import EXTENSIONS
 from attgan.errors import UserError
 from flows.storage import ObjectInfo
-
-_EXTENSIONS = {
-    "jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"),
-    "png": (".png",),
-    "webp": (".webp",),
-    "tiff": (".tif", ".tiff"),
-}
 
 
 def output_key(key: str, format: str) -> str:
@@ -23,9 +17,10 @@ def output_key(key: str, format: str) -> str:
         format: ``keep``, ``jpeg``, ``png``, ``webp`` or ``tiff``. With ``keep`` the key stays as it is, and so does a
             key that ends in an extension of the format, in upper or lower case.
     """
-    if format == "keep" or key.lower().endswith(_EXTENSIONS[format]):
+    if format == "keep":
         return key
-    return key + _EXTENSIONS[format][0]
+    extensions = EXTENSIONS[format.upper()]
+    return key if key.lower().endswith(extensions) else key + extensions[0]
 
 
 def refuse_collisions(inputs: Iterable[ObjectInfo], format: str) -> Iterator[ObjectInfo]:

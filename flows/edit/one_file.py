@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import Literal
+from typing import get_args
 
 import numpy as np
 
 from attgan.attributes import parse_edits
 from attgan.data import codec
-from attgan.data.codec import Limits
+from attgan.data.codec import EXTENSIONS, Limits
 from attgan.editing.slide import slide
 from attgan.errors import DataError
-from attgan.evaluation.plots.figures import faces_grid
+from attgan.evaluation.plots.image_grids import faces_grid
 from flows.edit.faces import detector_of
 from flows.edit.item import Item
 from flows.edit.ledger import Row
@@ -21,21 +21,13 @@ from flows.edit.plan import read_source_labels, read_styles
 from flows.edit.run import EditRun, fingerprint_inputs, hash_of
 from flows.edit.streaming import editor_of, stream
 from flows.settings import EditSettings
+from flows.settings.edit import OutputFormat
 from flows.storage import open_store
 from flows.storage.bundles import open_bundle
 
 INTENSITIES = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 # Height of a panel of the comparison, in pixels.
 PANEL = 192
-
-_FORMATS: dict[str, Literal["jpeg", "png", "webp", "tiff"]] = {
-    ".jpg": "jpeg",
-    ".jpeg": "jpeg",
-    ".png": "png",
-    ".webp": "webp",
-    ".tif": "tiff",
-    ".tiff": "tiff",
-}
 
 
 class NotEdited(Exception):
@@ -82,7 +74,7 @@ def edit_file(settings: EditSettings) -> Row:
     place, new_name = os.path.split(target)
     wanted = {"source": folder, "destination": place}
     if settings.format == "keep":
-        wanted["format"] = _FORMATS.get(os.path.splitext(new_name)[1].lower(), "keep")
+        wanted["format"] = _format_of(os.path.splitext(new_name)[1].lower())
     local = settings.model_copy(update=wanted)
     open_store(place, option="--destination").check(write=True)
     row = Row(name, new_name, "")
@@ -180,3 +172,10 @@ def run_of(settings: EditSettings) -> EditRun:
 def _labels(settings: EditSettings, attributes: list[str], name: str) -> list[float] | None:
     found = read_source_labels(settings.labels, attributes).by_name.get(name)
     return None if found is None else [float(value) for value in found]
+
+
+def _format_of(extension: str) -> str:
+    """The value of ``--format`` that an output's extension asks for; the input's format where it asks for none."""
+    return next(
+        (name for name in get_args(OutputFormat) if extension in EXTENSIONS.get(name.upper(), ())), "keep"
+    )

@@ -10,7 +10,7 @@ import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from attgan.attributes import CELEBA
-from attgan.data import celeba
+from attgan.data import celeba, codec
 from attgan.data.column_reader import read_table
 from attgan.editing.styles import check_styles
 from attgan.errors import UserError
@@ -30,7 +30,7 @@ from flows.edit.state import STATE, Settled
 from flows.settings import EditSettings
 from flows.storage import ObjectInfo, Store, is_within, open_store
 
-EXTENSIONS = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".gif", ".bmp"))
+_EXTENSIONS = frozenset(chain.from_iterable(codec.EXTENSIONS.values()))
 
 SCHEMA = pa.schema(
     [
@@ -141,7 +141,7 @@ def _why_not(key: str) -> str | None:
         return "a run's own files"
     if name.startswith("."):
         return "hidden"
-    if extension and extension not in EXTENSIONS:
+    if extension and extension not in _EXTENSIONS:
         known = extension[1:].isalnum() and len(extension) <= 6
         return f"not an image by its extension ({extension if known else 'odd ones'})"
     return None

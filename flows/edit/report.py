@@ -8,7 +8,7 @@ from typing import Any
 
 from attgan.data import codec
 from attgan.errors import DataError
-from attgan.evaluation.plots.figures import before_after_grid, scaled
+from attgan.evaluation.plots.image_grids import before_after_grid, scaled
 from flows.edit.ledger import STAGES, STATUSES, SampledImage, Summary, choose_sample, ledger_key
 from flows.edit.plan import NotPlanned
 from flows.edit.run import EditRun

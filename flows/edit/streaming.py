@@ -36,7 +36,6 @@ from flows.settings import EditSettings
 from flows.storage import KeyRefused, Store, open_store
 from flows.storage.bundles import open_bundle
 
-_FORMATS = {"keep": None, "jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "tiff": "TIFF"}
 # A chunk of inputs goes through the stages together: so many images, or so many encoded bytes.
 CHUNK_IMAGES = 64
 CHUNK_BYTES = 32 * 2**20
@@ -237,7 +236,7 @@ def _decode(item: Item, limits: Limits) -> None:
 def _encode(
     chunk: Chunk, settings: EditSettings, edits: tuple[Edit, ...], generator: GeneratorConfig, mark: bytes
 ) -> None:
-    format = _FORMATS[settings.format]
+    format = None if settings.format == "keep" else settings.format.upper()
     for item in chunk:
         if item.image is None:
             continue

@@ -15,7 +15,7 @@ from attgan.attributes import parse_edits
 from attgan.data.codec import Limits
 from attgan.errors import UserError
 from attgan.evaluation.evaluator import Evaluator, recognise
-from attgan.evaluation.plots.figures import before_after_grid, scaled
+from attgan.evaluation.plots.image_grids import before_after_grid, scaled
 from attgan.evaluation.tflite import SIZE, EyeNetwork, load_eye_network
 from flows.dataset.face_tables import ListedFace, open_face_tables
 from flows.edit.faces import detector_of

@@ -20,6 +20,7 @@ def _edit_form(edit: str) -> str:
 
 Edit = Annotated[str, AfterValidator(_edit_form)]
 
+OutputFormat = Literal["keep", "jpeg", "png", "webp", "tiff"]
 Style = Literal[
     "mixed",
     "round",
@@ -113,7 +114,7 @@ class EditOptions(Settings):
         default="image",
         description="The whole image with the edited face in it, or the face alone (of a photograph, the largest).",
     )
-    format: Literal["keep", "jpeg", "png", "webp", "tiff"] = Field(
+    format: OutputFormat = Field(
         default="keep",
         description="Format of the results; another one than the input's has its extension appended to the key.",
     )

@@ -47,7 +47,7 @@ class SweepSettings(TrainingConfig, NetworkShape):
 
     preset: PresetName = Field(
         default="default",
-        description="An experiment of the report, or `default`, a search. Options that are given override the "
+        description="An experiment of the reference study, or `default`, a search. Options that are given override the "
         "preset's.",
     )
     space: list[str] = Field(

@@ -1,4 +1,4 @@
-"""Presets: the report's experiments and a search, each in a YAML file; and users' own files of the same form.
+"""Presets: the reference study's experiments and a search, each in a YAML file; and users' own files of the same form.
 
 A file holds ``settings`` (options of the sweep), ``space`` (what is searched) and ``drawn``: settings, and perhaps a
 space, that take precedence if no dataset is named. They make a sweep over drawn faces take minutes on two cores.

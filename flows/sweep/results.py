@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from attgan.evaluation.plots.comparison import comparison_curves
-from attgan.evaluation.plots.figures import trials_grid
+from attgan.evaluation.plots.image_grids import trials_grid
+from attgan.evaluation.plots.run_curves import comparison_curves
 from attgan.training.run_folder.plain_json import plain, to_json
 from flows.runtime import reporting
 from flows.storage import join

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from attgan.models import inspect_bundle
-from attgan.models.discriminator import freeze_lowest
+from attgan.training.freeze_d import freeze_lowest
 from flows.runtime.terminal import print_line, print_rows
 from flows.settings import TrainSettings
 from flows.storage import join, open_store

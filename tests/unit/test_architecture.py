@@ -19,7 +19,7 @@ FORBIDDEN = {
     "infra": {"attgan", "flows", "tests"},
 }
 
-_BASE = {"attributes", "errors", "version"}
+_BASE = {"attributes", "errors", "randomness", "version"}
 _DATA = {"data", "models", *_BASE}
 _EDITING = {"editing", "detection", *_DATA}
 # What a step of work needs, whichever it is.
@@ -31,6 +31,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
     "attgan": {
         "errors": set(),
         "version": set(),
+        "randomness": set(),
         "attributes": {"errors"},
         # Data alone.
         "default_bundle": set(),

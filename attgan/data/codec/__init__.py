@@ -12,8 +12,8 @@ import simplejpeg
 
 from attgan.data.codec.decoding import decode
 from attgan.data.codec.encoding import encode
-from attgan.data.codec.image import CONTENT_TYPES, FORMATS, Decoded, Limits
+from attgan.data.codec.image import CONTENT_TYPES, EXTENSIONS, FORMATS, Decoded, Limits
 
 VERSION = f"simplejpeg {simplejpeg.__version__}, pillow {PIL.__version__}"
 
-__all__ = ["CONTENT_TYPES", "FORMATS", "VERSION", "Decoded", "Limits", "decode", "encode"]
+__all__ = ["CONTENT_TYPES", "EXTENSIONS", "FORMATS", "VERSION", "Decoded", "Limits", "decode", "encode"]

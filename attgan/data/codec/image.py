@@ -8,7 +8,16 @@ import numpy as np
 
 from attgan.errors import DataError
 
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP")
+# Every format that is read, and the extensions of its files; the first one is given to new files.
+EXTENSIONS = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "PNG": (".png",),
+    "WEBP": (".webp",),
+    "TIFF": (".tif", ".tiff"),
+    "GIF": (".gif",),
+    "BMP": (".bmp",),
+}
+FORMATS = tuple(EXTENSIONS)
 CONTENT_TYPES = {name: f"image/{name.lower()}" for name in FORMATS}
 _OPAQUE_FORMATS = ("JPEG", "BMP")
 

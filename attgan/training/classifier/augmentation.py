@@ -12,11 +12,11 @@ from torch import Tensor
 
 from attgan.data.loading.loader import Faces
 from attgan.data.transforms import to_float
+from attgan.randomness import random_for
 from attgan.training.classifier.config import ClassifierTraining
 from attgan.training.device import Placed, to_device
 from attgan.training.paired.augmentation import augment
 from attgan.training.paired.pairs import Pairs, render_pairs
-from attgan.training.randomness import random_for
 
 _VARIANTS = 8
 

@@ -14,6 +14,7 @@ from attgan.data.transforms import to_float
 from attgan.evaluation.attribute_scores import AttributeScore, attribute_scores, mean_scores
 from attgan.evaluation.plots.curves import Panel, draw_curves
 from attgan.models import AttributeClassifier, ClassifierConfig, fresh
+from attgan.randomness import generator_for
 from attgan.training.classifier.augmentation import Augmentation
 from attgan.training.classifier.config import ClassifierTraining
 from attgan.training.device import placed
@@ -21,7 +22,6 @@ from attgan.training.early_stopping import EarlyStopping
 from attgan.training.learner import Stepped
 from attgan.training.losses import attribute_loss
 from attgan.training.networks import moments, put_moments, set_rate, snapshot
-from attgan.training.randomness import generator_for
 from attgan.training.run_folder.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from attgan.training.run_folder.metrics_log import MetricsLog, Row
 from attgan.training.run_folder.ownership import OwnedFolder

@@ -33,8 +33,8 @@ from attgan.editing.compositing import edit_mask
 from attgan.editing.placement import TEMPLATE
 from attgan.glasses import STYLES, put_on
 from attgan.glasses.designs import DEFAULT, design_of, rng_of, sample_design
+from attgan.randomness import random_for
 from attgan.training.paired.augmentation import augment_pair
-from attgan.training.randomness import random_for
 
 # The share of pairs that teach removing glasses instead of adding them.
 REMOVED = 0.2

@@ -6,7 +6,7 @@ run that is killed at any instant resumes from the state before. If the files of
 one is used.
 
 Random states are not stored: everything random in a step, and the order of the data, is derived from the seed and the
-step's number (:mod:`attgan.training.randomness`).
+step's number (:mod:`attgan.randomness`).
 """
 
 import contextlib

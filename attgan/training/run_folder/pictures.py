@@ -5,7 +5,7 @@ import torch
 
 from attgan.data.transforms import to_float
 from attgan.evaluation.plots.curves import Panel, draw_curves
-from attgan.evaluation.plots.figures import faces_grid
+from attgan.evaluation.plots.image_grids import faces_grid
 from attgan.models.folder import Folder
 from attgan.training.device import to_pixels
 from attgan.training.networks import Networks

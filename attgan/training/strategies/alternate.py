@@ -1,6 +1,6 @@
 """Alternate: images without the attribute are edited towards it, and all images shown as real have it.
 
-The discriminator can then separate real from fake by the attribute alone. In the report this diverged.
+The discriminator can then separate real from fake by the attribute alone. In the reference study this diverged.
 """
 
 import torch

@@ -8,7 +8,7 @@ from attgan.errors import UserError
 from attgan.training.strategies import Strategy
 from attgan.training.validation import in_stream
 
-# Rows without the attribute for each row with it. So a third has it, as in the report.
+# Rows without the attribute for each row with it. So a third has it, as in the reference study.
 _OTHERS = 2
 
 

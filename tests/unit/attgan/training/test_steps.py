@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from attgan.models import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig, freeze_lowest, fresh
+from attgan.models import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig, fresh
+from attgan.training.freeze_d import freeze_lowest
 from attgan.training.losses import LossWeights
 from attgan.training.steps import (
     Draw,

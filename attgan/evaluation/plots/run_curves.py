@@ -1,4 +1,4 @@
-"""The training curves of several runs in one picture, as in the report's Figures 11 to 15."""
+"""The training curves of several runs in one picture, as in the reference study's Figures 11 to 15."""
 
 from __future__ import annotations
 

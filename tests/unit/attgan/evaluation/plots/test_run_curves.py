@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 from PIL.ImageColor import getrgb
 
-from attgan.evaluation.plots.comparison import comparison_curves
 from attgan.evaluation.plots.curves import styles_of
+from attgan.evaluation.plots.run_curves import comparison_curves
 
 
 def metrics(level: float) -> list[dict[str, Any]]:

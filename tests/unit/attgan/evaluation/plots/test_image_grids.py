@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from attgan.evaluation.plots.figures import before_after_grid, faces_grid, scaled, trials_grid
+from attgan.evaluation.plots.image_grids import before_after_grid, faces_grid, scaled, trials_grid
 
 BLACK = np.zeros((218, 178, 3), dtype=np.uint8)
 WHITE = np.full((300, 300, 3), 255, dtype=np.uint8)

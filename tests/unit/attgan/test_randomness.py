@@ -3,7 +3,7 @@ import sys
 
 import torch
 
-from attgan.training.randomness import generator_for
+from attgan.randomness import generator_for
 
 
 def first(seed: int, purpose: str, step: int) -> int:
@@ -19,7 +19,7 @@ def test_each_seed_purpose_and_step_draws_for_itself() -> None:
 
 def test_the_same_step_draws_the_same_in_another_process() -> None:
     script = (
-        "import torch; from attgan.training.randomness import generator_for;"
+        "import torch; from attgan.randomness import generator_for;"
         "print(int(torch.randint(2**62, (1,), generator=generator_for(4, 'share', 10**6))))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
