@@ -15,7 +15,10 @@ from attgan.models.layers.folding import folded
 
 # 7: the edit changes pixels inside its mask only.
 EDIT_FORMAT = 7
-"""Raised whenever the same input and settings would give other pixels; part of every run's fingerprint."""
+"""Raised whenever the same input and settings would give other pixels. It is part of every run's fingerprint.
+
+A run of another value is not resumed. What a finished run has edited stays done all the same.
+"""
 
 Network = TypeVar("Network", bound=nn.Module)
 

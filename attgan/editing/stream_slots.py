@@ -22,10 +22,13 @@ from attgan.models import Generator
 logger = logging.getLogger(__name__)
 
 SLOTS_PER_GPU = 2
-"""So many threads can edit on one GPU at the same time."""
+"""The number of threads that can edit on one GPU at the same time."""
 
 Forward = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""Faces ``(B, S, S, 3)`` uint8 and targets ``(B, n)`` float32 to edited faces, all on the device."""
+"""Faces ``(B, S, S, 3)`` uint8 and targets ``(B, n)`` float32 to edited faces, all on the device.
+
+n counts attributes and styles.
+"""
 
 
 class StreamSlot:
@@ -35,7 +38,7 @@ class StreamSlot:
         forward: the generator.
         device: where it runs.
         faces: the shape of a batch, ``(B, S, S, 3)``.
-        attributes: n, the length of a target.
+        attributes: n, the length of a target: attributes and styles.
     """
 
     def __init__(

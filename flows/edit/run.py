@@ -36,7 +36,10 @@ MAY_CHANGE = (
     "max_pixels",
     "on_existing",
 )
-"""Settings that do not affect the output's bytes. A resumed run takes them from the command that resumes it."""
+"""Settings that do not affect the output's bytes. A resumed run takes them from the command that resumes it.
+
+(GPUs decide the device, which is part of the fingerprint by itself.)
+"""
 
 _ASKED_FOR = (
     *("bundle", "edits", "faces", "min_face", "min_confidence", "paste"),
@@ -190,8 +193,9 @@ So a new version of this program does not edit again what an earlier one has fin
 def lineage_of(settings: EditSettings, made_of: dict[str, Any]) -> str:
     """The hash that runs share if they make the same edit of the same source. What one has finished counts for all.
 
-    Library versions are not part of it, and neither is any other part of the fingerprint that the user did not ask
-    for. So after an upgrade the next run edits only what is new, and not the whole bucket again.
+    Part of it is what the user asked the results to be. Library versions and the edit's format are not: after an
+    upgrade the next run edits only what is new, and not the whole bucket again. Nor are labels and styles from a table,
+    which may grow with the bucket: with another table only new or changed images are edited, unless ``--redo`` says so.
     """
     asked_for = {name: made_of[name] for name in _ASKED_FOR if name in made_of}
     if settings.bundle == DEFAULT_BUNDLE:

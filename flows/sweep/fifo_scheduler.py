@@ -7,6 +7,7 @@ from typing import Any
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler
 
+from flows.runtime.internals import set_cleanup_seconds
 from flows.sweep.not_pickled import NotPickled
 from flows.sweep.trial import GRACE, PATIENCE
 
@@ -24,14 +25,10 @@ class FifoScheduler(NotPickled, FIFOScheduler):
 
     def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
         """Called by Tune for each new trial; allows it time for its last checkpoint."""
-        self._controller = getattr(tune_controller, "_tune_controller", None)
-        self._wait(PATIENCE + 2)
+        self._controller = tune_controller
+        set_cleanup_seconds(tune_controller, PATIENCE + 2)
         super().on_trial_add(tune_controller, trial)
 
     def hurry(self) -> None:
-        """Everything ends now: trials that do not write their checkpoint soon are killed."""
-        self._wait(GRACE + 2)
-
-    def _wait(self, seconds: float) -> None:
-        if hasattr(self._controller, "_actor_force_cleanup_timeout"):
-            self._controller._actor_force_cleanup_timeout = seconds
+        """Called when the sweep is interrupted: trials that do not write their checkpoint soon are killed."""
+        set_cleanup_seconds(self._controller, GRACE + 2)

@@ -1,4 +1,4 @@
-"""Connects to S3 with the standard AWS settings.
+"""Connects to S3 with the standard AWS settings: ``AWS_ENDPOINT_URL``, ``AWS_PROFILE``, ``AWS_REGION`` …
 
 Only botocore reads endpoint, region, addressing style, CA bundle, retries and credentials. obstore receives the
 results. If both clients read the environment, they would sooner or later disagree.

@@ -2,6 +2,9 @@
 
 Messages have the server's error code and sentence. They have nothing else of its answer, which may quote the signed
 request.
+
+Retries: a request that fails with 5xx or 429 is repeated by the client that sent it, botocore or obstore, as
+``flows/storage/s3/aws.py`` sets them up. What those do not repeat, :func:`pause_before_next` decides here.
 """
 
 import random
@@ -117,7 +120,7 @@ def at_connection(fault: Fault, bucket: str, where: str, endpoint: str) -> Excep
     )
 
 
-def at_object(error: Exception, name: str, key: str, create_only: bool) -> Exception:
+def at_object(error: Exception, name: str, key: str, create_only: bool = False) -> Exception:
     """The error for a request for one object that failed after all retries.
 
     Args:

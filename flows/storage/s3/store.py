@@ -238,24 +238,16 @@ class S3Store:
                     raise faults.at_object(error, self.name(key), key, condition.create_only) from None
             time.sleep(pause)
 
-    async def _atry(
-        self,
-        key: str,
-        request: Callable[..., Awaitable[Result]],
-        *args: Any,
-        condition: Condition = ANY,
-        is_delete: bool = False,
-        **kwargs: Any,
-    ) -> Result:
-        """``_try``, for an event loop."""
+    async def _atry(self, key: str, request: Callable[[], Awaitable[Result]]) -> Result:
+        """``_try`` of a read, for an event loop."""
         pauses = faults.pauses(self.connection().attempts)
         while True:
             try:
-                return await request(*args, **kwargs)
+                return await request()
             except faults.RAISED as error:
-                pause = faults.pause_before_next(error, pauses, bool(condition) or is_delete)
+                pause = faults.pause_before_next(error, pauses, left_to_us=False)
                 if pause is None:
-                    raise faults.at_object(error, self.name(key), key, condition.create_only) from None
+                    raise faults.at_object(error, self.name(key), key) from None
             await asyncio.sleep(pause)
 
 
