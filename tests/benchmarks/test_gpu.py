@@ -61,6 +61,7 @@ def test_a_shard_and_a_training_need_neither_orchestrator_nor_network_client() -
     )
 
 
+@pytest.mark.long
 def test_what_the_command_imports_is_brought_by_the_machine_or_by_the_kit() -> None:
     code = """
 import tests.benchmarks.gpu, pathlib, sys
@@ -148,6 +149,7 @@ def test_there_is_no_loop_of_its_own() -> None:
         assert not called & forbidden, module.__name__
 
 
+@pytest.mark.long
 def test_bfloat16_is_measured_against_float32(bench: Bench) -> None:
     with gpu_training.training_data(bench) as data:
         exact = gpu_training.gradient(bench, data, "generator", "float32", 4)
@@ -223,6 +225,7 @@ def test_a_part_whose_time_is_over_is_cut_short(bench: Bench, tmp_path: Path) ->
     assert len(report.remarks) == 2
 
 
+@pytest.mark.long
 def test_a_training_of_some_seconds_leaves_a_small_bundle(bench: Bench, tmp_path: Path) -> None:
     (measurement,) = gpu_training.train_for(bench, 0.1, 2, tmp_path)
     rows = measurement()
@@ -241,6 +244,7 @@ def test_a_generator_that_makes_too_large_a_file_is_refused(tmp_path: Path) -> N
     assert gpu.main(["--train", "1", "--train-width", "64", "--size", "128", "--out", str(tmp_path)]) == 2
 
 
+@pytest.mark.long
 def test_a_kit_is_run_without_this_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu_kit, "_download", lambda folder: "no wheels")
     kit = tmp_path / "kit"

@@ -59,14 +59,14 @@ def share_faces(
         The faces; or None, with a line in the log, if the folder cannot be used or the disk is too full.
 
     Raises:
-        UserError: a part is missing or another one, or an image does not open.
+        UserError: a part is missing or has changed, or an image does not open.
     """
     report = report or (lambda done, total: None)
     rows = dataset.manifest.counts.rows
     shape = (rows, size, size, 3)
     try:
         _check_own(folder)
-        # Of all that decides the pixels: torch resizes.
+        # torch is included because it does the resizing.
         versions = f"\n{FORMAT}\n{codec.VERSION}\ntorch {torch.__version__}"
         digest = hashlib.sha256(to_bytes(dataset.manifest) + versions.encode()).hexdigest()[:32]
         file = folder / f"{digest}-{size}{SUFFIX}"
@@ -115,12 +115,11 @@ def _acquire(file: Path, rows: int, row_bytes: int, report: Report) -> AbstractC
         try:
             return lock.acquire(timeout=_REPORT_EVERY)
         except Timeout:
-            try:
+            # It is missing before the first row and after the last one.
+            with suppress(FileNotFoundError):
                 written = file.with_suffix(PARTIAL).stat().st_size
-            except FileNotFoundError:
-                written = 0
-            # Rounded down, because the header is shorter than a row.
-            report(written // row_bytes, rows)
+                # Rounded down, because the header is shorter than a row.
+                report(written // row_bytes, rows)
 
 
 def _write(file: Path, dataset: Dataset, size: int, threads: int, report: Report) -> None:

@@ -85,6 +85,7 @@ def test_shared_slot_serves_one_thread_at_a_time() -> None:
             np.testing.assert_array_equal(edited, wanted)
 
 
+@pytest.mark.long
 def test_generator_runs_without_a_compiler(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:

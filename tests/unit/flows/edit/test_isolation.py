@@ -73,6 +73,7 @@ def children_of(process: psutil.Process) -> list[psutil.Process]:
     return find_processes(lambda one: one.ppid() == process.pid and "flows.edit.isolated" in one.cmdline())
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("poison")
 def test_what_crashes_loops_for_ever_or_hoards_memory_is_a_row(
     tmp_path: Path, settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
@@ -110,6 +111,7 @@ def test_what_crashes_loops_for_ever_or_hoards_memory_is_a_row(
     assert not children_of(psutil.Process())
 
 
+@pytest.mark.long
 def test_a_shard_without_poison_is_what_it_always_is(
     tmp_path: Path, settings: MakeSettings, seeing_bundle: str
 ) -> None:
@@ -161,6 +163,7 @@ def test_a_child_that_is_killed_costs_nobody_anything(
     assert summary.counts == {"edited": 8, "copied": 0, "skipped": 0, "failed": 0}
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("poison")
 def test_failed_images_are_tried_again_by_another_decoder(
     tmp_path: Path, settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
