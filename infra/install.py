@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
     """Install what is missing. Returns 0, 1 (failed), 2 (refused), or 128 + the signal that ended it."""
     signals.interruptible()
     try:
-        with _alone():
+        with _install_lock():
             install(
                 ROOT / ".venv",
                 dev="--dev" in arguments,
@@ -83,13 +83,13 @@ def install(folder: Path, dev: bool, python: str | None) -> None:
     unfinished.touch()
     interpreter = str(folder / "bin" / "python")
     if not usable:
-        _must(run([sys.executable, "-m", "venv", str(folder)], ROOT), folder)
+        _check(run([sys.executable, "-m", "venv", str(folder)], ROOT), folder)
     elif subprocess.run([interpreter, "-I", "-c", "import pip"], stderr=subprocess.DEVNULL).returncode:
-        _must(run([interpreter, "-I", "-m", "ensurepip"], ROOT), folder)
+        _check(run([interpreter, "-I", "-m", "ensurepip"], ROOT), folder)
     pip = [interpreter, "-m", "pip", "--no-input", "--disable-pip-version-check"]
     target = ["-c", "infra/constraints.txt", "-e", ".[dev]" if dev else "."]
     try:
-        settings = _bring_uv(pip, folder)
+        settings = _install_uv(pip, folder)
         prepared, tool = time.monotonic() - began, "uv"
         command = [str(folder / "bin" / "uv"), "pip", "install", "--python", interpreter, *target]
         outcome = run(command, ROOT, settings)
@@ -102,7 +102,7 @@ def install(folder: Path, dev: bool, python: str | None) -> None:
         tool, outcome = "pip", run([*pip, "install", *target], ROOT, {"PIP_QUIET": "0"})
     if usable and not outcome.changed and not outcome.match_of(NO_SPACE):
         unfinished.unlink(missing_ok=True)
-    _must(outcome, folder)
+    _check(outcome, folder)
     for stamp in ready[: 1 + dev]:
         stamp.write_text(state)
     unfinished.unlink(missing_ok=True)
@@ -120,7 +120,7 @@ def wanted_digest() -> str:
     return digest.hexdigest()
 
 
-def _bring_uv(pip: list[str], folder: Path) -> dict[str, str]:
+def _install_uv(pip: list[str], folder: Path) -> dict[str, str]:
     """Install uv with pip, and return the environment variables for it.
 
     Raises: _NoUv if pip has to be used instead; InstallError if pip cannot install anything either.
@@ -132,7 +132,7 @@ def _bring_uv(pip: list[str], folder: Path) -> dict[str, str]:
     brought = run([*pip, "install", "-c", "infra/constraints.txt", "uv"], ROOT)
     if brought.code and not brought.match_of(NO_ANSWER) and not brought.match_of(NO_SPACE):
         raise _NoUv(brought.reason())
-    _must(brought, folder)
+    _check(brought, folder)
     return uv_variables(options)
 
 
@@ -196,7 +196,7 @@ def _version(folder: Path) -> tuple[int, ...] | None:
     return tuple(map(int, version.split(".")))
 
 
-def _must(outcome: Outcome, folder: Path) -> None:
+def _check(outcome: Outcome, folder: Path) -> None:
     """Check the outcome of a step. An incomplete environment is removed after a failure, because it may fill the disk.
 
     Raises: InstallError if the step has failed.
@@ -217,7 +217,7 @@ def _must(outcome: Outcome, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _alone() -> Iterator[None]:
+def _install_lock() -> Iterator[None]:
     """Hold a lock, so that only one process installs here."""
     with (ROOT / "pyproject.toml").open() as file:
         try:

@@ -1,9 +1,9 @@
 """How realistic edited pictures are, by the kernel inception distance (Bińkowski et al., 2018) to photographs.
 
-It is the squared maximum mean discrepancy of two sets of features under the kernel (x·y / d + 1)³, without bias. The
-paper averages it over subsets, for its cost alone; here it is computed over all pairs at once, which has the same
-expectation and less variance. Faces may have weights, so that two sets are compared as if pose, sex and age were
-distributed alike in both.
+It is the squared maximum mean discrepancy of two sets of features under the kernel (x·y / d + 1)³, by the unbiased
+estimator. The paper averages it over subsets, for its cost alone; here it is computed over all pairs at once, which
+has the same expectation and less variance. Faces may have weights, so that two sets are compared as if pose, sex and
+age were distributed alike in both.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from attgan.evaluation.intervals import Figure, resampled, spread_figure
 
 Array = NDArray[np.float64]
 
-# Random halves of the wearers that give the best distance that can be reached.
+# Number of random splits of the wearers into halves, whose distance is the best that can be reached.
 _HALVES = 200
 # Fewest faces on each side for which the distance is computed.
 LEAST = 20
@@ -103,7 +103,7 @@ def realism(
         pictures: ``(n, d)`` features.
         bare: ``(n, d)``, of the originals of the pictures; a replicate draws the same faces of both.
         wearers: ``(m, d)``, other people.
-        key: of the draws.
+        key: seed of the resampling.
         weights: ``(n,)``, see :func:`matching_weights`.
         wearer_weights: ``(m,)``, likewise.
 

@@ -148,7 +148,7 @@ class Generator(nn.Module):
         if attributes.shape == (count, config.n_attributes):
             return functional.pad(attributes, (0, config.n_styles)) if config.n_styles else attributes
         if attributes.shape != (count, config.n_inputs):
-            wanted = (count, config.n_attributes)
+            wanted = f"{(count, config.n_attributes)} or, with styles, {(count, config.n_inputs)}"
             raise ValueError(f"attributes of shape {tuple(attributes.shape)} where {wanted} are wanted")
         return attributes
 

@@ -10,10 +10,10 @@ from attgan.models import Discriminator, Generator
 from attgan.models.folder import Folder
 from attgan.training.attgan_learner import AttganLearner
 from attgan.training.config import AlignmentConfig
-from attgan.training.early_stopping import InStep
+from attgan.training.early_stopping import AlignmentStopRule
 from attgan.training.loop import ShouldStop, run
 from attgan.training.losses import LossWeights
-from attgan.training.networks import place
+from attgan.training.networks import copy_to_device
 from attgan.training.plan import Card, TrainingPlan, check_fit
 from attgan.training.run_folder import run_files
 from attgan.training.run_folder.ownership import take_over
@@ -66,7 +66,7 @@ def align(
     run_files.begin(folder, wanted)
     if (result := run_files.read_result(folder)) is not None:
         return result
-    networks = place(generator, discriminator, config, device, train_generator=False)
+    networks = copy_to_device(generator, discriminator, config, device, train_generator=False)
     plan = TrainingPlan(
         config=config,
         strategy=strategy,
@@ -88,7 +88,9 @@ def align(
             seed=config.seed,
             device=networks.device,
         ),
-        rule=InStep(config.critic_accuracy, config.classifier_accuracy, config.patience, config.flatness),
+        rule=AlignmentStopRule(
+            config.critic_accuracy, config.classifier_accuracy, config.patience, config.flatness
+        ),
         card=card,
     )
     owned = take_over(folder)

@@ -70,7 +70,7 @@ class EarlyStopping:
 
 
 @dataclass(frozen=True, slots=True)
-class InStep:
+class AlignmentStopRule:
     """Stop when the discriminator separates real from edited faces, predicts the attributes, and its loss is flat.
 
     Attributes:

@@ -48,7 +48,7 @@ class Networks:
         self.discriminator.eval()
 
 
-def place(
+def copy_to_device(
     generator: Generator,
     discriminator: Discriminator,
     config: LoopConfig,

@@ -17,7 +17,7 @@ from attgan.training.config import TrainingConfig
 from attgan.training.early_stopping import EarlyStopping
 from attgan.training.loop import ShouldStop, run
 from attgan.training.losses import LossWeights
-from attgan.training.networks import place
+from attgan.training.networks import copy_to_device
 from attgan.training.paired.losses import PairedWeights, hold_out_pairs
 from attgan.training.paired.pairs import PairBatch, render_pairs
 from attgan.training.plan import Card, PairedData, TrainingPlan, check_fit, place_evaluator
@@ -74,7 +74,9 @@ def make_plan(
     Raises:
         UserError: a part of the dataset is missing or changed.
     """
-    networks = place(generator, discriminator, config, device, train_generator=True, freeze_d=config.freeze_d)
+    networks = copy_to_device(
+        generator, discriminator, config, device, train_generator=True, freeze_d=config.freeze_d
+    )
     paired = (
         _paired_data(config, faces, chosen, networks.device, keep_pairs, report_pairs)
         if chosen.strategy is PAIRED

@@ -29,6 +29,6 @@ class FifoScheduler(NotPickled, FIFOScheduler):
         set_cleanup_seconds(tune_controller, PATIENCE + 2)
         super().on_trial_add(tune_controller, trial)
 
-    def hurry(self) -> None:
+    def shorten_grace_period(self) -> None:
         """Called when the sweep is interrupted: trials that do not write their checkpoint soon are killed."""
         set_cleanup_seconds(self._controller, GRACE + 2)

@@ -32,10 +32,11 @@ from flows.sweep.records import (
 if TYPE_CHECKING:
     from attgan.training.run_folder.progress import Progress
 
-# Seconds that Tune waits for a trial without news. A stop waits as long.
+# Seconds that Tune waits for news of a trial. A request to stop takes effect within this time.
 BEAT = 1.0
-# Seconds for the current step and a checkpoint when the whole sweep ends, and when only this trial is stopped.
+# Seconds for the current step and a checkpoint when the whole sweep ends.
 GRACE = 18.0
+# The same when only this trial is stopped.
 PATIENCE = 300.0
 
 News = dict[str, Any]

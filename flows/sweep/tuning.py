@@ -154,7 +154,7 @@ class _Ends(NotPickled, Stopper):
                 self.ending = Ending(f"its {self._hours:g} hours are over", interrupted=False)
         if self.ending is None and self._listener.error is None:
             return False
-        self._scheduler.hurry()
+        self._scheduler.shorten_grace_period()
         return True
 
 

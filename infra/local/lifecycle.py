@@ -38,7 +38,7 @@ _ATTEMPTS = 3
 START_SECONDS = 300.0
 
 
-def describe(stack: Stack) -> list[Service]:
+def build_services(stack: Stack) -> list[Service]:
     """The stack's services."""
     return [_DESCRIBE[name](stack) for name in stack.services]
 
@@ -86,7 +86,7 @@ def start(stack: Stack, report: Callable[[str], None] = print, seconds: float = 
         # Saved before anything runs, so that `down` can stop whatever has been started.
         stack.save()
         write_environment(stack)
-        waiting = {service.name: service for service in describe(stack)}
+        waiting = {service.name: service for service in build_services(stack)}
         while waiting:
             for service in waiting.values():
                 if service.name not in stack.processes and not waiting.keys() & set(service.needs):
@@ -98,12 +98,14 @@ def start(stack: Stack, report: Callable[[str], None] = print, seconds: float = 
                 problem = unhealthy(service)
                 took = time.monotonic() - began
                 if not processes.exists(stack.processes[name]):
-                    raise StackError(f"{service.title}: ended during its start; {_last_words(stack, name)}")
+                    raise StackError(
+                        f"{service.title}: ended during its start; {_last_log_line(stack, name)}"
+                    )
                 if problem is None:
                     del waiting[name]
                     report(f"{service.title}: ready after {took:.1f} s")
                 elif took > seconds:
-                    last = _last_words(stack, name)
+                    last = _last_log_line(stack, name)
                     raise StackError(f"{service.title}: not ready after {seconds:.0f} s ({problem}); {last}")
         stack.ready = True
         stack.save()
@@ -132,7 +134,7 @@ def stop(stack: Stack) -> None:
 
     Raises: StackError if a process survives even SIGKILL.
     """
-    services = describe(stack)
+    services = build_services(stack)
     with signals.deferred():
         started = stack.processes
         graces = {started[s.name].pid: s.grace for s in services if s.name in started}
@@ -206,7 +208,7 @@ def _clear(folder: Path) -> None:
     stop(stack)
 
 
-def _last_words(stack: Stack, name: str) -> str:
+def _last_log_line(stack: Stack, name: str) -> str:
     log = stack.logs / f"{name}.log"
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     return f"its last line: {lines[-1] if lines else '(none)'} (log: {log})"

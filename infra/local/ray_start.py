@@ -19,16 +19,16 @@ import psutil
 from ray._private import services
 from ray.scripts.scripts import main
 
-# Seconds, in case that no other process ends this one.
+# The most seconds that it waits, if no other process ends it.
 _LIMIT = 1800.0
 # Seconds between two requests.
 _PAUSE = 0.2
-# Starts before it is given up, and which one this is.
+# The most starts; the environment variable holds the number of the current one.
 _STARTS = 4
 _START = "ATTGAN_RAY_START"
 
 
-def be_patient() -> None:
+def patch_node_wait() -> None:
     """Make Ray's request for a node wait until the node has joined, and start again if the node dies before."""
     ask = services.get_node
     joined = threading.Event()
@@ -91,5 +91,5 @@ def _clear_earlier_start() -> None:
 if __name__ == "__main__":
     if _START in os.environ:
         _clear_earlier_start()
-    be_patient()
+    patch_node_wait()
     main()

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import psutil
 
 from infra.local import processes
-from infra.local.lifecycle import describe
+from infra.local.lifecycle import build_services
 from infra.local.service import unhealthy
 from infra.local.stack import Stack
 
@@ -14,7 +14,7 @@ def status(stack: Stack) -> tuple[bool, list[str]]:
     """Whether all services are healthy, and the lines of a table."""
     rows = [("SERVICE", "STATE", "ADDRESS", "PID", "MEMORY")]
     notes, healthy = [], True
-    for service in describe(stack):
+    for service in build_services(stack):
         leader = stack.processes.get(service.name)
         found = processes.members(leader) if leader else []
         problem = unhealthy(service) if found else "stopped"

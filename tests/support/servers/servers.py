@@ -41,7 +41,7 @@ class Servers:
         stack = self._stack()
         if name == "ray":
             stack.ports |= free_ports(["ray-node-manager"], taken=stack.ports.values())
-        (service,) = (service for service in lifecycle.describe(stack) if service.name == name)
+        (service,) = (service for service in lifecycle.build_services(stack) if service.name == name)
         variables = {**inherited(), **client_environment(stack), processes.MARK: stack.mark}
         log = stack.logs / f"{name}-again.log"
         stack.processes[name] = processes.launch(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attgan.training.early_stopping import EarlyStopping, InStep, StopRule
+from attgan.training.early_stopping import AlignmentStopRule, EarlyStopping, StopRule
 
 
 def after(rule: StopRule, rows: list[dict[str, float]]) -> Any:
@@ -36,7 +36,7 @@ def aligned(loss: float, critic: float = 0.95, classifier: float = 0.95) -> dict
     return {"discriminator_loss": loss, "critic_accuracy": critic, "classifier_accuracy": classifier}
 
 
-IN_STEP = InStep(critic_accuracy=0.9, classifier_accuracy=0.9, patience=2, flatness=0.1)
+IN_STEP = AlignmentStopRule(critic_accuracy=0.9, classifier_accuracy=0.9, patience=2, flatness=0.1)
 
 
 @pytest.mark.parametrize(

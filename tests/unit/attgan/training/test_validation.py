@@ -11,7 +11,7 @@ from attgan.data.transforms import to_float
 from attgan.evaluation.metrics import psnr, ssim
 from attgan.models import AttributeClassifier, ClassifierConfig, fresh
 from attgan.training.losses import LossWeights
-from attgan.training.networks import Networks, digest, place
+from attgan.training.networks import Networks, copy_to_device, digest
 from attgan.training.steps import generator_losses
 from attgan.training.strategies import STRATEGIES
 from attgan.training.validation import HeldOut, choose_rows, hold_out, validate
@@ -25,7 +25,9 @@ WEIGHTS = LossWeights(50, 10, 2, 10)
 
 @pytest.fixture
 def networks() -> Networks:
-    return place(small_generator(), small_discriminator(), small_config(), "cpu", train_generator=True)
+    return copy_to_device(
+        small_generator(), small_discriminator(), small_config(), "cpu", train_generator=True
+    )
 
 
 def held(
@@ -185,7 +187,9 @@ def test_it_changes_nothing_and_gives_the_same_again(small_faces: Faces, network
 
 
 def test_an_alignment_measures_the_discriminator_alone(small_faces: Faces) -> None:
-    networks = place(small_generator(), small_discriminator(), small_config(), "cpu", train_generator=False)
+    networks = copy_to_device(
+        small_generator(), small_discriminator(), small_config(), "cpu", train_generator=False
+    )
     numbers = validate(networks, held(small_faces, "permutation", None), WEIGHTS, "wgan")
     assert not networks.generator.training
     assert set(numbers) == {

@@ -165,13 +165,17 @@ def test_one_file_gets_the_bytes_that_its_folder_would(
     assert (tmp_path / "one.jpg").read_bytes() == (tmp_path / "out" / "group.jpg").read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("name", "format"), [("one.webp", "WEBP"), ("one.JFIF", "JPEG"), ("one.gif", "PNG"), ("one", "PNG")]
+)
 def test_one_file_takes_its_format_from_the_new_name(
-    tmp_path: Path, settings: MakeSettings, group: np.ndarray
+    name: str, format: str, tmp_path: Path, settings: MakeSettings, group: np.ndarray
 ) -> None:
+    """A format that is only read, such as GIF, and a name without an extension keep the input's."""
     photo = tmp_path / "in" / "group.png"
     photo.write_bytes(saved(group, "PNG"))
-    edit_file(settings(bundle="default", source=str(photo), destination=str(tmp_path / "one.webp")))
-    assert Image.open(tmp_path / "one.webp").format == "WEBP"
+    edit_file(settings(bundle="default", source=str(photo), destination=str(tmp_path / name)))
+    assert Image.open(tmp_path / name).format == format
 
 
 def test_one_file_without_a_face_or_with_its_place_taken(

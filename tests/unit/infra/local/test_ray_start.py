@@ -5,7 +5,7 @@ import inspect
 import pytest
 from ray._private import node, services
 
-from infra.local.ray_start import be_patient
+from infra.local.ray_start import patch_node_wait
 
 
 def test_a_node_is_asked_for_until_it_has_joined(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,7 +18,7 @@ def test_a_node_is_asked_for_until_it_has_joined(monkeypatch: pytest.MonkeyPatch
         return answer
 
     monkeypatch.setattr(services, "get_node", get_node)
-    be_patient()
+    patch_node_wait()
     assert services.get_node("127.0.0.1:1", "abc") == {"node_id": "abc"}
 
 
