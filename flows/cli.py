@@ -219,6 +219,11 @@ def edit(
     from flows.edit.one_file import describe_row, edit_file, is_one_file, slide_file
 
     if is_one_file(settings):
+        if settings.dry_run:
+            raise UserError(
+                "dry-run-needs-folder",
+                f"--dry-run: --source {settings.source} is one photograph, not a folder",
+            )
         print_line(slide_file(settings) if slide else describe_row(edit_file(settings)))
         return
     if slide:

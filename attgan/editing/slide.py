@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -15,6 +15,7 @@ from attgan.editing.editor import Editor
 from attgan.editing.face_selection import MIN_CONFIDENCE, MIN_FACE, Faces, find_places
 from attgan.editing.grey import is_grey
 from attgan.editing.placement import Pixels, Placement, put_change, put_whole, take_face
+from attgan.editing.styles import style_vector
 from attgan.errors import DataError
 
 Paste = Literal["difference", "whole"]
@@ -36,6 +37,7 @@ def slide(
     min_confidence: float = MIN_CONFIDENCE,
     paste: Paste = "difference",
     panel: int = 256,
+    style_of: Callable[[int], Sequence[str]] | None = None,
 ) -> Pixels:
     """A row of panels for each face: unedited, then with each intensity. Faces that have the attribute are edited too.
 
@@ -53,6 +55,7 @@ def slide(
         paste: ``difference``: the edit's change is added, and all other pixels stay equal to the bit; ``whole``: the
             generator's whole output is pasted, which is blurrier than the photograph.
         panel: P, side of a panel in pixels. It shows the face upright, with its surroundings.
+        style_of: the style of the glasses of each face, by its number; by default unknown.
 
     Returns:
         ``(faces · P, (1 + len(intensities)) · P, 3)`` uint8.
@@ -70,10 +73,19 @@ def slide(
     if predicted is not None:
         attributes[:] = predicted
     unedited = editor.edit(faces, unedited_vector(attributes, edits, names))
+    known = editor.generator.config.styles
+    styles = np.zeros((len(places), len(known)), np.float32)
+    if (
+        style_of is not None
+        and known
+        and any(edit.attribute == "Eyeglasses" and edit.value for edit in edits)
+    ):
+        styles[:] = [style_vector(style_of(number), known) for number in range(len(places))]
     columns = [_panels(pixels, places, panel)]
     for intensity in intensities:
         stronger = [replace(edit, intensity=intensity) for edit in edits]
-        edited = editor.edit(faces, target_vector(attributes, stronger, names))
+        targets = target_vector(attributes, stronger, names)
+        edited = editor.edit(faces, np.concatenate([targets, styles], axis=1))
         result = pixels.copy()
         _put_back(result, places, edited, unedited, editor, edits, paste)
         columns.append(_panels(result, places, panel))

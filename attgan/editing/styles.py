@@ -69,6 +69,11 @@ def mixed_style(key: str, face: int) -> tuple[str, ...]:
     return _MIXTURE[int.from_bytes(digest[:8], "big") % len(_MIXTURE)]
 
 
+def style_of_face(asked: Sequence[str], key: str, face: int) -> Sequence[str]:
+    """The style of one face of one image: the one that was asked for, or one of the mixture."""
+    return mixed_style(key, face) if MIXED in asked else asked
+
+
 def style_vector(styles: Sequence[str], known: Sequence[str]) -> NDArray[np.float32]:
     """The generator's input for a style.
 

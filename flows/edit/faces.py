@@ -22,7 +22,7 @@ from attgan.editing.editor import Editor
 from attgan.editing.face_selection import find_places
 from attgan.editing.grey import greyed_face, is_grey
 from attgan.editing.placement import aligned_placement, put_change, put_whole, take_face
-from attgan.editing.styles import MIXED, mixed_style, style_vector
+from attgan.editing.styles import style_of_face, style_vector
 from attgan.errors import DataError
 from attgan.models import GeneratorConfig
 from flows.edit.item import Chunk, FaceOf, Item
@@ -160,10 +160,8 @@ def _styles(
         return vectors, chosen
     for place, index in enumerate(todo):
         owner = owners[index]
-        asked = owner.style or run.settings.style or DEFAULT_STYLE
-        if MIXED in asked:
-            number = next(number for number, face in enumerate(owner.faces) if face is faces[index])
-            asked = mixed_style(owner.row.key, number)
+        number = next(number for number, face in enumerate(owner.faces) if face is faces[index])
+        asked = style_of_face(owner.style or run.settings.style or DEFAULT_STYLE, owner.row.key, number)
         vectors[place] = style_vector(asked, known)
         chosen[place] = ",".join(asked)
     return vectors, chosen

@@ -8,10 +8,11 @@ from typing import get_args
 
 import numpy as np
 
-from attgan.attributes import parse_edits
+from attgan.attributes import DEFAULT_STYLE, parse_edits
 from attgan.data import codec
 from attgan.data.codec import EXTENSIONS, Limits
 from attgan.editing.slide import slide
+from attgan.editing.styles import style_of_face
 from attgan.errors import DataError
 from attgan.evaluation.plots.image_grids import faces_grid
 from flows.edit.faces import detector_of
@@ -23,7 +24,7 @@ from flows.edit.streaming import editor_of, stream
 from flows.settings import EditSettings
 from flows.settings.edit import OutputFormat
 from flows.storage import open_store
-from flows.storage.bundles import open_bundle
+from flows.storage.bundles import inspect, open_bundle
 
 INTENSITIES = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 # Height of a panel of the comparison, in pixels.
@@ -81,6 +82,7 @@ def edit_file(settings: EditSettings) -> Row:
     item = Item(row, os.path.getsize(settings.source))
     run = run_of(local)
     item.labels = _labels(local, run.attributes, name)
+    item.style = _style_from_table(local, name)
     asyncio.run(stream(run, [item]))
     if row.status not in ("edited", "copied"):
         raise NotEdited("file-not-edited", f"{settings.source}: {row.status} at {row.stage}: {row.reason}")
@@ -104,7 +106,9 @@ def slide_file(settings: EditSettings) -> str:
     run = run_of(settings)
     editor, detector = editor_of(settings, run.made_of["bundle"]), detector_of(settings, on_gpu=False)
     edits = parse_edits(settings.set, settings.intensity, run.attributes)
-    place, name = os.path.split(settings.destination)
+    name = os.path.basename(settings.source)
+    style = _style_from_table(settings, name) or settings.style or DEFAULT_STYLE
+    place, new_name = os.path.split(settings.destination)
     try:
         with open(settings.source, "rb") as file:
             limits = Limits(settings.max_bytes, settings.max_pixels)
@@ -121,6 +125,7 @@ def slide_file(settings: EditSettings) -> str:
             min_confidence=settings.min_confidence,
             paste=settings.paste,
             panel=PANEL,
+            style_of=lambda number: style_of_face(style, name, number),
         )
     except DataError as error:
         raise NotEdited("file-not-edited", f"{settings.source}: {error}") from None
@@ -130,7 +135,9 @@ def slide_file(settings: EditSettings) -> str:
         for caption, column in zip(captions, np.split(strip, len(captions), axis=1), strict=True)
     ]
     try:
-        open_store(place, option="--destination").put(name, faces_grid(columns, side=PANEL), create_only=True)
+        open_store(place, option="--destination").put(
+            new_name, faces_grid(columns, side=PANEL), create_only=True
+        )
     except FileExistsError:
         raise NotEdited("file-exists", f"{settings.destination}: exists and is not replaced") from None
     return f"{settings.destination}: {len(strip) // PANEL} face(s), {', '.join(captions)}"
@@ -172,6 +179,13 @@ def run_of(settings: EditSettings) -> EditRun:
 def _labels(settings: EditSettings, attributes: list[str], name: str) -> list[float] | None:
     found = read_source_labels(settings.labels, attributes).by_name.get(name)
     return None if found is None else [float(value) for value in found]
+
+
+def _style_from_table(settings: EditSettings, name: str) -> list[str] | None:
+    if settings.style_from is None:
+        return None
+    known = inspect(settings.bundle).config.generator.styles
+    return read_styles(settings, known).by_key.get(name)
 
 
 def _format_of(extension: str) -> str:

@@ -194,10 +194,13 @@ def lineage_of(settings: EditSettings, made_of: dict[str, Any]) -> str:
     """The hash that runs share if they make the same edit of the same source. What one has finished counts for all.
 
     Part of it is what the user asked the results to be. Library versions and the edit's format are not: after an
-    upgrade the next run edits only what is new, and not the whole bucket again. Nor are labels and styles from a table,
-    which may grow with the bucket: with another table only new or changed images are edited, unless ``--redo`` says so.
+    upgrade the next run edits only what is new, and not the whole bucket again. Nor is what stands in tables of labels
+    or styles, which grow with the bucket: after a change in one, only new or changed images are edited, unless
+    ``--redo`` says so.
     """
     asked_for = {name: made_of[name] for name in _ASKED_FOR if name in made_of}
+    if settings.style_from is not None and "style" in made_of:
+        asked_for["style"] = f"{','.join(settings.style)} or as in a table"
     if settings.bundle == DEFAULT_BUNDLE:
         asked_for["bundle"] = FIRST_SHIPPED
         # The first shipped bundle had no styles.

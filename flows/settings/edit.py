@@ -135,7 +135,9 @@ class EditOptions(Settings):
         "settings.",
     )
     max_failed_share: Share = Field(
-        default=0.1, description="Stop when more than this share of the images cannot be used."
+        default=0.1,
+        description="Stop when more than this share of the images cannot be used, from 1,000 images on; fail at the "
+        "end with fewer.",
     )
     max_pixels: int = Field(
         default=64_000_000, ge=1, description="Images with more pixels than this fail without being decoded."

@@ -110,7 +110,7 @@ class Store(Protocol):
         """Remove the object. A missing object is no error. Folders on disk stay."""
 
     def check(self, write: bool = False) -> None:
-        """Find the user's mistakes before any work is done; writes nothing.
+        """Find the user's mistakes before any work is done; nothing stays written.
 
         Args:
             write: whether the store will be written to. Then the right to write is checked too, and on S3 that the

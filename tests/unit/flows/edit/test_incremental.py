@@ -145,6 +145,17 @@ def test_a_new_shipped_bundle_has_the_lineage_of_the_first_one(settings: MakeSet
     assert lineage(quality=77) != lineage()
 
 
+def test_a_table_of_styles_may_grow_without_editing_the_rest_again(settings: MakeSettings) -> None:
+    def lineage(digest: str, **options: Any) -> str:
+        asked = settings(**options)
+        return lineage_of(asked, fingerprint_inputs(asked, (), "its digest", None, digest))
+
+    before = lineage("round 0123", style=["round"], style_from="styles.csv")
+    assert lineage("round 4567", style=["round"], style_from="styles.csv") == before
+    assert lineage("oval 4567", style=["oval"], style_from="styles.csv") != before
+    assert lineage("round", style=["round"]) != before
+
+
 def test_after_an_upgrade_only_what_is_new_is_edited(
     tmp_path: Path, settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -195,6 +195,30 @@ def test_one_file_without_a_face_or_with_its_place_taken(
     assert (tmp_path / "mine.png").read_bytes() == b"mine"
 
 
+def test_one_file_gets_the_style_that_a_table_has_for_it(
+    tmp_path: Path, settings: MakeSettings, group: np.ndarray
+) -> None:
+    photo, table = tmp_path / "in" / "group.png", tmp_path / "styles.csv"
+    photo.write_bytes(saved(group, "PNG"))
+    table.write_text("key,style\ngroup.png,rimless\nother.png,aviator\n")
+    wanted = settings(bundle="default", source=str(photo), destination=str(tmp_path / "one.png"))
+    row = edit_file(wanted.model_copy(update={"style_from": str(table)}))
+    assert {face["style"] for face in row.faces or ()} == {"rimless"}
+
+
+def test_a_slide_shows_the_glasses_that_the_edit_would_draw(
+    tmp_path: Path, settings: MakeSettings, group: np.ndarray
+) -> None:
+    photo = tmp_path / "in" / "group.png"
+    photo.write_bytes(saved(group, "PNG"))
+    strips = []
+    for name, style in (("usual", []), ("wayfarer", ["wayfarer"]), ("sunglasses", ["aviator,sunglasses"])):
+        strip = tmp_path / f"{name}.jpg"
+        slide_file(settings(bundle="default", source=str(photo), destination=str(strip), style=style))
+        strips.append(strip.read_bytes())
+    assert strips[0] == strips[1] != strips[2]
+
+
 def test_a_slide_shows_each_face_at_rising_intensities(
     tmp_path: Path, settings: MakeSettings, group: np.ndarray
 ) -> None:
