@@ -15,7 +15,7 @@ from attgan.editing.editor import Editor
 from attgan.editing.face_selection import MIN_CONFIDENCE, MIN_FACE, Faces, find_places
 from attgan.editing.grey import is_grey
 from attgan.editing.placement import Pixels, Placement, put_change, put_whole, take_face
-from attgan.editing.styles import style_vector
+from attgan.editing.styles import adds_glasses, style_vector
 from attgan.errors import DataError
 
 Paste = Literal["difference", "whole"]
@@ -75,11 +75,7 @@ def slide(
     unedited = editor.edit(faces, unedited_vector(attributes, edits, names))
     known = editor.generator.config.styles
     styles = np.zeros((len(places), len(known)), np.float32)
-    if (
-        style_of is not None
-        and known
-        and any(edit.attribute == "Eyeglasses" and edit.value for edit in edits)
-    ):
+    if style_of is not None and known and adds_glasses(edits):
         styles[:] = [style_vector(style_of(number), known) for number in range(len(places))]
     columns = [_panels(pixels, places, panel)]
     for intensity in intensities:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attgan.attributes import INCOMPATIBLE_STYLES, LABEL_SCALE, SHAPES
+from attgan.attributes import INCOMPATIBLE_STYLES, LABEL_SCALE, SHAPES, Edit
 from attgan.errors import UserError
 
 MIXED = "mixed"
@@ -67,6 +67,11 @@ def mixed_style(key: str, face: int) -> tuple[str, ...]:
     """The style of one face of one image where styles are mixed: always the same for the same key and face."""
     digest = hashlib.sha256(f"{key}/{face}".encode()).digest()
     return _MIXTURE[int.from_bytes(digest[:8], "big") % len(_MIXTURE)]
+
+
+def adds_glasses(edits: Iterable[Edit]) -> bool:
+    """Whether one of the edits puts glasses on, so that their style matters."""
+    return any(edit.attribute == "Eyeglasses" and edit.value for edit in edits)
 
 
 def style_of_face(asked: Sequence[str], key: str, face: int) -> Sequence[str]:

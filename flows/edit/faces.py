@@ -22,7 +22,7 @@ from attgan.editing.editor import Editor
 from attgan.editing.face_selection import find_places
 from attgan.editing.grey import greyed_face, is_grey
 from attgan.editing.placement import aligned_placement, put_change, put_whole, take_face
-from attgan.editing.styles import style_of_face, style_vector
+from attgan.editing.styles import adds_glasses, style_of_face, style_vector
 from attgan.errors import DataError
 from attgan.models import GeneratorConfig
 from flows.edit.item import Chunk, FaceOf, Item
@@ -126,7 +126,9 @@ def edit_faces(chunk: Chunk, editor: Editor, edits: tuple[Edit, ...], run: EditR
         staying |= unsure
     _leave(chunk, faces, staying, unsure, run.settings)
     todo = np.flatnonzero(~staying)
-    styles, chosen = _styles(owners, faces, todo, editor, edits, run)
+    # The number of each face within its image.
+    numbers = [number for item in chunk for number in range(len(item.faces))]
+    styles, chosen = _styles(owners, numbers, todo, editor, edits, run)
     fed, rows = np.concatenate([targets[todo], styles], axis=1), todo
     if run.settings.paste == "difference" and run.settings.output == "image":
         # The faces with the edit and without it go through the network in one call, so that less padding is needed.
@@ -146,7 +148,7 @@ def edit_faces(chunk: Chunk, editor: Editor, edits: tuple[Edit, ...], run: EditR
 
 def _styles(
     owners: Sequence[Item],
-    faces: Sequence[FaceOf],
+    numbers: Sequence[int],
     todo: np.ndarray,
     editor: Editor,
     edits: tuple[Edit, ...],
@@ -156,12 +158,12 @@ def _styles(
     known = editor.generator.config.styles
     vectors = np.zeros((len(todo), len(known)), dtype=np.float32)
     chosen: list[str | None] = [None] * len(todo)
-    if not known or not any(edit.attribute == "Eyeglasses" and edit.value for edit in edits):
+    if not known or not adds_glasses(edits):
         return vectors, chosen
     for place, index in enumerate(todo):
         owner = owners[index]
-        number = next(number for number, face in enumerate(owner.faces) if face is faces[index])
-        asked = style_of_face(owner.style or run.settings.style or DEFAULT_STYLE, owner.row.key, number)
+        wanted = owner.style or run.settings.style or DEFAULT_STYLE
+        asked = style_of_face(wanted, owner.row.key, numbers[index])
         vectors[place] = style_vector(asked, known)
         chosen[place] = ",".join(asked)
     return vectors, chosen

@@ -6,7 +6,7 @@ Imported by the command line for dry runs, so it does not import Prefect.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from flows.settings import AlignSettings, ClassifierSettings, TrainSettings
@@ -85,16 +85,13 @@ TRAIN = Kind(
     result_rows=report.result_rows,
     show=report.show,
 )
-ALIGN = Kind(
+# An alignment differs from a training in what is trained. It is planned and reported in the same way.
+ALIGN = replace(
+    TRAIN,
     name="align",
     summary="Train a discriminator against a bundle's frozen generator, so that both can be fine-tuned together.",
     settings=AlignSettings,
-    prepare=plan.prepare,
     trial=align_trial,
-    describe=report.describe,
-    result=report.result,
-    result_rows=report.result_rows,
-    show=report.show,
 )
 CLASSIFIER = Kind(
     name="train-classifier",

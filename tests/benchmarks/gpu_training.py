@@ -62,9 +62,8 @@ def training_data(bench: Bench) -> Iterator[Data]:
 def training(bench: Bench) -> Iterator[Measurement]:
     """A step of each network by precision, compiled or not, and batch, and the cycle of three to one."""
     with training_data(bench) as data:
-        variants = sorted(
-            bench.variants(), key=lambda variant: variant[1]
-        )  # what is compiled takes long to begin
+        # What is compiled takes long to begin, so it comes last.
+        variants = sorted(bench.variants(), key=lambda variant: variant[1])
         yield from climb(variants, bench.train_batch, bench.train_batches, partial(_step_rows, bench, data))
 
 

@@ -97,9 +97,8 @@ def test_a_bucket_in_another_region(
     moto_server: dict[str, str], fresh_bucket: FreshBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fresh_bucket(moto_server)
-    monkeypatch.setattr(
-        aws, "_is_amazon", lambda endpoint: True
-    )  # only there does the region decide the endpoint
+    # Only there does the region decide the endpoint.
+    monkeypatch.setattr(aws, "_is_amazon", lambda endpoint: True)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     store = open_store("s3://in-ireland")
     store.make_bucket()

@@ -80,10 +80,8 @@ def test_the_picture_of_faces_has_the_originals_the_start_and_each_trial_with_we
     finished: SweepPlan, result: dict[str, Any]
 ) -> None:
     picture = Image.open(io.BytesIO(finished.store.get("faces.jpg").data))
-    columns, rows = (
-        5,
-        5,
-    )  # original, start, three trials; as many faces as lack glasses among the held-out ones
+    # Original, start and three trials; as many faces as lack glasses among the held-out ones.
+    columns, rows = 5, 5
     assert picture.width == columns * (128 + 6) + 6
     assert rows * 128 < picture.height < (rows + 1) * 128
     assert SIZE < 128
