@@ -32,10 +32,10 @@ import boto3
 import hypothesis
 import pytest
 
-from infra.local import lifecycle
+from infra.local import lifecycle, processes
 from infra.local.prefect_server import prefect_server
 from infra.local.service import Service
-from infra.local.stack import Stack
+from infra.local.stack import Stack, load
 from tests.support.servers.moto_service import moto_service
 from tests.support.waiting import LIMIT
 
@@ -120,6 +120,7 @@ def stack() -> Iterator[Variables]:
             variables = cleanup.enter_context(lifecycle.running(folder, **options))
         cleanup.enter_context(_environment(variables))
         yield variables
+        _assert_servers_live(folder)
 
 
 @pytest.fixture(scope="session")
@@ -127,6 +128,7 @@ def s3_server() -> Iterator[Variables]:
     """The S3 server alone."""
     with _folder() as folder, lifecycle.running(folder, ("s3",), report=_silent) as variables:
         yield variables
+        _assert_servers_live(folder)
 
 
 @pytest.fixture(scope="session")
@@ -169,6 +171,15 @@ def fresh_bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]
             return name
 
         yield make
+
+
+def _assert_servers_live(folder: Path) -> None:
+    """A server that has ended by itself fails many tests, and only its log, which goes with the folder, says why."""
+    stack = load(folder)
+    assert stack is not None
+    for name, process in stack.processes.items():
+        log = (stack.logs / f"{name}.log").read_text(errors="replace")
+        assert processes.exists(process), f"the server {name} has ended; the end of its log:\n{log[-20_000:]}"
 
 
 def _prompt_prefect(stack: Stack) -> Service:
