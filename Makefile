@@ -2,6 +2,10 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+# Where this is set, as in many container images, each of the processes that a stack and its tests start would compile all
+# that it imports again, which takes several times as long as its work.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Two targets: what the program needs, and what its tests and lint need in addition.
 READY     := installed
 READY_DEV := installed-dev
