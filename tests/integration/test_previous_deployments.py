@@ -79,6 +79,7 @@ def deployment(client: SyncPrefectClient, place: Path) -> Iterator[UUID]:
 
 
 @pytest.mark.stack
+@pytest.mark.long
 def test_its_enabled_schedule_makes_runs_that_this_version_completes(
     client: SyncPrefectClient, deployment: UUID, place: Path
 ) -> None:

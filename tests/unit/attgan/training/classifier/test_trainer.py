@@ -89,7 +89,9 @@ def test_it_sees_glasses(faces: Faces, tmp_path: Path) -> None:
     assert fitted.best_step == min(losses, key=lambda step: losses[step])
 
 
-@pytest.mark.parametrize(("checkpoint_every", "kept"), [(None, 100), (7, 105)])
+@pytest.mark.parametrize(
+    ("checkpoint_every", "kept"), [pytest.param(None, 100, marks=pytest.mark.long), (7, 105)]
+)
 def test_a_run_that_was_stopped_or_killed_ends_as_one_that_was_not(
     faces: Faces, dataset: Dataset, tmp_path: Path, checkpoint_every: int | None, kept: int
 ) -> None:

@@ -132,6 +132,7 @@ def test_resumed_training_gives_the_same_weights(small_data: Path, tmp_path: Pat
             assert picture.width > 3 * SIZE
 
 
+@pytest.mark.long
 def test_training_brings_composites_nearer_to_targets(small_data: Path, tmp_path: Path) -> None:
     config = CONFIG.model_copy(
         update={"epochs": 12, "learning_rate": 3e-3, "generator_warmup": 0.0, "flip": False}
