@@ -13,6 +13,7 @@ from attgan.data.loading.decoding import use_one_torch_thread
 from attgan.data.loading.prefetch import Prefetched
 from attgan.training.config import LoopConfig
 from attgan.training.device import Placed, placed, to_device
+from attgan.training.early_stopping import EarlyStopping
 from attgan.training.learner import Stepped
 from attgan.training.networks import set_rate
 from attgan.training.paired.losses import paired_losses, validate_pairs
@@ -49,7 +50,7 @@ class AttganLearner:
         return self.plan.table.is_check(done)
 
     def opening(self, state: State) -> str:
-        """Steps, device, precision, the step at which the run resumes, and what FreezeD freezes."""
+        """Steps, device, precision, where the run resumes, what FreezeD freezes, and an older version's patience."""
         table, networks = self.plan.table, self.plan.networks
         words = f"{table.steps:,} steps, {table.steps_per_epoch:,} in an epoch"
         words += f"; on {networks.device.type} in {networks.precision}"
@@ -57,6 +58,11 @@ class AttganLearner:
             words += f"; resumed after step {state.resumed_from:,}"
         if networks.frozen:
             words += f"; FreezeD: {len(networks.frozen)} frozen: {', '.join(networks.frozen)}"
+        rule = state.rule
+        if isinstance(rule, EarlyStopping) and rule.patience and rule.counts == "validations":
+            words += (
+                f"; patience: {rule.patience} validations, as in the version that began this run, not epochs"
+            )
         return "; ".join(filter(None, (words, self.plan.without_best)))
 
     def open_steps(self, start: int) -> Generator[Stepped, None, None]:  # noqa: D102
@@ -68,7 +74,7 @@ class AttganLearner:
         state.checked = state.step
         if state.step == 0:
             return False
-        state.rule = state.rule.after(state.numbers)
+        state.rule = state.rule.after(state.numbers, epoch_end=self.plan.table.is_epoch_end(state.step))
         return self.plan.keeps_best and state.keep_if_best(self.plan)
 
     def load(self, folder: OwnedFolder) -> State:  # noqa: D102

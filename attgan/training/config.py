@@ -122,7 +122,8 @@ class TrainingConfig(LoopConfig):
     patience: int = Field(
         default=20,
         ge=0,
-        description="Stop after so many validations without a better generator loss; 0 never stops.",
+        description="Stop after so many epochs without a better generator loss, measured at each epoch's end; 0 "
+        "never stops.",
     )
     freeze_d: int = Field(
         default=0,

@@ -5,7 +5,7 @@ A rule is an immutable value. A checkpoint stores it as JSON.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self
 
 from pydantic import JsonValue
 
@@ -18,8 +18,8 @@ class StopRule(Protocol):
         """Why to stop, in words; None to continue."""
         ...
 
-    def after(self, numbers: Mapping[str, float]) -> Self:
-        """The rule after one more validation."""
+    def after(self, numbers: Mapping[str, float], *, epoch_end: bool) -> Self:
+        """The rule after one more validation; ``epoch_end`` says whether it is the one that ends an epoch."""
         ...
 
     def to_json(self) -> dict[str, JsonValue]:
@@ -33,40 +33,45 @@ class StopRule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EarlyStopping:
-    """Stop after ``patience`` validations in a row without a better loss; 0 never stops.
+    """Stop after ``patience`` epochs, or validations, in a row without a better loss; 0 never stops.
 
     Attributes:
         best: the lowest loss so far.
-        waited: validations since then.
+        waited: epochs, or validations, since then.
         measure: the name of the loss in a validation's numbers.
+        counts: "epochs": only the validation at the end of each epoch counts, so how many there are in between makes
+            no difference; "validations": every one.
     """
 
     patience: int
     best: float | None = None
     waited: int = 0
     measure: str = "generator_loss"
+    counts: Literal["epochs", "validations"] = "epochs"
 
     @property
     def reason(self) -> str | None:
         """Why to stop; None to continue."""
         if self.patience and self.waited >= self.patience:
-            return f"no better {self.measure.replace('_', ' ')} in {self.waited} validations"
+            return f"no better {self.measure.replace('_', ' ')} in {self.waited} {self.counts}"
         return None
 
-    def after(self, numbers: Mapping[str, float]) -> Self:
+    def after(self, numbers: Mapping[str, float], *, epoch_end: bool) -> Self:
         """The rule after one more validation."""
+        if self.counts == "epochs" and not epoch_end:
+            return self
         loss = numbers[self.measure]
         if self.best is None or loss < self.best:
             return replace(self, best=loss, waited=0)
         return replace(self, waited=self.waited + 1)
 
     def to_json(self) -> dict[str, JsonValue]:
-        """Best loss and waiting time."""
-        return {"best": self.best, "waited": self.waited}
+        """Best loss, waiting time, and what it counts."""
+        return {"best": self.best, "waited": self.waited, "counts": self.counts}
 
     def restored(self, memory: Mapping[str, JsonValue]) -> Self:
-        """The rule with best loss and waiting time."""
-        return replace(self, **memory)  # type: ignore[arg-type]
+        """The rule with its memory. Checkpoints of versions that counted validations do not say what they count."""
+        return replace(self, **{"counts": "validations"} | dict(memory))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +101,8 @@ class AlignmentStopRule:
             return "the discriminator is in step: accuracies reached, loss flat"
         return None
 
-    def after(self, numbers: Mapping[str, float]) -> Self:
-        """The rule after a validation that measured the loss and both accuracies."""
+    def after(self, numbers: Mapping[str, float], *, epoch_end: bool) -> Self:
+        """The rule after a validation that measured the loss and both accuracies. It counts all validations."""
         loss = numbers["discriminator_loss"]
         reached = (
             numbers["critic_accuracy"] >= self.critic_accuracy

@@ -122,7 +122,7 @@ class ClassifierLearner:
             "balanced_accuracy": means["balanced_accuracy"],
         }
         state.checked = state.step
-        state.rule = state.rule.after(state.numbers)
+        state.rule = state.rule.after(state.numbers, epoch_end=False)
         better = state.best is None or loss < state.best.numbers["loss"]
         if better:
             state.best = Best(state.step, state.numbers, {"classifier": snapshot(self.network)})
@@ -143,7 +143,7 @@ class ClassifierLearner:
         Raises:
             UserError: there are checkpoints, and all are damaged.
         """
-        rule = EarlyStopping(self.config.patience, measure="loss")
+        rule = EarlyStopping(self.config.patience, measure="loss", counts="validations")
         checkpoint = read_checkpoint(folder)
         if checkpoint is None:
             return State(0, -1, {}, rule)

@@ -12,7 +12,7 @@ from attgan.training.early_stopping import AlignmentStopRule, EarlyStopping, Sto
 
 def after(rule: StopRule, rows: list[dict[str, float]]) -> Any:
     for row in rows:
-        rule = rule.after(row)
+        rule = rule.after(row, epoch_end=True)
     return rule
 
 
@@ -20,11 +20,32 @@ def losses(*values: float) -> list[dict[str, float]]:
     return [{"generator_loss": value} for value in values]
 
 
-def test_it_stops_after_patience_validations_without_a_better_loss() -> None:
+def test_it_stops_after_patience_epochs_without_a_better_loss() -> None:
     rule = after(EarlyStopping(3), losses(5, 4, 4, 6))
     assert rule.reason is None
-    assert "3 validations" in after(rule, losses(4)).reason
+    assert "3 epochs" in after(rule, losses(4)).reason
     assert after(rule, losses(3.9, 9, 9)).reason is None
+
+
+@pytest.mark.parametrize("checks", [1, 4])
+def test_how_often_it_validates_in_an_epoch_makes_no_difference(checks: int) -> None:
+    rule, epochs = EarlyStopping(20), 0
+    while rule.reason is None:
+        epochs += 1
+        for check in range(1, checks + 1):
+            # Between the ends of the epochs the loss may be anything.
+            loss = 1.0 if check == checks else -float(epochs)
+            rule = rule.after({"generator_loss": loss}, epoch_end=check == checks)
+    assert epochs == 21, "the first epoch's loss, and 20 epochs without a better one"
+
+
+def test_a_run_of_a_version_that_counted_validations_keeps_counting_them() -> None:
+    old = EarlyStopping(3).restored({"best": 4.0, "waited": 2})
+    assert old.counts == "validations"
+    assert old.reason is None
+    ended = old.after({"generator_loss": 5.0}, epoch_end=False)
+    assert "3 validations" in (ended.reason or "")
+    assert EarlyStopping(3).restored(ended.to_json()) == ended
 
 
 @given(st.lists(st.floats(-1e6, 1e6), max_size=60))

@@ -1,5 +1,6 @@
 """A run on drawn faces: what it leaves, that an interruption changes nothing, and what it refuses."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -305,14 +306,40 @@ def test_a_loss_that_is_not_finite_ends_the_run_at_its_step(small_faces: Faces, 
 
 
 def test_early_stopping_ends_it_and_survives_a_stop(small_faces: Faces, tmp_path: Path) -> None:
-    # Weights hardly move, so after some validations the loss cannot always become better.
-    config = small_config(patience=2, learning_rate=1e-12, epochs=50, checks_per_epoch=6)
+    # Weights hardly move, so after some epochs the loss cannot always become better.
+    config = small_config(patience=2, learning_rate=1e-12, epochs=50, checks_per_epoch=3)
     whole = small_train(small_faces, tmp_path / "whole", config)
     small_train(small_faces, tmp_path / "parts", config, should_stop=stop_after(whole.step - 1))
     parts = small_train(small_faces, tmp_path / "parts", config)
-    assert "no better generator loss in 2 validations" in whole.reason
+    assert "no better generator loss in 2 epochs" in whole.reason
     assert whole.step < 600
+    assert whole.step % 12 == 0, "the end of an epoch"
     assert (parts.reason, parts.step, parts.digest) == (whole.reason, whole.step, whole.digest)
+
+
+def test_a_run_of_a_version_whose_patience_counted_validations_keeps_that_and_says_so(
+    small_faces: Faces, tmp_path: Path
+) -> None:
+    config = small_config(patience=2, learning_rate=1e-12, epochs=50, checks_per_epoch=6)
+    small_train(small_faces, tmp_path, config, should_stop=stop_after(3))
+    as_an_older_version_wrote_it(tmp_path)
+    told: list[Progress] = []
+    outcome = small_train(small_faces, tmp_path, config, on_progress=told.append)
+    assert "patience: 2 validations" in told[0].note
+    assert "no better generator loss in 2 validations" in outcome.reason
+
+
+def as_an_older_version_wrote_it(folder: Path) -> None:
+    """Remove from the newest checkpoint what its stop rule counts."""
+    latest = folder / "checkpoints/latest.json"
+    content = json.loads(latest.read_text())
+    newest = content["checkpoints"][0]
+    state = folder / "checkpoints" / newest["name"] / "state.json"
+    memory = json.loads(state.read_text())
+    del memory["rule"]["counts"]
+    state.write_text(json.dumps(memory))
+    newest["files"]["state.json"] = hashlib.sha256(state.read_bytes()).hexdigest()
+    latest.write_text(json.dumps(content))
 
 
 @pytest.mark.gpu
