@@ -29,7 +29,7 @@ from attgan.data.transforms import Box, face_box, take_face
 from attgan.errors import DataError, UserError
 
 QUALITY = 95
-_CROPPED_ENCODING = f"JPEG, quality {QUALITY}, 4:4:4"
+_CROPPED_ENCODING = f"JPEG, quality {QUALITY}, 4:4:4; as in the source where that is such a face"
 
 Geometry = Literal["original", "cropped"]
 
@@ -72,7 +72,8 @@ def pack_image(data: bytes, geometry: Geometry, size: int) -> StoredImage:
 
     Args:
         data: the image file.
-        geometry: store it as it is, or only the face, resized to ``size``.
+        geometry: store it as it is, or only the face, resized to ``size``. An image that is such a face already is
+            stored as it is in both.
         size: of the faces to train on; a smaller face is refused, not enlarged.
 
     Raises:
@@ -83,7 +84,7 @@ def pack_image(data: bytes, geometry: Geometry, size: int) -> StoredImage:
     box = _face(width, height)
     if box.side < size:
         raise DataError("decode", f"{width}×{height} pixels: the face's side is {box.side}, below {size}")
-    if geometry == "original":
+    if geometry == "original" or (width, height) == (size, size):
         return StoredImage(data, width, height, box.side)
     face = take_face(image.pixels, box, size)
     encoded = codec.encode(codec.Decoded(face, "JPEG", subsampling="444"), quality=QUALITY)

@@ -69,11 +69,12 @@ def import_published(
         path: the ``.pth`` file.
         filesystem: None for the local disk.
         attributes: names in the order of the vector; by default the 13 published ones.
-        image_size: by default the discriminator's if the file has one, else 128.
+        image_size: needed unless the file has a discriminator: a generator's tensors are the same for every size.
         shortcut_layers, inject_layers: needed only if several values fit the shapes.
         encoder_activation, decoder_activation: of the generator.
         discriminator_activation, head_activation: of the discriminator's convolutions and heads.
-        slope: of every leaky activation.
+        slope: of every leaky activation. The published weights were trained with PyTorch's 0.01, the TensorFlow
+            original's with 0.2.
         label: what refusals start with, the option and its value.
 
     Raises:
@@ -100,7 +101,13 @@ def import_published(
             f"{discriminator_shape['image_size']}",
         )
     names = _names(attributes, shape["n_attributes"], where)
-    size = image_size or (discriminator_shape["image_size"] if discriminator_shape else 128)
+    size = discriminator_shape["image_size"] if discriminator_shape else image_size
+    if size is None:
+        raise UserError(
+            "image-size-needed",
+            f"{where}: holds a generator alone, whose tensors are the same for every size of images; give the one "
+            "that it was trained on with --image-size (128, 256 and 384 were published)",
+        )
     try:
         config = GeneratorConfig.model_validate(
             shape

@@ -54,6 +54,8 @@ CacheGb = Annotated[
         "a quarter of the memory, at most 4.",
     ),
 ]
+# The same as attgan.models.layers.blocks.Activation, which a test checks. Importing it would load torch.
+Activation = Literal["relu", "leaky_relu"]
 WeightsLicence = Annotated[
     Line | None,
     Field(description="One line on what the weights may be used for; by default that of the data."),

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from attgan.training.classifier.config import ClassifierTraining
 from attgan.training.config import AlignmentConfig, TrainingConfig
-from flows.settings.base import BundleUrl, CacheGb, Settings, Url, WeightsLicence
+from flows.settings.base import Activation, BundleUrl, CacheGb, Settings, Url, WeightsLicence
 from flows.urls import DEFAULT_BUNDLE
 
 
@@ -34,10 +34,18 @@ class RunSettings(Settings):
 
 
 class FreshDiscriminator(Settings):
-    """Whether to use a bundle's discriminator."""
+    """Whether to use a bundle's discriminator, and the activations of a fresh one."""
 
     fresh_discriminator: bool = Field(
         default=False, description="Start with a new discriminator, even if the bundle has one."
+    )
+    discriminator_activation: Activation | None = Field(
+        default=None,
+        description="Of a new discriminator: activation of its convolutions; leaky_relu by default.",
+    )
+    head_activation: Activation | None = Field(
+        default=None,
+        description="Of a new discriminator: activation of the hidden layers of its two heads; relu by default.",
     )
 
 
@@ -58,6 +66,20 @@ class NetworkShape(FreshDiscriminator):
         ge=0,
         le=4,
         description="From scratch: decoder layers that receive the attributes again; 0 by default.",
+    )
+    encoder_activation: Activation | None = Field(
+        default=None, description="From scratch: activation of the encoder; leaky_relu by default."
+    )
+    decoder_activation: Activation | None = Field(
+        default=None,
+        description="From scratch: activation of the decoder; relu by default, as in the published weights. The "
+        "reference study's Table I has leaky_relu.",
+    )
+    slope: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="From scratch: slope of every leaky_relu for negative values; 0.01 by default.",
     )
     attributes: list[str] | None = Field(
         default=None,

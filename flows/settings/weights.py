@@ -6,9 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from flows.settings.base import BundleUrl, Settings, Url
-
-Activation = Literal["relu", "leaky_relu"]
+from flows.settings.base import Activation, BundleUrl, Settings, Url
 
 
 class InitSettings(Settings):
@@ -36,7 +34,8 @@ class ImportWeightsSettings(Settings):
     )
     image_size: int | None = Field(
         default=None,
-        description="Side of the images it was trained on; by default its discriminator's, or 128.",
+        description="Side of the images it was trained on. Needed unless the file holds the discriminator, which "
+        "says it.",
     )
     shortcut_layers: int | None = Field(
         default=None, ge=0, le=4, description="Needed only where the tensors' shapes leave it open."
@@ -48,9 +47,23 @@ class ImportWeightsSettings(Settings):
         default="leaky_relu", description="Activation of the generator's encoder."
     )
     decoder_activation: Activation = Field(
-        default="relu", description="Activation of the generator's decoder."
+        default="relu",
+        description="Activation of the generator's decoder; the reference study's Table I has leaky_relu there, the "
+        "published weights were trained with relu.",
     )
-    slope: float = Field(default=0.01, ge=0, description="Negative slope of leaky_relu.")
+    discriminator_activation: Activation = Field(
+        default="leaky_relu", description="Activation of the discriminator's convolutions."
+    )
+    head_activation: Activation = Field(
+        default="relu", description="Activation of the hidden layers of the discriminator's two heads."
+    )
+    slope: float = Field(
+        default=0.01,
+        ge=0,
+        lt=1,
+        description="Slope of every leaky_relu for negative values. The published PyTorch weights were trained with "
+        "0.01, in the encoder too; the TensorFlow original has 0.2.",
+    )
     dry_run: bool = Field(default=False, description="Read and describe the checkpoint, then stop.")
 
 

@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from attgan.errors import UserError
 from attgan.training.config import EXECUTION_ONLY, TrainingConfig
 from flows.settings import SweepSettings, TrainSettings
+from flows.settings.training import NetworkShape
 
 Scale = Literal["log", "uniform", "int"]
 
@@ -30,11 +31,9 @@ _ONE_FOR_ALL = {
     "validation_share": "trials of a sweep are validated on the same faces, --validation-share",
     "validation_images": "trials of a sweep are validated on the same faces, --validation-images",
 }
-_SHAPE = frozenset({"width", "shortcut_layers", "inject_layers"})
+_SHAPE = frozenset(NetworkShape.model_fields) - set(_ONE_FOR_ALL)
 NAMES: frozenset[str] = (
-    frozenset(TrainingConfig.model_fields) - EXECUTION_ONLY - set(_ONE_FOR_ALL)
-    | _SHAPE
-    | {"fresh_discriminator", "dataset"}
+    frozenset(TrainingConfig.model_fields) - EXECUTION_ONLY - set(_ONE_FOR_ALL) | _SHAPE | {"dataset"}
 )
 """What can be searched: the settings of a training that decide its result."""
 

@@ -21,12 +21,17 @@ from flows.storage.bundles import place_of
 from flows.training.data import open_data
 from flows.training.start import Start, licence_line, make_start
 
+# Options of fresh networks, and their names in the network's settings.
 _SHAPE = {
     "size": "image_size",
     "width": "width",
     "shortcut-layers": "shortcut_layers",
     "inject-layers": "inject_layers",
+    "encoder-activation": "encoder_activation",
+    "decoder-activation": "decoder_activation",
+    "slope": "slope",
 }
+_DISCRIMINATOR = {"discriminator-activation": "activation", "head-activation": "head_activation"}
 
 
 @dataclass(frozen=True)
@@ -162,11 +167,13 @@ def _refuse_another_shape(folder: Folder, start: Start) -> None:
     try:
         before = json.loads(folder.read(RUN))
         network, names = before["start"]["generator"]["settings"], before["data"]["attributes"]
+        other = before["start"]["discriminator"]["settings"]
     except (FileNotFoundError, KeyError, TypeError, ValueError):
         # A damaged file is refused by the next function that reads it.
         return
-    now = start.generator.config.model_dump()
+    now, now_other = start.generator.config.model_dump(), start.discriminator.config.model_dump()
     values = {option: (network.get(name), now[name]) for option, name in _SHAPE.items()}
+    values |= {option: (other.get(name), now_other[name]) for option, name in _DISCRIMINATOR.items()}
     values["attributes"] = (" ".join(names), " ".join(start.attributes))
     for option, (old, new) in values.items():
         if old != new:

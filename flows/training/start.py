@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 from attgan.attributes import CELEBA, PUBLISHED, STYLES, check_names
 from attgan.errors import UserError
@@ -24,7 +25,12 @@ from flows.storage.bundles import open_bundle
 from flows.training.evaluators import open_evaluator
 from flows.training.weights import UNTRAINED
 
-_SHAPE = ("size", "width", "shortcut_layers", "inject_layers", "attributes")
+# Settings of fresh networks, and those of a fresh discriminator.
+_SHAPE = (
+    *("size", "width", "shortcut_layers", "inject_layers", "attributes"),
+    *("encoder_activation", "decoder_activation", "slope"),
+)
+_DISCRIMINATOR = ("discriminator_activation", "head_activation")
 # Hidden units of a discriminator's heads for each channel of its width: 1024 at full width.
 _HEADS = 16
 
@@ -127,11 +133,16 @@ def _from_scratch(settings: TrainSettings) -> Start:
     _check_attributes(names)
     shape = {"width": settings.width, "image_size": settings.size, "n_attributes": len(names)}
     shape |= {"shortcut_layers": settings.shortcut_layers, "inject_layers": settings.inject_layers}
-    config = GeneratorConfig(**{name: value for name, value in shape.items() if value is not None})
+    activations = {
+        "encoder_activation": settings.encoder_activation,
+        "decoder_activation": settings.decoder_activation,
+        "slope": settings.slope,
+    }
+    config = GeneratorConfig.model_validate(_chosen(shape | activations))
     return Start(
         attributes=names,
         generator=fresh(Generator, config, settings.seed),
-        discriminator=_fresh_discriminator(config, settings.seed),
+        discriminator=_fresh_discriminator(config, settings),
         classifier=None,
         generator_from="freshly initialised",
         discriminator_from="freshly initialised",
@@ -140,22 +151,17 @@ def _from_scratch(settings: TrainSettings) -> Start:
 
 
 def _from_bundle(settings: TrainSettings | AlignSettings, url: str) -> Start:
-    for name in _SHAPE:
-        value = getattr(settings, name, None)
-        if value is not None:
-            option = f"--{name.replace('_', '-')} {' '.join(value) if isinstance(value, list) else value}"
-            raise UserError(
-                "bundle-fixes-shape",
-                f"{option}: is fixed by the bundle; only a training from scratch takes it",
-            )
+    _refuse_shape(settings, _SHAPE, "only a training from scratch takes it")
     bundle = open_bundle(url)
     from_bundle = f"{url} ({bundle.digest[:16]})"
     keep = bundle.discriminator is not None and not settings.fresh_discriminator
+    if keep:
+        _refuse_shape(settings, _DISCRIMINATOR, "only a new discriminator takes it (--fresh-discriminator)")
     return Start(
         attributes=bundle.config.attributes,
         generator=bundle.generator,
         discriminator=(bundle.discriminator if keep else None)
-        or _fresh_discriminator(bundle.config.generator, settings.seed),
+        or _fresh_discriminator(bundle.config.generator, settings),
         classifier=bundle.classifier,
         generator_from=from_bundle,
         discriminator_from=from_bundle if keep else "freshly initialised",
@@ -163,15 +169,41 @@ def _from_bundle(settings: TrainSettings | AlignSettings, url: str) -> Start:
     )
 
 
-def _fresh_discriminator(generator: GeneratorConfig, seed: int) -> Discriminator:
-    config = DiscriminatorConfig(
-        n_attributes=generator.n_attributes,
-        image_size=generator.image_size,
-        width=generator.width,
-        hidden=min(_HEADS * generator.width, DiscriminatorConfig().hidden),
-    )
+def _refuse_shape(settings: TrainSettings | AlignSettings, names: tuple[str, ...], who: str) -> None:
+    """Refuse options of fresh networks where a bundle's are used.
+
+    Raises:
+        UserError: one of the options is set.
+    """
+    for name in names:
+        value = getattr(settings, name, None)
+        if value is not None:
+            option = f"--{name.replace('_', '-')} {' '.join(value) if isinstance(value, list) else value}"
+            raise UserError("bundle-fixes-shape", f"{option}: is fixed by the bundle; {who}")
+
+
+def _fresh_discriminator(
+    generator: GeneratorConfig, settings: TrainSettings | AlignSettings
+) -> Discriminator:
+    shape = {
+        "n_attributes": generator.n_attributes,
+        "image_size": generator.image_size,
+        "width": generator.width,
+        "hidden": min(_HEADS * generator.width, DiscriminatorConfig().hidden),
+    }
+    activations = {
+        "activation": settings.discriminator_activation,
+        "head_activation": settings.head_activation,
+        "slope": settings.slope if isinstance(settings, TrainSettings) else None,
+    }
+    config = DiscriminatorConfig.model_validate(_chosen(shape | activations))
     # Another seed than the generator's, so that the two do not draw the same numbers.
-    return fresh(Discriminator, config, seed + 1)
+    return fresh(Discriminator, config, settings.seed + 1)
+
+
+def _chosen(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that are set."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _check_attributes(names: tuple[str, ...]) -> None:

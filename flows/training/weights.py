@@ -7,7 +7,15 @@ from typing import Any
 
 from attgan.attributes import PUBLISHED
 from attgan.errors import UserError
-from attgan.models import BundleInfo, Generator, GeneratorConfig, fresh, import_published, save_bundle
+from attgan.models import (
+    BundleInfo,
+    DiscriminatorConfig,
+    Generator,
+    GeneratorConfig,
+    fresh,
+    import_published,
+    save_bundle,
+)
 from attgan.models.card import read_card
 from attgan.models.published import LICENCE
 from flows.settings import ExportSettings, ImportWeightsSettings, InitSettings
@@ -65,7 +73,8 @@ def import_weights(settings: ImportWeightsSettings) -> list[dict[str, Any]]:
         **settings.model_dump(exclude={"checkpoint", "destination", "dry_run"}),
     )
     if settings.dry_run:
-        return describe(published.generator.config, published.attributes, published.discriminator is not None)
+        discriminator = None if published.discriminator is None else published.discriminator.config
+        return describe(published.generator.config, published.attributes, discriminator)
     store = open_store(settings.destination, option="--destination")
     store.check(write=True)
     filesystem, path = store.filesystem()
@@ -111,7 +120,7 @@ def export(settings: ExportSettings) -> list[dict[str, Any]]:
 
 def _written(info: BundleInfo) -> list[dict[str, Any]]:
     config = info.config
-    rows = describe(config.generator, config.attributes, config.discriminator is not None)
+    rows = describe(config.generator, config.attributes, config.discriminator)
     return [
         *rows,
         {"what": "licence", "value": config.licence},
@@ -119,8 +128,12 @@ def _written(info: BundleInfo) -> list[dict[str, Any]]:
     ]
 
 
-def describe(config: GeneratorConfig, attributes: Sequence[str], discriminator: bool) -> list[dict[str, Any]]:
+def describe(
+    config: GeneratorConfig, attributes: Sequence[str], discriminator: DiscriminatorConfig | None
+) -> list[dict[str, Any]]:
     """A model's settings as rows of a table."""
     rows = {"attributes": ", ".join(attributes)} | config.model_dump(exclude={"n_attributes"})
-    rows["discriminator"] = "yes" if discriminator else "no"
+    rows["discriminator"] = "no"
+    if discriminator is not None:
+        rows["discriminator"] = f"yes, {discriminator.activation}, heads {discriminator.head_activation}"
     return [{"what": what.replace("_", " "), "value": value} for what, value in rows.items()]

@@ -183,11 +183,13 @@ def test_published_weights_become_a_bundle(capsys: pytest.CaptureFixture[str], t
     generator = fresh(Generator, GeneratorConfig(width=4, shortcut_layers=1), seed=3)
     checkpoint = tmp_path / "weights.149.pth"
     torch.save({"G": generator.state_dict()}, checkpoint)
-    assert (
-        run("import-weights", "--checkpoint", str(checkpoint), "--destination", str(tmp_path / "bundle")) == 0
-    )
+    command = ["import-weights", "--checkpoint", str(checkpoint), "--destination", str(tmp_path / "bundle")]
+    assert run(*command) == exits.WRONG_USE
+    assert codes_in(capsys.readouterr().err) == ["image-size-needed"]
+    assert run(*command, "--image-size", "128", "--decoder-activation", "leaky_relu") == 0
     bundle = load_bundle(tmp_path / "bundle")
     assert bundle.config.attributes == PUBLISHED
+    assert bundle.generator.config.decoder_activation == "leaky_relu"
     assert "non-commercial" in bundle.config.licence
     for name, tensor in generator.state_dict().items():
         assert torch.equal(bundle.generator.state_dict()[name], tensor)

@@ -50,6 +50,15 @@ def test_a_crop_is_the_face_at_its_size_and_never_cropped_again(size: int) -> No
     assert kept.data == pack_image(data, "cropped", size).data
 
 
+def test_a_face_that_has_its_size_already_is_not_compressed_again() -> None:
+    data = jpeg(128, 128)
+    kept = pack_image(data, "cropped", 128)
+    assert (kept.data, kept.side) == (data, 128)
+    np.testing.assert_array_equal(
+        unpack_face(kept.data, storage("cropped", 128), 128), codec.decode(data).pixels
+    )
+
+
 @pytest.mark.parametrize("geometry", ["original", "cropped"])
 def test_a_size_above_what_is_stored_is_refused(geometry: str) -> None:
     stored = storage(geometry, 128)  # type: ignore[arg-type]

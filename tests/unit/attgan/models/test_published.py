@@ -61,7 +61,27 @@ def test_published_generator_is_read_with_default_options(published, generator, 
     assert read.generator.config.slope == 0.01
     assert read.attributes == PUBLISHED
     assert read.discriminator is None
-    assert import_published(published(zipped=zipped)).generator.config.image_size == 128
+
+
+@pytest.mark.parametrize("size", [128, 256, 384])
+def test_a_generator_alone_is_never_taken_for_one_of_128_pixels(published, size):
+    """Its tensors are the same for every size, so nothing but the user knows it."""
+    config = TINY.model_copy(update={"image_size": size})
+    path = published({"G": tensors_of(fresh(Generator, config, 0))})
+    with refused("image-size-needed", "--image-size"):
+        import_published(path)
+    assert import_published(path, image_size=size).generator.config == config
+
+
+def test_the_discriminators_activations_and_the_slope_are_options(published, generator, discriminator):
+    path = published({"G": tensors_of(generator), "D": tensors_of(discriminator)})
+    options = {"discriminator_activation": "relu", "head_activation": "leaky_relu", "slope": 0.2}
+    read = import_published(path, **options)
+    config = read.discriminator.config
+    assert (config.activation, config.head_activation, config.slope) == ("relu", "leaky_relu", 0.2)
+    assert read.generator.config.slope == 0.2
+    usual = import_published(path).discriminator.config
+    assert (usual.activation, usual.head_activation, usual.slope) == ("leaky_relu", "relu", 0.01)
 
 
 def test_generator_and_discriminator_make_a_bundle(published, generator, discriminator, tmp_path):
@@ -86,7 +106,7 @@ def test_generator_and_discriminator_make_a_bundle(published, generator, discrim
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_bare_and_data_parallel_state_dicts_are_read(published, generator, wrapped, prefix):
     state = OrderedDict((prefix + name, tensor) for name, tensor in tensors_of(generator).items())
-    read = import_published(published({"G": state} if wrapped else state))
+    read = import_published(published({"G": state} if wrapped else state), image_size=64)
     assert equal(read.generator, generator)
 
 
@@ -94,7 +114,7 @@ def test_files_without_batch_norm_counters_are_read(published, generator):
     state = tensors_of(generator)
     for name in [name for name in state if name.endswith("num_batches_tracked")]:
         del state[name]
-    read = import_published(published({"G": state}))
+    read = import_published(published({"G": state}), image_size=64)
     assert equal(read.generator, generator)
 
 
@@ -170,12 +190,12 @@ def test_shapes_that_leave_the_layers_open_need_an_option(published):
 def test_checkpoint_is_read_from_any_filesystem(published, generator, tmp_path):
     published()
     filesystem = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
-    assert equal(import_published("weights.pth", filesystem).generator, generator)
+    assert equal(import_published("weights.pth", filesystem, image_size=64).generator, generator)
 
 
 def test_networks_do_not_depend_on_the_file(published, generator):
     path = published()
-    read = import_published(path)
+    read = import_published(path, image_size=64)
     path.write_bytes(bytes(path.stat().st_size))
     assert equal(read.generator, generator)
 
@@ -271,7 +291,7 @@ def test_wrong_generator_is_refused_by_its_tensors_name(published, generator, ch
     change(state)
     path = published({"G": state})
     with refused(*rule) as refusal:
-        import_published(path, label=f"--weights {path}")
+        import_published(path, image_size=64, label=f"--weights {path}")
     assert refusal.value.line.startswith(f"--weights {path}: ")
 
 
@@ -311,7 +331,7 @@ def test_wrong_discriminator_is_refused(published, generator, discriminator, cha
 )
 def test_options_that_contradict_the_file_are_refused(published, options, rule):
     with refused(*rule):
-        import_published(published(), **options)
+        import_published(published(), **{"image_size": 64} | options)
 
 
 def test_image_size_other_than_the_discriminators_is_refused(published, generator, discriminator):
@@ -384,6 +404,6 @@ def test_published_file_of_full_width_is_read_strictly(tmp_path):
         shapes = Generator(GeneratorConfig()).state_dict()
     state = {name: torch.zeros(tensor.shape, dtype=tensor.dtype) for name, tensor in shapes.items()}
     torch.save({"G": state}, tmp_path / "weights.199.pth")
-    read = import_published(tmp_path / "weights.199.pth")
+    read = import_published(tmp_path / "weights.199.pth", image_size=128)
     assert sum(parameter.numel() for parameter in read.generator.parameters()) == 43_352_707
     assert read.generator.config == GeneratorConfig()

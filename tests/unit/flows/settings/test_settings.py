@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from attgan.errors import UserError
-from flows.settings import EditSettings, SubsetSettings, refusal_of
+from attgan.models.layers.blocks import Activation
+from flows.settings import EditSettings, SubsetSettings, base, refusal_of
 from flows.urls import parse_url
 
 GIVEN = {"source": "in", "destination": "out", "bundle": "model"}
@@ -39,6 +40,10 @@ def test_one_line_names_option_value_and_rule(options: dict[str, object], code: 
     assert refusal.code == code
     assert refusal.line.startswith(option)
     assert "\n" not in refusal.line
+
+
+def test_the_activations_are_those_that_networks_know() -> None:
+    assert base.Activation == Activation
 
 
 def test_a_missing_option_is_named() -> None:

@@ -174,6 +174,8 @@ def test_a_run_goes_on_with_its_own_settings_only(
         (["--learning-rate=0.01"], "--learning-rate 0.01: "),
         (["--width=4"], "--width 4: "),
         (["--inject-layers=1"], "--inject-layers 1: "),
+        (["--decoder-activation=leaky_relu"], "--decoder-activation leaky_relu: "),
+        (["--head-activation=leaky_relu"], "--head-activation leaky_relu: "),
         (["--attributes=Eyeglasses", "--attributes=Young"], "--attributes Eyeglasses Young: "),
         (["--subset=only"], "--subset only: "),
         (["--seed=1"], "--seed 1: "),

@@ -34,6 +34,47 @@ def test_at_full_width_from_scratch_they_are_the_reports() -> None:
     assert start.discriminator.config == DiscriminatorConfig()
 
 
+def test_table_ones_activations_are_had_from_scratch() -> None:
+    chosen = {
+        "encoder_activation": "relu",
+        "decoder_activation": "leaky_relu",
+        "discriminator_activation": "relu",
+        "head_activation": "leaky_relu",
+        "slope": 0.2,
+    }
+    small = PLACES | {"size": 64, "width": 2}
+    start = make_start(TrainSettings.model_validate(small | chosen))
+    generator, discriminator = start.generator.config, start.discriminator.config
+    assert (generator.encoder_activation, generator.decoder_activation) == ("relu", "leaky_relu")
+    assert (discriminator.activation, discriminator.head_activation) == ("relu", "leaky_relu")
+    assert generator.slope == discriminator.slope == 0.2
+    assert any(isinstance(module, torch.nn.LeakyReLU) for module in start.generator.dec_layers.modules())
+
+
+def test_a_bundles_activations_stay_and_those_of_a_new_discriminator_are_chosen(tmp_path: Path) -> None:
+    start = make_start(TrainSettings.model_validate(PLACES | {"size": 64, "width": 2}))
+    for name, discriminator in (("without", None), ("with", start.discriminator)):
+        save_bundle(
+            tmp_path / name,
+            generator=start.generator,
+            discriminator=discriminator,
+            attributes=start.attributes,
+            licence="L",
+            about="-",
+        )
+    for settings_of in (TrainSettings, AlignSettings):
+        heads = PLACES | {"head_activation": "leaky_relu"}
+        with refused("bundle-fixes-shape", "--head-activation leaky_relu"):
+            make_start(settings_of.model_validate(heads | {"bundle": str(tmp_path / "with")}))
+        for bundle in ({"bundle": "without"}, {"bundle": "with", "fresh_discriminator": True}):
+            settings = heads | bundle | {"bundle": str(tmp_path / str(bundle["bundle"]))}
+            made = make_start(settings_of.model_validate(settings))
+            assert made.discriminator.config.head_activation == "leaky_relu"
+    with refused("bundle-fixes-shape", "--decoder-activation relu"):
+        settings = PLACES | {"bundle": str(tmp_path / "with"), "decoder_activation": "relu"}
+        make_start(TrainSettings.model_validate(settings))
+
+
 def test_the_seed_decides_the_weights_and_the_two_differ() -> None:
     small = PLACES | {"size": 64, "width": 4, "attributes": ["Male"]}
     one, same, other = (
