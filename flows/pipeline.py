@@ -1,5 +1,8 @@
 """The pipeline flow: subset → align → sweep → edit, each one a subflow.
 
+A discriminator is aligned on random faces, and the trials take the user's subset, by default faces with eyeglasses and
+twice as many others. So from labelled faces two datasets are made.
+
 Each subflow recognises its own earlier result by the settings that are recorded in it. So a step that is complete is
 skipped, and one that was stopped resumes.
 """
@@ -19,9 +22,12 @@ from attgan.data.manifest import MANIFEST
 from attgan.drawn_faces.dataset import IMAGE_FOLDER
 from attgan.errors import UserError
 from attgan.models import GeneratorConfig
+from attgan.training.run_folder.checkpoint import LATEST
 from attgan.training.run_folder.run_files import RESULT
+from flows.dataset.datasets import read_manifest_of
 from flows.dataset.drawn_faces import draw_faces
 from flows.dataset.subset import subset
+from flows.dataset.subset.plan import resolve_subset
 from flows.edit.flow import edit
 from flows.edit.run import hash_of
 from flows.runtime import cluster, nodes, reporting
@@ -37,6 +43,7 @@ from flows.settings import (
 )
 from flows.storage import bundles, has, join, open_store
 from flows.sweep.best import BEST
+from flows.sweep.checks import needs_alignment
 from flows.sweep.flow import sweep
 from flows.sweep.places import ALIGNED, DATASET, FACES
 from flows.sweep.resolve import resolve
@@ -44,7 +51,9 @@ from flows.sweep.results import REPORT
 from flows.training.flow import align
 from flows.training.report import BUNDLE
 
-EDITED = "edited"
+EDITED, RANDOM = "edited", "random"
+# Options of the subset that do not apply to a random one.
+_OF_A_SUBSET = frozenset({"subset", "ratio", "count"})
 # Settings that the alignment takes from the sweep. Not patience: the sweep's is meant for its trials.
 _SHARED = (set(AlignSettings.model_fields) & set(SweepSettings.model_fields)) - {"patience", "dry_run"}
 _FIXED = {"destination", "dry_run"}
@@ -61,12 +70,16 @@ class Steps:
     Attributes:
         align: None if there is nothing to align: the sweep starts from scratch, with new discriminators, or with a
             bundle that has a discriminator.
+        random: makes the dataset to align on; None if there is nothing to align, or the trials' is of random faces.
+        kept: one line for each step that an older version has made in another way, and whose result is used.
     """
 
     subset: SubsetSettings
+    random: SubsetSettings | None
     align: AlignSettings | None
     sweep: SweepSettings
     edit: EditSettings
+    kept: list[str]
 
 
 @flow(name="pipeline", flow_run_name="pipeline {settings.preset}", validate_parameters=True)
@@ -84,7 +97,11 @@ def pipeline(settings: PipelineSettings) -> dict[str, Any] | State[Any]:
     started = time.monotonic()
     if settings.source is None:
         draw_faces(join(settings.place, FACES), settings.images, settings.seed, log)
+    for line in steps.kept:
+        log.info("%s", line)
     run_subflow(subset, steps.subset)
+    if steps.random is not None:
+        run_subflow(subset, steps.random)
     if steps.align is not None:
         run_subflow(align, steps.align)
     swept = run_subflow(sweep, steps.sweep)
@@ -114,33 +131,21 @@ def make_steps(settings: PipelineSettings) -> Steps:
         UserError: there is no such bundle, a step's settings are invalid, or no model will have an attribute to edit.
     """
     place = settings.place
-    faces, dataset, aligned = (join(place, name) for name in (FACES, DATASET, ALIGNED))
-    source = settings.source or faces
+    source, dataset = settings.source or join(place, FACES), join(place, DATASET)
     data = {"images": settings.images} if settings.source is None else {"dataset": dataset}
     common = {"preset": settings.preset, "seed": settings.seed, "gpus_per_trial": settings.gpus}
     wanted = {**common, **data, "destination": place}
     resolved = resolve(_checked(SweepSettings, wanted, settings.sweep_options, "--sweep-options", _STARTS))
-    size = resolved.size or GeneratorConfig().image_size
-    names, alignment = resolved.attributes or PUBLISHED, None
+    size, names = resolved.size or GeneratorConfig().image_size, resolved.attributes or PUBLISHED
+    aligns = False
     if not resolved.from_scratch:
         start = bundles.inspect(settings.bundle)
         size, names = start.config.image_size, start.config.attributes
-        bundle = settings.bundle
-        if start.config.discriminator is None and not resolved.fresh_discriminator:
-            bundle = join(aligned, BUNDLE)
-            own = {
-                "dataset": dataset,
-                "destination": aligned,
-                "bundle": settings.bundle,
-                "gpus": settings.gpus,
-                "max_steps": resolved.align_steps,
-            }
-            shared = resolved.model_dump(include=_SHARED)
-            where = "--align-options"
-            alignment = _checked(AlignSettings, shared | own, settings.align_options, where, _STARTS)
-        wanted["bundle"] = bundle
-    cut = {"source": source, "destination": dataset, "store": "cropped", "size": size, "seed": settings.seed}
-    cut["subset"] = "all" if settings.source is None else settings.subset
+        aligns = needs_alignment(resolved, start)
+        wanted["bundle"] = join(place, ALIGNED, BUNDLE) if aligns else settings.bundle
+    kept: list[str] = []
+    trials = _subset(settings, source, size, kept)
+    random, alignment = _alignment(settings, resolved, trials, kept) if aligns else (None, None)
     changed = {
         "source": settings.photos or join(source, IMAGE_FOLDER),
         "destination": settings.edited or join(place, EDITED),
@@ -151,13 +156,67 @@ def make_steps(settings: PipelineSettings) -> Steps:
         "on_existing": "overwrite" if settings.edited is None else "fail",
     }
     steps = Steps(
-        subset=_checked(SubsetSettings, cut, settings.subset_options, "--subset-options"),
+        subset=trials,
+        random=random,
         align=alignment,
         sweep=_checked(SweepSettings, wanted, settings.sweep_options, "--sweep-options"),
         edit=_checked(EditSettings, changed, settings.edit_options, "--edit-options"),
+        kept=kept,
     )
     parse_edits(steps.edit.set, steps.edit.intensity, names)
     return steps
+
+
+def _subset(settings: PipelineSettings, source: str, size: int, kept: list[str]) -> SubsetSettings:
+    """The settings of the trials' dataset. If an older version has made it, a line of ``kept`` says so."""
+    place = join(settings.place, DATASET)
+    cut = {"source": source, "destination": place, "size": size, "seed": settings.seed}
+    cut["subset"] = "all" if settings.source is None else settings.subset
+    if "store" not in settings.subset_options and has(place, MANIFEST):
+        cut["store"] = read_manifest_of(place, "--destination").images.geometry
+        if cut["store"] == "cropped":
+            kept.append(
+                f"{place}: is used as an older version made it, with faces that were compressed again"
+            )
+    return _checked(SubsetSettings, cut, settings.subset_options, "--subset-options")
+
+
+def _alignment(
+    settings: PipelineSettings, resolved: SweepSettings, trials: SubsetSettings, kept: list[str]
+) -> tuple[SubsetSettings | None, AlignSettings]:
+    """The settings of the alignment, and those of its dataset of random faces, unless the trials' has such.
+
+    Args:
+        settings: of the pipeline.
+        resolved: of the sweep.
+        trials: of the trials' dataset.
+        kept: receives a line if an older version has begun the alignment, on the trials' dataset.
+    """
+    aligned, random = join(settings.place, ALIGNED), join(settings.place, RANDOM)
+    values = resolved.model_dump(include=_SHARED) | {
+        "dataset": trials.destination,
+        "destination": aligned,
+        "bundle": settings.bundle,
+        "gpus": settings.gpus,
+        "max_steps": resolved.align_steps,
+    }
+    made = None
+    if resolve_subset(trials).attribute is not None:
+        begun = has(aligned, LATEST) or has(aligned, RESULT)
+        if begun and not has(random, MANIFEST):
+            values["random_images"] = None
+            kept.append(f"{aligned}: is used as an older version began it, on the images of the trials")
+        else:
+            values["dataset"] = random
+            options = {
+                name: value
+                for name, value in settings.subset_options.items()
+                if name.replace("-", "_") not in _OF_A_SUBSET
+            }
+            cut = trials.model_dump(include={"source", "size", "seed"})
+            cut |= {"destination": random, "subset": "random"}
+            made = _checked(SubsetSettings, cut, options, "--subset-options")
+    return made, _checked(AlignSettings, values, settings.align_options, "--align-options", _STARTS)
 
 
 def describe(settings: PipelineSettings) -> list[dict[str, str]]:
@@ -176,6 +235,9 @@ def describe(settings: PipelineSettings) -> list[dict[str, str]]:
     ]
     if steps.align is not None:
         made.insert(1, ("align", steps.align.bundle, join(place, ALIGNED), RESULT))
+    if steps.random is not None:
+        random = "70,000 random faces, or all of fewer"
+        made.insert(1, ("subset", f"{steps.random.source}: {random}", join(place, RANDOM), MANIFEST))
     return [
         {"step": step, "of": of, "makes": makes, "there already": "yes" if end and has(makes, end) else "no"}
         for step, of, makes, end in made

@@ -21,6 +21,9 @@ from attgan.data.celeba import PARTITION_FILE, PARTITIONS, Labels
 from attgan.errors import UserError
 
 DEFAULT_RATIO = 1 / 3
+RANDOM_ROWS = 70_000
+"""Rows of a random subset unless another number is given, or all of fewer: what the reference study aligns on."""
+
 FORMS = "all, <attribute>-only, <attribute>-extended or random"
 _DRAW, _ORDER = b"attgan draw", b"attgan order"
 
@@ -33,7 +36,7 @@ class Subset(BaseModel):
             case with hyphens.
         attribute: one of :data:`attgan.attributes.CELEBA`; None for ``all`` and ``random``.
         ratio: share of rows with the attribute, in (0, 1]; None unless extended.
-        count: number of rows; None unless random.
+        count: number of rows of a random subset; None there for :data:`RANDOM_ROWS` or all of fewer, and for others.
         partitions: those it is restricted to, in CelebA's order; empty for no restriction.
     """
 
@@ -63,7 +66,7 @@ def parse_subset(
         name: ``all``, ``eyeglasses-only``, ``Wearing_Hat-extended``, ``random`` …: any case, hyphens or
             underscores.
         ratio: for ``-extended``: share of rows with the attribute, in (0, 1]; a third when not given.
-        count: for ``random``: number of rows.
+        count: for ``random``: number of rows; when not given 70,000, or all if there are fewer.
         partitions: names (``train``, ``valid``, ``test``) or CelebA's numbers (``0``, ``1``, ``2``).
 
     Raises:
@@ -85,10 +88,9 @@ def parse_subset(
         )
     if ratio is not None and not 0 < ratio <= 1:
         raise UserError("setting-invalid", f"--ratio {ratio:g}: must be above 0 and at most 1")
-    if (count is not None) != (form == "random"):
-        given = "is missing" if count is None else f"{count}"
+    if count is not None and form != "random":
         raise UserError(
-            "subset-option-mismatch", f"--count {given}: the subset random needs it and the others have none"
+            "subset-option-mismatch", f"--count {count}: belongs to random, the subset is {plain}"
         )
     if count is not None and count < 1:
         raise UserError("setting-invalid", f"--count {count}: must be at least 1")
@@ -145,12 +147,12 @@ def draw(labels: Labels, subset: Subset, seed: int, available: np.ndarray | None
             rows = np.concatenate([rows, _lowest(labels, others, rest, seed)])
     else:
         rows = np.flatnonzero(among)
-        if subset.count is not None:
-            if subset.count > len(rows):
-                raise UserError(
-                    "subset-too-few-rows", f"--count {subset.count:,}: there are {len(rows):,} rows{where}"
-                )
-            rows = _lowest(labels, rows, subset.count, seed)
+        if subset.count is not None and subset.count > len(rows):
+            raise UserError(
+                "subset-too-few-rows", f"--count {subset.count:,}: there are {len(rows):,} rows{where}"
+            )
+        if subset.name == "random":
+            rows = _lowest(labels, rows, subset.count or RANDOM_ROWS, seed)
     if not len(rows):
         raise UserError("subset-empty", f"--subset {subset.name}: there are no such rows{where}")
     return rows[np.argsort(_sort_keys(labels, rows, seed, _ORDER), kind="stable")]

@@ -21,7 +21,7 @@ from attgan.training.run_folder.progress import OnProgress, Outcome
 from attgan.training.run_folder.result import finish
 from attgan.training.schedule import step_schedule
 from attgan.training.strategies import STRATEGIES
-from attgan.training.strategies.rows import stream_rows
+from attgan.training.strategies.rows import random_rows, stream_rows
 from attgan.training.validation import choose_rows, hold_out
 
 
@@ -46,8 +46,8 @@ def align(
     Args:
         generator: the discriminator is trained on its edits. Copied, and never changed.
         discriminator: freshly initialised or already trained. Copied.
-        faces: opened with the attributes of the networks, in their order; the reference study takes
-            70,000 drawn at random.
+        faces: opened with the attributes of the networks, in their order. Their attributes should be as frequent as
+            in the world: the reference study takes 70,000 drawn at random, and never the extended subset.
         config: everything that decides the result.
         folder, card, device, on_progress, should_stop: as for training.
 
@@ -58,7 +58,8 @@ def align(
     config = AlignmentConfig(**{name: getattr(config, name) for name in AlignmentConfig.model_fields})
     check_fit(generator, discriminator, faces)
     strategy = STRATEGIES["permutation"]
-    source_rows, real_rows = stream_rows(faces, faces.training, strategy, 0, config.batch_size)
+    rows = random_rows(faces, config.random_images, config.seed)
+    source_rows, real_rows = stream_rows(faces, rows, strategy, 0, config.batch_size)
     held_out_rows = choose_rows(faces, strategy, None, config.validation_images, config.seed)
     wanted = run_files.config_fingerprint(
         "alignment", config, faces, generator, discriminator, device=device, classifier=card.classifier

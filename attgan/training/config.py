@@ -22,7 +22,9 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     flip: bool = Field(
-        default=True, description="Mirror every second image, drawn at random; --flip=false mirrors none."
+        default=True,
+        description="Mirror every second image, drawn at random; --flip=false mirrors none, as the reference study and "
+        "the sweep's presets of it do.",
     )
     seed: int = Field(
         default=0, ge=0, le=2**32 - 1, description="Seed of everything that is drawn at random."
@@ -136,6 +138,12 @@ class TrainingConfig(LoopConfig):
 class AlignmentConfig(LoopConfig):
     """Train a discriminator against a frozen generator until it is in step with it."""
 
+    random_images: int | None = Field(
+        default=70_000,
+        ge=1,
+        description="Train on at most so many of the dataset's images, drawn at random by the seed, as the reference "
+        "study does.",
+    )
     critic_accuracy: float = Field(
         default=0.9,
         ge=0,

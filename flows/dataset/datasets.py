@@ -5,7 +5,25 @@ from __future__ import annotations
 from attgan.data.manifest import MANIFEST, Manifest, PartEntry, from_bytes, part_name, to_bytes
 from attgan.data.shards import PartNote, entry, read_part
 from attgan.errors import UserError
-from flows.storage import Store, join
+from flows.storage import Store, join, open_store
+
+
+def read_manifest_of(url: str, option: str) -> Manifest:
+    """The manifest of the dataset at a URL, which the option names.
+
+    Raises:
+        UserError: there is no dataset, or its manifest cannot be used.
+        StorageError: the storage failed.
+    """
+    store = open_store(url, option=option)
+    store.check()
+    try:
+        data = store.get(MANIFEST).data
+    except FileNotFoundError:
+        raise UserError(
+            "manifest-missing", f"{option} {url}: {MANIFEST} is missing; a finished dataset has one"
+        ) from None
+    return from_bytes(data, f"{option} {join(url, MANIFEST)}")
 
 
 def find_finished(store: Store, plan: str) -> Manifest | None:

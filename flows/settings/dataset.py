@@ -26,7 +26,10 @@ class SubsetSettings(Settings):
         default=1 / 3, gt=0, lt=1, description="Share of rows with the attribute in an extended subset."
     )
     count: int | None = Field(
-        default=None, ge=1, description="Rows of a random subset; 70,000 for alignment."
+        default=None,
+        ge=1,
+        description="Rows of a random subset; by default 70,000, on which the reference study aligns, or all if there "
+        "are fewer.",
     )
     partitions: list[Literal["train", "valid", "test"]] = Field(
         default=[], description="Only rows of these partitions. Repeatable; by default all rows."

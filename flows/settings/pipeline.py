@@ -30,16 +30,16 @@ class PipelineSettings(Settings):
     )
     destination: Url | None = Field(
         default=None,
-        description="The folder of all results: dataset/, aligned/, the sweep with its best/, and edited/. URL or "
-        f"path; by default {_PLACE}.",
+        description="The folder of all results: dataset/, random/, aligned/, the sweep with its best/, and edited/. "
+        f"URL or path; by default {_PLACE}.",
     )
     edited: Url | None = Field(
         default=None, description="Where edited images go instead of edited/ in that folder: URL or path."
     )
     subset: str = Field(
         default="eyeglasses-extended",
-        description="The subset of the source: all, random, ATTRIBUTE-only or ATTRIBUTE-extended. Of drawn faces all "
-        "are used.",
+        description="The subset of the source that trials are trained on: all, random, ATTRIBUTE-only or "
+        "ATTRIBUTE-extended. The discriminator is aligned on random faces. Of drawn faces all are used.",
     )
     preset: PresetName = Field(default="default", description="The sweep's preset.")
     bundle: BundleUrl = Field(

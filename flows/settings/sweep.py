@@ -104,6 +104,11 @@ class SweepSettings(TrainingConfig, NetworkShape):
         ge=1,
         description="The most steps of the alignment that precedes the trials if the bundle has no discriminator.",
     )
+    align_dataset: Url | None = Field(
+        default=None,
+        description="The dataset of that alignment; by default --dataset. 70,000 of its images are drawn at random; a "
+        "subset of one attribute, such as eyeglasses-extended, is refused.",
+    )
     dataset: Url | None = Field(
         default=None, description="The dataset, as `attgan subset` makes it; by default faces are drawn."
     )

@@ -23,6 +23,7 @@ _FREE = EXECUTION_ONLY | {
     "space_file",
     "destination",
     "dataset",
+    "align_dataset",
     "bundle",
     "judge",
     "hours",

@@ -13,7 +13,7 @@ from attgan.models.folder import Folder
 from attgan.training.run_folder.run_files import RUN, check_same, config_fingerprint, read_result
 from attgan.training.schedule import StepSchedule, step_schedule
 from attgan.training.strategies import PAIRED, STRATEGIES, Strategy
-from attgan.training.strategies.rows import stream_rows, subset_rows
+from attgan.training.strategies.rows import random_rows, stream_rows, subset_rows
 from attgan.training.validation import choose_rows
 from flows.settings import AlignSettings, ClassifierSettings, TrainSettings
 from flows.storage import Store, is_within, open_store
@@ -78,14 +78,17 @@ def prepare(settings: TrainSettings | AlignSettings) -> TrainingPlan:
     refuse_overlap(settings, store)
     store.check(write=True)
     start = make_start(settings)
-    name, subset, attribute = "permutation", "all", 0
+    name, attribute = "permutation", 0
     if isinstance(settings, TrainSettings):
         check_names([settings.attribute], start.attributes, f"--attribute {settings.attribute}")
-        name, subset = settings.strategy, settings.subset
+        name = settings.strategy
         attribute = start.attributes.index(settings.attribute)
     strategy = STRATEGIES[name]
     faces = open_data(settings, start.generator.config.image_size, start.attributes, decode=False)
-    rows = subset_rows(faces, subset, attribute, settings.seed)
+    if isinstance(settings, TrainSettings):
+        rows = subset_rows(faces, settings.subset, attribute, settings.seed)
+    else:
+        rows = random_rows(faces, settings.random_images, settings.seed)
     source, real = stream_rows(faces, rows, strategy, attribute, settings.batch_size)
     choose_rows(faces, strategy, attribute, settings.validation_images, settings.seed)
     alternates = settings.discriminator_steps if isinstance(settings, TrainSettings) else None

@@ -38,9 +38,10 @@ def describe(prepared: TrainingPlan) -> dict[str, Any]:
         "rows": f"{prepared.rows:,} to train on, {len(faces.held_out):,} held out",
         "strategy": prepared.strategy.name,
     }
+    if prepared.rows < len(faces.training):
+        kind = settings.subset if isinstance(settings, TrainSettings) else "random"
+        rows["rows"] += f" ({kind}: out of {len(faces.training):,})"
     if isinstance(settings, TrainSettings):
-        if settings.subset != "all":
-            rows["rows"] += f" ({settings.subset}: out of {len(faces.training):,})"
         rows["strategy"] += f", {settings.attribute}"
         rows["streams"] = (
             f"{prepared.source_rows:,} rows are edited ({prepared.strategy.source}), "

@@ -28,7 +28,10 @@ RESULT = "result.json"
 ConfigFingerprint = Mapping[str, Any]
 
 # Settings that later versions added, with the values that an older run had in effect.
-_LATER = {"subset": "all", "lambda_pairs": 100.0, "lambda_edges": 50.0, "pair_variants": 8}
+_LATER: dict[str, Any] = {
+    **{"subset": "all", "lambda_pairs": 100.0, "lambda_edges": 50.0, "pair_variants": 8},
+    "random_images": None,
+}
 # The same of a classifier's training.
 _LATER |= {"augment": False, "rendered": 0, "attribute": "Eyeglasses"}
 # A generator's settings that later versions added. They are left out where they have these values, so that the
@@ -62,10 +65,14 @@ def config_fingerprint(
     """
     evaluator = classifier if evaluator is None else evaluator
     manifest = hashlib.sha256(to_bytes(faces.dataset.manifest)).hexdigest()
+    settings = config.model_dump(mode="json") | {"precision": precision_on(config, device)}
+    # A limit above the number of images is none, and older versions had none.
+    if (settings.get("random_images") or 0) >= len(faces.training):
+        settings["random_images"] = None
     return {
         "kind": kind,
         "schema_version": 1,
-        "settings": config.model_dump(mode="json") | {"precision": precision_on(config, device)},
+        "settings": settings,
         "data": {
             "manifest": manifest,
             "size": faces.size,

@@ -44,6 +44,13 @@ def subset_rows(faces: Faces, subset: str, attribute: int, seed: int) -> np.ndar
     return np.sort(np.concatenate([chosen, drawn]))
 
 
+def random_rows(faces: Faces, count: int | None, seed: int) -> np.ndarray:
+    """At most ``count`` training rows, ascending, drawn by the seed; all of them for None."""
+    if count is None or count >= len(faces.training):
+        return faces.training
+    return np.sort(faces.training[permutation(len(faces.training), seed, "random")[:count]])
+
+
 def stream_rows(
     faces: Faces, rows: np.ndarray, strategy: Strategy, attribute: int, batch_size: int
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ from attgan.errors import UserError
 from attgan.models import save_bundle
 from flows.pipeline import Steps, check_places, describe, make_steps
 from flows.settings import PipelineSettings
+from tests.support.data.drawn_dataset import write_drawn_dataset
 from tests.support.refusals import refused
 from tests.support.small_training import small_discriminator, small_generator
 
@@ -29,8 +30,12 @@ def test_each_step_takes_what_the_one_before_makes(tmp_path: Path, bundle: str) 
     place = tmp_path / "all"
     made = steps(tmp_path, bundle=bundle, source="s3://celeba/all", seed=7, gpus=0.5)
     assert made.align is not None
-    assert made.subset.destination == made.align.dataset == made.sweep.dataset == f"{place}/dataset"
-    assert (made.subset.subset, made.subset.size, made.subset.store) == ("eyeglasses-extended", 64, "cropped")
+    assert made.subset.destination == made.sweep.dataset == f"{place}/dataset"
+    assert (made.subset.subset, made.subset.size, made.subset.store) == (
+        "eyeglasses-extended",
+        64,
+        "original",
+    )
     assert made.align.bundle == bundle
     assert made.sweep.bundle == f"{made.align.destination}/bundle"
     assert made.sweep.place == str(place)
@@ -38,6 +43,47 @@ def test_each_step_takes_what_the_one_before_makes(tmp_path: Path, bundle: str) 
     assert (made.edit.source, made.edit.labels) == ("s3://celeba/all/img_align_celeba", "s3://celeba/all")
     assert made.align.gpus == made.sweep.gpus_per_trial == made.edit.gpus_per_shard == 0.5
     assert made.subset.seed == made.align.seed == made.sweep.seed == 7
+
+
+def test_a_discriminator_is_aligned_on_random_faces_and_never_on_the_extended_ones(
+    tmp_path: Path, bundle: str
+) -> None:
+    place = tmp_path / "all"
+    own = {"ratio": 0.4, "rows_per_part": 500, "partitions": ["train"]}
+    made = steps(tmp_path, bundle=bundle, source="s3://celeba/all", seed=7, subset_options=own)
+    assert made.random is not None
+    assert made.align is not None
+    assert made.align.dataset == made.random.destination == f"{place}/random" != made.subset.destination
+    assert (made.random.subset, made.random.count) == ("random", None), "70,000, or all of fewer"
+    assert (made.random.size, made.random.seed, made.random.store) == (64, 7, "original")
+    assert (made.random.rows_per_part, made.random.partitions) == (500, ["train"])
+    assert made.subset.ratio == 0.4
+    assert made.align.random_images == 70_000
+
+
+@pytest.mark.parametrize("subset", ["all", "random"])
+def test_where_the_trials_have_random_faces_there_is_one_dataset(
+    tmp_path: Path, bundle: str, subset: str
+) -> None:
+    made = steps(tmp_path, bundle=bundle, source="s3://celeba/all", subset=subset)
+    assert made.random is None
+    assert made.align is not None
+    assert made.align.dataset == made.subset.destination
+    assert made.align.random_images == 70_000
+
+
+def test_what_an_older_version_has_made_is_used_as_it_is_and_named(tmp_path: Path, bundle: str) -> None:
+    """It stored cropped faces, and aligned on the extended subset."""
+    place = tmp_path / "all"
+    write_drawn_dataset(place / "dataset", 14)
+    (place / "aligned").mkdir()
+    (place / "aligned" / "result.json").write_text("{}")
+    made = steps(tmp_path, bundle=bundle, source="s3://celeba/all")
+    assert made.align is not None
+    assert (made.subset.store, made.random) == ("cropped", None)
+    assert (made.align.dataset, made.align.random_images) == (made.subset.destination, None)
+    assert [line.partition(":")[0] for line in made.kept] == [f"{place}/dataset", f"{place}/aligned"]
+    assert steps(tmp_path / "new", bundle=bundle, source="s3://celeba/all").kept == []
 
 
 def test_the_sweep_of_drawn_faces_has_their_preset(tmp_path: Path, bundle: str) -> None:
@@ -124,3 +170,6 @@ def test_a_dry_run_names_the_steps(tmp_path: Path, bundle: str) -> None:
     rows = describe(settings)
     assert [row["step"] for row in rows] == ["subset", "align", "sweep", "edit"]
     assert {row["there already"] for row in rows} == {"no"}
+    rows = describe(settings.model_copy(update={"source": "/celeba"}))
+    assert [row["step"] for row in rows] == ["subset", "subset", "align", "sweep", "edit"]
+    assert rows[1]["makes"] == f"{tmp_path}/random"

@@ -52,7 +52,6 @@ def test_every_attribute_has_its_subsets(attribute: str) -> None:
         ("eyeglasses-extended", {"ratio": 1.1}, ("setting-invalid", "--ratio", "1.1", "0", "1")),
         ("all", {"ratio": 0.5}, ("subset-option-mismatch", "--ratio", "0.5")),
         ("all", {"count": 5}, ("subset-option-mismatch", "--count", "5")),
-        ("random", {}, ("subset-option-mismatch", "--count")),
         ("random", {"count": 0}, ("setting-invalid", "--count", "0", "1")),
         ("all", {"partitions": ["dev"]}, ("partition-unknown", "--partitions")),
     ],
@@ -107,6 +106,15 @@ def test_extended_has_every_positive_at_hand_and_the_ratio(
     assert len(drawn) == len(set(drawn.tolist())) == wanted
     assert among[drawn].all()
     assert set(np.flatnonzero(positive)) <= set(drawn.tolist())
+
+
+@pytest.mark.parametrize(("rows", "drawn"), [(90, 90), (70_001, 70_000)])
+def test_a_random_subset_without_a_count_is_what_the_reference_study_aligns_on(rows: int, drawn: int) -> None:
+    labels = make_labels(rows, rows // 15)
+    chosen = draw(labels, parse_subset("random"), 0)
+    assert len(set(chosen.tolist())) == drawn
+    # As frequent as in the data, and not a third of the rows as in the extended subset.
+    assert abs(labels.attributes[chosen, GLASSES].mean() - 1 / 15) < 0.01
 
 
 @given(count=st.integers(1, 50), more=st.integers(0, 20), seed=st.integers(0, 2**64 - 1))

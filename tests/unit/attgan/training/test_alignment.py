@@ -13,14 +13,17 @@ from attgan.training.alignment import align
 from attgan.training.config import AlignmentConfig
 from attgan.training.networks import digest
 from attgan.training.run_folder.progress import Outcome
+from attgan.training.strategies.rows import random_rows
 from tests.support.refusals import refused
 from tests.support.small_training import (
     CARD,
+    record_order,
     small_alignment,
     small_config,
     small_discriminator,
     small_generator,
     small_train,
+    stop_after,
 )
 
 
@@ -63,6 +66,27 @@ def test_it_stops_by_itself_when_in_step(small_faces: Faces, tmp_path: Path) -> 
     outcome = small_align(small_faces, tmp_path, config)
     assert "the discriminator is in step" in outcome.reason
     assert outcome.step < 600
+
+
+def test_it_trains_on_so_many_images_drawn_at_random(small_faces: Faces, tmp_path: Path) -> None:
+    record_order(small_faces, tmp_path / "order")
+    config = small_alignment(random_images=30, epochs=1)
+    assert small_align(small_faces, tmp_path / "run", config).step == 5, "30 images in batches of 6"
+    seen = {row for line in (tmp_path / "order").read_text().splitlines() for row in json.loads(line)[2]}
+    assert len(seen) == 30
+    assert seen < set(small_faces.training.tolist())
+    other = random_rows(small_faces, 30, seed=1)
+    assert set(other.tolist()) != seen == set(random_rows(small_faces, 30, seed=0).tolist())
+    with refused("run-settings-differ", "--random-images"):
+        small_align(small_faces, tmp_path / "run", small_alignment(epochs=1))
+
+
+def test_one_of_a_version_that_took_all_images_resumes(small_faces: Faces, tmp_path: Path) -> None:
+    small_align(small_faces, tmp_path, small_alignment(), should_stop=stop_after(3))
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["settings"].pop("random_images") is None, "70,000 of 72 images are all"
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    assert small_align(small_faces, tmp_path, small_alignment(max_steps=None)).resumed_from == 3
 
 
 def test_a_stop_changes_nothing(small_faces: Faces, tmp_path: Path) -> None:
