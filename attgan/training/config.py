@@ -74,7 +74,8 @@ class LoopConfig(RunConfig):
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto",
-        description="Of convolutions and linear layers; auto: bfloat16 on a GPU, float32 on a CPU.",
+        description="Of convolutions and linear layers; auto: bfloat16 on a GPU, float32 on a CPU. The reference study "
+        "computed in float32.",
     )
     checks_per_epoch: int = Field(default=4, ge=1, description="Validations in each epoch.")
     validation_images: int = Field(

@@ -47,8 +47,8 @@ class SweepSettings(TrainingConfig, NetworkShape):
 
     preset: PresetName = Field(
         default="default",
-        description="An experiment of the reference study, or `default`, a search. Options that are given override the "
-        "preset's.",
+        description="An experiment of the reference study, without mirroring and in float32 as there, or `default`, a "
+        "search. Options that are given override the preset's.",
     )
     space: list[str] = Field(
         default=[],

@@ -179,6 +179,7 @@ def describe(settings: SweepSettings) -> list[dict[str, Any]]:
         "preset": settings.preset,
         "dataset": data,
         "start": settings.bundle or "fresh networks",
+        "aligned": _aligned_on(settings, data),
         "evaluator": settings.judge or "the classifier of the start, or one that is trained first",
         "search": f"{settings.search}, {settings.trials} trial{'s' if settings.trials != 1 else ''}",
         "scheduler": settings.scheduler,
@@ -196,6 +197,13 @@ def describe(settings: SweepSettings) -> list[dict[str, Any]]:
     shown = {*TrainingConfig.model_fields, *NetworkShape.model_fields} - searched
     rows |= {f"--{name.replace('_', '-')}": value for name, value in settings if name in shown}
     return [{"what": what, "value": value} for what, value in rows.items()]
+
+
+def _aligned_on(settings: SweepSettings, data: str) -> str:
+    """What a discriminator is aligned on before the trials, if the bundle has none."""
+    if settings.bundle is None:
+        return "no: every discriminator is fresh"
+    return f"if the bundle has no discriminator: on at most 70,000 random images of {settings.align_dataset or data}"
 
 
 def _drawn(settings: SweepSettings, axes: tuple[Axis, ...]) -> list[dict[str, Any]]:

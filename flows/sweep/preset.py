@@ -19,7 +19,11 @@ from flows.storage import open_store
 
 NAMES: tuple[str, ...] = get_args(PresetName)
 
-# Settings of all presets for drawn faces, and those of presets that start from scratch.
+# The preset that is no experiment of the reference study.
+_SEARCH = "default"
+# Settings of all experiments of the reference study; of all presets for drawn faces; and of those of them that start
+# from scratch.
+_REPORT = "_report"
 _COMMON = "_drawn"
 _FRESH = "_drawn_fresh"
 _NOT_IN_A_FILE = frozenset({"preset", "space", "space_file", "destination", "dry_run"})
@@ -60,6 +64,11 @@ class _Loader(yaml.SafeLoader):
 def read_preset(name: str) -> Preset:
     """Read one of the package's presets."""
     return _parse(_text(name), f"--preset {name}")
+
+
+def common_report(name: str) -> Layer:
+    """The settings of all experiments of the reference study, unless their preset has others; none for a search."""
+    return Layer(settings={} if name == _SEARCH else yaml.safe_load(_text(_REPORT)))
 
 
 def common_drawn() -> Layer:

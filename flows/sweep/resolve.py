@@ -107,9 +107,11 @@ def _layers(settings: SweepSettings) -> list[_Layer]:
     own = preset.read_space_file(settings.space_file) if settings.space_file else preset.Preset()
     theirs, ours = f"--space-file {settings.space_file}", f"--preset {settings.preset}"
     named = [command, _layer(own, theirs)]
+    report = _layer(preset.common_report(settings.preset), ours)
     if any(_names_data(layer) for layer in named):
-        return [_layer(built_in, ours), *reversed(named)]
+        return [report, _layer(built_in, ours), *reversed(named)]
     return [
+        report,
         _layer(preset.common_drawn(), ours),
         _layer(built_in, ours),
         _layer(built_in.drawn, ours),

@@ -269,7 +269,8 @@ def test_a_dry_run_shows_each_trial_and_what_is_fixed() -> None:
     assert rows["axis lambda_reconstruction"] == "1,10,50,100"
     assert rows["search"] == "grid, 4 trials"
     assert rows["metric"] == "quality, higher is better"
-    assert rows["--freeze-d"] == 0
+    assert (rows["--freeze-d"], rows["--flip"], rows["--precision"]) == (4, False, "float32")
+    assert rows["aligned"].endswith("at most 70,000 random images of /faces")
     assert "--lambda-reconstruction" not in rows
 
 

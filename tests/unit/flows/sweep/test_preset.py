@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from attgan.training.early_stopping import EarlyStopping
+from attgan.training.networks import precision_on
 from flows.settings import SweepSettings
 from flows.sweep import preset
 from flows.sweep.plan import describe
@@ -24,11 +26,12 @@ SPACES = {
     "lambda1": ["lambda_reconstruction=1,10,50,100"],
     "final": [],
 }
+EXPERIMENTS = [name for name in preset.NAMES if name != "default"]
 
 
 def test_every_file_is_a_preset_and_every_preset_a_file() -> None:
     files = {path.stem for path in FOLDER.glob("*.yaml")}
-    assert files == {*preset.NAMES, "_drawn", "_drawn_fresh"}
+    assert files == {*preset.NAMES, "_report", "_drawn", "_drawn_fresh"}
 
 
 @pytest.mark.parametrize("data", [{}, {"dataset": "/faces"}], ids=["drawn", "photographs"])
@@ -50,6 +53,39 @@ def test_an_experiment_is_the_reports(name: str) -> None:
     assert resolved.space == SPACES[name]
     assert (resolved.batch_size, resolved.learning_rate, resolved.epochs) == (128, 1e-4, 30)
     assert (resolved.search, resolved.scheduler, resolved.strategy) == ("grid", "none", "inverse")
+
+
+@pytest.mark.parametrize("data", [{}, {"dataset": "/faces"}], ids=["drawn", "photographs"])
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_mirrors_nothing_and_is_in_float32_on_a_gpu_too(
+    name: str, data: dict[str, str]
+) -> None:
+    chosen = {"preset": name, "gpus_per_trial": 1, **data}
+    resolved = resolve(SweepSettings.model_validate(chosen))
+    assert not resolved.flip
+    assert (resolved.precision, precision_on(resolved, resolved.device)) == ("float32", "float32")
+    other = resolve(SweepSettings.model_validate(chosen | {"flip": True, "precision": "bfloat16"}))
+    assert other.flip
+    assert precision_on(other, other.device) == "bfloat16"
+
+
+def test_a_search_of_ones_own_mirrors_and_takes_what_suits_the_device() -> None:
+    resolved = resolve(SweepSettings(dataset="/faces", gpus_per_trial=1))
+    assert resolved.flip
+    assert precision_on(resolved, resolved.device) == "bfloat16"
+
+
+@pytest.mark.parametrize("name", ["lambda1", "final", "alternate"])
+def test_with_photographs_early_stopping_waits_for_twenty_epochs(name: str) -> None:
+    resolved = resolve(SweepSettings.model_validate({"preset": name, "dataset": "/faces"}))
+    assert resolved.patience == 20
+    assert EarlyStopping(resolved.patience).counts == "epochs"
+
+
+def test_lambda1_is_searched_with_four_frozen_layers() -> None:
+    for data in ({}, {"dataset": "/faces"}):
+        resolved = resolve(SweepSettings.model_validate({"preset": "lambda1", **data}))
+        assert (resolved.freeze_d, resolved.strategy, resolved.subset) == (4, "inverse", "extended")
 
 
 def test_the_last_model_of_the_report() -> None:
