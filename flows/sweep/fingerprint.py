@@ -69,10 +69,10 @@ def check_same(
         UserError: the folder holds another sweep, and the line names the first option that differs; or it is damaged.
         StorageError: the storage failed.
     """
-    where = f"{store.url} holds a sweep"
     found = _read(store)
     if found is None:
         return False
+    where = f"{store.url} holds a sweep of {found.get('software', 'an older version')}"
     if found["device"] != settings.device:
         raise UserError(
             "sweep-settings-differ",
@@ -80,14 +80,14 @@ def check_same(
             f"differ from those of {settings.device}; choose another --destination",
         )
     before, now = found["settings"], settings.model_dump(mode="json")
-    for name, default in SweepSettings().model_dump(mode="json").items():
-        if name in _FREE or (name == "images" and datasets_of(settings)):
-            continue
-        _compare(name, before.get(name, default), now[name], where)
+    defaults = SweepSettings().model_dump(mode="json")
+    free = _FREE | ({"images"} if datasets_of(settings) else set())
+    own = {name: before.get(name, default) for name, default in defaults.items() if name not in free}
+    _refuse_different({name: value for name, value in own.items() if value != now[name]}, now, where)
     if (settings.trials or 0) < before["trials"]:
         raise UserError(
             "trials-fewer",
-            f"--trials {settings.trials}: {where} of {before['trials']}, and the number may only grow; choose "
+            f"--trials {settings.trials}: {where} with {before['trials']}, and the number may only grow; choose "
             "another --destination for fewer",
         )
     for name, digest in (digests or {}).items():
@@ -128,13 +128,21 @@ def _read(store: Store) -> dict[str, Any] | None:
     return dict(found)
 
 
-def _compare(name: str, before: Any, now: Any, where: str) -> None:
-    if before != now:
-        raise UserError(
-            "sweep-settings-differ",
-            f"--{name.replace('_', '-')} {_text(now)}: {where} with {_text(before)}, and a sweep resumes with its own "
-            "settings; choose another --destination for others",
-        )
+def _refuse_different(own: Mapping[str, Any], now: Mapping[str, Any], where: str) -> None:
+    """Refuse settings that differ from the sweep's ``own``, and name all options that would continue it.
+
+    Raises:
+        UserError: there are some.
+    """
+    if not own:
+        return
+    name, value = next(iter(own.items()))
+    options = ", ".join(f"--{each.replace('_', '-')} {_text(own[each])}" for each in own)
+    raise UserError(
+        "sweep-settings-differ",
+        f"--{name.replace('_', '-')} {_text(now[name])}: {where} with {_text(value)}, and a sweep resumes with its own "
+        f"settings ({options}); choose another --destination for others",
+    )
 
 
 def _text(value: Any) -> str:

@@ -195,7 +195,8 @@ def describe(settings: SweepSettings) -> list[dict[str, Any]]:
             rows[f"trial {trial.name}"] = trial.label
     searched = {axis.name for axis in axes}
     shown = {*TrainingConfig.model_fields, *NetworkShape.model_fields} - searched
-    rows |= {f"--{name.replace('_', '-')}": value for name, value in settings if name in shown}
+    fixed = {name: value for name, value in settings if name in shown and value is not None}
+    rows |= {f"--{name.replace('_', '-')}": value for name, value in fixed.items()}
     return [{"what": what, "value": value} for what, value in rows.items()]
 
 

@@ -123,6 +123,18 @@ def test_another_sweep_is_refused_by_the_option_that_differs(
         assert options["destination"] in caught.value.line
 
 
+def test_a_presets_sweep_of_an_older_version_names_its_own_settings_and_continues_with_them(
+    options: Options, places: Places
+) -> None:
+    """That version's preset mirrored, took bfloat16 on a GPU and froze nothing."""
+    own = {"flip": True, "precision": "auto", "freeze_d": 0}
+    preset = {name: value for name, value in options.items() if name != "space"} | {"preset": "lambda1"}
+    begin(preset, places, **own)
+    with refused(DIFFERS, "--flip false", "--flip true", "--precision auto", "--freeze-d 0", "attgan "):
+        check_before(resolve(SweepSettings.model_validate(preset)))
+    check_before(resolve(SweepSettings.model_validate(preset | own)))
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -133,7 +145,7 @@ def test_another_sweep_is_refused_by_the_option_that_differs(
     ids=["execution", "training", "another preset with the same settings"],
 )
 def test_what_changes_no_result_may_change(options: Options, places: Places, changes: Options) -> None:
-    fixed = options | {"subset": "extended", "scheduler": "none"}
+    fixed = options | {"subset": "extended", "scheduler": "none", "flip": False, "precision": "float32"}
     before = begin(fixed, places)
     after = begin(fixed, places, **changes)
     assert [trial.changes for trial in before.known] == [trial.changes for trial in after.known]
