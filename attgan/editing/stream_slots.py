@@ -31,6 +31,42 @@ n counts attributes and styles.
 """
 
 
+class FittingForward:
+    """A forward pass that goes on in parts of the batch once the device's memory does not hold a whole one.
+
+    All parts have the same size, so that a face's bits do not depend on its place. They may differ in the last place
+    from those of a whole batch, so the change is logged.
+    """
+
+    def __init__(self, forward: Forward) -> None:
+        self._forward = forward
+        self._size: int | None = None
+
+    def __call__(self, faces: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """The forward pass.
+
+        Raises:
+            torch.OutOfMemoryError: the memory does not hold a single face.
+        """
+        while True:
+            size = self._size or len(faces)
+            try:
+                parts = zip(faces.split(size), targets.split(size), strict=True)
+                return torch.cat([self._forward(*part) for part in parts])
+            except torch.OutOfMemoryError:
+                if size == 1:
+                    raise
+            # Not inside the except clause, where the exception still holds the tensors of the attempt.
+            smaller = range(size // 2, 0, -1)
+            self._size = next(each for each in smaller if len(faces) % each == 0)
+            torch.cuda.empty_cache()
+            logger.warning(
+                "the GPU's memory does not hold a batch of %s: it is edited in parts of %s, with other last bits",
+                size,
+                self._size,
+            )
+
+
 class StreamSlot:
     """Buffers and a CUDA stream for one batch. Used by one thread at a time.
 
@@ -85,7 +121,7 @@ def open_slots(generator: Generator, device: torch.device, batch_size: int) -> S
     if device.type != "cuda":
         return lambda: contextlib.nullcontext(StreamSlot(forward, device, faces, attributes))
     with torch.cuda.device(device):
-        forward = compile_if_possible(forward, *_blank_batch(device, faces, attributes))
+        forward = FittingForward(compile_if_possible(forward, *_blank_batch(device, faces, attributes)))
         # The weights were copied on another stream, which the slots' streams do not wait for.
         torch.cuda.synchronize()
         return share_slots(StreamSlot(forward, device, faces, attributes) for _ in range(SLOTS_PER_GPU))
@@ -131,6 +167,9 @@ def compile_if_possible(forward: Forward, faces: torch.Tensor, targets: torch.Te
     try:
         with torch.inference_mode(), deterministic(faces.device):
             compiled(faces, targets)
+    except torch.OutOfMemoryError:
+        # Not the compiler's failure: :class:`FittingForward` finds a size that fits, and it is compiled for that.
+        return compiled
     # The compiler's layers raise exceptions of nearly any type, and the generator also runs without them.
     except Exception as error:
         reason = str(error).strip().split("\n", 1)[0] or type(error).__name__

@@ -1,9 +1,9 @@
 """AttGAN in the training loop: its steps, validations, checkpoints and pictures."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from attgan.data.loading.decoding import use_one_torch_thread
 from attgan.data.loading.prefetch import Prefetched
 from attgan.training.config import LoopConfig
-from attgan.training.device import Placed, placed, to_device
+from attgan.training.device import Placed, Split, fit, placed, to_device
 from attgan.training.early_stopping import EarlyStopping
 from attgan.training.learner import Stepped
 from attgan.training.networks import set_rate
-from attgan.training.paired.losses import paired_losses, validate_pairs
+from attgan.training.paired.losses import PairedLosses, paired_losses, validate_pairs
 from attgan.training.paired.pairs import PairBatch, draw_pairs
 from attgan.training.plan import PairedData, TrainingPlan
 from attgan.training.run_folder.metrics_log import MetricsLog
@@ -24,7 +24,16 @@ from attgan.training.run_folder.ownership import OwnedFolder
 from attgan.training.run_folder.pictures import write_curves, write_grid, write_pair_grid
 from attgan.training.run_folder.state import State, load_state, save_state
 from attgan.training.schedule import learning_rate
-from attgan.training.steps import Draw, Network, backward, discriminator_losses, draw, generator_losses
+from attgan.training.steps import (
+    DiscriminatorLosses,
+    Draw,
+    GeneratorLosses,
+    Network,
+    backward,
+    discriminator_losses,
+    draw,
+    generator_losses,
+)
 from attgan.training.strategies import network_values
 from attgan.training.validation import validate
 
@@ -63,10 +72,13 @@ class AttganLearner:
             words += (
                 f"; patience: {rule.patience} validations, as in the version that began this run, not epochs"
             )
-        return "; ".join(filter(None, (words, self.plan.without_best)))
+        return "; ".join(
+            filter(None, (words, state.split.words(self.config.batch_size), self.plan.without_best))
+        )
 
-    def open_steps(self, start: int) -> Generator[Stepped, None, None]:  # noqa: D102
-        return open_steps(self.plan, start)
+    def open_steps(self, state: State) -> Generator[Stepped, None, None]:
+        """The steps, whose batches are split where the GPU's memory does not hold them; the state records it."""
+        return open_steps(self.plan, state.step, state.split)
 
     def validate(self, state: State) -> bool:
         """Validate. Before the first step the numbers are for comparison only."""
@@ -97,14 +109,15 @@ class AttganLearner:
         write_curves(folder, log)
 
 
-def open_steps(plan: TrainingPlan, start: int) -> Generator[Stepped, None, None]:
+def open_steps(plan: TrainingPlan, start: int, split: Split) -> Generator[Stepped, None, None]:
     """The steps from ``start`` on, without end. Each is done when it is asked for, with the batches that it takes."""
-    table = plan.table
+    table, size = plan.table, plan.config.batch_size
     with ExitStack() as ending:
         if plan.paired is not None:
             pairs = ending.enter_context(closing(open_pairs(plan, plan.paired, start)))
             for number, batch in enumerate(pairs, start):
-                yield paired_step(plan, plan.paired, number, batch)
+                step = partial(paired_step, plan, plan.paired, number, batch)
+                yield fit(step, split, number + 1, size)
             return
         source = ending.enter_context(closing(open_stream(plan, "source", plan.source_rows, start)))
         real = source
@@ -113,9 +126,11 @@ def open_steps(plan: TrainingPlan, start: int) -> Generator[Stepped, None, None]
             real = ending.enter_context(closing(open_stream(plan, "real", plan.real_rows, begun)))
         for number, images in enumerate(source, start):
             if table.is_generator_step(number):
-                yield generator_step(plan, number, images)
+                step = partial(generator_step, plan, number, images)
             else:
-                yield discriminator_step(plan, number, images, images if real is source else next(real))
+                shown = images if real is source else next(real)
+                step = partial(discriminator_step, plan, number, images, shown)
+            yield fit(step, split, number + 1, size)
 
 
 def _validated(plan: TrainingPlan) -> dict[str, float]:
@@ -137,73 +152,110 @@ def _validated(plan: TrainingPlan) -> dict[str, float]:
     return numbers
 
 
-def paired_step(plan: TrainingPlan, paired: PairedData, step: int, batch: PairBatch) -> Stepped:
+def paired_step(
+    plan: TrainingPlan, paired: PairedData, step: int, batch: PairBatch, part_size: int | None = None
+) -> Stepped:
     """One generator step on pairs, with the optimiser's update."""
-    networks, config = plan.networks, plan.config
+    networks = plan.networks
     assert networks.generator_adam is not None
-    placed_pairs = PairBatch(*(to_device(tensor, networks.device) for tensor in batch))
-    with torch.autocast(networks.device.type, torch.bfloat16, enabled=networks.precision == "bfloat16"):
-        losses = paired_losses(networks.generator, placed_pairs, paired.weights)
-    rate = learning_rate(config, plan.generator_warmup, step, plan.table)
-    _descend(networks.generator, networks.generator_adam, losses.total, rate, config.clip_gradients)
-    return Stepped("generator", rate, _detached(losses))
+    pairs = PairBatch(*(to_device(tensor, networks.device) for tensor in batch))
+
+    def losses(part: slice) -> PairedLosses:
+        with torch.autocast(networks.device.type, torch.bfloat16, enabled=networks.precision == "bfloat16"):
+            return paired_losses(
+                networks.generator, PairBatch(*(tensor[part] for tensor in pairs)), paired.weights
+            )
+
+    rate = learning_rate(plan.config, plan.generator_warmup, step, plan.table)
+    total = _descend(plan, networks.generator, networks.generator_adam, losses, rate, part_size)
+    return Stepped("generator", rate, total, part_size)
 
 
-def discriminator_step(plan: TrainingPlan, step: int, batch: Placed, real: Placed) -> Stepped:
+def discriminator_step(
+    plan: TrainingPlan, step: int, batch: Placed, real: Placed, part_size: int | None = None
+) -> Stepped:
     """One discriminator step, with the optimiser's update. ``step`` counts the steps of both networks.
 
     The fakes are edits of ``batch``. Where both streams are the same, ``batch`` is also what is shown as real.
     """
     networks, config = plan.networks, plan.config
     drawn = _draw(plan, "discriminator", plan.table.discriminator_steps_of(step), batch.host_labels)
-    losses = discriminator_losses(
-        networks.generator,
-        networks.discriminator,
-        real=real.images,
-        real_labels=real.labels,
-        source=batch.images,
-        source_targets=to_device(drawn.target_values, networks.device),
-        alpha=to_device(drawn.alpha, networks.device),
-        noise=None if drawn.noise is None else to_device(drawn.noise, networks.device),
-        weights=plan.weights,
-        mode=config.adversarial,
-        precision=networks.precision,
-    )
+    targets = to_device(drawn.target_values, networks.device)
+    alpha = to_device(drawn.alpha, networks.device)
+    noise = None if drawn.noise is None else to_device(drawn.noise, networks.device)
+
+    def losses(part: slice) -> DiscriminatorLosses:
+        return discriminator_losses(
+            networks.generator,
+            networks.discriminator,
+            real=real.images[part],
+            real_labels=real.labels[part],
+            source=batch.images[part],
+            source_targets=targets[part],
+            alpha=alpha[part],
+            noise=None if noise is None else noise[part],
+            weights=plan.weights,
+            mode=config.adversarial,
+            precision=networks.precision,
+        )
+
     rate = learning_rate(config, config.discriminator_warmup, step, plan.table)
-    _descend(networks.discriminator, networks.discriminator_adam, losses.total, rate, config.clip_gradients)
-    return Stepped("discriminator", rate, _detached(losses))
+    total = _descend(plan, networks.discriminator, networks.discriminator_adam, losses, rate, part_size)
+    return Stepped("discriminator", rate, total, part_size)
 
 
-def generator_step(plan: TrainingPlan, step: int, batch: Placed) -> Stepped:
+def generator_step(plan: TrainingPlan, step: int, batch: Placed, part_size: int | None = None) -> Stepped:
     """One generator step, with the optimiser's update. ``step`` counts the steps of both networks."""
     networks, config = plan.networks, plan.config
     assert networks.generator_adam is not None
     drawn = _draw(plan, "generator", plan.table.generator_steps(step), batch.host_labels)
-    losses = generator_losses(
-        networks.generator,
-        networks.discriminator,
-        images=batch.images,
-        labels=network_values(batch.labels, "fixed", torch.Generator()),
-        targets=to_device(drawn.targets, networks.device),
-        target_values=to_device(drawn.target_values, networks.device),
-        weights=plan.weights,
-        mode=config.adversarial,
-        precision=networks.precision,
-    )
+    labels = network_values(batch.labels, "fixed", torch.Generator())
+    targets = to_device(drawn.targets, networks.device)
+    values = to_device(drawn.target_values, networks.device)
+
+    def losses(part: slice) -> GeneratorLosses:
+        return generator_losses(
+            networks.generator,
+            networks.discriminator,
+            images=batch.images[part],
+            labels=labels[part],
+            targets=targets[part],
+            target_values=values[part],
+            weights=plan.weights,
+            mode=config.adversarial,
+            precision=networks.precision,
+        )
+
     rate = learning_rate(config, plan.generator_warmup, step, plan.table)
-    _descend(networks.generator, networks.generator_adam, losses.total, rate, config.clip_gradients)
-    return Stepped("generator", rate, _detached(losses))
+    total = _descend(plan, networks.generator, networks.generator_adam, losses, rate, part_size)
+    return Stepped("generator", rate, total, part_size)
 
 
 def _descend(
-    network: nn.Module, optimiser: torch.optim.Adam, loss: Tensor, rate: float, clip: float | None
-) -> None:
+    plan: TrainingPlan,
+    network: nn.Module,
+    optimiser: torch.optim.Adam,
+    losses_of: Callable[[slice], PairedLosses | DiscriminatorLosses | GeneratorLosses],
+    rate: float,
+    part_size: int | None,
+) -> dict[str, Tensor]:
+    """Update the network by the gradient of a whole batch, which is computed part by part; returns the mean losses."""
+    count, clip = plan.config.batch_size, plan.config.clip_gradients
+    mean: dict[str, Tensor] = {}
     optimiser.zero_grad()
-    backward(loss, network)
+    for start in range(0, count, part_size or count):
+        part = slice(start, min(start + (part_size or count), count))
+        share = (part.stop - part.start) / count
+        losses = losses_of(part)
+        backward(losses.total * share, network)
+        for name, loss in losses._asdict().items():
+            # Detached from the graph, which would keep the part's memory.
+            mean[name] = mean.get(name, 0) + loss.detach() * share
     if clip is not None:
         torch.nn.utils.clip_grad_norm_(network.parameters(), clip)
     set_rate(optimiser, rate)
     optimiser.step()
+    return mean
 
 
 def _draw(plan: TrainingPlan, network: Network, step: int, labels: Tensor) -> Draw:
@@ -257,8 +309,3 @@ def open_stream(plan: TrainingPlan, name: str, rows: np.ndarray, start: int) -> 
         pin=device.type == "cuda",
     )
     return placed(batches, device)
-
-
-def _detached(losses: NamedTuple) -> dict[str, Tensor]:
-    """The losses by name, without the graph behind them, which would keep the step's memory."""
-    return {name: loss.detach() for name, loss in losses._asdict().items()}

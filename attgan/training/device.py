@@ -1,8 +1,12 @@
-"""The device that trains: batches are moved to it, and on a CPU freed memory is kept for the next step."""
+"""The device that trains: batches are moved to it, and computed in parts where its memory does not hold them.
+
+On a CPU freed memory is kept for the next step.
+"""
 
 import ctypes
-from collections.abc import Generator, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +18,56 @@ from attgan.data.transforms import to_float, to_uint8
 # malloc.h of the GNU C library
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
+
+
+T = TypeVar("T")
+
+
+@dataclass
+class Split:
+    """How batches are split, because the GPU's memory does not hold a whole one.
+
+    Attributes:
+        size: images in a part; None where batches are whole.
+        since: the first step with such parts.
+    """
+
+    size: int | None = None
+    since: int = 0
+
+    def words(self, batch_size: int) -> str:
+        """What it means for the result, as a clause; empty where batches are whole."""
+        if self.size is None:
+            return ""
+        return (
+            f"from step {self.since:,} on, batches of {batch_size} did not fit into the GPU's memory and were computed "
+            f"in parts of {self.size}, of which BatchNorm saw one at a time"
+        )
+
+
+def fit(step: Callable[[int | None], T], split: Split, number: int, batch_size: int) -> T:
+    """Do a step in parts of ``split.size`` images, and of half as many whenever the memory does not hold them.
+
+    A failed attempt leaves its traces in the running statistics of batch norms, and nowhere else.
+
+    Args:
+        step: takes the number of images in a part; None for the whole batch.
+        split: as it is before the step; it is changed here, for the steps to come, too.
+        number: of the step, from 1.
+        batch_size: of a whole batch.
+
+    Raises:
+        torch.OutOfMemoryError: the memory does not hold a single image.
+    """
+    while True:
+        try:
+            return step(split.size)
+        except torch.OutOfMemoryError:
+            if split.size == 1:
+                raise
+        # Not inside the except clause, where the exception still holds the tensors of the attempt.
+        split.size, split.since = -(-(split.size or batch_size) // 2), number
+        torch.cuda.empty_cache()
 
 
 class Placed(NamedTuple):

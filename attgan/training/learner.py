@@ -13,11 +13,19 @@ from attgan.training.run_folder.state import State
 
 
 class Stepped(NamedTuple):
-    """A finished step: the network that it trained, the learning rate, and the losses, still on the device."""
+    """A finished step.
+
+    Attributes:
+        network: the one that it trained.
+        rate: the learning rate.
+        losses: still on the device.
+        part_size: images that were computed at a time; None where it was the whole batch.
+    """
 
     network: str
     rate: float
     losses: Mapping[str, Tensor]
+    part_size: int | None = None
 
 
 class Learner(Protocol):
@@ -45,8 +53,8 @@ class Learner(Protocol):
         """The note of the first progress report."""
         ...
 
-    def open_steps(self, start: int) -> Generator[Stepped, None, None]:
-        """The steps from ``start`` on, without end. Each is done when it is asked for."""
+    def open_steps(self, state: State) -> Generator[Stepped, None, None]:
+        """The steps from the state's on, without end. Each is done when it is asked for."""
         ...
 
     def validate(self, state: State) -> bool:

@@ -54,7 +54,7 @@ def run(
         state = learner.load(folder)
         watch = Watch(learner, folder, state, on_progress)
         saving = _Saving(learner, folder, watch)
-        with closing(learner.open_steps(state.step)) as steps:
+        with closing(learner.open_steps(state)) as steps:
             watch.report(state, note=learner.opening(state))
             try:
                 while True:

@@ -79,8 +79,8 @@ class ClassifierLearner:
         words = f"{self.steps:,} steps, {self._per_epoch:,} in a pass over the images"
         return words if state.resumed_from is None else f"{words}; resumed after step {state.resumed_from:,}"
 
-    def open_steps(self, start: int) -> Generator[Stepped, None, None]:  # noqa: D102
-        config = self.config
+    def open_steps(self, state: State) -> Generator[Stepped, None, None]:  # noqa: D102
+        config, start = self.config, state.step
         batches = self._faces.batches(
             self._faces.training,
             config.batch_size,

@@ -1,8 +1,9 @@
 """``metrics.jsonl``: one row of numbers for each step, and one for each validation.
 
 ``{"kind": "step", "step": 12, "network": "discriminator", "learning_rate": …, "total": …, …}`` and
-``{"kind": "check", "step": 12, "epoch": 0.5, "psnr": …, …}``. ``step`` counts the steps done. Nothing in a row
-depends on the time or the machine, so that an interrupted run has the same rows as an uninterrupted one.
+``{"kind": "check", "step": 12, "epoch": 0.5, "psnr": …, …}``. ``step`` counts the steps done; ``part_size`` is there
+where a batch was computed in parts. Nothing in a row depends on the time or the machine, so that an interrupted run has
+the same rows as an uninterrupted one.
 """
 
 import json

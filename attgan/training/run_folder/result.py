@@ -46,7 +46,9 @@ def finish(plan: TrainingPlan, folder: OwnedFolder, ending: Ending) -> Outcome:
         finished = replace(
             stopped,
             ended="finished",
-            reason="; ".join(filter(None, (ending.reason, plan.without_best))),
+            reason="; ".join(
+                filter(None, (ending.reason, state.split.words(plan.config.batch_size), plan.without_best))
+            ),
             best_step=best.step,
             best=dict(best.numbers),
             bundle=f"{folder.path}/{BUNDLE}",

@@ -6,13 +6,14 @@ The order of the data, the schedules and all random numbers follow from the sett
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from torch import Tensor
 
 from attgan.models import BundleInfo, Discriminator, Generator, save_bundle
 from attgan.models.build import from_tensors
+from attgan.training.device import Split
 from attgan.training.early_stopping import StopRule
 from attgan.training.networks import from_groups, snapshot, to_groups
 from attgan.training.plan import TrainingPlan
@@ -61,6 +62,7 @@ class State:
         resumed_from: the step at which this process resumed the run; None if it started it.
         saved: the step of the last checkpoint; None before the first.
         kept: steps of the best bundles that the saved checkpoints refer to.
+        split: how batches are split.
     """
 
     step: int
@@ -71,6 +73,7 @@ class State:
     resumed_from: int | None = None
     saved: int | None = None
     kept: deque[int] = field(default_factory=lambda: deque(maxlen=KEPT))
+    split: Split = field(default_factory=Split)
 
     def keep_if_best(self, plan: TrainingPlan) -> bool:
         """Keep a copy of the networks if the last validation was the best."""
@@ -106,6 +109,7 @@ def load_state(plan: TrainingPlan, folder: OwnedFolder) -> State:
         resumed_from=checkpoint.step,
         saved=checkpoint.step,
         kept=deque([best.step] if best else [], maxlen=KEPT),
+        split=Split(**memory.get("split", {})),
     )
 
 
@@ -130,6 +134,8 @@ def save_state(plan: TrainingPlan, folder: OwnedFolder, state: State) -> None:
         "rule": state.rule.to_json(),
         "best": {"step": best.step, "numbers": dict(best.numbers)} if best else None,
     }
+    if state.split.size is not None:
+        memory["split"] = asdict(state.split)
     write_checkpoint(folder, Checkpoint(state.step, groups, memory))
     state.saved = state.step
     if best is not None:

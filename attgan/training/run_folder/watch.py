@@ -42,6 +42,8 @@ class Watch:
         """
         self._pending.append((state.step, stepped))
         self._reporter.count(self._learner.config.batch_size)
+        if state.split.since == state.step:
+            self.report(state, note=state.split.words(self._learner.config.batch_size))
         if state.step % self._learner.config.log_every == 0:
             self.read_losses(state)
         if self._reporter.due:
@@ -64,7 +66,8 @@ class Watch:
             names = [*stepped.losses]
             losses, values = dict(zip(names, values, strict=False)), values[len(names) :]
             row = {"kind": "step", "step": step, "network": stepped.network, "learning_rate": stepped.rate}
-            self._log.add(row | losses)
+            split = {} if stepped.part_size is None else {"part_size": stepped.part_size}
+            self._log.add(row | split | losses)
             self._losses |= {f"{stepped.network}/{name}": loss for name, loss in losses.items()}
             self._refuse_diverged(losses, f"the {stepped.network}'s loss", step, state, limit)
 

@@ -14,7 +14,13 @@ import pytest
 import torch
 
 from attgan.editing.editor import Editor, make_editor
-from attgan.editing.stream_slots import StreamSlot, compile_if_possible, make_forward, share_slots
+from attgan.editing.stream_slots import (
+    FittingForward,
+    StreamSlot,
+    compile_if_possible,
+    make_forward,
+    share_slots,
+)
 from attgan.models import Generator, GeneratorConfig, fresh
 
 CPU = torch.device("cpu")
@@ -83,6 +89,38 @@ def test_shared_slot_serves_one_thread_at_a_time() -> None:
     with ThreadPoolExecutor(5) as pool:
         for edited in pool.map(lambda _: editor.edit(FACES, TARGETS), range(20)):
             np.testing.assert_array_equal(edited, wanted)
+
+
+@pytest.mark.parametrize(("batch", "most", "size"), [(8, 4, 4), (6, 2, 1), (6, 3, 3)])
+def test_a_batch_that_memory_does_not_hold_is_edited_in_equal_parts_from_then_on(
+    caplog: pytest.LogCaptureFixture, batch: int, most: int, size: int
+) -> None:
+    forward, sizes, calls = make_forward(small_generator(), CPU), [], itertools.count()
+
+    def limited(faces: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        if next(calls) >= 2 and len(faces) > most:
+            raise torch.OutOfMemoryError("no room")
+        sizes.append(len(faces))
+        return forward(faces, targets)
+
+    slot = StreamSlot(FittingForward(limited), CPU, (batch, 64, 64, 3), 13)
+    results = [np.empty_like(FACES[:batch]) for _ in range(4)]
+    with caplog.at_level(logging.WARNING):
+        for edited in results:
+            slot.edit(FACES[:batch], TARGETS[:batch], edited)
+    assert sizes == [batch] * 2 + [size] * (2 * batch // size)
+    for edited in results[1:]:
+        assert np.abs(edited.astype(int) - results[0]).max() <= 1
+    assert f"in parts of {size}" in caplog.text
+
+
+def test_memory_that_does_not_hold_one_face_is_an_error() -> None:
+    def full(faces: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("no room")
+
+    slot = StreamSlot(FittingForward(full), CPU, (4, 64, 64, 3), 13)
+    with pytest.raises(torch.OutOfMemoryError):
+        slot.edit(FACES[:4], TARGETS[:4], np.empty_like(FACES[:4]))
 
 
 @pytest.mark.long
