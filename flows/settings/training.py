@@ -102,6 +102,12 @@ class TrainSettings(TrainingConfig, NetworkShape, RunSettings):
         "or a bundle with a classifier; by default the classifier of --bundle.",
     )
 
+    settings_from: Url | None = Field(
+        default=None,
+        description="The folder of a finished sweep, whose best trial's settings are taken, and the bundle that it "
+        "started from; other options override them.",
+    )
+
     @property
     def config(self) -> TrainingConfig:
         """The settings of the training loop."""

@@ -20,6 +20,7 @@ from flows.storage import Store, is_within, open_store
 from flows.storage.bundles import place_of
 from flows.training.data import open_data
 from flows.training.start import Start, licence_line, make_start
+from flows.training.sweep_settings import with_best_settings
 
 # Options of fresh networks, and their names in the network's settings.
 _SHAPE = {
@@ -74,6 +75,8 @@ def prepare(settings: TrainSettings | AlignSettings) -> TrainingPlan:
         UserError: a place that is missing, a bundle and a dataset that do not fit together, too few rows, or another
             run at the destination.
     """
+    if isinstance(settings, TrainSettings):
+        settings = with_best_settings(settings)
     store = open_store(settings.destination, option="--destination")
     refuse_overlap(settings, store)
     store.check(write=True)

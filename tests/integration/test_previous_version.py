@@ -190,6 +190,20 @@ def test_its_finished_sweep_is_found_finished(previous: Path) -> None:
     assert all((now[name] == tensor).all() for name, tensor in best.generator.state_dict().items())
 
 
+def test_the_best_settings_of_its_sweep_are_taken_for_a_training(previous: Path) -> None:
+    place = previous / "sweep"
+    report = json.loads((place / "report.json").read_text())
+    settings = TrainSettings(
+        dataset=str(previous / "dataset"), destination=str(previous / "anew"), settings_from=str(place)
+    )
+    plan = prepare_training(settings)
+    assert isinstance(plan.settings, TrainSettings)
+    best = report["best"]["settings"]
+    assert plan.settings.lambda_reconstruction == best["lambda_reconstruction"]
+    assert plan.settings.bundle == str(previous / "bundle")
+    assert (plan.settings.max_steps, plan.settings.flip) == (6, True)
+
+
 def test_its_finished_edit_counts_as_done(previous: Path) -> None:
     before = files(previous / "finished")
     prepared = prepare(edit_settings(previous, "finished"))
