@@ -42,10 +42,10 @@ from flows.settings import (
     refusal_of,
 )
 from flows.storage import bundles, has, join, open_store
+from flows.sweep.alignment import ALIGNED, SHARED, needs_alignment
 from flows.sweep.best import BEST
-from flows.sweep.checks import needs_alignment
 from flows.sweep.flow import sweep
-from flows.sweep.places import ALIGNED, DATASET, FACES
+from flows.sweep.places import DATASET, FACES
 from flows.sweep.resolve import resolve
 from flows.sweep.results import REPORT
 from flows.training.flow import align
@@ -54,8 +54,6 @@ from flows.training.report import BUNDLE
 EDITED, RANDOM = "edited", "random"
 # Options of the subset that do not apply to a random one.
 _OF_A_SUBSET = frozenset({"subset", "ratio", "count"})
-# Settings that the alignment takes from the sweep. Not patience: the sweep's is meant for its trials.
-_SHARED = (set(AlignSettings.model_fields) & set(SweepSettings.model_fields)) - {"patience", "dry_run"}
 _FIXED = {"destination", "dry_run"}
 # The model that is aligned is the one that the trials start from.
 _STARTS = {"bundle"}
@@ -193,7 +191,7 @@ def _alignment(
         kept: receives a line if an older version has begun the alignment, on the trials' dataset.
     """
     aligned, random = join(settings.place, ALIGNED), join(settings.place, RANDOM)
-    values = resolved.model_dump(include=_SHARED) | {
+    values = resolved.model_dump(include=SHARED) | {
         "dataset": trials.destination,
         "destination": aligned,
         "bundle": settings.bundle,

@@ -8,12 +8,10 @@ import numpy as np
 
 from attgan.attributes import check_names
 from attgan.errors import UserError
-from attgan.models import BundleInfo
-from flows.dataset.datasets import read_manifest_of
 from flows.settings import SweepSettings
 from flows.storage import join, open_store
-from flows.storage.bundles import inspect
 from flows.sweep import fingerprint
+from flows.sweep.alignment import refuse_to_align_on_subset
 from flows.sweep.plan import Places, make_trial
 from flows.sweep.resolve import axes_of, datasets_of
 from flows.training.plan import prepare
@@ -39,8 +37,8 @@ def check_before(settings: SweepSettings) -> None:
     folder = join(store.url, _NOWHERE)
     datasets = datasets_of(settings)
     # A sweep keeps the discriminator that it began with.
-    if not begun and needs_alignment(settings, None if settings.bundle is None else inspect(settings.bundle)):
-        _refuse_subset(settings, datasets)
+    if not begun:
+        refuse_to_align_on_subset(settings)
     for url in datasets:
         changes = corner | ({"dataset": url} if "dataset" in corner else {})
         places = Places(url, settings.bundle, settings.judge)
@@ -54,29 +52,6 @@ def check_before(settings: SweepSettings) -> None:
         places = Places(join(folder, "dataset"), settings.bundle, settings.judge)
         start = make_start(make_trial(settings, places, folder, 0, corner).settings)
         check_names([settings.attribute], start.attributes, f"--attribute {settings.attribute}")
-
-
-def needs_alignment(settings: SweepSettings, start: BundleInfo | None) -> bool:
-    """Whether a discriminator is aligned before the trials: their bundle, ``start``, has none, and they want one."""
-    return start is not None and start.config.discriminator is None and not settings.fresh_discriminator
-
-
-def _refuse_subset(settings: SweepSettings, datasets: list[str]) -> None:
-    """Refuse to align on a subset of one attribute, where that is far more frequent than among all faces.
-
-    Raises:
-        UserError: the dataset to align on is such a subset, or there is none.
-    """
-    option = "--align-dataset" if settings.align_dataset else "--dataset"
-    for url in [settings.align_dataset] if settings.align_dataset else datasets[:1]:
-        subset = read_manifest_of(url, option).subset
-        if subset.attribute is not None:
-            raise UserError(
-                "alignment-needs-random",
-                f"{option} {url}: is the subset {subset.name}, and a discriminator is aligned on random faces; name "
-                "a dataset of such with --align-dataset (attgan subset --subset random makes one), or a --bundle that "
-                "has a discriminator",
-            )
 
 
 def _refuse_other_faces(

@@ -7,23 +7,20 @@ from attgan.data.manifest import MANIFEST
 from attgan.errors import UserError
 from attgan.evaluation.evaluator import EVALUATOR_FILE
 from attgan.models import BundleInfo, GeneratorConfig
-from attgan.training.run_folder.run_files import RESULT
 from flows.dataset.drawn_faces import DRAWN, draw_faces
 from flows.dataset.subset import subset
 from flows.runtime import cluster, nodes, reporting
 from flows.runtime.running import Unfinished, run_subflow
-from flows.settings import AlignSettings, SubsetSettings, SweepEvaluatorSettings, SweepSettings
+from flows.settings import SubsetSettings, SweepEvaluatorSettings, SweepSettings
 from flows.storage import Store, has, join, open_store
 from flows.storage.bundles import inspect
-from flows.sweep.checks import check_before, needs_alignment
+from flows.sweep.alignment import align_first, needs_alignment
+from flows.sweep.checks import check_before
 from flows.sweep.evaluator import train_evaluator
-from flows.sweep.fingerprint import SWEEP
 from flows.sweep.plan import Places
 from flows.sweep.resolve import datasets_of
-from flows.training.flow import align
-from flows.training.report import BUNDLE
 
-FACES, DATASET, JUDGED, ALIGNED = "faces", "dataset", "judge", "aligned"
+FACES, DATASET, JUDGED = "faces", "dataset", "judge"
 # Enough for an evaluator on drawn faces.
 _EVALUATOR_STEPS = 300
 
@@ -58,7 +55,7 @@ def make_places(settings: SweepSettings, log: reporting.Log) -> Places:
     dataset = named[0] if named else _drawn(settings, size, store, log)
     bundle = settings.bundle
     if needs_alignment(settings, start):
-        bundle = _aligned(settings, settings.align_dataset or dataset, store, log)
+        bundle = align_first(settings, dataset, log)
     return Places(
         dataset=dataset, bundle=bundle, judge=_evaluator(settings, start, dataset, size, store, log)
     )
@@ -82,46 +79,6 @@ def _drawn(settings: SweepSettings, size: int, store: Store, log: reporting.Log)
     cut = SubsetSettings(source=faces, destination=dataset, subset="all", size=size, seed=settings.seed)
     run_subflow(subset, cut)
     return dataset
-
-
-def _aligned(settings: SweepSettings, dataset: str, store: Store, log: reporting.Log) -> str:
-    """Make the starting bundle with a discriminator that was trained against its generator."""
-    aligned = join(store.url, ALIGNED)
-    # A sweep keeps the discriminator that it began with, also where an older version made that in another way.
-    if has(store.url, SWEEP) and has(aligned, RESULT):
-        return join(aligned, BUNDLE)
-    log.info(
-        "the bundle has no discriminator: one is aligned with its generator first, on at most 70,000 random images of "
-        "%s",
-        dataset,
-    )
-    assert settings.bundle is not None
-    shared = set(AlignSettings.model_fields) & set(SweepSettings.model_fields) - {"patience", "dry_run"}
-    options = settings.model_dump(include=shared) | {
-        "dataset": dataset,
-        "destination": aligned,
-        "bundle": settings.bundle,
-        "max_steps": settings.align_steps,
-        "fresh_discriminator": False,
-        "gpus": settings.gpus_per_trial,
-    }
-    try:
-        result = run_subflow(align, AlignSettings.model_validate(options))
-    except UserError as error:
-        raise UserError(error.code, _sweep_option(settings, error.line)) from None
-    bundle: str = result["bundle"]
-    return bundle
-
-
-def _sweep_option(settings: SweepSettings, refusal: str) -> str:
-    """The line of an alignment's refusal, with the sweep's name of the option."""
-    names = {"--max-steps ": "--align-steps ", "--gpus ": "--gpus-per-trial "}
-    if settings.align_dataset:
-        names["--dataset "] = "--align-dataset "
-    for theirs, ours in names.items():
-        if refusal.startswith(theirs):
-            return ours + refusal.removeprefix(theirs)
-    return refusal
 
 
 def _evaluator(

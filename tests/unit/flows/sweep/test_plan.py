@@ -6,10 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyarrow import fs
 
-from attgan.data.manifest import MANIFEST, read_manifest, to_bytes
-from attgan.data.subsets import parse_subset
 from attgan.models import Generator, GeneratorConfig, fresh, save_bundle
 from flows.settings import SweepSettings
 from flows.storage import open_store
@@ -229,44 +226,6 @@ def test_mistakes_are_found_before_anything_is_made(
     with refused(code) as caught:
         check_before(resolve(SweepSettings.model_validate(options | changes)))
     assert caught.value.line.startswith(option)
-
-
-def test_a_discriminator_is_never_aligned_on_the_subset_of_an_attribute(
-    options: Options, places: Places, tmp_path: Path
-) -> None:
-    extended = dataset_of(tmp_path / "extended", "eyeglasses-extended")
-    bare = tmp_path / "bare"
-    names = ("Eyeglasses", "Male", "Young")
-    shape = GeneratorConfig(n_attributes=3, image_size=64, width=2)
-    save_bundle(bare, generator=fresh(Generator, shape, 0), attributes=names, licence="a", about="b")
-    without = options | {"bundle": str(bare), "dataset": extended}
-
-    def check(**changes: Any) -> None:
-        check_before(resolve(SweepSettings.model_validate(without | changes)))
-
-    with refused("alignment-needs-random", "--dataset", "eyeglasses-extended"):
-        check()
-    with refused("alignment-needs-random", "--align-dataset"):
-        check(align_dataset=dataset_of(tmp_path / "only", "eyeglasses-only"))
-    with refused("manifest-missing", "--align-dataset"):
-        check(align_dataset=str(tmp_path))
-    check(align_dataset=dataset_of(tmp_path / "random", "random"))
-    check(dataset=places.dataset)
-    # There is nothing to align.
-    check(bundle=places.bundle)
-    check(fresh_discriminator=True)
-    # An older version aligned on it, and began the sweep.
-    begin(without, dataclasses.replace(places, dataset=extended))
-    check()
-
-
-def dataset_of(folder: Path, subset: str) -> str:
-    """A dataset that is recorded as this subset."""
-    write_drawn_dataset(folder, 60)
-    manifest = read_manifest(fs.LocalFileSystem(), str(folder))
-    changed = manifest.model_copy(update={"subset": parse_subset(subset)})
-    (folder / MANIFEST).write_bytes(to_bytes(changed))
-    return str(folder)
 
 
 def test_a_begun_sweep_is_checked_too(options: Options, places: Places) -> None:
