@@ -254,15 +254,17 @@ def run_tasks(
     cpus: float,
     gpus: float,
     parallel: int,
+    window: int | None = None,
+    restarts: int = 1,
     on_wait: Callable[[], None] | None = None,
     fallback: Callable[[Call, State[Any]], Any] | None = None,
 ) -> Generator[tuple[Call, State[Any]], None, None]:
     """Submit a Prefect task to Ray once per call, and yield each one as it ends.
 
     At most twice as many submissions are pending as there are workers, because tens of thousands hang Ray's driver.
-    A GPU worker keeps its process and the loaded model after a task (``max_calls=0``). A task whose process dies is run
-    again once (``max_retries=1``). A task that dies again, or is still pending at the end, cannot report that to the
-    Prefect server, so this function does (:mod:`flows.runtime.task_runs`).
+    A GPU worker keeps its process and the loaded model after a task (``max_calls=0``). Ray restarts a task whose
+    process dies. A task that dies once too often, or is still pending at the end, cannot report that to the Prefect
+    server, so this function does (:mod:`flows.runtime.task_runs`).
 
     Close the generator if you stop early. Pending tasks then end with this process. They are not cancelled, because
     ``ray.cancel`` sometimes aborts the whole driver if the task ends at the same moment (Ray 2.60).
@@ -273,6 +275,8 @@ def run_tasks(
         cpus: the CPUs that each task asks for.
         gpus: the GPUs that each task asks for.
         parallel: how many tasks the cluster runs at the same time.
+        window: how many submissions may be pending, if not twice that number.
+        restarts: how often a task is restarted after its process died.
         on_wait: called at least twice a second; an exception from it ends this function. By default it raises when the
             run is cancelled on the Prefect server.
         fallback: receives a call and its final state, and returns the task that is to run this call again, or None. It
@@ -297,8 +301,9 @@ def run_tasks(
                 one()
 
         report_end = stack.enter_context(task_runs.closing(get_run_logger()))
-        window = min(2 * parallel, WINDOW)
-        yield from _run_tasks(task, calls, cpus, gpus, window, check, fallback, report_end)
+        window = min(window or 2 * parallel, WINDOW)
+        options = {"num_cpus": cpus, "num_gpus": gpus, "max_calls": 0, "max_retries": restarts}
+        yield from _run_tasks(task, calls, options, window, check, fallback, report_end)
 
 
 @contextlib.contextmanager
@@ -315,8 +320,7 @@ def _ended_by_cancelling() -> Iterator[Callable[[], None]]:
 def _run_tasks(
     task: Any,
     calls: Iterable[Call],
-    cpus: float,
-    gpus: float,
+    options: dict[str, Any],
     window: int,
     on_wait: Callable[[], None],
     fallback: Callable[[Call, State[Any]], Any] | None,
@@ -330,7 +334,7 @@ def _run_tasks(
     exhausted = False
 
     def submit(chosen: Any, call: Call, again: bool) -> None:
-        with remote_options(num_cpus=cpus, num_gpus=gpus, max_calls=0, max_retries=1):
+        with remote_options(**options):
             future = chosen.submit(**call)
         pending[future.wrapped_future] = (call, future, again)
 
@@ -352,7 +356,7 @@ def _run_tasks(
                 raise error.__cause__ or error from None
             for reference in done:
                 call, future, again = pending.pop(reference)
-                state = _final_state(future)
+                state = _final_state(future, options["max_retries"])
                 report_end(future.task_run_id, state)
                 retry = fallback(call, state) if fallback is not None and not again else None
                 if retry is None:
@@ -364,7 +368,7 @@ def _run_tasks(
             report_end(future.task_run_id, Cancelled(message="the flow stopped before this task had ended"))
 
 
-def _final_state(future: Any) -> State[Any]:
+def _final_state(future: Any, restarts: int) -> State[Any]:
     """The final state of a task run. If Ray gave it up, the message is one line that says why."""
     # Unlike the future's result(), this turns an exception from Ray into a state.
     future.wait()
@@ -372,5 +376,7 @@ def _final_state(future: Any) -> State[Any]:
     if not (state.is_crashed() and isinstance(state.data, BaseException)):
         return state
     name = type(state.data).__name__
-    why = f"{_DEATHS[name]}, also at a second attempt" if name in _DEATHS else _first_sentence(state.data)
+    why = _DEATHS.get(name) or _first_sentence(state.data)
+    if name in _DEATHS and restarts:
+        why += ", also at a second attempt" if restarts == 1 else f", also at {restarts} further attempts"
     return Crashed(message=f"{why} ({name})", data=state.data)

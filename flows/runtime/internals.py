@@ -50,17 +50,3 @@ def reason_of_prefect(output: str) -> str | None:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     answer = re.search(r"""'detail': (["'])(.+)\1}""", lines[-1]) if lines else None
     return answer[2] if answer else lines[-1] if lines else None
-
-
-def set_cleanup_seconds(tune_controller: Any, seconds: float) -> None:
-    """Let Tune wait so long for a trial that it has stopped, before it kills the trial's process.
-
-    Tune reads its variable for this only once, before the first trial, but a sweep that is interrupted has less time.
-
-    Args:
-        tune_controller: what Tune passes to a scheduler; it wraps the controller that has the value.
-        seconds: to wait.
-    """
-    controller: Any = getattr(tune_controller, "_tune_controller", None)
-    if hasattr(controller, "_actor_force_cleanup_timeout"):
-        controller._actor_force_cleanup_timeout = seconds

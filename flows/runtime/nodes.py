@@ -32,8 +32,6 @@ NEEDED = (
     *SAME,
     *("boto3", "numpy", "obstore", "pillow", "prefect-ray", "psutil", "pyarrow", "pydantic", "safetensors"),
     *("filelock", "matplotlib", "simplejpeg", "torchvision"),
-    # Ray Tune cannot be imported without these.
-    *("fsspec", "pandas", "requests"),
 )
 _NOT_SENT = ["__pycache__", "*.pyc"]
 # Seconds for a node to unpack our packages and start a worker.

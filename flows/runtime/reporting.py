@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import json
 import logging
+import math
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -11,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from prefect.artifacts import (
+    Artifact,
     create_markdown_artifact,
     create_progress_artifact,
     create_table_artifact,
@@ -22,6 +25,8 @@ from prefect.context import FlowRunContext
 from prefect.events import emit_event
 
 _SECONDS_BETWEEN = 2.0
+# Seconds without a further attempt after the server failed: an attempt may take long, and the work waits for it.
+_AWAY_SECONDS = 30.0
 Log = logging.Logger | logging.LoggerAdapter[Any]
 
 
@@ -80,6 +85,44 @@ class Picture:
             self._shown = image
         except Exception as error:
             log.warning("the picture is not shown: %s", error)
+
+
+class LiveArtifact:
+    """A progress bar or a table in the UI, updated at most every ``every`` seconds, and only if it has changed."""
+
+    def __init__(self, kind: str, key: str, every: float) -> None:
+        """Show nothing yet.
+
+        Args:
+            kind: "progress", with a number from 0 to 100 as data, or "table", with a list of mappings.
+            key: of the artifact, in any alphabet.
+            every: seconds between two updates.
+        """
+        self._kind, self._key, self._every = kind, artifact_key(key), every
+        self._artifact: UUID | None = None
+        self._shown: tuple[Any, str] | None = None
+        # Times by the monotonic clock: of the next update, and of the next attempt after the server failed.
+        self._next = -math.inf
+        self._back = -math.inf
+
+    def show(self, data: Any, description: str, log: Log, *, now: bool = False) -> None:
+        """Update the artifact, unless the last update was too recent and not ``now``. Errors are only logged."""
+        clock = time.monotonic()
+        if (data, description) == self._shown or clock < self._back or (clock < self._next and not now):
+            return
+        text = json.dumps(data) if self._kind == "table" else data
+        try:
+            if self._artifact is None:
+                artifact: Any = Artifact(type=self._kind, key=self._key, description=description, data=text)
+                self._artifact = artifact.create(_sync=True).id
+            else:
+                with get_client(sync_client=True) as client:
+                    client.update_artifact(self._artifact, ArtifactUpdate(data=text, description=description))
+            self._shown = (data, description)
+        except Exception as error:
+            log.warning("%s is not shown: %s", self._key, error)
+            self._back = time.monotonic() + _AWAY_SECONDS
+        self._next = time.monotonic() + self._every
 
 
 def table(key: str, rows: Sequence[Mapping[str, Any]], description: str) -> None:

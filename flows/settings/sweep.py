@@ -140,6 +140,16 @@ class SweepSettings(TrainingConfig, NetworkShape):
         ge=1,
         description="How often a failing trial is started, from its checkpoint, before it counts as failed.",
     )
+    trial_timeout: float | None = Field(
+        default=None,
+        gt=0,
+        description="Stop a trial after this many hours of training; the best weights so far are its result.",
+    )
+    max_failures: int | None = Field(
+        default=None,
+        ge=0,
+        description="Stop the sweep when more trials than this have failed; by default the others continue.",
+    )
     cache_gb: CacheGb = None
     licence: WeightsLicence = None
     dry_run: bool = Field(default=False, description="Print the trials, and stop.")

@@ -31,6 +31,8 @@ _FREE = EXECUTION_ONLY | {
     "gpus_per_trial",
     "parallel",
     "attempts",
+    "trial_timeout",
+    "max_failures",
     "cache_gb",
     "licence",
     "dry_run",

@@ -1,4 +1,4 @@
-"""The sweep flow: make what the trials need, run them with Ray Tune, measure them, and compare the results."""
+"""The sweep flow: make what the trials need, run them, measure them, and compare the results."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from flows.runtime import cluster, reporting
 from flows.runtime.cancelling import RESUMES, RunCancelled, cancel_requests
 from flows.runtime.running import Unfinished, refusals_as_states
 from flows.settings import SweepSettings
-from flows.sweep import report
-from flows.sweep.licences import licence_lines
-from flows.sweep.measure import measure_all
-from flows.sweep.places import make_places
+from flows.sweep.evaluator import measure_all
 from flows.sweep.plan import TRIALS, describe, make_plan, resolve, write_or_check
+from flows.sweep.prerequisites import licence_lines, make_places
+from flows.sweep.progress import SweepWatch
 from flows.sweep.records import RECORD
-from flows.sweep.results import finish
-from flows.sweep.tuning import run_trials
-from flows.sweep.watch import SweepWatch
+from flows.sweep.results import finish, show_artifacts
+from flows.sweep.run import run_trials
 from flows.training.stopping import deferred
 
 
@@ -56,7 +54,7 @@ def sweep(settings: SweepSettings) -> dict[str, Any] | State[Any]:
             raise (RunCancelled if cancelled() else Unfinished)(words)
     measure_all(plan, log)
     result = finish(plan, log, seconds=time.monotonic() - started, reason=ending.reason)
-    report.show_artifacts(result)
+    show_artifacts(result)
     if set(result["states"]) == {"failed"}:
         raise Unfinished(f"every trial failed; {result['sweep']}/{TRIALS}/*/{RECORD} say why; {RESUMES}")
     return result

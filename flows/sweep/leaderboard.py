@@ -14,10 +14,17 @@ import pyarrow.parquet as pq
 
 from flows.storage import join, open_store
 from flows.storage.bundles import inspect
-from flows.sweep.evaluation_spec import MEASURES
-from flows.sweep.folders import START, kept_weights, read_json
-from flows.sweep.plan import SweepPlan, Trial
-from flows.sweep.records import finite, new_record, read_checks, read_record
+from flows.sweep.plan import START, SweepPlan, Trial
+from flows.sweep.records import (
+    MEASURES,
+    finite,
+    kept_weights,
+    new_record,
+    numbers_of,
+    read_json,
+    read_record,
+    read_validations,
+)
 
 Mode = Literal["max", "min"]
 UNKNOWN = "–"
@@ -141,9 +148,9 @@ def number(value: float | None) -> str:
 
 def _read_row(trial: Trial, metric: str) -> Row:
     store = open_store(trial.url, option="--destination")
-    record, checks, kept = read_record(store), read_checks(store), kept_weights(store)
+    record, checks, kept = read_record(store), read_validations(store), kept_weights(store)
     record = record or new_record(trial.number, trial.changes, trial.label)
-    held_out = _numbers(next((check for check in checks if kept and check["step"] == kept.step), {}))
+    held_out = numbers_of(next((check for check in checks if kept and check["step"] == kept.step), {}))
     bundle = join(trial.url, kept.path) if kept else None
     digest = inspect(bundle).digest if bundle else None
     return Row(
@@ -171,8 +178,8 @@ def _read_start(plan: SweepPlan, trials: Sequence[Trial]) -> Row | None:
     if url is None:
         return None
     stores = (open_store(trial.url, option="--destination") for trial in trials)
-    checks = (check for store in stores for check in read_checks(store))
-    held_out = _numbers(next((check for check in checks if check["step"] == 0), {}))
+    checks = (check for store in stores for check in read_validations(store))
+    held_out = numbers_of(next((check for check in checks if check["step"] == 0), {}))
     digest = inspect(url).digest
     return Row(
         name=START,
@@ -192,10 +199,6 @@ def _measured(measures: Mapping[str, Any] | None, digest: str | None) -> dict[st
         return {}
     judge = {name: value for name, value in measures["judge"].items() if name != "about"}
     return {"test": measures["measured"], "judge": judge}
-
-
-def _numbers(check: Mapping[str, Any]) -> dict[str, float | None]:
-    return {name: value for name, value in check.items() if name not in ("kind", "step")}
 
 
 def sort_value(value: float | None, mode: Mode) -> float:

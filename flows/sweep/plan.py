@@ -17,15 +17,16 @@ from flows.settings import SweepSettings, TrainSettings, refusal_of
 from flows.settings.training import NetworkShape
 from flows.storage import Store, bundles, join, open_store
 from flows.sweep import fingerprint
-from flows.sweep.label import label
 from flows.sweep.records import read_record
 from flows.sweep.resolve import axes_of, datasets_of, resolve
-from flows.sweep.space import Axis, draws, grid
+from flows.sweep.space import Axis, draws, grid, label
 from flows.training.evaluators import open_evaluator
 
 __all__ = ["Places", "SweepPlan", "Trial", "describe", "make_plan", "make_trial", "resolve", "write_or_check"]
 
 TRIALS = "trials"
+# The folder for the measurements of the starting bundle.
+START = "start"
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,17 @@ class SweepPlan:
         """How many trials there will be at most."""
         return self.settings.trials or len(self.known)
 
+    def folder(self, number: int) -> Store:
+        """The folder of a trial, by its number."""
+        return open_store(join(self.store.url, TRIALS, f"{number:03d}"), option="--destination")
+
+    def all_trials(self) -> list[Trial]:
+        """The known trials, and those that a search has suggested since the plan was made."""
+        trials = list(self.known)
+        while (record := read_record(self.folder(len(trials)))) is not None:
+            trials.append(self.trial(len(trials), record["changes"]))
+        return trials
+
     def trial(self, number: int, changes: Mapping[str, Any]) -> Trial:
         """The trial of that number with these changes.
 
@@ -118,10 +130,10 @@ def make_plan(settings: SweepSettings, *, places: Places) -> SweepPlan:
     store.check(write=True)
     axes = axes_of(settings)
     plan = SweepPlan(settings, axes, places, store, _digests(settings, places), [])
-    if settings.search != "optuna":
-        known = [plan.trial(number, changes) for number, changes in enumerate(_drawn(settings, axes))]
+    if settings.search == "optuna":
+        known = plan.all_trials()[: plan.count]
     else:
-        known = _suggested(plan)
+        known = [plan.trial(number, changes) for number, changes in enumerate(_drawn(settings, axes))]
     plan.known.extend(known)
     return plan
 
@@ -213,20 +225,6 @@ def _drawn(settings: SweepSettings, axes: tuple[Axis, ...]) -> list[dict[str, An
     if settings.search == "grid":
         return list(islice(grid(axes), count))
     return draws(axes, count, settings.seed)
-
-
-def _suggested(plan: SweepPlan) -> list[Trial]:
-    """The trials that a search has suggested to an earlier command, from their folders."""
-    trials: list[Trial] = []
-    while len(trials) < plan.count:
-        number = len(trials)
-        record = read_record(
-            open_store(join(plan.store.url, TRIALS, f"{number:03d}"), option="--destination")
-        )
-        if record is None:
-            break
-        trials.append(plan.trial(number, record["changes"]))
-    return trials
 
 
 def _digests(settings: SweepSettings, places: Places) -> dict[str, str | None]:

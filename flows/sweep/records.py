@@ -1,25 +1,33 @@
-"""The record of a trial: ``trial.json`` in its folder, beside the files of its training.
+"""The files of a trial's folder: its record, the scheduler's decisions, its metrics and its weights.
 
-When a sweep resumes, it reads only these files. Its results are made only of them, too.
+Beside the files of its training, a trial's folder holds ``trial.json``, its record, and ``decisions.json``, what the
+scheduler has decided about it. When a sweep resumes, it reads only these files, and its results are made of them.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
+from attgan.models.bundle_config import CONFIG
+from attgan.training.run_folder.metrics_log import METRICS
+from attgan.training.run_folder.run_files import RESULT
 from flows.storage import Store
 
 RECORD = "trial.json"
-# The same name as in attgan.training.run_folder.metrics_log, whose import would load torch.
-METRICS = "metrics.jsonl"
-EARLY = "stop_early"
+DECISIONS = "decisions.json"
+MEASURES = "measures.json"
+EDITED = "edited.npz"
+BUNDLE = "bundle"
 SCHEMA = 1
 
 State = Literal["waiting", "running", "finished", "stopped_early", "diverged", "failed", "interrupted"]
-SETTLED = frozenset({"finished", "stopped_early", "diverged"})
+COMPLETE = frozenset({"finished", "stopped_early", "diverged"})
+_BEST = re.compile(r"best/step-(\d+)/" + re.escape(CONFIG))
 
 
 class Record(TypedDict):
@@ -32,11 +40,12 @@ class Record(TypedDict):
         label: the same in words.
         state: "waiting" was suggested by a search and has not begun; "running" may also have lost its process;
             "interrupted" resumes with the next command.
-        reason: why it ended, on one line; empty while it runs.
+        reason: why it ended, on one line; while it runs, why its last attempt ended.
         attempts: how often it began or resumed.
+        command: the id of the command whose worker wrote this; empty before the first attempt.
         node: where it ran last; None before the first attempt.
         seconds: duration of all attempts that were not killed.
-        mistake: whether it failed in a way that another attempt would repeat.
+        permanent: whether it failed in a way that another attempt would repeat.
     """
 
     schema: int
@@ -46,9 +55,43 @@ class Record(TypedDict):
     state: State
     reason: str
     attempts: int
+    command: str
     node: str | None
     seconds: float
-    mistake: bool
+    permanent: bool
+
+
+class Decision(TypedDict):
+    """What the scheduler decided after one validation of a trial.
+
+    Attributes:
+        order: its place among all decisions of the sweep, from 0.
+        step: of the validation.
+        value: of the metric; None if it is not known, and then the trial continues.
+        stop: whether the trial is to be stopped.
+        grace_steps: the fewest steps of a trial by which it was decided.
+    """
+
+    order: int
+    step: int
+    value: float | None
+    stop: bool
+    grace_steps: int
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The weights that are a trial's result.
+
+    Attributes:
+        path: of their bundle, below the trial's folder.
+        step: after which they were saved.
+        steps: that the trial has done; None if it has not finished.
+    """
+
+    path: str
+    step: int
+    steps: int | None = None
 
 
 def new_record(number: int, changes: Mapping[str, Any], label: str) -> Record:
@@ -61,9 +104,10 @@ def new_record(number: int, changes: Mapping[str, Any], label: str) -> Record:
         state="waiting",
         reason="",
         attempts=0,
+        command="",
         node=None,
         seconds=0.0,
-        mistake=False,
+        permanent=False,
     )
 
 
@@ -73,10 +117,11 @@ def read_record(store: Store) -> Record | None:
     Raises:
         StorageError: the storage failed for longer than its retries last.
     """
-    try:
-        record: Record = json.loads(store.get(RECORD).data)
-    except FileNotFoundError:
+    content = read_json(store, RECORD)
+    if content is None:
         return None
+    # Up to version 0.2 the field was called "mistake", and there was no command.
+    record: Record = {"command": "", "permanent": content.pop("mistake", False)} | content
     return record
 
 
@@ -95,42 +140,59 @@ def write_record(store: Store, record: Record, *, if_match: str | None = None) -
     return store.put(RECORD, (json.dumps(record, indent=1) + "\n").encode(), if_match=if_match)
 
 
-def is_settled(record: Record | None) -> bool:
+def is_complete(record: Record | None) -> bool:
     """Whether nothing is left to do: the trial has ended, or another attempt would only fail again."""
     if record is None:
         return False
-    return record["state"] in SETTLED or (record["state"] == "failed" and record["mistake"])
+    return record["state"] in COMPLETE or (record["state"] == "failed" and record["permanent"])
 
 
-def read_checks(store: Store) -> list[dict[str, Any]]:
-    """The validations of a trial in their order, as rows of its metrics; numbers that were not finite are None.
+def read_decisions(store: Store) -> list[Decision]:
+    """The decisions about a trial, in their order."""
+    return list(read_json(store, DECISIONS) or [])
 
-    Raises:
-        StorageError: the storage failed for longer than its retries last.
+
+def write_decisions(store: Store, decisions: Sequence[Decision]) -> None:
+    """Write all decisions about a trial."""
+    store.put(DECISIONS, json.dumps(decisions, indent=1).encode())
+
+
+def read_metrics(store: Store) -> list[dict[str, Any]]:
+    """All rows of a trial's metrics in their order, of steps and validations; none if it has not begun.
+
+    Numbers that were not finite are None.
     """
     try:
         lines = store.get(METRICS).data.splitlines()
     except FileNotFoundError:
         return []
-    checks = []
+    rows = []
     for line in lines:
         try:
-            row = json.loads(line)
+            rows.append(json.loads(line))
         except ValueError:
             # The last line, which a killed process did not finish.
             break
-        if row["kind"] == "check":
-            checks.append(row)
-    return checks
+    return rows
 
 
-def value_of(checks: Sequence[Mapping[str, Any]], metric: str) -> float | None:
+def read_validations(store: Store) -> list[dict[str, Any]]:
+    """The rows of the validations."""
+    return [row for row in read_metrics(store) if row["kind"] == "check"]
+
+
+def numbers_of(validation: Mapping[str, Any]) -> dict[str, float | None]:
+    """The numbers of a validation by their names."""
+    return {name: value for name, value in validation.items() if name not in ("kind", "step")}
+
+
+def value_of(validations: Sequence[Mapping[str, Any]], metric: str) -> float | None:
     """The value by which a trial is compared: the metric of the weights that it keeps.
 
     Those are the weights with the best quality, or the last ones if the quality is unknown. None before the first
     validation of trained weights.
     """
-    trained = [row for row in checks if row["step"] > 0]
+    trained = [row for row in validations if row["step"] > 0]
     with_quality = [row for row in trained if finite(row.get("quality")) is not None]
     kept = (
         max(with_quality, key=lambda row: (row["quality"], row["step"]))
@@ -138,6 +200,24 @@ def value_of(checks: Sequence[Mapping[str, Any]], metric: str) -> float | None:
         else (trained or [{}])[-1]
     )
     return finite(kept.get(metric))
+
+
+def kept_weights(store: Store) -> Kept | None:
+    """The bundle of a finished trial, or the best one so far of any other; None if there is neither."""
+    outcome = read_json(store, RESULT)
+    if outcome is not None:
+        return Kept(BUNDLE, outcome["best_step"], outcome["step"])
+    found = [match for info in store.list("best/") if (match := _BEST.fullmatch(info.key))]
+    newest = max(found, key=lambda match: int(match[1]), default=None)
+    return Kept(newest[0].removesuffix(f"/{CONFIG}"), int(newest[1])) if newest else None
+
+
+def read_json(store: Store, key: str) -> Any:
+    """The content of a JSON file; None if there is no such file."""
+    try:
+        return json.loads(store.get(key).data)
+    except FileNotFoundError:
+        return None
 
 
 def finite(value: Any) -> float | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -36,6 +36,20 @@ NAMES: frozenset[str] = (
     frozenset(TrainingConfig.model_fields) - EXECUTION_ONLY - set(_ONE_FOR_ALL) | _SHAPE | {"dataset"}
 )
 """What can be searched: the settings of a training that decide its result."""
+
+_SHORT = {
+    "lambda_reconstruction": "λ1",
+    "lambda_attributes": "λ2",
+    "lambda_classification": "λ3",
+    "lambda_penalty": "penalty",
+    "freeze_d": "FreezeD",
+    "learning_rate": "rate",
+    "discriminator_steps": "n_d",
+    "shortcut_layers": "shortcut",
+    "inject_layers": "inject",
+    "batch_size": "batch",
+    "max_steps": "steps",
+}
 
 # Significant digits of a number that is drawn from a range. Rounded, it does not depend on a machine's logarithm.
 _DIGITS = 6
@@ -189,6 +203,22 @@ def value_text(value: object) -> str:
     if isinstance(value, float):
         return repr(value).removesuffix(".0")
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+
+def label(changes: Mapping[str, Any]) -> str:
+    """The settings in which a trial differs from others: ``λ1 50, FreezeD 4``."""
+    return ", ".join(_short(name, value) for name, value in changes.items()) or "trained"
+
+
+def _short(name: str, value: Any) -> str:
+    if name == "fresh_discriminator":
+        return "fresh discriminator" if value else "aligned discriminator"
+    if name == "strategy":
+        return str(value).capitalize()
+    if name == "dataset":
+        return str(value).rstrip("/").rpartition("/")[2]
+    shown = f"{value:.4g}" if isinstance(value, float) else value_text(value)
+    return f"{_SHORT.get(name, name.replace('_', ' '))} {shown}"
 
 
 def grid(axes: Sequence[Axis]) -> Iterator[dict[str, Any]]:

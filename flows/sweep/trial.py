@@ -1,199 +1,216 @@
-"""One trial in its own process in the cluster: a training as a Trainable of Ray Tune.
+"""One trial: a training as a Prefect task on Ray.
 
-Tune receives the training's progress and can stop it, but keeps nothing. Everything that the trial needs to resume is
-in its folder: the run's checkpoints and ``trial.json``.
+Everything that a trial needs to resume is in its folder. The driver follows it by the files there, and tells it what to
+do in the same way: a marker asks it to stop (:mod:`flows.training.stopping`), and ``decisions.json`` says after each
+validation whether the scheduler lets it continue.
 """
 
 from __future__ import annotations
 
 import contextlib
 import platform
-import queue
-import threading
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from ray.tune import PlacementGroupFactory, Trainable
+import torch
+from prefect import State, get_run_logger, task
+from prefect.states import Cancelled, Completed
 
 from attgan.errors import Diverged, UserError
-from flows.settings import TrainSettings
-from flows.storage import PreconditionFailed, StorageError, open_store
-from flows.sweep.records import (
-    EARLY,
-    State,
-    finite,
-    new_record,
-    read_checks,
-    read_record,
-    write_record,
-)
+from attgan.training.run_folder.progress import Progress
+from flows.runtime.running import retries_if
+from flows.storage import PreconditionFailed, StorageError, Store, open_store
+from flows.sweep.plan import Trial
+from flows.sweep.records import Record, new_record, read_decisions, read_record, write_record
+from flows.training.stopping import stop_requested
+from flows.training.trial import train_trial
+from flows.training.watch import describe_progress
 
-if TYPE_CHECKING:
-    from attgan.training.run_folder.progress import Progress
+# Seconds that a trial waits for a decision. Then it continues: the driver is slow, and a dead one ends its trials.
+_DECISION_SECONDS = 600.0
+# Seconds between two looks for a decision: at first, and at most.
+_LOOKS_EVERY = (0.1, 1.0)
+# Characters of a failure's reason, at most.
+_LONGEST = 300
 
-# Seconds that Tune waits for news of a trial. A request to stop takes effect within this time.
-BEAT = 1.0
-# Seconds for the current step and a checkpoint when the whole sweep ends.
-GRACE = 18.0
-# The same when only this trial is stopped.
-PATIENCE = 300.0
-
-News = dict[str, Any]
+Say = Callable[[str], None]
 
 
-class TrialActor(Trainable):
-    """The class of Tune's actors. Its config comes from :func:`flows.sweep.trial_queue.payload`, in plain JSON.
+@dataclass(frozen=True)
+class TrialOrder:
+    """What a trial's task needs.
 
-    The training runs in a thread of its own, and the actor's main thread waits for its news. So a stop arrives within a
-    second, however long a step takes, and there is time for a checkpoint before the process ends.
+    Attributes:
+        trial: to run.
+        metric: that the scheduler compares.
+        waits: whether each validation waits for a decision of the scheduler.
+        hours: after which the trial is stopped; None without a limit.
+        command: the id of the command that runs this sweep.
     """
 
-    @classmethod
-    def default_resource_request(cls, config: dict[str, Any]) -> PlacementGroupFactory:
-        """The CPUs and GPUs that a trial asks for."""
-        return PlacementGroupFactory([{"CPU": config["cpus"], "GPU": config["gpus"]}])
-
-    def setup(self, config: dict[str, Any]) -> None:
-        """Begin or resume the training."""
-        self._training = Training(config)
-
-    def step(self) -> News:
-        """The training's next report, or one without news.
-
-        Raises:
-            Exception: what the training raised, if another attempt may help.
-        """
-        return self._training.next()
-
-    def cleanup(self) -> None:
-        """Stop the training after its step and a checkpoint, if it is still running."""
-        self._training.stop()
+    trial: Trial
+    metric: str
+    waits: bool
+    hours: float | None
+    command: str
 
 
-class Training:
-    """A training in a thread, with its reports in a queue.
+def may_retry(task: Any, run: Any, state: State[Any]) -> bool:
+    """The retry condition: neither a user's mistake nor a training that diverges ends better the next time."""
+    return not isinstance(state.data, UserError | Diverged)
+
+
+@task(name="trial", task_run_name="trial {order.trial.name}: {order.trial.label}", **retries_if(may_retry))
+def trial_task(order: TrialOrder) -> State[Any]:
+    """Run one trial, on Ray."""
+    return run_trial(order, get_run_logger().info)
+
+
+def run_trial(order: TrialOrder, say: Say) -> State[Any]:
+    """Train from the last checkpoint, and write the outcome into the trial's record. Uses neither Prefect nor Ray.
 
     Args:
-        config: ``number, url, label, changes`` of the trial, the training's ``settings``, the ``metric`` that is
-            compared, and whether the training ``waits`` after each validation for Tune's decision.
+        order: what to do.
+        say: receives lines for the log.
+
+    Returns:
+        The final state for the task run, whose message is one line: completed, or cancelled if the driver asked the
+        trial to stop, so that it resumes another time.
+
+    Raises:
+        UserError: the settings were refused.
+        Diverged: the losses are not finite or have exploded.
+        Exception: what else ended the training. Another attempt may help.
+    """
+    store = open_store(order.trial.url, option="--destination")
+    if stop_requested(store, order.command):
+        return Cancelled(message="the sweep was stopped before this trial began")
+    record = _begin(store, order)
+    mine = write_record(store, record)
+    say(f"trial {order.trial.name}, attempt {record['attempts']}, in {order.trial.url}")
+    began = time.monotonic()
+    try:
+        state = _train(order, store, record, say)
+    except Exception as error:
+        known = isinstance(error, UserError | Diverged)
+        record["state"] = "diverged" if isinstance(error, Diverged) else "failed"
+        record["reason"] = str(error) if known else f"{type(error).__name__}: {one_line(error)}"
+        # A full disk is a UserError, too, but there may be space at the next attempt.
+        record["permanent"] = isinstance(error, UserError) and not isinstance(error.__context__, OSError)
+        # If the record cannot be written, the driver writes it.
+        with contextlib.suppress(StorageError):
+            _end(store, record, mine, began)
+        raise
+    finally:
+        if order.trial.settings.device == "cuda":
+            # The process stays for the next task, and another process may use the same GPU.
+            torch.cuda.empty_cache()
+    _end(store, record, mine, began)
+    return state
+
+
+def one_line(error: object) -> str:
+    """The text of an error on one line."""
+    return " ".join(str(error).split())[:_LONGEST]
+
+
+def _begin(store: Store, order: TrialOrder) -> Record:
+    """The record of this attempt."""
+    trial = order.trial
+    record = read_record(store) or new_record(trial.number, trial.changes, trial.label)
+    reason = ""
+    if record["command"] == order.command:
+        # This command has begun the trial before.
+        reason = "its process died" if record["state"] == "running" else record["reason"]
+    record["attempts"] += 1
+    record |= {"state": "running", "reason": reason, "command": order.command, "node": platform.node()}
+    return record
+
+
+def _end(store: Store, record: Record, mine: str, began: float) -> None:
+    record["seconds"] = round(record["seconds"] + time.monotonic() - began, 3)
+    # If another process has taken the trial over, the record is that process's.
+    with contextlib.suppress(PreconditionFailed):
+        write_record(store, record, if_match=mine)
+
+
+def _train(order: TrialOrder, store: Store, record: Record, say: Say) -> State[Any]:
+    """Train, and set the record's state and reason."""
+    left = None if order.hours is None else order.hours * 3600 - record["seconds"]
+    control = _Control(order, store, say, left)
+    # A driver that was killed may have decided this, and the trial did not hear of it.
+    control.read_decisions()
+    if not control.reason:
+        outcome = train_trial(
+            order.trial.settings,
+            command=order.command,
+            should_stop=control.should_stop,
+            on_progress=control.follow,
+        )
+        if outcome["ended"] == "finished":
+            record |= {"state": "finished", "reason": outcome["reason"]}
+            return Completed(message=outcome["reason"])
+    if control.reason:
+        record |= {"state": "stopped_early", "reason": control.reason}
+        return Completed(name="StoppedEarly", message=control.reason)
+    record |= {"state": "interrupted", "reason": outcome["reason"]}
+    return Cancelled(message=outcome["reason"])
+
+
+@dataclass
+class _Control:
+    """Decides whether the training goes on after each step, and waits for the scheduler after each validation.
+
+    Attributes:
+        seconds: that the training may last; None without a limit.
+        reason: why the trial is stopped for good; empty while it is not.
     """
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        self._config = config
-        self._news: queue.SimpleQueue[News | BaseException] = queue.SimpleQueue()
-        self._stopping, self._decided = threading.Event(), threading.Event()
-        # Whether the last report was a validation that Tune may not have decided about.
-        self._undecided = False
-        # The numbers of the last validation that was reported.
-        self._told: dict[str, Any] = {}
-        self._told_step = -1
-        self._thread = threading.Thread(target=self._run, name="training", daemon=True)
-        self._thread.start()
+    order: TrialOrder
+    store: Store
+    say: Say
+    seconds: float | None
+    reason: str = ""
+    _began: float = field(default_factory=time.monotonic)
+    _checked: int = -1
+    _decided: int = -1
 
-    def next(self) -> News:
-        """Wait at most one second for a report.
+    def should_stop(self) -> bool:
+        """Whether to end after this step."""
+        if self.seconds is not None and time.monotonic() - self._began > self.seconds:
+            self.reason = self.reason or f"its {self.order.hours:g} hours are over (--trial-timeout)"
+        return bool(self.reason)
 
-        Raises:
-            Exception: what the training raised, if another attempt may help.
-        """
-        # Tune asks for the next report, so after the last validation it decided that the training continues.
-        if self._undecided:
-            self._undecided = False
-            self._decided.set()
-        try:
-            news = self._news.get(timeout=BEAT)
-        except queue.Empty:
-            return {"number": self._config["number"]}
-        if isinstance(news, BaseException):
-            raise news
-        self._undecided = "numbers" in news
-        return {"number": self._config["number"]} | news
-
-    def stop(self) -> None:
-        """Ask the training to stop, and wait for its checkpoint."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(PATIENCE if self._early_reason() else GRACE)
-
-    def _run(self) -> None:
-        try:
-            self._news.put(self._train())
-        except BaseException as error:
-            # A bug, or a failure that may pass: Tune retries.
-            self._news.put(error)
-
-    def _train(self) -> News:
-        """Train from the last checkpoint, and write the outcome into the trial's record."""
-        # Imported here, because it loads torch, which the driver does not need.
-        from flows.training.trial import train_trial
-
-        settings = TrainSettings.model_validate(self._config["settings"])
-        self._store = open_store(self._config["url"], option="--destination")
-        record = read_record(self._store) or new_record(
-            self._config["number"], self._config["changes"], self._config["label"]
-        )
-        record |= {
-            "state": "running",
-            "reason": "",
-            "node": platform.node(),
-            "attempts": record["attempts"] + 1,
-        }
-        mine = write_record(self._store, record)
-        # Left by a process that was killed before it could stop.
-        self._store.delete(EARLY)
-        began, step = time.monotonic(), 0
-        state: State
-        try:
-            outcome = train_trial(settings, should_stop=self._stopping.is_set, on_progress=self._tell)
-            state, reason, step = "finished", outcome["reason"], outcome["step"]
-            if outcome["ended"] != "finished":
-                # Without a reason for stopping early, the trial resumes another time.
-                early = self._early_reason()
-                state, reason = ("stopped_early", early) if early else ("interrupted", reason)
-        except Diverged as error:
-            state, reason = "diverged", str(error)
-        except UserError as error:
-            state, reason = "failed", str(error)
-            # A full disk is a UserError, too, but there may be space at the next attempt.
-            record["mistake"] = not isinstance(error.__context__, OSError)
-        record |= {"state": state, "reason": reason}
-        record["seconds"] = round(record["seconds"] + time.monotonic() - began, 3)
-        # If another process has taken the trial over, the record is that process's.
-        with contextlib.suppress(PreconditionFailed):
-            write_record(self._store, record, if_match=mine)
-        return {"state": state, "step": step, "note": reason, "done": True}
-
-    def _early_reason(self) -> str | None:
-        """Why the driver stops this trial early; None if it does not. The driver writes the reason before it stops."""
-        if not self._config["waits"]:
-            return None
-        try:
-            return open_store(self._config["url"]).get(EARLY).data.decode()
-        except (FileNotFoundError, StorageError):
-            return None
-
-    def _tell(self, progress: Progress) -> None:
-        """Queue the training's progress. With early stopping, each validation waits for Tune's decision."""
-        news = {"state": "running", "step": progress.step, "steps": progress.steps, "note": progress.note}
-        if progress.check == self._told:
-            # The end is reported by _train().
-            if progress.state == "training":
-                self._news.put(news)
+    def follow(self, progress: Progress) -> None:
+        """Handle a progress report of the training."""
+        if progress.checked <= self._checked:
             return
-        self._told = dict(progress.check)
-        # Also those before the checkpoint, because a new Tune process does not know them.
-        for check in read_checks(self._store):
-            if check["step"] > self._told_step and not self._stopping.is_set():
-                self._told_step = check["step"]
-                self._tell_check(news, check)
+        self._checked = progress.checked
+        self.say(f"step {progress.step:,} of {progress.steps:,}: {describe_progress(asdict(progress))}")
+        # After the last step the result is still to be written.
+        if self.order.waits and progress.step < progress.steps:
+            self._wait()
 
-    def _tell_check(self, news: News, check: Mapping[str, Any]) -> None:
-        numbers = {name: finite(value) for name, value in check.items() if name not in ("kind", "step")}
-        metric = self._config["metric"]
-        value = numbers.get(metric)
-        self._decided.clear()
-        reported = news | {"step": check["step"], "numbers": numbers}
-        self._news.put(reported if value is None else reported | {metric: value})
-        while self._config["waits"] and not self._decided.wait(BEAT / 10) and not self._stopping.is_set():
-            pass
+    def read_decisions(self) -> None:
+        """Read what the scheduler has decided so far."""
+        for decision in read_decisions(self.store) if self.order.waits else []:
+            self._decided = decision["step"]
+            if decision["stop"]:
+                self.reason = (
+                    f"stopped early: {self.order.metric} {decision['value']:.3g} at step {decision['step']:,} is "
+                    "behind the other trials"
+                )
+
+    def _wait(self) -> None:
+        """Wait until the scheduler has decided about the last validation, or the driver asks to stop."""
+        pause, longest = _LOOKS_EVERY
+        until = time.monotonic() + _DECISION_SECONDS
+        while time.monotonic() < until and not stop_requested(self.store, self.order.command):
+            with contextlib.suppress(StorageError):
+                self.read_decisions()
+            if self.reason or self._decided >= self._checked:
+                return
+            time.sleep(pause)
+            pause = min(longest, 1.5 * pause)

@@ -40,6 +40,13 @@ def request_stop(store: Store, command: str) -> None:
     store.put(MARKER, command.encode())
 
 
+def stop_requested(store: Store, command: str) -> bool:
+    """Whether this command has asked its worker to stop. False if the storage does not answer."""
+    with contextlib.suppress(*_UNREADABLE):
+        return store.get(MARKER).data == command.encode()
+    return False
+
+
 def works_for(store: Store, command: str) -> bool:
     """Whether the worker that writes into the run's folder belongs to this command."""
     try:
@@ -86,10 +93,9 @@ def stop_requests(
 
 def _look_for_marker(store: Store, command: str, found: threading.Event, ended: threading.Event) -> None:
     while not ended.wait(_LOOKS_EVERY):
-        with contextlib.suppress(*_UNREADABLE):
-            if store.get(MARKER).data == command.encode():
-                found.set()
-                return
+        if stop_requested(store, command):
+            found.set()
+            return
 
 
 @contextlib.contextmanager

@@ -229,7 +229,7 @@ def test_what_edit_runs_never_imports_the_renderer():
         ("attgan.evaluation.evaluator", "from attgan import glasses"),
         ("attgan.glasses.rendering", "from attgan.editing import placement"),
         ("attgan.models.bundle", "import ray"),
-        ("attgan.models.bundle", "import ray.tune as tune"),
+        ("attgan.models.bundle", "import ray.data as data"),
         ("attgan.models.bundle", "from boto3.session import Session"),
         ("attgan.models.bundle", "def late():\n    import prefect"),
         ("attgan.models.bundle", "import importlib\nimportlib.import_module('obstore.store')"),

@@ -29,6 +29,7 @@ class Progress:
         losses: last read, as ``discriminator/total``.
         check: numbers of the last validation; empty before the first.
         note: what happened just now, one line; often empty.
+        checked: after how many steps the last validation was; -1 before the first.
     """
 
     state: Doing
@@ -39,6 +40,7 @@ class Progress:
     losses: Mapping[str, float] = field(default_factory=dict)
     check: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
+    checked: int = -1
 
 
 @dataclass(frozen=True)

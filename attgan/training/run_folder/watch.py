@@ -98,6 +98,7 @@ class Watch:
                 losses=self._losses,
                 check=state.numbers,
                 note=note,
+                checked=state.checked,
             )
         )
 

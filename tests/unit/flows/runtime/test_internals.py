@@ -1,6 +1,5 @@
 """What is used of Ray and Prefect beyond their public interface is still there, and does what it is used for."""
 
-import inspect
 import itertools
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -36,9 +35,3 @@ def test_the_reason_of_a_failed_command_is_the_servers_answer_or_the_last_line()
     assert reason_of_prefect(answered) == "No such pool."
     assert reason_of_prefect("one line\nthe last one\n\n") == "the last one"
     assert reason_of_prefect("") is None
-
-
-def test_tune_still_has_the_time_that_it_waits_for_a_stopped_trial() -> None:
-    from ray.tune.execution.tune_controller import TuneController
-
-    assert "self._actor_force_cleanup_timeout" in inspect.getsource(TuneController.__init__)

@@ -1,0 +1,333 @@
+"""Run the trials of a sweep: submit them to Ray as Prefect tasks, follow them by their files, and decide about them.
+
+Nothing is known of a trial that is not in its folder, so a new command continues where the last one ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from prefect import State
+
+from attgan.training.run_folder.progress import PROGRESS
+from flows.runtime import cluster, reporting
+from flows.storage import StorageError, Store
+from flows.sweep.plan import SweepPlan, Trial
+from flows.sweep.progress import Ending, TrialEvent
+from flows.sweep.records import (
+    Decision,
+    finite,
+    is_complete,
+    new_record,
+    numbers_of,
+    read_decisions,
+    read_json,
+    read_record,
+    read_validations,
+    value_of,
+    write_decisions,
+    write_record,
+)
+from flows.sweep.study import Study
+from flows.sweep.trial import TrialOrder, one_line, trial_task
+from flows.training.stopping import new_command, request_stop
+
+# Seconds between two looks at the trials, and the share of its time that the driver may spend on looking.
+_LOOKS_EVERY, _LOOK_SHARE = 0.4, 0.3
+# Seconds between two questions whether to stop.
+_ASKS_EVERY = 1.0
+GRACE = 18.0
+"""Seconds for the current step and a checkpoint of all trials when the user stops the sweep."""
+
+PATIENCE = 300.0
+"""The same when the sweep's time is over."""
+
+
+def run_trials(
+    plan: SweepPlan,
+    *,
+    log: reporting.Log,
+    on_event: Callable[[TrialEvent], None],
+    stop: Callable[[], str | None],
+) -> Ending:
+    """Run all trials of a sweep that are not complete, until they are, or until the user or the time limit stops them.
+
+    An exception in a trial is retried by Prefect, a dead process or node by Ray, each with ``attempts`` attempts in
+    total, from the trial's last checkpoint; then the trial is recorded as failed. A trial whose settings are refused,
+    or that diverges, is recorded at once. The other trials continue. Half a minute after ``stop`` has returned a
+    reason, this function has returned; trials that have not stopped by then end with this process.
+
+    Args:
+        plan: of the sweep. The folders of its trials are written.
+        log: of the flow run.
+        on_event: called in this thread with each event of a trial.
+        stop: called in this thread about once a second; returns a reason to stop, or None.
+
+    Raises:
+        UserError: no node has the resources of a trial, or a suggested trial is refused.
+        StorageError: the storage failed for longer than its retries last. The same call resumes.
+        Exception: what ``on_event`` or ``stop`` raised, after all trials were asked to stop.
+    """
+    settings = plan.settings
+    cpus, gpus = settings.cpus_per_trial, settings.gpus_per_trial
+    capacity = cluster.workers(cluster.require_ray(cpus, gpus), cpus, gpus)
+    run = _Run(plan, on_event, stop)
+    if not run.left:
+        return Ending(f"all {run.count} trials are done", interrupted=False)
+    window = settings.parallel
+    # Optuna is only asked for a trial when it can start at once, so that it knows all results by then.
+    if settings.search == "optuna":
+        window = min(window or capacity, capacity)
+    log.info(
+        "%s of %s trials are complete; the cluster runs %s at a time",
+        run.complete,
+        plan.count,
+        window or capacity,
+    )
+    tasks = cluster.run_tasks(
+        trial_task.with_options(retries=settings.attempts - 1),
+        run.calls(),
+        cpus=cpus,
+        gpus=gpus,
+        parallel=capacity,
+        window=window,
+        restarts=settings.attempts - 1,
+        on_wait=run.look,
+    )
+    try:
+        with contextlib.suppress(_GaveUp), contextlib.closing(tasks) as ended:
+            for call, state in ended:
+                run.end(call["order"].trial, state)
+    finally:
+        run.abandon()
+    return run.ending or Ending(f"all {run.count} trials are done", interrupted=False)
+
+
+class _GaveUp(Exception):
+    """The sweep stops, and no trial that has begun is left, or they did not stop in time."""
+
+
+@dataclass
+class _Submitted:
+    """A trial that was submitted and has not ended.
+
+    Attributes:
+        attempts: as in its record when this command's worker last wrote it; 0 until the trial has begun.
+        validated: the step of the last validation that was handled.
+        passed_on: the steps of all that were handled.
+        decisions: about it so far.
+        unwritten: whether not all of them are in its folder yet.
+        event: the last one.
+    """
+
+    trial: Trial
+    store: Store
+    decisions: list[Decision]
+    event: TrialEvent
+    attempts: int = 0
+    validated: int = -1
+    passed_on: set[int] = field(default_factory=set)
+    unwritten: bool = False
+
+
+class _Run:
+    """The trials of one call of :func:`run_trials`.
+
+    Attributes:
+        count: the number of trials so far.
+        complete: how many were complete at the beginning.
+        ending: how the sweep ends before its trials do; None while it continues.
+    """
+
+    def __init__(
+        self, plan: SweepPlan, on_event: Callable[[TrialEvent], None], stop: Callable[[], str | None]
+    ) -> None:
+        self._plan, self._settings = plan, plan.settings
+        self._on_event, self._stop = on_event, stop
+        self._command = new_command()
+        self._study = Study(plan.settings, plan.axes)
+        self._submitted: dict[int, _Submitted] = {}
+        self._began = self._asked = self._look_at = time.monotonic()
+        self._failures = 0
+        self.ending: Ending | None = None
+        self._todo = self._rebuild()
+        self.count = len(plan.known)
+        self.complete = self.count - len(self._todo)
+
+    def _rebuild(self) -> list[Trial]:
+        """Fill the study from the folders of the known trials; returns the trials that are not complete."""
+        known = sorted(self._plan.known, key=lambda trial: trial.number)
+        records = {trial.number: read_record(self._plan.folder(trial.number)) for trial in known}
+        complete = [trial for trial in known if is_complete(records[trial.number])]
+        searches, schedules = self._settings.search == "optuna", self._settings.scheduler == "asha"
+        if searches or schedules:
+            for trial in known:
+                self._study.add(trial.number, trial.changes)
+        if schedules:
+            decisions = {trial.number: read_decisions(self._plan.folder(trial.number)) for trial in known}
+            self._study.replay((number, one) for number, found in decisions.items() for one in found)
+            for trial in complete:
+                if not decisions[trial.number]:
+                    self._observe(trial)
+        if searches:
+            for trial in complete:
+                self._tell(trial)
+        return [trial for trial in known if trial not in complete]
+
+    def _observe(self, trial: Trial) -> None:
+        """Give the study the validations of an ended trial that no decision was recorded about."""
+        store = self._plan.folder(trial.number)
+        steps = (read_json(store, PROGRESS) or {}).get("steps", 0)
+        for row in read_validations(store):
+            self._study.observe(trial.number, row["step"], steps, finite(row.get(self._settings.metric)))
+
+    @property
+    def left(self) -> bool:
+        """Whether any trial is left."""
+        return bool(self._todo) or (self._settings.search == "optuna" and self.count < self._plan.count)
+
+    def calls(self) -> Iterator[dict[str, Any]]:
+        """The arguments of each trial's task: of the known trials first, then of those that the search suggests."""
+        todo = iter(self._todo)
+        while self.ending is None:
+            trial = next(todo, None) or self._suggest()
+            if trial is None:
+                return
+            store = self._plan.folder(trial.number)
+            self._submitted[trial.number] = _Submitted(
+                trial, store, read_decisions(store), TrialEvent(trial.number, "running")
+            )
+            order = TrialOrder(
+                trial=trial,
+                metric=self._settings.metric,
+                waits=self._settings.scheduler == "asha",
+                hours=self._settings.trial_timeout,
+                command=self._command,
+            )
+            yield {"order": order}
+
+    def _suggest(self) -> Trial | None:
+        """The search's next trial. Its record is written before it begins, so that its number is taken."""
+        if self._settings.search != "optuna" or self.count >= self._plan.count:
+            return None
+        changes = self._study.suggest(self.count)
+        if changes is None:
+            return None
+        trial = self._plan.trial(self.count, changes)
+        write_record(self._plan.folder(trial.number), new_record(trial.number, trial.changes, trial.label))
+        self.count += 1
+        return trial
+
+    def look(self) -> None:
+        """Look at all submitted trials, and whether to stop. Called about twice a second.
+
+        Raises:
+            _GaveUp: the sweep stops, and there is nothing to wait for.
+        """
+        now = time.monotonic()
+        if now >= self._look_at:
+            for one in list(self._submitted.values()):
+                # If the storage fails for good, the trials raise the error.
+                with contextlib.suppress(StorageError):
+                    self._follow(one)
+            spent = time.monotonic() - now
+            self._look_at = now + max(_LOOKS_EVERY, spent / _LOOK_SHARE)
+        if self.ending is None and now - self._asked >= _ASKS_EVERY:
+            self._asked = now
+            self._check_end(now)
+        if self.ending is not None:
+            limit = GRACE if self.ending.interrupted else PATIENCE
+            if now - self._asked > limit or not any(one.attempts for one in self._submitted.values()):
+                raise _GaveUp
+
+    def _check_end(self, now: float) -> None:
+        hours, most = self._settings.hours, self._settings.max_failures
+        if (reason := self._stop()) is not None:
+            self._finish(Ending(reason, interrupted=True))
+        elif hours is not None and now - self._began > hours * 3600:
+            self._finish(Ending(f"its {hours:g} hours are over", interrupted=False))
+        elif most is not None and self._failures > most:
+            words = f"{self._failures} trials failed, more than --max-failures {most} allows"
+            self._finish(Ending(words, interrupted=True))
+
+    def _finish(self, ending: Ending) -> None:
+        """End the sweep before its trials do: ask all of them to stop."""
+        self.ending = ending
+        for one in self._submitted.values():
+            request_stop(one.store, self._command)
+
+    def _follow(self, one: _Submitted) -> None:
+        """Read what is new about a trial; pass it on, and decide about its validations."""
+        record = read_record(one.store)
+        if record is None or record["command"] != self._command:
+            return
+        if record["attempts"] != one.attempts:
+            first, one.attempts = one.attempts == 0, record["attempts"]
+            self._pass_on(one, note="begins" if first else f"begins again: {record['reason']}")
+        progress = read_json(one.store, PROGRESS) or {}
+        if "steps" not in progress:
+            # The data are still being decoded.
+            return
+        if progress.get("checked", -1) != one.validated:
+            self._handle_validations(one, progress["steps"])
+            one.validated = progress.get("checked", -1)
+        if one.unwritten:
+            # The trial reads its decisions there, so it follows none that is not recorded.
+            write_decisions(one.store, one.decisions)
+            one.unwritten = False
+        if (progress["step"], progress["note"]) != (one.event.step, one.event.note):
+            self._pass_on(one, step=progress["step"], steps=progress["steps"], note=progress["note"])
+
+    def _handle_validations(self, one: _Submitted, steps: int) -> None:
+        decided = {decision["step"] for decision in one.decisions}
+        for row in read_validations(one.store):
+            step, numbers = row["step"], {name: finite(value) for name, value in numbers_of(row).items()}
+            if step not in one.passed_on:
+                one.passed_on.add(step)
+                self._pass_on(one, step=step, steps=steps, numbers=numbers)
+            if self._settings.scheduler == "asha" and step not in decided:
+                value = numbers.get(self._settings.metric)
+                one.decisions.append(self._study.decide(one.trial.number, step, steps, value))
+                one.unwritten = True
+
+    def end(self, trial: Trial, state: State[Any]) -> None:
+        """Handle the end of a trial's task."""
+        one = self._submitted.pop(trial.number)
+        if not one.attempts and state.is_cancelled():
+            # It was stopped before it began.
+            return
+        with contextlib.suppress(StorageError):
+            self._follow(one)
+        record = read_record(one.store) or new_record(trial.number, trial.changes, trial.label)
+        if record["command"] != self._command or record["state"] in ("waiting", "running"):
+            # Its process died once too often, or could not write the record.
+            record |= {"state": "failed", "reason": one_line(state.message), "command": self._command}
+            write_record(one.store, record)
+        self._failures += record["state"] == "failed"
+        if self._settings.search == "optuna":
+            self._tell(trial)
+        self._pass_on(one, state=record["state"], note=record["reason"])
+
+    def abandon(self) -> None:
+        """Ask the trials that have not ended to stop, however this run of the sweep ended."""
+        for one in self._submitted.values():
+            with contextlib.suppress(StorageError):
+                request_stop(one.store, self._command)
+        if self.ending is not None:
+            for one in self._submitted.values():
+                if one.attempts:
+                    self._pass_on(one, state="interrupted", note=self.ending.reason)
+
+    def _tell(self, trial: Trial) -> None:
+        """Give the search the result of a trial."""
+        validations = read_validations(self._plan.folder(trial.number))
+        self._study.tell(trial.number, value_of(validations, self._settings.metric))
+
+    def _pass_on(self, one: _Submitted, **news: Any) -> None:
+        before = {"number": one.trial.number, "step": one.event.step, "steps": one.event.steps}
+        one.event = TrialEvent(**{"state": "running"} | before | news)
+        self._on_event(one.event)
