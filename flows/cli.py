@@ -61,6 +61,10 @@ app = App(
 )
 
 
+# Former names of options, which are still accepted.
+_RENAMED = {"--judge": "--evaluator"}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point of the ``attgan`` command."""
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
@@ -70,7 +74,8 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     with noticing_ctrl_c() as interrupted:
         try:
-            app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
+            renamed = [_renamed(argument) for argument in arguments]
+            app(renamed, exit_on_error=False, print_error=False, result_action="return_value")
         except BaseException as error:
             number = ending_signal(error, interrupted)
             if number is not None:
@@ -80,6 +85,12 @@ def run(arguments: Sequence[str]) -> int:
                 return fail(line, 128 + number)
             return exit_code(error)
     return 0
+
+
+def _renamed(argument: str) -> str:
+    """An argument of the command line, with the present name of its option."""
+    name, equals, value = argument.partition("=")
+    return f"{_RENAMED.get(name, name)}{equals}{value}"
 
 
 @app.command

@@ -103,7 +103,7 @@ class TrainingPlan:
         return (
             f"no state is kept as the best: {self.strategy.name} shows the discriminator only images "
             f"{self.strategy.real} {self.faces.attributes[self.attribute]}, so that it cannot score edits, and neither "
-            "the bundle nor --judge has an attribute classifier; the result is the last state"
+            "the bundle nor --evaluator has an attribute classifier; the result is the last state"
         )
 
 

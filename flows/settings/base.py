@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 
 from attgan.errors import UserError
 from flows.urls import DEFAULT_BUNDLE, hide_credentials, parse_url
@@ -27,6 +35,13 @@ def _default_or_absolute(url: str) -> str:
 
 
 BundleUrl = Annotated[str, AfterValidator(_default_or_absolute)]
+
+
+EvaluatorUrl = Annotated[
+    BundleUrl | None,
+    # Up to version 0.2 it was called judge. That name is still accepted.
+    Field(validation_alias=AliasChoices("evaluator", "judge")),
+]
 
 
 class Settings(BaseModel):

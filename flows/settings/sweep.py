@@ -7,7 +7,7 @@ from typing import Literal, get_args
 from pydantic import Field
 
 from attgan.training.config import TrainingConfig
-from flows.settings.base import BundleUrl, CacheGb, Url, WeightsLicence
+from flows.settings.base import BundleUrl, CacheGb, EvaluatorUrl, Url, WeightsLicence
 from flows.settings.training import NetworkShape
 from flows.urls import DEFAULT_BUNDLE, parse_url
 
@@ -94,7 +94,7 @@ class SweepSettings(TrainingConfig, NetworkShape):
         description="The trained model to start from: URL, path, or `default`: the one that is shipped.",
     )
     from_scratch: bool = Field(default=False, description="Start with fresh networks instead of a bundle.")
-    judge: BundleUrl | None = Field(
+    evaluator: EvaluatorUrl = Field(
         default=None,
         description="The evaluator, an attribute classifier that measures edited faces: its folder, or a bundle with a "
         "classifier; by default the classifier of --bundle, or one that is trained before the trials.",

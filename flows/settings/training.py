@@ -6,7 +6,7 @@ from pydantic import Field
 
 from attgan.training.classifier.config import ClassifierTraining
 from attgan.training.config import AlignmentConfig, TrainingConfig
-from flows.settings.base import Activation, BundleUrl, CacheGb, Settings, Url, WeightsLicence
+from flows.settings.base import Activation, BundleUrl, CacheGb, EvaluatorUrl, Settings, Url, WeightsLicence
 from flows.urls import DEFAULT_BUNDLE
 
 
@@ -96,7 +96,7 @@ class TrainSettings(TrainingConfig, NetworkShape, RunSettings):
         description="A trained model to start from: URL, path, or `default`: the one that is shipped; without it from "
         "scratch.",
     )
-    judge: BundleUrl | None = Field(
+    evaluator: EvaluatorUrl = Field(
         default=None,
         description="The evaluator, an attribute classifier that measures edited faces in validations: its folder, "
         "or a bundle with a classifier; by default the classifier of --bundle.",

@@ -66,14 +66,14 @@ def export_best(
 
 def describe_evaluator(measures: Mapping[str, Any]) -> str:
     """Describe the evaluator and its own accuracy, which belongs beside every number that it decides."""
-    judge, attribute = measures["judge"], measures["made_of"]["attribute"]
+    evaluator, attribute = measures["evaluator"], measures["made_of"]["attribute"]
     found, wrong, balanced = (
-        "–" if judge[name] is None else f"{judge[name]:.1%}"
+        "–" if evaluator[name] is None else f"{evaluator[name]:.1%}"
         for name in ("recall", "false_positives", "balanced_accuracy")
     )
     return (
-        f"{judge['about']}; it sees {attribute} in {found} of the unedited faces with it and in {wrong} of "
-        f"those without (balanced accuracy {balanced}, {judge['faces']:,} {_of(measures)} faces)"
+        f"{evaluator['about']}; it sees {attribute} in {found} of the unedited faces with it and in {wrong} of "
+        f"those without (balanced accuracy {balanced}, {evaluator['faces']:,} {_of(measures)} faces)"
     )
 
 

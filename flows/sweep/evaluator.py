@@ -29,7 +29,7 @@ from flows.settings import SweepEvaluatorSettings
 from flows.storage import join, open_store
 from flows.storage.bundles import inspect, open_bundle
 from flows.sweep.plan import START, SweepPlan
-from flows.sweep.records import EDITED, MEASURES, kept_weights, read_json
+from flows.sweep.records import EDITED, MEASURES, kept_weights, read_measures
 from flows.sweep.resolve import datasets_of
 from flows.training.classifier.trial import fitted_classifier, outcome_of
 from flows.training.driver import RETRIES, drive
@@ -49,7 +49,7 @@ class EvaluationSpec:
 
     Attributes:
         dataset: URL of the dataset whose test faces are used.
-        judge: URL of an evaluator, or of a bundle with a classifier.
+        evaluator: URL of an evaluator, or of a bundle with a classifier.
         attribute: that the edits set.
         faces: the number of faces without the attribute, at most.
         seed: draws the faces, and chooses the held-out rows if there is no test partition.
@@ -57,7 +57,7 @@ class EvaluationSpec:
     """
 
     dataset: str
-    judge: str
+    evaluator: str
     attribute: str
     faces: int
     seed: int
@@ -74,7 +74,7 @@ def train_evaluator(settings: SweepEvaluatorSettings, log: reporting.Log) -> dic
         UserError: the worker refused.
     """
     training = open_store(join(settings.destination, TRAINING), option="--destination")
-    return drive(training_task("train-judge", evaluator_trial), settings, training, log)
+    return drive(training_task("train-evaluator", evaluator_trial), settings, training, log)
 
 
 def evaluator_trial(
@@ -155,11 +155,11 @@ def measure_all(plan: SweepPlan, log: reporting.Log) -> None:
 
 def spec_of(plan: SweepPlan) -> EvaluationSpec:
     """The evaluation spec of a sweep. If the trials search the dataset, it has the test faces of the first one."""
-    settings, judge = plan.settings, plan.places.judge or plan.places.bundle
-    assert judge is not None
+    settings, evaluator = plan.settings, plan.places.evaluator or plan.places.bundle
+    assert evaluator is not None
     return EvaluationSpec(
         dataset=next(iter(datasets_of(settings)), plan.places.dataset),
-        judge=judge,
+        evaluator=evaluator,
         attribute=settings.attribute,
         faces=settings.test_faces,
         seed=settings.seed,
@@ -195,7 +195,7 @@ def measure_weights(
 
     Returns:
         The content of ``measures.json``: ``made_of``, the digests and choices that decide the numbers; ``partition`` of
-        the faces; ``judge``, the evaluator's own accuracy on faces of that partition; and ``measured``, the fields of
+        the faces; ``evaluator``, its own accuracy on faces of that partition; and ``measured``, the fields of
         :class:`attgan.evaluation.edit_measures.EditMeasures`.
 
     Raises:
@@ -206,16 +206,16 @@ def measure_weights(
     store, info, evaluator = (
         open_store(place, option="--destination"),
         inspect(bundle),
-        open_evaluator(spec.judge),
+        open_evaluator(spec.evaluator),
     )
     dataset = open_dataset(*open_store(spec.dataset, option="--dataset").filesystem())
     made_of = _made_of(spec, info.digest, evaluator, dataset)
-    known = read_json(store, MEASURES)
+    known = read_measures(store)
     if known is not None and known["made_of"] == made_of:
-        return dict(known)
+        return known
     generator = open_bundle(bundle, with_discriminator=False).generator
     names, size = info.config.attributes, generator.config.image_size
-    evaluator = fitted(evaluator, names, size, f"--judge {spec.judge}")
+    evaluator = fitted(evaluator, names, size, f"--evaluator {spec.evaluator}")
     with open_faces(
         dataset,
         size=size,
@@ -235,7 +235,7 @@ def measure_weights(
     content = {
         "made_of": made_of,
         "partition": chosen.partition,
-        "judge": accuracy,
+        "evaluator": accuracy,
         "measured": plain(asdict(measured)),
     }
     store.put(MEASURES, to_json(content, indent=1))
@@ -257,9 +257,15 @@ def unpack_faces(content: bytes) -> tuple[np.ndarray, np.ndarray]:
 
 def _made_of(spec: EvaluationSpec, bundle: str, evaluator: Evaluator, dataset: Dataset) -> dict[str, Any]:
     """Everything that decides the numbers. Without URLs, so that a sweep that was moved is not measured again."""
-    choices = {name: value for name, value in asdict(spec).items() if name not in ("dataset", "judge")}
+    choices = {name: value for name, value in asdict(spec).items() if name not in ("dataset", "evaluator")}
     manifest = hashlib.sha256(to_bytes(dataset.manifest)).hexdigest()
-    return {"schema": _SCHEMA, "bundle": bundle, "judge": evaluator.digest, "dataset": manifest, **choices}
+    return {
+        "schema": _SCHEMA,
+        "bundle": bundle,
+        "evaluator": evaluator.digest,
+        "dataset": manifest,
+        **choices,
+    }
 
 
 def _evaluator_accuracy(

@@ -25,7 +25,7 @@ _FREE = EXECUTION_ONLY | {
     "dataset",
     "align_dataset",
     "bundle",
-    "judge",
+    "evaluator",
     "hours",
     "cpus_per_trial",
     "gpus_per_trial",
@@ -41,7 +41,7 @@ _FREE = EXECUTION_ONLY | {
 _WHAT = {
     "dataset": "on other data",
     "bundle": "that starts from other weights",
-    "judge": "with another evaluator",
+    "evaluator": "with another evaluator",
 }
 
 
@@ -127,6 +127,9 @@ def _read(store: Store) -> dict[str, Any] | None:
         raise UserError(
             "sweep-schema-unknown", f"{where} has schema_version {version}, this version reads {SCHEMA}"
         )
+    # Up to version 0.2 the evaluator was called judge.
+    if "judge" in found["digests"]:
+        found["digests"]["evaluator"] = found["digests"].pop("judge")
     return dict(found)
 
 

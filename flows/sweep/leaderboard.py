@@ -16,12 +16,11 @@ from flows.storage import join, open_store
 from flows.storage.bundles import inspect
 from flows.sweep.plan import START, SweepPlan, Trial
 from flows.sweep.records import (
-    MEASURES,
     finite,
     kept_weights,
     new_record,
     numbers_of,
-    read_json,
+    read_measures,
     read_record,
     read_validations,
 )
@@ -47,7 +46,7 @@ class Row:
         best_step: after which the kept weights were saved.
         held_out: all numbers of that validation.
         test: measured on the fixed test faces.
-        judge: the evaluator's own accuracy.
+        evaluator: the evaluator's own accuracy.
         bundle: URL of the kept weights.
         digest: of that bundle.
         seconds, attempts, node: as in its record.
@@ -64,7 +63,7 @@ class Row:
     best_step: int | None = None
     held_out: Mapping[str, float | None] = field(default_factory=dict)
     test: Mapping[str, float | None] = field(default_factory=dict)
-    judge: Mapping[str, float | None] = field(default_factory=dict)
+    evaluator: Mapping[str, float | None] = field(default_factory=dict)
     bundle: str | None = None
     digest: str | None = None
     seconds: float | None = None
@@ -96,8 +95,8 @@ def to_parquet(rows: Sequence[Row], metric: str) -> bytes:
     """All rows with all their numbers; unknown ones are null.
 
     Columns: ``rank, trial, label, state, metric, value, step, best_step``; ``set_…`` for each setting that is
-    searched; ``held_out_…`` of the validation, ``test_…`` of the fixed test faces, ``judge_…`` of the evaluator itself;
-    ``seconds, attempts, node, reason, bundle, digest``.
+    searched; ``held_out_…`` of the validation, ``test_…`` of the fixed test faces, ``evaluator_…`` its own
+    accuracy; ``seconds, attempts, node, reason, bundle, digest``.
     """
     columns: dict[str, list[Any]] = {
         "rank": [row.rank for row in rows],
@@ -109,7 +108,7 @@ def to_parquet(rows: Sequence[Row], metric: str) -> bytes:
         "step": [row.step for row in rows],
         "best_step": [row.best_step for row in rows],
     }
-    groups = {"set": "changes", "held_out": "held_out", "test": "test", "judge": "judge"}
+    groups = {"set": "changes", "held_out": "held_out", "test": "test", "evaluator": "evaluator"}
     for prefix, attribute in groups.items():
         mappings = [getattr(row, attribute) for row in rows]
         for name in dict.fromkeys(name for mapping in mappings for name in mapping):
@@ -163,7 +162,7 @@ def _read_row(trial: Trial, metric: str) -> Row:
         step=(kept.steps if kept else None) or max((check["step"] for check in checks), default=0),
         best_step=kept.step if kept else None,
         held_out=held_out,
-        **_measured(read_json(store, MEASURES), digest),
+        **_measured(read_measures(store), digest),
         bundle=bundle,
         digest=digest,
         seconds=record["seconds"],
@@ -187,7 +186,7 @@ def _read_start(plan: SweepPlan, trials: Sequence[Trial]) -> Row | None:
         state="as it came",
         value=finite(held_out.get(plan.settings.metric)),
         held_out=held_out,
-        **_measured(read_json(plan.store, f"{START}/{MEASURES}"), digest),
+        **_measured(read_measures(open_store(join(plan.store.url, START), option="--destination")), digest),
         bundle=url,
         digest=digest,
     )
@@ -197,8 +196,8 @@ def _measured(measures: Mapping[str, Any] | None, digest: str | None) -> dict[st
     """The measurements of these weights; nothing if they are of weights that the trial had before."""
     if measures is None or measures["made_of"]["bundle"] != digest:
         return {}
-    judge = {name: value for name, value in measures["judge"].items() if name != "about"}
-    return {"test": measures["measured"], "judge": judge}
+    evaluator = {name: value for name, value in measures["evaluator"].items() if name != "about"}
+    return {"test": measures["measured"], "evaluator": evaluator}
 
 
 def sort_value(value: float | None, mode: Mode) -> float:

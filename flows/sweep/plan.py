@@ -36,12 +36,12 @@ class Places:
     Attributes:
         dataset: of the trials, unless they search it.
         bundle: that they start from, with an aligned discriminator; None from scratch.
-        judge: the evaluator of their edits; None for the bundle's classifier.
+        evaluator: the evaluator of their edits; None for the bundle's classifier.
     """
 
     dataset: str
     bundle: str | None
-    judge: str | None
+    evaluator: str | None
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class SweepPlan:
         axes: what is searched.
         places: what its trials need.
         store: its folder. Like any store, it cannot be sent to another process.
-        digests: of ``dataset``, ``bundle`` and ``judge``; None for what does not exist.
+        digests: of ``dataset``, ``bundle`` and ``evaluator``; None for what does not exist.
         known: the trials in their order: all of a grid or a random search, but only the ones so far of Optuna's.
     """
 
@@ -162,7 +162,7 @@ def make_trial(
         **fixed,
         "dataset": places.dataset,
         "bundle": places.bundle,
-        "judge": places.judge,
+        "evaluator": places.evaluator,
         "destination": join(folder, TRIALS, f"{number:03d}"),
         "cpus": settings.cpus_per_trial,
         "gpus": settings.gpus_per_trial,
@@ -192,7 +192,7 @@ def describe(settings: SweepSettings) -> list[dict[str, Any]]:
         "dataset": data,
         "start": settings.bundle or "fresh networks",
         "aligned": _aligned_on(settings, data),
-        "evaluator": settings.judge or "the classifier of the start, or one that is trained first",
+        "evaluator": settings.evaluator or "the classifier of the start, or one that is trained first",
         "search": f"{settings.search}, {settings.trials} trial{'s' if settings.trials != 1 else ''}",
         "scheduler": settings.scheduler,
         "metric": f"{settings.metric}, {better} is better",
@@ -200,7 +200,7 @@ def describe(settings: SweepSettings) -> list[dict[str, Any]]:
         "destination": settings.place,
     }
     rows |= {f"axis {axis.name}": axis.text.partition("=")[2] for axis in axes}
-    places = Places(dataset=settings.place, bundle=settings.bundle, judge=settings.judge)
+    places = Places(dataset=settings.place, bundle=settings.bundle, evaluator=settings.evaluator)
     if settings.search != "optuna":
         for number, changes in enumerate(_drawn(settings, axes)):
             trial = make_trial(settings, places, settings.place, number, changes)
@@ -233,7 +233,7 @@ def _digests(settings: SweepSettings, places: Places) -> dict[str, str | None]:
     return {
         "dataset": hashlib.sha256(manifests).hexdigest(),
         "bundle": None if places.bundle is None else bundles.inspect(places.bundle).digest,
-        "judge": None if places.judge is None else open_evaluator(places.judge).digest,
+        "evaluator": None if places.evaluator is None else open_evaluator(places.evaluator).digest,
     }
 
 

@@ -30,7 +30,9 @@ from flows.training.evaluators import open_evaluator
 from flows.training.plan import prepare
 from flows.training.start import make_start
 
-FACES, DATASET, JUDGED = "faces", "dataset", "judge"
+FACES, DATASET, EVALUATOR = "faces", "dataset", "evaluator"
+# The folder of the evaluator up to version 0.2.
+_FORMER_EVALUATOR = "judge"
 # A folder below the sweep's in which nothing is ever written.
 _NOWHERE = "check"
 # Enough for an evaluator on drawn faces.
@@ -53,7 +55,7 @@ def make_places(settings: SweepSettings, log: reporting.Log) -> Places:
         ) from None
     named_places = {
         "--bundle": settings.bundle,
-        "--judge": settings.judge,
+        "--evaluator": settings.evaluator,
         "--align-dataset": settings.align_dataset,
     }
     nodes.require_reachable(named_places, settings.place)
@@ -69,7 +71,7 @@ def make_places(settings: SweepSettings, log: reporting.Log) -> Places:
     if needs_alignment(settings, start):
         bundle = align_first(settings, dataset, log)
     return Places(
-        dataset=dataset, bundle=bundle, judge=_evaluator(settings, start, dataset, size, store, log)
+        dataset=dataset, bundle=bundle, evaluator=_evaluator(settings, start, dataset, size, store, log)
     )
 
 
@@ -93,7 +95,7 @@ def check_before(settings: SweepSettings) -> None:
         refuse_to_align_on_subset(settings)
     for url in datasets:
         changes = corner | ({"dataset": url} if "dataset" in corner else {})
-        places = Places(url, settings.bundle, settings.judge)
+        places = Places(url, settings.bundle, settings.evaluator)
         prepare(make_trial(settings, places, folder, 0, changes).settings)
         for axis in axes_of(settings):
             if axis.name == "seed":
@@ -101,7 +103,7 @@ def check_before(settings: SweepSettings) -> None:
                     _refuse_other_faces(settings, folder, places, changes | {"seed": axis.at(share)})
     # Without a dataset, faces will be drawn. Those have labels for all attributes.
     if not datasets:
-        places = Places(join(folder, "dataset"), settings.bundle, settings.judge)
+        places = Places(join(folder, "dataset"), settings.bundle, settings.evaluator)
         start = make_start(make_trial(settings, places, folder, 0, corner).settings)
         check_names([settings.attribute], start.attributes, f"--attribute {settings.attribute}")
 
@@ -140,10 +142,12 @@ def licence_lines(places: Places) -> list[str]:
     if places.bundle is not None:
         start = inspect(places.bundle)
         lines.append(f"starts with the bundle {places.bundle} ({start.digest[:16]}): {start.config.licence}")
-    if places.judge is not None:
-        evaluator = open_evaluator(places.judge)
+    if places.evaluator is not None:
+        evaluator = open_evaluator(places.evaluator)
         if evaluator.licence is not None and not any(evaluator.licence in line for line in lines):
-            lines.append(f"edits are scored by {places.judge} ({evaluator.digest[:16]}): {evaluator.licence}")
+            lines.append(
+                f"edits are scored by {places.evaluator} ({evaluator.digest[:16]}): {evaluator.licence}"
+            )
     return lines
 
 
@@ -176,14 +180,15 @@ def _evaluator(
     log: reporting.Log,
 ) -> str:
     """The evaluator of the edits: the user's, the starting bundle's classifier, or one that is trained now."""
-    if settings.judge is not None:
-        return settings.judge
+    if settings.evaluator is not None:
+        return settings.evaluator
     if start is not None and start.config.classifier is not None:
         assert settings.bundle is not None
         return settings.bundle
-    place = join(store.url, JUDGED)
-    if has(place, EVALUATOR_FILE):
-        return place
+    place = join(store.url, EVALUATOR)
+    for known in (place, join(store.url, _FORMER_EVALUATOR)):
+        if has(known, EVALUATOR_FILE):
+            return known
     log.info("there is no evaluator of edits: one is trained first")
     wanted = SweepEvaluatorSettings(
         dataset=dataset,

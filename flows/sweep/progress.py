@@ -203,12 +203,16 @@ class TrialStatus:
 
 
 class SweepWatch:
-    """Shows the progress of all trials: as lines in the log and as live artifacts in the UI."""
+    """Shows the progress of all trials: as lines in the log and as live artifacts in the UI.
+
+    Attributes:
+        status: of the trials so far.
+    """
 
     def __init__(self, plan: SweepPlan, log: reporting.Log) -> None:
         self._plan, self._log = plan, log
         metric = plan.settings.metric
-        self._status = TrialStatus(plan.known, plan.count, metric, plan.settings.mode)
+        self.status = TrialStatus(plan.known, plan.count, metric, plan.settings.mode)
         self._caption = f"Trials so far, by {metric.replace('_', ' ')}, {plan.store.url}"
         self._progress = reporting.LiveArtifact("progress", "sweep-progress", _PROGRESS_EVERY)
         self._table = reporting.LiveArtifact("table", "sweep-so-far", _TABLE_EVERY)
@@ -220,9 +224,9 @@ class SweepWatch:
 
     def event(self, event: TrialEvent) -> None:
         """Handle an event of a trial, and show it."""
-        if not self._status.knows(event.number):
-            self._status.add(event.number, self._label(event.number))
-        changed = self._status.take(event)
+        if not self.status.knows(event.number):
+            self.status.add(event.number, self._label(event.number))
+        changed = self.status.take(event)
         self._say(event, changed)
         self._show(now=changed)
         if time.monotonic() - self._pictured >= _PICTURE_EVERY:
@@ -230,7 +234,7 @@ class SweepWatch:
 
     def end(self) -> None:
         """Show the sweep's final progress."""
-        self._log.info("%s", self._status.words())
+        self._log.info("%s", self.status.words())
         self._show(now=True)
         self._show_faces()
 
@@ -242,8 +246,8 @@ class SweepWatch:
             if record is None or not is_complete(record):
                 continue
             for row in read_validations(store):
-                self._status.take(TrialEvent(trial.number, "running", row["step"], numbers=numbers_of(row)))
-            self._status.take(TrialEvent(trial.number, record["state"]))
+                self.status.take(TrialEvent(trial.number, "running", row["step"], numbers=numbers_of(row)))
+            self.status.take(TrialEvent(trial.number, record["state"]))
 
     def _label(self, trial: int) -> str:
         """The label of a trial that a search has suggested."""
@@ -261,17 +265,17 @@ class SweepWatch:
         pause = min(last, max(first, (now - self._started) / 20))
         if changed or now - self._said >= pause:
             self._said = now
-            self._log.info("%s", self._status.line(event))
+            self._log.info("%s", self.status.line(event))
 
     def _show(self, now: bool) -> None:
-        self._progress.show(self._status.percent, self._status.words(), self._log, now=now)
-        if rows := self._status.rows():
+        self._progress.show(self.status.percent, self.status.words(), self._log, now=now)
+        if rows := self.status.rows():
             self._table.show(rows, self._caption, self._log, now=now)
 
     def _show_faces(self) -> None:
         """Show the newest grid of the best trial so far."""
         self._pictured = time.monotonic()
-        ahead = self._status.ahead
+        ahead = self.status.ahead
         if ahead is None:
             return
         store = self._plan.folder(ahead)

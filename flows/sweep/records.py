@@ -212,6 +212,16 @@ def kept_weights(store: Store) -> Kept | None:
     return Kept(newest[0].removesuffix(f"/{CONFIG}"), int(newest[1])) if newest else None
 
 
+def read_measures(store: Store) -> dict[str, Any] | None:
+    """What was measured on the test faces; None if nothing was yet."""
+    content: dict[str, Any] | None = read_json(store, MEASURES)
+    # Up to version 0.2 the evaluator was called judge.
+    if content is not None and "judge" in content:
+        content["evaluator"] = content.pop("judge")
+        content["made_of"]["evaluator"] = content["made_of"].pop("judge")
+    return content
+
+
 def read_json(store: Store, key: str) -> Any:
     """The content of a JSON file; None if there is no such file."""
     try:

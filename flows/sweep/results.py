@@ -23,7 +23,7 @@ from flows.sweep.best import BEST, MEASURED, describe_evaluator, export_best
 from flows.sweep.evaluator import unpack_faces
 from flows.sweep.leaderboard import UNKNOWN, Row, number, read_rows, shown, to_parquet
 from flows.sweep.plan import START, TRIALS, SweepPlan, Trial
-from flows.sweep.records import EDITED, MEASURES, read_json, read_metrics
+from flows.sweep.records import EDITED, read_measures, read_metrics
 
 LEADERBOARD = "leaderboard.parquet"
 CURVES = "curves.png"
@@ -68,7 +68,7 @@ def finish(plan: SweepPlan, log: reporting.Log, *, seconds: float, reason: str) 
     _write_tensorboard(plan, trials)
     start = next((row for row in rows if row.name == START), None)
     best = next((row for row in rows if row.rank == 1), None)
-    measures = read_json(plan.folder(int(best.name)), MEASURES) if best else None
+    measures = read_measures(plan.folder(int(best.name))) if best else None
     exported = export_best(plan, best, start, len(trials), measures) if best else None
     if exported is None:
         log.warning("no trial kept weights that can be compared, so there is no best bundle")
@@ -83,7 +83,7 @@ def finish(plan: SweepPlan, log: reporting.Log, *, seconds: float, reason: str) 
         "states": dict(Counter(row.state for row in rows if row.name != START)),
         "best": None if best is None else _summary(best),
         "start": None if start is None else _summary(start),
-        "judge": None if measures is None else describe_evaluator(measures),
+        "evaluator": None if measures is None else describe_evaluator(measures),
         "bundle": None if exported is None else join(store.url, BEST),
         "digest": None if exported is None else exported.digest,
         "licence": None if exported is None else exported.config.licence,
@@ -98,8 +98,8 @@ def finish(plan: SweepPlan, log: reporting.Log, *, seconds: float, reason: str) 
 def show_artifacts(report: dict[str, Any]) -> None:
     """Show leaderboard, the best trial's measurements, curves and faces as artifacts of the flow run."""
     store = open_store(report["sweep"], option="--destination")
-    judge = f"; evaluator: {report['judge']}" if report["judge"] else ""
-    reporting.table("sweep-leaderboard", report["leaderboard"], _caption(report) + judge)
+    evaluator = f"; evaluator: {report['evaluator']}" if report["evaluator"] else ""
+    reporting.table("sweep-leaderboard", report["leaderboard"], _caption(report) + evaluator)
     if report["best"] is not None:
         reporting.table("sweep-result", measure_rows(report), f"The best trial, {report['bundle']}")
     for key in report["pictures"]:
@@ -117,8 +117,8 @@ def show(report: dict[str, Any]) -> None:
         print_rows(f"The best trial: {report['best']['label']}", measure_rows(report))
         print_line(f"best bundle: {report['bundle']} ({report['digest'][:16]})")
         print_line(f"licence: {report['licence']}")
-    if report["judge"]:
-        print_line(f"evaluator: {report['judge']}")
+    if report["evaluator"]:
+        print_line(f"evaluator: {report['evaluator']}")
     places = [*report["pictures"], LEADERBOARD]
     print_line(f"pictures and tables: {', '.join(join(report['sweep'], key) for key in places)}")
     print_line(f"curves for TensorBoard: {join(report['sweep'], TENSORBOARD)}")

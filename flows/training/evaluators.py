@@ -10,7 +10,7 @@ from flows.storage import open_store
 from flows.storage.bundles import open_bundle, place_of
 
 
-def open_evaluator(url: str, option: str = "--judge") -> Evaluator:
+def open_evaluator(url: str, option: str = "--evaluator") -> Evaluator:
     """Load the evaluator at a URL.
 
     Args:

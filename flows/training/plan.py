@@ -119,7 +119,7 @@ def refuse_overlap(settings: TrainSettings | AlignSettings | ClassifierSettings,
     """
     places = {"--dataset": settings.dataset, "--bundle": settings.bundle}
     if isinstance(settings, TrainSettings):
-        places["--judge"] = settings.judge
+        places["--evaluator"] = settings.evaluator
     for option, named in places.items():
         place = named if named is None or option == "--dataset" else place_of(named, option)
         if place is not None and (is_within(store.url, place) or is_within(place, store.url)):

@@ -79,11 +79,11 @@ def make_start(settings: TrainSettings | AlignSettings) -> Start:
         and not start.generator.config.styles
     ):
         start = replace(start, generator=with_styles(start.generator, STYLES))
-    url = settings.judge if isinstance(settings, TrainSettings) else None
+    url = settings.evaluator if isinstance(settings, TrainSettings) else None
     if url is None:
         return start
     found = open_evaluator(url)
-    evaluator = fitted(found, start.attributes, start.generator.config.image_size, f"--judge {url}")
+    evaluator = fitted(found, start.attributes, start.generator.config.image_size, f"--evaluator {url}")
     return replace(start, evaluator=evaluator, evaluator_from=f"{url} ({found.digest[:16]})")
 
 

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.stack
 def arguments(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Two trials from a bundle of untrained networks."""
     places = make_places(tmp_path_factory.mktemp("places"))
-    options = [f"--dataset={places.dataset}", f"--bundle={places.bundle}", f"--judge={places.judge}"]
+    options = [f"--dataset={places.dataset}", f"--bundle={places.bundle}", f"--evaluator={places.evaluator}"]
     options += ["--space=lambda_reconstruction=10,100", "--batch-size=8", "--max-steps=4", "--test-faces=6"]
     return ["sweep", *options, "--discriminator-steps=1", "--checks-per-epoch=3", "--validation-images=8"]
 
@@ -81,7 +81,7 @@ def test_trials_are_compared_and_the_best_one_edits(
         (["--gpus-per-trial=1"], "cluster-too-small", "--cpus-per-trial 1, --gpus-per-trial 1: "),
         (["--cpus-per-trial=99"], "cluster-too-small", "--cpus-per-trial 99, --gpus-per-trial 0: "),
         (["--attribute=Bald"], "attribute-unknown", "--attribute Bald: "),
-        (["--bundle=default"], "evaluator-size-mismatch", "--judge "),
+        (["--bundle=default"], "evaluator-size-mismatch", "--evaluator "),
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_is_begun(

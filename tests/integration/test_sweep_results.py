@@ -65,7 +65,7 @@ def artifacts_of_the_last_run() -> dict[str, list[Any]]:
 
 
 def test_a_sweep_is_watched_measured_and_compared_on_s3(plan: SweepPlan) -> None:
-    places = {name: getattr(plan.places, name) for name in ("dataset", "bundle", "judge")}
+    places = {name: getattr(plan.places, name) for name in ("dataset", "bundle", "evaluator")}
     result = run_from_terminal(show_and_finish, url=plan.store.url, places=places)
 
     artifacts = artifacts_of_the_last_run()

@@ -40,9 +40,9 @@ def make_places(folder: Path) -> Places:
     )
     classifier = fresh(AttributeClassifier, ClassifierConfig(**shape), 2).eval()
     save_evaluator(
-        Folder(str(folder / "judge")), Evaluator(classifier, NAMES, None, "an untrained evaluator")
+        Folder(str(folder / "evaluator")), Evaluator(classifier, NAMES, None, "an untrained evaluator")
     )
-    return Places(str(folder / "faces"), str(folder / "start"), str(folder / "judge"))
+    return Places(str(folder / "faces"), str(folder / "start"), str(folder / "evaluator"))
 
 
 def plan_at(url: str, places: Places, *space: str, **more: Any) -> SweepPlan:
@@ -50,7 +50,7 @@ def plan_at(url: str, places: Places, *space: str, **more: Any) -> SweepPlan:
     options = {
         "dataset": places.dataset,
         "bundle": places.bundle,
-        "judge": places.judge,
+        "evaluator": places.evaluator,
         "destination": url,
         "space": list(space) or ["lambda_reconstruction=1,10,50,100"],
         "batch_size": 8,

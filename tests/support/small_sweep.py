@@ -43,7 +43,7 @@ def small_plan(dataset: str, destination: str, **changes: Any) -> SweepPlan:
     for text in chosen["space"]:
         chosen.pop(text.partition("=")[0], None)  # what is searched is not given beside it
     plan = make_plan(
-        resolve(SweepSettings.model_validate(chosen)), places=Places(dataset, bundle=None, judge=None)
+        resolve(SweepSettings.model_validate(chosen)), places=Places(dataset, bundle=None, evaluator=None)
     )
     write_or_check(plan)
     return plan

@@ -174,13 +174,13 @@ def _compare(folder: Folder, found: ConfigFingerprint, wanted: ConfigFingerprint
     if evaluator != wanted_evaluator:
         raise UserError(
             "run-evaluator-differs",
-            f"--judge: {where} a run whose edits another evaluator scored, and a run resumes with its own; another "
+            f"--evaluator: {where} a run whose edits another evaluator scored, and a run resumes with its own; another "
             "one needs another --destination",
         )
 
 
 def _parted(start: Mapping[str, Any]) -> tuple[Mapping[str, Any], Any]:
-    """The starting weights, and the evaluator. Runs of versions without --judge were scored by the classifier."""
+    """The starting weights, and the evaluator. Runs of versions without one were scored by the classifier."""
     weights = {name: value for name, value in start.items() if name != "judge"}
     return weights, start.get("judge", start.get("classifier"))
 

@@ -1,14 +1,13 @@
 import pytest
 
-from flows.sweep.evaluation_spec import measure_weights
-from flows.sweep.measure import calls
+from flows.sweep.evaluator import calls, measure_weights
 from flows.sweep.plan import Places, SweepPlan
 from tests.support.finished_sweep import make_places, plan_at, run_all_but_the_last
 
 
 @pytest.fixture(scope="session")
 def places(tmp_path_factory: pytest.TempPathFactory) -> Places:
-    """Data, start and judge of tiny sweeps."""
+    """Data, start and evaluator of tiny sweeps."""
     return make_places(tmp_path_factory.mktemp("places"))
 
 

@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 
 from attgan.models import inspect_bundle
 from flows.storage import open_store
-from flows.sweep.evaluation_spec import MEASURES
 from flows.sweep.leaderboard import Mode, Row, ranked, read_rows, shown, to_parquet
 from flows.sweep.plan import Places, SweepPlan
-from flows.sweep.records import read_checks
+from flows.sweep.records import MEASURES, read_validations
 from tests.support.finished_sweep import plan_at
 
 NOT_COMPARED = ("failed", "diverged", "waiting")
@@ -52,7 +51,7 @@ def test_a_row_has_the_numbers_of_the_weights_that_were_kept(finished: SweepPlan
     for row in rows[1:4]:
         trial = finished.known[int(row.name)]
         outcome = json.loads(open_store(trial.url).get("result.json").data)
-        kept = {check["step"]: check for check in read_checks(open_store(trial.url))}[row.best_step]
+        kept = {check["step"]: check for check in read_validations(open_store(trial.url))}[row.best_step]
         assert (row.best_step, row.step) == (outcome["best_step"], outcome["step"])
         assert row.value == kept["quality"] == row.held_out["quality"]
         assert row.digest == outcome["digest"] == inspect_bundle(str(row.bundle)).digest
@@ -69,7 +68,7 @@ def test_a_row_has_the_numbers_of_the_weights_that_were_kept(finished: SweepPlan
 
 def test_the_start_has_the_numbers_from_before_the_first_step_and_no_rank(finished: SweepPlan) -> None:
     start = read_rows(finished, finished.known)[0]
-    before = read_checks(open_store(finished.known[0].url))[0]
+    before = read_validations(open_store(finished.known[0].url))[0]
     assert before["step"] == 0
     assert (start.value, start.rank, start.bundle) == (before["quality"], None, finished.places.bundle)
     assert start.test["faces"] == 5
@@ -104,7 +103,7 @@ def test_the_parquet_file_has_a_row_for_each_trial_and_all_numbers(finished: Swe
     ]
     assert columns["test_psnr"][1] == rows[1].test["psnr"]
     assert columns["held_out_ssim"][4] is None
-    assert columns["judge_balanced_accuracy"][:4] == [rows[0].judge["balanced_accuracy"]] * 4
+    assert columns["evaluator_balanced_accuracy"][:4] == [rows[0].evaluator["balanced_accuracy"]] * 4
 
 
 @pytest.mark.parametrize(

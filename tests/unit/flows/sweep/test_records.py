@@ -5,11 +5,17 @@ from typing import Any
 import pytest
 
 from flows.storage import PreconditionFailed, open_store
+from flows.sweep.plan import SweepPlan
 from flows.sweep.records import (
-    is_settled,
+    RECORD,
+    Kept,
+    State,
+    is_complete,
+    kept_weights,
     new_record,
-    read_checks,
+    read_metrics,
     read_record,
+    read_validations,
     value_of,
     write_record,
 )
@@ -34,7 +40,7 @@ def test_a_record_is_read_as_it_was_written_and_only_its_writer_replaces_it(tmp_
 
 
 @pytest.mark.parametrize(
-    ("state", "mistake", "settled"),
+    ("state", "permanent", "complete"),
     [
         ("waiting", False, False),
         ("running", False, False),
@@ -46,19 +52,29 @@ def test_a_record_is_read_as_it_was_written_and_only_its_writer_replaces_it(tmp_
         ("failed", True, True),
     ],
 )
-def test_what_another_command_takes_up(state: Any, mistake: bool, settled: bool) -> None:
+def test_what_another_command_resumes(state: State, permanent: bool, complete: bool) -> None:
     record = new_record(0, {}, "")
-    record["state"], record["mistake"] = state, mistake
-    assert is_settled(record) is settled
-    assert not is_settled(None)
+    record["state"], record["permanent"] = state, permanent
+    assert is_complete(record) is complete
+    assert not is_complete(None)
 
 
-def test_validations_are_read_up_to_a_line_that_a_kill_cut_off(tmp_path: Path) -> None:
+def test_metrics_are_read_up_to_a_line_that_a_kill_cut_off(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
-    assert read_checks(store) == []
+    assert read_validations(store) == []
     rows = [check(0, quality=0.1), {"kind": "step", "step": 1, "total": 3.0}, check(1, quality=None)]
     store.put("metrics.jsonl", "\n".join(map(json.dumps, rows)).encode() + b'\n{"kind": "che')
-    assert read_checks(store) == [rows[0], rows[2]]
+    assert read_metrics(store) == rows
+    assert read_validations(store) == [rows[0], rows[2]]
+
+
+def test_a_record_of_version_0_2_is_read(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    old = new_record(0, {}, "") | {"state": "failed", "mistake": True}
+    store.put(
+        RECORD, json.dumps({name: old[name] for name in old if name not in ("permanent", "command")}).encode()
+    )
+    assert is_complete(read_record(store))
 
 
 def test_a_trial_is_worth_what_the_weights_are_that_it_keeps() -> None:
@@ -72,3 +88,32 @@ def test_a_trial_is_worth_what_the_weights_are_that_it_keeps() -> None:
     assert value_of([check(5, quality=None, psnr=None)], "psnr") is None
     assert value_of([check(0, quality=0.9)], "quality") is None
     assert value_of([], "quality") is None
+
+
+def test_a_finished_trial_has_its_result(finished: SweepPlan) -> None:
+    kept = kept_weights(finished.folder(0))
+    assert kept is not None
+    assert (kept.path, kept.steps) == ("bundle", 4)
+    assert 0 < kept.step <= 4
+
+
+@pytest.mark.parametrize(
+    ("files", "kept"),
+    [
+        ([], None),
+        (["best/step-0000000090/generator.safetensors"], None),  # its settings are written last
+        (["best/step-0000000090/config.json"], Kept("best/step-0000000090", 90)),
+        (
+            [f"best/step-{step:010d}/config.json" for step in (90, 1000, 20)]
+            + ["best/step-0000002000/README.md"],
+            Kept("best/step-0000001000", 1000),
+        ),
+    ],
+)
+def test_of_another_trial_the_newest_whole_bundle_counts(
+    tmp_path: Path, files: list[str], kept: Kept | None
+) -> None:
+    store = open_store(str(tmp_path))
+    for key in files:
+        store.put(key, b"{}")
+    assert kept_weights(store) == kept

@@ -27,17 +27,17 @@ def write_bundle(folder: Path, network: AttributeClassifier | None) -> None:
     save_bundle(folder, generator=generator, classifier=network, attributes=NAMES, licence="L", about="-")
 
 
-def test_a_judges_folder_and_a_bundles_classifier_are_found_alike(tmp_path: Path) -> None:
+def test_an_evaluators_folder_and_a_bundles_classifier_are_found_alike(tmp_path: Path) -> None:
     evaluator = Evaluator(classifier(1), NAMES, None, "a test's")
-    save_evaluator(Folder(tmp_path / "judge"), evaluator)
+    save_evaluator(Folder(tmp_path / "evaluator"), evaluator)
     write_bundle(tmp_path / "bundle", evaluator.classifier)
-    found = [open_evaluator(str(tmp_path / name)) for name in ("judge", "bundle")]
+    found = [open_evaluator(str(tmp_path / name)) for name in ("evaluator", "bundle")]
     assert [each.digest for each in found] == [evaluator.digest] * 2
     assert found[0].about == "a test's"
     assert found[1].about.startswith("the classifier of the bundle ")
 
 
-def test_what_is_no_judge_is_refused_by_its_option(tmp_path: Path) -> None:
+def test_what_is_no_evaluator_is_refused_by_its_option(tmp_path: Path) -> None:
     write_bundle(tmp_path / "bundle", None)
     (tmp_path / "empty").mkdir()
     for name, code in (
@@ -47,4 +47,4 @@ def test_what_is_no_judge_is_refused_by_its_option(tmp_path: Path) -> None:
     ):
         with refused(code) as caught:
             open_evaluator(str(tmp_path / name))
-        assert caught.value.line.startswith("--judge ")
+        assert caught.value.line.startswith("--evaluator ")

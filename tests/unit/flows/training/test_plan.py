@@ -53,7 +53,7 @@ def refusal(capsys: pytest.CaptureFixture[str], code: str, *arguments: str) -> s
             "training-rows-missing",
             "--strategy alternate: ",
         ),
-        ([*SCRATCH, "--judge=there"], "directory-missing", "--judge "),
+        ([*SCRATCH, "--evaluator=there"], "directory-missing", "--evaluator "),
         ([*SCRATCH, "--attribute=Glasses"], "attribute-unknown", "--attribute Glasses: "),
         (["--attributes=Eyeglases"], "attribute-unknown", "--attributes: "),
         (["--attributes=Male", "--attributes=Male"], "attribute-repeated", "--attributes Male: "),
@@ -121,12 +121,12 @@ def test_a_dataset_that_is_damaged_or_not_there(
     refusal(capsys, "destination-overlaps-source", "train", *places, *SCRATCH)
 
 
-def test_a_run_is_not_written_into_its_judge(
+def test_a_run_is_not_written_into_its_evaluator(
     capsys: pytest.CaptureFixture[str], dataset: Path, tmp_path: Path
 ) -> None:
-    options = [f"--dataset={dataset}", f"--judge={tmp_path / 'judge'}", *SCRATCH]
-    place = f"--destination={tmp_path / 'judge' / 'run'}"
-    assert "--judge" in refusal(capsys, "destination-overlaps-source", "train", place, *options)
+    options = [f"--dataset={dataset}", f"--evaluator={tmp_path / 'evaluator'}", *SCRATCH]
+    place = f"--destination={tmp_path / 'evaluator' / 'run'}"
+    assert "--evaluator" in refusal(capsys, "destination-overlaps-source", "train", place, *options)
 
 
 def test_a_bundle_must_fit_the_dataset(

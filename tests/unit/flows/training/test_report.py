@@ -33,7 +33,7 @@ def test_a_finished_run_shows_the_licence_that_its_bundle_has(dataset: Path, tmp
 def test_an_evaluators_licence_is_shown_too(dataset: Path, tmp_path: Path) -> None:
     network = fresh(AttributeClassifier, ClassifierConfig(n_attributes=1, image_size=64, width=2), 0).eval()
     evaluator = Evaluator(network, ("Eyeglasses",), None, "a test's", licence="for study only")
-    save_evaluator(Folder(tmp_path / "judge"), evaluator)
+    save_evaluator(Folder(tmp_path / "evaluator"), evaluator)
     settings = TrainSettings(
         dataset=str(dataset),
         destination=str(tmp_path / "out"),
@@ -41,6 +41,6 @@ def test_an_evaluators_licence_is_shown_too(dataset: Path, tmp_path: Path) -> No
         width=2,
         attributes=["Eyeglasses"],
         batch_size=8,
-        judge=str(tmp_path / "judge"),
+        evaluator=str(tmp_path / "evaluator"),
     )
     assert describe(prepare(settings))["evaluator's licence"] == "for study only"

@@ -150,7 +150,7 @@ def test_the_licence_joins_that_of_the_weights_and_that_of_the_data(
     assert licence_line(bundled, "random", make_start(bundled)) == f"MIT; {line}"
 
 
-def write_judge(
+def write_evaluator(
     folder: Path, names: tuple[str, ...], *, size: int = 64, licence: str | None = None
 ) -> Evaluator:
     config = ClassifierConfig(n_attributes=len(names), image_size=size, width=2)
@@ -161,15 +161,17 @@ def write_judge(
     return evaluator
 
 
-def test_a_judge_is_that_of_the_networks_attributes(tmp_path: Path) -> None:
-    evaluator = write_judge(tmp_path / "judge", ("Male", "Young", "Eyeglasses"), licence="for study only")
+def test_an_evaluator_is_that_of_the_networks_attributes(tmp_path: Path) -> None:
+    evaluator = write_evaluator(
+        tmp_path / "evaluator", ("Male", "Young", "Eyeglasses"), licence="for study only"
+    )
     small = PLACES | {"size": 64, "width": 2, "attributes": ["Eyeglasses", "Male"]}
-    settings = TrainSettings.model_validate(small | {"judge": str(tmp_path / "judge")})
+    settings = TrainSettings.model_validate(small | {"evaluator": str(tmp_path / "evaluator")})
     start = make_start(settings)
     assert start.evaluator is not None
     assert start.evaluator.names == ("Eyeglasses", "Male")
     assert torch.equal(start.evaluator.classifier.head.weight, evaluator.classifier.head.weight[[2, 0]])
-    assert start.evaluator_from == f"{tmp_path / 'judge'} ({evaluator.digest[:16]})"
+    assert start.evaluator_from == f"{tmp_path / 'evaluator'} ({evaluator.digest[:16]})"
     words = describe_evaluator(settings, start)
     assert words == (
         "trained on drawn faces; its balanced accuracy on 512 held-out faces is 0.940 for Eyeglasses"
@@ -190,10 +192,10 @@ def test_what_scores_edits_without_an_evaluator(tmp_path: Path) -> None:
     ("names", "size", "code"),
     [(("Male",), 64, "attribute-unknown"), (("Eyeglasses", "Male"), 96, "evaluator-size-mismatch")],
 )
-def test_a_judge_of_other_faces_or_attributes_is_refused(
+def test_an_evaluator_of_other_faces_or_attributes_is_refused(
     tmp_path: Path, names: tuple[str, ...], size: int, code: str
 ) -> None:
-    write_judge(tmp_path / "judge", names, size=size)
+    write_evaluator(tmp_path / "evaluator", names, size=size)
     small = PLACES | {"size": 64, "width": 2, "attributes": ["Eyeglasses"]}
     with refused(code):
-        make_start(TrainSettings.model_validate(small | {"judge": str(tmp_path / "judge")}))
+        make_start(TrainSettings.model_validate(small | {"evaluator": str(tmp_path / "evaluator")}))

@@ -1,20 +1,30 @@
-"""Where trials stand, told from their events alone."""
+"""What is shown of a sweep while it runs: by its trials' events alone, and while its server is away."""
 
+import logging
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.sweep.events import TrialEvent
-from flows.sweep.plan import Places
-from flows.sweep.trial_status import TrialStatus
+from flows.runtime.reporting import LiveArtifact
+from flows.storage import open_store
+from flows.sweep import progress
+from flows.sweep.plan import Places, SweepPlan
+from flows.sweep.progress import SweepWatch, TrialEvent, TrialStatus
+from flows.sweep.records import new_record, write_record
 from tests.support.finished_sweep import plan_at
+
+pytestmark = pytest.mark.filterwarnings("ignore:Artifact creation outside")
+NOWHERE = {PREFECT_API_URL: "http://127.0.0.1:9/api"}
+LOG = logging.getLogger("test")
 
 
 @pytest.fixture
 def status(places: Places, tmp_path: Path) -> TrialStatus:
     """Of four trials, and two more that a search will suggest."""
     plan = plan_at(str(tmp_path), places)
-    return TrialStatus(plan.known, 6, "quality", "max", lambda number: f"suggested {number}")
+    return TrialStatus(plan.known, 6, "quality", "max")
 
 
 def running(number: int, step: int, quality: float | None) -> TrialEvent:
@@ -70,7 +80,7 @@ def test_the_best_trial_is_ahead_by_what_its_trained_weights_came_to(status: Tri
 
 def test_where_less_is_better_the_least_is_ahead(places: Places, tmp_path: Path) -> None:
     plan = plan_at(str(tmp_path), places, metric="reconstruction")
-    status = TrialStatus(plan.known, plan.count, plan.settings.metric, plan.settings.mode, str)
+    status = TrialStatus(plan.known, plan.count, plan.settings.metric, plan.settings.mode)
     for number, loss in enumerate((3.0, 0.5, 1.0)):
         status.take(TrialEvent(number, "running", 10, 20, {"reconstruction": loss, "quality": 0.5}))
     assert status.ahead == 1
@@ -80,7 +90,7 @@ def test_where_less_is_better_the_least_is_ahead(places: Places, tmp_path: Path)
 def test_a_trial_is_worth_what_the_weights_are_that_it_keeps(places: Places, tmp_path: Path) -> None:
     """Untouched faces have the best SSIM: the leaderboard counts that of the weights with the best quality."""
     plan = plan_at(str(tmp_path), places, metric="ssim")
-    status = TrialStatus(plan.known, plan.count, plan.settings.metric, plan.settings.mode, str)
+    status = TrialStatus(plan.known, plan.count, plan.settings.metric, plan.settings.mode)
     for number, trial_progress in enumerate((((0.99, 0.1), (0.8, 0.7)), ((0.9, 0.6), (0.95, 0.5)))):
         for step, (ssim, quality) in enumerate(trial_progress, start=1):
             status.take(TrialEvent(number, "running", step, 9, {"ssim": ssim, "quality": quality}))
@@ -103,12 +113,46 @@ def test_events_in_words(status: TrialStatus) -> None:
     )
 
 
-def test_a_suggested_trial_is_asked_for_its_label_once(places: Places, tmp_path: Path) -> None:
-    asked: list[int] = []
-    plan = plan_at(str(tmp_path), places)
-    status = TrialStatus(plan.known, 5, "quality", "max", lambda number: asked.append(number) or "found")  # type: ignore[func-returns-value]
-    for step in (10, 20):
-        event = running(4, step, 0.5)
-        status.take(event)
-    assert asked == [4]
-    assert status.line(event).startswith("trial 004 (found): step 20")
+def test_a_server_that_is_away_is_said_and_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    board = LiveArtifact("progress", "Some Progress", every=60)
+    with temporary_settings(NOWHERE):
+        board.show(1.0, "one", LOG)
+        board.show(2.0, "two", LOG)
+        board.show(3.0, "three", LOG, now=True)
+    assert [line.split(":")[0] for line in caplog.messages] == ["some-progress is not shown"], (
+        "asked once, not again"
+    )
+
+
+def test_news_are_said_at_once_and_steps_now_and_then(
+    places: Places, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO, "test")
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: 1000.0))
+    plan = plan_at(str(tmp_path), places, "lambda_reconstruction=uniform:1:100", search="optuna", trials=6)
+    for number, label in ((0, "λ1 1"), (1, "λ1 7")):
+        record = new_record(number, {"lambda_reconstruction": 1.0}, label)
+        write_record(open_store(f"{tmp_path}/trials/{number:03d}"), record)
+    with temporary_settings(NOWHERE):
+        watch = SweepWatch(plan, LOG)
+        for step in range(50):
+            watch.event(TrialEvent(0, "running", step, 50, {"quality": 0.5}))
+        watch.event(TrialEvent(0, "finished", 50, 50))
+        watch.event(TrialEvent(1, "failed", note="no luck"))
+        watch.event(TrialEvent(2, "running"))
+        watch.end()
+    lines = [line for line in caplog.messages if "not shown" not in line]
+    assert lines == [
+        "trial 000 (λ1 1): quality 0.5",
+        "trial 000 (λ1 1): finished, step 50 of 50, quality 0.5",
+        "trial 001 (λ1 7): failed; no luck",
+        "trial 002 (?): begins",
+        "2 of 6 trials have ended: 1 finished, 1 failed; 1 running, 3 waiting",
+    ]
+
+
+def test_what_earlier_commands_have_completed_is_compared_too(finished: SweepPlan) -> None:
+    with temporary_settings(NOWHERE):
+        status = SweepWatch(finished, LOG).status
+    assert status.words() == "3 of 4 trials have ended: 3 finished; 1 waiting"
+    assert status.ahead is not None
