@@ -75,39 +75,39 @@ def run_trials(
     settings = plan.settings
     cpus, gpus = settings.cpus_per_trial, settings.gpus_per_trial
     capacity = cluster.workers(cluster.require_ray(cpus, gpus), cpus, gpus)
-    run = _Run(plan, on_event, stop)
-    if not run.left:
-        return Ending(f"all {run.count} trials are done", interrupted=False)
+    driver = SweepDriver(plan, on_event, stop)
+    if not driver.left:
+        return Ending(f"all {driver.count} trials are done", interrupted=False)
     window = settings.parallel
     # Optuna is only asked for a trial when it can start at once, so that it knows all results by then.
     if settings.search == "optuna":
         window = min(window or capacity, capacity)
     log.info(
         "%s of %s trials are complete; the cluster runs %s at a time",
-        run.complete,
+        driver.complete,
         plan.count,
         window or capacity,
     )
     tasks = cluster.run_tasks(
         trial_task.with_options(retries=settings.attempts - 1),
-        run.calls(),
+        driver.calls(),
         cpus=cpus,
         gpus=gpus,
         parallel=capacity,
         window=window,
         restarts=settings.attempts - 1,
-        on_wait=run.look,
+        on_wait=driver.look,
     )
     try:
-        with contextlib.suppress(_GaveUp), contextlib.closing(tasks) as ended:
+        with contextlib.suppress(GaveUp), contextlib.closing(tasks) as ended:
             for call, state in ended:
-                run.end(call["order"].trial, state)
+                driver.end(call["order"].trial, state)
     finally:
-        run.abandon()
-    return run.ending or Ending(f"all {run.count} trials are done", interrupted=False)
+        driver.abandon()
+    return driver.ending or Ending(f"all {driver.count} trials are done", interrupted=False)
 
 
-class _GaveUp(Exception):
+class GaveUp(Exception):
     """The sweep stops, and no trial that has begun is left, or they did not stop in time."""
 
 
@@ -134,8 +134,8 @@ class _Submitted:
     unwritten: bool = False
 
 
-class _Run:
-    """The trials of one call of :func:`run_trials`.
+class SweepDriver:
+    """The driver's part of :func:`run_trials`: it submits trials, follows them and decides about them.
 
     Attributes:
         count: the number of trials so far.
@@ -226,7 +226,7 @@ class _Run:
         """Look at all submitted trials, and whether to stop. Called about twice a second.
 
         Raises:
-            _GaveUp: the sweep stops, and there is nothing to wait for.
+            GaveUp: the sweep stops, and there is nothing to wait for.
         """
         now = time.monotonic()
         if now >= self._look_at:
@@ -242,7 +242,7 @@ class _Run:
         if self.ending is not None:
             limit = GRACE if self.ending.interrupted else PATIENCE
             if now - self._asked > limit or not any(one.attempts for one in self._submitted.values()):
-                raise _GaveUp
+                raise GaveUp
 
     def _check_end(self, now: float) -> None:
         hours, most = self._settings.hours, self._settings.max_failures

@@ -139,7 +139,7 @@ def _end(store: Store, record: Record, mine: str, began: float) -> None:
 def _train(order: TrialOrder, store: Store, record: Record, say: Say) -> State[Any]:
     """Train, and set the record's state and reason."""
     left = None if order.hours is None else order.hours * 3600 - record["seconds"]
-    control = _Control(order, store, say, left)
+    control = TrialControl(order, store, say, left)
     # A driver that was killed may have decided this, and the trial did not hear of it.
     control.read_decisions()
     if not control.reason:
@@ -160,7 +160,7 @@ def _train(order: TrialOrder, store: Store, record: Record, say: Say) -> State[A
 
 
 @dataclass
-class _Control:
+class TrialControl:
     """Decides whether the training goes on after each step, and waits for the scheduler after each validation.
 
     Attributes:

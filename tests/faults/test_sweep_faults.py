@@ -17,11 +17,10 @@ import torch
 
 from attgan.models import load_bundle
 from flows.storage import Store, open_store
-from flows.sweep.events import TrialEvent
-from flows.sweep.folders import kept_weights
 from flows.sweep.plan import SweepPlan, Trial
-from flows.sweep.records import Record, read_checks, read_record, value_of
-from flows.sweep.suggestions import Suggestions
+from flows.sweep.progress import TrialEvent
+from flows.sweep.records import Record, kept_weights, read_decisions, read_record, read_validations, value_of
+from flows.sweep.study import Study
 from flows.training.trial import train_trial
 from tests.support import small_sweep
 from tests.support.data.drawn_dataset import write_drawn_dataset
@@ -86,7 +85,7 @@ def step_of(trial: Trial) -> int:
 
 def processes(token: str) -> list[psutil.Process]:
     """The processes of the Ray cluster with this token's path that run a trial now."""
-    return ray_tasks(token, "TrialActor")
+    return ray_tasks(token, "trial")
 
 
 def wait_until_free(stack: dict[str, str]) -> None:
@@ -101,7 +100,6 @@ def driver(tmp_path: Path, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
     with (tmp_path / "log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, small_sweep.__file__, json.dumps(options)],
-            env=os.environ | {"TMPDIR": str(tmp_path)},  # who is killed cannot clear up
             start_new_session=True,
             stdout=log,
             stderr=log,
@@ -177,7 +175,8 @@ def test_trials_that_cannot_end_well_are_on_record_and_the_others_finish(
     plan = small_plan(dataset, str(tmp_path / "sweep"), space=space, trials=4, attempts=2, max_steps=20)
     broken = Path(plan.known[2].url) / "checkpoints"
     broken.parent.mkdir(parents=True)
-    broken.touch()  # below a file no state can be kept: that is no mistake of the settings, and is tried again
+    # Below a file no state can be kept. That is no mistake in the settings, and is tried again.
+    broken.touch()
     events: list[TrialEvent] = []
     ending = run_small(plan, on_event=events.append)
     assert not ending.interrupted
@@ -189,7 +188,8 @@ def test_trials_that_cannot_end_well_are_on_record_and_the_others_finish(
     assert [record["attempts"] for record in records] == [1, 1, 2, 1]
     assert {event.number: event.state for event in events} == dict(enumerate(states(plan)))
 
-    broken.unlink()  # the same call tries what may end better now, and nothing else
+    # The same call tries what may end better now, and nothing else.
+    broken.unlink()
     events.clear()
     run_small(plan, on_event=events.append)
     assert {event.number for event in events} == {2}
@@ -226,12 +226,9 @@ def test_a_trial_behind_one_of_an_earlier_command_is_stopped_early_and_its_best_
     assert states(plan) == ["finished", "stopped_early"]
     assert {event.number for event in events} == {1}
     assert events[-1].state == "stopped_early"
-    steps = [check["step"] for check in read_checks(store_of(bad))]
-    assert steps == [0, 12]
-    assert record_of(bad)["reason"] == (
-        f"stopped early: reconstruction {value_of(read_checks(store_of(bad))[-1:], 'reconstruction'):.3g} at step 12 "
-        "is behind the other trials"
-    )
+    assert [row["step"] for row in read_validations(store_of(bad))] == [0, 12]
+    assert [(one["step"], one["stop"]) for one in read_decisions(store_of(bad))] == [(0, False), (12, True)]
+    assert "at step 12 is behind the other trials" in record_of(bad)["reason"]
     kept = kept_weights(store_of(bad))
     assert kept is not None
     filesystem, path = store_of(bad).filesystem()
@@ -266,10 +263,10 @@ def test_a_search_goes_on_with_what_it_has_suggested_and_then_as_if_it_had_not_e
     assert states(plan) == ["finished"] * 3
     assert [trial.changes for trial in plan.known][:2] == suggested
     assert [record_of(trial)["attempts"] for trial in plan.known] == [1, 2, 1]
-    search = Suggestions(plan.axes, plan.settings.mode, seed=3, budget=3)
+    search = Study(plan.settings, plan.axes)
     for trial in plan.known:
-        assert search.next(trial.number) == trial.changes
-        search.tell(trial.number, value_of(read_checks(store_of(trial)), "quality"))
+        assert search.suggest(trial.number) == trial.changes
+        search.tell(trial.number, value_of(read_validations(store_of(trial)), "quality"))
 
 
 @pytest.mark.long

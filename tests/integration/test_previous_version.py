@@ -28,7 +28,9 @@ from flows.settings import EditSettings, ReportSettings, SweepSettings, TrainSet
 from flows.storage import open_store
 from flows.sweep import results
 from flows.sweep.plan import Places, make_plan, resolve, write_or_check
-from flows.sweep.trial_queue import TrialQueue
+from flows.sweep.records import RECORD, read_json, read_record
+from flows.sweep.run import SweepDriver
+from flows.sweep.trial import run_trial
 from flows.training.plan import prepare as prepare_training
 from flows.training.trial import train_trial
 from tests.support import previous_version
@@ -175,8 +177,8 @@ def test_its_finished_sweep_is_found_finished(previous: Path) -> None:
     before = files(previous / "sweep" / "trials")
     plan = make_plan(resolve(settings), places=places)
     write_or_check(plan)
-    queue = TrialQueue(plan)
-    assert (queue.left, len(queue.settled)) == (0, 2)
+    driver = SweepDriver(plan, lambda event: None, lambda: None)
+    assert (driver.left, driver.complete) == (False, 2)
     for trial in plan.known:
         assert prepare_training(trial.settings).finished is not None
     report = json.loads((previous / "sweep" / "report.json").read_text())
@@ -202,6 +204,25 @@ def test_the_best_settings_of_its_sweep_are_taken_for_a_training(previous: Path)
     assert plan.settings.lambda_reconstruction == best["lambda_reconstruction"]
     assert plan.settings.bundle == str(previous / "bundle")
     assert (plan.settings.max_steps, plan.settings.flip) == (6, True)
+
+
+@pytest.mark.parametrize("state", ["running", "interrupted", "failed"])
+def test_its_unfinished_sweep_resumes(previous: Path, state: str) -> None:
+    settings = sweep_settings(previous)
+    plan = make_plan(
+        resolve(settings), places=Places(settings.dataset or "", settings.bundle, settings.bundle)
+    )
+    store = plan.folder(1)
+    store.put(RECORD, json.dumps(read_json(store, RECORD) | {"state": state}).encode())
+    store.delete("result.json")
+    driver = SweepDriver(plan, lambda event: None, lambda: None)
+    (call,) = driver.calls()
+    assert (driver.left, driver.complete, call["order"].trial) == (True, 1, plan.known[1])
+    torch.set_num_threads(1)
+    run_trial(call["order"], lambda line: None)
+    record = read_record(store)
+    assert record is not None
+    assert (record["state"], record["attempts"]) == ("finished", 2)
 
 
 def test_its_finished_edit_counts_as_done(previous: Path) -> None:

@@ -14,12 +14,10 @@ from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter
 from flows.runtime import cluster
 from flows.runtime.running import run_from_terminal
 from flows.storage.bundles import inspect
-from flows.sweep import report
-from flows.sweep.events import TrialEvent
-from flows.sweep.measure import measure_all
+from flows.sweep.evaluator import measure_all
 from flows.sweep.plan import Places, SweepPlan
-from flows.sweep.results import finish
-from flows.sweep.watch import SweepWatch
+from flows.sweep.progress import SweepWatch, TrialEvent
+from flows.sweep.results import finish, show_artifacts
 from tests.support.finished_sweep import make_places, plan_at, run_all_but_the_last
 
 pytestmark = [pytest.mark.stack, pytest.mark.long]
@@ -45,7 +43,7 @@ def show_and_finish(url: str, places: dict[str, str]) -> dict[str, Any]:
     watch.end()
     measure_all(plan, log)
     result = finish(plan, log, seconds=1, reason="all 2 trials are done")
-    report.show_artifacts(result)
+    show_artifacts(result)
     return result
 
 

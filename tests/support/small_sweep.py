@@ -6,11 +6,14 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from prefect import flow
+
 from flows.runtime import cluster
+from flows.runtime.running import run_from_terminal
 from flows.settings import SweepSettings
-from flows.sweep.events import Ending, TrialEvent
 from flows.sweep.plan import Places, SweepPlan, make_plan, resolve, write_or_check
-from flows.sweep.tuning import run_trials
+from flows.sweep.progress import Ending, TrialEvent
+from flows.sweep.run import run_trials
 
 SMALL: dict[str, Any] = {
     "from_scratch": True,
@@ -54,8 +57,14 @@ def run_small(
     on_event: Callable[[TrialEvent], None] = lambda event: None,
     stop: Callable[[], str | None] = lambda: None,
 ) -> Ending:
-    cluster.connect_ray()
-    return run_trials(plan, log=logging.getLogger("sweep"), on_event=on_event, stop=stop)
+    """Run the trials in a flow of their own."""
+
+    @flow(name="small-sweep", task_runner=cluster.task_runner())
+    def small_sweep() -> Ending:
+        return run_trials(plan, log=logging.getLogger("sweep"), on_event=on_event, stop=stop)
+
+    ending: Ending = run_from_terminal(small_sweep)
+    return ending
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ def running(number: int, step: int, quality: float | None) -> TrialEvent:
 
 def test_trials_are_counted_by_their_state(status: TrialStatus) -> None:
     assert status.words() == "0 of 6 trials have ended; 6 waiting"
+    status.add(5, "λ1 3")
     for event in (
         running(0, 0, None),
         running(1, 10, 0.5),
@@ -57,6 +58,8 @@ def test_half_of_the_steps_are_half_of_the_way_and_what_has_ended_is_all_of_its_
     assert status.percent == pytest.approx(100 * 0.5 / 6, abs=0.05)
     status.take(TrialEvent(1, "failed"))
     assert status.percent == pytest.approx(100 * 1.5 / 6, abs=0.05)
+    for number in (4, 5):
+        status.add(number, "λ1 3")
     for number in range(6):
         status.take(TrialEvent(number, "finished", 1000, 1000))
     assert status.percent == 100
