@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
+from collections.abc import Callable
 from typing import Any
 
 from prefect import State, flow, get_run_logger
@@ -12,13 +14,14 @@ from flows.runtime import cluster, reporting
 from flows.runtime.cancelling import RESUMES, RunCancelled, cancel_requests
 from flows.runtime.running import Unfinished, refusals_as_states
 from flows.settings import SweepSettings
+from flows.sweep.driver import GaveUp, SweepDriver
 from flows.sweep.evaluator import measure_all
-from flows.sweep.plan import TRIALS, describe, make_plan, resolve, write_or_check
+from flows.sweep.plan import TRIALS, SweepPlan, describe, make_plan, resolve, write_or_check
 from flows.sweep.prerequisites import licence_lines, make_places
-from flows.sweep.progress import SweepWatch
+from flows.sweep.progress import Ending, SweepWatch, TrialEvent
 from flows.sweep.records import RECORD
 from flows.sweep.results import finish, show_artifacts
-from flows.sweep.run import run_trials
+from flows.sweep.trial import trial_task
 from flows.training.stopping import deferred
 
 
@@ -58,3 +61,63 @@ def sweep(settings: SweepSettings) -> dict[str, Any] | State[Any]:
     if set(result["states"]) == {"failed"}:
         raise Unfinished(f"every trial failed; {result['sweep']}/{TRIALS}/*/{RECORD} say why; {RESUMES}")
     return result
+
+
+def run_trials(
+    plan: SweepPlan,
+    *,
+    log: reporting.Log,
+    on_event: Callable[[TrialEvent], None],
+    stop: Callable[[], str | None],
+) -> Ending:
+    """Run all trials of a sweep that are not complete, until they are, or until the user or the time limit stops them.
+
+    An exception in a trial is retried by Prefect, a dead process or node by Ray, each with ``attempts`` attempts in
+    total, from the trial's last checkpoint; then the trial is recorded as failed. A trial whose settings are refused,
+    or that diverges, is recorded at once. The other trials continue. Half a minute after ``stop`` has returned a
+    reason, this function has returned; trials that have not stopped by then end with this process.
+
+    Args:
+        plan: of the sweep. The folders of its trials are written.
+        log: of the flow run.
+        on_event: called in this thread with each event of a trial.
+        stop: called in this thread about once a second; returns a reason to stop, or None.
+
+    Raises:
+        UserError: no node has the resources of a trial, or a suggested trial is refused.
+        StorageError: the storage failed for longer than its retries last. The same call resumes.
+        Exception: what ``on_event`` or ``stop`` raised, after all trials were asked to stop.
+    """
+    settings = plan.settings
+    cpus, gpus = settings.cpus_per_trial, settings.gpus_per_trial
+    capacity = cluster.workers(cluster.require_ray(cpus, gpus), cpus, gpus)
+    driver = SweepDriver(plan, on_event, stop)
+    if not driver.left:
+        return Ending(f"all {driver.count} trials are done", interrupted=False)
+    window = settings.parallel
+    # Optuna is only asked for a trial when it can start at once, so that it knows all results by then.
+    if settings.search == "optuna":
+        window = min(window or capacity, capacity)
+    log.info(
+        "%s of %s trials are complete; the cluster runs %s at a time",
+        driver.complete,
+        plan.count,
+        window or capacity,
+    )
+    tasks = cluster.run_tasks(
+        trial_task.with_options(retries=settings.attempts - 1),
+        driver.calls(),
+        cpus=cpus,
+        gpus=gpus,
+        parallel=capacity,
+        window=window,
+        restarts=settings.attempts - 1,
+        on_wait=driver.look,
+    )
+    try:
+        with contextlib.suppress(GaveUp), contextlib.closing(tasks) as ended:
+            for call, state in ended:
+                driver.end(call["order"].trial, state)
+    finally:
+        driver.abandon()
+    return driver.ending or Ending(f"all {driver.count} trials are done", interrupted=False)

@@ -16,9 +16,8 @@ from flows.sweep.records import (
     State,
     finite,
     is_complete,
-    numbers_of,
     read_record,
-    read_validations,
+    result_of,
 )
 from flows.training.watch import GRIDS
 
@@ -142,6 +141,11 @@ class TrialStatus:
         """Add a trial that a search has suggested."""
         self._trials[trial] = TrialProgress(label)
 
+    def complete(self, trial: int, state: State, value: float | None) -> None:
+        """Take over the result that a known trial had before."""
+        known = self._trials[trial]
+        known.state, known.value, known.best = state, value, value
+
     def take(self, event: TrialEvent) -> bool:
         """Update with an event of a known trial; returns whether the trial's state has changed."""
         return self._trials[event.number].update(event, self._metric)
@@ -245,9 +249,8 @@ class SweepWatch:
             record = read_record(store)
             if record is None or not is_complete(record):
                 continue
-            for row in read_validations(store):
-                self.status.take(TrialEvent(trial.number, "running", row["step"], numbers=numbers_of(row)))
-            self.status.take(TrialEvent(trial.number, record["state"]))
+            value = result_of(store, record, self._plan.settings.metric)
+            self.status.complete(trial.number, record["state"], value)
 
     def _label(self, trial: int) -> str:
         """The label of a trial that a search has suggested."""

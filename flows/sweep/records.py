@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict, TypeGuard
 
 from attgan.models.bundle_config import CONFIG
 from attgan.training.run_folder.metrics_log import METRICS
@@ -46,6 +46,8 @@ class Record(TypedDict):
         node: where it ran last; None before the first attempt.
         seconds: duration of all attempts that were not killed.
         permanent: whether it failed in a way that another attempt would repeat.
+        value: of the sweep's metric when the last attempt ended, as of :func:`value_of`. Missing before that, and in
+            records of version 0.2.
     """
 
     schema: int
@@ -59,6 +61,7 @@ class Record(TypedDict):
     node: str | None
     seconds: float
     permanent: bool
+    value: NotRequired[float | None]
 
 
 class Decision(TypedDict):
@@ -140,7 +143,7 @@ def write_record(store: Store, record: Record, *, if_match: str | None = None) -
     return store.put(RECORD, (json.dumps(record, indent=1) + "\n").encode(), if_match=if_match)
 
 
-def is_complete(record: Record | None) -> bool:
+def is_complete(record: Record | None) -> TypeGuard[Record]:
     """Whether nothing is left to do: the trial has ended, or another attempt would only fail again."""
     if record is None:
         return False
@@ -200,6 +203,11 @@ def value_of(validations: Sequence[Mapping[str, Any]], metric: str) -> float | N
         else (trained or [{}])[-1]
     )
     return finite(kept.get(metric))
+
+
+def result_of(store: Store, record: Record, metric: str) -> float | None:
+    """The value by which a trial that has ended is compared, without reading its metrics if its record has it."""
+    return record["value"] if "value" in record else value_of(read_validations(store), metric)
 
 
 def kept_weights(store: Store) -> Kept | None:

@@ -23,7 +23,15 @@ from attgan.training.run_folder.progress import Progress
 from flows.runtime.running import retries_if
 from flows.storage import PreconditionFailed, StorageError, Store, open_store
 from flows.sweep.plan import Trial
-from flows.sweep.records import Record, new_record, read_decisions, read_record, write_record
+from flows.sweep.records import (
+    Record,
+    new_record,
+    read_decisions,
+    read_record,
+    read_validations,
+    value_of,
+    write_record,
+)
 from flows.training.stopping import stop_requested
 from flows.training.trial import train_trial
 from flows.training.watch import describe_progress
@@ -101,13 +109,13 @@ def run_trial(order: TrialOrder, say: Say) -> State[Any]:
         record["permanent"] = isinstance(error, UserError) and not isinstance(error.__context__, OSError)
         # If the record cannot be written, the driver writes it.
         with contextlib.suppress(StorageError):
-            _end(store, record, mine, began)
+            _end(store, order, record, mine, began)
         raise
     finally:
         if order.trial.settings.device == "cuda":
             # The process stays for the next task, and another process may use the same GPU.
             torch.cuda.empty_cache()
-    _end(store, record, mine, began)
+    _end(store, order, record, mine, began)
     return state
 
 
@@ -129,7 +137,8 @@ def _begin(store: Store, order: TrialOrder) -> Record:
     return record
 
 
-def _end(store: Store, record: Record, mine: str, began: float) -> None:
+def _end(store: Store, order: TrialOrder, record: Record, mine: str, began: float) -> None:
+    record["value"] = value_of(read_validations(store), order.metric)
     record["seconds"] = round(record["seconds"] + time.monotonic() - began, 3)
     # If another process has taken the trial over, the record is that process's.
     with contextlib.suppress(PreconditionFailed):

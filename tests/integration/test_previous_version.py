@@ -27,9 +27,9 @@ from flows.edit.shard import edit_shard
 from flows.settings import EditSettings, ReportSettings, SweepSettings, TrainSettings
 from flows.storage import open_store
 from flows.sweep import results
+from flows.sweep.driver import SweepDriver
 from flows.sweep.plan import Places, make_plan, resolve, write_or_check
 from flows.sweep.records import RECORD, read_json, read_record
-from flows.sweep.run import SweepDriver
 from flows.sweep.trial import run_trial
 from flows.training.plan import prepare as prepare_training
 from flows.training.trial import train_trial

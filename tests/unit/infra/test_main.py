@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from flows.sweep import run
+from flows.sweep import driver
 from infra.__main__ import PATIENCE, main
 from infra.errors import StackError
 from tests.support.refusals import codes_in
@@ -46,7 +46,7 @@ def test_refusal_is_one_line_with_code_2_and_nothing_is_made(arguments, code, op
 
 def test_a_command_has_the_time_that_a_sweep_takes_to_stop():
     """Its trials write their checkpoints first; then processes end and servers are told."""
-    assert PATIENCE >= 2 * run.GRACE
+    assert PATIENCE >= 2 * driver.GRACE
 
 
 @pytest.mark.parametrize("option", ["--prefect-port", "--s3-port", "--ray-port", "--dashboard-port"])

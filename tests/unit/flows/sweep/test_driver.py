@@ -9,6 +9,7 @@ import pytest
 from prefect.states import Cancelled, Completed, Crashed
 
 from flows.storage import Store
+from flows.sweep.driver import GaveUp, SweepDriver
 from flows.sweep.plan import Places, SweepPlan, Trial
 from flows.sweep.progress import TrialEvent
 from flows.sweep.records import (
@@ -18,7 +19,6 @@ from flows.sweep.records import (
     read_record,
     write_record,
 )
-from flows.sweep.run import GaveUp, SweepDriver
 from flows.sweep.trial import TrialOrder
 from flows.training.stopping import stop_requested
 from tests.support.finished_sweep import plan_at
@@ -29,7 +29,7 @@ STEPS = 90
 @pytest.fixture(autouse=True)
 def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("_LOOKS_EVERY", 0.0), ("_ASKS_EVERY", 0.0), ("_LOOK_SHARE", float("inf"))):
-        monkeypatch.setattr(f"flows.sweep.run.{name}", value)
+        monkeypatch.setattr(f"flows.sweep.driver.{name}", value)
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_a_stopped_sweep_asks_its_trials_to_stop_and_waits_for_those_that_have_b
 def test_trials_that_do_not_stop_in_time_are_given_up(
     plan: SweepPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flows.sweep.run.GRACE", -1.0)
+    monkeypatch.setattr("flows.sweep.driver.GRACE", -1.0)
     sweep = Sweep(plan)
     sweep.begin(sweep.submit(), 0.1)
     sweep.reason = "enough"

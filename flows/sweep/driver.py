@@ -1,6 +1,7 @@
-"""Run the trials of a sweep: submit them to Ray as Prefect tasks, follow them by their files, and decide about them.
+"""The driver of a sweep: says which trials to run, follows them by their files, and decides about them.
 
-Nothing is known of a trial that is not in its folder, so a new command continues where the last one ended.
+Nothing is known of a trial that is not in its folder, so a new command continues where the last one ended. Uses neither
+Prefect nor Ray.
 """
 
 from __future__ import annotations
@@ -8,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from prefect import State
 
 from attgan.training.run_folder.progress import PROGRESS
-from flows.runtime import cluster, reporting
 from flows.storage import StorageError, Store
 from flows.sweep.plan import SweepPlan, Trial
 from flows.sweep.progress import Ending, TrialEvent
@@ -28,83 +29,25 @@ from flows.sweep.records import (
     read_json,
     read_record,
     read_validations,
-    value_of,
+    result_of,
     write_decisions,
     write_record,
 )
 from flows.sweep.study import Study
-from flows.sweep.trial import TrialOrder, one_line, trial_task
+from flows.sweep.trial import TrialOrder, one_line
 from flows.training.stopping import new_command, request_stop
 
 # Seconds between two looks at the trials, and the share of its time that the driver may spend on looking.
 _LOOKS_EVERY, _LOOK_SHARE = 0.4, 0.3
 # Seconds between two questions whether to stop.
 _ASKS_EVERY = 1.0
+# Threads that read the folders of known trials.
+_READERS = 16
 GRACE = 18.0
 """Seconds for the current step and a checkpoint of all trials when the user stops the sweep."""
 
 PATIENCE = 300.0
 """The same when the sweep's time is over."""
-
-
-def run_trials(
-    plan: SweepPlan,
-    *,
-    log: reporting.Log,
-    on_event: Callable[[TrialEvent], None],
-    stop: Callable[[], str | None],
-) -> Ending:
-    """Run all trials of a sweep that are not complete, until they are, or until the user or the time limit stops them.
-
-    An exception in a trial is retried by Prefect, a dead process or node by Ray, each with ``attempts`` attempts in
-    total, from the trial's last checkpoint; then the trial is recorded as failed. A trial whose settings are refused,
-    or that diverges, is recorded at once. The other trials continue. Half a minute after ``stop`` has returned a
-    reason, this function has returned; trials that have not stopped by then end with this process.
-
-    Args:
-        plan: of the sweep. The folders of its trials are written.
-        log: of the flow run.
-        on_event: called in this thread with each event of a trial.
-        stop: called in this thread about once a second; returns a reason to stop, or None.
-
-    Raises:
-        UserError: no node has the resources of a trial, or a suggested trial is refused.
-        StorageError: the storage failed for longer than its retries last. The same call resumes.
-        Exception: what ``on_event`` or ``stop`` raised, after all trials were asked to stop.
-    """
-    settings = plan.settings
-    cpus, gpus = settings.cpus_per_trial, settings.gpus_per_trial
-    capacity = cluster.workers(cluster.require_ray(cpus, gpus), cpus, gpus)
-    driver = SweepDriver(plan, on_event, stop)
-    if not driver.left:
-        return Ending(f"all {driver.count} trials are done", interrupted=False)
-    window = settings.parallel
-    # Optuna is only asked for a trial when it can start at once, so that it knows all results by then.
-    if settings.search == "optuna":
-        window = min(window or capacity, capacity)
-    log.info(
-        "%s of %s trials are complete; the cluster runs %s at a time",
-        driver.complete,
-        plan.count,
-        window or capacity,
-    )
-    tasks = cluster.run_tasks(
-        trial_task.with_options(retries=settings.attempts - 1),
-        driver.calls(),
-        cpus=cpus,
-        gpus=gpus,
-        parallel=capacity,
-        window=window,
-        restarts=settings.attempts - 1,
-        on_wait=driver.look,
-    )
-    try:
-        with contextlib.suppress(GaveUp), contextlib.closing(tasks) as ended:
-            for call, state in ended:
-                driver.end(call["order"].trial, state)
-    finally:
-        driver.abandon()
-    return driver.ending or Ending(f"all {driver.count} trials are done", interrupted=False)
 
 
 class GaveUp(Exception):
@@ -135,7 +78,12 @@ class _Submitted:
 
 
 class SweepDriver:
-    """The driver's part of :func:`run_trials`: it submits trials, follows them and decides about them.
+    """The driver of a sweep's trials in one command.
+
+    Args:
+        plan: of the sweep. The folders of its trials are written.
+        on_event: called with each event of a trial.
+        stop: called about once a second; returns a reason to stop, or None.
 
     Attributes:
         count: the number of trials so far.
@@ -148,6 +96,7 @@ class SweepDriver:
     ) -> None:
         self._plan, self._settings = plan, plan.settings
         self._on_event, self._stop = on_event, stop
+        self._searches, self._waits = plan.settings.search == "optuna", plan.settings.scheduler == "asha"
         self._command = new_command()
         self._study = Study(plan.settings, plan.axes)
         self._submitted: dict[int, _Submitted] = {}
@@ -160,35 +109,35 @@ class SweepDriver:
 
     def _rebuild(self) -> list[Trial]:
         """Fill the study from the folders of the known trials; returns the trials that are not complete."""
-        known = sorted(self._plan.known, key=lambda trial: trial.number)
-        records = {trial.number: read_record(self._plan.folder(trial.number)) for trial in known}
-        complete = [trial for trial in known if is_complete(records[trial.number])]
-        searches, schedules = self._settings.search == "optuna", self._settings.scheduler == "asha"
-        if searches or schedules:
+        metric, known = self._settings.metric, self._plan.known
+        stores = [self._plan.folder(trial.number) for trial in known]
+        with ThreadPoolExecutor(_READERS) as pool:
+            records = list(pool.map(read_record, stores))
+            decisions = list(pool.map(read_decisions, stores)) if self._waits else [[] for _ in known]
+        complete = {
+            trial.number: record for trial, record in zip(known, records, strict=True) if is_complete(record)
+        }
+        if self._waits or self._searches:
             for trial in known:
                 self._study.add(trial.number, trial.changes)
-        if schedules:
-            decisions = {trial.number: read_decisions(self._plan.folder(trial.number)) for trial in known}
-            self._study.replay((number, one) for number, found in decisions.items() for one in found)
-            for trial in complete:
-                if not decisions[trial.number]:
-                    self._observe(trial)
-        if searches:
-            for trial in complete:
-                self._tell(trial)
-        return [trial for trial in known if trial not in complete]
-
-    def _observe(self, trial: Trial) -> None:
-        """Give the study the validations of an ended trial that no decision was recorded about."""
-        store = self._plan.folder(trial.number)
-        steps = (read_json(store, PROGRESS) or {}).get("steps", 0)
-        for row in read_validations(store):
-            self._study.observe(trial.number, row["step"], steps, finite(row.get(self._settings.metric)))
+        self._study.replay(
+            (trial.number, one) for trial, found in zip(known, decisions, strict=True) for one in found
+        )
+        for number, record in complete.items():
+            store = stores[number]
+            if self._waits and not decisions[number]:
+                # An earlier version recorded no decisions.
+                steps = (read_json(store, PROGRESS) or {}).get("steps", 0)
+                for row in read_validations(store):
+                    self._study.observe(number, row["step"], steps, finite(row.get(metric)))
+            if self._searches:
+                self._study.tell(number, result_of(store, record, metric))
+        return [trial for trial in known if trial.number not in complete]
 
     @property
     def left(self) -> bool:
         """Whether any trial is left."""
-        return bool(self._todo) or (self._settings.search == "optuna" and self.count < self._plan.count)
+        return bool(self._todo) or (self._searches and self.count < self._plan.count)
 
     def calls(self) -> Iterator[dict[str, Any]]:
         """The arguments of each trial's task: of the known trials first, then of those that the search suggests."""
@@ -204,7 +153,7 @@ class SweepDriver:
             order = TrialOrder(
                 trial=trial,
                 metric=self._settings.metric,
-                waits=self._settings.scheduler == "asha",
+                waits=self._waits,
                 hours=self._settings.trial_timeout,
                 command=self._command,
             )
@@ -212,7 +161,7 @@ class SweepDriver:
 
     def _suggest(self) -> Trial | None:
         """The search's next trial. Its record is written before it begins, so that its number is taken."""
-        if self._settings.search != "optuna" or self.count >= self._plan.count:
+        if not self._searches or self.count >= self._plan.count:
             return None
         changes = self._study.suggest(self.count)
         if changes is None:
@@ -261,7 +210,7 @@ class SweepDriver:
             request_stop(one.store, self._command)
 
     def _follow(self, one: _Submitted) -> None:
-        """Read what is new about a trial; pass it on, and decide about its validations."""
+        """Read what is new about a trial; pass it on, and decide about the validations of a running one."""
         record = read_record(one.store)
         if record is None or record["command"] != self._command:
             return
@@ -273,7 +222,7 @@ class SweepDriver:
             # The data are still being decoded.
             return
         if progress.get("checked", -1) != one.validated:
-            self._handle_validations(one, progress["steps"])
+            self._handle_validations(one, progress["steps"], decides=record["state"] == "running")
             one.validated = progress.get("checked", -1)
         if one.unwritten:
             # The trial reads its decisions there, so it follows none that is not recorded.
@@ -282,14 +231,14 @@ class SweepDriver:
         if (progress["step"], progress["note"]) != (one.event.step, one.event.note):
             self._pass_on(one, step=progress["step"], steps=progress["steps"], note=progress["note"])
 
-    def _handle_validations(self, one: _Submitted, steps: int) -> None:
+    def _handle_validations(self, one: _Submitted, steps: int, decides: bool) -> None:
         decided = {decision["step"] for decision in one.decisions}
         for row in read_validations(one.store):
             step, numbers = row["step"], {name: finite(value) for name, value in numbers_of(row).items()}
             if step not in one.passed_on:
                 one.passed_on.add(step)
                 self._pass_on(one, step=step, steps=steps, numbers=numbers)
-            if self._settings.scheduler == "asha" and step not in decided:
+            if self._waits and decides and step not in decided:
                 value = numbers.get(self._settings.metric)
                 one.decisions.append(self._study.decide(one.trial.number, step, steps, value))
                 one.unwritten = True
@@ -308,8 +257,8 @@ class SweepDriver:
             record |= {"state": "failed", "reason": one_line(state.message), "command": self._command}
             write_record(one.store, record)
         self._failures += record["state"] == "failed"
-        if self._settings.search == "optuna":
-            self._tell(trial)
+        if self._searches:
+            self._study.tell(trial.number, result_of(one.store, record, self._settings.metric))
         self._pass_on(one, state=record["state"], note=record["reason"])
 
     def abandon(self) -> None:
@@ -321,11 +270,6 @@ class SweepDriver:
             for one in self._submitted.values():
                 if one.attempts:
                     self._pass_on(one, state="interrupted", note=self.ending.reason)
-
-    def _tell(self, trial: Trial) -> None:
-        """Give the search the result of a trial."""
-        validations = read_validations(self._plan.folder(trial.number))
-        self._study.tell(trial.number, value_of(validations, self._settings.metric))
 
     def _pass_on(self, one: _Submitted, **news: Any) -> None:
         before = {"number": one.trial.number, "step": one.event.step, "steps": one.event.steps}
