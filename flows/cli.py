@@ -190,9 +190,9 @@ def sweep(*, settings: Annotated[SweepSettings, Parameter(name="*")] = SweepSett
         return
     stack_for("sweep", settings, own=settings.dataset is None)
     from flows.runtime.running import run_from_terminal
-    from flows.sweep import flow, results
+    from flows.sweep import flow, leaderboard
 
-    results.show(run_from_terminal(flow.sweep, settings=settings))
+    leaderboard.show(run_from_terminal(flow.sweep, settings=settings))
 
 
 @app.command

@@ -43,11 +43,10 @@ from flows.settings import (
 )
 from flows.storage import bundles, has, join, open_store
 from flows.sweep.alignment import ALIGNED, SHARED, needs_alignment
-from flows.sweep.best import BEST
 from flows.sweep.flow import sweep
 from flows.sweep.prerequisites import DATASET, FACES
 from flows.sweep.resolve import resolve
-from flows.sweep.results import REPORT
+from flows.sweep.results import BEST, REPORT
 from flows.training.flow import align
 from flows.training.report import BUNDLE
 

@@ -16,11 +16,12 @@ from flows.runtime.running import Unfinished, refusals_as_states
 from flows.settings import SweepSettings
 from flows.sweep.driver import GaveUp, SweepDriver
 from flows.sweep.evaluator import measure_all
+from flows.sweep.leaderboard import show_artifacts
 from flows.sweep.plan import TRIALS, SweepPlan, describe, make_plan, resolve, write_or_check
 from flows.sweep.prerequisites import licence_lines, make_places
 from flows.sweep.progress import Ending, SweepWatch, TrialEvent
 from flows.sweep.records import RECORD
-from flows.sweep.results import finish, show_artifacts
+from flows.sweep.results import finish
 from flows.sweep.trial import trial_task
 from flows.training.stopping import deferred
 

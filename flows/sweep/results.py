@@ -15,33 +15,37 @@ from tensorboardX.summary import hparams
 
 from attgan.evaluation.plots.image_grids import trials_grid
 from attgan.evaluation.plots.run_curves import comparison_curves
+from attgan.models import BundleInfo, save_bundle
+from attgan.models.card import read_card
 from attgan.training.run_folder.plain_json import plain, to_json
 from flows.runtime import reporting
-from flows.runtime.terminal import console, print_line, print_rows
 from flows.storage import join, open_store
-from flows.sweep.best import BEST, MEASURED, describe_evaluator, export_best
+from flows.storage.bundles import inspect, open_bundle
 from flows.sweep.evaluator import unpack_faces
-from flows.sweep.leaderboard import UNKNOWN, Row, number, read_rows, shown, to_parquet
+from flows.sweep.leaderboard import (
+    CURVES,
+    FACES,
+    LEADERBOARD,
+    MEASURED,
+    TENSORBOARD,
+    Row,
+    number,
+    read_rows,
+    shown,
+    to_parquet,
+)
 from flows.sweep.plan import START, TRIALS, SweepPlan, Trial
 from flows.sweep.records import EDITED, read_measures, read_metrics
 
-LEADERBOARD = "leaderboard.parquet"
-CURVES = "curves.png"
-FACES = "faces.jpg"
-TENSORBOARD = "tensorboard"
+BEST = "best"
 REPORT = "report.json"
+_HEADING = "### How it was found"
 # Trials in the picture of curves, and in that of faces.
 _CURVES, _COLUMNS = 12, 10
 # TensorBoard recognises an event file by the middle of its name.
 EVENT_FILE = "events.out.tfevents.0.attgan"
 _VERSION = "brain.Event:2"
 _NO_NUMBERS = frozenset({"kind", "network", "step"})
-# Columns of a terminal that a whole leaderboard fits into.
-_WIDE_TERMINAL = 130
-_PICTURES = {
-    CURVES: "Losses and validations of all trials",
-    FACES: "The same faces, edited by each trial",
-}
 
 
 def finish(plan: SweepPlan, log: reporting.Log, *, seconds: float, reason: str) -> dict[str, Any]:
@@ -93,64 +97,6 @@ def finish(plan: SweepPlan, log: reporting.Log, *, seconds: float, reason: str) 
     }
     store.put(REPORT, to_json(report, indent=1))
     return report
-
-
-def show_artifacts(report: dict[str, Any]) -> None:
-    """Show leaderboard, the best trial's measurements, curves and faces as artifacts of the flow run."""
-    store = open_store(report["sweep"], option="--destination")
-    evaluator = f"; evaluator: {report['evaluator']}" if report["evaluator"] else ""
-    reporting.table("sweep-leaderboard", report["leaderboard"], _caption(report) + evaluator)
-    if report["best"] is not None:
-        reporting.table("sweep-result", measure_rows(report), f"The best trial, {report['bundle']}")
-    for key in report["pictures"]:
-        reporting.picture(
-            f"sweep-{key.partition('.')[0]}", store.get(key).data, f"{_PICTURES[key]}, {store.url}"
-        )
-
-
-def show(report: dict[str, Any]) -> None:
-    """Print a report to the terminal."""
-    print_rows(_caption(report), _fitting(report["leaderboard"], report["metric"]))
-    if report["best"] is None:
-        print_line(f"{report['reason']}; no trial kept weights that can be compared")
-    else:
-        print_rows(f"The best trial: {report['best']['label']}", measure_rows(report))
-        print_line(f"best bundle: {report['bundle']} ({report['digest'][:16]})")
-        print_line(f"licence: {report['licence']}")
-    if report["evaluator"]:
-        print_line(f"evaluator: {report['evaluator']}")
-    places = [*report["pictures"], LEADERBOARD]
-    print_line(f"pictures and tables: {', '.join(join(report['sweep'], key) for key in places)}")
-    print_line(f"curves for TensorBoard: {join(report['sweep'], TENSORBOARD)}")
-
-
-def measure_rows(report: dict[str, Any]) -> list[dict[str, str]]:
-    """The best trial's measurements beside those of the starting bundle."""
-    best, start = report["best"], report["start"]
-    metric = report["metric"]
-    rows = [{"measure": f"{metric.replace('_', ' ')}, held out", "best": number(best["value"])}]
-    rows += [{"measure": words, "best": number(best["test"].get(name))} for name, words in MEASURED.items()]
-    if start is not None:
-        values = [start["value"], *(start["test"].get(name) for name in MEASURED)]
-        rows = [row | {"start": number(value)} for row, value in zip(rows, values, strict=True)]
-    return rows
-
-
-def _fitting(rows: list[dict[str, str]], metric: str) -> list[dict[str, str]]:
-    """All columns, or in a narrow terminal the most important ones; rows without a rank show their state instead."""
-    if console.width >= _WIDE_TERMINAL:
-        return rows
-    shown = ("trial", "settings", metric.replace("_", " "), "edits seen", "SSIM", "changed outside")
-    return [
-        {"rank": row["rank"] if row["rank"] != UNKNOWN else row["state"]}
-        | {name: row[name] for name in shown}
-        for row in rows
-    ]
-
-
-def _caption(report: dict[str, Any]) -> str:
-    states = ", ".join(f"{count:,} {state.replace('_', ' ')}" for state, count in report["states"].items())
-    return f"Leaderboard by {report['metric'].replace('_', ' ')}: {report['trials']:,} trials, {states}"
 
 
 def unique_labels(rows: Sequence[Row]) -> dict[str, str]:
@@ -209,6 +155,98 @@ def _summary(row: Row) -> dict[str, Any]:
             "test": dict(row.test),
             "digest": row.digest,
         }
+    )
+
+
+def export_best(
+    plan: SweepPlan, row: Row, start: Row | None, trials: int, measures: Mapping[str, Any] | None
+) -> BundleInfo:
+    """Write the bundle ``best/``, and replace the one that an earlier call wrote.
+
+    Args:
+        plan: of the sweep.
+        row: of the best trial.
+        start: of the starting bundle; None from scratch.
+        trials: the number of trials that were compared.
+        measures: the content of the trial's ``measures.json``; None if it has not been measured.
+
+    Raises:
+        UserError: the trial's bundle is damaged.
+        StorageError: the storage failed after its retries.
+    """
+    assert row.bundle is not None
+    bundle = open_bundle(row.bundle)
+    about, metrics = read_card(bundle.card)
+    filesystem, path = open_store(join(plan.store.url, BEST), option="--destination").filesystem()
+    return save_bundle(
+        path,
+        generator=bundle.generator,
+        discriminator=bundle.discriminator,
+        classifier=bundle.classifier,
+        attributes=bundle.config.attributes,
+        licence=bundle.config.licence,
+        about=f"{about}\n\n{_HEADING}\n\n{_how_found(plan, row, trials)}{_measured(row, start, measures)}",
+        metrics={f"held out: {name.replace('_', ' ')}": value for name, value in metrics.items()},
+        dtype=bundle.config.dtype,
+        overwrite=True,
+        filesystem=filesystem,
+        label=f"--destination {plan.store.url}",
+    )
+
+
+def describe_evaluator(measures: Mapping[str, Any]) -> str:
+    """Describe the evaluator and its own accuracy, which belongs beside every number that it decides."""
+    evaluator, attribute = measures["evaluator"], measures["made_of"]["attribute"]
+    found, wrong, balanced = (
+        "–" if evaluator[name] is None else f"{evaluator[name]:.1%}"
+        for name in ("recall", "false_positives", "balanced_accuracy")
+    )
+    return (
+        f"{evaluator['about']}; it sees {attribute} in {found} of the unedited faces with it and in {wrong} of "
+        f"those without (balanced accuracy {balanced}, {evaluator['faces']:,} {_partition(measures)} faces)"
+    )
+
+
+def _partition(measures: Mapping[str, Any]) -> str:
+    """The partition, as an adjective for faces."""
+    return str(measures["partition"]).replace(" ", "-")
+
+
+def _how_found(plan: SweepPlan, row: Row, trials: int) -> str:
+    settings = plan.settings
+    order = "highest" if settings.mode == "max" else "lowest"
+    searched = ", ".join(name for name in row.changes) or "nothing"
+    return (
+        f"Trial {row.name} ({row.label}) of a sweep of {trials:,} trials, preset *{settings.preset}*, search "
+        f"*{settings.search}*, over: {searched}. Its {settings.metric.replace('_', ' ')} on held-out faces is the "
+        f"{order} of those compared: {number(row.value)}, after step {row.best_step:,}. {_describe_start(plan)}"
+    )
+
+
+def _describe_start(plan: SweepPlan) -> str:
+    if plan.settings.bundle is None:
+        return "It started from fresh networks."
+    words = f"It started from the bundle whose digest is `{inspect(plan.settings.bundle).digest}`"
+    aligned = plan.places.bundle != plan.settings.bundle
+    return words + (", with a discriminator that was aligned with it first." if aligned else ".")
+
+
+def _measured(row: Row, start: Row | None, measures: Mapping[str, Any] | None) -> str:
+    if measures is None:
+        return ""
+    seen = (
+        "which no trial has seen" if measures["partition"] == "test" else "by which the best step was chosen"
+    )
+    columns = {"this bundle": row} | ({"the starting bundle": start} if start else {})
+    lines = [f"| measure | {' | '.join(columns)} |", "| --- |" + " --- |" * len(columns)]
+    for name, words in MEASURED.items():
+        values = " | ".join(number(column.test.get(name)) for column in columns.values())
+        lines.append(f"| {words} | {values} |")
+    table = "\n".join(lines)
+    return (
+        f"\n\nMeasured on {measures['measured']['faces']:,} {_partition(measures)} faces without "
+        f"{measures['made_of']['attribute']}, {seen}, edited to have it:\n\n{table}\n\n"
+        f"What edits show, here and in the metrics below, is predicted by an evaluator: {describe_evaluator(measures)}."
     )
 
 

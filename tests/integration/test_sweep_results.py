@@ -15,9 +15,10 @@ from flows.runtime import cluster
 from flows.runtime.running import run_from_terminal
 from flows.storage.bundles import inspect
 from flows.sweep.evaluator import measure_all
+from flows.sweep.leaderboard import show_artifacts
 from flows.sweep.plan import Places, SweepPlan
 from flows.sweep.progress import SweepWatch, TrialEvent
-from flows.sweep.results import finish, show_artifacts
+from flows.sweep.results import finish
 from tests.support.finished_sweep import make_places, plan_at, run_all_but_the_last
 
 pytestmark = [pytest.mark.stack, pytest.mark.long]

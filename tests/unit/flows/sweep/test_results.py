@@ -19,10 +19,10 @@ from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
 
 from attgan.models import inspect_bundle, load_bundle
 from flows.storage import open_store
-from flows.sweep.leaderboard import Row
+from flows.sweep.leaderboard import Row, measure_rows, show
 from flows.sweep.plan import Places, SweepPlan
 from flows.sweep.records import new_record, write_record
-from flows.sweep.results import event_file, finish, measure_rows, show, unique_labels
+from flows.sweep.results import event_file, finish, unique_labels
 from tests.support.finished_sweep import NAMES, SIZE, plan_at
 
 LOG = logging.getLogger("test")
