@@ -19,8 +19,7 @@ from attgan.models import load_bundle
 from flows.storage import Store, open_store
 from flows.sweep.plan import SweepPlan, Trial
 from flows.sweep.progress import TrialEvent
-from flows.sweep.records import Record, kept_weights, read_decisions, read_record, read_validations, value_of
-from flows.sweep.study import Study
+from flows.sweep.records import Record, kept_weights, read_decisions, read_record, read_validations
 from flows.training.trial import train_trial
 from tests.support import small_sweep
 from tests.support.data.drawn_dataset import write_drawn_dataset
@@ -233,40 +232,6 @@ def test_a_trial_behind_one_of_an_earlier_command_is_stopped_early_and_its_best_
     assert kept is not None
     filesystem, path = store_of(bad).filesystem()
     assert load_bundle(f"{path}/{kept.path}", filesystem).discriminator is not None
-
-
-@pytest.mark.long
-def test_a_search_goes_on_with_what_it_has_suggested_and_then_as_if_it_had_not_ended(
-    stack: dict[str, str], dataset: str, tmp_path: Path
-) -> None:
-    options: dict[str, Any] = {
-        "dataset": dataset,
-        "destination": str(tmp_path / "sweep"),
-        "search": "optuna",
-        "space": ["learning_rate=log:1e-5:1e-2", "discriminator_steps=int:1:3"],
-        "trials": 3,
-        "max_steps": 120,
-        "parallel": 1,
-        "seed": 3,
-    }
-    begun = {"second": False}
-
-    def look(event: TrialEvent) -> None:
-        begun["second"] = begun["second"] or (event.number == 1 and event.step > 0)
-
-    ending = run_small(small_plan(**options), look, lambda: "enough" if begun["second"] else None)
-    assert ending.interrupted
-    suggested = [trial.changes for trial in small_plan(**options).known]
-    assert len(suggested) == 2
-    run_small(small_plan(**options))
-    plan = small_plan(**options)
-    assert states(plan) == ["finished"] * 3
-    assert [trial.changes for trial in plan.known][:2] == suggested
-    assert [record_of(trial)["attempts"] for trial in plan.known] == [1, 2, 1]
-    search = Study(plan.settings, plan.axes)
-    for trial in plan.known:
-        assert search.suggest(trial.number) == trial.changes
-        search.tell(trial.number, value_of(read_validations(store_of(trial)), "quality"))
 
 
 @pytest.mark.long

@@ -1,7 +1,9 @@
 """The sweep flow on real Prefect, Ray and S3 servers: from the command line to a bundle that edits."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -36,12 +38,16 @@ def sweep(stack: dict[str, str], fresh_bucket: Callable[[], str]) -> str:
     return f"s3://{fresh_bucket()}/sweep"
 
 
-def artifacts_of_the_last_run() -> set[str | None]:
-    """The keys of what the UI shows of it."""
+def last_run() -> tuple[dict[str | None, list[Any]], dict[str, str | None]]:
+    """What the UI shows of it: all artifacts by their keys, and the states of its task runs by their names."""
     with get_client(sync_client=True) as client:
         (last,) = client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=1)
         only = FlowRunFilter.model_validate({"id": {"any_": [last.id]}})
-        return {artifact.key for artifact in client.read_artifacts(flow_run_filter=only)}
+        artifacts: dict[str | None, list[Any]] = {}
+        for artifact in client.read_artifacts(flow_run_filter=only):
+            artifacts.setdefault(artifact.key, []).append(artifact.data)
+        runs = client.read_task_runs(flow_run_filter=only)
+        return artifacts, {run.name: run.state_name for run in runs}
 
 
 def test_trials_are_compared_and_the_best_one_edits(
@@ -50,8 +56,15 @@ def test_trials_are_compared_and_the_best_one_edits(
     assert cli.run([*arguments, f"--destination={sweep}"]) == 0
     printed = capsys.readouterr().out
     assert "Leaderboard by quality: 2 trials, 2 finished" in printed
-    shown = {f"sweep-{name}" for name in ("progress", "so-far", "leaderboard", "curves", "faces", "result")}
-    assert shown <= artifacts_of_the_last_run()
+    artifacts, tasks = last_run()
+    shown = ("progress", "so-far", "best-so-far", "leaderboard", "curves", "faces", "result")
+    assert {name: len(artifacts[f"sweep-{name}"]) for name in shown} == dict.fromkeys(shown, 1), (
+        "a newer one takes the place of an older one"
+    )
+    assert artifacts["sweep-progress"] == [100]
+    assert [row["state"] for row in json.loads(artifacts["sweep-so-far"][0])] == ["finished"] * 2
+    trials = {name: state for name, state in tasks.items() if name.startswith("trial")}
+    assert trials == dict.fromkeys(("trial 000: λ1 10", "trial 001: λ1 100"), "Completed")
     store = open_store(sweep)
     with store.filesystem()[0].open_input_file(f"{store.filesystem()[1]}/leaderboard.parquet") as stream:
         table = pq.read_table(stream).to_pydict()
