@@ -63,11 +63,6 @@ class Choices:
     values: tuple[Any, ...]
 
     @property
-    def size(self) -> int:
-        """The number of values."""
-        return len(self.values)
-
-    @property
     def text(self) -> str:
         """As it is written: ``parse_axis`` reads it again."""
         return f"{self.name}={','.join(map(value_text, self.values))}"
@@ -85,11 +80,6 @@ class Range:
     scale: Scale
     low: float
     high: float
-
-    @property
-    def size(self) -> None:
-        """None: a range has too many values for a grid."""
-        return None
 
     @property
     def text(self) -> str:
@@ -230,8 +220,9 @@ def grid(axes: Sequence[Axis]) -> Iterator[dict[str, Any]]:
 
 def grid_size(axes: Sequence[Axis]) -> int | None:
     """The number of combinations; None if an axis is a range."""
-    sizes = [axis.size for axis in axes]
-    return None if None in sizes else math.prod(size or 0 for size in sizes)
+    if any(isinstance(axis, Range) for axis in axes):
+        return None
+    return math.prod(len(axis.values) for axis in axes if isinstance(axis, Choices))
 
 
 def draws(axes: Sequence[Axis], count: int, seed: int) -> list[dict[str, Any]]:
