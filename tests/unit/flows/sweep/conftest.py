@@ -1,3 +1,6 @@
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from flows.sweep.evaluator import calls, measure_weights
@@ -19,3 +22,17 @@ def finished(places: Places, tmp_path_factory: pytest.TempPathFactory) -> SweepP
     for call in calls(plan):
         measure_weights(**call)
     return plan
+
+
+@pytest.fixture
+def options(tmp_path: Path, places: Places) -> dict[str, Any]:
+    """A sweep of six small trials."""
+    return {
+        "dataset": places.dataset,
+        "bundle": places.bundle,
+        "evaluator": places.evaluator,
+        "destination": str(tmp_path / "sweep"),
+        "space": ["lambda_reconstruction=1,10,50", "freeze_d=0,4"],
+        "batch_size": 8,
+        "validation_images": 8,
+    }

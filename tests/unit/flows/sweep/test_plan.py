@@ -21,20 +21,6 @@ Options = dict[str, Any]
 DIFFERS = "sweep-settings-differ"
 
 
-@pytest.fixture
-def options(tmp_path: Path, places: Places) -> Options:
-    """A sweep of six small trials."""
-    return {
-        "dataset": places.dataset,
-        "bundle": places.bundle,
-        "evaluator": places.evaluator,
-        "destination": str(tmp_path / "sweep"),
-        "space": ["lambda_reconstruction=1,10,50", "freeze_d=0,4"],
-        "batch_size": 8,
-        "validation_images": 8,
-    }
-
-
 def plan(options: Options, places: Places, **changes: Any) -> SweepPlan:
     return make_plan(resolve(SweepSettings.model_validate(options | changes)), places=places)
 

@@ -19,20 +19,6 @@ from tests.support.refusals import refused
 Options = dict[str, Any]
 
 
-@pytest.fixture
-def options(tmp_path: Path, places: Places) -> Options:
-    """A sweep of six small trials."""
-    return {
-        "dataset": places.dataset,
-        "bundle": places.bundle,
-        "evaluator": places.evaluator,
-        "destination": str(tmp_path / "sweep"),
-        "space": ["lambda_reconstruction=1,10,50", "freeze_d=0,4"],
-        "batch_size": 8,
-        "validation_images": 8,
-    }
-
-
 @pytest.mark.parametrize(
     ("changes", "code", "option"),
     [

@@ -10,6 +10,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from flows.runtime.reporting import LiveArtifact
 from flows.storage import open_store
 from flows.sweep import progress
+from flows.sweep.leaderboard import Mode
 from flows.sweep.plan import Places, SweepPlan
 from flows.sweep.progress import SweepWatch, TrialEvent, TrialStatus
 from flows.sweep.records import new_record, write_record
@@ -81,24 +82,24 @@ def test_the_best_trial_is_ahead_by_what_its_trained_weights_came_to(status: Tri
     assert rows[2]["quality"] == "–"
 
 
-def test_where_less_is_better_the_least_is_ahead(places: Places, tmp_path: Path) -> None:
-    plan = plan_at(str(tmp_path), places, metric="reconstruction")
-    status = TrialStatus(plan.known, plan.count, plan.settings.metric, plan.settings.mode)
-    for number, loss in enumerate((3.0, 0.5, 1.0)):
-        status.take(TrialEvent(number, "running", 10, 20, {"reconstruction": loss, "quality": 0.5}))
+@pytest.mark.parametrize(
+    ("metric", "mode", "numbers"),
+    [
+        ("reconstruction", "min", [[(3.0, 0.5)], [(0.5, 0.5)]]),
+        # Untouched faces have the best SSIM: as in the leaderboard, that of the weights with the best quality counts.
+        ("ssim", "max", [[(0.9, 0.6), (0.95, 0.5)], [(0.99, 0.1), (0.92, 0.7)]]),
+    ],
+)
+def test_a_trial_is_worth_what_the_weights_are_that_it_keeps(
+    metric: str, mode: Mode, numbers: list[list[tuple[float, float]]]
+) -> None:
+    status = TrialStatus([], 2, metric, mode)
+    for trial, validations in enumerate(numbers):
+        status.add(trial, "")
+        for step, (value, quality) in enumerate(validations, start=1):
+            status.take(TrialEvent(trial, "running", step, 9, {metric: value, "quality": quality}))
     assert status.ahead == 1
-    assert [row["trial"] for row in status.rows()] == ["001", "002", "000"]
-
-
-def test_a_trial_is_worth_what_the_weights_are_that_it_keeps(places: Places, tmp_path: Path) -> None:
-    """Untouched faces have the best SSIM: the leaderboard counts that of the weights with the best quality."""
-    plan = plan_at(str(tmp_path), places, metric="ssim")
-    status = TrialStatus(plan.known, plan.count, plan.settings.metric, plan.settings.mode)
-    for number, trial_progress in enumerate((((0.99, 0.1), (0.8, 0.7)), ((0.9, 0.6), (0.95, 0.5)))):
-        for step, (ssim, quality) in enumerate(trial_progress, start=1):
-            status.take(TrialEvent(number, "running", step, 9, {"ssim": ssim, "quality": quality}))
-    assert status.ahead == 1
-    assert [(row["trial"], row["ssim"]) for row in status.rows()] == [("001", "0.9"), ("000", "0.8")]
+    assert [row["trial"] for row in status.rows()] == ["001", "000"]
 
 
 def test_events_in_words(status: TrialStatus) -> None:
