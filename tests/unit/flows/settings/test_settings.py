@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from attgan.errors import UserError
 from attgan.models.layers.blocks import Activation
-from flows.settings import EditSettings, SubsetSettings, base, refusal_of
+from flows.settings import EditSettings, SubsetSettings, SweepSettings, TrainSettings, base, refusal_of
 from flows.urls import parse_url
 
 GIVEN = {"source": "in", "destination": "out", "bundle": "model"}
@@ -84,3 +84,11 @@ def test_credentials_in_a_url_are_not_kept_where_prefect_records_them(url: str) 
     assert "SECRET" not in settings.model_dump_json()
     with pytest.raises(UserError):
         parse_url(settings.source, "--source")
+
+
+@pytest.mark.parametrize("model", [TrainSettings, SweepSettings])
+def test_a_field_is_known_by_its_former_name(model: type[TrainSettings | SweepSettings]) -> None:
+    """As in the parameters of a deployment that version 0.2 registered."""
+    others = {"dataset": "/faces", "destination": "/run"}
+    assert model.model_validate(others | {"judge": "/there"}).evaluator == "/there"
+    assert "judge" not in model.model_validate(others | {"judge": "/there"}).model_dump()

@@ -54,6 +54,8 @@ def refusal(capsys: pytest.CaptureFixture[str], code: str, *arguments: str) -> s
             "--strategy alternate: ",
         ),
         ([*SCRATCH, "--evaluator=there"], "directory-missing", "--evaluator "),
+        # The option's former name.
+        ([*SCRATCH, "--judge=there"], "directory-missing", "--evaluator "),
         ([*SCRATCH, "--attribute=Glasses"], "attribute-unknown", "--attribute Glasses: "),
         (["--attributes=Eyeglases"], "attribute-unknown", "--attributes: "),
         (["--attributes=Male", "--attributes=Male"], "attribute-repeated", "--attributes Male: "),
