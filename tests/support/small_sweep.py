@@ -8,6 +8,7 @@ from typing import Any
 
 from prefect import flow
 
+import __main__
 from flows.runtime import cluster
 from flows.runtime.running import run_from_terminal
 from flows.settings import SweepSettings
@@ -58,12 +59,18 @@ def run_small(
     stop: Callable[[], str | None] = lambda: None,
 ) -> Ending:
     """Run the trials in a flow of their own."""
-
-    @flow(name="small-sweep", task_runner=cluster.task_runner())
-    def small_sweep() -> Ending:
-        return run_trials(plan, log=logging.getLogger("sweep"), on_event=on_event, stop=stop)
-
+    log = logging.getLogger("sweep")
+    __main__.small_sweep_body = lambda: run_trials(plan, log=log, on_event=on_event, stop=stop)
     ending: Ending = run_from_terminal(small_sweep)
+    return ending
+
+
+@flow(name="small-sweep", task_runner=cluster.task_runner())
+def small_sweep() -> Ending:
+    """Run the body. The flow is pickled with each task, which the body cannot be, so it does not refer to it."""
+    import __main__
+
+    ending: Ending = __main__.small_sweep_body()
     return ending
 
 
