@@ -13,8 +13,8 @@ from attgan.data.subsets import parse_subset
 from attgan.models import Generator, GeneratorConfig, fresh, save_bundle
 from flows.settings import AlignSettings, SweepSettings
 from flows.sweep import alignment
-from flows.sweep.checks import check_before
 from flows.sweep.plan import Places, make_plan, resolve, write_or_check
+from flows.sweep.prerequisites import check_before
 from tests.support.data.drawn_dataset import write_drawn_dataset
 from tests.support.refusals import refused
 
@@ -31,7 +31,7 @@ def options(places: Places, tmp_path: Path) -> Options:
     return {
         "dataset": places.dataset,
         "bundle": str(tmp_path / "bare"),
-        "judge": places.judge,
+        "evaluator": places.evaluator,
         "destination": str(tmp_path / "sweep"),
         "space": ["freeze_d=0,4"],
         "batch_size": 8,
