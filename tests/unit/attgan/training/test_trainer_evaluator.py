@@ -70,7 +70,7 @@ def test_another_judge_or_none_is_another_run(small_faces: Faces, tmp_path: Path
     card = Card(CARD.licence, CARD.about, own)
     run(small_faces, tmp_path, card, evaluator=evaluator, should_stop=stop_after(0))
     for other in ({}, {"evaluator": classifier(small_faces, 7)}):
-        with refused("run-evaluator-differs", "--judge"):
+        with refused("run-evaluator-differs", "--evaluator"):
             run(small_faces, tmp_path, card, **other)
     assert run(small_faces, tmp_path, card, evaluator=evaluator).ended == "finished"
 
@@ -87,7 +87,7 @@ def test_a_run_from_before_subsets_and_judges_goes_on(small_faces: Faces, tmp_pa
     assert (again.resumed_from, again.digest) == (3, whole.digest)
     assert (parts / "metrics.jsonl").read_bytes() == (tmp_path / "whole/metrics.jsonl").read_bytes()
     (parts / "run.json").write_text(json.dumps(record))
-    with refused("run-evaluator-differs", "--judge"):
+    with refused("run-evaluator-differs", "--evaluator"):
         run(small_faces, parts, card, evaluator=classifier(small_faces, 5))
 
 
