@@ -70,15 +70,39 @@ def find_places(
     Raises:
         DataError: stage ``find``: ``aligned`` was requested, and the image is not aligned.
     """
-    height, width = pixels.shape[:2]
-    whole = aligned_placement(width, height) if which in ("auto", "aligned") else None
-    if which == "aligned" and whole is None:
-        raise DataError("find", "not an aligned face: neither square nor of 178×218's proportions")
-    if whole is not None and width != height and which == "auto" and face_seen is None:
-        face_seen = bool(holds_face([pixels])[0])
-    if whole is not None and (which == "aligned" or (width != height and face_seen)):
+    whole = declared_aligned(pixels, which, face_seen=face_seen)
+    if whole is not None:
         return [(None, whole)]
     (found,) = detector.find([pixels])
+    return places_among(pixels, found, which, min_face, min_confidence)
+
+
+def declared_aligned(pixels: Pixels, which: Faces, *, face_seen: bool | None = None) -> Placement | None:
+    """The place of an aligned image's face, if that is known without a face detector; otherwise None.
+
+    Arguments and errors are those of :func:`find_places`.
+    """
+    whole = _whole(pixels, which)
+    if which == "aligned" and whole is None:
+        raise DataError("find", "not an aligned face: neither square nor of 178×218's proportions")
+    height, width = pixels.shape[:2]
+    if whole is None or which == "aligned":
+        return whole
+    if width == height:
+        return None
+    return whole if (bool(holds_face([pixels])[0]) if face_seen is None else face_seen) else None
+
+
+def places_among(
+    pixels: Pixels,
+    found: Sequence[Face],
+    which: Faces = "auto",
+    min_face: float = MIN_FACE,
+    min_confidence: float = MIN_CONFIDENCE,
+) -> list[tuple[Face | None, Placement]]:
+    """As :func:`find_places`, for an image that is not declared aligned, among the faces ``found`` in it."""
+    height, width = pixels.shape[:2]
+    whole = _whole(pixels, which)
     chosen = choose_faces(found, "largest" if which == "largest" else "all", min_face, min_confidence)
     places: list[tuple[Face | None, Placement]] = [(face, placement_of(face)) for face in chosen]
     if whole is None:
@@ -89,6 +113,11 @@ def find_places(
     else:
         is_whole = width == height and bool(holds_face([pixels])[0])
     return [(None, whole)] if is_whole else places
+
+
+def _whole(pixels: Pixels, which: Faces) -> Placement | None:
+    height, width = pixels.shape[:2]
+    return aligned_placement(width, height) if which in ("auto", "aligned") else None
 
 
 def _is_aligned_face(placement: Placement, whole: Placement, tolerance: float) -> bool:

@@ -19,9 +19,16 @@ from attgan.detection.mtcnn import make_mtcnn
 from attgan.detection.similarity import scale_of
 from attgan.editing.change import change_of
 from attgan.editing.editor import Editor
-from attgan.editing.face_selection import find_places
+from attgan.editing.face_selection import declared_aligned, places_among
 from attgan.editing.grey import greyed_face, is_grey
-from attgan.editing.placement import aligned_placement, put_change, put_whole, take_face
+from attgan.editing.placement import (
+    Pixels,
+    Placement,
+    aligned_placement,
+    put_change,
+    put_whole,
+    take_face,
+)
 from attgan.editing.styles import adds_glasses, style_of_face, style_vector
 from attgan.errors import DataError
 from attgan.models import GeneratorConfig
@@ -40,24 +47,9 @@ def find_faces(chunk: Chunk, size: int, settings: EditSettings, on_gpu: bool) ->
         settings: which faces to edit.
         on_gpu: where the face detector runs.
     """
-    detector = detector_of(settings, on_gpu)
-    seen = _faces_seen(chunk) if settings.faces == "auto" else {}
-    for item in chunk:
-        if item.image is None:
-            continue
+    for item, places in _places(chunk, settings, detector_of(settings, on_gpu)):
+        assert item.image is not None
         pixels = item.image.pixels
-        try:
-            places = find_places(
-                pixels,
-                detector,
-                settings.faces,
-                settings.min_face,
-                settings.min_confidence,
-                face_seen=seen.get(id(item)),
-            )
-        except DataError as error:
-            item.skip(error.stage, error.reason)
-            continue
         if not places:
             item.skip("find", "no face found")
             continue
@@ -67,6 +59,33 @@ def find_faces(chunk: Chunk, size: int, settings: EditSettings, on_gpu: bool) ->
             FaceOf(placement, take_face(pixels, placement, size), row)
             for (_, placement), row in zip(places, rows, strict=True)
         ]
+
+
+def _places(
+    chunk: Chunk, settings: EditSettings, detector: FaceDetector
+) -> list[tuple[Item, list[tuple[Face | None, Placement]]]]:
+    """The images and the places of their faces. The detector gets all photographs at once, which is much faster."""
+    seen = _faces_seen(chunk) if settings.faces == "auto" else {}
+    aligned: list[tuple[Item, list[tuple[Face | None, Placement]]]] = []
+    searched: list[tuple[Item, Pixels]] = []
+    for item in chunk:
+        if item.image is None:
+            continue
+        pixels = item.image.pixels
+        try:
+            whole = declared_aligned(pixels, settings.faces, face_seen=seen.get(id(item)))
+        except DataError as error:
+            item.skip(error.stage, error.reason)
+            continue
+        if whole is None:
+            searched.append((item, pixels))
+        else:
+            aligned.append((item, [(None, whole)]))
+    found = detector.find([pixels for _, pixels in searched])
+    return aligned + [
+        (item, places_among(pixels, faces, settings.faces, settings.min_face, settings.min_confidence))
+        for (item, pixels), faces in zip(searched, found, strict=True)
+    ]
 
 
 def _faces_seen(chunk: Chunk) -> dict[int, bool]:
