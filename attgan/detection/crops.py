@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from attgan.detection.similarity import Matrix, scale_of
+from attgan.detection.similarity import Matrix, apply, scale_of
 
 # A photograph is not halved below this side.
 SMALLEST = 16
@@ -22,11 +22,9 @@ class Photograph:
 
     Attributes:
         levels: ``(1, 3, h, w)``, 0 to 255, channels last: uint8 on a CPU, float32 on a GPU, which cannot resize uint8.
-        normalised: the same as the networks' input: float32 in [-1, 1].
     """
 
     levels: list[Tensor]
-    normalised: list[Tensor]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -47,7 +45,7 @@ def open_photograph(pixels: NDArray[np.uint8], longest_side: int, device: torch.
     while min(levels[-1].shape[2:]) >= 2 * SMALLEST:
         height, width = levels[-1].shape[2:]
         levels.append(resized(levels[-1], (height + 1) // 2, (width + 1) // 2))
-    return Photograph(levels, [normalised(level) for level in levels])
+    return Photograph(levels)
 
 
 def resized(image: Tensor, height: int, width: int) -> Tensor:
@@ -73,24 +71,30 @@ def take_crops(photograph: Photograph, matrices: Matrix, size: int) -> Tensor:
     Returns:
         ``(N, 3, S, S)`` float32 in [-1, 1].
     """
-    levels = photograph.normalised
+    levels = photograph.levels
     count = len(matrices)
     # The number of times that the level was halved.
     steps = np.floor(np.log2(np.maximum(scale_of(matrices), 1e-6)))
     chosen = np.clip(steps, 0, len(levels) - 1).astype(int)
-    centres = np.arange(size) + 0.5
-    x = matrices[:, :, 0, None, None] * centres[None, None, None, :]
-    y = matrices[:, :, 1, None, None] * centres[None, None, :, None]
-    # (N, S, S, 2)
-    places = (x + y + matrices[:, :, 2, None, None]).transpose(0, 2, 3, 1)
-    crops = levels[0].new_empty((count, 3, size, size))
-    for level in np.unique(chosen):
-        rows = np.flatnonzero(chosen == level)
-        # (n, S, S, 2), -1 to 1 from edge to edge.
-        grid = places[rows] * (2 / np.array(photograph.size[::-1])) - 1
+    crops = torch.empty((count, 3, size, size), device=levels[0].device)
+    for number in np.unique(chosen):
+        rows, level = np.flatnonzero(chosen == number), levels[number]
+        height, width = level.shape[2:]
+        # From pixels of the crops to pixels of the level.
+        moved = matrices[rows] * np.array([[width], [height]]) / np.array(photograph.size[::-1])[:, None]
+        left, top, right, bottom = _region(moved, size, width, height)
+        # Only the part that the crops show is converted: it is often a small one.
+        region = level[:, :, top:bottom, left:right].float()
+        # (n, 2, 3), between coordinates that are -1 to 1 from edge to edge, of crops and region.
+        scaled = moved * (2 / np.array([[right - left], [bottom - top]]))
+        theta = np.empty_like(scaled)
+        theta[:, :, :2] = scaled[:, :, :2] * (size / 2)
+        theta[:, :, 2] = theta[:, :, :2].sum(2) + scaled[:, :, 2]
+        theta[:, :, 2] -= np.array([2 * left / (right - left), 2 * top / (bottom - top)]) + 1
+        grid = F.affine_grid(torch.from_numpy(theta.astype(np.float32)), [len(rows), 3, size, size], False)
         taken = F.grid_sample(
-            levels[level],
-            torch.from_numpy(grid.reshape(1, -1, size, 2).astype(np.float32)).to(crops.device),
+            region,
+            grid.reshape(1, -1, size, 2).to(crops.device),
             mode="bilinear",
             padding_mode="border",
             align_corners=False,
@@ -98,4 +102,13 @@ def take_crops(photograph: Photograph, matrices: Matrix, size: int) -> Tensor:
         # (1, 3, n·S, S) to (n, 3, S, S).
         taken = taken.reshape(3, len(rows), size, size).transpose(0, 1)
         crops[torch.from_numpy(rows).to(crops.device)] = taken
-    return crops
+    return crops.sub_(127.5).div_(128)
+
+
+def _region(matrices: Matrix, size: int, width: int, height: int) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of the part of a level that crops of side ``size`` show; at least one pixel."""
+    corners = apply(matrices, np.array([[0, 0], [size, 0], [0, size], [size, size]]))
+    first, last = corners.min((0, 1)) - 1, corners.max((0, 1)) + 1
+    left, top = np.clip(np.floor(first), 0, (width - 1, height - 1)).astype(int).tolist()
+    right, bottom = np.clip(np.ceil(last), (left + 1, top + 1), (width, height)).astype(int).tolist()
+    return left, top, right, bottom

@@ -54,7 +54,7 @@ class Mtcnn:
     min_face: float = 40.0
     longest_side: int = 1280
     relocations: int = 2
-    chunk: int = 4
+    chunk: int = 16
 
     @torch.inference_mode()
     def find(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
@@ -144,7 +144,7 @@ def make_mtcnn(device: str = "cpu", *, min_face: float = 40.0, longest_side: int
     """The face detector of this package, on ``device`` (``cpu``, ``cuda``, ``cuda:1`` …)."""
     where = torch.device(device)
     cascade = load_cascade().to(where).to(memory_format=torch.channels_last)
-    chunk = 4 if where.type == "cpu" else 64
+    chunk = 16 if where.type == "cpu" else 64
     return Mtcnn(cascade, where, min_face=min_face, longest_side=longest_side, chunk=chunk)
 
 
