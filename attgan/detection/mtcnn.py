@@ -28,7 +28,7 @@ REFINEMENT_CONFIDENCE = 0.7
 OUTPUT_CONFIDENCE = 0.7
 OVERLAP = 0.7
 # Photographs whose crops share passes of the networks. More of them would only need more memory.
-PHOTOGRAPHS_PER_PASS = 16
+PHOTOGRAPHS_PER_PASS = 32
 
 # Where the landmarks of faces are, on average, in the crops that the output network sees, in shares of the side.
 CANONICAL = np.array([[0.330, 0.385], [0.670, 0.385], [0.500, 0.606], [0.342, 0.759], [0.658, 0.759]])
@@ -45,8 +45,8 @@ class Mtcnn:
             square.
         longest_side: larger photographs are reduced to it first; their smallest faces have 20 pixels after that.
         relocations: how often landmarks are located again.
-        chunk: crops per pass of the later networks. A smaller rest is padded: another number can select other kernels,
-            which give other bits.
+        chunk: crops per pass of the output network; the refinement network takes four times as many. A smaller rest is
+            padded: another number can select other kernels, which give other bits.
     """
 
     cascade: Cascade

@@ -70,14 +70,14 @@ def find_places(
     Raises:
         DataError: stage ``find``: ``aligned`` was requested, and the image is not aligned.
     """
-    whole = declared_aligned(pixels, which, face_seen=face_seen)
+    whole = known_aligned(pixels, which, face_seen=face_seen)
     if whole is not None:
         return [(None, whole)]
     (found,) = detector.find([pixels])
     return places_among(pixels, found, which, min_face, min_confidence)
 
 
-def declared_aligned(pixels: Pixels, which: Faces, *, face_seen: bool | None = None) -> Placement | None:
+def known_aligned(pixels: Pixels, which: Faces, *, face_seen: bool | None = None) -> Placement | None:
     """The place of an aligned image's face, if that is known without a face detector; otherwise None.
 
     Arguments and errors are those of :func:`find_places`.
@@ -100,7 +100,7 @@ def places_among(
     min_face: float = MIN_FACE,
     min_confidence: float = MIN_CONFIDENCE,
 ) -> list[tuple[Face | None, Placement]]:
-    """As :func:`find_places`, for an image that is not declared aligned, among the faces ``found`` in it."""
+    """As :func:`find_places`, for an image that is not known to be aligned, among the faces ``found`` in it."""
     height, width = pixels.shape[:2]
     whole = _whole(pixels, which)
     chosen = choose_faces(found, "largest" if which == "largest" else "all", min_face, min_confidence)

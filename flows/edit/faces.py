@@ -19,7 +19,7 @@ from attgan.detection.mtcnn import make_mtcnn
 from attgan.detection.similarity import scale_of
 from attgan.editing.change import change_of
 from attgan.editing.editor import Editor
-from attgan.editing.face_selection import declared_aligned, places_among
+from attgan.editing.face_selection import known_aligned, places_among
 from attgan.editing.grey import greyed_face, is_grey
 from attgan.editing.placement import (
     Pixels,
@@ -73,7 +73,7 @@ def _places(
             continue
         pixels = item.image.pixels
         try:
-            whole = declared_aligned(pixels, settings.faces, face_seen=seen.get(id(item)))
+            whole = known_aligned(pixels, settings.faces, face_seen=seen.get(id(item)))
         except DataError as error:
             item.skip(error.stage, error.reason)
             continue
