@@ -178,6 +178,9 @@ class SweepDriver:
             GaveUp: the sweep stops, and there is nothing to wait for.
         """
         now = time.monotonic()
+        if self.ending is None and now - self._asked >= _ASKS_EVERY:
+            self._asked = now
+            self._check_end(now)
         if now >= self._look_at:
             for one in list(self._submitted.values()):
                 # If the storage fails for good, the trials raise the error.
@@ -185,9 +188,6 @@ class SweepDriver:
                     self._follow(one)
             spent = time.monotonic() - now
             self._look_at = now + max(_LOOKS_EVERY, spent / _LOOK_SHARE)
-        if self.ending is None and now - self._asked >= _ASKS_EVERY:
-            self._asked = now
-            self._check_end(now)
         if self.ending is not None:
             limit = GRACE if self.ending.interrupted else PATIENCE
             if now - self._asked > limit or not any(one.attempts for one in self._submitted.values()):
@@ -206,6 +206,8 @@ class SweepDriver:
     def _finish(self, ending: Ending) -> None:
         """End the sweep before its trials do: ask all of them to stop."""
         self.ending = ending
+        # A trial that has begun since the last look gets its time to stop, too.
+        self._look_at = 0.0
         for one in self._submitted.values():
             request_stop(one.store, self._command)
 
