@@ -206,15 +206,15 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
     finally:
         ray = sys.modules.get("ray")
         if ray is not None and ray.is_initialized():
-            ray.shutdown()  # else Ray ends this whole process when its cluster goes away
+            # Otherwise Ray ends this whole process when its cluster goes away.
+            ray.shutdown()
         if "prefect" in sys.modules:
             from prefect.events.worker import EventsWorker
             from prefect.logging.handlers import APILogWorker
 
+            # Otherwise they seek the stopped server for a minute when Python exits.
             for worker in (APILogWorker, EventsWorker):
-                worker.drain_all(
-                    timeout=10
-                )  # else they seek the stopped server for a minute when Python exits
+                worker.drain_all(timeout=10)
         os.environ.clear()
         os.environ.update(before)
         _refresh_prefect()

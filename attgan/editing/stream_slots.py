@@ -32,7 +32,7 @@ n counts attributes and styles.
 
 
 class FittingForward:
-    """A forward pass that goes on in parts of the batch once the device's memory does not hold a whole one.
+    """A forward pass that continues in parts of the batch once the device's memory does not hold a whole one.
 
     All parts have the same size, so that a face's bits do not depend on its place. They may differ in the last place
     from those of a whole batch, so the change is logged.

@@ -170,7 +170,7 @@ def _train(order: TrialOrder, store: Store, record: Record, say: Say) -> State[A
 
 @dataclass
 class TrialControl:
-    """Decides whether the training goes on after each step, and waits for the scheduler after each validation.
+    """Decides whether the training continues after each step, and waits for the scheduler after each validation.
 
     Attributes:
         seconds: that the training may last; None without a limit.

@@ -84,9 +84,8 @@ def pack(folder: Path, faces: int = 256, photographs: int = 3, rows: int = 1536)
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "test_*"))
         else:
             shutil.copy(source, target)
-    (
-        folder / "tests" / "__init__.py"
-    ).touch()  # else a package of this name among a machine's libraries comes first
+    # Without it a package of this name among a machine's libraries comes first.
+    (folder / "tests" / "__init__.py").touch()
     make_data(folder / "data", faces, photographs, rows)
     wheels = _download(folder / "wheels")
     run = folder / "run.sh"
