@@ -15,7 +15,7 @@ from tests.support.processes import answers
 from tests.support.servers.leftovers import leftovers, processes_of
 from tests.support.waiting import LIMIT, wait_until
 
-pytestmark = pytest.mark.fault
+pytestmark = [pytest.mark.fault, pytest.mark.long]
 # A whole environment of the user's own, which the demo must neither use nor pass on.
 NOT_FOR_THE_DEMO = {
     "PREFECT_API_URL": "http://127.0.0.1:9/api",
@@ -29,10 +29,7 @@ NOT_FOR_THE_DEMO = {
 
 @pytest.mark.parametrize(
     "whole_group",
-    [
-        pytest.param(False, id="one process", marks=pytest.mark.long),
-        pytest.param(True, id="as a terminal does"),
-    ],
+    [pytest.param(False, id="one process"), pytest.param(True, id="as a terminal does")],
 )
 def test_ctrl_c_leaves_nothing_of_the_demo(tmp_path: Path, whole_group: bool) -> None:
     terminal, keyboard = os.openpty()

@@ -23,7 +23,7 @@ from tests.support.processes import find_processes, kill_all
 from tests.support.servers.own_worker import deploy_once, worker_beside
 from tests.support.waiting import LIMIT, wait_until
 
-pytestmark = [pytest.mark.fault, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.fault, pytest.mark.long, pytest.mark.timeout(1800)]
 
 INFRA = Path(__file__).parents[2] / "infra"
 Places = dict[str, dict[str, Any]]
@@ -90,7 +90,6 @@ def test_a_run_that_dies_makes_room_at_once_or_with_its_worker_after_a_silence(
         assert after.state.is_completed(), after.state
 
 
-@pytest.mark.long
 def test_a_run_that_is_cancelled_in_the_ui_ends_as_cancelled(
     client: SyncPrefectClient, stack: dict[str, str], parameters: Places, tmp_path: Path
 ) -> None:
@@ -104,7 +103,6 @@ def test_a_run_that_is_cancelled_in_the_ui_ends_as_cancelled(
         assert _taken(client) == 0
 
 
-@pytest.mark.long
 def test_a_run_that_a_worker_took_on_and_never_began_makes_room(
     client: SyncPrefectClient,
     stack: dict[str, str],

@@ -44,11 +44,13 @@ def test_all_kinds_of_faults(on_disk: list[Scenario], tmp_path: Path) -> None:
     check(single + leases + in_process.double_cases(on_disk[1], 2, SEED), str(tmp_path))
 
 
+@pytest.mark.long
 def test_faults_on_s3(on_s3: list[Scenario]) -> None:
     cases = [case for scenario in on_s3 for case in in_process.all_cases(scenario)]
     check(sample(cases, 4, SEED), "s3://short-campaign/in-process")
 
 
+@pytest.mark.long
 def test_a_bad_network(on_s3: list[Scenario]) -> None:
     cases = [case for scenario in on_s3 for case in network.all_cases(scenario)]
     check(sample(cases, 6, SEED), "s3://short-campaign")

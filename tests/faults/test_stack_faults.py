@@ -46,6 +46,7 @@ def test_ctrl_c_in_the_middle_of_a_start_leaves_nothing(tmp_path):
     assert leftovers(state) == []
 
 
+@pytest.mark.long
 def test_start_that_was_killed_is_cleared_by_the_next_one_on_the_same_ports(tmp_path):
     (port,) = lifecycle.free_ports(["s3"]).values()
     words = ("up", "--without", "prefect", "--without", "ray", "--s3-port", port, "--dir", tmp_path)
@@ -80,6 +81,7 @@ def test_service_that_fails_is_named_with_its_log_and_the_others_are_stopped(tmp
     assert leftovers(state) == []
 
 
+@pytest.mark.long
 def test_port_that_is_lost_in_a_race_fails_that_start_and_others_are_chosen(tmp_path, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as winner:
         honest, draws, attempts = lifecycle.free_ports, [], []

@@ -20,7 +20,7 @@ from tests.support.data.drawn_dataset import write_drawn_dataset
 from tests.support.processes import ray_tasks
 from tests.support.waiting import LIMIT, wait_until
 
-pytestmark = [pytest.mark.stack, pytest.mark.fault, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.stack, pytest.mark.fault, pytest.mark.long, pytest.mark.timeout(1800)]
 
 STEPS = 240  # the interruptions take up to 75 each where 50 are done in a second
 OPTIONS = {

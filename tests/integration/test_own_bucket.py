@@ -271,6 +271,7 @@ def test_no_secret_is_left_anywhere(stack: dict[str, str], server: Server, cases
         assert holding(secret) == []
 
 
+@pytest.mark.long
 def test_a_cluster_that_asks_for_a_token_is_one_line(stack: dict[str, str], tmp_path: Path) -> None:
     variables = {
         "ATTGAN_STACK_FOLDER": str(tmp_path),

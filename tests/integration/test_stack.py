@@ -190,6 +190,7 @@ def test_second_stack_runs_beside_the_first_and_is_gone_after_its_command(stack,
     assert _infra("status", "--dir", folder).returncode == 0
 
 
+@pytest.mark.long
 def test_objects_outlive_down_and_up(stack, tmp_path):
     def up():
         words = ("up", "--free-ports", "--without", "prefect", "--without", "ray", "--dir", tmp_path)

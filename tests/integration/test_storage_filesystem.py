@@ -25,7 +25,7 @@ TABLE = pyarrow.table(
 )
 
 
-@pytest.fixture(scope="module", params=["seaweedfs", "moto", "disk"])
+@pytest.fixture(scope="module", params=["seaweedfs", pytest.param("moto", marks=pytest.mark.long), "disk"])
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if request.param == "disk":
         yield str(tmp_path_factory.mktemp("files"))

@@ -52,7 +52,7 @@ class Place(NamedTuple):
 SEAWEEDFS = pytest.param("seaweedfs", marks=pytest.mark.seaweedfs(reason="moto is here anyway"))
 
 
-@pytest.fixture(scope="module", params=[SEAWEEDFS, "moto", "disk"])
+@pytest.fixture(scope="module", params=[SEAWEEDFS, pytest.param("moto", marks=pytest.mark.long), "disk"])
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, str]]:

@@ -99,6 +99,7 @@ def result(stack: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> t
 
 
 @pytest.mark.stack
+@pytest.mark.long
 def test_it_measures_the_stages_and_the_flow(result: tuple[Result, Path]) -> None:
     measured, _ = result
     assert [ceiling.stage for ceiling in measured.ceilings] == [
@@ -115,6 +116,7 @@ def test_it_measures_the_stages_and_the_flow(result: tuple[Result, Path]) -> Non
 
 
 @pytest.mark.stack
+@pytest.mark.long
 def test_it_leaves_nothing_behind_and_all_else_alone(result: tuple[Result, Path]) -> None:
     _, place = result
     files = {path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()}
@@ -122,6 +124,7 @@ def test_it_leaves_nothing_behind_and_all_else_alone(result: tuple[Result, Path]
 
 
 @pytest.mark.stack
+@pytest.mark.long
 def test_it_says_what_holds_the_flow_up(
     result: tuple[Result, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
