@@ -190,9 +190,9 @@ def sweep(*, settings: Annotated[SweepSettings, Parameter(name="*")] = SweepSett
         return
     stack_for("sweep", settings, own=settings.dataset is None)
     from flows.runtime.running import run_from_terminal
-    from flows.sweep import flow, leaderboard
+    from flows.sweep import display, flow
 
-    leaderboard.show(run_from_terminal(flow.sweep, settings=settings))
+    display.show(run_from_terminal(flow.sweep, settings=settings))
 
 
 @app.command

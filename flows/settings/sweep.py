@@ -34,6 +34,8 @@ LowerIsBetter = Literal[
     "critic",
 ]
 Metric = Literal[HigherIsBetter, LowerIsBetter]
+SecondMetric = Literal[Metric, "steps"]
+Mode = Literal["max", "min"]
 
 MOST_TRIALS = 1000
 _PLACE = ".local/sweep"
@@ -88,6 +90,16 @@ class SweepSettings(TrainingConfig, NetworkShape):
         default="quality",
         description="The metric that ranks trials, measured on held-out faces. quality is the share of edits that the "
         "evaluator recognises, times the SSIM of the unchanged reconstruction.",
+    )
+    second_metric: SecondMetric | None = Field(
+        default=None,
+        description="A second metric. The results show which trials no other beats in both (the Pareto front), and "
+        "--search optuna searches for such trials. steps is the step after which the kept weights were saved.",
+    )
+    warm_start: Url | None = Field(
+        default=None,
+        description="The folder of an earlier sweep, for --search optuna: its results are known from the beginning, as "
+        "far as its trials lie in this space. They are read once, when this sweep begins.",
     )
     bundle: BundleUrl | None = Field(
         default=DEFAULT_BUNDLE,
@@ -165,6 +177,12 @@ class SweepSettings(TrainingConfig, NetworkShape):
         return "cuda" if self.gpus_per_trial else "cpu"
 
     @property
-    def mode(self) -> Literal["max", "min"]:
-        """Whether higher or lower values of the metric are better."""
-        return "max" if self.metric in get_args(HigherIsBetter) else "min"
+    def modes(self) -> dict[str, Mode]:
+        """The metrics that trials are compared by, and whether higher or lower values of each are better."""
+        metrics = [self.metric, *([self.second_metric] if self.second_metric else [])]
+        return {name: "max" if name in get_args(HigherIsBetter) else "min" for name in metrics}
+
+    @property
+    def mode(self) -> Mode:
+        """Whether higher or lower values of the metric that ranks trials are better."""
+        return self.modes[self.metric]

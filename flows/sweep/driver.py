@@ -17,6 +17,7 @@ from prefect import State
 
 from attgan.training.run_folder.progress import PROGRESS
 from flows.storage import StorageError, Store
+from flows.sweep import warm_start
 from flows.sweep.plan import SweepPlan, Trial
 from flows.sweep.progress import Ending, TrialEvent
 from flows.sweep.records import (
@@ -29,7 +30,7 @@ from flows.sweep.records import (
     read_json,
     read_record,
     read_validations,
-    result_of,
+    results_of,
     write_decisions,
     write_record,
 )
@@ -117,6 +118,8 @@ class SweepDriver:
         complete = {
             trial.number: record for trial, record in zip(known, records, strict=True) if is_complete(record)
         }
+        for earlier in warm_start.read(self._plan.store):
+            self._study.learn(earlier["changes"], earlier["values"])
         if self._waits or self._searches:
             for trial in known:
                 self._study.add(trial.number, trial.changes)
@@ -131,7 +134,7 @@ class SweepDriver:
                 for row in read_validations(store):
                     self._study.observe(number, row["step"], steps, finite(row.get(metric)))
             if self._searches:
-                self._study.tell(number, result_of(store, record, metric))
+                self._study.tell(number, results_of(store, record, list(self._settings.modes)))
         return [trial for trial in known if trial.number not in complete]
 
     @property
@@ -260,7 +263,7 @@ class SweepDriver:
             write_record(one.store, record)
         self._failures += record["state"] == "failed"
         if self._searches:
-            self._study.tell(trial.number, result_of(one.store, record, self._settings.metric))
+            self._study.tell(trial.number, results_of(one.store, record, list(self._settings.modes)))
         self._pass_on(one, state=record["state"], note=record["reason"])
 
     def abandon(self) -> None:

@@ -101,6 +101,17 @@ def check_same(
     return True
 
 
+def digests_of(store: Store) -> dict[str, str | None] | None:
+    """The digests of the sweep in a folder, as in :func:`content`; None if it holds no sweep.
+
+    Raises:
+        UserError: it is damaged.
+        StorageError: the storage failed.
+    """
+    found = _read(store)
+    return None if found is None else dict(found["digests"])
+
+
 def write(store: Store, text: Mapping[str, Any]) -> None:
     """Write ``sweep.json``, and replace that of the same sweep with fewer trials."""
     store.put(SWEEP, to_json(text, indent=1))

@@ -14,9 +14,10 @@ from flows.runtime import cluster, reporting
 from flows.runtime.cancelling import RESUMES, RunCancelled, cancel_requests
 from flows.runtime.running import Unfinished, refusals_as_states
 from flows.settings import SweepSettings
+from flows.sweep import warm_start
+from flows.sweep.display import show_artifacts
 from flows.sweep.driver import GaveUp, SweepDriver
 from flows.sweep.evaluator import measure_all
-from flows.sweep.leaderboard import show_artifacts
 from flows.sweep.plan import TRIALS, SweepPlan, describe, make_plan, resolve, write_or_check
 from flows.sweep.prerequisites import licence_lines, make_places
 from flows.sweep.progress import Ending, SweepWatch, TrialEvent
@@ -43,6 +44,7 @@ def sweep(settings: SweepSettings) -> dict[str, Any] | State[Any]:
     started = time.monotonic()
     plan = make_plan(resolved, places=make_places(resolved, log))
     write_or_check(plan)
+    warm_start.write(plan, log)
     for line in licence_lines(plan.places):
         log.info("%s", line)
     watch = SweepWatch(plan, log)

@@ -7,13 +7,13 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
-from flows.runtime import reporting
-from flows.runtime.terminal import console, print_line, print_rows
+from flows.settings.sweep import Mode
 from flows.storage import join, open_store
 from flows.storage.bundles import inspect
 from flows.sweep.plan import START, SweepPlan, Trial
@@ -27,30 +27,8 @@ from flows.sweep.records import (
     read_validations,
 )
 
-Mode = Literal["max", "min"]
 LEADERBOARD = "leaderboard.parquet"
-CURVES = "curves.png"
-FACES = "faces.jpg"
-TENSORBOARD = "tensorboard"
-UNKNOWN = "–"
-MEASURED = {
-    "edit_success": "edited faces in which the evaluator sees it",
-    "success_weaker": "the same, edited half as strongly",
-    "success_stronger": "the same, edited one and a half times as strongly",
-    "false_positives": "unedited faces in which the evaluator sees it",
-    "on_reconstruction": "unchanged reconstructions in which the evaluator sees it",
-    "psnr": "PSNR of the unchanged reconstruction, dB",
-    "ssim": "SSIM of the unchanged reconstruction",
-    "outside": "grey levels changed outside the attribute's region, against the face",
-    "outside_reconstruction": "the same, against the unchanged reconstruction",
-    "kept_attributes": "other attributes that the evaluator sees as before",
-}
-# Columns of a terminal that a whole leaderboard fits into.
-_WIDE_TERMINAL = 130
-_PICTURES = {
-    CURVES: "Losses and validations of all trials",
-    FACES: "The same faces, edited by each trial",
-}
+LEADERBOARD_CSV = "leaderboard.csv"
 _UNRANKED = frozenset({"failed", "diverged", "waiting"})
 
 
@@ -64,6 +42,8 @@ class Row:
         state: as in its record.
         changes: the settings that are searched.
         value: the sweep's metric at the validation of the kept weights; None if unknown.
+        second: the sweep's second metric at the same validation; None if unknown or if there is none.
+        on_front: whether no other ranked trial is better in one of the two metrics and at least as good in the other.
         rank: 1 for the best; None for the starting bundle, and for trials that failed, diverged or have no value.
         reason: why it ended.
         step: steps done.
@@ -81,6 +61,8 @@ class Row:
     state: str
     changes: Mapping[str, Any] = field(default_factory=dict)
     value: float | None = None
+    second: float | None = None
+    on_front: bool = False
     rank: int | None = None
     reason: str = ""
     step: int = 0
@@ -103,7 +85,10 @@ def read_rows(plan: SweepPlan, trials: Sequence[Trial]) -> list[Row]:
         trials: all of its trials.
     """
     start = _read_start(plan, trials)
-    rows = ranked([_read_row(trial, plan.settings.metric) for trial in trials], plan.settings.mode)
+    modes = list(plan.settings.modes.values())
+    rows = ranked([_read_row(trial, list(plan.settings.modes)) for trial in trials], modes[0])
+    if len(modes) > 1:
+        rows = with_front(rows, *modes)
     return [start, *rows] if start else rows
 
 
@@ -115,12 +100,28 @@ def ranked(rows: Sequence[Row], mode: Mode) -> list[Row]:
     return [replace(row, rank=rank) for rank, row in enumerate(able, start=1)] + others
 
 
-def to_parquet(rows: Sequence[Row], metric: str) -> bytes:
+def with_front(rows: Sequence[Row], mode: Mode, second: Mode) -> list[Row]:
+    """The rows, with those marked that are on the Pareto front of both metrics."""
+
+    def key(row: Row) -> tuple[float, float]:
+        return sort_value(row.value, mode), sort_value(row.second, second)
+
+    able = [row for row in rows if row.rank and row.second is not None]
+
+    def beaten(row: Row) -> bool:
+        first, other = key(row)
+        return any(a <= first and b <= other and (a, b) != (first, other) for a, b in map(key, able))
+
+    front = {row.name for row in able if not beaten(row)}
+    return [replace(row, on_front=row.name in front) for row in rows]
+
+
+def table_of(rows: Sequence[Row], metric: str, second: str | None = None) -> pa.Table:
     """All rows with all their numbers; unknown ones are null.
 
-    Columns: ``rank, trial, label, state, metric, value, step, best_step``; ``set_…`` for each setting that is
-    searched; ``held_out_…`` of the validation, ``test_…`` of the fixed test faces, ``evaluator_…`` its own
-    accuracy; ``seconds, attempts, node, reason, bundle, digest``.
+    Columns: ``rank, trial, label, state, metric, value, step, best_step``; with a second metric ``second_metric,
+    second_value, on_front``; ``set_…`` for each setting that is searched; ``held_out_…`` of the validation, ``test_…``
+    of the fixed test faces, ``evaluator_…`` its own accuracy; ``seconds, attempts, node, reason, bundle, digest``.
     """
     columns: dict[str, list[Any]] = {
         "rank": [row.rank for row in rows],
@@ -132,6 +133,12 @@ def to_parquet(rows: Sequence[Row], metric: str) -> bytes:
         "step": [row.step for row in rows],
         "best_step": [row.best_step for row in rows],
     }
+    if second is not None:
+        columns |= {
+            "second_metric": [second for _ in rows],
+            "second_value": [row.second for row in rows],
+            "on_front": [row.on_front for row in rows],
+        }
     groups = {"set": "changes", "held_out": "held_out", "test": "test", "evaluator": "evaluator"}
     for prefix, attribute in groups.items():
         mappings = [getattr(row, attribute) for row in rows]
@@ -139,107 +146,39 @@ def to_parquet(rows: Sequence[Row], metric: str) -> bytes:
             columns[f"{prefix}_{name}"] = [mapping.get(name) for mapping in mappings]
     for name in ("seconds", "attempts", "node", "reason", "bundle", "digest"):
         columns[name] = [getattr(row, name) for row in rows]
+    return pa.table({name: _array(values) for name, values in columns.items()})
+
+
+def to_parquet(table: pa.Table) -> bytes:
+    """The content of ``leaderboard.parquet``."""
     buffer = io.BytesIO()
-    pq.write_table(pa.table({name: _array(values) for name, values in columns.items()}), buffer)
+    pq.write_table(table, buffer)
     return buffer.getvalue()
 
 
-def shown(rows: Sequence[Row], metric: str) -> list[dict[str, str]]:
-    """The rows as a table for display."""
-    return [
-        {
-            "rank": str(row.rank or UNKNOWN),
-            "trial": row.name,
-            "settings": row.label,
-            "state": row.state.replace("_", " "),
-            metric.replace("_", " "): number(row.value),
-            "steps": f"{row.step:,}" + (f", best {row.best_step:,}" if row.best_step else ""),
-            "edits seen": number(row.test.get("edit_success")),
-            "PSNR, dB": number(row.test.get("psnr")),
-            "SSIM": number(row.test.get("ssim")),
-            "changed outside": number(row.test.get("outside")),
-            "seconds": number(row.seconds),
-        }
-        for row in rows
-    ]
+def to_csv(table: pa.Table) -> bytes:
+    """The content of ``leaderboard.csv``: the same columns, with their names in the first line."""
+    buffer = io.BytesIO()
+    pc.write_csv(table, buffer)
+    return buffer.getvalue()
 
 
-def number(value: float | None) -> str:
-    """Three significant digits, or a dash."""
-    return UNKNOWN if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-
-def show_artifacts(report: dict[str, Any]) -> None:
-    """Show leaderboard, the best trial's measurements, curves and faces as artifacts of the flow run."""
-    store = open_store(report["sweep"], option="--destination")
-    evaluator = f"; evaluator: {report['evaluator']}" if report["evaluator"] else ""
-    reporting.table("sweep-leaderboard", report["leaderboard"], _caption(report) + evaluator)
-    if report["best"] is not None:
-        reporting.table("sweep-result", measure_rows(report), f"The best trial, {report['bundle']}")
-    for key in report["pictures"]:
-        reporting.picture(
-            f"sweep-{key.partition('.')[0]}", store.get(key).data, f"{_PICTURES[key]}, {store.url}"
-        )
-
-
-def show(report: dict[str, Any]) -> None:
-    """Print a report to the terminal."""
-    print_rows(_caption(report), _fitting(report["leaderboard"], report["metric"]))
-    if report["best"] is None:
-        print_line(f"{report['reason']}; no trial kept weights that can be compared")
-    else:
-        print_rows(f"The best trial: {report['best']['label']}", measure_rows(report))
-        print_line(f"best bundle: {report['bundle']} ({report['digest'][:16]})")
-        print_line(f"licence: {report['licence']}")
-    if report["evaluator"]:
-        print_line(f"evaluator: {report['evaluator']}")
-    places = [*report["pictures"], LEADERBOARD]
-    print_line(f"pictures and tables: {', '.join(join(report['sweep'], key) for key in places)}")
-    print_line(f"curves for TensorBoard: {join(report['sweep'], TENSORBOARD)}")
-
-
-def measure_rows(report: dict[str, Any]) -> list[dict[str, str]]:
-    """The best trial's measurements beside those of the starting bundle."""
-    best, start = report["best"], report["start"]
-    metric = report["metric"]
-    rows = [{"measure": f"{metric.replace('_', ' ')}, held out", "best": number(best["value"])}]
-    rows += [{"measure": words, "best": number(best["test"].get(name))} for name, words in MEASURED.items()]
-    if start is not None:
-        values = [start["value"], *(start["test"].get(name) for name in MEASURED)]
-        rows = [row | {"start": number(value)} for row, value in zip(rows, values, strict=True)]
-    return rows
-
-
-def _fitting(rows: list[dict[str, str]], metric: str) -> list[dict[str, str]]:
-    """All columns, or in a narrow terminal the most important ones; rows without a rank show their state instead."""
-    if console.width >= _WIDE_TERMINAL:
-        return rows
-    shown = ("trial", "settings", metric.replace("_", " "), "edits seen", "SSIM", "changed outside")
-    return [
-        {"rank": row["rank"] if row["rank"] != UNKNOWN else row["state"]}
-        | {name: row[name] for name in shown}
-        for row in rows
-    ]
-
-
-def _caption(report: dict[str, Any]) -> str:
-    states = ", ".join(f"{count:,} {state.replace('_', ' ')}" for state, count in report["states"].items())
-    return f"Leaderboard by {report['metric'].replace('_', ' ')}: {report['trials']:,} trials, {states}"
-
-
-def _read_row(trial: Trial, metric: str) -> Row:
+def _read_row(trial: Trial, metrics: Sequence[str]) -> Row:
     store = open_store(trial.url, option="--destination")
     record, checks, kept = read_record(store), read_validations(store), kept_weights(store)
     record = record or new_record(trial.number, trial.changes, trial.label)
     held_out = numbers_of(next((check for check in checks if kept and check["step"] == kept.step), {}))
     bundle = join(trial.url, kept.path) if kept else None
     digest = inspect(bundle).digest if bundle else None
+    numbers = held_out | {"steps": kept.step if kept else None}
+    value, second, *_ = [*(finite(numbers.get(metric)) for metric in metrics), None]
     return Row(
         name=trial.name,
         label=trial.label,
         state=record["state"],
         changes=trial.changes,
-        value=finite(held_out.get(metric)),
+        value=value,
+        second=second,
         reason=record["reason"],
         step=(kept.steps if kept else None) or max((check["step"] for check in checks), default=0),
         best_step=kept.step if kept else None,

@@ -8,8 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from flows.runtime import reporting
+from flows.settings.sweep import Mode
 from flows.storage import StorageError
-from flows.sweep.leaderboard import Mode, number, sort_value
+from flows.sweep.display import number
+from flows.sweep.leaderboard import sort_value
 from flows.sweep.plan import SweepPlan, Trial
 from flows.sweep.records import (
     COMPLETE,

@@ -192,8 +192,8 @@ def numbers_of(validation: Mapping[str, Any]) -> dict[str, float | None]:
 def value_of(validations: Sequence[Mapping[str, Any]], metric: str) -> float | None:
     """The value by which a trial is compared: the metric of the weights that it keeps.
 
-    Those are the weights with the best quality, or the last ones if the quality is unknown. None before the first
-    validation of trained weights.
+    Those are the weights with the best quality, or the last ones if the quality is unknown; the metric ``steps`` is the
+    step after which they were saved. None before the first validation of trained weights.
     """
     trained = [row for row in validations if row["step"] > 0]
     with_quality = [row for row in trained if finite(row.get("quality")) is not None]
@@ -202,7 +202,14 @@ def value_of(validations: Sequence[Mapping[str, Any]], metric: str) -> float | N
         if with_quality
         else (trained or [{}])[-1]
     )
-    return finite(kept.get(metric))
+    return finite(kept.get("step" if metric == "steps" else metric))
+
+
+def results_of(store: Store, record: Record, metrics: Sequence[str]) -> list[float | None]:
+    """The values by which a trial that has ended is compared: of the sweep's metrics, in their order."""
+    first, *others = metrics
+    validations = read_validations(store) if others else []
+    return [result_of(store, record, first), *(value_of(validations, metric) for metric in others)]
 
 
 def result_of(store: Store, record: Record, metric: str) -> float | None:

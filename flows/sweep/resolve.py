@@ -80,6 +80,16 @@ def resolve(settings: SweepSettings) -> SweepSettings:
     if merged.get("scheduler", "none") == "none":
         _refuse_grace(settings)
         merged["grace_steps"] = None
+    elif merged.get("second_metric"):
+        raise UserError(
+            "asha-with-two-metrics",
+            f"--second-metric {merged['second_metric']}: ASHA compares one metric; add --scheduler none",
+        )
+    if settings.warm_start and merged["search"] != "optuna":
+        raise UserError(
+            "warm-start-without-optuna",
+            f"--warm-start {settings.warm_start}: only a search that learns from results uses it; add --search optuna",
+        )
     resolved = SweepSettings.model_validate(merged)
     _check(resolved, axes)
     return resolved.model_copy(update={"trials": _count_trials(resolved, axes)})
@@ -240,13 +250,21 @@ def _check(settings: SweepSettings, axes: tuple[Axis, ...]) -> None:
     Raises:
         UserError: options that do not go together.
     """
+    if settings.second_metric == settings.metric:
+        raise UserError(
+            "metric-twice", f"--second-metric {settings.second_metric}: is --metric already; name another one"
+        )
     for axis in axes:
-        if axis.name in _WEIGHED_BY.get(settings.metric, ()):
-            raise UserError(
-                "metric-not-comparable",
-                f"--metric {settings.metric}: means something else for each {axis.name}, which --space searches, so it "
-                "cannot compare the trials; use quality",
-            )
+        for option, metric in (
+            ("--metric", settings.metric),
+            ("--second-metric", settings.second_metric or ""),
+        ):
+            if axis.name in _WEIGHED_BY.get(metric, ()):
+                raise UserError(
+                    "metric-not-comparable",
+                    f"{option} {metric}: means something else for each {axis.name}, which --space searches, so it "
+                    "cannot compare the trials; use quality",
+                )
         if isinstance(axis, Range) and settings.search == "grid":
             raise UserError(
                 "grid-with-range",

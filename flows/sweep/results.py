@@ -2,50 +2,39 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-from tensorboardX.proto.event_pb2 import Event
-from tensorboardX.proto.summary_pb2 import Summary
-from tensorboardX.record_writer import RecordWriter
-from tensorboardX.summary import hparams
 
 from attgan.evaluation.plots.image_grids import trials_grid
 from attgan.evaluation.plots.run_curves import comparison_curves
+from attgan.evaluation.plots.scatter import Point, draw_front
 from attgan.models import BundleInfo, save_bundle
 from attgan.models.card import read_card
 from attgan.training.run_folder.plain_json import plain, to_json
 from flows.runtime import reporting
 from flows.storage import join, open_store
 from flows.storage.bundles import inspect, open_bundle
+from flows.sweep.display import CURVES, FACES, FRONT, MEASURED, number, shown
 from flows.sweep.evaluator import unpack_faces
 from flows.sweep.leaderboard import (
-    CURVES,
-    FACES,
     LEADERBOARD,
-    MEASURED,
-    TENSORBOARD,
+    LEADERBOARD_CSV,
     Row,
-    number,
     read_rows,
-    shown,
+    table_of,
+    to_csv,
     to_parquet,
 )
-from flows.sweep.plan import START, TRIALS, SweepPlan, Trial
+from flows.sweep.plan import START, TRIALS, SweepPlan
 from flows.sweep.records import EDITED, read_measures, read_metrics
+from flows.sweep.tensorboard import write_event_files
 
 BEST = "best"
 REPORT = "report.json"
 _HEADING = "### How it was found"
 # Trials in the picture of curves, and in that of faces.
 _CURVES, _COLUMNS = 12, 10
-# TensorBoard recognises an event file by the middle of its name.
-EVENT_FILE = "events.out.tfevents.0.attgan"
-_VERSION = "brain.Event:2"
-_NO_NUMBERS = frozenset({"kind", "network", "step"})
 
 
 def finish(plan: SweepPlan, log: reporting.Log, *, seconds: float, reason: str) -> dict[str, Any]:
@@ -66,10 +55,12 @@ def finish(plan: SweepPlan, log: reporting.Log, *, seconds: float, reason: str) 
     """
     store, settings, trials = plan.store, plan.settings, plan.all_trials()
     rows = read_rows(plan, trials)
-    store.put(LEADERBOARD, to_parquet(rows, settings.metric))
+    table = table_of(rows, settings.metric, settings.second_metric)
+    store.put(LEADERBOARD, to_parquet(table))
+    store.put(LEADERBOARD_CSV, to_csv(table), content_type="text/csv")
     labels = unique_labels(rows)
-    pictures = [_write_curves(plan, rows, labels), _write_faces(plan, rows, labels)]
-    _write_tensorboard(plan, trials)
+    pictures = [_write_curves(plan, rows, labels), _write_faces(plan, rows, labels), _write_front(plan, rows)]
+    write_event_files(plan, trials)
     start = next((row for row in rows if row.name == START), None)
     best = next((row for row in rows if row.rank == 1), None)
     measures = read_measures(plan.folder(int(best.name))) if best else None
@@ -82,6 +73,7 @@ def finish(plan: SweepPlan, log: reporting.Log, *, seconds: float, reason: str) 
         "search": settings.search,
         "metric": settings.metric,
         "mode": settings.mode,
+        "second_metric": settings.second_metric,
         "reason": reason,
         "trials": len(trials),
         "states": dict(Counter(row.state for row in rows if row.name != START)),
@@ -91,7 +83,7 @@ def finish(plan: SweepPlan, log: reporting.Log, *, seconds: float, reason: str) 
         "bundle": None if exported is None else join(store.url, BEST),
         "digest": None if exported is None else exported.digest,
         "licence": None if exported is None else exported.config.licence,
-        "leaderboard": shown(rows, settings.metric),
+        "leaderboard": shown(rows, settings.metric, settings.second_metric),
         "pictures": [key for key in pictures if key],
         "seconds": round(seconds, 1),
     }
@@ -135,12 +127,18 @@ def _write_faces(plan: SweepPlan, rows: Sequence[Row], labels: dict[str, str]) -
     return FACES
 
 
-def _write_tensorboard(plan: SweepPlan, trials: Sequence[Trial]) -> None:
-    for trial in trials:
-        metrics = read_metrics(plan.folder(trial.number))
-        if metrics:
-            content = event_file(metrics, trial.changes, [f"held out/{plan.settings.metric}"])
-            plan.store.put(f"{TENSORBOARD}/{trial.name}/{EVENT_FILE}", content)
+def _write_front(plan: SweepPlan, rows: Sequence[Row]) -> str | None:
+    settings = plan.settings
+    points = [
+        Point(row.name, row.second, row.value, row.on_front)
+        for row in rows
+        if row.rank and row.value is not None and row.second is not None
+    ]
+    if not points:
+        return None
+    x, y = (f"{name.replace('_', ' ')}, {mode} is best" for name, mode in reversed(settings.modes.items()))
+    plan.store.put(FRONT, draw_front(points, x=x, y=y), content_type="image/png")
+    return FRONT
 
 
 def _summary(row: Row) -> dict[str, Any]:
@@ -248,44 +246,3 @@ def _measured(row: Row, start: Row | None, measures: Mapping[str, Any] | None) -
         f"{measures['made_of']['attribute']}, {seen}, edited to have it:\n\n{table}\n\n"
         f"What edits show, here and in the metrics below, is predicted by an evaluator: {describe_evaluator(measures)}."
     )
-
-
-def event_file(
-    rows: Iterable[Mapping[str, Any]], settings: Mapping[str, Any], measured: Sequence[str]
-) -> bytes:
-    """The content of an event file for TensorBoard: a trial's metrics, with its settings for the HPARAMS page.
-
-    It depends on the rows alone, so that a sweep that resumes writes the same file. The time that TensorBoard needs for
-    each number is the step, in seconds.
-
-    Args:
-        rows: of a run's ``metrics.jsonl``, in their order.
-        settings: in which the trial differs from others.
-        measured: names, as in :func:`scalars`, of the numbers that HPARAMS lists beside the settings.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, EVENT_FILE)
-        writer = RecordWriter(str(path))
-        writer.write(Event(file_version=_VERSION).SerializeToString())
-        for summary in hparams({name: _plain(value) for name, value in settings.items()}, measured):
-            writer.write(Event(summary=summary).SerializeToString())
-        for row in rows:
-            values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars(row).items()]
-            event = Event(wall_time=row["step"], step=row["step"], summary=Summary(value=values))
-            writer.write(event.SerializeToString())
-        writer.close()
-        return path.read_bytes()
-
-
-def scalars(row: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of a row by their names in TensorBoard: ``generator/total``, ``held out/quality``."""
-    group = row.get("network", "held out")
-    return {
-        f"{group}/{name}": value
-        for name, value in row.items()
-        if name not in _NO_NUMBERS and value is not None
-    }
-
-
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, bool | int | float | str) else str(value)

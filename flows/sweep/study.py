@@ -7,7 +7,8 @@ seed and the trial's number.
 
 The scheduler ``asha`` is asynchronous successive halving (Li et al., *A System for Massively Parallel Hyperparameter
 Tuning*, 2020): when a trial passes a rung, at ``grace_steps`` times a power of three, it continues if it is among the
-best third of all trials that have passed this rung before it.
+best third of all trials that have passed this rung before it. Optuna's pruners compare one metric, so a sweep with two
+has no scheduler.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from optuna.distributions import (
 )
 from optuna.pruners import SuccessiveHalvingPruner
 from optuna.samplers import TPESampler
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from flows.settings import SweepSettings
@@ -56,11 +58,31 @@ class Study:
         self._seed = settings.seed
         self._at_random = min(_AT_RANDOM, max(2, (settings.trials or 1) // 3))
         self._grace = settings.grace_steps
-        self._study = optuna.create_study(direction="maximize" if settings.mode == "max" else "minimize")
+        self._study = optuna.create_study(
+            directions=[
+                StudyDirection.MAXIMIZE if mode == "max" else StudyDirection.MINIMIZE
+                for mode in settings.modes.values()
+            ]
+        )
         self._trials: dict[int, optuna.Trial] = {}
         self._stopped: set[int] = set()
         self._tried: list[Changes] = []
         self._decided = 0
+
+    def learn(self, changes: Changes, values: Sequence[float]) -> bool:
+        """Add the result of another sweep's trial, before all own trials; returns whether it lies in this space.
+
+        Args:
+            changes: its searched settings.
+            values: one of each metric.
+        """
+        try:
+            self._study.add_trial(
+                optuna.create_trial(params=changes, distributions=self._space, values=list(values))
+            )
+        except ValueError:
+            return False
+        return True
 
     def add(self, number: int, changes: Changes) -> None:
         """Add a trial that was not suggested by this study. Call it in the order of the numbers."""
@@ -114,16 +136,16 @@ class Study:
             if decision["stop"]:
                 self._stopped.add(number)
 
-    def tell(self, number: int, value: float | None) -> None:
-        """Add the result of a trial; None if it has no value. Only the first result of a trial counts."""
+    def tell(self, number: int, values: Sequence[float | None]) -> None:
+        """Add the result of a trial: a value of each metric, None if it has none. Only its first result counts."""
         trial = self._trials.pop(number, None)
         if trial is None:
             return
         # A trial without a value counts as worse than all others, since similar trials are likely to fail, too.
-        if value is None or number in self._stopped:
+        if None in values or number in self._stopped:
             self._study.tell(trial, state=TrialState.PRUNED)
         else:
-            self._study.tell(trial, value)
+            self._study.tell(trial, [value for value in values if value is not None])
 
     def _report(self, number: int, step: int, value: float | None) -> bool:
         """Report a validation; returns whether to stop the trial."""

@@ -1,5 +1,6 @@
 """How trials are ordered, and where the numbers of their rows come from."""
 
+import csv
 import io
 import json
 import shutil
@@ -13,8 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attgan.models import inspect_bundle
+from flows.settings.sweep import Mode
 from flows.storage import open_store
-from flows.sweep.leaderboard import Mode, Row, ranked, read_rows, shown, to_parquet
+from flows.sweep.display import shown
+from flows.sweep.leaderboard import Row, ranked, read_rows, table_of, to_csv, to_parquet, with_front
 from flows.sweep.plan import Places, SweepPlan
 from flows.sweep.records import MEASURES, read_validations
 from tests.support.finished_sweep import plan_at
@@ -89,7 +92,7 @@ def test_what_was_measured_of_other_weights_is_not_shown(
 
 
 def columns_of(rows: list[Row], metric: str = "quality") -> dict[str, list[Any]]:
-    columns: dict[str, list[Any]] = pq.read_table(io.BytesIO(to_parquet(rows, metric))).to_pydict()
+    columns: dict[str, list[Any]] = pq.read_table(io.BytesIO(to_parquet(table_of(rows, metric)))).to_pydict()
     return columns
 
 
@@ -133,3 +136,50 @@ def test_people_read_dashes_where_nothing_is_known() -> None:
         "1,200",
         "stopped early",
     )
+
+
+def test_the_csv_file_has_the_same_columns_and_values(finished: SweepPlan) -> None:
+    table = table_of(read_rows(finished, finished.known), "quality")
+    with io.StringIO(to_csv(table).decode()) as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == table.column_names
+    assert [row["trial"] for row in rows] == table["trial"].to_pylist()
+    assert float(rows[1]["value"]) == table["value"][1].as_py()
+
+
+MODES = st.sampled_from(["max", "min"])
+FEW_VALUES = st.none() | st.integers(0, 3).map(float)
+
+
+@given(st.lists(st.tuples(FEW_VALUES, FEW_VALUES), max_size=8), MODES, MODES)
+def test_on_the_front_are_those_that_no_other_trial_beats(
+    values: list[tuple[float | None, float | None]], mode: Mode, second: Mode
+) -> None:
+    rows = [
+        Row(f"{number:03d}", "", "finished", value=value, second=other, bundle="there")
+        for number, (value, other) in enumerate(values)
+    ]
+    signs = [1 if each == "max" else -1 for each in (mode, second)]
+    known = {
+        row.name: [sign * value for sign, value in zip(signs, (row.value, row.second), strict=True)]
+        for row in rows
+        if row.value is not None and row.second is not None
+    }
+    front = {
+        name
+        for name, own in known.items()
+        if not any(
+            other != own and all(a >= b for a, b in zip(other, own, strict=True)) for other in known.values()
+        )
+    }
+    assert {row.name for row in with_front(ranked(rows, mode), mode, second) if row.on_front} == front
+
+
+def test_of_two_metrics_the_second_is_that_of_the_same_weights(finished: SweepPlan) -> None:
+    settings = finished.settings.model_copy(update={"second_metric": "steps"})
+    rows = read_rows(replace(finished, settings=settings), finished.known)
+    assert [row.second for row in rows[1:4]] == [row.best_step for row in rows[1:4]]
+    assert any(row.on_front for row in rows)
+    columns = table_of(rows, "quality", "steps").to_pydict()
+    assert columns["second_value"] == [row.second for row in rows]
+    assert "★" in "".join(row["kept at step"] for row in shown(rows, "quality", "steps"))

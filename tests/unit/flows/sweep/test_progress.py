@@ -8,9 +8,9 @@ import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.runtime.reporting import LiveArtifact
+from flows.settings.sweep import Mode
 from flows.storage import open_store
 from flows.sweep import progress
-from flows.sweep.leaderboard import Mode
 from flows.sweep.plan import Places, SweepPlan
 from flows.sweep.progress import SweepWatch, TrialEvent, TrialStatus
 from flows.sweep.records import new_record, write_record

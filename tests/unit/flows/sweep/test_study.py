@@ -42,7 +42,7 @@ def run(sweep: Study, number: int, changes: dict[str, Any], decisions: list[Deci
             decisions.append(sweep.decide(number, step, STEPS, quality(number, step, changes)))
     ended = until == STEPS or any(decision["stop"] for decision in decisions)
     if ended:
-        sweep.tell(number, worth(changes))
+        sweep.tell(number, [worth(changes)])
     return ended
 
 
@@ -66,7 +66,7 @@ def rebuilt(seed: int, tried: Tried) -> Study:
         again.add(number, changes)
     again.replay((number, decision) for number, (_, found) in enumerate(tried) for decision in found)
     for number, (changes, _) in enumerate(tried[:-1]):
-        again.tell(number, worth(changes))
+        again.tell(number, [worth(changes)])
     return again
 
 
@@ -129,7 +129,7 @@ def test_what_came_of_the_first_trials_guides_the_later_ones() -> None:
             assert changes is not None
             assert changes not in tried
             tried.append(changes)
-            sweep.tell(number, worth(changes))
+            sweep.tell(number, [worth(changes)])
         values = [-3.0 if (value := worth(changes)) is None else value for changes in tried]
         first += values[:9]
         last += values[-9:]
@@ -142,5 +142,64 @@ def test_a_space_that_is_exhausted_suggests_nothing_more() -> None:
     suggested = []
     while (changes := sweep.suggest(len(suggested))) is not None:
         suggested.append(changes["freeze_d"])
-        sweep.tell(len(suggested) - 1, float(len(suggested)))
+        sweep.tell(len(suggested) - 1, [float(len(suggested))])
     assert sorted(suggested) == [0, 1, 2]
+
+
+def test_with_two_metrics_both_are_searched() -> None:
+    """The higher the rate, the better the first and the worse the second: all rates are equally good."""
+    axes = parse_space(["learning_rate=log:1e-5:1e-2", "freeze_d=int:0:5"])
+    sweep = Study(SweepSettings(trials=40, search="optuna", second_metric="steps"), axes)
+    tried = []
+    for number in range(40):
+        changes = sweep.suggest(number)
+        assert changes is not None
+        tried.append(changes)
+        rate = math.log10(changes["learning_rate"])
+        sweep.tell(number, [rate - changes["freeze_d"], rate + changes["freeze_d"]])
+    # FreezeD worsens both.
+    assert sum(changes["freeze_d"] == 0 for changes in tried[20:]) > sum(
+        changes["freeze_d"] == 0 for changes in tried[:20]
+    )
+    rates = [changes["learning_rate"] for changes in tried[20:]]
+    assert max(rates) > 30 * min(rates)
+
+
+def test_a_trial_without_one_of_its_values_does_not_disturb_the_search() -> None:
+    sweep = Study(SweepSettings(trials=6, search="optuna", second_metric="steps"), AXES)
+    for number in range(6):
+        assert sweep.suggest(number) is not None
+        sweep.tell(number, [0.5, None] if number % 2 else [0.5, 10.0])
+
+
+def test_results_of_another_sweep_guide_the_first_suggestions() -> None:
+    near = []
+    for seed in range(6):
+        sweep = study(seed, trials=3)
+        for step in range(20):
+            changes = {
+                "learning_rate": 10 ** (-5 + 3 * step / 20),
+                "freeze_d": step % 6,
+                "clip_gradients": None,
+            }
+            assert sweep.learn(changes, [worth(changes) or -3.0])
+        for number in range(3):
+            changes = sweep.suggest(number) or {}
+            near.append(worth(changes) or -3.0)
+            sweep.tell(number, [worth(changes)])
+    # Drawn at random, it is about -1.3.
+    assert sum(near) / len(near) > -1.0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"learning_rate": 1e-3, "freeze_d": 0},
+        {"learning_rate": 1.0, "freeze_d": 0, "clip_gradients": None},
+        {"learning_rate": 1e-3, "freeze_d": 0, "clip_gradients": 2.0},
+        {"learning_rate": 1e-3, "freeze_d": 0, "clip_gradients": None, "flip": True},
+    ],
+    ids=["a setting less", "beyond a range", "not in a list", "a setting more"],
+)
+def test_results_outside_the_space_are_not_taken(changes: dict[str, Any]) -> None:
+    assert not study().learn(changes, [0.5])
