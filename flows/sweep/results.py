@@ -136,7 +136,10 @@ def _write_front(plan: SweepPlan, rows: Sequence[Row]) -> str | None:
     ]
     if not points:
         return None
-    x, y = (f"{name.replace('_', ' ')}, {mode} is best" for name, mode in reversed(settings.modes.items()))
+    x, y = (
+        f"{name.replace('_', ' ')}, {'higher' if mode == 'max' else 'lower'} is better"
+        for name, mode in reversed(settings.modes.items())
+    )
     plan.store.put(FRONT, draw_front(points, x=x, y=y), content_type="image/png")
     return FRONT
 
