@@ -64,13 +64,18 @@ class TrialOrder:
     hours: float | None
     command: str
 
+    @property
+    def task_run_label(self) -> str:
+        """Its number and settings. The timeline in Prefect's UI has no Greek letters, and leaves them out."""
+        return f"{self.trial.name}: {self.trial.label.replace('λ', 'lambda')}"
+
 
 def may_retry(task: Any, run: Any, state: State[Any]) -> bool:
     """The retry condition: neither a user's mistake nor a training that diverges ends better the next time."""
     return not isinstance(state.data, UserError | Diverged)
 
 
-@task(name="trial", task_run_name="trial {order.trial.name}: {order.trial.label}", **retries_if(may_retry))
+@task(name="trial", task_run_name="trial {order.task_run_label}", **retries_if(may_retry))
 def trial_task(order: TrialOrder) -> State[Any]:
     """Run one trial, on Ray."""
     return run_trial(order, get_run_logger().info)

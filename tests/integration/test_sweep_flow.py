@@ -64,7 +64,7 @@ def test_trials_are_compared_and_the_best_one_edits(
     assert artifacts["sweep-progress"] == [100]
     assert [row["state"] for row in json.loads(artifacts["sweep-so-far"][0])] == ["finished"] * 2
     trials = {name: state for name, state in tasks.items() if name.startswith("trial")}
-    assert trials == dict.fromkeys(("trial 000: λ1 10", "trial 001: λ1 100"), "Completed")
+    assert trials == dict.fromkeys(("trial 000: lambda1 10", "trial 001: lambda1 100"), "Completed")
     store = open_store(sweep)
     with store.filesystem()[0].open_input_file(f"{store.filesystem()[1]}/leaderboard.parquet") as stream:
         table = pq.read_table(stream).to_pydict()

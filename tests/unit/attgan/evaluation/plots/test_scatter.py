@@ -12,7 +12,9 @@ def points(*, on_front: bool) -> list[Point]:
 
 
 def test_the_front_looks_different_from_other_trials_and_the_bytes_are_stable() -> None:
-    front, others = (draw_front(points(on_front=on_front), x="steps", y="quality") for on_front in (True, False))
+    front, others = (
+        draw_front(points(on_front=on_front), x="steps", y="quality") for on_front in (True, False)
+    )
     assert front == draw_front(points(on_front=True), x="steps", y="quality")
     assert front != others
     with Image.open(io.BytesIO(front)) as image:
