@@ -57,8 +57,8 @@ deploy: $(READY) ## Register the flows as deployments with that Prefect server, 
 status: $(READY) ## Show the services of the local stack, their addresses and health
 	@$(BIN)/attgan status
 
-down: $(READY) ## Stop the local stack
-	@$(BIN)/attgan down
+down: $(READY) ## Stop the local stack, after the runs that are at work (ARGS="--force" does not wait)
+	@$(BIN)/attgan down $(ARGS)
 
 test: $(READY_DEV) ## Lint, types and the tests that every change must pass (PYTEST_ADDOPTS=--durations=20 shows the slowest)
 	@$(MAKE) --no-print-directory --keep-going --jobs=$$(($(CORES) + 1)) IN_GROUPS=1 $(GROUPS_OF_TESTS) lint

@@ -107,7 +107,7 @@ def status(*options: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> No
 
 @app.command
 def down(*options: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> NoReturn:
-    """Stop the local stack. Its data and logs stay."""
+    """Cancel the runs that are at work, and stop the local stack. Its data and logs stay."""
     become("infra", "down", *options)
 
 

@@ -17,6 +17,7 @@ from infra.errors import Interrupted, RefusedError, StackError
 from infra.local import lifecycle
 from infra.local.environment import client_environment, inherited, shell_lines
 from infra.local.ports import is_free, listener
+from infra.local.runs import end_runs
 from infra.local.service import program
 from infra.local.stack import SERVICES, Stack, load
 from infra.local.status import status
@@ -79,6 +80,9 @@ def show(options: argparse.Namespace) -> int:
 
 def down(options: argparse.Namespace) -> int:
     """Stop the stack, and stacks of `run` commands that were killed."""
+    stack = load(options.dir)
+    if stack is not None and stack.ready and "prefect" in stack.services and not options.force:
+        end_runs(stack, report=_say)
     stopped = lifecycle.down(options.dir)
     abandoned = lifecycle.clear_abandoned(options.dir.parent, "run-*")
     for folder in [options.dir] * stopped + abandoned:
@@ -304,7 +308,9 @@ def _parser() -> argparse.ArgumentParser:
         show,
         "Show the services, their addresses, and whether they are healthy; exit code 0 if all are.",
     )
-    add("down", down, "Stop the stack. Its data and logs stay.")
+    add(
+        "down", down, "Cancel the runs that are at work, and stop the stack. Its data and logs stay."
+    ).add_argument("--force", action="store_true", help="stop at once, without waiting for runs to end")
     add("env", env, 'Print the environment of the stack\'s clients: eval "$(python -m infra env)".')
     text = "Print the path of the file that describes the deployments, for `prefect deploy --prefect-file`."
     add("deployments", deployments, text)
