@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from prefect import get_run_logger
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.context import FlowRunContext
 
@@ -29,6 +30,14 @@ _LAST_REQUEST = 5.0
 
 class RunCancelled(Exception):
     """Ends a flow's run as cancelled, with this line."""
+
+
+def say_how_to_cancel() -> None:
+    """Log how this run can be cancelled if the UI cannot do it: its button is only active for runs of deployments."""
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    if run is not None and run.deployment_id is None and run.parent_task_run_id is None:
+        get_run_logger().info("to stop this run: Ctrl-C, or elsewhere `prefect flow-run cancel %s`", run.id)
 
 
 @contextlib.contextmanager

@@ -8,14 +8,14 @@ import re
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, get_type_hints
 
-from prefect import Flow, State, Task
+from prefect import Flow, State, Task, runtime
 from prefect.client.schemas.objects import TaskRun
 from prefect.exceptions import MissingResult
 from prefect.states import Cancelled, Failed
 
 from attgan.errors import UserError
 from flows.runtime import cluster
-from flows.runtime.cancelling import RunCancelled
+from flows.runtime.cancelling import RunCancelled, say_how_to_cancel
 from flows.runtime.cluster_watch import ClusterLost
 
 REFUSED = "Refused"
@@ -31,19 +31,26 @@ class Unfinished(Exception):
 def refusals_as_states(body: Callable[P, R]) -> Callable[P, R | State[Any]]:
     """Decorate a flow's body so that these exceptions become the state in which its run ends.
 
-    :class:`UserError` becomes a failed state named ``Refused``; :class:`flows.runtime.cancelling.RunCancelled` a
-    cancelled one; :class:`Unfinished` and :class:`flows.runtime.cluster_watch.ClusterLost` a failed one. The message of
-    the state is the message of the exception.
+    :class:`UserError` becomes a state named ``Refused``: a failed one in a run of a deployment, which somebody has to
+    correct, and a cancelled one in a run from a terminal, whose user reads the line there.
+    :class:`flows.runtime.cancelling.RunCancelled` and Ctrl-C become a cancelled state; :class:`Unfinished` and
+    :class:`flows.runtime.cluster_watch.ClusterLost` a failed one. The message of the state is the message of the
+    exception.
     """
 
     @functools.wraps(body)
     def refusing(*args: P.args, **kwargs: P.kwargs) -> R | State[Any]:
+        say_how_to_cancel()
         try:
             return body(*args, **kwargs)
         except UserError as error:
-            return Failed(name=REFUSED, message=str(error))
+            refused = Failed if runtime.deployment.id else Cancelled
+            return refused(name=REFUSED, message=str(error))
         except RunCancelled as cancelled:
             return Cancelled(message=str(cancelled))
+        except KeyboardInterrupt:
+            # To Prefect it would be a crash, as if the process had died.
+            return Cancelled(message="interrupted with Ctrl-C")
         except (Unfinished, ClusterLost) as why:
             return Failed(message=str(why))
 

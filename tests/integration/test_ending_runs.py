@@ -1,6 +1,7 @@
 """Runs that are at work when the stack is taken down: they are cancelled, and none stays `Running`."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.states import Running
 
+from attgan.errors import UserError
+from flows.runtime.running import refusals_as_states, run_from_terminal
 from infra.local.ports import free_ports
 from infra.local.runs import end_runs
 from infra.local.stack import Stack
@@ -61,7 +64,9 @@ def state_of(name: str) -> list[str]:
         return [run.state.name for run in client.read_flow_runs() if run.flow_id in flows and run.state]
 
 
-def test_a_run_of_a_terminal_ends_cancelled(server: Stack, tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", ["down", "Ctrl-C"])
+def test_a_run_of_a_terminal_ends_cancelled(server: Stack, tmp_path: Path, by: str) -> None:
+    before = len(state_of("at-work"))
     output = tmp_path / "output"
     with output.open("w") as log:
         child = subprocess.Popen(
@@ -72,11 +77,14 @@ def test_a_run_of_a_terminal_ends_cancelled(server: Stack, tmp_path: Path) -> No
         )
     try:
         wait_until(lambda: "begun" in output.read_text(), "the run to begin")
-        assert end_runs(server, report=lambda line: None, seconds=600) >= 1
+        if by == "Ctrl-C":
+            child.send_signal(signal.SIGINT)
+        else:
+            assert end_runs(server, report=lambda line: None, seconds=600) >= 1
         assert child.wait(600) == 7
     finally:
         child.kill()
-    assert state_of("at-work") == ["Cancelled"]
+    assert state_of("at-work") == ["Cancelled"] * (before + 1)
 
 
 def test_a_run_whose_process_is_gone_does_not_stay_running(server: Stack) -> None:
@@ -93,3 +101,18 @@ def test_a_server_that_does_not_answer_is_no_obstacle(tmp_path: Path) -> None:
     lines: list[str] = []
     assert end_runs(stack, report=lines.append) == 0
     assert lines
+
+
+@flow(name="refused")
+@refusals_as_states
+def refused() -> None:
+    raise UserError("source-empty", "--source: as a mistyped one")
+
+
+def test_a_mistake_in_a_terminal_leaves_no_failed_run(stack: dict[str, str]) -> None:
+    with pytest.raises(UserError):
+        run_from_terminal(refused)
+    assert state_of("refused") == ["Refused"]
+    with get_client(sync_client=True) as client:
+        (run,) = [run for run in client.read_flow_runs() if run.state and run.state.name == "Refused"]
+    assert run.state.is_cancelled()
