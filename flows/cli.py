@@ -111,6 +111,22 @@ def down(*options: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> NoRe
     become("infra", "down", *options)
 
 
+@app.command
+def doctor(
+    *places: Annotated[
+        str, Parameter(help="URLs of buckets or folders that runs will write to.", show_default=False)
+    ],
+) -> None:
+    """Check what is installed, what can be reached from here, and what is missing. Exit code 1 if anything is."""
+    adopt_stack()
+    from flows.operate.doctor import examine
+
+    healthy, rows = examine(places)
+    print_rows("Health", rows)
+    if not healthy:
+        sys.exit(1)
+
+
 for _command in ("up", "status", "down"):
     # These commands pass --help on to the stack's own command line.
     app[_command].help_flags = ()

@@ -1,0 +1,115 @@
+"""A health check: what is installed, what can be reached from here, and what is missing, one line each."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import torch
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import WorkerFilter, WorkerFilterStatus
+
+from attgan.errors import UserError
+from attgan.version import VERSION
+from flows.runtime import cluster
+from flows.storage import StorageError, open_store
+from flows.storage.bundles import inspect
+from flows.storage.s3.aws import open_session
+from flows.urls import DEFAULT_BUNDLE
+
+Check = Callable[[], str]
+_GIB = 2**30
+
+
+def examine(places: tuple[str, ...] = ()) -> tuple[bool, list[Mapping[str, str]]]:
+    """Check everything that the flows need.
+
+    Args:
+        places: URLs that runs will write to; an object is neither written nor read there.
+
+    Returns:
+        Whether nothing is missing, and a row for each check: ``check``, ``ok`` (``yes`` or ``no``), ``found``.
+    """
+    checks: dict[str, Check] = {
+        "attgan": _program,
+        "torch": _torch,
+        "default bundle": _bundle,
+        "free space": _space,
+        "Prefect server": _prefect,
+        "workers": _workers,
+        "Ray cluster": _ray,
+        "S3 credentials": _credentials,
+    }
+    rows = [_row(name, check) for name, check in checks.items()]
+    rows += [_row(place, partial(_place, place)) for place in places]
+    return all(row["ok"] == "yes" for row in rows), rows
+
+
+def _row(name: str, check: Check) -> Mapping[str, str]:
+    try:
+        return {"check": name, "ok": "yes", "found": check()}
+    except (UserError, StorageError, OSError) as problem:
+        return {"check": name, "ok": "no", "found": " ".join(str(problem).split())}
+
+
+def _program() -> str:
+    return f"{VERSION} on Python {platform.python_version()}, {platform.system()} {platform.machine()}"
+
+
+def _torch() -> str:
+    gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    return f"{torch.__version__}; {', '.join(gpus) or 'no GPU'}; {len(os.sched_getaffinity(0))} CPUs"
+
+
+def _bundle() -> str:
+    bundle = inspect(DEFAULT_BUNDLE)
+    return f"{bundle.digest[:16]}, {bundle.config.generator.image_size} px"
+
+
+def _space() -> str:
+    free = {place: shutil.disk_usage(place).free / _GIB for place in (".", tempfile.gettempdir())}
+    return ", ".join(f"{gibibytes:,.0f} GiB in {place}" for place, gibibytes in free.items())
+
+
+def _prefect() -> str:
+    url = cluster.require_prefect()
+    with get_client(sync_client=True) as client:
+        return f"{client.api_version()} at {url}"
+
+
+def _workers() -> str:
+    cluster.require_prefect()
+    online = WorkerFilter(status=WorkerFilterStatus(any_=["ONLINE"]))
+    with get_client(sync_client=True) as client:
+        pools = {
+            pool.name: len(client.read_workers_for_work_pool(pool.name, worker_filter=online))
+            for pool in client.read_work_pools()
+        }
+    if not any(pools.values()):
+        raise UserError(
+            "workers-missing",
+            "no worker is online: runs of deployments and schedules wait; `attgan up` starts one here",
+        )
+    return ", ".join(f"{count} in the work pool {name}" for name, count in pools.items() if count)
+
+
+def _ray() -> str:
+    cluster.connect_ray()
+    found = cluster.require_ray(1, 0)
+    nodes = "1 node" if found.nodes == 1 else f"{found.nodes:,} nodes"
+    return f"{nodes}, {found.cpus:g} CPUs, {found.gpus:g} GPUs at {cluster.require_ray_address()}"
+
+
+def _credentials() -> str:
+    credentials = open_session("S3").get_credentials()
+    source = "requests are not signed" if credentials is None else f"from {credentials.method}"
+    return f"{source}; endpoint {os.environ.get('AWS_ENDPOINT_URL') or 'of AWS'}"
+
+
+def _place(url: str) -> str:
+    open_store(url, option=url).check(write=True)
+    return "can be listed and written to"
