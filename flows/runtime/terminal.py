@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
@@ -16,18 +17,59 @@ console = Console(markup=False, emoji=False, highlight=False)
 
 
 def print_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print a table, one row for each mapping."""
+    """Print a table, one row for each mapping.
+
+    No word is broken, so that URLs can be copied. If the terminal is too narrow for that, the last columns are left
+    out, and a line names them. What is printed to a file is as wide as it needs to be.
+    """
+    columns = {name: [str(row[name]) for row in rows] for name in rows[0]}
+    narrowest = [_longest_word([name, *values]) for name, values in columns.items()]
+    if not console.is_terminal:
+        console.width = max(console.width, _width(narrowest))
+    room = console.width
+    shown = len(columns)
+    while shown > 1 and _width(narrowest[:shown]) > room:
+        shown -= 1
     table = Table(title=title, title_justify="left")
-    for column in rows[0]:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
+    widest = [max(cell_len(cell) for cell in [name, *values]) for name, values in columns.items()]
+    for name, width in zip(columns, _widths(narrowest[:shown], widest[:shown], room), strict=False):
+        table.add_column(name, width=width, overflow="fold")
+    for values in zip(*list(columns.values())[:shown], strict=True):
+        table.add_row(*values)
     console.print(table)
+    if left_out := list(columns)[shown:]:
+        print_line(f"not shown, because the terminal is too narrow: {', '.join(left_out)}")
+
+
+def _longest_word(cells: Sequence[str]) -> int:
+    return max(cell_len(word) for cell in cells for word in [*cell.split(), ""])
+
+
+def _widths(narrowest: Sequence[int], widest: Sequence[int], room: int) -> list[int]:
+    """The widths of columns: the room that is left goes to those that need the least, and the rest is shared."""
+    widths, left = list(narrowest), max(0, room - _width(narrowest))
+    by_need = sorted(range(len(widths)), key=lambda column: widest[column] - narrowest[column])
+    for place, column in enumerate(by_need):
+        more = min(widest[column] - narrowest[column], left // (len(widths) - place))
+        widths[column] += more
+        left -= more
+    return widths
+
+
+def _width(columns: Sequence[int]) -> int:
+    """The width of a table whose columns have these widths, with its frame."""
+    return sum(columns) + 3 * len(columns) + 1
 
 
 def print_mapping(title: str, values: Mapping[str, Any]) -> None:
-    """Print a table of two columns: names and values."""
-    shown = {what: f"{value:,}" if isinstance(value, int) else value for what, value in values.items()}
+    """Print names and values: as a table, or as lines if a value is longer than the terminal is wide."""
+    shown = {what: f"{value:,}" if isinstance(value, int) else str(value) for what, value in values.items()}
+    widths = [_longest_word(list(shown)), _longest_word(list(shown.values()))]
+    if console.is_terminal and _width(widths) > console.width:
+        print_line(title)
+        for what, value in shown.items():
+            print_line(f"  {what}: {value}")
+        return
     print_rows(title, [{"what": what, "value": value} for what, value in shown.items()])
 
 
