@@ -32,6 +32,7 @@ from flows.settings import (
     InitSettings,
     MakeDefaultSettings,
     PipelineSettings,
+    PreviewSettings,
     ReportSettings,
     ScheduleSettings,
     SubsetSettings,
@@ -287,6 +288,15 @@ def report(settings: Annotated[ReportSettings, Parameter(name="*")]) -> None:
     from flows.edit import finish, report
 
     report.show(finish.find_report(settings))
+
+
+@app.command
+def preview(settings: Annotated[PreviewSettings, Parameter(name="*")]) -> None:
+    """Write one HTML page of an edit run, with faces before and after, the least convincing first."""
+    adopt_stack()
+    from flows.evaluation.preview import write_preview
+
+    print_mapping("Preview", write_preview(settings))
 
 
 @app.command

@@ -13,11 +13,11 @@ from attgan.errors import UserError
 from flows.edit import report
 from flows.edit.ledger import Summary, finished_shards, ledger_key, read_rows
 from flows.edit.prepared_run import PreparedRun
-from flows.edit.run import LATEST, object_exists, read_run, run_url
+from flows.edit.run import LATEST, EditRun, object_exists, read_run, run_url
 from flows.edit.state import Ended, Settled
 from flows.runtime import reporting
 from flows.settings import ReportSettings
-from flows.storage import join, open_store
+from flows.storage import Store, join, open_store
 
 
 def finish(
@@ -70,28 +70,38 @@ def read_report(prepared: PreparedRun) -> dict[str, Any]:
     return found
 
 
+def find_run(url: str) -> tuple[EditRun, Store]:
+    """The run and its folder, by the URL of the folder, or of a destination: the last run that finished there.
+
+    Raises:
+        UserError: there is no run.
+        StorageError: the storage failed after its retries.
+    """
+    store = open_store(url, option="--run")
+    store.check()
+    if object_exists(store, LATEST):
+        store = open_store(run_url(url, json.loads(store.get(LATEST).data)["run_id"]), option="--run")
+    run = read_run(store)
+    if run is None:
+        raise UserError(
+            "run-missing",
+            f"--run {url}: neither an edit run's folder nor a destination where a run has finished",
+        )
+    return run, store
+
+
 def find_report(settings: ReportSettings) -> dict[str, Any]:
-    """Read the report of a run by the URL of its folder, or of a destination's last run.
+    """Read the report of a run, see :func:`find_run`.
 
     Raises:
         UserError: there is no run, or it has not finished.
         StorageError: the storage failed after its retries.
     """
-    url, store = settings.run, open_store(settings.run, option="--run")
-    store.check()
-    if object_exists(store, LATEST):
-        url = run_url(settings.run, json.loads(store.get(LATEST).data)["run_id"])
-        store = open_store(url, option="--run")
-    run = read_run(store)
-    if run is None:
-        raise UserError(
-            "run-missing",
-            f"--run {settings.run}: neither an edit run's folder nor a destination where a run has finished",
-        )
+    run, store = find_run(settings.run)
     if not object_exists(store, "report.json"):
         done = len(finished_shards(store))
         raise UserError(
-            "run-unfinished", f"--run {url}: has not finished: {done:,} of {run.shards:,} shards are done"
+            "run-unfinished", f"--run {run.url}: has not finished: {done:,} of {run.shards:,} shards are done"
         )
     found: dict[str, Any] = json.loads(store.get("report.json").data)
     return found

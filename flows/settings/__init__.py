@@ -12,6 +12,7 @@ from flows.settings.deploy import DeploySettings, ScheduleSettings
 from flows.settings.edit import EditSettings, ReportSettings
 from flows.settings.evaluation import EvaluateSettings
 from flows.settings.pipeline import PipelineSettings
+from flows.settings.preview import PreviewSettings
 from flows.settings.sweep import SweepSettings
 from flows.settings.training import AlignSettings, ClassifierSettings, SweepEvaluatorSettings, TrainSettings
 from flows.settings.weights import ExportSettings, ImportWeightsSettings, InitSettings, MakeDefaultSettings
@@ -34,6 +35,7 @@ __all__ = [
     "InitSettings",
     "MakeDefaultSettings",
     "PipelineSettings",
+    "PreviewSettings",
     "ReportSettings",
     "ScheduleSettings",
     "Settings",

@@ -13,8 +13,9 @@ from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter
 
 from flows.edit.flow import edit
 from flows.edit.ledger import finished_shards, read_rows
+from flows.evaluation.preview import write_preview
 from flows.runtime.running import run_from_terminal
-from flows.settings import EditSettings, InitSettings
+from flows.settings import EditSettings, InitSettings, PreviewSettings
 from flows.storage import join, open_store
 from flows.training.weights import init
 from tests.support.images.pictures import noise, opened, saved
@@ -113,6 +114,24 @@ def test_the_ui_shows_progress_tables_and_a_picture(bucket: str) -> None:
     assert {row["stage"] for row in json.loads(artifacts["edit-stages"].data)} >= {"fetch", "edit", "put"}
     assert "data:image/jpeg;base64," in artifacts["edit-before-after"].data
     assert any("truncated" in row["what"] for row in json.loads(artifacts["edit-reasons"].data))
+
+
+def test_the_page_of_a_run_shows_failed_and_edited_images_and_needs_nothing_else(bucket: str) -> None:
+    report = run(bucket)
+    page = write_preview(PreviewSettings(run=join(bucket, "out"), images=10))
+    assert (page["images"], page["left_out"]) == (10, 18)
+    assert page["page"] == join(bucket, "out", "_runs", report["run_id"], "preview.html")
+    text = open_store(join(bucket, "out", "_runs", report["run_id"])).get("preview.html").data.decode()
+    assert text.count('<figure data-status="failed"') == 3, "those come first"
+    assert text.count('<figure data-status="edited"') == 7
+    assert text.count("<img") == 14, "before and after"
+    assert "http://" not in text
+    assert "https://" not in text
+    without = write_preview(
+        PreviewSettings(run=join(bucket, "out"), output=join(bucket, "p.html"), no_faces=True)
+    )
+    assert without["images"] == 28
+    assert "<img" not in open_store(bucket).get("p.html").data.decode()
 
 
 def test_a_lost_ledger_is_made_again_and_nothing_is_written_twice(bucket: str) -> None:

@@ -1,0 +1,31 @@
+"""The settings of `attgan preview`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from flows.settings.base import BundleUrl, Settings, Url
+
+
+class PreviewSettings(Settings):
+    """Write one HTML page with images of an edit run before and after, to look at in a browser."""
+
+    run: Url = Field(
+        description="The run's folder (DESTINATION/_runs/RUN), or a destination: the run that ended there last."
+    )
+    output: Url | None = Field(
+        default=None,
+        description="Where the page goes: URL or path; by default preview.html in the run's folder.",
+    )
+    images: int = Field(
+        default=300,
+        ge=1,
+        le=2000,
+        description="The most images on the page. If the run has more, failed ones come first, then a random sample.",
+    )
+    bundle: BundleUrl | None = Field(
+        default=None,
+        description="The bundle whose attribute classifier sorts the edited faces, the least sure first; by default "
+        "the run's own.",
+    )
+    no_faces: bool = Field(default=False, description="List keys and reasons only, and read no image.")
