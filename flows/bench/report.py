@@ -7,6 +7,7 @@ from typing import Any
 from flows.bench.bench import Result
 from flows.bench.together import bottleneck, combined, with_twice
 from flows.runtime.terminal import print_line, print_rows
+from flows.words import counted
 
 # The stages of the flow that each measured stage consists of.
 _STAGES = {
@@ -25,7 +26,8 @@ def show(result: Result) -> None:
     better = with_twice(result.ceilings, slowest)
     print_line(f"the bottleneck is {slowest.stage}: twice its rate would allow {better:,.0f} images/s")
     print_line(
-        f"{result.workers} workers on {nodes.nodes} node(s) with {nodes.cpus:g} CPUs and {nodes.gpus:g} GPUs; "
+        f"{counted(result.workers, 'worker')} on {counted(nodes.nodes, 'node')} with {counted(nodes.cpus, 'CPU')} and "
+        f"{counted(nodes.gpus, 'GPU')}; "
         f"they were ready after {result.start:.1f} s and used up to {result.reached.peak_mb:,} MB"
     )
     if load.processes > load.cores / 4:

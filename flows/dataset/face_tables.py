@@ -20,6 +20,7 @@ from attgan.data.tables import IMAGE, read_tables
 from attgan.errors import UserError
 from flows.settings import EvaluateSettings
 from flows.storage import open_store
+from flows.words import counted
 
 _DELIMITERS = {".tsv": "\t", ".csv": ","}
 
@@ -75,7 +76,8 @@ def open_face_tables(settings: EvaluateSettings) -> list[FaceTable]:
     if settings.images and len(settings.images) != len(settings.faces):
         raise UserError(
             "image-folders-mismatch",
-            f"--images: {len(settings.images)} folder(s) for {len(settings.faces)} table(s) of --faces; give one for "
+            f"--images: {counted(len(settings.images), 'folder')} for {counted(len(settings.faces), 'table')} of "
+            "--faces; give one for "
             "each, or none",
         )
     folders: Sequence[str | None] = settings.images or [None] * len(settings.faces)

@@ -25,6 +25,7 @@ from flows.runtime import cancelling, cluster, nodes, reporting
 from flows.runtime.running import Unfinished, cause_of, is_retryable, refusals_as_states, retries_if
 from flows.settings import EditSettings
 from flows.storage import open_store
+from flows.words import counted
 
 FAILURE_SHARE_FROM = 1000
 """Images after which the share of failures can stop a run. One broken file among the first seven proves nothing."""
@@ -123,7 +124,8 @@ def _edit(
     log: reporting.Log,
 ) -> State[Any]:
     run = prepared.run
-    log.info("run %s: %s images in %s shards, into %s", run.run_id, f"{run.inputs:,}", run.shards, run.url)
+    work = f"{counted(run.inputs, 'image')} in {counted(run.shards, 'shard')}"
+    log.info("run %s: %s, into %s", run.run_id, work, run.url)
     if run.unchanged:
         log.info("%s images were done by earlier runs and have not changed", f"{run.unchanged:,}")
     log.info("bundle %s; %s", run.made_of["bundle"][:16], prepared.licence)

@@ -25,6 +25,7 @@ from flows.settings import EditSettings
 from flows.settings.edit import OutputFormat
 from flows.storage import open_store
 from flows.storage.bundles import inspect, open_bundle
+from flows.words import counted
 
 INTENSITIES = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 # Height of a panel of the comparison, in pixels.
@@ -140,7 +141,7 @@ def slide_file(settings: EditSettings) -> str:
         )
     except FileExistsError:
         raise NotEdited("file-exists", f"{settings.destination}: exists and is not replaced") from None
-    return f"{settings.destination}: {len(strip) // PANEL} face(s), {', '.join(captions)}"
+    return f"{settings.destination}: {counted(len(strip) // PANEL, 'face')}, {', '.join(captions)}"
 
 
 def describe_row(row: Row) -> str:
@@ -151,7 +152,7 @@ def describe_row(row: Row) -> str:
         if row.status == "edited"
         else "copied unchanged, because all its faces have the attributes already"
     )
-    return f"{row.output_key}: {what} ({faces} face(s), {row.width}×{row.height})"
+    return f"{row.output_key}: {what} ({counted(faces, 'face')}, {row.width}×{row.height})"
 
 
 def run_of(settings: EditSettings) -> EditRun:

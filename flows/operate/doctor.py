@@ -20,6 +20,7 @@ from flows.storage import StorageError, open_store
 from flows.storage.bundles import inspect
 from flows.storage.s3.aws import open_session
 from flows.urls import DEFAULT_BUNDLE
+from flows.words import counted
 
 Check = Callable[[], str]
 _GIB = 2**30
@@ -100,8 +101,8 @@ def _workers() -> str:
 def _ray() -> str:
     cluster.connect_ray()
     found = cluster.require_ray(1, 0)
-    nodes = "1 node" if found.nodes == 1 else f"{found.nodes:,} nodes"
-    return f"{nodes}, {found.cpus:g} CPUs, {found.gpus:g} GPUs at {cluster.require_ray_address()}"
+    size = f"{counted(found.nodes, 'node')}, {counted(found.cpus, 'CPU')}, {counted(found.gpus, 'GPU')}"
+    return f"{size} at {cluster.require_ray_address()}"
 
 
 def _credentials() -> str:

@@ -24,6 +24,7 @@ from flows.runtime import cancelling, nodes, task_runs
 from flows.runtime.cluster_watch import cluster_watch
 from flows.runtime.local_stack import shares_s3
 from flows.runtime.ray_token import require_token
+from flows.words import counted
 
 # The most submissions that are pending at a time, however large the cluster is.
 WINDOW = 1000
@@ -205,7 +206,7 @@ def require_ray(cpus_per_task: float, gpus_per_task: float) -> Resources:
         raise UserError(
             "cluster-too-small",
             f"a task asks for {cpus_per_task:g} CPUs and {gpus_per_task:g} GPUs, but no node has them: the cluster has "
-            f"{total.cpus:g} CPUs and {total.gpus:g} GPUs on {total.nodes} node(s)",
+            f"{counted(total.cpus, 'CPU')} and {counted(total.gpus, 'GPU')} on {counted(total.nodes, 'node')}",
         )
     return total
 

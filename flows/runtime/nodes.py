@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from attgan.errors import UserError
 from flows.runtime.local_stack import LOCAL_RAY
+from flows.words import counted
 
 # The packages that are uploaded.
 PACKAGES = ("attgan", "flows")
@@ -165,7 +166,7 @@ def differences(found: NodeReport, wanted: NodeReport, *, gpus: float = 0) -> li
             problems.append(f"it has {name} {version}, {OLDEST[name]} or newer is wanted")
     torch = found.versions.get("torch")
     if gpus and torch and torch.endswith("+cpu"):
-        problems.append(f"it has {gpus:g} GPU(s), but its torch {torch} is built without CUDA")
+        problems.append(f"it has {counted(gpus, 'GPU')}, but its torch {torch} is built without CUDA")
     if found.code != wanted.code:
         problems.append("its workers import other code of attgan than this process")
     problems += [f"{address} does not answer it" for address in found.silent if address not in wanted.silent]

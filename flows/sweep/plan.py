@@ -21,6 +21,7 @@ from flows.sweep.records import read_record
 from flows.sweep.resolve import axes_of, datasets_of, resolve
 from flows.sweep.space import Axis, draws, grid, label
 from flows.training.evaluators import open_evaluator
+from flows.words import counted
 
 __all__ = ["Places", "SweepPlan", "Trial", "describe", "make_plan", "make_trial", "resolve", "write_or_check"]
 
@@ -193,10 +194,10 @@ def describe(settings: SweepSettings) -> list[dict[str, Any]]:
         "start": settings.bundle or "fresh networks",
         "aligned": _aligned_on(settings, data),
         "evaluator": settings.evaluator or "the classifier of the start, or one that is trained first",
-        "search": f"{settings.search}, {settings.trials} trial{'s' if settings.trials != 1 else ''}",
+        "search": f"{settings.search}, {counted(settings.trials or 0, 'trial')}",
         "scheduler": settings.scheduler,
         "metric": f"{settings.metric}, {better} is better",
-        "each trial": f"{settings.cpus_per_trial:g} CPUs, {settings.gpus_per_trial:g} GPUs",
+        "each trial": f"{counted(settings.cpus_per_trial, 'CPU')}, {counted(settings.gpus_per_trial, 'GPU')}",
         "destination": settings.place,
     }
     rows |= {f"axis {axis.name}": axis.text.partition("=")[2] for axis in axes}

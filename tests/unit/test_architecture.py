@@ -23,7 +23,7 @@ _BASE = {"attributes", "errors", "randomness", "version"}
 _DATA = {"data", "models", *_BASE}
 _EDITING = {"editing", "detection", *_DATA}
 # What a step of work needs, whichever it is.
-_GROUND = {"runtime", "storage", "settings", "urls"}
+_GROUND = {"runtime", "storage", "settings", "urls", "words"}
 _STEPS = {"evaluation", "sweep", "training", "dataset", "edit", *_GROUND}
 
 # What each room of a package may import of the others; arrows run down only.
@@ -47,6 +47,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
     },
     "flows": {
         "urls": set(),
+        "words": set(),
         "settings": {"urls"},
         "storage": {"urls"},
         "runtime": _GROUND - {"runtime"},

@@ -23,6 +23,7 @@ from flows.runtime import cluster, nodes, reporting
 from flows.runtime.running import cause_of, is_retryable, refusals_as_states, retries_if
 from flows.settings import SubsetSettings
 from flows.storage import Store, open_store
+from flows.words import counted
 
 
 @task(
@@ -57,10 +58,10 @@ def subset(settings: SubsetSettings) -> dict[str, Any] | State[Any]:
     nodes.require_reachable({"--source": settings.source}, store.url)
     plan = make_plan(settings)
     log.info(
-        "%s rows of %s with images, in %s parts",
-        f"{plan.counts.chosen:,}",
+        "%s of %s with images, in %s",
+        counted(plan.counts.chosen, "row"),
         f"{plan.counts.at_hand:,}",
-        plan.parts,
+        counted(plan.parts, "part"),
     )
     manifest = find_finished(store, plan.digest)
     if manifest is not None:

@@ -225,7 +225,7 @@ def test_a_slide_shows_each_face_at_rising_intensities(
     photo, strip = tmp_path / "in" / "group.png", tmp_path / "strip.jpg"
     photo.write_bytes(saved(group, "PNG"))
     wanted = settings(bundle="default", source=str(photo), destination=str(strip))
-    assert slide_file(wanted).endswith("2 face(s), as it is, intensity 0.5, intensity 0.75, intensity 1, "
+    assert slide_file(wanted).endswith("2 faces, as it is, intensity 0.5, intensity 0.75, intensity 1, "
                                        "intensity 1.25, intensity 1.5, intensity 2")  # fmt: skip
     sheet = opened(strip.read_bytes())
     assert sheet.shape[0] > 2 * PANEL
