@@ -29,7 +29,7 @@ def test_this_process_can_do_its_own_work() -> None:
         (having(torch="2.13.0"), 0, "it has torch 2.13.0, 2.14.1 is wanted"),
         (having(torch=None), 0, "torch is not installed there (2.14.1 is wanted)"),
         (having(pillow="12.3.0"), 0, "it has pillow 12.3.0, 13 or newer is wanted"),
-        (having(torch="2.14.1+cpu"), 2, "it has 2 GPU(s), but its torch 2.14.1+cpu is built without CUDA"),
+        (having(torch="2.14.1+cpu"), 2, "it has 2 GPUs, but its torch 2.14.1+cpu is built without CUDA"),
         (replace(WANTED, code="other"), 0, "its workers import other code of attgan than this process"),
         (replace(WANTED, silent=("http://prefect",)), 0, "http://prefect does not answer it"),
     ],
