@@ -1,4 +1,4 @@
-"""The end of an edit run: record its results in the state, then write its report.
+"""The end of an edit run: its report.
 
 Also the reading of reports.
 """
@@ -6,15 +6,14 @@ Also the reading of reports.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from attgan.errors import UserError
 from flows.edit import report
-from flows.edit.ledger import Summary, finished_shards, ledger_key, read_rows
+from flows.edit.ledger import Summary, finished_shards
 from flows.edit.prepared_run import PreparedRun
 from flows.edit.run import LATEST, EditRun, object_exists, read_run, run_url
-from flows.edit.state import Ended, Settled
 from flows.runtime import reporting
 from flows.settings import ReportSettings
 from flows.storage import Store, join, open_store
@@ -23,11 +22,10 @@ from flows.storage import Store, join, open_store
 def finish(
     prepared: PreparedRun, summaries: Sequence[Summary], wall: float, before: Sequence[Summary]
 ) -> tuple[dict[str, Any], bytes | None]:
-    """Record a run's results in the state and write its report.
+    """Write a run's report, which is written last and marks the run as finished.
 
-    The object that is written last marks the run as finished. If the command dies before, the same command resumes
-    and repeats the steps, which is harmless. A run's last object is its report. The run of a retry has a report
-    already; there the last object is the state, which until then lists the run as one with failures.
+    If the command dies before, the same command resumes and repeats the steps, which is harmless. The run of a retry
+    has a report already, which until then counts the failures before the retry.
 
     Args:
         prepared: the run.
@@ -45,22 +43,12 @@ def finish(
     run, store = prepared.run, prepared.store
     in_order = sorted(summaries, key=lambda summary: summary.shard)
     result = report.build_report(run, in_order, wall, before)
-    retried = sum(summary.generation for summary in in_order)
-    ended = Ended(run_id=run.run_id, retried=retried, failed=result["counts"]["failed"])
-
-    def record() -> None:
-        prepared.state.add(ended, lambda: _settled(prepared, in_order, only_retried=retried > 0))
-
-    if not retried:
-        record()
     grid = report.before_after(run, result["sample"])
     if grid is not None:
         store.put("before-after.jpg", grid, content_type="image/jpeg")
         result["picture"] = join(run.url, "before-after.jpg")
     _name_as_latest(prepared)
     store.put("report.json", json.dumps(result, indent=2).encode(), content_type="application/json")
-    if retried:
-        record()
     return result, grid
 
 
@@ -105,18 +93,6 @@ def find_report(settings: ReportSettings) -> dict[str, Any]:
         )
     found: dict[str, Any] = json.loads(store.get("report.json").data)
     return found
-
-
-def _settled(prepared: PreparedRun, summaries: Sequence[Summary], *, only_retried: bool) -> Iterator[Settled]:
-    """Yield the results of a run in key order, which is the order of the shards and of their rows."""
-    for summary in summaries:
-        if only_retried and not summary.generation:
-            continue
-        table = read_rows(prepared.store, ledger_key(summary.shard, summary.generation))
-        columns = ["key", "source_etag", "output_etag", "status", "generation"]
-        for *settled, generation in zip(*(table.column(name).to_pylist() for name in columns), strict=True):
-            if generation or not only_retried:
-                yield Settled(*settled)
 
 
 def _name_as_latest(prepared: PreparedRun) -> None:

@@ -1,7 +1,7 @@
 """The plan of an edit run: which keys each shard has (``plan/00012.<plan>.parquet``).
 
-The listing of the source and the state of earlier runs are both sorted by key. New and changed images are found by
-reading both side by side, with one page of each in memory.
+The listing of the source is compared with what is done a part at a time. So memory is bounded, and the first shard is
+planned long before the last page of the listing has arrived.
 """
 
 from __future__ import annotations
@@ -24,11 +24,14 @@ from attgan.data import celeba, codec
 from attgan.data.column_reader import read_table
 from attgan.editing.styles import check_styles
 from attgan.errors import UserError
+from flows.edit.done import Done
 from flows.edit.naming import refuse_collisions
-from flows.edit.run import RUNS, EditRun
-from flows.edit.state import STATE, Settled
+from flows.edit.run import RUNS, STATE, EditRun
 from flows.settings import EditSettings
 from flows.storage import ObjectInfo, Store, is_within, open_store
+
+# Inputs that are compared with what is done at a time. The first parts are small, for --limit and the first shards.
+_FIRST_PART, _LARGEST_PART = 4_096, 65_536
 
 _EXTENSIONS = frozenset(chain.from_iterable(codec.EXTENSIONS.values()))
 
@@ -92,9 +95,7 @@ class NotPlanned:
     unchanged: int = 0
 
 
-def list_inputs(
-    settings: EditSettings, settled: Iterable[Settled], not_planned: NotPlanned
-) -> Iterator[Planned]:
+def list_inputs(settings: EditSettings, done: Done, not_planned: NotPlanned) -> Iterator[Planned]:
     """Yield the inputs of a run in key order: new ones and those with a new ETag, or with ``--redo`` all.
 
     Raises:
@@ -103,23 +104,24 @@ def list_inputs(
     inputs = _image_keys(open_store(settings.source, option="--source"), not_planned.ignored)
     if settings.format != "keep":
         inputs = refuse_collisions(inputs, settings.format)
-    return islice(_to_do(inputs, settled, not_planned, redo=settings.redo), settings.limit)
+    return islice(_to_do(inputs, done, not_planned, redo=settings.redo), settings.limit)
 
 
 def _to_do(
-    inputs: Iterable[ObjectInfo], settled: Iterable[Settled], not_planned: NotPlanned, *, redo: bool
+    inputs: Iterable[ObjectInfo], done: Done, not_planned: NotPlanned, *, redo: bool
 ) -> Iterator[Planned]:
-    done = iter(settled)
-    last = next(done, None)
-    for info in inputs:
-        while last is not None and last.key < info.key:
-            last = next(done, None)
-        if last is None or last.key != info.key:
-            yield Planned(info)
-        elif redo or last.etag != info.etag:
-            yield Planned(info, last.output_etag)
-        else:
-            not_planned.unchanged += 1
+    stream = iter(inputs)
+    if done.is_empty:
+        yield from map(Planned, stream)
+    size = _FIRST_PART
+    while part := list(islice(stream, size)):
+        first = 0
+        for position, replaces in done.not_done(part, redo=redo):
+            not_planned.unchanged += position - first
+            first = position + 1
+            yield Planned(part[position], replaces)
+        not_planned.unchanged += len(part) - first
+        size = min(2 * size, _LARGEST_PART)
 
 
 def _image_keys(source: Store, ignored: dict[str, int]) -> Iterator[ObjectInfo]:

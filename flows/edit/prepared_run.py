@@ -5,9 +5,9 @@ Also the dry run, which describes what a run would do and writes nothing.
 
 from __future__ import annotations
 
-import heapq
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from attgan.attributes import parse_edits
 from attgan.errors import UserError
 from attgan.models import BundleInfo
 from flows.edit.closing import UnfinishedRun, find_unfinished
+from flows.edit.done import Done, open_done
 from flows.edit.ledger import finished_shards, read_summary
 from flows.edit.plan import (
     NotPlanned,
@@ -36,9 +37,9 @@ from flows.edit.run import (
     read_run,
     run_url,
 )
-from flows.edit.state import STATE, State
+from flows.edit.runs import RunFiles, list_runs, of_lineage, read_report, was_closed
 from flows.settings import EditSettings
-from flows.storage import Store, bundles, join, open_store
+from flows.storage import Store, bundles, open_store
 
 
 @dataclass(frozen=True)
@@ -48,27 +49,25 @@ class PreparedRun:
     Attributes:
         run: with the settings of this command.
         store: the run's folder.
-        state: what all runs of the same lineage have finished.
         licence: the bundle's licence line.
         attributes_from: where the faces' attributes before the edit come from.
         finished: the key of the valid ledger, for each shard that has one.
         todo: the shards that are left, and the generation that their ledgers will have.
-        is_recorded: whether the state includes the results of the run's retries; True for a run that is not a retry.
+        is_counted: whether the report, if there is one, counts the failures that are left.
     """
 
     run: EditRun
     store: Store
-    state: State
     licence: str
     attributes_from: str
     finished: dict[int, str]
     todo: dict[int, int]
-    is_recorded: bool
+    is_counted: bool
 
     @property
     def is_reported(self) -> bool:
         """Whether the run has its report, and no shard is left to do."""
-        return not self.todo and self.is_recorded and object_exists(self.store, "report.json")
+        return not self.todo and self.is_counted and object_exists(self.store, "report.json")
 
 
 @dataclass(frozen=True)
@@ -145,22 +144,24 @@ def _request(settings: EditSettings, bundle: BundleInfo) -> _Request:
 def _prepare_run(
     request: _Request, planned: Callable[[], None], on_closed: Callable[[str], None]
 ) -> PreparedRun | NothingToDo:
-    unfinished = _unfinished(request)
-    for other in unfinished:
-        other.settle(_state(request))
-    prepared = _resume_or_plan(request, planned, [other.run.fingerprint for other in unfinished])
+    runs = list_runs(request.settings.destination)
+    unfinished = _unfinished(request, runs)
+    prepared = _resume_or_plan(request, runs, planned, unfinished)
     for other in unfinished:
         other.close()
         on_closed(str(other))
     return prepared
 
 
-def _unfinished(request: _Request) -> list[UnfinishedRun]:
-    return find_unfinished(request.settings.destination, request.lineage, request.made_of)
+def _unfinished(request: _Request, runs: Sequence[RunFiles]) -> list[UnfinishedRun]:
+    return find_unfinished(runs, request.settings.destination, request.lineage, request.made_of)
 
 
 def _resume_or_plan(
-    request: _Request, planned: Callable[[], None], replaced: list[str]
+    request: _Request,
+    runs: Sequence[RunFiles],
+    planned: Callable[[], None],
+    unfinished: Sequence[UnfinishedRun],
 ) -> PreparedRun | NothingToDo:
     settings = request.settings
     run_id = choose_run_id(settings, request.lineage, request.fingerprint)
@@ -169,16 +170,16 @@ def _resume_or_plan(
     if run is None:
         plan = secrets.token_hex(4)
         not_planned = NotPlanned()
-        inputs = list_inputs(settings, _state(request).settled(), not_planned)
-        size = write_plan(
-            store,
-            plan,
-            inputs,
-            request.labels.by_name,
-            settings.shard_size,
-            planned,
-            request.styles.by_key,
-        )
+        with _done(request, runs, unfinished) as done:
+            size = write_plan(
+                store,
+                plan,
+                list_inputs(settings, done, not_planned),
+                request.labels.by_name,
+                settings.shard_size,
+                planned,
+                request.styles.by_key,
+            )
         if not size.inputs:
             return _nothing_new(settings, not_planned)
         run = EditRun(
@@ -189,7 +190,7 @@ def _resume_or_plan(
             fingerprint=request.fingerprint,
             made_of=request.made_of,
             plan=plan,
-            replaces=replaced,
+            replaces=[other.run.fingerprint for other in unfinished],
             ignored=not_planned.ignored,
             unchanged=not_planned.unchanged,
             **size._asdict(),
@@ -206,8 +207,9 @@ def _resume_or_plan(
 def _prepare_retry(request: _Request) -> PreparedRun | NothingToDo:
     """Find the run to retry, and those of its shards that have failed images."""
     settings = request.settings
-    failures = _state(request).failures()
-    run_id = settings.run_id or next((name for name in reversed(failures) if failures[name]), None)
+    runs = of_lineage(list_runs(settings.destination), settings.destination, request.lineage)
+    reported = [run.run_id for run in runs if run.is_reported]
+    run_id = settings.run_id or next((name for name in reversed(reported) if _failed(request, name)), None)
     if run_id is None:
         return NothingToDo(NotPlanned())
     store = open_store(run_url(settings.destination, run_id), option="--destination")
@@ -219,13 +221,13 @@ def _prepare_retry(request: _Request) -> PreparedRun | NothingToDo:
         )
     _refuse_other_settings(run, request)
     finished = finished_shards(store)
-    if run_id not in failures:
+    if run_id not in reported:
         raise UserError(
             "run-unfinished", f"--retry-failed: run {run_id} has not finished; without this option it resumes"
         )
     summaries = [read_summary(store, key) for key in finished.values()]
     todo = {summary.shard: summary.generation + 1 for summary in summaries if summary.counts["failed"]}
-    return _preparation(request, run, store, finished, todo, is_recorded=not failures[run_id])
+    return _preparation(request, run, store, finished, todo, is_counted=not _failed(request, run_id))
 
 
 def _preparation(
@@ -235,24 +237,33 @@ def _preparation(
     finished: dict[int, str],
     todo: dict[int, int],
     *,
-    is_recorded: bool = True,
+    is_counted: bool = True,
 ) -> PreparedRun:
     settings, bundle = request.settings, request.bundle
     return PreparedRun(
         run=run.under(settings),
         store=store,
-        state=_state(request),
         licence=bundle.config.licence,
         attributes_from=_attributes_from(settings, bundle),
         finished=finished,
         todo=dict(sorted(todo.items())),
-        is_recorded=is_recorded,
+        is_counted=is_counted,
     )
 
 
-def _state(request: _Request) -> State:
-    place = join(request.settings.destination, STATE, request.lineage)
-    return State(open_store(place, option="--destination"))
+def _failed(request: _Request, run_id: str) -> int:
+    """How many inputs of a finished run failed and are left to ``--retry-failed``."""
+    report = read_report(request.settings.destination, run_id)
+    failed: int = report["counts"]["failed"]
+    return 0 if was_closed(report) else failed
+
+
+def _done(
+    request: _Request, runs: Sequence[RunFiles], closing: Sequence[UnfinishedRun], *, may_write: bool = True
+) -> AbstractContextManager[Done]:
+    destination, lineage = request.settings.destination, request.lineage
+    ids = [other.run.run_id for other in closing]
+    return open_done(destination, lineage, of_lineage(runs, destination, lineage), ids, may_write=may_write)
 
 
 def _nothing_new(settings: EditSettings, not_planned: NotPlanned) -> NothingToDo:
@@ -337,13 +348,12 @@ def describe(settings: EditSettings) -> list[dict[str, Any]]:
 def _plan_rows(request: _Request) -> dict[str, str]:
     settings, not_planned = request.settings, NotPlanned()
     inputs = size = 0
-    unfinished = _unfinished(request)
-    done = [other.settled() for other in unfinished]
-    # Of equal keys the first one counts: the unfinished run's, which is newer than the state.
-    settled = heapq.merge(*done, _state(request).settled(), key=lambda row: row.key)
-    for planned in list_inputs(settings, settled, not_planned):
-        inputs += 1
-        size += planned.info.size
+    runs = list_runs(settings.destination)
+    unfinished = _unfinished(request, runs)
+    with _done(request, runs, unfinished, may_write=False) as done:
+        for planned in list_inputs(settings, done, not_planned):
+            inputs += 1
+            size += planned.info.size
     if not inputs:
         _nothing_new(settings, not_planned)
     closed = {f"run {other.run.run_id}": str(other) for other in unfinished}

@@ -23,6 +23,8 @@ from flows.settings import DEFAULT_BUNDLE, EditSettings
 from flows.storage import Store, join, open_store
 
 RUNS = "_runs"
+# What is done, by lineage.
+STATE = "_state"
 # Names the run that finished last.
 LATEST = "_runs/latest.json"
 
@@ -52,7 +54,7 @@ class EditRun(BaseModel):
 
     Attributes:
         run_id: names the run's folder.
-        lineage: shared by all runs that make the same edit of the same source. Runs of one lineage share a state.
+        lineage: shared by all runs that make the same edit of the same source. What is done counts for all of them.
         attributes: the bundle's, in the order of the model's vectors.
         fingerprint: hash of ``made_of``.
         made_of: everything that decides the output's bytes.

@@ -125,10 +125,10 @@ def sort_of(path: str, settings: EditSettings) -> str:
             return folder
         case ["_runs", _, name]:
             return name.rpartition(".")[0] or name
-        case ["_state", _, "index.json"]:
-            return "index"
+        case ["_state", _, "done.json"]:
+            return "done"
         case ["_state", *_]:
-            return "layer"
+            return "state"
     return "output"
 
 

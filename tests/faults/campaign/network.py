@@ -26,19 +26,19 @@ _REQUESTS: Mapping[str, str] = {  # patterns of a request's first line, by opera
     "get source": r"^GET \S+/in/",
     "get plan": r"^GET \S+/plan/",
     "get ledger": r"^GET \S+/ledger/",
-    "get index": r"^GET \S+/index\.json",
+    "get done": r"^GET \S+/done\.json",
     "put plan": r"^PUT \S+/plan/",
     "put run": r"^PUT \S+/run\.json",
     "put output": r"^PUT /[^/]+/\w+/[^_.]",
     "put ledger": r"^PUT \S+/ledger/",
-    "put layer": r"^PUT \S+/layer-",
-    "put index": r"^PUT \S+/index\.json",
+    "open state": r"^PUT \S+/done-",
+    "put done": r"^PUT \S+/done\.json",
     "put report": r"^PUT \S+/report\.json",
     "put latest": r"^PUT \S+/latest\.json",
     "put lease": r"^PUT \S+/lease\.json",
     "head output": r"^HEAD /[^/]+/\w+/[^_.]",
     "head source": r"^HEAD \S+/in/",
-    "delete layer": r"^DELETE \S+/layer-",
+    "delete state": r"^DELETE \S+/done-",
 }
 
 

@@ -12,12 +12,14 @@ from typing import Any
 
 import boto3
 
+from flows.edit import done_cache
+from flows.edit.done import open_done
 from flows.edit.ledger import finished_shards, read_rows
 from flows.edit.plan import plan_key, read_shard
-from flows.edit.run import LATEST, EditRun, read_run, run_url
-from flows.edit.state import STATE, Index, State
+from flows.edit.run import LATEST, STATE, EditRun, read_run, run_url
+from flows.edit.runs import list_runs, of_lineage, read_report
 from flows.settings import EditSettings
-from flows.storage import Store, join, open_store
+from flows.storage import Store, open_store
 from flows.storage.s3.store import S3Store
 from flows.storage.tree import TEMPORARY
 from tests.faults.campaign.faulty_store import read_journal
@@ -38,8 +40,8 @@ class Observation:
         rows: of the ledgers that count, by input, without the outputs' ETags, which on a disk hold the time, and of
             failed ones without the attempts: a retry that was disturbed tries them once more.
         plan: the rows of each shard's plan.
-        settled: what the state says: input, its ETag, its fate.
-        runs: those that are in the state, each with its failed images.
+        settled: what is done: input, its ETag, its fate.
+        runs: the finished ones, each with its failed images.
         report: what of it does not depend on time, place and luck.
         picture: before and after.
         wrong: sentences about what does not fit together.
@@ -83,9 +85,10 @@ def observe(settings: EditSettings, run_id: str, journals: Sequence[Path] = ()) 
     found = {key: place.get(key) for key in outputs}
     tables = {shard: read_rows(store, key).to_pylist() for shard, key in finished_shards(store).items()}
     rows = {row["key"]: row for table in tables.values() for row in table}
-    state = State(open_store(join(settings.destination, STATE, run.lineage)))
-    settled = list(state.settled())
-    index = Index.model_validate_json(place.get(f"{STATE}/{run.lineage}/index.json").data)
+    runs = of_lineage(list_runs(settings.destination), settings.destination, run.lineage)
+    finished = [one.run_id for one in runs if one.is_reported]
+    with open_done(settings.destination, run.lineage, runs, may_write=False) as done:
+        settled = list(done.settled())
     plan = [read_shard(store, run, shard) for shard in range(run.shards)]
     report = json.loads(store.get("report.json").data)
 
@@ -104,7 +107,7 @@ def observe(settings: EditSettings, run_id: str, journals: Sequence[Path] = ()) 
     for one in settled:
         row = rows.get(one.key)
         if row is not None and (one.output_etag, one.status) != (row["output_etag"], row["status"]):
-            wrong.append(f"{one.key}: the state does not have what its ledger says")
+            wrong.append(f"{one.key}: what is done is not what its ledger says")
     if json.loads(place.get(LATEST).data) != {"run_id": run_id}:
         wrong.append("latest.json names another run")
     lease = json.loads(place.get("_runs/lease.json").data)
@@ -117,11 +120,11 @@ def observe(settings: EditSettings, run_id: str, journals: Sequence[Path] = ()) 
         rows={key: _comparable(row) for key, row in rows.items()},
         plan=plan,
         settled=[(one.key, one.etag, one.status) for one in settled],
-        runs={ended.run_id: ended.failed for ended in index.runs},
+        runs={name: read_report(settings.destination, name)["counts"]["failed"] for name in finished},
         report=_comparable_report(report),
         picture=store.get("before-after.jpg").data,
         wrong=wrong,
-        litter=_litter(place, run, index, keys),
+        litter=_litter(place, run, keys),
     )
 
 
@@ -182,16 +185,17 @@ def _count_writes(place: Store, settings: EditSettings, journals: Sequence[Path]
     )
 
 
-def _litter(place: Store, run: EditRun, index: Index, keys: Mapping[str, str]) -> list[str]:
-    """Plans that were given up, layers that no index names; on a disk also files that were being written."""
+def _litter(place: Store, run: EditRun, keys: Mapping[str, str]) -> list[str]:
+    """Plans that were given up, caches that are not named; on a disk also files that were being written."""
     plans = f"_runs/{run.run_id}/plan/"
     planned = {f"_runs/{run.run_id}/{plan_key(run.plan, shard)}" for shard in range(run.shards)}
-    layers = f"{STATE}/{run.lineage}/"
-    named = {layers + file for layer in index.layers for file in layer.files} | {layers + "index.json"}
+    state = f"{STATE}/{run.lineage}/"
+    index = state + done_cache.INDEX
+    named = {index, state + json.loads(place.get(index).data)["file"]} if index in keys else set()
     found = [
         key
         for key in keys
-        if (key.startswith(plans) and key not in planned) or (key.startswith(layers) and key not in named)
+        if (key.startswith(plans) and key not in planned) or (key.startswith(state) and key not in named)
     ]
     if not isinstance(place, S3Store):
         found += [str(path) for path in Path(place.url).rglob(TEMPORARY + "*")]
