@@ -155,7 +155,7 @@ def _images(settings: BenchSettings, scratch: str) -> tuple[EditSettings, list[s
     if settings.source is None:
         print_line(f"{settings.images:,} drawn faces into {wanted.source}")
         return wanted, fill(open_store(wanted.source, option="--destination"), settings.images, settings.seed)
-    keys = [planned.info.key for planned in list_inputs(wanted, (), NotPlanned())]
+    keys = [planned.info.key for planned in list_inputs(wanted, None, NotPlanned())]
     if not keys:
         raise UserError("source-empty", f"--source {settings.source}: has no images")
     return wanted, keys

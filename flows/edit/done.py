@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -33,8 +34,13 @@ _REWRITE = 10
 # Of DuckDB alone. What does not fit is spilled to the temporary folder.
 _MEMORY = "160MB"
 # Of a sorted file. A range of keys is read by whole groups.
-_GROUP_ROWS = 20_480
-_NEWEST = "SELECT key, max_by(struct_pack(etag, output_etag, status, written), written) AS newest FROM {} GROUP BY key"
+_GROUP_ROWS = 8_192
+# Of equal keys the row that was written last. arg_max_null also takes a NULL from it.
+_NEWEST = """
+    SELECT key, arg_max_null(etag, written) AS etag, arg_max_null(output_etag, written) AS output_etag,
+        arg_max_null(status, written) AS status, max(written) AS written
+    FROM {} GROUP BY key
+"""
 
 
 class Settled(NamedTuple):
@@ -69,14 +75,14 @@ class Done:
             For each one its position in ``inputs``, and the ETag of the output that was made of its earlier content.
         """
         keys = [info.key for info in inputs]
-        listed = {"position": range(len(keys)), "key": keys, "etag": [info.etag for info in inputs]}
+        listed = {"position": np.arange(len(keys)), "key": keys, "etag": [info.etag for info in inputs]}
         done = pa.concat_tables(
             [SCHEMA.empty_table(), *(file.read(keys[0], keys[-1]) for file in self._files)]
         )
         self._connection.register("done", done)
         self._connection.register("listed", pa.table(listed, schema=_LISTED))
         query = f"""
-            SELECT position, newest.output_etag FROM listed LEFT JOIN ({_NEWEST.format("done")}) USING (key)
+            SELECT position, newest.output_etag FROM listed LEFT JOIN ({_NEWEST.format("done")}) AS newest USING (key)
             WHERE ? OR newest.etag IS DISTINCT FROM listed.etag ORDER BY position
         """
         return self._connection.execute(query, [redo]).fetchall()
@@ -85,8 +91,8 @@ class Done:
         """Yield every finished input once, in key order."""
         tables = [file.read() for file in self._files]
         self._connection.register("done", pa.concat_tables([SCHEMA.empty_table(), *tables]))
-        query = f"SELECT key, newest.etag, newest.output_etag, newest.status FROM ({_NEWEST.format('done')})"
-        yield from map(Settled._make, self._connection.execute(f"{query} ORDER BY key").fetchall())
+        query = f"SELECT key, etag, output_etag, status FROM ({_NEWEST.format('done')}) ORDER BY key"
+        yield from map(Settled._make, self._connection.execute(query).fetchall())
 
 
 _LISTED = pa.schema([("position", pa.int64()), ("key", pa.string()), ("etag", pa.string())])
@@ -186,7 +192,7 @@ def _write(tables: Iterable[Iterable[pa.Table]], path: Path) -> int:
 
 def _sort(connection: DuckDBPyConnection, sources: Sequence[Path], target: Path) -> int:
     """Write the newest row of each key in key order; returns the number of rows."""
-    query = f"SELECT key, newest.* FROM ({_NEWEST.format('read_parquet(?)')}) ORDER BY key"
+    query = f"{_NEWEST.format('read_parquet(?)')} ORDER BY key"
     options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_GROUP_ROWS}"
     connection.execute(f"COPY ({query}) TO '{target}' ({options})", [[str(path) for path in sources]])
     rows: int = pq.read_metadata(target).num_rows

@@ -31,7 +31,7 @@ from flows.settings import EditSettings
 from flows.storage import ObjectInfo, Store, is_within, open_store
 
 # Inputs that are compared with what is done at a time. The first parts are small, for --limit and the first shards.
-_FIRST_PART, _LARGEST_PART = 4_096, 65_536
+_FIRST_PART, _LARGEST_PART = 4_096, 32_768
 
 _EXTENSIONS = frozenset(chain.from_iterable(codec.EXTENSIONS.values()))
 
@@ -95,7 +95,7 @@ class NotPlanned:
     unchanged: int = 0
 
 
-def list_inputs(settings: EditSettings, done: Done, not_planned: NotPlanned) -> Iterator[Planned]:
+def list_inputs(settings: EditSettings, done: Done | None, not_planned: NotPlanned) -> Iterator[Planned]:
     """Yield the inputs of a run in key order: new ones and those with a new ETag, or with ``--redo`` all.
 
     Raises:
@@ -108,11 +108,12 @@ def list_inputs(settings: EditSettings, done: Done, not_planned: NotPlanned) -> 
 
 
 def _to_do(
-    inputs: Iterable[ObjectInfo], done: Done, not_planned: NotPlanned, *, redo: bool
+    inputs: Iterable[ObjectInfo], done: Done | None, not_planned: NotPlanned, *, redo: bool
 ) -> Iterator[Planned]:
+    if done is None or done.is_empty:
+        yield from map(Planned, inputs)
+        return
     stream = iter(inputs)
-    if done.is_empty:
-        yield from map(Planned, stream)
     size = _FIRST_PART
     while part := list(islice(stream, size)):
         first = 0

@@ -86,11 +86,13 @@ def add_image(place: Path, name: str = "100.jpg", like: str = "000.jpg") -> None
 
 
 def files(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """Every file below a folder, but for the lease's."""
+    """Every file below a folder, but for the lease's and the cache of what is done."""
     return {
         str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes())
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in ("lease.json", "clock")
+        if path.is_file()
+        and path.name not in ("lease.json", "clock", "done.json")
+        and not path.name.startswith("done-")
     }
 
 
@@ -249,7 +251,7 @@ def test_after_its_finished_edit_only_what_is_new_or_changed_is_edited(previous:
     assert after["000.jpg"] != before["000.jpg"], "its own output of earlier content is replaced"
     assert {name: after[name] for name in set(before) - {"000.jpg", "_runs/latest.json"}} == {
         name: before[name] for name in set(before) - {"000.jpg", "_runs/latest.json"}
-    } | {name: after[name] for name in before if name.endswith("index.json")}
+    }
     run = json.loads(open_store(report["url"]).get("run.json").data)
     assert run["made_of"]["software"] == SOFTWARE
 
