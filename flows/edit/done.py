@@ -13,15 +13,14 @@ import contextlib
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flows.edit import done_cache
-from flows.edit.done_rows import SCHEMA, former_rows, ledger_rows
-from flows.edit.ledger import Status
+from flows.edit.done_rows import SCHEMA, former_etag, former_rows, ledger_rows
 from flows.edit.run import STATE
 from flows.edit.runs import RunFiles
 from flows.storage import ObjectInfo, join, open_store
@@ -41,15 +40,6 @@ _NEWEST = """
         arg_max_null(status, written) AS status, max(written) AS written
     FROM {} GROUP BY key
 """
-
-
-class Settled(NamedTuple):
-    """A finished input: its key, its ETag, its output's ETag (None without an output) and its status."""
-
-    key: str
-    etag: str
-    output_etag: str | None
-    status: Status
 
 
 class Done:
@@ -76,10 +66,7 @@ class Done:
         """
         keys = [info.key for info in inputs]
         listed = {"position": np.arange(len(keys)), "key": keys, "etag": [info.etag for info in inputs]}
-        done = pa.concat_tables(
-            [SCHEMA.empty_table(), *(file.read(keys[0], keys[-1]) for file in self._files)]
-        )
-        self._connection.register("done", done)
+        self._register_done(keys[0], keys[-1])
         self._connection.register("listed", pa.table(listed, schema=_LISTED))
         query = f"""
             SELECT position, newest.output_etag FROM listed LEFT JOIN ({_NEWEST.format("done")}) AS newest USING (key)
@@ -87,12 +74,15 @@ class Done:
         """
         return self._connection.execute(query, [redo]).fetchall()
 
-    def settled(self) -> Iterator[Settled]:
-        """Yield every finished input once, in key order."""
-        tables = [file.read() for file in self._files]
-        self._connection.register("done", pa.concat_tables([SCHEMA.empty_table(), *tables]))
+    def rows(self) -> list[tuple[str, str, str | None, str]]:
+        """Key, ETag, output's ETag and status of every finished input, in key order: all of them in memory."""
+        self._register_done(None, None)
         query = f"SELECT key, etag, output_etag, status FROM ({_NEWEST.format('done')}) ORDER BY key"
-        yield from map(Settled._make, self._connection.execute(query).fetchall())
+        return self._connection.execute(query).fetchall()
+
+    def _register_done(self, first: str | None, last: str | None) -> None:
+        tables = [file.read(first, last) for file in self._files]
+        self._connection.register("done", pa.concat_tables([SCHEMA.empty_table(), *tables]))
 
 
 _LISTED = pa.schema([("position", pa.int64()), ("key", pa.string()), ("etag", pa.string())])
@@ -107,12 +97,12 @@ class _SortedFile:
         statistics = [group.column(0).statistics for group in groups]
         self._ranges = [(keys.min, keys.max) if keys and keys.has_min_max else None for keys in statistics]
 
-    def read(self, first: str = "", last: str | None = None) -> pa.Table:
-        """The row groups that may have keys from ``first`` to ``last``."""
+    def read(self, first: str | None, last: str | None) -> pa.Table:
+        """The row groups that may have keys from ``first`` to ``last``, or beyond where one is None."""
         groups = [
             number
             for number, keys in enumerate(self._ranges)
-            if keys is None or (keys[1] >= first and (last is None or keys[0] <= last))
+            if keys is None or ((first is None or keys[1] >= first) and (last is None or keys[0] <= last))
         ]
         return self._file.read_row_groups(groups, use_threads=False).cast(SCHEMA)
 
@@ -142,10 +132,10 @@ def open_done(
     store = open_store(join(destination, STATE, lineage), option="--destination")
     with tempfile.TemporaryDirectory(prefix="attgan-done-") as temporary, _connect(temporary) as connection:
         folder = Path(temporary)
-        cache = done_cache.read(store, folder / "cache")
+        cache, etag = done_cache.read(store, folder / "cache")
         finished = {run.run_id: len(run.ledgers) for run in runs if run.is_reported}
         lacking = {run_id for run_id, ledgers in finished.items() if cache.runs.get(run_id) != ledgers}
-        former = done_cache.former_etag(store)
+        former = former_etag(store)
         tables = [ledger_rows(destination, runs, lacking)]
         if former not in (None, cache.former):
             tables.append(former_rows(store))
@@ -155,7 +145,8 @@ def open_done(
             rows = _sort(connection, [*paths, folder / "new"], folder / "merged")
             paths = [folder / "merged"]
             if may_write:
-                done_cache.replace(store, cache, paths[0], rows, cache.runs | finished, former)
+                now = done_cache.Index(rows=rows, runs=cache.runs | finished, former=former)
+                done_cache.replace(store, cache, etag, paths[0], now)
         elif new:
             _sort(connection, [folder / "new"], folder / "recent")
             paths.append(folder / "recent")

@@ -29,7 +29,7 @@ SCHEMA = pa.schema(
         ("written", pa.int64()),
     ]
 )
-FORMER_INDEX = "index.json"
+_FORMER_INDEX = "index.json"
 
 # Ledgers that are read at a time, and so in memory.
 _PARALLEL = 8
@@ -76,6 +76,14 @@ def _at(written: datetime, order: int) -> int:
     return int(written.timestamp() * 1e6) + order
 
 
+def former_etag(store: Store) -> str | None:
+    """The ETag of the state that a former version wrote; None if there is none."""
+    try:
+        return store.head(_FORMER_INDEX).etag
+    except FileNotFoundError:
+        return None
+
+
 class _FormerLayer(BaseModel):
     files: list[str]
 
@@ -94,11 +102,11 @@ def former_rows(store: Store) -> Iterator[pa.Table]:
         UserError: its index is damaged.
     """
     try:
-        index = _FormerIndex.model_validate_json(store.get(FORMER_INDEX).data)
+        index = _FormerIndex.model_validate_json(store.get(_FORMER_INDEX).data)
     except ValidationError:
         raise UserError(
             "state-foreign",
-            f"{store.url}/{FORMER_INDEX}: is not a state that this version knows; it is left alone",
+            f"{store.url}/{_FORMER_INDEX}: is not a state that this version knows; it is left alone",
         ) from None
     for number, layer in enumerate(index.layers):
         for file in layer.files:

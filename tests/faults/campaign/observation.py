@@ -88,7 +88,7 @@ def observe(settings: EditSettings, run_id: str, journals: Sequence[Path] = ()) 
     runs = of_lineage(list_runs(settings.destination), settings.destination, run.lineage)
     finished = [one.run_id for one in runs if one.is_reported]
     with open_done(settings.destination, run.lineage, runs, may_write=False) as done:
-        settled = list(done.settled())
+        settled = done.rows()
     plan = [read_shard(store, run, shard) for shard in range(run.shards)]
     report = json.loads(store.get("report.json").data)
 
@@ -104,10 +104,10 @@ def observe(settings: EditSettings, run_id: str, journals: Sequence[Path] = ()) 
         has_output = row["status"] in ("edited", "copied")
         if has_output and outputs.get(row["output_key"]) != row["output_etag"]:
             wrong.append(f"{row['key']}: the ledger's ETag is not that of its output")
-    for one in settled:
-        row = rows.get(one.key)
-        if row is not None and (one.output_etag, one.status) != (row["output_etag"], row["status"]):
-            wrong.append(f"{one.key}: what is done is not what its ledger says")
+    for key, _, output_etag, status in settled:
+        row = rows.get(key)
+        if row is not None and (output_etag, status) != (row["output_etag"], row["status"]):
+            wrong.append(f"{key}: what is done is not what its ledger says")
     if json.loads(place.get(LATEST).data) != {"run_id": run_id}:
         wrong.append("latest.json names another run")
     lease = json.loads(place.get("_runs/lease.json").data)
@@ -119,7 +119,7 @@ def observe(settings: EditSettings, run_id: str, journals: Sequence[Path] = ()) 
         writes=_count_writes(place, settings, journals),
         rows={key: _comparable(row) for key, row in rows.items()},
         plan=plan,
-        settled=[(one.key, one.etag, one.status) for one in settled],
+        settled=[(key, etag, status) for key, etag, _, status in settled],
         runs={name: read_report(settings.destination, name)["counts"]["failed"] for name in finished},
         report=_comparable_report(report),
         picture=store.get("before-after.jpg").data,
