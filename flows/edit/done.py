@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # The cache is rewritten when it lacks more than its rows divided by this.
 _REWRITE = 10
 # Of DuckDB alone. What does not fit is spilled to the temporary folder.
-_MEMORY = "160MB"
+_MEMORY = "350MB"
 # Of a sorted file. A range of keys is read by whole groups.
 _GROUP_ROWS = 8_192
 # Of equal keys the row that was written last. arg_max_null also takes a NULL from it.
@@ -164,7 +164,8 @@ def _connect(folder: str) -> DuckDBPyConnection:
         config={
             "memory_limit": _MEMORY,
             "temp_directory": folder,
-            "threads": 2,
+            "threads": 1,
+            "preserve_insertion_order": False,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
         }
