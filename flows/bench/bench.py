@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple
 
 from attgan.errors import UserError
@@ -21,7 +22,7 @@ from flows.bench.rate import total
 from flows.bench.together import Ceiling, serves_here
 from flows.edit.flow import edit
 from flows.edit.ledger import finished_shards, read_summary
-from flows.edit.plan import NotPlanned, list_inputs
+from flows.edit.plan import NotPlanned, list_images
 from flows.edit.streaming import warm_up
 from flows.runtime import cluster, nodes
 from flows.runtime.running import run_from_terminal
@@ -155,7 +156,7 @@ def _images(settings: BenchSettings, scratch: str) -> tuple[EditSettings, list[s
     if settings.source is None:
         print_line(f"{settings.images:,} drawn faces into {wanted.source}")
         return wanted, fill(open_store(wanted.source, option="--destination"), settings.images, settings.seed)
-    keys = [planned.info.key for planned in list_inputs(wanted, None, NotPlanned())]
+    keys = [info.key for info in islice(list_images(wanted, NotPlanned()), wanted.limit)]
     if not keys:
         raise UserError("source-empty", f"--source {settings.source}: has no images")
     return wanted, keys

@@ -5,7 +5,7 @@ same kind of device. Otherwise it is closed as it stands. The images that its le
 skipped count as done, and the new run plans the rest, including the failed ones.
 
 The order of the writes makes it safe to kill the process at any point: first the new run is planned and begun, and then
-the old run's report marks it as closed. Until then its ledgers are read beside those of finished runs.
+the old run's report marks it as closed.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from attgan.errors import UserError
-from flows.edit.ledger import Summary, ledger_key, read_summary
+from flows.edit.ledger import Summary, finished_shards, read_summary
 from flows.edit.report import build_report
-from flows.edit.run import EditRun, hash_of, read_run, run_url
-from flows.edit.runs import REPORT, RunFiles
-from flows.storage import Store, open_store
+from flows.edit.run import REPORT, EditRun, hash_of, read_run
+from flows.edit.runs import RunFiles
+from flows.storage import Store, join, open_store
 
 
 @dataclass(frozen=True)
@@ -64,27 +64,22 @@ class UnfinishedRun:
         self.store.put(REPORT, json.dumps(report, indent=2).encode(), content_type="application/json")
 
 
-def find_unfinished(
-    runs: Iterable[RunFiles], destination: str, lineage: str, made_of: dict[str, object]
-) -> list[UnfinishedRun]:
-    """Find the unfinished runs of a lineage whose fingerprint is not that of ``made_of``.
+def find_unfinished(runs: Iterable[RunFiles], made_of: dict[str, object]) -> list[UnfinishedRun]:
+    """Find the unfinished ones of a lineage's runs whose fingerprint is not that of ``made_of``.
 
     Raises:
         StorageError: the storage failed after its retries.
     """
     found = []
     for files in runs:
-        if files.is_reported:
-            continue
-        store = open_store(run_url(destination, files.run_id), option="--destination")
         run = None
         # A damaged run, or one of a later version, is left as it is.
         with contextlib.suppress(UserError):
-            run = read_run(store)
-        if run is None or run.lineage != lineage or run.fingerprint == hash_of(made_of):
-            continue
-        summaries = [read_summary(store, ledger_key(*ledger)) for ledger in files.generations.items()]
-        found.append(UnfinishedRun(run, store, summaries, _differences(run.made_of, made_of)))
+            run = None if files.is_reported else read_run(files.runs, files.run_id)
+        if run is not None and run.fingerprint != hash_of(made_of):
+            store = open_store(join(files.runs.url, files.run_id), option="--destination")
+            summaries = [read_summary(store, key) for _, key in sorted(finished_shards(store).items())]
+            found.append(UnfinishedRun(run, store, summaries, _differences(run.made_of, made_of)))
     return found
 
 

@@ -1,191 +1,277 @@
-"""What is done: the inputs that the ledgers of a lineage's finished runs record, compared with a listing by DuckDB.
+"""What is done: which inputs the ledgers of a lineage record. DuckDB compares them with a listing.
 
-The ledgers are the truth. Next to them there is a cache of what they say (:mod:`flows.edit.done_cache`): one row for
-each key, in key order. It is rewritten when the ledgers that it lacks exceed a tenth of its rows; until then both are
-read. Of the rows of a key the one that was written last counts.
+The ledgers are the truth. ``_state/<lineage>/`` has a cache of them, which may be deleted at any time: a Parquet file
+with the newest row of each key, in key order, and ``done.json``, which names it and the ledgers that it includes.
+``done.json`` is only replaced by compare-and-swap, when the ledgers that the cache lacks have more than a tenth of its
+rows. Until then both are read.
 
-DuckDB reads nothing but files in a temporary folder, so it needs no credentials.
+DuckDB reads nothing but copies in a temporary folder, so it needs no credentials. What exceeds its memory goes there.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pyarrow import fs
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from flows.edit import done_cache
-from flows.edit.done_rows import SCHEMA, former_etag, former_rows, ledger_rows
-from flows.edit.run import STATE
+from attgan.data.column_reader import read_table
+from attgan.errors import UserError
 from flows.edit.runs import RunFiles
-from flows.storage import ObjectInfo, join, open_store
+from flows.storage import ObjectInfo, PreconditionFailed, Store
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-# The cache is rewritten when it lacks more than its rows divided by this.
-_REWRITE = 10
-# Of DuckDB alone. What does not fit is spilled to the temporary folder.
+INDEX = "done.json"
+# Of the merge tree that version 0.1 kept instead.
+_FORMER_INDEX = "index.json"
+
+# The cache is rewritten when the ledgers that it lacks have more rows than this share of its own.
+_REWRITE_SHARE = 0.1
+# Of DuckDB alone.
 _MEMORY = "350MB"
-# Of a sorted file. A range of keys is read by whole groups.
-_GROUP_ROWS = 8_192
-# Of equal keys the row that was written last. arg_max_null also takes a NULL from it.
+# Of a sorted file. A range of keys is read in whole groups.
+_GROUP_ROWS = 20_480
+# Ledgers that are read at a time, and so in memory.
+_PARALLEL = 8
+
+_SCHEMA = pa.schema(
+    [
+        ("key", pa.string()),
+        ("etag", pa.string()),
+        ("output_etag", pa.string()),
+        # When the ledger was written, in microseconds. Of a key's rows the latest counts.
+        ("written", pa.int64()),
+    ]
+)
+
+# Few keys have several rows, so this needs a third less time than an aggregation of all columns.
 _NEWEST = """
-    SELECT key, arg_max_null(etag, written) AS etag, arg_max_null(output_etag, written) AS output_etag,
-        arg_max_null(status, written) AS status, max(written) AS written
-    FROM {} GROUP BY key
+    SELECT * FROM found ANTI JOIN (
+        SELECT key, max(written) AS latest FROM found GROUP BY key HAVING count(*) > 1
+    ) AS repeated ON found.key = repeated.key AND found.written < repeated.latest
+    ORDER BY found.key
+"""
+_DONE = """
+    CREATE VIEW done AS
+    SELECT key, arg_max(etag, written) AS etag, arg_max_null(output_etag, written) AS output_etag
+    FROM sorted GROUP BY key
+"""
+_NOT_DONE = """
+    SELECT listed.key, done.output_etag
+    FROM listed LEFT JOIN (FROM done WHERE key BETWEEN $first AND $last) AS done USING (key)
+    WHERE $redo OR done.etag IS DISTINCT FROM listed.etag
 """
 
 
-class Done:
-    """The finished inputs of a lineage, in sorted files of which a range of keys is read at a time."""
+class _Cache(BaseModel):
+    """The content of ``done.json``; without arguments that of no cache.
 
-    def __init__(self, connection: DuckDBPyConnection, paths: Iterable[Path]) -> None:
-        self._connection = connection
-        self._files = [_SortedFile(path) for path in paths]
+    Attributes:
+        file: name of the Parquet file, which holds its digest.
+        includes: the ledgers that it includes, as keys below ``_runs/``, and the files of the former merge tree.
+    """
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is done."""
-        return not self._files
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
-    def not_done(self, inputs: Sequence[ObjectInfo], *, redo: bool = False) -> list[tuple[int, str | None]]:
-        """Find the inputs that are not done, or have changed since; with ``redo`` all of them.
-
-        Args:
-            inputs: at least one, in key order: a part of the listing that fits in memory.
-            redo: whether to find inputs that are done, too.
-
-        Returns:
-            For each one its position in ``inputs``, and the ETag of the output that was made of its earlier content.
-        """
-        keys = [info.key for info in inputs]
-        listed = {"position": np.arange(len(keys)), "key": keys, "etag": [info.etag for info in inputs]}
-        self._register_done(keys[0], keys[-1])
-        self._connection.register("listed", pa.table(listed, schema=_LISTED))
-        query = f"""
-            SELECT position, newest.output_etag FROM listed LEFT JOIN ({_NEWEST.format("done")}) AS newest USING (key)
-            WHERE ? OR newest.etag IS DISTINCT FROM listed.etag ORDER BY position
-        """
-        return self._connection.execute(query, [redo]).fetchall()
-
-    def rows(self) -> list[tuple[str, str, str | None, str]]:
-        """Key, ETag, output's ETag and status of every finished input, in key order: all of them in memory."""
-        self._register_done(None, None)
-        query = f"SELECT key, etag, output_etag, status FROM ({_NEWEST.format('done')}) ORDER BY key"
-        return self._connection.execute(query).fetchall()
-
-    def _register_done(self, first: str | None, last: str | None) -> None:
-        tables = [file.read(first, last) for file in self._files]
-        self._connection.register("done", pa.concat_tables([SCHEMA.empty_table(), *tables]))
+    schema_version: Literal[1] = 1
+    file: str = ""
+    includes: frozenset[str] = frozenset()
 
 
-_LISTED = pa.schema([("position", pa.int64()), ("key", pa.string()), ("etag", pa.string())])
+class _Ledger(NamedTuple):
+    runs: Store
+    key: str
+    written: int
+    with_failed: bool
 
 
-class _SortedFile:
-    """A Parquet file of :data:`SCHEMA`, sorted by key."""
+def not_done(
+    done: DuckDBPyConnection, inputs: Sequence[ObjectInfo], *, redo: bool = False
+) -> dict[str, str | None]:
+    """Find the inputs that are not done, or have changed since; with ``redo`` all of them.
 
-    def __init__(self, path: Path) -> None:
-        self._file = pq.ParquetFile(path, pre_buffer=False)
-        groups = (self._file.metadata.row_group(number) for number in range(self._file.num_row_groups))
-        statistics = [group.column(0).statistics for group in groups]
-        self._ranges = [(keys.min, keys.max) if keys and keys.has_min_max else None for keys in statistics]
+    Args:
+        done: from :func:`open_done`.
+        inputs: at least one, in key order: a part of the listing that fits in memory.
+        redo: whether to find inputs that are done, too.
 
-    def read(self, first: str | None, last: str | None) -> pa.Table:
-        """The row groups that may have keys from ``first`` to ``last``, or beyond where one is None."""
-        groups = [
-            number
-            for number, keys in enumerate(self._ranges)
-            if keys is None or ((first is None or keys[1] >= first) and (last is None or keys[0] <= last))
-        ]
-        return self._file.read_row_groups(groups, use_threads=False).cast(SCHEMA)
+    Returns:
+        Their keys, each with the ETag of the output that was made of its earlier content.
+    """
+    keys = [info.key for info in inputs]
+    done.register("listed", pa.table({"key": keys, "etag": [info.etag for info in inputs]}))
+    found = done.execute(_NOT_DONE, {"first": keys[0], "last": keys[-1], "redo": redo})
+    return dict(found.fetchall())
 
 
 @contextlib.contextmanager
 def open_done(
-    destination: str,
-    lineage: str,
-    runs: Sequence[RunFiles],
-    closing: Collection[str] = (),
-    *,
-    may_write: bool = True,
-) -> Iterator[Done]:
-    """Fetch what is done at a destination to a temporary folder, and rewrite the cache if it lacks too much.
+    state: Store, runs: Sequence[RunFiles], *, may_write: bool = True
+) -> Iterator[DuckDBPyConnection]:
+    """Copy what is done into a temporary folder, and rewrite the cache if it lacks too much.
+
+    The ledgers of unfinished runs count, too, but for their failed inputs.
 
     Args:
-        destination: of the runs.
-        lineage: of the runs.
-        runs: all of this lineage, in the order in which they began.
-        closing: ids of unfinished ones whose ledgers count too, except for failed inputs.
+        state: the lineage's folder ``_state/<lineage>``.
+        runs: all of the lineage, in the order in which they began.
         may_write: whether the cache may be rewritten.
 
+    Yields:
+        A connection with the view ``done``: key, ETag, and the output's ETag, which is null without an output.
+
     Raises:
-        UserError: the state that a former version wrote is damaged.
+        UserError: the state that version 0.1 wrote is damaged.
         StorageError: the storage failed after its retries.
     """
-    store = open_store(join(destination, STATE, lineage), option="--destination")
-    with tempfile.TemporaryDirectory(prefix="attgan-done-") as temporary, _connect(temporary) as connection:
-        folder = Path(temporary)
-        cache, etag = done_cache.read(store, folder / "cache")
-        finished = {run.run_id: len(run.ledgers) for run in runs if run.is_reported}
-        lacking = {run_id for run_id, ledgers in finished.items() if cache.runs.get(run_id) != ledgers}
-        former = former_etag(store)
-        tables = [ledger_rows(destination, runs, lacking)]
-        if former not in (None, cache.former):
-            tables.append(former_rows(store))
-        paths = [folder / "cache"] if cache.rows else []
-        new = _write(tables, folder / "new")
-        if new * _REWRITE > cache.rows:
-            rows = _sort(connection, [*paths, folder / "new"], folder / "merged")
-            paths = [folder / "merged"]
+    with tempfile.TemporaryDirectory(prefix="attgan-done-") as folder, _connect(folder) as connection:
+        cached, lacking, unfinished, rewritten, recent = (f"{folder}/{part}.parquet" for part in range(5))
+        cache, etag = _read_cache(state, cached)
+        former = _former_files(state)
+        finished = _read(_lacking(runs, cache, finished=True))
+        rows = _write(chain(_read_former(state, former, cache), finished), lacking)
+        _write(_read(_lacking(runs, cache, finished=False)), unfinished)
+        beside = [lacking, unfinished]
+        if rows > _REWRITE_SHARE * pq.read_metadata(cached).num_rows:
+            _sort(connection, [cached, lacking], rewritten)
+            cached, beside = rewritten, [unfinished]
             if may_write:
-                now = done_cache.Index(rows=rows, runs=cache.runs | finished, former=former)
-                done_cache.replace(store, cache, etag, paths[0], now)
-        elif new:
-            _sort(connection, [folder / "new"], folder / "recent")
-            paths.append(folder / "recent")
-        if _write([ledger_rows(destination, runs, closing)], folder / "held"):
-            _sort(connection, [folder / "held"], folder / "closing")
-            paths.append(folder / "closing")
-        yield Done(connection, paths)
+                ledgers = (run.ledgers for run in runs if run.is_reported)
+                _replace_cache(state, etag, rewritten, frozenset(chain(former, *ledgers)))
+        _sort(connection, beside, recent)
+        connection.read_parquet([cached, recent]).create_view("sorted")
+        connection.execute(_DONE)
+        yield connection
 
 
 def _connect(folder: str) -> DuckDBPyConnection:
     # Imported here because workers import this module, and only the flow's process plans.
     import duckdb
 
-    return duckdb.connect(
-        config={
-            "memory_limit": _MEMORY,
-            "temp_directory": folder,
-            "threads": 1,
-            "preserve_insertion_order": False,
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-        }
-    )
+    return duckdb.connect(config={"memory_limit": _MEMORY, "temp_directory": folder, "threads": 1})
 
 
-def _write(tables: Iterable[Iterable[pa.Table]], path: Path) -> int:
+def _sort(connection: DuckDBPyConnection, sources: list[str], target: str) -> None:
+    """Write the newest row of each key, in key order."""
+    connection.read_parquet(sources).create_view("found")
+    connection.sql(_NEWEST).write_parquet(target, compression="zstd", row_group_size=_GROUP_ROWS)
+
+
+def _lacking(runs: Sequence[RunFiles], cache: _Cache, *, finished: bool) -> Iterator[_Ledger]:
+    """The ledgers of finished or of unfinished runs that the cache does not include."""
+    for order, run in enumerate(runs):
+        ledgers = {key: modified for key, modified in run.ledgers.items() if key not in cache.includes}
+        if ledgers and run.is_reported == finished:
+            with_failed = finished and run.failed() > 0
+            for key, modified in ledgers.items():
+                # S3 gives whole seconds: within one, the run that began later counts.
+                yield _Ledger(run.runs, key, int(modified.timestamp() * 1e6) + order, with_failed)
+
+
+def _read(ledgers: Iterator[_Ledger]) -> Iterator[pa.Table]:
+    """Yield the outcomes that each ledger was the first to record. That of a retry repeats the others of its shard."""
+
+    def read(ledger: _Ledger) -> pa.Table:
+        columns = ["key", "source_etag", "output_etag", "status", "generation"]
+        table = read_table(pa.BufferReader(ledger.runs.get(ledger.key).data), columns)
+        chosen = pc.equal(table["generation"], pc.max(table["generation"]))
+        if not ledger.with_failed:
+            chosen = pc.and_(chosen, pc.not_equal(table["status"], "failed"))
+        return _with_time(table.filter(chosen).select(columns[:3]), ledger.written)
+
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        while part := list(islice(ledgers, _PARALLEL)):
+            yield from pool.map(read, part)
+
+
+def _read_former(store: Store, files: Sequence[str], cache: _Cache) -> Iterator[pa.Table]:
+    """Yield the rows of the former merge tree. They are older than those of any ledger that still exists."""
+    for number, file in enumerate(files):
+        if file not in cache.includes:
+            table = read_table(pa.BufferReader(store.get(file).data), ["key", "etag", "output_etag"])
+            yield _with_time(table, number)
+
+
+def _former_files(store: Store) -> list[str]:
+    """The files of the merge tree that version 0.1 wrote, the oldest first.
+
+    Raises:
+        UserError: its index is damaged.
+    """
+    try:
+        index = json.loads(store.get(_FORMER_INDEX).data)
+        return [file for layer in index["layers"] for file in layer["files"]]
+    except FileNotFoundError:
+        return []
+    except (ValueError, KeyError, TypeError):
+        raise UserError(
+            "state-foreign",
+            f"{store.url}/{_FORMER_INDEX}: is not a state that this version knows; it is left alone",
+        ) from None
+
+
+def _with_time(table: pa.Table, written: int) -> pa.Table:
+    return pa.table([*table.columns, pa.repeat(written, len(table))], schema=_SCHEMA)
+
+
+def _write(tables: Iterable[pa.Table], path: str) -> int:
     """Write tables to a Parquet file; returns the number of rows."""
     rows = 0
-    with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
-        for table in (table for source in tables for table in source):
+    with pq.ParquetWriter(path, _SCHEMA, compression="zstd") as writer:
+        for table in tables:
             writer.write_table(table)
             rows += len(table)
     return rows
 
 
-def _sort(connection: DuckDBPyConnection, sources: Sequence[Path], target: Path) -> int:
-    """Write the newest row of each key in key order; returns the number of rows."""
-    query = f"{_NEWEST.format('read_parquet(?)')} ORDER BY key"
-    options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_GROUP_ROWS}"
-    connection.execute(f"COPY ({query}) TO '{target}' ({options})", [[str(path) for path in sources]])
-    rows: int = pq.read_metadata(target).num_rows
-    return rows
+def _read_cache(store: Store, path: str) -> tuple[_Cache, str | None]:
+    """Copy the cache's file; an empty one if anything of the cache is missing, damaged or of another version.
+
+    Returns:
+        What it includes, and the ETag of ``done.json``.
+    """
+    etag = None
+    try:
+        data, etag, _ = store.get(INDEX)
+        cache = _Cache.model_validate_json(data)
+        filesystem, folder = store.filesystem()
+        fs.copy_files(f"{folder}/{cache.file}", path, filesystem, fs.LocalFileSystem(), use_threads=False)
+        if _name(path) == cache.file:
+            return cache, etag
+    except (FileNotFoundError, PreconditionFailed, ValidationError):
+        pass
+    _write([], path)
+    return _Cache(), etag
+
+
+def _replace_cache(store: Store, etag: str | None, path: str, includes: frozenset[str]) -> None:
+    """Put another cache in the place of the one whose ``done.json`` has this ETag, unless that was replaced."""
+    cache = _Cache(file=_name(path), includes=includes)
+    filesystem, folder = store.filesystem()
+    filesystem.create_dir(folder, recursive=True)
+    fs.copy_files(path, f"{folder}/{cache.file}", fs.LocalFileSystem(), filesystem, use_threads=False)
+    try:
+        store.put(INDEX, cache.model_dump_json(indent=1).encode(), create_only=etag is None, if_match=etag)
+    except (FileExistsError, PreconditionFailed):
+        # Another command was faster.
+        return
+    for info in list(store.list("done-")):
+        if info.key != cache.file:
+            store.delete(info.key)
+
+
+def _name(path: str) -> str:
+    with open(path, "rb") as file:
+        return f"done-{hashlib.file_digest(file, 'sha256').hexdigest()}.parquet"

@@ -5,6 +5,7 @@ Also the reading of reports.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +14,7 @@ from attgan.errors import UserError
 from flows.edit import report
 from flows.edit.ledger import Summary, finished_shards
 from flows.edit.prepared_run import PreparedRun
-from flows.edit.run import LATEST, EditRun, object_exists, read_run, run_url
+from flows.edit.run import LATEST, REPORT, EditRun, read_run, run_url
 from flows.runtime import reporting
 from flows.settings import ReportSettings
 from flows.storage import Store, join, open_store
@@ -48,13 +49,17 @@ def finish(
         store.put("before-after.jpg", grid, content_type="image/jpeg")
         result["picture"] = join(run.url, "before-after.jpg")
     _name_as_latest(prepared)
-    store.put("report.json", json.dumps(result, indent=2).encode(), content_type="application/json")
+    store.put(REPORT, json.dumps(result, indent=2).encode(), content_type="application/json")
     return result, grid
 
 
-def read_report(prepared: PreparedRun) -> dict[str, Any]:
-    """Read the report of a finished run."""
-    found: dict[str, Any] = json.loads(prepared.store.get("report.json").data)
+def read_report(run: Store) -> dict[str, Any]:
+    """Read the report of a finished run.
+
+    Raises:
+        FileNotFoundError: the run has not finished.
+    """
+    found: dict[str, Any] = json.loads(run.get(REPORT).data)
     return found
 
 
@@ -67,7 +72,7 @@ def find_run(url: str) -> tuple[EditRun, Store]:
     """
     store = open_store(url, option="--run")
     store.check()
-    if object_exists(store, LATEST):
+    with contextlib.suppress(FileNotFoundError):
         store = open_store(run_url(url, json.loads(store.get(LATEST).data)["run_id"]), option="--run")
     run = read_run(store)
     if run is None:
@@ -86,13 +91,13 @@ def find_report(settings: ReportSettings) -> dict[str, Any]:
         StorageError: the storage failed after its retries.
     """
     run, store = find_run(settings.run)
-    if not object_exists(store, "report.json"):
+    try:
+        return read_report(store)
+    except FileNotFoundError:
         done = len(finished_shards(store))
         raise UserError(
             "run-unfinished", f"--run {run.url}: has not finished: {done:,} of {run.shards:,} shards are done"
-        )
-    found: dict[str, Any] = json.loads(store.get("report.json").data)
-    return found
+        ) from None
 
 
 def _name_as_latest(prepared: PreparedRun) -> None:

@@ -132,7 +132,7 @@ def _edit(
     log.info("source attributes: %s", prepared.attributes_from)
     if prepared.is_reported:
         log.info("run %s has finished before", run.run_id)
-        return _completed(finish.read_report(prepared))
+        return _completed(finish.read_report(prepared.store))
     summaries = {
         shard: read_summary(prepared.store, key)
         for shard, key in prepared.finished.items()

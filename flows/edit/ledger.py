@@ -31,7 +31,7 @@ SAMPLE = 12
 # Failed images of a shard that its summary lists.
 FAILURES_SHOWN = 20
 
-_LEDGER = re.compile(r"ledger/(\d+)\.(\d+)\.parquet")
+LEDGER = re.compile(r"ledger/(\d+)\.\d+\.parquet")
 
 FACE = pa.struct(
     [
@@ -228,12 +228,6 @@ def ledger_key(shard: int, generation: int) -> str:
     return f"ledger/{shard:05d}.{generation:04d}.parquet"
 
 
-def parse_ledger_key(key: str) -> tuple[int, int] | None:
-    """Shard and generation of a ledger; None for any other key below the run's folder."""
-    match = _LEDGER.fullmatch(key)
-    return (int(match[1]), int(match[2])) if match else None
-
-
 def write_ledger(run: Store, rows: Sequence[Row], summary: Summary) -> Summary:
     """Write a shard's ledger, create-only; returns the summary of the ledger that counts.
 
@@ -256,8 +250,8 @@ def finished_shards(run: Store) -> dict[int, str]:
     ledgers: dict[int, str] = {}
     # Keys come in order, so a later generation replaces an earlier one.
     for info in run.list("ledger/"):
-        if (found := parse_ledger_key(info.key)) is not None:
-            ledgers[found[0]] = info.key
+        if match := LEDGER.fullmatch(info.key):
+            ledgers[int(match[1])] = info.key
     return ledgers
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -24,14 +24,17 @@ from attgan.data import celeba, codec
 from attgan.data.column_reader import read_table
 from attgan.editing.styles import check_styles
 from attgan.errors import UserError
-from flows.edit.done import Done
+from flows.edit.done import not_done
 from flows.edit.naming import refuse_collisions
 from flows.edit.run import RUNS, STATE, EditRun
 from flows.settings import EditSettings
 from flows.storage import ObjectInfo, Store, is_within, open_store
 
-# Inputs that are compared with what is done at a time. The first parts are small, for --limit and the first shards.
-_FIRST_PART, _LARGEST_PART = 4_096, 32_768
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+# Inputs that are compared with what is done at a time.
+_PART = 20_000
 
 _EXTENSIONS = frozenset(chain.from_iterable(codec.EXTENSIONS.values()))
 
@@ -95,34 +98,35 @@ class NotPlanned:
     unchanged: int = 0
 
 
-def list_inputs(settings: EditSettings, done: Done | None, not_planned: NotPlanned) -> Iterator[Planned]:
+def list_inputs(
+    settings: EditSettings, done: DuckDBPyConnection, not_planned: NotPlanned
+) -> Iterator[Planned]:
     """Yield the inputs of a run in key order: new ones and those with a new ETag, or with ``--redo`` all.
 
     Raises:
         UserError: two inputs would have the same output key.
     """
-    inputs = _image_keys(open_store(settings.source, option="--source"), not_planned.ignored)
-    if settings.format != "keep":
-        inputs = refuse_collisions(inputs, settings.format)
+    inputs = list_images(settings, not_planned)
     return islice(_to_do(inputs, done, not_planned, redo=settings.redo), settings.limit)
 
 
+def list_images(settings: EditSettings, not_planned: NotPlanned) -> Iterator[ObjectInfo]:
+    """Yield the images below the source in key order, whether or not they are done.
+
+    Raises:
+        UserError: two inputs would have the same output key.
+    """
+    inputs = _image_keys(open_store(settings.source, option="--source"), not_planned.ignored)
+    return inputs if settings.format == "keep" else refuse_collisions(inputs, settings.format)
+
+
 def _to_do(
-    inputs: Iterable[ObjectInfo], done: Done | None, not_planned: NotPlanned, *, redo: bool
+    inputs: Iterator[ObjectInfo], done: DuckDBPyConnection, not_planned: NotPlanned, *, redo: bool
 ) -> Iterator[Planned]:
-    if done is None or done.is_empty:
-        yield from map(Planned, inputs)
-        return
-    stream = iter(inputs)
-    size = _FIRST_PART
-    while part := list(islice(stream, size)):
-        first = 0
-        for position, replaces in done.not_done(part, redo=redo):
-            not_planned.unchanged += position - first
-            first = position + 1
-            yield Planned(part[position], replaces)
-        not_planned.unchanged += len(part) - first
-        size = min(2 * size, _LARGEST_PART)
+    while part := list(islice(inputs, _PART)):
+        found = not_done(done, part, redo=redo)
+        not_planned.unchanged += len(part) - len(found)
+        yield from (Planned(info, found[info.key]) for info in part if info.key in found)
 
 
 def _image_keys(source: Store, ignored: dict[str, int]) -> Iterator[ObjectInfo]:

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 from attgan.attributes import parse_edits
 from attgan.errors import UserError
 from attgan.models import BundleInfo
-from flows.edit.closing import UnfinishedRun, find_unfinished
-from flows.edit.done import Done, open_done
+from flows.edit.closing import find_unfinished
+from flows.edit.done import open_done
 from flows.edit.ledger import finished_shards, read_summary
 from flows.edit.plan import (
     NotPlanned,
@@ -28,18 +27,17 @@ from flows.edit.plan import (
     write_plan,
 )
 from flows.edit.run import (
+    STATE,
     EditRun,
-    choose_run_id,
     fingerprint_inputs,
     hash_of,
     lineage_of,
-    object_exists,
     read_run,
     run_url,
 )
-from flows.edit.runs import RunFiles, list_runs, of_lineage, read_report, was_closed
+from flows.edit.runs import RunFiles, choose_run_id, list_runs
 from flows.settings import EditSettings
-from flows.storage import Store, bundles, open_store
+from flows.storage import Store, bundles, join, open_store
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class PreparedRun:
         attributes_from: where the faces' attributes before the edit come from.
         finished: the key of the valid ledger, for each shard that has one.
         todo: the shards that are left, and the generation that their ledgers will have.
-        is_counted: whether the report, if there is one, counts the failures that are left.
+        is_reported: whether no shard is left, and the report counts the failures that are left.
     """
 
     run: EditRun
@@ -62,12 +60,7 @@ class PreparedRun:
     attributes_from: str
     finished: dict[int, str]
     todo: dict[int, int]
-    is_counted: bool
-
-    @property
-    def is_reported(self) -> bool:
-        """Whether the run has its report, and no shard is left to do."""
-        return not self.todo and self.is_counted and object_exists(self.store, "report.json")
+    is_reported: bool
 
 
 @dataclass(frozen=True)
@@ -144,33 +137,26 @@ def _request(settings: EditSettings, bundle: BundleInfo) -> _Request:
 def _prepare_run(
     request: _Request, planned: Callable[[], None], on_closed: Callable[[str], None]
 ) -> PreparedRun | NothingToDo:
-    runs = list_runs(request.settings.destination)
-    unfinished = _unfinished(request, runs)
-    prepared = _resume_or_plan(request, runs, planned, unfinished)
+    runs = list_runs(request.settings.destination, request.lineage)
+    unfinished = find_unfinished(runs, request.made_of)
+    prepared = _resume_or_plan(request, planned, runs, [other.run.fingerprint for other in unfinished])
     for other in unfinished:
         other.close()
         on_closed(str(other))
     return prepared
 
 
-def _unfinished(request: _Request, runs: Sequence[RunFiles]) -> list[UnfinishedRun]:
-    return find_unfinished(runs, request.settings.destination, request.lineage, request.made_of)
-
-
 def _resume_or_plan(
-    request: _Request,
-    runs: Sequence[RunFiles],
-    planned: Callable[[], None],
-    unfinished: Sequence[UnfinishedRun],
+    request: _Request, planned: Callable[[], None], runs: Sequence[RunFiles], replaced: list[str]
 ) -> PreparedRun | NothingToDo:
     settings = request.settings
-    run_id = choose_run_id(settings, request.lineage, request.fingerprint)
+    run_id = choose_run_id(settings, request.lineage, request.fingerprint, runs)
     store = open_store(run_url(settings.destination, run_id), option="--destination")
     run = read_run(store)
     if run is None:
         plan = secrets.token_hex(4)
         not_planned = NotPlanned()
-        with _done(request, runs, unfinished) as done:
+        with open_done(_state(request), runs) as done:
             size = write_plan(
                 store,
                 plan,
@@ -190,7 +176,7 @@ def _resume_or_plan(
             fingerprint=request.fingerprint,
             made_of=request.made_of,
             plan=plan,
-            replaces=[other.run.fingerprint for other in unfinished],
+            replaces=replaced,
             ignored=not_planned.ignored,
             unchanged=not_planned.unchanged,
             **size._asdict(),
@@ -199,17 +185,17 @@ def _resume_or_plan(
     else:
         _refuse_other_settings(run, request)
     finished = finished_shards(store)
-    return _preparation(
-        request, run, store, finished, dict.fromkeys(set(range(run.shards)) - set(finished), 0)
-    )
+    todo = dict.fromkeys(set(range(run.shards)) - set(finished), 0)
+    is_reported = any(files.is_reported for files in runs if files.run_id == run_id)
+    return _preparation(request, run, store, finished, todo, is_reported=is_reported)
 
 
 def _prepare_retry(request: _Request) -> PreparedRun | NothingToDo:
     """Find the run to retry, and those of its shards that have failed images."""
     settings = request.settings
-    runs = of_lineage(list_runs(settings.destination), settings.destination, request.lineage)
-    reported = [run.run_id for run in runs if run.is_reported]
-    run_id = settings.run_id or next((name for name in reversed(reported) if _failed(request, name)), None)
+    runs = list_runs(settings.destination, request.lineage)
+    reported = {files.run_id: files for files in runs if files.is_reported}
+    run_id = settings.run_id or next((name for name in reversed(reported) if reported[name].failed()), None)
     if run_id is None:
         return NothingToDo(NotPlanned())
     store = open_store(run_url(settings.destination, run_id), option="--destination")
@@ -227,7 +213,7 @@ def _prepare_retry(request: _Request) -> PreparedRun | NothingToDo:
         )
     summaries = [read_summary(store, key) for key in finished.values()]
     todo = {summary.shard: summary.generation + 1 for summary in summaries if summary.counts["failed"]}
-    return _preparation(request, run, store, finished, todo, is_counted=not _failed(request, run_id))
+    return _preparation(request, run, store, finished, todo, is_reported=not reported[run_id].failed())
 
 
 def _preparation(
@@ -237,7 +223,7 @@ def _preparation(
     finished: dict[int, str],
     todo: dict[int, int],
     *,
-    is_counted: bool = True,
+    is_reported: bool,
 ) -> PreparedRun:
     settings, bundle = request.settings, request.bundle
     return PreparedRun(
@@ -247,23 +233,13 @@ def _preparation(
         attributes_from=_attributes_from(settings, bundle),
         finished=finished,
         todo=dict(sorted(todo.items())),
-        is_counted=is_counted,
+        is_reported=is_reported and not todo,
     )
 
 
-def _failed(request: _Request, run_id: str) -> int:
-    """How many inputs of a finished run failed and are left to ``--retry-failed``."""
-    report = read_report(request.settings.destination, run_id)
-    failed: int = report["counts"]["failed"]
-    return 0 if was_closed(report) else failed
-
-
-def _done(
-    request: _Request, runs: Sequence[RunFiles], closing: Sequence[UnfinishedRun], *, may_write: bool = True
-) -> AbstractContextManager[Done]:
-    destination, lineage = request.settings.destination, request.lineage
-    ids = [other.run.run_id for other in closing]
-    return open_done(destination, lineage, of_lineage(runs, destination, lineage), ids, may_write=may_write)
+def _state(request: _Request) -> Store:
+    place = join(request.settings.destination, STATE, request.lineage)
+    return open_store(place, option="--destination")
 
 
 def _nothing_new(settings: EditSettings, not_planned: NotPlanned) -> NothingToDo:
@@ -348,9 +324,9 @@ def describe(settings: EditSettings) -> list[dict[str, Any]]:
 def _plan_rows(request: _Request) -> dict[str, str]:
     settings, not_planned = request.settings, NotPlanned()
     inputs = size = 0
-    runs = list_runs(settings.destination)
-    unfinished = _unfinished(request, runs)
-    with _done(request, runs, unfinished, may_write=False) as done:
+    runs = list_runs(settings.destination, request.lineage)
+    unfinished = find_unfinished(runs, request.made_of)
+    with open_done(_state(request), runs, may_write=False) as done:
         for planned in list_inputs(settings, done, not_planned):
             inputs += 1
             size += planned.info.size

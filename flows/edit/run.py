@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -20,13 +20,15 @@ from attgan.editing.editor import EDIT_FORMAT
 from attgan.errors import UserError
 from attgan.version import SOFTWARE
 from flows.settings import DEFAULT_BUNDLE, EditSettings
-from flows.storage import Store, join, open_store
+from flows.storage import Store, join
 
 RUNS = "_runs"
 # What is done, by lineage.
 STATE = "_state"
 # Names the run that finished last.
 LATEST = "_runs/latest.json"
+# Of a run's folder. It is written last, and marks the run as finished.
+REPORT = "report.json"
 
 MAY_CHANGE = (
     # The place of the bundle; its digest is part of the fingerprint.
@@ -105,19 +107,20 @@ def run_url(destination: str, run_id: str) -> str:
     return join(destination, RUNS, run_id)
 
 
-def read_run(store: Store) -> EditRun | None:
-    """Read the run of a run's folder; None if it has not begun.
+def read_run(store: Store, run_id: str | None = None) -> EditRun | None:
+    """Read the run of a run's folder, or of this one of all runs' folder; None if it has not begun.
 
     Raises:
         UserError: ``run.json`` is damaged, or of another version.
     """
+    key = f"{run_id}/run.json" if run_id else "run.json"
     try:
-        return EditRun.model_validate_json(store.get("run.json").data)
+        return EditRun.model_validate_json(store.get(key).data)
     except FileNotFoundError:
         return None
     except ValidationError as error:
         raise UserError(
-            "run-foreign", f"{store.url}/run.json: is not a run of this version; it is left alone"
+            "run-foreign", f"{store.url}/{key}: is not a run of this version; it is left alone"
         ) from error
 
 
@@ -209,35 +212,3 @@ def lineage_of(settings: EditSettings, made_of: dict[str, Any]) -> str:
         if not settings.style and settings.style_from is None:
             asked_for.pop("style", None)
     return hash_of([settings.source, asked_for])
-
-
-def choose_run_id(settings: EditSettings, lineage: str, fingerprint: str) -> str:
-    """The id from the settings; else that of the unfinished run with these settings, or the next in their sequence."""
-    if settings.run_id:
-        return settings.run_id
-    runs = open_store(join(settings.destination, RUNS), option="--destination")
-    name = hash_of([lineage, fingerprint, settings.limit, settings.redo])
-    sequence = first_free(lambda number: object_exists(runs, f"{name}-{number:04d}/report.json"))
-    return f"{name}-{sequence:04d}"
-
-
-def first_free(taken: Callable[[int], bool]) -> int:
-    """The first number from 1 up that is not taken, if the taken ones have no gaps. Found by binary search."""
-    high = 1
-    while taken(high):
-        high *= 2
-    # ``low`` is taken, or 0.
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if taken(middle) else (low, middle)
-    return high
-
-
-def object_exists(store: Store, key: str) -> bool:
-    """Whether the store has this object."""
-    try:
-        store.head(key)
-    except FileNotFoundError:
-        return False
-    return True

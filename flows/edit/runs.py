@@ -1,4 +1,4 @@
-"""Which runs a destination has: one listing of ``_runs/``, and the lineage of each run."""
+"""The runs of a lineage at a destination, as one listing of ``_runs/`` shows them."""
 
 from __future__ import annotations
 
@@ -8,83 +8,95 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from attgan.errors import UserError
-from flows.edit.ledger import parse_ledger_key
-from flows.edit.run import RUNS, read_run, run_url
-from flows.storage import join, open_store
+from flows.edit.ledger import LEDGER
+from flows.edit.run import REPORT, RUNS, hash_of, read_run
+from flows.settings import EditSettings
+from flows.storage import Store, join, open_store
 
-REPORT = "report.json"
 _NUMBERED = re.compile(r"([0-9a-f]{16})-\d{4,}")
 
 
 @dataclass
 class RunFiles:
-    """What the listing says about a run.
+    """What the listing shows of a run.
 
     Attributes:
+        runs: the folder of all runs. One store for all of them is one connection.
+        run_id: the folder in it.
         begun: when ``run.json`` was written, by the store's clock; None if the run has not begun.
         is_reported: whether it has its report, which marks it as finished.
-        ledgers: when each ledger was written, by shard and generation.
+        ledgers: when each ledger was written, by its key in ``runs``. They include those of retries.
     """
 
+    runs: Store
     run_id: str
     begun: datetime | None = None
     is_reported: bool = False
-    ledgers: dict[tuple[int, int], datetime] = field(default_factory=dict)
+    ledgers: dict[str, datetime] = field(default_factory=dict)
 
-    @property
-    def generations(self) -> dict[int, int]:
-        """The generation of the valid ledger of each finished shard, in the order of the shards."""
-        return dict(sorted(self.ledgers))
+    def failed(self) -> int:
+        """How many inputs of a finished run failed, and are left to ``--retry-failed``.
+
+        None of a run that was closed as it stood: the next run planned them again.
+        """
+        report = json.loads(self.runs.get(f"{self.run_id}/{REPORT}").data)
+        failed: int = report["counts"]["failed"]
+        return 0 if "planned_anew" in report else failed
 
 
-def list_runs(destination: str) -> list[RunFiles]:
-    """The runs that have begun, in the order in which they began."""
+def list_runs(destination: str, lineage: str) -> list[RunFiles]:
+    """The runs of a lineage, in the order in which they began.
+
+    A damaged run, or one of a later version, belongs to no lineage.
+
+    Raises:
+        StorageError: the storage failed after its retries.
+    """
+    store = open_store(join(destination, RUNS), option="--destination")
     runs: dict[str, RunFiles] = {}
-    for info in open_store(join(destination, RUNS), option="--destination").list():
+    for info in store.list():
         run_id, _, key = info.key.partition("/")
-        run = runs.setdefault(run_id, RunFiles(run_id))
+        run = runs.setdefault(run_id, RunFiles(store, run_id))
         if key == "run.json":
             run.begun = info.modified
         elif key == REPORT:
             run.is_reported = True
-        elif (ledger := parse_ledger_key(key)) is not None:
-            run.ledgers[ledger] = info.modified
-    begun = [(run.begun, run.run_id, run) for run in runs.values() if run.begun is not None]
-    return [run for _, _, run in sorted(begun)]
-
-
-def of_lineage(runs: Iterable[RunFiles], destination: str, lineage: str) -> list[RunFiles]:
-    """The runs of a lineage. A damaged run, or one of a later version, belongs to none."""
+        elif LEDGER.fullmatch(key):
+            run.ledgers[info.key] = info.modified
+    begun = sorted((run.begun, run.run_id) for run in runs.values() if run.begun is not None)
+    lineages: dict[str, str | None] = {}
     found = []
-    known: dict[str, str | None] = {}
-    for run in runs:
+    for _, run_id in begun:
         # The name of numbered runs is a hash over their lineage, so a year of nightly runs is one request.
-        numbered = _NUMBERED.fullmatch(run.run_id)
-        name = numbered[1] if numbered else run.run_id
-        if known.get(name) is None:
-            known[name] = _lineage(destination, run.run_id)
-        if known[name] == lineage:
-            found.append(run)
+        numbered = _NUMBERED.fullmatch(run_id)
+        name = numbered[1] if numbered else run_id
+        if lineages.get(name) is None:
+            lineages[name] = _lineage_of(store, run_id)
+        if lineages[name] == lineage:
+            found.append(runs[run_id])
     return found
 
 
-def read_report(destination: str, run_id: str) -> dict[str, Any]:
-    """Read the report of a finished run."""
-    data = open_store(run_url(destination, run_id), option="--destination").get(REPORT).data
-    found: dict[str, Any] = json.loads(data)
-    return found
+def choose_run_id(settings: EditSettings, lineage: str, fingerprint: str, runs: Iterable[RunFiles]) -> str:
+    """The id from the settings; else that of the unfinished run with these settings, or the next in their sequence.
+
+    Args:
+        settings: of the command.
+        lineage: of the run.
+        fingerprint: of the run.
+        runs: all of the lineage.
+    """
+    if settings.run_id:
+        return settings.run_id
+    name = hash_of([lineage, fingerprint, settings.limit, settings.redo])
+    finished = sum(run.is_reported and run.run_id.startswith(f"{name}-") for run in runs)
+    return f"{name}-{finished + 1:04d}"
 
 
-def was_closed(report: dict[str, Any]) -> bool:
-    """Whether the run was closed as it stood, so that its failed images were planned again by the next run."""
-    return "planned_anew" in report
-
-
-def _lineage(destination: str, run_id: str) -> str | None:
+def _lineage_of(store: Store, run_id: str) -> str | None:
     with contextlib.suppress(UserError):
-        run = read_run(open_store(run_url(destination, run_id), option="--destination"))
+        run = read_run(store, run_id)
         return run.lineage if run is not None else None
     return None

@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 from flows.edit.ledger import SCHEMA, ledger_key
 from flows.edit.plan import plan_key
 from flows.edit.prepared_run import NothingToDo, PreparedRun, check, prepare
-from flows.edit.runs import REPORT
+from flows.edit.run import REPORT
 from flows.edit.shard import edit_shard
 from flows.settings import EditSettings, InitSettings
 from flows.storage import open_store

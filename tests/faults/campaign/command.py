@@ -144,7 +144,7 @@ def _edit(job: Job, script: Script, log: logging.Logger) -> Outcome:
         if isinstance(prepared, NothingToDo):
             return Outcome("nothing", unchanged=prepared.not_planned.unchanged)
         if prepared.is_reported:
-            return Outcome("done", report=finish.read_report(prepared))
+            return Outcome("done", report=finish.read_report(prepared.store))
         before = [
             read_summary(prepared.store, key)
             for shard, key in prepared.finished.items()

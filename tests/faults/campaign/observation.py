@@ -12,14 +12,13 @@ from typing import Any
 
 import boto3
 
-from flows.edit import done_cache
-from flows.edit.done import open_done
+from flows.edit.done import INDEX, open_done
 from flows.edit.ledger import finished_shards, read_rows
 from flows.edit.plan import plan_key, read_shard
 from flows.edit.run import LATEST, STATE, EditRun, read_run, run_url
-from flows.edit.runs import list_runs, of_lineage, read_report
+from flows.edit.runs import list_runs
 from flows.settings import EditSettings
-from flows.storage import Store, open_store
+from flows.storage import Store, join, open_store
 from flows.storage.s3.store import S3Store
 from flows.storage.tree import TEMPORARY
 from tests.faults.campaign.faulty_store import read_journal
@@ -40,7 +39,7 @@ class Observation:
         rows: of the ledgers that count, by input, without the outputs' ETags, which on a disk hold the time, and of
             failed ones without the attempts: a retry that was disturbed tries them once more.
         plan: the rows of each shard's plan.
-        settled: what is done: input, its ETag, its fate.
+        settled: what is done: inputs and their ETags.
         runs: the finished ones, each with its failed images.
         report: what of it does not depend on time, place and luck.
         picture: before and after.
@@ -53,7 +52,7 @@ class Observation:
     writes: Counter[str] = field(repr=False)
     rows: Mapping[str, Mapping[str, Any]] = field(repr=False)
     plan: list[list[dict[str, Any]]] = field(repr=False)
-    settled: list[tuple[str, str, str]] = field(repr=False)
+    settled: list[tuple[str, str]] = field(repr=False)
     runs: Mapping[str, int]
     report: Mapping[str, Any] = field(repr=False)
     picture: bytes = field(repr=False)
@@ -85,10 +84,10 @@ def observe(settings: EditSettings, run_id: str, journals: Sequence[Path] = ()) 
     found = {key: place.get(key) for key in outputs}
     tables = {shard: read_rows(store, key).to_pylist() for shard, key in finished_shards(store).items()}
     rows = {row["key"]: row for table in tables.values() for row in table}
-    runs = of_lineage(list_runs(settings.destination), settings.destination, run.lineage)
-    finished = [one.run_id for one in runs if one.is_reported]
-    with open_done(settings.destination, run.lineage, runs, may_write=False) as done:
-        settled = done.rows()
+    runs = list_runs(settings.destination, run.lineage)
+    state = open_store(join(settings.destination, STATE, run.lineage))
+    with open_done(state, runs, may_write=False) as done:
+        settled = done.execute("FROM done ORDER BY key").fetchall()
     plan = [read_shard(store, run, shard) for shard in range(run.shards)]
     report = json.loads(store.get("report.json").data)
 
@@ -104,9 +103,9 @@ def observe(settings: EditSettings, run_id: str, journals: Sequence[Path] = ()) 
         has_output = row["status"] in ("edited", "copied")
         if has_output and outputs.get(row["output_key"]) != row["output_etag"]:
             wrong.append(f"{row['key']}: the ledger's ETag is not that of its output")
-    for key, _, output_etag, status in settled:
+    for key, *etags in settled:
         row = rows.get(key)
-        if row is not None and (output_etag, status) != (row["output_etag"], row["status"]):
+        if row is not None and etags != [row["source_etag"], row["output_etag"]]:
             wrong.append(f"{key}: what is done is not what its ledger says")
     if json.loads(place.get(LATEST).data) != {"run_id": run_id}:
         wrong.append("latest.json names another run")
@@ -119,8 +118,8 @@ def observe(settings: EditSettings, run_id: str, journals: Sequence[Path] = ()) 
         writes=_count_writes(place, settings, journals),
         rows={key: _comparable(row) for key, row in rows.items()},
         plan=plan,
-        settled=[(key, etag, status) for key, etag, _, status in settled],
-        runs={name: read_report(settings.destination, name)["counts"]["failed"] for name in finished},
+        settled=[(key, etag) for key, etag, _ in settled],
+        runs={one.run_id: one.failed() for one in runs if one.is_reported},
         report=_comparable_report(report),
         picture=store.get("before-after.jpg").data,
         wrong=wrong,
@@ -190,7 +189,7 @@ def _litter(place: Store, run: EditRun, keys: Mapping[str, str]) -> list[str]:
     plans = f"_runs/{run.run_id}/plan/"
     planned = {f"_runs/{run.run_id}/{plan_key(run.plan, shard)}" for shard in range(run.shards)}
     state = f"{STATE}/{run.lineage}/"
-    index = state + done_cache.INDEX
+    index = state + INDEX
     named = {index, state + json.loads(place.get(index).data)["file"]} if index in keys else set()
     found = [
         key

@@ -1,12 +1,12 @@
-"""What is done, against a simple model: from ledgers, with and without its cache, and from the former state."""
+"""What is done equals what a plain reading of the ledgers says, whatever runs there were, and whatever the cache is."""
 
 import json
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,27 +15,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.edit import done as module
-from flows.edit import done_cache
-from flows.edit.done import Done, open_done
-from flows.edit.ledger import Row, summarise, write_ledger
+from flows.edit.done import not_done, open_done
+from flows.edit.ledger import Row, ledger_key, summarise, write_ledger
 from flows.edit.runs import RunFiles, list_runs
-from flows.storage import ObjectInfo, open_store
+from flows.storage import ObjectInfo, Store, open_store
 from tests.support.refusals import refused
 
 NOON = datetime(2024, 5, 6, 12, tzinfo=UTC)
 
-# Also what a collation, a C string, a glob or UTF-16 order would confuse.
+# Also what a collation, a C string, a glob, a quotation or UTF-16 order would confuse.
 keys = st.text(st.sampled_from("aA/*'\0é\uffff\U0001f600 "), min_size=1, max_size=4)
-outcomes = st.tuples(st.text("012", min_size=1, max_size=2), st.sampled_from(["edited", "failed", "skipped"]))
-histories = st.lists(st.dictionaries(keys, outcomes, max_size=8), max_size=5)
-Run = dict[str, tuple[str, str]]
-Settled = tuple[str, str, str | None, str]
+etags = st.text("012", min_size=1, max_size=2)
+outcomes = st.tuples(etags, st.sampled_from(["edited", "failed", "skipped"]))
+Outcomes = dict[str, tuple[str, str]]
+Kind = Literal["finished", "closed", "unfinished"]
+Done = list[tuple[str, str, str | None]]
 
 
-def rows(run: Run, generation: int = 0) -> list[Row]:
+def rows(found: Outcomes, generation: int = 0) -> list[Row]:
     return [
         Row(key, key, etag, status, generation=generation, output_etag=output(etag, status))  # type: ignore[arg-type]
-        for key, (etag, status) in sorted(run.items())
+        for key, (etag, status) in sorted(found.items())
     ]
 
 
@@ -43,212 +43,287 @@ def output(etag: str, status: str) -> str | None:
     return f"out-{etag}" if status == "edited" else None
 
 
-def settled(run: Run) -> dict[str, Settled]:
-    return {key: (key, etag, output(etag, status), status) for key, (etag, status) in run.items()}
+def done_rows(found: Outcomes) -> Done:
+    return [(key, etag, output(etag, status)) for key, (etag, status) in sorted(found.items())]
 
 
-def add(place: Path, run_id: str, found: list[Row], generation: int = 0, minute: int = 0) -> None:
-    """Write a run of one shard, as it is when it has finished."""
-    store = open_store(str(place / "_runs" / run_id))
-    write_ledger(store, found, summarise(0, generation, found))
-    ledger = place / "_runs" / run_id / "ledger" / f"00000.{generation:04d}.parquet"
-    os.utime(ledger, (NOON.timestamp() + 60 * minute,) * 2)
-    store.put("run.json", b"{}")
-    store.put("report.json", json.dumps({"counts": {}}).encode())
+class Place(NamedTuple):
+    """A destination whose runs have one shard each. Ledgers are written in the order of their minutes."""
+
+    folder: Path
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "_state" / "lineage"
+
+    def add(
+        self, name: str, found: list[Row], minute: int, kind: Kind = "finished", generation: int = 0
+    ) -> None:
+        store = open_store(str(self.folder / "_runs" / name))
+        summary = summarise(0, generation, found)
+        write_ledger(store, found, summary)
+        ledger = self.folder / "_runs" / name / ledger_key(0, generation)
+        os.utime(ledger, (NOON.timestamp() + 60 * minute,) * 2)
+        store.put("run.json", b"{}")
+        report = {"counts": summary.counts} | ({"planned_anew": 1} if kind == "closed" else {})
+        if kind != "unfinished":
+            store.put("report.json", json.dumps(report).encode())
+
+    def runs(self) -> list[RunFiles]:
+        return sorted(list_runs(str(self.folder), "lineage"), key=lambda run: run.run_id)
+
+    def done(self, *, may_write: bool = True) -> Done:
+        with open_done(open_store(str(self.state)), self.runs(), may_write=may_write) as done:
+            return done.execute("FROM done ORDER BY key").fetchall()
+
+    def not_done(self, listing: dict[str, str], *, redo: bool = False) -> dict[str, str | None]:
+        infos = [ObjectInfo(key, 1, etag, NOON) for key, etag in sorted(listing.items())]
+        with open_done(open_store(str(self.state)), self.runs()) as done:
+            return not_done(done, infos, redo=redo)
+
+    def included(self) -> set[str]:
+        """The runs in the cache."""
+        return {key.split("/")[0] for key in json.loads((self.state / "done.json").read_text())["includes"]}
+
+    def damage(self, how: str) -> None:
+        index, files = self.state / "done.json", list(self.state.glob("done-*.parquet"))
+        if not index.exists():
+            return
+        if how in ("all", "index"):
+            index.unlink()
+        for file in files:
+            if how in ("all", "file"):
+                file.unlink()
+            if how == "half":
+                file.write_bytes(file.read_bytes()[:100])
+            if how == "zeros":
+                file.write_bytes(bytes(file.stat().st_size))
+        if how == "index half":
+            index.write_bytes(index.read_bytes()[:20])
+        if how == "another version":
+            index.write_text(json.dumps(json.loads(index.read_text()) | {"schema_version": 99}))
 
 
-def listed(place: Path) -> list[RunFiles]:
-    return sorted(list_runs(str(place)), key=lambda run: run.run_id)
+DAMAGES = ("all", "index", "file", "half", "zeros", "index half", "another version")
 
 
-@contextmanager
-def opened(place: Path, *closing: str, may_write: bool = True) -> Iterator[Done]:
-    with open_done(str(place), "lineage", listed(place), closing, may_write=may_write) as done:
-        yield done
+@pytest.fixture(autouse=True)
+def one_lineage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.edit.runs._lineage_of", lambda store, run_id: "lineage")
 
 
-def everything(place: Path, *closing: str) -> list[Settled]:
-    with opened(place, *closing) as done:
-        return done.rows()
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
 
 
-def cached(place: Path) -> dict[str, int]:
-    runs: dict[str, int] = json.loads((place / "_state" / "lineage" / "done.json").read_text())["runs"]
-    return runs
+class Model(NamedTuple):
+    """What a plain reading says: for each key the last outcome that counts."""
+
+    ledgers: list[tuple[int, Outcomes]]
+    kinds: list[Kind]
+
+    def done(self) -> Done:
+        last: Outcomes = {}
+        for run, found in self.ledgers:
+            last |= {
+                key: one for key, one in found.items() if one[1] != "failed" or self.kinds[run] == "finished"
+            }
+        return done_rows(last)
 
 
-def infos(listing: dict[str, str]) -> list[ObjectInfo]:
-    return [ObjectInfo(key, 1, etag, NOON) for key, etag in sorted(listing.items())]
+steps = st.one_of(
+    st.tuples(
+        st.sampled_from(["finished", "finished", "closed", "unfinished"]),
+        st.dictionaries(keys, outcomes, max_size=8),
+    ),
+    st.tuples(st.just("retry"), st.integers(0, 5)),
+    st.tuples(st.just("finish"), st.integers(0, 5)),
+    st.tuples(st.just("damage"), st.sampled_from(DAMAGES)),
+)
 
 
-@settings(deadline=None, max_examples=30)
-@given(histories, st.dictionaries(keys, st.text("012", min_size=1, max_size=2), min_size=1), st.booleans())
-def test_it_equals_a_simple_model(
-    tmp_path_factory: pytest.TempPathFactory, history: list[Run], listing: dict[str, str], redo: bool
+@settings(deadline=None, max_examples=40)
+@given(st.lists(steps, max_size=8), st.dictionaries(keys, etags, min_size=1), st.booleans())
+def test_it_equals_a_plain_reading_of_all_ledgers(
+    tmp_path_factory: pytest.TempPathFactory,
+    history: list[tuple[str, object]],
+    listing: dict[str, str],
+    redo: bool,
 ) -> None:
-    place = tmp_path_factory.mktemp("out")
-    expected: dict[str, Settled] = {}
-    for number, run in enumerate(history):
-        add(place, f"run-{number}", rows(run), minute=number)
-        expected |= settled(run)
-        assert everything(place) == [expected[key] for key in sorted(expected)]
-    to_do = [
-        (position, expected[info.key][2] if info.key in expected else None)
-        for position, info in enumerate(infos(listing))
-        if redo or info.key not in expected or expected[info.key][1] != info.etag
-    ]
-    with opened(place) as done:
-        assert done.is_empty == (not expected)
-        assert done.not_done(infos(listing), redo=redo) == to_do
+    place, model = Place(tmp_path_factory.mktemp("out")), Model([], [])
+    ledgers: list[tuple[Outcomes, int]] = []
+    for minute, (step, what) in enumerate(history):
+        if step in ("finished", "closed", "unfinished"):
+            place.add(f"run-{len(model.kinds)}", rows(what), minute, step)  # type: ignore[arg-type]
+            model.ledgers.append((len(model.kinds), what))  # type: ignore[arg-type]
+            model.kinds.append(step)  # type: ignore[arg-type]
+            ledgers.append((what, 0))  # type: ignore[arg-type]
+        elif step == "damage":
+            place.damage(str(what))
+        elif int(what) < len(ledgers):  # type: ignore[call-overload]
+            run: int = what  # type: ignore[assignment]
+            found, generation = ledgers[run]
+            if step == "finish" and model.kinds[run] == "unfinished":
+                counts = summarise(0, generation, rows(found)).counts
+                (place.folder / "_runs" / f"run-{run}" / "report.json").write_text(
+                    json.dumps({"counts": counts})
+                )
+                model.kinds[run] = "finished"
+            failed = {
+                key: (etag + "r", "edited") for key, (etag, status) in found.items() if status == "failed"
+            }
+            if step == "retry" and failed and model.kinds[run] == "finished":
+                others = [row for row in rows(found, generation) if row.status != "failed"]
+                again = sorted([*others, *rows(failed, generation + 1)], key=lambda row: row.key)
+                place.add(f"run-{run}", again, minute, "finished", generation + 1)
+                model.ledgers.append((run, failed))
+                ledgers[run] = (found | failed, generation + 1)
+        assert place.done() == model.done(), (step, what)
+    done = {key: (etag, output_etag) for key, etag, output_etag in model.done()}
+    assert place.not_done(listing, redo=redo) == {
+        key: done[key][1] if key in done else None
+        for key, etag in listing.items()
+        if redo or key not in done or done[key][0] != etag
+    }
 
 
-def test_only_the_row_groups_of_a_range_are_read_and_none_is_missed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_range_of_keys_is_found_across_row_groups(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_GROUP_ROWS", 2048)
-    run = {f"a/{number:05d}": ("1", "edited") for number in range(10_000)}
-    add(tmp_path, "run", rows(run))
-    with opened(tmp_path) as done:
-        (file,) = done._files
-        assert len(file.read("a/00000", "a/00000")) < len(run) / 2
-        for first in (0, 2047, 2048, 5000, 9999):
-            part = infos(dict.fromkeys([f"a/{first:05d}", f"a/{first:05d}x"], "1"))
-            assert done.not_done(part) == [(1, None)]
+    place.add("run", rows({f"a/{number:05d}": ("1", "edited") for number in range(10_000)}), 1)
+    place.done()
+    for first in (0, 2047, 2048, 5000, 9999):
+        keys = [f"a/{first:05d}", f"a/{first:05d}x"]
+        assert place.not_done(dict.fromkeys(keys, "1")) == {keys[1]: None}
 
 
-def test_a_retry_has_the_last_word_about_what_it_retried_and_nothing_else(tmp_path: Path) -> None:
-    add(tmp_path, "run-1", rows({"a": ("1", "edited"), "b": ("1", "failed")}), minute=1)
-    add(tmp_path, "run-2", rows({"a": ("2", "edited")}), minute=2)
-    everything(tmp_path)
-    retried = [*rows({"a": ("1", "edited")}), *rows({"b": ("1", "edited")}, generation=1)]
-    add(tmp_path, "run-1", retried, generation=1, minute=3)
-    expected = list(settled({"a": ("2", "edited"), "b": ("1", "edited")}).values())
-    assert everything(tmp_path) == expected
-    assert cached(tmp_path) == {"run-1": 2, "run-2": 1}
+def test_runs_within_one_second_count_in_the_order_in_which_they_began(place: Place) -> None:
+    place.add("run-1", rows({"a": ("1", "edited")}), 1)
+    place.add("run-2", rows({"a": ("2", "edited")}), 1)
+    assert place.done() == done_rows({"a": ("2", "edited")})
 
 
-def test_runs_within_one_second_count_in_the_order_in_which_they_began(tmp_path: Path) -> None:
-    add(tmp_path, "run-1", rows({"a": ("1", "edited")}), minute=1)
-    add(tmp_path, "run-2", rows({"a": ("2", "edited")}), minute=1)
-    assert everything(tmp_path) == list(settled({"a": ("2", "edited")}).values())
-
-
-def test_a_closed_run_counts_but_for_what_failed_in_it(tmp_path: Path) -> None:
-    add(tmp_path, "run-1", rows({"a": ("1", "edited"), "b": ("1", "failed")}))
-    report = tmp_path / "_runs" / "run-1" / "report.json"
-    report.unlink()
-    assert everything(tmp_path) == []
-    expected = list(settled({"a": ("1", "edited")}).values())
-    assert everything(tmp_path, "run-1") == expected
-    report.write_text(json.dumps({"planned_anew": 1}))
-    assert everything(tmp_path) == expected
-
-
-def test_the_cache_is_rewritten_when_it_lacks_a_tenth(tmp_path: Path) -> None:
-    add(tmp_path, "run-1", rows({f"k{number:02d}": ("1", "edited") for number in range(40)}), minute=1)
-    everything(tmp_path)
+def test_the_cache_is_rewritten_when_it_lacks_a_tenth(place: Place) -> None:
+    place.add("run-1", rows({f"k{number:02d}": ("1", "edited") for number in range(40)}), 1)
+    place.done()
     for number in (2, 3, 4):
-        add(
-            tmp_path,
-            f"run-{number}",
-            rows({f"k{number:02d}": ("2", "edited"), f"n{number}": ("1", "skipped")}),
-        )
-        assert len(everything(tmp_path)) == 40 + number - 1
-        assert set(cached(tmp_path)) == ({"run-1"} if number < 4 else {"run-1", "run-2", "run-3", "run-4"})
-    assert len(list((tmp_path / "_state" / "lineage").glob("done-*"))) == 1
+        found = {f"k{number:02d}": ("2", "edited"), f"n{number}": ("1", "skipped")}
+        place.add(f"run-{number}", rows(found), number)
+        assert len(place.done()) == 40 + number - 1
+        assert place.included() == ({"run-1"} if number < 4 else {"run-1", "run-2", "run-3", "run-4"})
+    assert len(list(place.state.glob("done-*"))) == 1
 
 
-def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
-    add(tmp_path, "run-1", rows({"a": ("1", "edited")}))
-    with opened(tmp_path, may_write=False) as done:
-        assert len(done.rows()) == 1
-    assert not (tmp_path / "_state").exists()
+def test_a_dry_run_writes_nothing(place: Place) -> None:
+    place.add("run-1", rows({"a": ("1", "edited")}), 1)
+    assert len(place.done(may_write=False)) == 1
+    assert not place.state.exists()
 
 
-@pytest.mark.parametrize("damage", ["all", "index", "file", "half", "index half", "another version"])
-def test_the_cache_may_be_deleted_or_damaged_at_any_time(tmp_path: Path, damage: str) -> None:
-    add(tmp_path, "run-1", rows({"a": ("1", "edited"), "b": ("1", "failed")}))
-    expected = everything(tmp_path)
-    index = tmp_path / "_state" / "lineage" / "done.json"
-    (file,) = index.parent.glob("done-*.parquet")
-    if damage in ("all", "index"):
-        index.unlink()
-    if damage in ("all", "file"):
-        file.unlink()
-    if damage == "half":
-        file.write_bytes(file.read_bytes()[:100])
-    if damage == "index half":
-        index.write_bytes(index.read_bytes()[:20])
-    if damage == "another version":
-        index.write_text(json.dumps(json.loads(index.read_text()) | {"schema_version": 99}))
-    assert everything(tmp_path) == expected
-    assert cached(tmp_path) == {"run-1": 1}
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_the_cache_may_be_deleted_or_damaged_at_any_time(place: Place, damage: str) -> None:
+    place.add("run-1", rows({"a": ("1", "edited"), "b": ("1", "failed")}), 1)
+    expected = place.done()
+    place.damage(damage)
+    assert place.done() == expected
+    assert place.included() == {"run-1"}
 
 
-def test_what_killed_commands_have_left_goes_with_a_later_cache(tmp_path: Path) -> None:
-    state = tmp_path / "_state" / "lineage"
-    state.mkdir(parents=True)
-    for name, days in (("done-dead.parquet", 3), ("done-young.parquet", 0)):
-        (state / name).write_bytes(b"half of a file")
-        now = datetime.now(UTC).timestamp()
-        os.utime(state / name, (now - days * 86400,) * 2)
-    add(tmp_path, "run-1", rows({"a": ("1", "edited")}))
-    everything(tmp_path)
-    left = {path.name for path in state.glob("done-*")}
-    assert "done-dead.parquet" not in left
-    assert "done-young.parquet" in left, "another command may be about to name it"
+class Killed(BaseException):
+    """As if the process died here."""
+
+
+@pytest.mark.parametrize("step", ["half of the file", "the file", "done.json", "a deletion"])
+def test_a_command_that_is_killed_while_it_writes_the_cache_harms_nothing(
+    place: Place, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    place.add("run-1", rows({"a": ("1", "edited"), "c": ("1", "edited")}), 1)
+    place.done()
+    place.add("run-2", rows({"a": ("2", "edited"), "b": ("1", "failed")}), 2)
+    expected = place.done(may_write=False)
+    copy = module.fs.copy_files
+
+    def copy_and_die(source: str, target: str, *filesystems: object, **options: object) -> None:
+        copy(source, target, *filesystems, **options)
+        if Path(target).parent == place.state:
+            if step == "half of the file":
+                Path(target).write_bytes(Path(target).read_bytes()[:100])
+            raise Killed
+
+    def die_after(work: Callable[..., object]) -> Callable[..., None]:
+        def dying(*args: object, **options: object) -> None:
+            work(*args, **options)
+            raise Killed
+
+        return dying
+
+    store, runs = open_store(str(place.state)), place.runs()
+    with monkeypatch.context() as patch:
+        if step.endswith("file"):
+            patch.setattr(module.fs, "copy_files", copy_and_die)
+        else:
+            method = "put" if step == "done.json" else "delete"
+            patch.setattr(store, method, die_after(getattr(store, method)))
+        with pytest.raises(Killed), open_done(store, runs):
+            pass
+    assert place.done() == expected
+    assert place.included() == {"run-1", "run-2"}
+    place.add("run-3", rows({"d": ("1", "edited")}), 3)
+    assert len(place.done()) == len(expected) + 1
+    assert len(list(place.state.iterdir())) == 2, "what the killed command has left goes with a later cache"
 
 
 def test_of_commands_at_the_same_time_one_writes_the_cache_and_all_see_everything(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add(tmp_path, "run-1", rows({"a": ("1", "edited")}))
-    count = 4
-    barrier = threading.Barrier(count)
-    honest, seen = done_cache.read, []
+    place.add("run-1", rows({"a": ("1", "edited")}), 1)
+    count, seen = 4, []
+    barrier, honest = threading.Barrier(count), module._read_cache
 
-    def read(*args: object) -> tuple[done_cache.Index, str | None]:
-        found = honest(*args)  # type: ignore[arg-type]
+    def read(store: Store, path: str) -> object:
+        found = honest(store, path)
         barrier.wait()
         return found
 
-    monkeypatch.setattr(done_cache, "read", read)
-    threads = [threading.Thread(target=lambda: seen.append(everything(tmp_path))) for _ in range(count)]
+    monkeypatch.setattr(module, "_read_cache", read)
+    threads = [threading.Thread(target=lambda: seen.append(place.done())) for _ in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [[row[0] for row in rows] for rows in seen] == [["a"]] * count
-    assert len(list((tmp_path / "_state" / "lineage").iterdir())) == 2, "the losers delete their files"
+    assert seen == [done_rows({"a": ("1", "edited")})] * count
+    assert len(list(place.state.iterdir())) == 2
 
 
-def former(place: Path, *layers: Run) -> Path:
-    """A state as a former version wrote it: its index, and one file for each layer."""
-    state = place / "_state" / "lineage"
-    state.mkdir(parents=True)
-    for number, layer in enumerate(layers):
-        columns = zip(*[settled(layer)[key] for key in sorted(layer)], strict=True)
-        table = pa.table(dict(zip(["key", "etag", "output_etag", "status"], map(list, columns), strict=True)))
-        pq.write_table(table, state / f"layer-{number}-00000.parquet")
-    files = [{"files": [f"layer-{number}-00000.parquet"], "rows": 1} for number in range(len(layers))]
-    index = {"schema_version": 1, "runs": [{"run_id": "gone", "retried": 0, "failed": 0}], "layers": files}
-    (state / "index.json").write_text(json.dumps(index))
-    return state
+def former(place: Place, *layers: Outcomes) -> None:
+    """A state as version 0.1 wrote it: an index, and a file for each layer."""
+    place.state.mkdir(parents=True)
+    files = [f"layer-{number}-00000.parquet" for number in range(len(layers))]
+    for file, layer in zip(files, layers, strict=True):
+        columns = zip(*((*row, layer[row[0]][1]) for row in done_rows(layer)), strict=True)
+        pq.write_table(
+            pa.table(dict(zip(["key", "etag", "output_etag", "status"], map(list, columns), strict=True))),
+            place.state / file,
+        )
+    runs = [{"run_id": "gone", "retried": 0, "failed": 0}]
+    index = {"schema_version": 1, "runs": runs, "layers": [{"files": [file], "rows": 1} for file in files]}
+    (place.state / "index.json").write_text(json.dumps(index))
 
 
-def test_the_state_of_a_former_version_counts_until_a_ledger_says_otherwise(tmp_path: Path) -> None:
-    state = former(tmp_path, {"a": ("1", "edited"), "b": ("1", "edited")}, {"b": ("2", "failed")})
-    add(tmp_path, "run-1", rows({"a": ("5", "edited")}))
-    expected = list(settled({"a": ("5", "edited"), "b": ("2", "failed")}).values())
-    assert everything(tmp_path) == expected
-    for layer in state.glob("layer-*"):
+def test_the_state_of_version_0_1_counts_until_a_ledger_says_otherwise(place: Place) -> None:
+    former(place, {"a": ("1", "edited"), "b": ("1", "edited")}, {"b": ("2", "failed")})
+    place.add("run-1", rows({"a": ("5", "edited")}), 1)
+    expected = done_rows({"a": ("5", "edited"), "b": ("2", "failed")})
+    assert place.done() == expected
+    for layer in place.state.glob("layer-*"):
         layer.unlink()
-    assert everything(tmp_path) == expected, "it is part of the cache now, and is not read again"
+    assert place.done() == expected, "it is part of the cache now, and is not read again"
 
 
-def test_a_damaged_former_state_is_refused_and_left_alone(tmp_path: Path) -> None:
-    state = former(tmp_path)
-    (state / "index.json").write_text("{}{")
+@pytest.mark.parametrize("data", ["{}{", "{}", "[]", '{"layers": [1]}'])
+def test_a_damaged_state_of_version_0_1_is_refused_and_left_alone(place: Place, data: str) -> None:
+    former(place)
+    (place.state / "index.json").write_text(data)
     with refused("state-foreign"):
-        everything(tmp_path)
-    assert (state / "index.json").read_text() == "{}{"
+        place.done()
+    assert (place.state / "index.json").read_text() == data

@@ -1,6 +1,5 @@
 """Shards on disk, without Ray or Prefect: every input gets a row, good ones an output, and nothing is overwritten."""
 
-import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from attgan.attributes import CELEBA, PUBLISHED
@@ -18,7 +15,6 @@ from attgan.models import load_bundle
 from flows.edit.ledger import Summary, finished_shards, read_rows
 from flows.edit.prepared_run import PreparedRun, describe, prepare
 from flows.edit.report import ConservationError, build_report, failed_share
-from flows.edit.run import first_free
 from flows.edit.shard import edit_shard
 from flows.settings import EditSettings
 from tests.support.images.pictures import noise, opened, saved
@@ -260,18 +256,6 @@ def test_a_damaged_run_is_left_alone(tmp_path: Path, settings: MakeSettings) -> 
     prepared.store.put("run.json", b'{"run_id": "x"}')
     with refused("run-foreign"):
         prepare(settings())
-
-
-@given(st.integers(0, 5000))
-def test_the_next_number_of_a_sequence_is_found_in_few_steps(finished: int) -> None:
-    asked: list[int] = []
-
-    def taken(number: int) -> bool:
-        asked.append(number)
-        return number <= finished
-
-    assert first_free(taken) == finished + 1
-    assert len(asked) <= 2 * math.log2(finished + 2) + 2
 
 
 def test_labels_reach_the_network(tmp_path: Path, settings: MakeSettings) -> None:
