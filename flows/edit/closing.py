@@ -10,16 +10,14 @@ the old run's report marks it as closed.
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from attgan.errors import UserError
 from flows.edit.ledger import Summary, finished_shards, read_summary
 from flows.edit.report import build_report
-from flows.edit.run import REPORT, EditRun, hash_of, read_run
-from flows.edit.runs import RunFiles
+from flows.edit.run import REPORT, EditRun, hash_of
+from flows.edit.runs import ListedRun
 from flows.storage import Store, join, open_store
 
 
@@ -64,20 +62,17 @@ class UnfinishedRun:
         self.store.put(REPORT, json.dumps(report, indent=2).encode(), content_type="application/json")
 
 
-def find_unfinished(runs: Iterable[RunFiles], made_of: dict[str, object]) -> list[UnfinishedRun]:
+def find_unfinished(runs: Iterable[ListedRun], made_of: dict[str, object]) -> list[UnfinishedRun]:
     """Find the unfinished ones of a lineage's runs whose fingerprint is not that of ``made_of``.
 
     Raises:
         StorageError: the storage failed after its retries.
     """
     found = []
-    for files in runs:
-        run = None
-        # A damaged run, or one of a later version, is left as it is.
-        with contextlib.suppress(UserError):
-            run = None if files.is_reported else read_run(files.runs, files.run_id)
-        if run is not None and run.fingerprint != hash_of(made_of):
-            store = open_store(join(files.runs.url, files.run_id), option="--destination")
+    for listed in runs:
+        run = listed.run
+        if not listed.is_finished and run.fingerprint != hash_of(made_of):
+            store = open_store(join(listed.runs.url, run.run_id), option="--destination")
             summaries = [read_summary(store, key) for _, key in sorted(finished_shards(store).items())]
             found.append(UnfinishedRun(run, store, summaries, _differences(run.made_of, made_of)))
     return found

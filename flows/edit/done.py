@@ -16,8 +16,9 @@ import json
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain, islice
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from attgan.data.column_reader import read_table
 from attgan.errors import UserError
-from flows.edit.runs import RunFiles
+from flows.edit.runs import ListedRun
 from flows.storage import ObjectInfo, PreconditionFailed, Store
 
 if TYPE_CHECKING:
@@ -46,25 +47,17 @@ _GROUP_ROWS = 20_480
 # Ledgers that are read at a time, and so in memory.
 _PARALLEL = 8
 
-_SCHEMA = pa.schema(
-    [
-        ("key", pa.string()),
-        ("etag", pa.string()),
-        ("output_etag", pa.string()),
-        # When the ledger was written, in microseconds. Of a key's rows the latest counts.
-        ("written", pa.int64()),
-    ]
-)
+# ``written`` is when the ledger was written, in microseconds. Of a key's rows the latest counts.
+_SCHEMA = pa.schema([("key", "string"), ("etag", "string"), ("output_etag", "string"), ("written", "int64")])
 
 # Few keys have several rows, so this needs a third less time than an aggregation of all columns.
 _NEWEST = """
-    SELECT * FROM found ANTI JOIN (
-        SELECT key, max(written) AS latest FROM found GROUP BY key HAVING count(*) > 1
-    ) AS repeated ON found.key = repeated.key AND found.written < repeated.latest
+    SELECT * FROM found
+    ANTI JOIN (SELECT key, max(written) AS latest FROM found GROUP BY key HAVING count(*) > 1) AS repeated
+    ON found.key = repeated.key AND found.written < repeated.latest
     ORDER BY found.key
 """
 _DONE = """
-    CREATE VIEW done AS
     SELECT key, arg_max(etag, written) AS etag, arg_max_null(output_etag, written) AS output_etag
     FROM sorted GROUP BY key
 """
@@ -90,13 +83,6 @@ class _Cache(BaseModel):
     includes: frozenset[str] = frozenset()
 
 
-class _Ledger(NamedTuple):
-    runs: Store
-    key: str
-    written: int
-    with_failed: bool
-
-
 def not_done(
     done: DuckDBPyConnection, inputs: Sequence[ObjectInfo], *, redo: bool = False
 ) -> dict[str, str | None]:
@@ -118,7 +104,7 @@ def not_done(
 
 @contextlib.contextmanager
 def open_done(
-    state: Store, runs: Sequence[RunFiles], *, may_write: bool = True
+    state: Store, runs: Sequence[ListedRun], *, may_write: bool = True
 ) -> Iterator[DuckDBPyConnection]:
     """Copy what is done into a temporary folder, and rewrite the cache if it lacks too much.
 
@@ -136,31 +122,32 @@ def open_done(
         UserError: the state that version 0.1 wrote is damaged.
         StorageError: the storage failed after its retries.
     """
-    with tempfile.TemporaryDirectory(prefix="attgan-done-") as folder, _connect(folder) as connection:
+    # Imported here because workers import this module, and only the flow's process plans.
+    import duckdb
+
+    with (
+        tempfile.TemporaryDirectory(prefix="attgan-done-") as folder,
+        duckdb.connect(
+            config={"memory_limit": _MEMORY, "temp_directory": folder, "threads": 1}
+        ) as connection,
+    ):
         cached, lacking, unfinished, rewritten, recent = (f"{folder}/{part}.parquet" for part in range(5))
         cache, etag = _read_cache(state, cached)
         former = _former_files(state)
-        finished = _read(_lacking(runs, cache, finished=True))
-        rows = _write(chain(_read_former(state, former, cache), finished), lacking)
-        _write(_read(_lacking(runs, cache, finished=False)), unfinished)
+        finished = [run for run in runs if run.is_finished]
+        rows = _write(chain(_read_former(state, former, cache), _read(finished, cache)), lacking)
+        _write(_read([run for run in runs if not run.is_finished], cache), unfinished)
         beside = [lacking, unfinished]
         if rows > _REWRITE_SHARE * pq.read_metadata(cached).num_rows:
             _sort(connection, [cached, lacking], rewritten)
             cached, beside = rewritten, [unfinished]
             if may_write:
-                ledgers = (run.ledgers for run in runs if run.is_reported)
-                _replace_cache(state, etag, rewritten, frozenset(chain(former, *ledgers)))
+                includes = frozenset(chain(former, *(run.ledgers for run in finished)))
+                _replace_cache(state, etag, rewritten, includes)
         _sort(connection, beside, recent)
         connection.read_parquet([cached, recent]).create_view("sorted")
-        connection.execute(_DONE)
+        connection.sql(_DONE).create_view("done")
         yield connection
-
-
-def _connect(folder: str) -> DuckDBPyConnection:
-    # Imported here because workers import this module, and only the flow's process plans.
-    import duckdb
-
-    return duckdb.connect(config={"memory_limit": _MEMORY, "temp_directory": folder, "threads": 1})
 
 
 def _sort(connection: DuckDBPyConnection, sources: list[str], target: str) -> None:
@@ -169,31 +156,23 @@ def _sort(connection: DuckDBPyConnection, sources: list[str], target: str) -> No
     connection.sql(_NEWEST).write_parquet(target, compression="zstd", row_group_size=_GROUP_ROWS)
 
 
-def _lacking(runs: Sequence[RunFiles], cache: _Cache, *, finished: bool) -> Iterator[_Ledger]:
-    """The ledgers of finished or of unfinished runs that the cache does not include."""
-    for order, run in enumerate(runs):
-        ledgers = {key: modified for key, modified in run.ledgers.items() if key not in cache.includes}
-        if ledgers and run.is_reported == finished:
-            with_failed = finished and run.failed() > 0
-            for key, modified in ledgers.items():
-                # S3 gives whole seconds: within one, the run that began later counts.
-                yield _Ledger(run.runs, key, int(modified.timestamp() * 1e6) + order, with_failed)
-
-
-def _read(ledgers: Iterator[_Ledger]) -> Iterator[pa.Table]:
-    """Yield the outcomes that each ledger was the first to record. That of a retry repeats the others of its shard."""
-
-    def read(ledger: _Ledger) -> pa.Table:
-        columns = ["key", "source_etag", "output_etag", "status", "generation"]
-        table = read_table(pa.BufferReader(ledger.runs.get(ledger.key).data), columns)
-        chosen = pc.equal(table["generation"], pc.max(table["generation"]))
-        if not ledger.with_failed:
-            chosen = pc.and_(chosen, pc.not_equal(table["status"], "failed"))
-        return _with_time(table.filter(chosen).select(columns[:3]), ledger.written)
-
+def _read(runs: Iterable[ListedRun], cache: _Cache) -> Iterator[pa.Table]:
+    """Yield the rows of each ledger that the cache lacks."""
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        while part := list(islice(ledgers, _PARALLEL)):
-            yield from pool.map(read, part)
+        for run in runs:
+            if lacking := sorted(run.ledgers.keys() - cache.includes):
+                read = partial(_read_ledger, run, run.is_finished and run.failed() > 0)
+                for first in range(0, len(lacking), _PARALLEL):
+                    yield from pool.map(read, lacking[first : first + _PARALLEL])
+
+
+def _read_ledger(run: ListedRun, with_failed: bool, key: str) -> pa.Table:
+    """The outcomes that a ledger was the first to record. That of a retry repeats the others of its shard."""
+    columns = ["key", "source_etag", "output_etag", "generation", "status"]
+    table = read_table(pa.BufferReader(run.runs.get(key).data), columns)
+    first = pc.field("generation") == pc.max(table["generation"])
+    counts = first if with_failed else first & (pc.field("status") != "failed")
+    return _with_time(table.filter(counts).select(columns[:3]), run.ledgers[key])
 
 
 def _read_former(store: Store, files: Sequence[str], cache: _Cache) -> Iterator[pa.Table]:

@@ -35,7 +35,7 @@ from flows.edit.run import (
     read_run,
     run_url,
 )
-from flows.edit.runs import RunFiles, choose_run_id, list_runs
+from flows.edit.runs import ListedRun, list_runs
 from flows.settings import EditSettings
 from flows.storage import Store, bundles, join, open_store
 
@@ -81,6 +81,7 @@ class _Request:
     made_of: dict[str, Any]
     fingerprint: str
     lineage: str
+    state: Store
 
 
 def check(settings: EditSettings) -> BundleInfo:
@@ -131,7 +132,8 @@ def _request(settings: EditSettings, bundle: BundleInfo) -> _Request:
     styles = read_styles(settings, bundle.config.generator.styles)
     made_of = fingerprint_inputs(settings, edits, bundle.digest, labels.digest, styles.digest)
     lineage = lineage_of(settings, made_of)
-    return _Request(settings, bundle, labels, styles, made_of, hash_of(made_of), lineage)
+    state = open_store(join(settings.destination, STATE, lineage), option="--destination")
+    return _Request(settings, bundle, labels, styles, made_of, hash_of(made_of), lineage, state)
 
 
 def _prepare_run(
@@ -147,16 +149,18 @@ def _prepare_run(
 
 
 def _resume_or_plan(
-    request: _Request, planned: Callable[[], None], runs: Sequence[RunFiles], replaced: list[str]
+    request: _Request, planned: Callable[[], None], runs: Sequence[ListedRun], replaced: list[str]
 ) -> PreparedRun | NothingToDo:
     settings = request.settings
-    run_id = choose_run_id(settings, request.lineage, request.fingerprint, runs)
+    name = hash_of([request.lineage, request.fingerprint, settings.limit, settings.redo])
+    finished_before = sum(run.is_finished and run.run.run_id.startswith(f"{name}-") for run in runs)
+    run_id = settings.run_id or f"{name}-{finished_before + 1:04d}"
     store = open_store(run_url(settings.destination, run_id), option="--destination")
     run = read_run(store)
     if run is None:
         plan = secrets.token_hex(4)
         not_planned = NotPlanned()
-        with open_done(_state(request), runs) as done:
+        with open_done(request.state, runs) as done:
             size = write_plan(
                 store,
                 plan,
@@ -186,7 +190,7 @@ def _resume_or_plan(
         _refuse_other_settings(run, request)
     finished = finished_shards(store)
     todo = dict.fromkeys(set(range(run.shards)) - set(finished), 0)
-    is_reported = any(files.is_reported for files in runs if files.run_id == run_id)
+    is_reported = any(listed.is_finished for listed in runs if listed.run.run_id == run_id)
     return _preparation(request, run, store, finished, todo, is_reported=is_reported)
 
 
@@ -194,8 +198,10 @@ def _prepare_retry(request: _Request) -> PreparedRun | NothingToDo:
     """Find the run to retry, and those of its shards that have failed images."""
     settings = request.settings
     runs = list_runs(settings.destination, request.lineage)
-    reported = {files.run_id: files for files in runs if files.is_reported}
-    run_id = settings.run_id or next((name for name in reversed(reported) if reported[name].failed()), None)
+    finished_runs = {listed.run.run_id: listed for listed in runs if listed.is_finished}
+    run_id = settings.run_id or next(
+        (name for name, listed in reversed(finished_runs.items()) if listed.failed()), None
+    )
     if run_id is None:
         return NothingToDo(NotPlanned())
     store = open_store(run_url(settings.destination, run_id), option="--destination")
@@ -207,13 +213,13 @@ def _prepare_retry(request: _Request) -> PreparedRun | NothingToDo:
         )
     _refuse_other_settings(run, request)
     finished = finished_shards(store)
-    if run_id not in reported:
+    if run_id not in finished_runs:
         raise UserError(
             "run-unfinished", f"--retry-failed: run {run_id} has not finished; without this option it resumes"
         )
     summaries = [read_summary(store, key) for key in finished.values()]
     todo = {summary.shard: summary.generation + 1 for summary in summaries if summary.counts["failed"]}
-    return _preparation(request, run, store, finished, todo, is_reported=not reported[run_id].failed())
+    return _preparation(request, run, store, finished, todo, is_reported=not finished_runs[run_id].failed())
 
 
 def _preparation(
@@ -235,11 +241,6 @@ def _preparation(
         todo=dict(sorted(todo.items())),
         is_reported=is_reported and not todo,
     )
-
-
-def _state(request: _Request) -> Store:
-    place = join(request.settings.destination, STATE, request.lineage)
-    return open_store(place, option="--destination")
 
 
 def _nothing_new(settings: EditSettings, not_planned: NotPlanned) -> NothingToDo:
@@ -326,7 +327,7 @@ def _plan_rows(request: _Request) -> dict[str, str]:
     inputs = size = 0
     runs = list_runs(settings.destination, request.lineage)
     unfinished = find_unfinished(runs, request.made_of)
-    with open_done(_state(request), runs, may_write=False) as done:
+    with open_done(request.state, runs, may_write=False) as done:
         for planned in list_inputs(settings, done, not_planned):
             inputs += 1
             size += planned.info.size

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Literal, NamedTuple
 
 import pyarrow as pa
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from flows.edit import done as module
 from flows.edit.done import not_done, open_done
 from flows.edit.ledger import Row, ledger_key, summarise, write_ledger
-from flows.edit.runs import RunFiles, list_runs
+from flows.edit.runs import list_runs
 from flows.storage import ObjectInfo, Store, open_store
 from tests.support.refusals import refused
 
@@ -64,21 +65,21 @@ class Place(NamedTuple):
         write_ledger(store, found, summary)
         ledger = self.folder / "_runs" / name / ledger_key(0, generation)
         os.utime(ledger, (NOON.timestamp() + 60 * minute,) * 2)
-        store.put("run.json", b"{}")
+        if not generation:
+            store.put("run.json", b"{}")
         report = {"counts": summary.counts} | ({"planned_anew": 1} if kind == "closed" else {})
         if kind != "unfinished":
             store.put("report.json", json.dumps(report).encode())
 
-    def runs(self) -> list[RunFiles]:
-        return sorted(list_runs(str(self.folder), "lineage"), key=lambda run: run.run_id)
-
     def done(self, *, may_write: bool = True) -> Done:
-        with open_done(open_store(str(self.state)), self.runs(), may_write=may_write) as done:
+        with open_done(
+            open_store(str(self.state)), list_runs(str(self.folder), "lineage"), may_write=may_write
+        ) as done:
             return done.execute("FROM done ORDER BY key").fetchall()
 
     def not_done(self, listing: dict[str, str], *, redo: bool = False) -> dict[str, str | None]:
         infos = [ObjectInfo(key, 1, etag, NOON) for key, etag in sorted(listing.items())]
-        with open_done(open_store(str(self.state)), self.runs()) as done:
+        with open_done(open_store(str(self.state)), list_runs(str(self.folder), "lineage")) as done:
             return not_done(done, infos, redo=redo)
 
     def included(self) -> set[str]:
@@ -109,7 +110,10 @@ DAMAGES = ("all", "index", "file", "half", "zeros", "index half", "another versi
 
 @pytest.fixture(autouse=True)
 def one_lineage(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.edit.runs._lineage_of", lambda store, run_id: "lineage")
+    def read_run(store: Store, run_id: str) -> SimpleNamespace:
+        return SimpleNamespace(run_id=run_id, lineage="lineage")
+
+    monkeypatch.setattr("flows.edit.runs.read_run", read_run)
 
 
 @pytest.fixture
@@ -257,7 +261,7 @@ def test_a_command_that_is_killed_while_it_writes_the_cache_harms_nothing(
 
         return dying
 
-    store, runs = open_store(str(place.state)), place.runs()
+    store, runs = open_store(str(place.state)), list_runs(str(place.folder), "lineage")
     with monkeypatch.context() as patch:
         if step.endswith("file"):
             patch.setattr(module.fs, "copy_files", copy_and_die)
