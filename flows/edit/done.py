@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 INDEX = "done.json"
-# Of the merge tree that version 0.1 kept instead.
+# Of the merge tree that earlier versions kept instead.
 _FORMER_INDEX = "index.json"
 
 # The cache is rewritten when the ledgers that it lacks have more rows than this share of its own.
@@ -119,7 +119,7 @@ def open_done(
         A connection with the view ``done``: key, ETag, and the output's ETag, which is null without an output.
 
     Raises:
-        UserError: the state that version 0.1 wrote is damaged.
+        UserError: the merge tree of an earlier version is damaged.
         StorageError: the storage failed after its retries.
     """
     # Imported here because workers import this module, and only the flow's process plans.
@@ -184,7 +184,7 @@ def _read_former(store: Store, files: Sequence[str], cache: _Cache) -> Iterator[
 
 
 def _former_files(store: Store) -> list[str]:
-    """The files of the merge tree that version 0.1 wrote, the oldest first.
+    """The files of the merge tree that earlier versions wrote, the oldest first.
 
     Raises:
         UserError: its index is damaged.

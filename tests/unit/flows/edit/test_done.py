@@ -300,7 +300,7 @@ def test_of_commands_at_the_same_time_one_writes_the_cache_and_all_see_everythin
 
 
 def former(place: Place, *layers: Outcomes) -> None:
-    """A state as version 0.1 wrote it: an index, and a file for each layer."""
+    """A state as earlier versions wrote it: an index, and a file for each layer."""
     place.state.mkdir(parents=True)
     files = [f"layer-{number}-00000.parquet" for number in range(len(layers))]
     for file, layer in zip(files, layers, strict=True):
@@ -314,7 +314,7 @@ def former(place: Place, *layers: Outcomes) -> None:
     (place.state / "index.json").write_text(json.dumps(index))
 
 
-def test_the_state_of_version_0_1_counts_until_a_ledger_says_otherwise(place: Place) -> None:
+def test_the_state_of_earlier_versions_counts_until_a_ledger_says_otherwise(place: Place) -> None:
     former(place, {"a": ("1", "edited"), "b": ("1", "edited")}, {"b": ("2", "failed")})
     place.add("run-1", rows({"a": ("5", "edited")}), 1)
     expected = done_rows({"a": ("5", "edited"), "b": ("2", "failed")})
@@ -325,7 +325,7 @@ def test_the_state_of_version_0_1_counts_until_a_ledger_says_otherwise(place: Pl
 
 
 @pytest.mark.parametrize("data", ["{}{", "{}", "[]", '{"layers": [1]}'])
-def test_a_damaged_state_of_version_0_1_is_refused_and_left_alone(place: Place, data: str) -> None:
+def test_a_damaged_state_of_earlier_versions_is_refused_and_left_alone(place: Place, data: str) -> None:
     former(place)
     (place.state / "index.json").write_text(data)
     with refused("state-foreign"):
