@@ -41,11 +41,11 @@ _FORMER_INDEX = "index.json"
 # The cache is rewritten when the ledgers that it lacks have more rows than this share of its own.
 _REWRITE_SHARE = 0.1
 # Of DuckDB alone.
-_MEMORY = "350MB"
+_MEMORY = "100MB"
 # Of a sorted file. A range of keys is read in whole groups.
 _GROUP_ROWS = 20_480
 # Ledgers that are read at a time, and so in memory.
-_PARALLEL = 8
+_PARALLEL = 4
 
 # ``written`` is when the ledger was written, in microseconds. Of a key's rows the latest counts.
 _SCHEMA = pa.schema([("key", "string"), ("etag", "string"), ("output_etag", "string"), ("written", "int64")])
@@ -157,13 +157,13 @@ def _sort(connection: DuckDBPyConnection, sources: list[str], target: str) -> No
 
 
 def _read(runs: Iterable[ListedRun], cache: _Cache) -> Iterator[pa.Table]:
-    """Yield the rows of each ledger that the cache lacks."""
+    """Yield the rows of the ledgers that the cache lacks."""
     with ThreadPoolExecutor(_PARALLEL) as pool:
         for run in runs:
             if lacking := sorted(run.ledgers.keys() - cache.includes):
                 read = partial(_read_ledger, run, run.is_finished and run.failed() > 0)
                 for first in range(0, len(lacking), _PARALLEL):
-                    yield from pool.map(read, lacking[first : first + _PARALLEL])
+                    yield pa.concat_tables(pool.map(read, lacking[first : first + _PARALLEL]))
 
 
 def _read_ledger(run: ListedRun, with_failed: bool, key: str) -> pa.Table:
