@@ -69,7 +69,7 @@ _NOT_DONE = """
 
 
 class _Cache(BaseModel):
-    """The content of ``done.json``; without arguments that of no cache.
+    """The content of ``done.json``.
 
     Attributes:
         file: name of the Parquet file, which holds its digest.
@@ -79,8 +79,8 @@ class _Cache(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: Literal[1] = 1
-    file: str = ""
-    includes: frozenset[str] = frozenset()
+    file: str
+    includes: frozenset[str]
 
 
 def not_done(
@@ -232,7 +232,7 @@ def _read_cache(store: Store, path: str) -> tuple[_Cache, str | None]:
     except (FileNotFoundError, PreconditionFailed, ValidationError):
         pass
     _write([], path)
-    return _Cache(), etag
+    return _Cache(file="", includes=frozenset()), etag
 
 
 def _replace_cache(store: Store, etag: str | None, path: str, includes: frozenset[str]) -> None:

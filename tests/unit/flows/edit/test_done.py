@@ -101,11 +101,13 @@ class Place(NamedTuple):
                 file.write_bytes(bytes(file.stat().st_size))
         if how == "index half":
             index.write_bytes(index.read_bytes()[:20])
+        if how == "index empty":
+            index.write_text("{}")
         if how == "another version":
             index.write_text(json.dumps(json.loads(index.read_text()) | {"schema_version": 99}))
 
 
-DAMAGES = ("all", "index", "file", "half", "zeros", "index half", "another version")
+DAMAGES = ("all", "index", "file", "half", "zeros", "index half", "index empty", "another version")
 
 
 @pytest.fixture(autouse=True)
