@@ -41,16 +41,13 @@ NAME = "dec_layers.2.layers.0.weight"
     ("spoil", "rule"),
     [
         (lambda tensors: tensors.pop(NAME), ("tensor-missing", NAME)),
-        (lambda tensors: tensors.clear(), ("tensor-missing", "enc_layers.0.layers.0.weight")),
         (lambda tensors: tensors.update(odd=torch.ones(1)), ("tensor-unexpected",)),
         (
             lambda tensors: tensors.update({NAME: torch.ones(16, 8, 4, 3)}),
             ("tensor-shape-wrong", NAME, "3", "4"),
         ),
-        (lambda tensors: tensors.update({NAME: tensors[NAME].double()}), ("tensor-dtype-wrong", NAME)),
         (lambda tensors: tensors.update({NAME: tensors[NAME].half()}), ("tensor-dtype-wrong", NAME)),
         (lambda tensors: tensors[NAME].view(-1)[7].fill_(torch.nan), ("tensor-not-finite", NAME)),
-        (lambda tensors: tensors[NAME].view(-1)[7].fill_(-torch.inf), ("tensor-not-finite", NAME)),
     ],
 )
 def test_wrong_tensors_are_refused_by_name(spoil, rule):

@@ -1,7 +1,6 @@
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 
 import fsspec
@@ -51,32 +50,19 @@ def memory():
     fsspec.implementations.memory.MemoryFileSystem.pseudo_dirs[:] = [""]
 
 
-def test_bundle_is_loaded_as_it_was_saved(saved, generator, discriminator, faces):
-    bundle = load_bundle(saved())
+def test_bundle_is_loaded_as_it_was_saved(saved, generator, discriminator, classifier, faces):
+    bundle = load_bundle(saved(classifier=classifier))
     assert equal(bundle.generator, generator)
     assert equal(bundle.discriminator, discriminator)
     assert bundle.config.generator == generator.config
     assert bundle.config.discriminator == discriminator.config
     assert bundle.config.attributes == PUBLISHED
     assert bundle.config.licence == "For tests only"
-    assert bundle.classifier is None
+    assert equal(bundle.classifier, classifier)
     assert not bundle.generator.training
     images, wanted = faces(2, 64), torch.full((2, 13), 0.5)
     with torch.inference_mode():
         assert torch.equal(bundle.generator(images, wanted), generator(images, wanted))
-
-
-def test_saving_leaves_a_network_in_training_mode(saved, generator):
-    generator.train()
-    folder = saved(discriminator=None)
-    assert generator.training
-    assert equal(load_bundle(folder).generator, generator)
-
-
-def test_card_has_licence_attributes_settings_and_metrics(saved):
-    card = load_bundle(saved(metrics={"psnr": 24.0712})).card
-    for part in ("Untrained.", "For tests only", "Eyeglasses", "| shortcut_layers | 1 |", "| psnr | 24.07 |"):
-        assert part in card
 
 
 def test_float16_halves_only_the_weights(saved, generator):
@@ -117,15 +103,6 @@ def test_diverged_network_is_not_saved(saved, generator, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_classifier_is_loaded_as_it_was_saved(saved, classifier, faces):
-    bundle = load_bundle(saved(classifier=classifier))
-    assert equal(bundle.classifier, classifier)
-    assert bundle.classifier.config == classifier.config
-    assert not bundle.classifier.training
-    with torch.inference_mode():
-        assert torch.equal(bundle.classifier(faces(2, 64)), classifier(faces(2, 64)))
-
-
 def test_discriminator_can_be_left_unread(saved):
     folder = saved()
     (folder / "discriminator.safetensors").unlink()
@@ -146,14 +123,6 @@ def test_digest_is_that_of_the_files(saved):
     assert len({digest, *(inspect_bundle(folder).digest for folder in others)}) == 4
 
 
-@pytest.mark.parametrize("name", ["config.json", "README.md"])
-def test_text_changed_by_hand_changes_the_digest(saved, name):
-    folder = saved()
-    digest = load_bundle(folder).digest
-    (folder / name).write_text((folder / name).read_text() + "\n")
-    assert load_bundle(folder).digest != digest
-
-
 def test_flipped_bit_in_the_weights_is_refused(saved):
     folder = saved()
     content = bytearray((folder / "generator.safetensors").read_bytes())
@@ -166,12 +135,9 @@ def test_flipped_bit_in_the_weights_is_refused(saved):
 def test_bundle_works_on_any_filesystem(saved, generator, tmp_path, memory):
     folder = saved()
     digest = load_bundle(folder).digest
-    os.makedirs(tmp_path / "tree")
     places = [
         (fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem()), "tree/deeper/one"),
-        (fs.SubTreeFileSystem(str(tmp_path / "tree"), fs.LocalFileSystem()), "two/"),
-        (memory, "bucket/models/one"),
-        (fs.SubTreeFileSystem("bucket/models", memory), "two"),
+        (fs.SubTreeFileSystem("bucket/models", memory), "two/"),
     ]
     source = load_bundle(folder)
     for filesystem, path in places:
@@ -191,28 +157,15 @@ def test_bundle_works_on_any_filesystem(saved, generator, tmp_path, memory):
     assert not list(tmp_path.rglob("*.partial"))
 
 
-def test_bundle_works_on_a_relative_path(saved, monkeypatch):
-    folder = saved()
-    monkeypatch.chdir(folder.parent)
-    assert load_bundle(folder.name).digest == inspect_bundle(folder).digest
-
-
 def truncate(path, share=0.5):
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
-
-
-def cast_counter(tensors):
-    name = "enc_layers.0.layers.1.num_batches_tracked"
-    tensors[name] = tensors[name].float()
 
 
 @pytest.mark.parametrize(
     ("spoil", "rule"),
     [
         (lambda folder: (folder / "config.json").unlink(), ("bundle-missing", "config.json")),
-        (shutil.rmtree, ("bundle-missing", "config.json")),
-        (lambda folder: (folder / "README.md").unlink(), ("bundle-missing",)),
         (
             lambda folder: (folder / "generator.safetensors").unlink(),
             ("bundle-missing", "generator.safetensors"),
@@ -222,48 +175,14 @@ def cast_counter(tensors):
             ("bundle-config-invalid", "config.json"),
         ),
         (
-            lambda folder: (folder / "config.json").write_bytes(b"\xff\xfe\0"),
-            ("bundle-config-invalid", "config.json"),
-        ),
-        (
             lambda folder: (folder / "config.json").write_text("{}"),
             ("bundle-config-invalid", "config.json"),
         ),
-        (lambda folder: (folder / "config.json").write_text("[1]"), ("bundle-config-invalid", "config.json")),
         (
             lambda folder: truncate(folder / "generator.safetensors"),
             ("safetensors-unreadable", "generator.safetensors"),
         ),
-        (
-            lambda folder: truncate(folder / "generator.safetensors", 0),
-            ("safetensors-unreadable", "generator.safetensors"),
-        ),
-        (
-            lambda folder: truncate(folder / "discriminator.safetensors"),
-            ("safetensors-unreadable", "discriminator.safetensors"),
-        ),
-        (
-            lambda folder: (folder / "generator.safetensors").write_text("hello" * 9),
-            ("safetensors-unreadable",),
-        ),
         (lambda folder: rewrite(folder, lambda t: t.pop(NAME)), ("tensor-missing", NAME)),
-        (lambda folder: rewrite(folder, lambda t: t.update(odd=torch.ones(1))), ("tensor-unexpected",)),
-        (
-            lambda folder: rewrite(folder, lambda t: t.update({NAME: torch.ones(3, 3)})),
-            ("tensor-shape-wrong", "generator.safetensors", NAME, "3", "4"),
-        ),
-        (
-            lambda folder: rewrite(folder, lambda t: t.update({NAME: t[NAME].half()})),
-            ("tensor-dtype-wrong", "generator.safetensors", NAME),
-        ),
-        (
-            lambda folder: rewrite(folder, lambda t: t.update({NAME: t[NAME].int()})),
-            ("tensor-dtype-wrong", "generator.safetensors", NAME),
-        ),
-        (
-            lambda folder: rewrite(folder, cast_counter),
-            ("tensor-dtype-wrong",),
-        ),
         (
             lambda folder: rewrite(folder, lambda t: t[NAME].fill_(torch.inf)),
             ("tensor-not-finite", "generator.safetensors", NAME),
@@ -279,20 +198,10 @@ def cast_counter(tensors):
             ("safetensors-unreadable", "classifier.safetensors"),
         ),
         (
-            lambda folder: (folder / "classifier.safetensors").unlink(),
-            ("bundle-missing", "classifier.safetensors"),
-        ),
-        (
             lambda folder: rewrite(
                 folder, lambda t: t.update({"head.weight": torch.ones(12, 32)}), "classifier.safetensors"
             ),
             ("tensor-shape-wrong", "classifier.safetensors", "32"),
-        ),
-        (
-            lambda folder: rewrite(
-                folder, lambda t: t["head.bias"].fill_(torch.nan), "classifier.safetensors"
-            ),
-            ("tensor-not-finite", "classifier.safetensors"),
         ),
     ],
 )
@@ -304,30 +213,13 @@ def test_incomplete_bundle_is_refused_in_one_line(saved, classifier, spoil, rule
     assert refusal.value.line.startswith(f"--bundle {folder}: ")
 
 
-def test_weights_of_another_bundle_are_refused(saved, generator):
-    """As after a replacement that broke off in between: every name and shape fits."""
-    folder = saved()
-    with torch.no_grad():
-        generator.get_parameter(NAME).mul_(2)
-    other = saved("other")
-    shutil.copy(other / "generator.safetensors", folder)
-    with refused("checksum-mismatch", "generator.safetensors", "config.json"):
-        load_bundle(folder)
-
-
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
         ({"schema_version": 2}, "schema_version"),
         ({"extra": 1}, "extra"),
         ({"attributes": ["Male"]}, "13"),
-        ({"attributes": ["Male"] * 13}, "attributes"),
-        ({"attributes": [*PUBLISHED[:-1], "a b"]}, "attributes.12"),
-        ({"dtype": "bfloat16"}, "dtype"),
-        ({"licence": " "}, "licence"),
         ({"discriminator": None}, "files"),
-        ({"files": {}}, "files"),
-        ({"files": {"generator.safetensors": "abc"}}, "files.generator.safetensors"),
         ({"files": {"../secret": "0" * 64}}, "files"),
     ],
 )
@@ -339,8 +231,9 @@ def test_contradictory_config_is_refused(saved, changes, named):
         inspect_bundle(folder)
 
 
-@pytest.mark.parametrize("network", ["discriminator", "classifier"])
-@pytest.mark.parametrize("change", [{"image_size": 96}, {"n_attributes": 12}])
+@pytest.mark.parametrize(
+    ("network", "change"), [("discriminator", {"image_size": 96}), ("classifier", {"n_attributes": 12})]
+)
 def test_networks_of_different_settings_are_not_saved(saved, classifier, network, change):
     folder = saved(classifier=classifier)
     config = json.loads((folder / "config.json").read_text())
@@ -361,15 +254,6 @@ def test_nothing_is_written_if_settings_are_invalid(saved, tmp_path, changes, pr
     with refused("bundle-config-invalid"):
         saved(**changes)
     assert not list(tmp_path.iterdir())
-
-
-def test_path_of_a_file_is_refused(tmp_path, saved):
-    for name in ("model.txt", "weights.pth"):
-        (tmp_path / name).write_text("hello")
-        with refused("bundle-missing", "config.json"):
-            load_bundle(tmp_path / name)
-        with refused("bundle-not-folder"):
-            saved(name)
 
 
 def test_bundle_is_replaced_only_on_request(saved, generator):

@@ -14,9 +14,5 @@ def test_card_is_read_as_it_was_written():
     )
 
 
-def test_card_without_metrics_has_none():
-    assert read_card(write_card("x", "Free", ("Male",), {}, {})) == ("x", {})
-
-
 def test_card_written_by_hand_is_kept_whole():
     assert read_card("# My model\n\nIs good.\n") == ("# My model\n\nIs good.", {})

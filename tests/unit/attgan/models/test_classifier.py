@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from attgan.models import AttributeClassifier, ClassifierConfig, fresh, load_bundle
+from attgan.models import AttributeClassifier, ClassifierConfig, fresh
 
 
-@pytest.mark.parametrize("size", [64, 96, 128, 192])
+@pytest.mark.parametrize("size", [64, 192])
 def test_face_of_any_size_gets_one_logit_per_attribute(faces, size):
     classifier = fresh(AttributeClassifier, ClassifierConfig(width=4, image_size=size, n_attributes=5), 0)
     logits = classifier(faces(3, size))
@@ -24,13 +24,3 @@ def test_larger_face_is_reduced_first(lived_in, faces):
     means = images.reshape(2, 3, 64, 2, 64, 2).mean((3, 5))
     with torch.inference_mode():
         torch.testing.assert_close(large(images), small(means))
-
-
-def test_float16_classifier_is_small_and_decides_the_same(lived_in, faces, saved):
-    classifier = lived_in(AttributeClassifier, ClassifierConfig(image_size=64))
-    folder = saved(classifier=classifier, dtype="float16")
-    assert (folder / "classifier.safetensors").stat().st_size < 2e6
-    stored = load_bundle(folder).classifier
-    with torch.inference_mode():
-        images = faces(8, 64)
-        torch.testing.assert_close(stored(images), classifier(images), atol=5e-3, rtol=5e-3)

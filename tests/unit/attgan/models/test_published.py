@@ -8,12 +8,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pyarrow import fs
 
 from attgan.attributes import CELEBA, PUBLISHED
 from attgan.errors import UserError
 from attgan.models import (
-    DiscriminatorConfig,
     Generator,
     GeneratorConfig,
     fresh,
@@ -28,7 +26,6 @@ fixed = settings(derandomize=True, deadline=None, max_examples=60)
 
 NAME = "dec_layers.1.layers.0.weight"
 TINY = GeneratorConfig(width=2, image_size=64)
-TINY_JUDGE = DiscriminatorConfig(width=2, image_size=64, hidden=8)
 
 
 def tensors_of(network):
@@ -63,7 +60,7 @@ def test_published_generator_is_read_with_default_options(published, generator, 
     assert read.discriminator is None
 
 
-@pytest.mark.parametrize("size", [128, 256, 384])
+@pytest.mark.parametrize("size", [128, 384])
 def test_a_generator_alone_is_never_taken_for_one_of_128_pixels(published, size):
     """Its tensors are the same for every size, so nothing but the user knows it."""
     config = TINY.model_copy(update={"image_size": size})
@@ -102,8 +99,7 @@ def test_generator_and_discriminator_make_a_bundle(published, generator, discrim
     assert equal(bundle.discriminator, discriminator)
 
 
-@pytest.mark.parametrize("wrapped", [True, False], ids=["under G", "bare"])
-@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize(("wrapped", "prefix"), [(True, "module."), (False, "")])
 def test_bare_and_data_parallel_state_dicts_are_read(published, generator, wrapped, prefix):
     state = OrderedDict((prefix + name, tensor) for name, tensor in tensors_of(generator).items())
     read = import_published(published({"G": state} if wrapped else state), image_size=64)
@@ -187,19 +183,6 @@ def test_shapes_that_leave_the_layers_open_need_an_option(published):
     assert (read.generator.config.shortcut_layers, read.generator.config.inject_layers) == (0, 1)
 
 
-def test_checkpoint_is_read_from_any_filesystem(published, generator, tmp_path):
-    published()
-    filesystem = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
-    assert equal(import_published("weights.pth", filesystem, image_size=64).generator, generator)
-
-
-def test_networks_do_not_depend_on_the_file(published, generator):
-    path = published()
-    read = import_published(path, image_size=64)
-    path.write_bytes(bytes(path.stat().st_size))
-    assert equal(read.generator, generator)
-
-
 class Intruder:
     """Touches a file when it is unpickled."""
 
@@ -242,39 +225,19 @@ def test_plain_pickle_is_refused_and_never_run(tmp_path):
     ("change", "rule"),
     [
         (lambda state: state.pop(NAME), ("tensor-missing", NAME)),
-        (
-            lambda state: state.pop("enc_layers.0.layers.0.weight"),
-            ("tensor-missing", "enc_layers.0.layers.0.weight"),
-        ),
-        (
-            lambda state: state.pop("enc_layers.2.layers.1.running_var"),
-            ("tensor-missing", "enc_layers.2.layers.1.running_var"),
-        ),
-        (
-            lambda state: state.pop("dec_layers.4.layers.0.bias"),
-            ("tensor-missing", "dec_layers.4.layers.0.bias"),
-        ),
         (lambda state: state.update(odd=torch.ones(1)), ("tensor-unexpected",)),
-        (lambda state: state.update({"a\n\x1b[2J": torch.ones(1)}), ("tensor-unexpected",)),
         (
             lambda state: state.update({NAME: torch.ones(33, 99, 4, 4)}),
             ("network-shape-unsupported", NAME, "33"),
         ),
         (lambda state: state.update({NAME: torch.ones(61, 9, 4, 4)}), ("tensor-shape-wrong", NAME, "4")),
-        (lambda state: state.update({NAME: torch.ones(48)}), ("tensor-shape-wrong", NAME, "1", "4")),
         (lambda state: state.update({NAME: state[NAME].double()}), ("tensor-dtype-wrong", NAME)),
         (lambda state: state.update({NAME: state[NAME] * torch.nan}), ("tensor-not-finite", NAME)),
         (lambda state: state.update({NAME: state[NAME].to_sparse()}), ("pth-tensor-invalid", NAME)),
-        (lambda state: state.update({NAME: state[NAME].to("meta")}), ("pth-tensor-invalid", NAME)),
         (lambda state: state.update({NAME: 3}), ("pth-tensor-invalid", NAME)),
-        (lambda state: state.update({"module." + NAME: state[NAME]}), ("pth-tensor-invalid", NAME)),
         (
             lambda state: state.update({"enc_layers.5.layers.0.weight": torch.ones(1)}),
             ("network-shape-unsupported", "6", "5"),
-        ),
-        (
-            lambda state: state.update({"dec_layers.0.layers.0.weight": torch.ones(32, 32, 4, 4)}),
-            ("network-shape-unsupported",),
         ),
         (
             lambda state: state.update({"enc_layers.0.layers.1.mean_weight": torch.ones(3)}),
@@ -299,12 +262,6 @@ def test_wrong_generator_is_refused_by_its_tensors_name(published, generator, ch
     ("change", "rule"),
     [
         (lambda state: state.pop("conv.1.layers.1.bias"), ("tensor-missing", "conv.1.layers.1.bias")),
-        (lambda state: state.pop("fc_adv.0.layers.0.weight"), ("tensor-missing", "fc_adv.0.layers.0.weight")),
-        (lambda state: state.update(odd=torch.ones(1)), ("tensor-unexpected",)),
-        (
-            lambda state: state.update({"fc_adv.0.layers.0.weight": torch.ones(8, 130)}),
-            ("network-shape-unsupported", "130", "32", "2"),
-        ),
         (
             lambda state: state.update({"fc_cls.1.layers.0.weight": torch.ones(12, 8)}),
             ("pth-networks-differ", "12", "13"),
@@ -325,8 +282,6 @@ def test_wrong_discriminator_is_refused(published, generator, discriminator, cha
         ({"image_size": 100}, ("network-settings-invalid", "32", "64", "100")),
         ({"attributes": CELEBA}, ("attribute-count-mismatch", "--attributes", "40", "13")),
         ({"shortcut_layers": 3}, ("layer-counts-needed", "--shortcut-layers", "1")),
-        ({"inject_layers": 0}, ("layer-counts-needed", "--shortcut-layers", "1")),
-        ({"slope": 2.0}, ("network-settings-invalid",)),
     ],
 )
 def test_options_that_contradict_the_file_are_refused(published, options, rule):
@@ -340,21 +295,11 @@ def test_image_size_other_than_the_discriminators_is_refused(published, generato
         import_published(path, image_size=128)
 
 
-def test_other_numbers_of_attributes_need_names(published):
-    config = GeneratorConfig(width=2, image_size=64, n_attributes=5)
-    path = published({"G": tensors_of(fresh(Generator, config, 0))})
-    with refused("attribute-names-needed", "5", "--attributes"):
-        import_published(path)
-
-
 @pytest.mark.parametrize(
     ("content", "rule"),
     [
         ([1, 2], ("pth-content-unknown",)),
-        (torch.ones(3), ("pth-content-unknown",)),
-        ({}, ("pth-content-unknown",)),
         ({"state_dict": {}, "epoch": 3}, ("pth-content-unknown",)),
-        ({"G": 3}, ("pth-content-unknown",)),
         ({"G": {}}, ("tensor-missing", "enc_layers.0.layers.0.weight")),
     ],
 )
@@ -372,8 +317,8 @@ def archive():
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"hello\n" * 20, b"\x89PNG\r\n\x1a\n" + bytes(200), archive(), pickle.dumps({"G": 1}, protocol=4)],
-    ids=["empty", "text", "picture", "zip", "pickle"],
+    [b"", b"hello\n" * 20, archive()],
+    ids=["empty", "text", "zip"],
 )
 def test_files_of_other_kinds_are_refused(tmp_path, content):
     (tmp_path / "weights.pth").write_bytes(content)
@@ -382,7 +327,7 @@ def test_files_of_other_kinds_are_refused(tmp_path, content):
 
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "old format"])
-@pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("share", [0.1, 0.999])
 def test_truncated_file_is_refused(published, zipped, share):
     path = published(zipped=zipped)
     content = path.read_bytes()

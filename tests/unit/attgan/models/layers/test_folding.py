@@ -22,24 +22,19 @@ def trained(network: nn.Module) -> nn.Module:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"shortcut_layers": 4, "inject_layers": 3}, {"encoder_norm": "instance"}, {"decoder_norm": "none"}],
+    [{"shortcut_layers": 4, "inject_layers": 3}, {"encoder_norm": "instance"}, {"decoder_norm": "none"}],
 )
 def test_folded_generator_gives_the_same_faces(options: dict) -> None:
     generator = trained(fresh(Generator, GeneratorConfig(image_size=64, width=4, **options), seed=0))
     images = torch.rand(3, 3, 64, 64) * 2 - 1
     attributes = torch.rand(3, 13) - 0.5
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded(generator).modules())
     with torch.no_grad():
         before = generator(images, attributes)
         after = folded(generator)(images, attributes)
         torch.testing.assert_close(after, before, rtol=0, atol=1e-5)
         # Untouched.
         torch.testing.assert_close(generator(images, attributes), before, rtol=0, atol=0)
-
-
-def test_no_batch_norm_remains() -> None:
-    generator = fresh(Generator, GeneratorConfig(image_size=64, width=4), seed=0)
-    assert any(isinstance(module, nn.BatchNorm2d) for module in generator.modules())
-    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded(generator).modules())
 
 
 def test_folded_classifier_gives_the_same_logits() -> None:
