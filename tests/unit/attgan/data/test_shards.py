@@ -66,20 +66,6 @@ def test_without_partition_and_identity() -> None:
     assert "identity" not in table.column_names
 
 
-def test_a_part_may_be_empty() -> None:
-    labels, images = make_rows(0)
-    table, note = read_part(write_part(labels, images, NOTE), "there")
-    assert table.num_rows == 0
-    assert note == NOTE
-
-
-def test_the_images_are_in_the_file_as_they_are_and_once() -> None:
-    labels, images = make_rows(600)
-    data = write_part(labels, images, NOTE)
-    assert all(data.count(image.data) == 1 for image in images if len(image.data) > 8)
-    assert len(data) < sum(len(image.data) for image in images) + 60 * len(images)
-
-
 def test_pandas_and_duckdb_read_it(tmp_path: Path) -> None:
     labels, images = make_rows(40)
     path = tmp_path / "part-00000.parquet"
@@ -101,11 +87,7 @@ def foreign_parquet() -> bytes:
 
 @pytest.mark.parametrize(
     ("data", "rule"),
-    [
-        (b"", ("parquet-malformed",)),
-        (write_part(*make_rows(5), NOTE)[:-30], ("parquet-malformed",)),
-        (foreign_parquet(), ("part-invalid",)),
-    ],
+    [(write_part(*make_rows(5), NOTE)[:-30], ("parquet-malformed",)), (foreign_parquet(), ("part-invalid",))],
 )
 def test_what_is_no_part_of_ours_is_refused(data: bytes, rule: tuple[str, ...]) -> None:
     with refused(*rule):

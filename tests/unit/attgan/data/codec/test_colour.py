@@ -203,7 +203,7 @@ def test_an_orientation_in_xmp_alone_is_seen_the_short_way_too(format: str) -> N
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize("exif", [b"Exif\0\0" + bytes(40), b"Exif\0\0MM\0*" + b"\xff" * 60, b"Exif\0\0"])
+@pytest.mark.parametrize("exif", [b"Exif\0\0MM\0*" + b"\xff" * 60, b"Exif\0\0"])
 def test_damaged_exif_is_no_reason_to_refuse_a_photograph(exif: bytes) -> None:
     plain = decode(saved(PIXELS, "JPEG", quality=90))
     decoded = decode(saved(PIXELS, "JPEG", quality=90, exif=exif))

@@ -121,13 +121,7 @@ def test_a_subsampling_that_cannot_be_written_gives_way_to_the_usual() -> None:
     assert decode(encode(decoded)).pixels.shape == decoded.pixels.shape
 
 
-def test_a_bilevel_image_is_grey() -> None:
-    decoded = decode(saved(Image.fromarray(GREY[..., 0] > 128), "PNG"))
-    assert set(np.unique(decoded.pixels)) == {0, 255}
-    assert mode(encode(decoded)) == "L"
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (3, 5)])
+@pytest.mark.parametrize("size", [(1, 1), (1, 3000)])
 @pytest.mark.parametrize("format", codec.FORMATS)
 def test_narrow_images_go_back(format: str, size: tuple[int, int]) -> None:
     image = Decoded(noise(1, *size), format)

@@ -3,11 +3,10 @@
 import itertools
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attgan.data.loading.order import Order, Step, flips, permutation, random_keys
+from attgan.data.loading.order import Order, Step, permutation, random_keys
 
 
 @st.composite
@@ -84,30 +83,7 @@ def test_one_window_is_a_permutation_without_a_bias() -> None:
     assert np.abs(counts - 500).max() < 5 * np.sqrt(3000 * 1 / 6 * 5 / 6)
 
 
-def test_more_parts_than_the_window_mix_within_windows_only() -> None:
-    rows = np.arange(90)
-    order = Order(rows, rows // 10, 3, "all", 4)
-    step = first(order, 90, 1)[0]
-    windows = order.windows(0)
-    assert sorted(len(window) for window in windows) == [3, 3, 3]  # the fewest of at most 4, of equal size
-    for window, seen in zip(windows, step.rows.reshape(3, 30), strict=True):
-        assert set((seen // 10).tolist()) == set(window.tolist())
-        assert len(set((seen[:10] // 10).tolist())) > 1
-
-
-def test_half_of_the_images_are_mirrored_and_others_each_time() -> None:
-    drawn = np.stack([flips(64, 0, "train", number) for number in range(200)])
-    assert abs(drawn.mean() - 0.5) < 0.02
-    assert len({row.tobytes() for row in drawn}) == 200
-    np.testing.assert_array_equal(flips(10, 0, "train", 3), drawn[3, :10])
-
-
 def test_the_random_numbers_are_those_of_every_version() -> None:
     """A run that is resumed with a newer version continues in the same order."""
     assert random_keys(2, 0, "train", "rows", 0, 0).tolist() == [10228029418577559079, 6912524942077425329]
     assert permutation(8, 0, "train", "rows", 0, 0).tolist() == [1, 2, 0, 6, 5, 4, 7, 3]
-
-
-def test_less_than_one_batch_is_a_mistake_of_the_caller() -> None:
-    with pytest.raises(ValueError, match="batches of 3 out of 2 rows"):
-        first(Order(np.arange(2), np.zeros(2, dtype=np.int64), 0, "x", 1), 3, 1)

@@ -1,7 +1,6 @@
 """Which rows train and which are held out."""
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,12 +52,6 @@ def test_the_draw_is_the_seeds() -> None:
         return split_rows(nowhere(100), None, 0.1, seed).held_out.tolist()
 
     assert held(0) == held(0) != held(1)
-
-
-@pytest.mark.parametrize("share", [-0.1, 1, 2, float("nan")])
-def test_a_share_is_at_least_0_and_below_1(share: float) -> None:
-    with refused("setting-invalid", "0", "1"):
-        split_rows(nowhere(10), None, share, 0)
 
 
 def test_no_training_rows_are_refused() -> None:
