@@ -10,7 +10,6 @@ from attgan.drawn_faces.drawing import Pair, draw, draw_pair
 from attgan.drawn_faces.face import Face, with_attribute
 from attgan.drawn_faces.labels import labels
 from attgan.drawn_faces.sampling import another_picture, sample_face
-from attgan.drawn_faces.sheet import draw_pair_sheet, draw_sheet
 
 __all__ = [
     "Face",
@@ -18,8 +17,6 @@ __all__ = [
     "another_picture",
     "draw",
     "draw_pair",
-    "draw_pair_sheet",
-    "draw_sheet",
     "labels",
     "sample_face",
     "with_attribute",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from attgan.detection import MIRRORED, Face, FaceDetector, make_mtcnn
+from attgan.detection import Face, FaceDetector, make_mtcnn
 from attgan.detection.cascade import Cascade, load_cascade
 from attgan.detection.similarity import apply
 from attgan.drawn_faces import draw, sample_face
@@ -38,14 +38,13 @@ def error(face: Face, matrix: np.ndarray) -> float:
 
 
 def test_every_drawn_face_is_found_once(detector: FaceDetector) -> None:
-    found = detector.find([draw(sample_face(seed)) for seed in range(24)])
-    assert [len(faces) for faces in found] == [1] * 24
+    found = detector.find([draw(sample_face(seed)) for seed in range(12)])
+    assert [len(faces) for faces in found] == [1] * 12
     middle = np.mean([faces[0].landmarks for faces in found], axis=0)
     assert np.abs(middle - ALIGNED).max() < 2.5
 
 
-@pytest.mark.parametrize("scale", [0.6, 1.0, 3.1])
-@pytest.mark.parametrize("degrees", [-25, 0, 25])
+@pytest.mark.parametrize(("scale", "degrees"), [(0.6, -25), (1.0, 25), (3.1, 0)])
 def test_faces_are_found_at_any_size_and_rotation(
     detector: FaceDetector, scale: float, degrees: float
 ) -> None:
@@ -71,17 +70,13 @@ def test_no_face_is_found_where_there_is_none(detector: FaceDetector) -> None:
     assert detector.find([noise, ramp, np.zeros((150, 150, 3), np.uint8)]) == [[], [], []]
 
 
-@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 500), (11, 300), (40, 41), (333, 17)])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (333, 17)])
 def test_photographs_too_small_for_a_face_have_none(detector: FaceDetector, height: int, width: int) -> None:
     assert detector.find([np.full((height, width, 3), 120, np.uint8)]) == [[]]
 
 
-def test_no_photographs_give_no_faces(detector: FaceDetector) -> None:
-    assert detector.find([]) == []
-
-
 def test_result_does_not_depend_on_the_other_photographs(detector: FaceDetector) -> None:
-    images = [draw(sample_face(seed)) for seed in range(5)]
+    images = [draw(sample_face(seed)) for seed in range(3)]
     images.append(photograph(500, 300, {7: placement(200, 20, 1.2), 8: placement(10, 40)}))
     images.append(np.zeros((64, 64, 3), np.uint8))
     together = detector.find(images)
@@ -92,32 +87,12 @@ def test_result_does_not_depend_on_the_other_photographs(detector: FaceDetector)
         assert same(alone, other)
 
 
-def test_mirror_image_has_mirrored_landmarks(detector: FaceDetector) -> None:
-    scene = photograph(400, 380, {4: placement(90, 60, 1.3, 8)})
-    seen = detector.find([scene])[0][0].landmarks
-    mirrored = detector.find([scene[:, ::-1]])[0][0].landmarks[list(MIRRORED)] * (-1, 1) + (400, 0)
-    assert np.hypot(*(seen - mirrored).T).mean() < 0.02 * np.hypot(*(seen[1] - seen[0]))
-
-
-def test_shift_of_a_photograph_shifts_its_landmarks(detector: FaceDetector) -> None:
-    scene = photograph(420, 400, {6: placement(90, 60, 1.3)})
-    seen = detector.find([scene])[0][0].landmarks
-    shifted = detector.find([scene[3:, 5:]])[0][0].landmarks + np.array([5, 3])
-    assert np.hypot(*(seen - shifted).T).mean() < 0.02 * np.hypot(*(seen[1] - seen[0]))
-
-
 def test_faces_of_a_reduced_photograph_are_in_its_own_pixels() -> None:
     small = make_mtcnn(longest_side=400)
     matrix = placement(400, 300, 5.0)
     faces = small.find([photograph(2000, 1600, {9: matrix})])[0]
     assert len(faces) == 1
     assert error(faces[0], matrix) < 0.12
-
-
-def test_faces_far_below_the_minimum_are_not_found() -> None:
-    scene = photograph(500, 500, {2: placement(160, 140)})
-    assert make_mtcnn(min_face=400).find([scene]) == [[]]
-    assert len(make_mtcnn(min_face=60).find([scene])[0]) == 1
 
 
 def test_weights_are_those_that_were_measured() -> None:

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 from pyarrow import fs
 
 from attgan.attributes import CELEBA, EXCLUSIVE, PUBLISHED
@@ -17,8 +16,6 @@ from attgan.drawn_faces import (
     another_picture,
     draw,
     draw_pair,
-    draw_pair_sheet,
-    draw_sheet,
     labels,
     sample_face,
     with_attribute,
@@ -50,10 +47,6 @@ REACH = {
 }
 
 
-def auc(scores: np.ndarray, truth: np.ndarray) -> float:
-    return float((scores[truth][:, None] > scores[~truth]).mean())
-
-
 def test_face_depends_on_its_seed_alone():
     first = {seed: draw(sample_face(seed)) for seed in (3, 5, 8)}
     for seed in (8, 3, 5):
@@ -63,9 +56,9 @@ def test_face_depends_on_its_seed_alone():
 
 
 def test_pictures_have_celebas_size_and_geometry():
-    faces = [sample_face(seed, glasses_share=0.0) for seed in range(80)]
+    faces = [sample_face(seed, glasses_share=0.0) for seed in range(40)]
     pictures = np.stack([draw(face) for face in faces])
-    assert pictures.shape == (80, 218, 178, 3)
+    assert pictures.shape == (40, 218, 178, 3)
     assert pictures.dtype == np.uint8
     mean = pictures.astype(np.float64).mean(axis=0)
     grey = mean.mean(axis=2)
@@ -87,7 +80,7 @@ def test_pictures_have_celebas_size_and_geometry():
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_pairs_differ_only_where_the_attribute_is(name):
     (top, bottom, left, right), least = REACH[name]
-    for seed in range(900, 906):
+    for seed in (900, 905):
         face = sample_face(seed)
         pair = draw_pair(face, name)
         assert np.array_equal(pair.without, draw(with_attribute(face, name, False)))
@@ -103,31 +96,8 @@ def test_pairs_differ_only_where_the_attribute_is(name):
         assert pair.mask.mean() > 0.004
 
 
-def test_glasses_mask_covers_both_lenses_and_the_bridge():
-    for seed in range(20):
-        face = sample_face(seed)
-        mask = draw_pair(face, "Eyeglasses").mask
-        assert 0.03 < mask.mean() < 0.14
-        assert mask[104:124, 55:82].mean() > 0.6
-        assert mask[104:124, 96:123].mean() > 0.6
-
-
-def test_linear_probe_predicts_the_attributes():
-    faces = [sample_face(seed, glasses_share=0.5) for seed in range(520)]
-    crops = [Image.fromarray(draw(face)[24:194, 4:174]) for face in faces]
-    small = np.stack([np.asarray(crop.resize((24, 24), Image.Resampling.BOX)) for crop in crops])
-    x = small.reshape(len(faces), -1) / 255.0
-    x -= x.mean(axis=0)
-    known, fresh = slice(0, 400), slice(400, None)
-    gram = x[known] @ x[known].T + np.eye(400)
-    for name in ("Eyeglasses", "Male", "Young", "No_Beard", "Bangs", "Blond_Hair", "Mouth_Slightly_Open"):
-        truth = np.array([labels(face)[name] for face in faces])
-        weights = x[known].T @ np.linalg.solve(gram, truth[known] - truth[known].mean())
-        assert auc(x[fresh] @ weights, truth[fresh]) > 0.85, name
-
-
 @given(seed=SEEDS, switches=SWITCHES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_labels_never_contradict_each_other(seed, switches):
     face = sample_face(seed)
     for name, value in switches:
@@ -145,7 +115,7 @@ def test_labels_never_contradict_each_other(seed, switches):
 
 
 @given(seed=SEEDS, name=st.sampled_from(PUBLISHED), value=st.booleans(), switches=SWITCHES)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_switched_attribute_clears_only_what_excludes_it(seed, name, value, switches):
     face = sample_face(seed)
     for other, state in switches:
@@ -166,29 +136,6 @@ def test_switched_attribute_clears_only_what_excludes_it(seed, name, value, swit
         assert switched == face
 
 
-def test_shares_of_attributes_are_realistic():
-    faces = [sample_face(seed) for seed in range(2000)]
-    table = [labels(face) for face in faces]
-    share = {name: np.mean([row[name] for row in table]) for name in CELEBA}
-    assert abs(share["Eyeglasses"] - 0.3) < 0.03
-    for name in PUBLISHED:
-        assert 0.03 < share[name] < 0.9, name
-    men = [row for row in table if row["Male"]]
-    women = [row for row in table if not row["Male"]]
-    assert all(row["No_Beard"] for row in women)
-    assert 0.3 < np.mean([not row["No_Beard"] for row in men]) < 0.6
-    gray = [row for row in table if row["Gray_Hair"]]
-    assert np.mean([row["Young"] for row in gray]) < 0.3
-    assert all(np.mean([row[name] for row in men]) < 0.01 for name in ("Wearing_Lipstick", "Heavy_Makeup"))
-
-
-def test_share_of_glasses_changes_nothing_else():
-    for seed in range(50):
-        bare, spectacled = sample_face(seed, glasses_share=0.0), sample_face(seed, glasses_share=1.0)
-        assert spectacled == with_attribute(bare, "Eyeglasses", True)
-        assert not labels(bare)["Eyeglasses"]
-
-
 def test_another_picture_is_the_same_person_at_another_moment():
     face = sample_face(4)
     assert another_picture(face, 0) is face
@@ -198,20 +145,6 @@ def test_another_picture_is_the_same_person_at_another_moment():
     assert not np.array_equal(draw(second), draw(face))
     for name in ("Male", "Young", "Pale_Skin", "Bald", "Black_Hair", "No_Beard"):
         assert labels(second)[name] == labels(face)[name]
-
-
-@pytest.mark.parametrize(
-    ("seed", "share", "said"),
-    [(-1, 0.3, "seed -1"), (0, 1.1, "glasses_share 1.1"), (0, -0.1, "glasses_share -0.1")],
-)
-def test_invalid_seeds_and_shares_are_refused(seed, share, said):
-    with pytest.raises(ValueError, match=said):
-        sample_face(seed, glasses_share=share)
-
-
-def test_attributes_that_are_not_published_cannot_be_switched():
-    with pytest.raises(ValueError, match="'Wearing_Hat' cannot be drawn"):
-        with_attribute(sample_face(0), "Wearing_Hat", True)
 
 
 def test_dataset_is_in_celebas_own_format(tmp_path):
@@ -266,34 +199,12 @@ def test_labels_are_written_last(tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
-    [
-        ({"count": 0}, "count 0"),
-        ({"count": 1_000_000}, "count 1000000"),
-        ({"count": 5, "seed": -3}, "seed -3"),
-        ({"count": 5, "workers": 0}, "workers 0"),
-        ({"count": 5, "glasses_share": 2.0}, "glasses_share 2.0"),
-    ],
+    [({"count": 0}, "count 0"), ({"count": 5, "workers": 0}, "workers 0")],
 )
 def test_invalid_arguments_are_refused_before_writing(tmp_path, arguments, named):
     with refused("setting-invalid", named):
         write_celeba(str(tmp_path / "set"), **arguments)
     assert not (tmp_path / "set").exists()
-
-
-def test_sheets_show_every_face_and_name_its_attributes():
-    faces = [sample_face(seed) for seed in range(5)]
-    sheet = draw_sheet(faces, columns=3)
-    assert sheet.dtype == np.uint8
-    assert np.array_equal(sheet[:218, :178], draw(faces[0]))
-    caption = sheet[218 : sheet.shape[0] // 2, :178]
-    # Ink.
-    assert (caption < 128).any()
-    pairs = draw_pair_sheet(faces[:2], ("Eyeglasses", "Bangs"))
-    assert pairs.shape[1:] == (2 * 178, 3)
-    with pytest.raises(ValueError, match="0 faces"):
-        draw_sheet([])
-    with pytest.raises(ValueError, match="no faces"):
-        draw_pair_sheet([])
 
 
 def _folder(path: Path) -> fs.SubTreeFileSystem:

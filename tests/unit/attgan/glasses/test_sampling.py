@@ -3,7 +3,6 @@
 import itertools
 
 import numpy as np
-import pytest
 
 from attgan.glasses import STYLES, sample_glasses
 from attgan.glasses.styles import THICK
@@ -16,13 +15,9 @@ def sampled(count, styles=None, seed=0):
     return [sample_glasses(rng, styles) for _ in range(count)]
 
 
-@pytest.mark.parametrize("style", STYLES)
-def test_requested_style_is_sampled(style):
-    for pair in sampled(50, {style}):
-        assert pair.style_labels[STYLES.index(style)]
-
-
 def test_style_labels_describe_the_pair():
+    for style in STYLES:
+        assert all(pair.style_labels[STYLES.index(style)] for pair in sampled(20, {style}))
     for pair in sampled(400):
         labels = dict(zip(STYLES, pair.style_labels, strict=True))
         assert [name for name in SHAPES if labels[name]] == [pair.shape]
@@ -36,7 +31,7 @@ def test_style_labels_describe_the_pair():
 
 
 def test_styles_are_as_frequent_as_people_wear_them():
-    labels = np.mean([pair.style_labels for pair in sampled(4000)], 0)
+    labels = np.mean([pair.style_labels for pair in sampled(2000)], 0)
     shares = dict(zip(STYLES, labels, strict=True))
     assert 0.07 < shares["Sunglasses"] < 0.13
     assert min(shares.values()) > 0.04
@@ -55,8 +50,3 @@ def test_some_styles_can_be_combined_and_some_cannot():
     assert ("Aviator", "Sunglasses") in possible
     assert ("Round", "Oval") not in possible
     assert ("Half_Rim", "Rimless") not in possible
-
-
-def test_unknown_style_is_refused_by_name():
-    with pytest.raises(ValueError, match="Monocle"):
-        sample_glasses(np.random.default_rng(0), {"Monocle"})
