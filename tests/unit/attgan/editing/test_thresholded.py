@@ -38,9 +38,3 @@ def test_weak_change_is_kept_only_if_connected_to_a_strong_one() -> None:
     assert float(change[:, 31, 20].abs().min()) > 0.3
     assert float(change[:, 31, 30].abs().min()) > 0.1
     assert float(change[:, 48, 50].abs().max()) == 0
-
-
-def test_noise_of_a_few_levels_is_dropped() -> None:
-    face = np.full((64, 64, 3), 128, np.uint8)
-    noise = np.random.default_rng(0).integers(-3, 4, face.shape)
-    assert not thresholded_change((face + noise).astype(np.uint8), face).any()

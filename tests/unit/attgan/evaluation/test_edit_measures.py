@@ -1,6 +1,5 @@
 """What is measured of edits, against the same numbers worked out from the pixels, and on which faces."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -90,39 +89,6 @@ def test_what_an_attribute_excludes_is_not_missed(
     edited = edit_faces(generator, plain.without, plain.labels, NAMES, "Bald")
     kept = recognise(evaluator, edited) == recognise(evaluator, plain.without)
     assert measured.kept_attributes == pytest.approx(kept[:, [1, 3]].mean()), "Bald clears Bangs"
-
-
-def test_an_attribute_that_cannot_be_drawn_has_no_outside(
-    pairs: TruePairs, generator: Generator, evaluator: Evaluator
-) -> None:
-    names = ("Male", "Bangs", "Attractive", "Bald")
-    evaluator = replace(evaluator, names=("Attractive", *JUDGED[1:]))
-    measured = measure_edits(generator, evaluator, pairs.without, pairs.labels, names, "Attractive")
-    assert math.isnan(measured.outside)
-    assert math.isnan(measured.outside_reconstruction)
-
-
-def test_the_generator_stays_as_it_is_and_the_edit_is_the_edit_flows(pairs: TruePairs) -> None:
-    generator = fresh(Generator, GeneratorConfig(n_attributes=4, image_size=64, width=2), 1).train()
-    edited = edit_faces(generator, pairs.without, pairs.labels, NAMES, "Eyeglasses", intensity=0.7)
-    assert generator.training
-    assert all(parameter.requires_grad for parameter in generator.parameters())
-    editor = make_editor(generator, "cpu", 4)
-    targets = target_vector(pairs.labels, [Edit("Eyeglasses", True, 0.7)], NAMES)
-    np.testing.assert_array_equal(edited, editor.edit(pairs.without, targets))
-
-
-def test_faces_that_have_it_and_a_judge_that_does_not_know_it_are_refused(
-    pairs: TruePairs, generator: Generator, evaluator: Evaluator
-) -> None:
-    worn = pairs.labels.copy()
-    worn[3, 2] = 1
-    with pytest.raises(ValueError, match="faces without Eyeglasses, at least one"):
-        measure_edits(generator, evaluator, pairs.without, worn, NAMES, "Eyeglasses")
-    with pytest.raises(ValueError, match="at least one"):
-        measure_edits(generator, evaluator, pairs.without[:0], pairs.labels[:0], NAMES, "Eyeglasses")
-    with refused("attribute-unknown"):
-        measure_edits(generator, evaluator, pairs.without, pairs.labels, NAMES, "Male")
 
 
 @pytest.fixture

@@ -105,13 +105,6 @@ def test_damage_is_refused_by_the_file_it_is_in(evaluator: Evaluator, tmp_path: 
             load_evaluator(folder)
 
 
-def test_what_does_not_belong_together_is_not_written(evaluator: Evaluator, tmp_path: Path) -> None:
-    for wrong in (replace(evaluator, names=NAMES[:2]), replace(evaluator, scores=SCORES[:2])):
-        with refused("evaluator-invalid"):
-            save_evaluator(Folder(tmp_path / "new"), wrong)
-    assert not (tmp_path / "new").exists()
-
-
 def test_it_says_what_its_classifier_says_whatever_the_batch(evaluator: Evaluator) -> None:
     images = faces(7, seed=1)
     with torch.no_grad():

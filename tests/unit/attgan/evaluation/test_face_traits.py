@@ -5,14 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from attgan.evaluation.face_traits import NOSE, is_grey, lab, tone_of, typology_angle, yaw_of
-from tests.support.images.pictures import noise, opened, saved
+from attgan.evaluation.face_traits import NOSE, lab, tone_of, typology_angle, yaw_of
 
 HEAD = np.array([[-0.5, 0, 0], [0.5, 0, 0], [0, 0.57, NOSE], [-0.4, 1.05, 0], [0.4, 1.05, 0]])
 
 
-@pytest.mark.parametrize("yaw", [-50, -20, 0, 12, 35])
-@pytest.mark.parametrize(("pitch", "roll"), [(0, 0), (15, 0), (0, -25), (-10, 30)])
+@pytest.mark.parametrize("yaw", [-50, 35])
+@pytest.mark.parametrize(("pitch", "roll"), [(0, 0), (-10, 30)])
 def test_the_yaw_of_a_turned_head_is_found_whatever_its_pitch_and_roll(
     yaw: float, pitch: float, roll: float
 ) -> None:
@@ -21,19 +20,6 @@ def test_the_yaw_of_a_turned_head_is_found_whatever_its_pitch_and_roll(
     nodded = turned @ np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]]).T
     rolled = nodded[:, :2] @ np.array([[cr, -sr], [sr, cr]]).T
     assert yaw_of(80 * rolled + [200, 150]) == pytest.approx(yaw, abs=1e-6)
-
-
-def test_a_face_that_is_one_line_has_no_yaw() -> None:
-    with pytest.raises(ValueError, match="one line"):
-        yaw_of(np.ones((5, 2)))
-
-
-def test_grey_is_what_has_no_colour_however_it_is_stored() -> None:
-    coloured = noise(1)
-    grey = np.repeat(coloured[..., :1], 3, axis=2)
-    assert not is_grey(coloured)
-    assert is_grey(grey)
-    assert is_grey(opened(saved(grey, quality=60)))
 
 
 def test_lab_is_that_of_known_colours() -> None:

@@ -3,30 +3,10 @@
 import numpy as np
 import pytest
 
-from attgan.evaluation.intervals import mean_figure, ratio_figure, resampled
+from attgan.evaluation.intervals import mean_figure, ratio_figure
 
 RNG_SEED = 5
 REPEATS = 200
-
-
-def test_every_replicate_draws_as_many_faces_as_there_are_and_the_key_alone_decides_which() -> None:
-    counts = resampled(37, "a", 1)
-    assert (counts.sum(axis=1) == 37).all()
-    np.testing.assert_array_equal(counts, resampled(37, "a", 1))
-    assert (counts != resampled(37, "a", 2)).any()
-    # As binomial(37, 1/37) has it.
-    assert counts.mean() == 1
-    assert counts.var() == pytest.approx(36 / 37, rel=0.05)
-
-
-def test_the_interval_of_a_mean_holds_the_truth_nineteen_times_in_twenty() -> None:
-    rng = np.random.default_rng(RNG_SEED)
-    held = 0
-    for repeat in range(REPEATS):
-        figure = mean_figure(rng.random(80) < 0.3, "coverage", repeat)
-        assert figure is not None
-        held += figure.low <= 0.3 <= figure.high
-    assert 0.89 <= held / REPEATS <= 0.99
 
 
 def test_the_interval_of_a_ratio_holds_the_truth_nineteen_times_in_twenty() -> None:

@@ -1,12 +1,8 @@
 """PSNR and SSIM against a plain NumPy reference and known values; accuracies against counting."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from attgan.evaluation.metrics import psnr, right_attributes, right_verdicts, ssim
 
@@ -46,56 +42,12 @@ def test_ssim_is_the_papers(contrast: float) -> None:
     assert ssim(x, y).numpy() == pytest.approx(expected, abs=2e-5)
 
 
-@pytest.mark.parametrize("level", [-1.0, 0.0, 0.3, 1.0])
-def test_flat_images_of_equal_grey_are_alike_and_of_other_grey_as_the_formula_says(level: float) -> None:
-    flat = torch.full((1, 3, 16, 16), level)
-    assert ssim(flat, flat).item() == pytest.approx(1.0, abs=1e-6)
-    other = torch.full((1, 3, 16, 16), 0.5)
-    grey, other_grey, c1 = (level + 1) * 127.5, 1.5 * 127.5, 2.55**2
-    expected = (2 * grey * other_grey + c1) / (grey**2 + other_grey**2 + c1)
-    assert ssim(flat, other).item() == pytest.approx(expected, abs=2e-5)
-
-
-def test_equal_images_have_ssim_one_and_no_finite_psnr() -> None:
-    x = noise(3)
-    assert ssim(x, x).tolist() == pytest.approx([1, 1], abs=1e-6)
-    assert psnr(x, x).tolist() == [math.inf, math.inf]
-
-
-def test_an_inverted_image_is_unlike() -> None:
-    assert (ssim(noise(4), -noise(4)) < 0).all()
-
-
-@pytest.mark.parametrize(("difference", "decibels"), [(2.0, 0.0), (0.2, 20.0), (0.02, 40.0)])
-def test_psnr_of_a_constant_difference(difference: float, decibels: float) -> None:
-    x = torch.full((1, 3, 8, 8), -1.0)
-    assert psnr(x, x + difference).item() == pytest.approx(decibels, abs=1e-3)
-
-
 def test_psnr_is_that_of_the_eight_bit_images() -> None:
     bytes_x = np.random.default_rng(0).integers(0, 256, (1, 3, 16, 16))
     bytes_y = np.random.default_rng(1).integers(0, 256, (1, 3, 16, 16))
     expected = 10 * np.log10(255**2 / np.mean((bytes_x - bytes_y) ** 2.0))
     x, y = (torch.from_numpy(b / 127.5 - 1) for b in (bytes_x, bytes_y))
     assert psnr(x, y).item() == pytest.approx(expected, abs=1e-4)
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.integers(0, 2**32), st.floats(0, 1))
-def test_both_are_symmetric_and_per_image(seed: int, share: float) -> None:
-    x, y = noise(seed, count=3, side=12), noise(seed + 1, count=3, side=12) * share
-    for measure in (psnr, ssim):
-        assert torch.allclose(measure(x, y), measure(y, x), atol=1e-5)
-        alone = torch.cat([measure(x[i : i + 1], y[i : i + 1]) for i in range(3)])
-        assert torch.allclose(measure(x, y), alone, atol=1e-5)
-    assert (ssim(x, y).abs() <= 1 + 1e-6).all()
-
-
-def test_images_of_other_shapes_are_refused() -> None:
-    with pytest.raises(ValueError, match="shapes"):
-        psnr(noise(0), noise(0, side=12))
-    with pytest.raises(ValueError, match="window"):
-        ssim(noise(0, side=10), noise(0, side=10))
 
 
 def test_an_attribute_is_right_when_its_logit_has_the_labels_sign() -> None:

@@ -6,7 +6,6 @@ import pytest
 from attgan.editing.editor import make_editor
 from attgan.evaluation.pairs import TruePairs, draw_true_pairs, edit_pairs, measure_pairs
 from attgan.models import Generator, GeneratorConfig, fresh
-from tests.support.refusals import refused
 
 NAMES = ("Male", "Eyeglasses", "Young")
 
@@ -52,17 +51,3 @@ def test_an_edit_is_the_generators(pairs: TruePairs) -> None:
     targets = np.where(pairs.labels > 0, 0.5, -0.5).astype(np.float32)
     targets[:, 1] = 0.7
     np.testing.assert_array_equal(edited, editor.edit(pairs.without, targets))
-
-
-@pytest.mark.parametrize(
-    ("options", "rule"),
-    [
-        ({"attribute": "Smiling"}, ("attribute-unknown",)),
-        ({"names": ("Male",)}, ("attribute-unknown",)),
-        ({"count": 0}, ("setting-invalid", "0")),
-    ],
-)
-def test_what_cannot_be_drawn_is_refused(options: dict[str, object], rule: tuple[str, ...]) -> None:
-    usual = {"count": 1, "size": 64, "attribute": "Eyeglasses", "seed": 0}
-    with refused(*rule):
-        draw_true_pairs(**(usual | options))  # type: ignore[arg-type]

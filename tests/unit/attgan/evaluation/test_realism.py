@@ -41,18 +41,6 @@ def test_a_weight_of_two_is_a_face_that_stands_for_two_and_never_a_pair_with_its
     assert kid(one, other, weights) == pytest.approx(within + beyond - 2 * between, rel=1e-6)
 
 
-def test_it_is_that_of_small_subsets_on_average() -> None:
-    one, other = drawn(0, 60), drawn(1, 60, 0.3)
-    rng = np.random.default_rng(2)
-    subsets = [kid(one[rng.permutation(60)[:15]], other[rng.permutation(60)[:15]]) for _ in range(3000)]
-    assert np.mean(subsets) == pytest.approx(kid(one, other), abs=4 * np.std(subsets) / np.sqrt(3000))
-
-
-def test_the_same_population_is_at_distance_zero_on_average() -> None:
-    distances = [kid(drawn(seed, 20), drawn(1000 + seed, 20)) for seed in range(400)]
-    assert abs(np.mean(distances)) < 4 * np.std(distances) / np.sqrt(400)
-
-
 def test_wearers_are_best_bare_faces_worst_and_half_way_is_between() -> None:
     wearers, bare = drawn(0, 120, 1.0), drawn(1, 150)
     as_real, half = (
@@ -68,25 +56,6 @@ def test_wearers_are_best_bare_faces_worst_and_half_way_is_between() -> None:
     assert untouched.relative[:3] == pytest.approx((1, 1, 1))
     assert abs(as_real.best.value) < 0.01 * as_real.worst.value
     assert as_real.best.low < 0 < as_real.best.high
-
-
-def test_the_interval_of_the_distance_holds_the_truth() -> None:
-    # The truth, from populations so large that chance does not matter.
-    true = kid(drawn(7, 3000, 0.7, 2), drawn(8, 3000, dimensions=2))
-    held = 0
-    for seed in range(60):
-        found = realism(
-            drawn(100 + seed, 50, 0.7, 2), drawn(200 + seed, 50, 1, 2), drawn(300 + seed, 50, 0, 2), seed
-        )
-        assert found is not None
-        held += found.kid.low <= true <= found.kid.high
-    assert held / 60 >= 0.85
-
-
-def test_too_few_faces_have_no_distance() -> None:
-    assert realism(drawn(0, 19), drawn(1, 19), drawn(2, 50), 0) is None
-    weights = np.r_[np.zeros(31), np.ones(19)]
-    assert realism(drawn(0, 50), drawn(1, 50), drawn(2, 50), 0, wearer_weights=weights) is None
 
 
 def test_matched_faces_are_spread_over_cells_as_the_others_are() -> None:
