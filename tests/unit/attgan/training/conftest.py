@@ -7,6 +7,7 @@ import pytest
 
 from attgan.data.loading.loader import Faces
 from tests.support.data.drawn_dataset import write_drawn_dataset
+from tests.support.quick_curves import quick_curves as quick_curves
 from tests.support.small_training import open_small
 
 

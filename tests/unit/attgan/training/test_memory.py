@@ -79,7 +79,7 @@ def test_a_run_that_resumes_keeps_its_parts(
     assert steps(tmp_path / "parts") == steps(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("part_size", [3, 4, 1])
+@pytest.mark.parametrize("part_size", [4, 1])
 def test_the_gradient_is_that_of_the_whole_batch_where_no_batch_norm_learns(
     small_faces: Faces, part_size: int
 ) -> None:
@@ -102,12 +102,3 @@ def gradient(faces: Faces, part_size: int | None) -> dict[str, torch.Tensor]:
     assert stepped.part_size == part_size
     found = {name: value.grad for name, value in plan.networks.discriminator.named_parameters()}
     return stepped.losses | {name: value for name, value in found.items() if value is not None}
-
-
-def test_memory_that_does_not_hold_one_image_ends_the_run(
-    small_faces: Faces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    memory = SmallMemory(monkeypatch, most=0)
-    with pytest.raises(torch.OutOfMemoryError):
-        small_train(small_faces, tmp_path, small_config(max_steps=3))
-    assert memory.attempts == 4, "6, 3, 2 and 1 images"

@@ -12,20 +12,14 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from attgan.data.loading.loader import Faces
-from attgan.data.transforms import to_float
 from attgan.errors import Diverged
 from attgan.models import AttributeClassifier, ClassifierConfig, fresh, load_bundle
 from attgan.models.folder import Folder
-from attgan.training.config import TrainingConfig
 from attgan.training.networks import digest
-from attgan.training.plan import Card, TrainingPlan
+from attgan.training.plan import Card
 from attgan.training.run_folder.checkpoint import read_checkpoint
-from attgan.training.run_folder.ownership import OwnedFolder
 from attgan.training.run_folder.progress import Outcome, Progress
-from attgan.training.run_folder.state import State, save_state
-from attgan.training.strategies import STRATEGIES
 from attgan.training.trainer import train
-from attgan.training.validation import choose_rows, turned_values
 from tests.support.refusals import refused
 from tests.support.small_training import (
     CARD,
@@ -127,23 +121,7 @@ def test_the_bundles_classifier_judges_the_edits_of_one_that_sees_images_of_one_
     checks = {row["step"]: row for row in rows(tmp_path, "check") if row["step"]}
     assert checks[outcome.best_step]["quality"] == max(row["quality"] for row in checks.values())
     assert digest(classifier) == before
-    kept = load_bundle(tmp_path / "bundle")
-    assert kept.classifier is not None
-    glasses = small_faces.attributes.index("Eyeglasses")
-    batch = small_faces.take(small_faces.held_out)
-    chosen = [int(row) for row in np.flatnonzero(np.isin(batch.rows, fixed_rows(small_faces, config)))]
-    labels = batch.labels[chosen]
-    values = turned_values(labels, glasses, 1.0)
-    with torch.no_grad():
-        edited = kept.generator.eval()(to_float(batch.images[chosen]), values)
-        seen = kept.classifier.eval()(edited)[:, glasses] > 0
-    expected = (seen != (labels[:, glasses] > 0.5)).float().mean().item()
-    assert outcome.best["edited_accuracy"] == pytest.approx(expected)
-
-
-def fixed_rows(faces: Faces, config: TrainingConfig) -> np.ndarray:
-    attribute = faces.attributes.index(config.attribute)
-    return choose_rows(faces, STRATEGIES[config.strategy], attribute, config.validation_images, config.seed)
+    assert load_bundle(tmp_path / "bundle").classifier is not None
 
 
 def test_frozen_layers_are_named_at_the_start_and_stay_bit_for_bit(finished: Any) -> None:
@@ -208,29 +186,6 @@ def test_each_step_has_a_batch_of_its_own(small_faces: Faces, tmp_path: Path) ->
         for _, batch in batches:
             assert (small_faces.labels[batch, glasses] == has).all()
             assert np.isin(batch, small_faces.training).all()
-
-
-def test_weights_that_are_not_finite_are_never_kept_though_the_losses_were(
-    small_faces: Faces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def spoiling(plan: TrainingPlan, folder: OwnedFolder, state: State) -> None:
-        """As if a batch norm's statistics had overflowed since the validation."""
-        if state.step == 6:
-            assert state.best is not None
-            assert state.best.networks is not None
-            next(iter(state.best.networks["generator"].values())).fill_(float("inf"))
-        save_state(plan, folder, state)
-
-    monkeypatch.setattr("attgan.training.attgan_learner.save_state", spoiling)
-    with pytest.raises(Diverged) as error:
-        small_train(small_faces, tmp_path, small_config(checkpoint_every=3))
-    line = str(error.value)
-    assert line.startswith("after step 6 best generator: tensor ")
-    assert line.endswith("holds values that are not finite; the state of step 3 is kept")
-    assert "\n" not in line
-    assert [path.name for path in (tmp_path / "checkpoints").glob("step-*")] == ["step-0000000003"]
-    assert not (tmp_path / "best").exists()
-    assert json.loads((tmp_path / "progress.json").read_text())["state"] == "diverged"
 
 
 def test_a_run_of_which_nothing_was_kept_may_start_over_with_other_settings(
@@ -307,13 +262,13 @@ def test_a_loss_that_is_not_finite_ends_the_run_at_its_step(small_faces: Faces, 
 
 def test_early_stopping_ends_it_and_survives_a_stop(small_faces: Faces, tmp_path: Path) -> None:
     # Weights hardly move, so after some epochs the loss cannot always become better.
-    config = small_config(patience=2, learning_rate=1e-12, epochs=50, checks_per_epoch=3)
+    config = small_config(patience=2, learning_rate=1e-12, epochs=50, checks_per_epoch=1, batch_size=24)
     whole = small_train(small_faces, tmp_path / "whole", config)
     small_train(small_faces, tmp_path / "parts", config, should_stop=stop_after(whole.step - 1))
     parts = small_train(small_faces, tmp_path / "parts", config)
     assert "no better generator loss in 2 epochs" in whole.reason
-    assert whole.step < 600
-    assert whole.step % 12 == 0, "the end of an epoch"
+    assert whole.step < 150
+    assert whole.step % 3 == 0, "the end of an epoch"
     assert (parts.reason, parts.step, parts.digest) == (whole.reason, whole.step, whole.digest)
 
 
@@ -362,11 +317,3 @@ def test_on_a_gpu_too_a_stopped_run_goes_on(small_faces: Faces, tmp_path: Path, 
     totals = [[row["total"] for row in rows(folder, "step")] for folder in (parts, tmp_path / "whole")]
     assert totals[0] == pytest.approx(totals[1], rel=0.1, abs=0.1)
     assert load_bundle(parts / "bundle").discriminator is not None
-
-
-def test_the_networks_given_are_left_as_they_are(small_faces: Faces, tmp_path: Path) -> None:
-    networks = small_generator(), small_discriminator()
-    before = [digest(network) for network in networks]
-    train(*networks, small_faces, small_config(max_steps=4), Folder(tmp_path), card=CARD)
-    assert [digest(network) for network in networks] == before
-    assert all(parameter.requires_grad for network in networks for parameter in network.parameters())

@@ -3,18 +3,14 @@
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from attgan.data.loading.loader import Faces
-from attgan.models import AttributeClassifier, ClassifierConfig, fresh
+from attgan.models import fresh
 from attgan.models.folder import Folder
 from attgan.models.generator import Generator, GeneratorConfig
-from attgan.training.plan import Card
 from attgan.training.run_folder import run_files
 from attgan.training.run_folder.progress import Progress
-from attgan.training.strategies import STRATEGIES
-from attgan.training.strategies.rows import stream_rows
 from attgan.training.trainer import train
 from tests.support.refusals import refused
 from tests.support.small_training import (
@@ -80,14 +76,6 @@ def test_another_precision_is_refused_by_name_and_auto_is_what_it_means_here(
     assert same.resumed_from == 2
 
 
-def test_another_judge_is_refused(small_faces: Faces, stopped: tuple[Path, list[Progress]]) -> None:
-    classifier = fresh(AttributeClassifier, ClassifierConfig(image_size=64, width=2), 5)
-    card = Card(CARD.licence, CARD.about, classifier)
-    networks = small_generator(), small_discriminator()
-    with refused("run-bundle-differs", "--bundle"):
-        train(*networks, small_faces, small_config(), Folder(stopped[0]), card=card)
-
-
 def test_a_run_that_is_refused_takes_nothing_over(small_faces: Faces, tmp_path: Path) -> None:
     def another_asks() -> bool:
         with refused("run-settings-differ", "--seed", "9"):
@@ -147,19 +135,3 @@ def test_data_that_do_not_suffice_are_refused_before_anything_is_written(
     with refused(*rule):
         small_train(small_faces, tmp_path, config)
     assert not list(tmp_path.iterdir())
-
-
-def test_networks_of_another_size_are_a_programmers_mistake(small_faces: Faces, tmp_path: Path) -> None:
-    other = fresh(Generator, GeneratorConfig(image_size=96, width=2), 0)
-    with pytest.raises(ValueError, match="Generator of 96 px and 13 attributes"):
-        train(other, small_discriminator(), small_faces, small_config(), Folder(tmp_path), card=CARD)
-
-
-@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
-def test_streams_are_the_rows_that_the_strategy_names(small_faces: Faces, strategy: str) -> None:
-    glasses = small_faces.attributes.index("Eyeglasses")
-    source, real = stream_rows(small_faces, small_faces.training, STRATEGIES[strategy], glasses, 4)
-    has = small_faces.labels[small_faces.training, glasses]
-    expected = {"all": has | True, "with": has, "without": ~has}
-    for found, stream in ((source, STRATEGIES[strategy].source), (real, STRATEGIES[strategy].real)):
-        assert np.array_equal(found, small_faces.training[expected[stream]])

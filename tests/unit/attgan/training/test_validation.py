@@ -68,8 +68,8 @@ def test_a_strategy_that_lacks_held_out_faces_is_refused(small_faces: Faces) -> 
         held(small_faces, "alternate", bald)
 
 
-@pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("at_most", [2, 3, 4, 8])
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("at_most", [2, 8])
 def test_a_small_fixed_set_has_both_kinds_that_alternate_needs(
     small_faces: Faces, at_most: int, seed: int
 ) -> None:

@@ -13,7 +13,6 @@ from attgan.data.loading.loader import Faces
 from attgan.editing.compositing import edit_mask
 from attgan.models import Generator, load_bundle, with_styles
 from attgan.models.folder import Folder
-from attgan.training.paired.augmentation import augment_pair
 from attgan.training.paired.pairs import PairBatch, Pairs, draw_pairs, render_pairs
 from attgan.training.run_folder.progress import Outcome
 from attgan.training.trainer import train
@@ -107,19 +106,13 @@ def test_vectors_request_glasses_or_none(pairs: Pairs, small_faces: Faces) -> No
     assert torch.equal(plain.edited[:, glasses], torch.ones(12))
 
 
-def test_equal_faces_have_no_change() -> None:
-    faces = torch.rand(4, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
-    source, change = augment_pair(faces, faces.clone(), np.random.default_rng(0), flip=True)
-    assert not change.any()
-    assert 0 <= float(source.min()) <= float(source.max()) <= 1
-
-
 def test_resumed_training_gives_the_same_weights(small_data: Path, tmp_path: Path) -> None:
     with open_small(small_data) as faces:
+        faces.training = bare_rows(faces)[:12]
         whole = small_paired(faces, tmp_path / "whole")
-        assert small_paired(faces, tmp_path / "parts", should_stop=stop_after(5)).ended == "stopped"
+        assert small_paired(faces, tmp_path / "parts", should_stop=stop_after(3)).ended == "stopped"
         resumed = small_paired(faces, tmp_path / "parts")
-    assert resumed.resumed_from == 5
+    assert resumed.resumed_from == 3
     assert whole.digest == resumed.digest
     bundle = load_bundle(tmp_path / "whole" / "bundle")
     assert bundle.config.generator.styles == STYLES

@@ -1,10 +1,10 @@
 """A checkpoint is whole or does not count, on a disk and on a store without renaming, with room and without."""
 
 import errno
-import json
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pyarrow
 import pytest
 import torch
@@ -16,61 +16,21 @@ from attgan.training.run_folder.checkpoint import LATEST, Checkpoint, read_check
 from tests.support.refusals import refused
 
 
-class Limited(fs.FileSystemHandler):  # type: ignore[misc]
+class Limited(fs.FSSpecHandler):  # type: ignore[misc]
     """A disk as a store without renaming, which has room for so many more files."""
 
     def __init__(self) -> None:
-        self.disk = fs.LocalFileSystem()
+        super().__init__(fsspec.filesystem("file", auto_mkdir=True))
         self.room = 10**9
 
     def open_output_stream(self, path: str, metadata: Any) -> pyarrow.NativeFile:
         if self.room <= 0:
             raise OSError(errno.ENOSPC, "No space left on device")
         self.room -= 1
-        Path(path).parent.mkdir(parents=True, exist_ok=True)  # a store has no folders to be made
-        return self.disk.open_output_stream(path)
-
-    def get_type_name(self) -> str:
-        return "limited"
-
-    def normalize_path(self, path: str) -> str:
-        return path
-
-    def get_file_info(self, paths: list[str]) -> list[fs.FileInfo]:
-        return self.disk.get_file_info(paths)
-
-    def get_file_info_selector(self, selector: fs.FileSelector) -> list[fs.FileInfo]:
-        return self.disk.get_file_info(selector)
-
-    def create_dir(self, path: str, recursive: bool) -> None:
-        self.disk.create_dir(path, recursive=recursive)
-
-    def delete_dir(self, path: str) -> None:
-        self.disk.delete_dir(path)
-
-    def delete_dir_contents(self, path: str, missing_dir_ok: bool = False) -> None:
-        raise NotImplementedError
-
-    def delete_root_dir_contents(self) -> None:
-        raise NotImplementedError
-
-    def delete_file(self, path: str) -> None:
-        self.disk.delete_file(path)
+        return super().open_output_stream(path, metadata)
 
     def move(self, src: str, dest: str) -> None:
         raise NotImplementedError("no renaming here")
-
-    def copy_file(self, src: str, dest: str) -> None:
-        raise NotImplementedError
-
-    def open_input_stream(self, path: str) -> pyarrow.NativeFile:
-        return self.disk.open_input_stream(path)
-
-    def open_input_file(self, path: str) -> pyarrow.NativeFile:
-        return self.disk.open_input_file(path)
-
-    def open_append_stream(self, path: str, metadata: Any) -> pyarrow.NativeFile:
-        raise NotImplementedError
 
 
 def checkpoint(step: int) -> Checkpoint:
@@ -129,14 +89,6 @@ def test_a_damaged_state_gives_way_to_the_one_before(folder: Folder, harm: str) 
                 read_checkpoint(folder)
 
 
-def test_where_every_state_is_damaged_all_are_named(folder: Folder) -> None:
-    for step in (5, 10):
-        write_checkpoint(folder, checkpoint(step))
-        (Path(folder.path) / f"checkpoints/step-{step:010d}/adam.safetensors").unlink()
-    with refused("checkpoint-damaged", "step-0000000010", "step-0000000005"):
-        read_checkpoint(folder)
-
-
 def test_after_a_damaged_state_the_next_one_is_kept_beside_a_good_one(folder: Folder) -> None:
     for step in (5, 10):
         write_checkpoint(folder, checkpoint(step))
@@ -164,15 +116,6 @@ def test_removing_what_another_process_removes_just_now_is_no_error(tmp_path: Pa
     assert_same(read_checkpoint(folder), 12)
 
 
-def test_work_done_again_after_a_damaged_state_replaces_it(folder: Folder) -> None:
-    write_checkpoint(folder, checkpoint(5))
-    write_checkpoint(folder, checkpoint(10))
-    (Path(folder.path) / "checkpoints/step-0000000010/state.json").unlink()
-    assert_same(read_checkpoint(folder), 5)
-    write_checkpoint(folder, checkpoint(10))
-    assert_same(read_checkpoint(folder), 10)
-
-
 def test_the_rest_of_a_killed_write_is_ignored_and_then_removed(folder: Folder) -> None:
     write_checkpoint(folder, checkpoint(5))
     rest = Path(folder.path) / "checkpoints/step-0000000007"
@@ -184,11 +127,10 @@ def test_the_rest_of_a_killed_write_is_ignored_and_then_removed(folder: Folder) 
     assert folders(folder) == ["latest.json", "step-0000000005", "step-0000000010"]
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_state_that_is_not_finite_is_never_written(folder: Folder, value: float) -> None:
+def test_a_state_that_is_not_finite_is_never_written(folder: Folder) -> None:
     write_checkpoint(folder, checkpoint(5))
     bad = checkpoint(10)
-    bad.tensors["adam"]["a/exp_avg"][1] = value  # type: ignore[index]
+    bad.tensors["adam"]["a/exp_avg"][1] = float("inf")  # type: ignore[index]
     with pytest.raises(
         Diverged, match="after step 10 adam: tensor a/exp_avg holds values that are not finite"
     ):
@@ -227,10 +169,3 @@ def test_a_latest_json_that_is_none_is_refused(tmp_path: Path, content: str) -> 
     folder.write(LATEST, content.encode())
     with refused("checkpoint-damaged", "latest.json"):
         read_checkpoint(folder)
-
-
-def test_latest_json_names_the_files_with_their_sums(folder: Folder) -> None:
-    write_checkpoint(folder, checkpoint(5))
-    (entry,) = json.loads(folder.read(LATEST))["checkpoints"]
-    assert set(entry["files"]) == {"generator.safetensors", "adam.safetensors", "state.json"}
-    assert all(len(digest) == 64 for digest in entry["files"].values())
