@@ -68,7 +68,8 @@ def saved(tmp_path, generator, discriminator):
     """A maker of a small bundle with a discriminator; returns its folder."""
     from attgan.models import save_bundle
 
-    def make(name="bundle", **changes):
+    def make(name="bundle", place=None, **changes):
+        place = place or tmp_path / name
         settings = {
             "generator": generator,
             "discriminator": discriminator,
@@ -76,7 +77,7 @@ def saved(tmp_path, generator, discriminator):
             "licence": "For tests only",
             "about": "Untrained.",
         }
-        save_bundle(tmp_path / name, **settings | changes)
-        return tmp_path / name
+        save_bundle(place, **settings | changes)
+        return place
 
     return make

@@ -17,7 +17,6 @@ from attgan.models import (
     fresh,
     import_published,
     load_bundle,
-    save_bundle,
 )
 from attgan.models.shapes import generator_settings
 from tests.support.refusals import refused
@@ -81,20 +80,12 @@ def test_the_discriminators_activations_and_the_slope_are_options(published, gen
     assert (usual.activation, usual.head_activation, usual.slope) == ("leaky_relu", "relu", 0.01)
 
 
-def test_generator_and_discriminator_make_a_bundle(published, generator, discriminator, tmp_path):
+def test_generator_and_discriminator_make_a_bundle(published, saved, generator, discriminator):
     states = {"G": tensors_of(generator), "D": tensors_of(discriminator), "optim_G": {"state": {}}}
     read = import_published(published(states))
     assert read.generator.config.image_size == read.discriminator.config.image_size == 64
     assert read.discriminator.config == discriminator.config
-    save_bundle(
-        tmp_path / "bundle",
-        generator=read.generator,
-        discriminator=read.discriminator,
-        attributes=read.attributes,
-        licence="For tests only",
-        about="Imported.",
-    )
-    bundle = load_bundle(tmp_path / "bundle")
+    bundle = load_bundle(saved(generator=read.generator, discriminator=read.discriminator))
     assert equal(bundle.generator, generator)
     assert equal(bundle.discriminator, discriminator)
 
@@ -116,23 +107,15 @@ def test_files_without_batch_norm_counters_are_read(published, generator):
 
 def test_options_decide_what_shapes_leave_open(published):
     names = CELEBA[:3]
-    config = GeneratorConfig(
-        n_attributes=3,
-        width=2,
-        image_size=384,
-        encoder_activation="relu",
-        decoder_activation="leaky_relu",
-        slope=0.2,
-    )
+    options = {
+        "encoder_activation": "relu",
+        "decoder_activation": "leaky_relu",
+        "slope": 0.2,
+        "image_size": 384,
+    }
+    config = GeneratorConfig(n_attributes=3, width=2, **options)
     path = published({"G": tensors_of(fresh(Generator, config, 0))})
-    read = import_published(
-        path,
-        attributes=names,
-        image_size=384,
-        encoder_activation="relu",
-        decoder_activation="leaky_relu",
-        slope=0.2,
-    )
+    read = import_published(path, attributes=names, **options)
     assert read.generator.config == config
     assert read.attributes == names
 
