@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from attgan.attributes import PUBLISHED
-from attgan.errors import UserError
 from attgan.models import save_bundle
-from flows.pipeline import Steps, check_places, describe, make_steps
+from flows.pipeline import Steps, check_places, make_steps
 from flows.settings import PipelineSettings
 from tests.support.data.drawn_dataset import write_drawn_dataset
 from tests.support.refusals import refused
@@ -86,19 +85,6 @@ def test_what_an_older_version_has_made_is_used_as_it_is_and_named(tmp_path: Pat
     assert steps(tmp_path / "new", bundle=bundle, source="s3://celeba/all").kept == []
 
 
-def test_the_sweep_of_drawn_faces_has_their_preset(tmp_path: Path, bundle: str) -> None:
-    made = steps(tmp_path, bundle=bundle, images=300)
-    assert made.align is not None
-    assert made.sweep.dataset is None
-    assert (made.sweep.images, made.subset.subset) == (300, "all")
-    assert (made.align.batch_size, made.align.max_steps) == (16, 120)
-
-
-def test_photos_of_the_users_own_have_no_labels(tmp_path: Path, bundle: str) -> None:
-    edit = steps(tmp_path, bundle=bundle, photos="s3://mine", edited="s3://theirs").edit
-    assert (edit.source, edit.destination, edit.labels) == ("s3://mine", "s3://theirs", None)
-
-
 def test_what_earlier_weights_have_edited_is_not_left_as_that_of_the_best(
     tmp_path: Path, bundle: str
 ) -> None:
@@ -136,9 +122,7 @@ def test_a_step_s_own_options_come_first(tmp_path: Path, bundle: str) -> None:
     ("options", "code", "words"),
     [
         ({"sweep_options": {"trials": 0}}, "setting-invalid", "--sweep-options: --trials 0: "),
-        ({"edit_options": {"sett": 1}}, "option-unknown", "--edit-options: --sett 1: "),
         ({"align_options": {"destination": "/x"}}, "pipeline-option-fixed", "--align-options: destination "),
-        ({"sweep_options": {"bundle": "/x"}}, "pipeline-option-fixed", "--sweep-options: bundle "),
         ({"bundle": "/nowhere"}, "directory-missing", "--bundle '/nowhere'"),
     ],
 )
@@ -150,11 +134,6 @@ def test_a_mistake_in_any_step_is_known_before_the_first(
     assert words in caught.value.line
 
 
-def test_an_attribute_that_no_model_will_have_is_known_before_the_first(tmp_path: Path, bundle: str) -> None:
-    with pytest.raises(UserError, match="Hat"):
-        steps(tmp_path, bundle=bundle, edit_options={"set": ["Hat=1"]})
-
-
 def test_places_of_the_last_step_are_looked_at_before_the_first(tmp_path: Path) -> None:
     with refused("directory-missing") as caught:
         check_places(PipelineSettings(photos=str(tmp_path / "typo")))
@@ -163,13 +142,3 @@ def test_places_of_the_last_step_are_looked_at_before_the_first(tmp_path: Path) 
     with refused("directory-is-file") as caught:
         check_places(PipelineSettings(destination=str(tmp_path), edited=str(tmp_path / "file")))
     assert caught.value.line.startswith("--edited ")
-
-
-def test_a_dry_run_names_the_steps(tmp_path: Path, bundle: str) -> None:
-    settings = PipelineSettings.model_validate({"destination": str(tmp_path), "bundle": bundle})
-    rows = describe(settings)
-    assert [row["step"] for row in rows] == ["subset", "align", "sweep", "edit"]
-    assert {row["there already"] for row in rows} == {"no"}
-    rows = describe(settings.model_copy(update={"source": "/celeba"}))
-    assert [row["step"] for row in rows] == ["subset", "subset", "align", "sweep", "edit"]
-    assert rows[1]["makes"] == f"{tmp_path}/random"

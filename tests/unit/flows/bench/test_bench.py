@@ -1,44 +1,20 @@
 """The bench: how stages add up, what it refuses, and that it leaves nothing behind."""
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from pydantic import ValidationError
 
-from flows.bench import ceilings, report
+from flows.bench import ceilings
 from flows.bench.bench import Result, prepare, run_bench
 from flows.bench.ceilings import Work
 from flows.bench.faces import drawn_faces
-from flows.bench.rate import repeat
 from flows.bench.together import Ceiling, bottleneck, combined, serves_here, with_twice
 from flows.settings import BenchSettings, EditSettings, InitSettings
 from flows.storage import open_store
 from flows.storage.bundles import inspect
 from flows.training.weights import init
 from tests.support.refusals import refused
-
-rates = st.floats(0.1, 1e5)
-some_ceilings = st.lists(
-    st.builds(Ceiling, st.text(max_size=3), rates, st.booleans()), min_size=1, max_size=6
-)
-
-
-@given(some_ceilings)
-def test_together_stages_are_no_faster_than_the_slowest(stages: list[Ceiling]) -> None:
-    together = combined(stages)
-    assert 0 < together <= min(stage.rate for stage in stages) * (1 + 1e-9)
-    on_cores = [stage for stage in stages if stage.on_cores]
-    assert together >= min(stage.rate for stage in stages) / max(len(on_cores), 1) * (1 - 1e-9)
-
-
-@given(some_ceilings)
-def test_nothing_else_would_gain_more_than_the_bottleneck(stages: list[Ceiling]) -> None:
-    gain = with_twice(stages, bottleneck(stages))
-    assert all(with_twice(stages, stage) <= gain for stage in stages)
 
 
 def test_stages_on_the_same_cores_take_turns_and_others_overlap() -> None:
@@ -47,24 +23,6 @@ def test_stages_on_the_same_cores_take_turns_and_others_overlap() -> None:
     assert bottleneck(stages).stage == "codec"
     assert with_twice(stages, stages[1]) == pytest.approx(400)
     assert combined([Ceiling("generator", 100, on_cores=False), *stages]) == pytest.approx(100)
-
-
-def test_all_that_is_done_counts_once() -> None:
-    done: list[int] = []
-
-    def work() -> int:
-        done.append(1)
-        return 3
-
-    rate = repeat(work, 0.05, threads=2)
-    assert rate.images == 3 * (len(done) - 2)  # each thread's first call is its start
-    assert rate.seconds >= 0.05
-    assert math.isclose(rate.per_second, rate.images / rate.seconds)
-
-
-def test_images_need_a_destination() -> None:
-    with pytest.raises(ValidationError, match="--destination"):
-        BenchSettings(source="s3://mine/faces")
 
 
 def test_files_that_are_no_images_are_passed_over(tmp_path: Path) -> None:
@@ -121,20 +79,6 @@ def test_it_leaves_nothing_behind_and_all_else_alone(result: tuple[Result, Path]
     _, place = result
     files = {path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()}
     assert {file for file in files if not file.startswith("bundle/")} == {"mine/kept.txt"}
-
-
-@pytest.mark.stack
-@pytest.mark.long
-def test_it_says_what_holds_the_flow_up(
-    result: tuple[Result, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    measured, _ = result
-    report.show(measured)
-    printed = capsys.readouterr().out
-    assert f"bottleneck is {bottleneck(measured.ceilings).stage}" in printed
-    assert "all together" in printed
-    rows = report.flow_rows(measured)
-    assert [float(row["of the ceiling"]) > 0 for row in rows] == [True, True]
 
 
 @pytest.mark.stack

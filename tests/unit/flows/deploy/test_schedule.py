@@ -1,8 +1,6 @@
 """What the deployments' files hold, and the mistakes of `attgan deploy` and `attgan schedule` that need no server."""
 
 import importlib
-import subprocess
-import sys
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,7 +13,7 @@ from flows import cli
 from flows.deploy import automations, deployments, schedule
 from flows.runtime import exits
 from flows.runtime.running import REFUSED
-from flows.settings import DeploySettings, EditSettings, ScheduleSettings
+from flows.settings import DeploySettings
 from tests.support.refusals import codes_in, refused
 
 INFRA = Path(__file__).parents[4] / "infra"
@@ -87,25 +85,11 @@ def test_a_failure_is_left_to_those_who_tell_of_it() -> None:
         assert not failed & (WATCHED[name].trigger.expect | WATCHED[name].trigger.after)
 
 
-def test_a_schedule_takes_the_options_of_an_edit_that_outlast_a_run() -> None:
-    of_one_run = {"limit", "redo", "retry_failed", "run_id", "dry_run"}
-    assert set(EditSettings.model_fields) - set(ScheduleSettings.model_fields) == of_one_run
-
-
-def test_what_a_deployment_keeps_is_what_was_given() -> None:
-    given = ScheduleSettings.model_validate(
-        {"source": "/in", "set": ["Bangs=1"], "cron": "0 4 * * *", "enable": True}
-    )
-    assert given.given == {"source": "/in", "set": ["Bangs=1"]}
-
-
 @pytest.mark.parametrize(
     ("arguments", "code", "option"),
     [
         (["schedule", "edit", "--cron", "61 * * * *"], "cron-invalid", "--cron 61 * * * *: "),
-        (["schedule", "edit", "--cron", "nightly"], "cron-invalid", "--cron nightly: "),
         (["schedule", "edit", "--timezone", "Mars"], "setting-invalid", "--timezone Mars: "),
-        (["schedule", "edit", "--quality", "0"], "setting-invalid", "--quality 0: "),
         (["schedule", "edit", "--enable", "--disable"], "setting-invalid", "--disable True: "),
         (["schedule", "edit", "--redo"], "option-unknown", "--redo"),
         (["deploy", "--notify", "slack"], "setting-invalid", "--notify slack: "),
@@ -130,13 +114,3 @@ def test_a_file_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pa
     with refused("deployment-file-missing") as caught:
         deployments.deploy(DeploySettings(file=str(tmp_path / "prefect.yaml")))
     assert automations.NOTIFICATIONS in caught.value.line
-
-
-def test_without_a_server_there_is_nothing_to_set() -> None:
-    commands = [["schedule"], ["schedule", "edit", "--enable"], ["deploy"]]
-    # In a process of its own: this one's Prefect may know the server of an earlier test.
-    program = f"from flows import cli; print(*map(cli.run, {commands}))"
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert ended.stdout.split() == [str(exits.WRONG_USE)] * len(commands)
-    assert codes_in(ended.stderr) == ["prefect-not-set"] * len(commands)
-    assert ended.stderr.count("\n") == len(commands)

@@ -17,16 +17,14 @@ from attgan.evaluation.evaluator import evaluator_of, save_evaluator
 from attgan.models import load_bundle
 from attgan.models.default import default_bundle_path
 from attgan.models.folder import Folder
-from flows import cli
 from flows.dataset.face_tables import open_face_tables
 from flows.evaluation.evaluate import evaluate
-from flows.runtime.exits import WRONG_USE
 from flows.settings import EvaluateSettings
 from tests.support.data.drawn_dataset import write_drawn_dataset
 from tests.support.data.foreign_tables import write_table
 from tests.support.data.tiny_tflite import mean_colour_network
 from tests.support.images.pictures import saved
-from tests.support.refusals import codes_in, refused
+from tests.support.refusals import refused
 
 BARE, WEARERS = 24, 22
 
@@ -193,12 +191,3 @@ def test_mistakes_are_named(
     with refused(code):
         evaluate(settings_of(drawn / "drawn.tsv", judge, tmp_path, **options))
     assert not (tmp_path / "report.json").exists()
-
-
-def test_a_mistake_on_the_command_line_is_one_line(
-    drawn: Path, judge: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    command = ["evaluate", "--faces", str(drawn / "drawn.tsv"), "--evaluator", str(judge)]
-    command += ["--destination", str(tmp_path), "--split", "valid"]
-    assert cli.run(command) == WRONG_USE
-    assert codes_in(capsys.readouterr().err) == ["faces-missing"]

@@ -47,7 +47,6 @@ def test_the_command_is_started_again_with_what_was_given(monkeypatch: pytest.Mo
     "settings",
     [
         SweepSettings(destination="s3://mine/sweep"),
-        SweepSettings(bundle="s3://mine/model"),
         PipelineSettings(edited="s3://mine/edited"),
         PipelineSettings(sweep_options={"judge": "s3://mine/judge"}),
     ],

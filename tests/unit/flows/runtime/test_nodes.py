@@ -27,11 +27,8 @@ def test_this_process_can_do_its_own_work() -> None:
     [
         (replace(WANTED, python="3.12"), 0, "it has Python 3.12, 3.11 is wanted"),
         (having(torch="2.13.0"), 0, "it has torch 2.13.0, 2.14.1 is wanted"),
-        (having(torch=None), 0, "torch is not installed there (2.14.1 is wanted)"),
-        (having(pillow="12.3.0"), 0, "it has pillow 12.3.0, 13 or newer is wanted"),
         (having(torch="2.14.1+cpu"), 2, "it has 2 GPUs, but its torch 2.14.1+cpu is built without CUDA"),
         (replace(WANTED, code="other"), 0, "its workers import other code of attgan than this process"),
-        (replace(WANTED, silent=("http://prefect",)), 0, "http://prefect does not answer it"),
     ],
 )
 def test_a_node_that_cannot_work_says_why(found: NodeReport, gpus: float, problem: str) -> None:
@@ -40,11 +37,7 @@ def test_a_node_that_cannot_work_says_why(found: NodeReport, gpus: float, proble
 
 @pytest.mark.parametrize(
     ("found", "gpus"),
-    [
-        (having(torch="2.14.1+cu128"), 2),
-        (having(torch="2.14.1+cpu"), 0),
-        (having(numpy="3", pillow="14.1"), 1),
-    ],
+    [(having(torch="2.14.1+cu128"), 2), (having(numpy="3", pillow="14.1"), 1)],
 )
 def test_how_torch_was_built_and_other_versions_of_the_rest_do_not_matter(
     found: NodeReport, gpus: float

@@ -3,12 +3,11 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from flows.runtime.stages import Stage, each, in_place, in_threads, run_stages
+from flows.runtime.stages import Stage, each, in_threads, run_stages
 
 
 def run(chunks: list[list[int]], stages: list[Stage[list[int]]]) -> list[list[int]]:
@@ -32,54 +31,6 @@ def test_everything_comes_through_every_stage() -> None:
     assert sorted(finished) == [[8 * value] for value in range(100)]
 
 
-def test_a_stage_may_cut_chunks() -> None:
-    async def cut(chunk: list[int]) -> AsyncIterator[list[int]]:
-        for value in chunk:
-            yield [value]
-
-    assert run([[1, 2, 3], [4]], [Stage("cut", cut)]) == [[1], [2], [3], [4]]
-
-
-def test_a_stage_in_threads_may_cut_chunks_too() -> None:
-    begun: list[int] = []
-    passed_on: list[int] = []
-
-    def cut(chunk: list[int]) -> Iterator[list[int]]:
-        for value in chunk:
-            begun.append(value)
-            yield [value]
-
-    async def slow(chunk: list[int]) -> list[int]:
-        await asyncio.sleep(0.002)
-        passed_on.append(len(begun) - len(passed_on))
-        return chunk
-
-    with ThreadPoolExecutor(1) as pool:
-        stages = [Stage("cut", cut, pool=pool), Stage("slow", each(slow))]
-        assert run([list(range(30)), [30]], stages) == [[value] for value in range(31)]
-    assert max(passed_on) <= 4  # it is not cut up ahead of those who take the pieces
-
-
-def test_waiting_for_a_thread_is_not_work() -> None:
-    def busy(chunk: list[int]) -> None:
-        time.sleep(0.005)
-
-    with ThreadPoolExecutor(1) as pool:
-        stages = [Stage(name, in_place(busy), workers=3, pool=pool) for name in "abc"]
-        started = time.perf_counter()
-        run([[value] for value in range(20)], stages)
-        wall = time.perf_counter() - started
-    assert 3 * 20 * 0.005 <= sum(stage.seconds for stage in stages) <= wall
-
-
-@pytest.mark.parametrize("items", [0, 1, 5, 100])
-def test_each_item_is_worked_on_once_whatever_the_threads(items: int) -> None:
-    seen: list[int] = []
-    with ThreadPoolExecutor(8) as pool:
-        asyncio.run(in_threads(pool, 8, seen.append, list(range(items))))
-    assert sorted(seen) == list(range(items))
-
-
 def test_a_fault_in_one_thread_stops_the_others() -> None:
     seen: list[int] = []
     lock = threading.Lock()
@@ -94,10 +45,6 @@ def test_a_fault_in_one_thread_stops_the_others() -> None:
     with ThreadPoolExecutor(4) as pool, pytest.raises(ConnectionError, match="gone"):
         asyncio.run(in_threads(pool, 4, fails, list(range(100_000))))
     assert len(seen) < 100_000
-
-
-def test_no_chunks_is_no_work() -> None:
-    assert run([], [Stage("a", each(doubled))]) == []
 
 
 def test_stages_overlap() -> None:

@@ -32,9 +32,3 @@ def test_a_server_that_is_away_holds_nobody_up(
     told = [record.getMessage() for record in caplog.records if record.name == __name__]
     assert sum("the Prefect server does not answer" in line for line in told) == 1
     assert told[-1] == "the Prefect server may show tasks as running that are over"
-
-
-def test_outside_a_flow_there_is_nothing_to_close(caplog: pytest.LogCaptureFixture) -> None:
-    with task_runs.closing(LOG) as over:
-        over(uuid.uuid4(), Crashed(message="its process died"))
-    assert not caplog.records

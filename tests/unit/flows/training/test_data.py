@@ -1,24 +1,13 @@
 """Where the trainings of one machine share their decoded faces."""
 
-import os
-import tempfile
 from pathlib import Path
 
 import pytest
 
 from attgan.attributes import PUBLISHED
 from flows.settings import TrainSettings
-from flows.training.data import open_data, shared_folder
+from flows.training.data import open_data
 from tests.support.data.drawn_dataset import write_drawn_dataset
-
-
-def test_by_default_below_the_temporary_folder_by_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    for value in (None, ""):
-        if value is None:
-            monkeypatch.delenv("ATTGAN_CACHE_DIR")
-        else:
-            monkeypatch.setenv("ATTGAN_CACHE_DIR", value)
-        assert shared_folder() == Path(tempfile.gettempdir(), f"attgan-{os.getuid()}", "faces")
 
 
 def test_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from flows.settings import TrainSettings
 from flows.storage import Fetched, open_store
 from flows.storage.disk import DiskStore
-from flows.training.stopping import MARKER, deferred, new_command, request_stop, stop_requests, works_for
+from flows.training.stopping import MARKER, deferred, new_command, request_stop, stop_requests
 from flows.training.trial import train_trial
 from flows.urls import Location
 from tests.support.waiting import wait_until
@@ -41,19 +41,6 @@ def test_a_signal_takes_effect_at_the_end_and_a_second_one_at_once(received: lis
     assert received == [signal.SIGUSR1] * 3, "the handler is the one from before"
 
 
-def test_where_python_allows_no_handlers_nothing_is_deferred() -> None:
-    found: list[list[int]] = []
-
-    def elsewhere() -> None:
-        with deferred(signal.SIGUSR1) as arrived:
-            found.append(arrived)
-
-    thread = threading.Thread(target=elsewhere)
-    thread.start()
-    thread.join()
-    assert found == [[]]
-
-
 def test_only_the_command_that_a_worker_works_for_can_stop_it(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     first, second = new_command(), new_command()
@@ -68,15 +55,6 @@ def test_only_the_command_that_a_worker_works_for_can_stop_it(tmp_path: Path) ->
         request_stop(store, first)
         wait_until(stop, "the stop")
         assert not without(), "nobody but a signal stops a run that no command looks on"
-
-
-def test_the_folder_says_for_whom_its_worker_works(tmp_path: Path) -> None:
-    store = open_store(str(tmp_path))
-    first, second = new_command(), new_command()
-    assert not works_for(store, first)
-    with stop_requests(store, first):
-        assert works_for(store, first)
-        assert not works_for(store, second)
 
 
 class FarStore(DiskStore):
@@ -108,18 +86,11 @@ def test_a_slow_storage_in_trouble_holds_no_step_up_and_ends_no_looking(tmp_path
     assert "stop-marker" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_stopped_and_taken_up_again_it_ends_like_one_that_was_not(dataset: Path, tmp_path: Path) -> None:
+def test_stopped_and_taken_up_again_it_ends_like_one_that_was_not(
+    small_settings: Callable[..., TrainSettings], tmp_path: Path
+) -> None:
     def run(name: str, stop_after: int | None = None) -> dict[str, object]:
-        settings = TrainSettings(
-            dataset=str(dataset),
-            destination=str(tmp_path / name),
-            size=64,
-            width=2,
-            attributes=["Eyeglasses"],
-            batch_size=8,
-            max_steps=6,
-            cpus=1,
-        )
+        settings = small_settings(destination=str(tmp_path / name), max_steps=6)
         asked = iter(range(100))
         return train_trial(settings, should_stop=lambda: next(asked) == stop_after)
 
