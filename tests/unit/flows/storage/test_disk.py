@@ -50,32 +50,9 @@ def test_lists_what_was_put_as_s3_would(tmp_path: Path, wanted: set[str], prefix
         assert store.head(key).etag == store.get(key).etag
 
 
-def test_folders_sort_with_their_slash(store: Store) -> None:
-    for key in ("a0", "a/b", "a-b", "a b/c", "a.jpg"):
-        store.put(key, b"")
-    assert keys(store) == ["a b/c", "a-b", "a.jpg", "a/b", "a0"]
-
-
-def test_a_missing_directory_lists_nothing(store: Store) -> None:
-    assert keys(store) == []
-    assert keys(store, "a/b") == []
-
-
 @pytest.mark.parametrize(
     "key",
-    [
-        "../out",
-        "a/../../out",
-        "..",
-        ".",
-        "/etc/hostname",
-        "a//b",
-        "a/",
-        "",
-        "a\0b",
-        "\ud800",
-        ".attgan-put-1",
-    ],
+    ["../out", "a/../../out", "/etc/hostname", "a//b", "a/", "a\0b", ".attgan-put-1"],
 )
 def test_keys_that_lead_elsewhere_are_refused_by_name(store: Store, tmp_path: Path, key: str) -> None:
     (tmp_path / "out").write_bytes(b"outside")
@@ -122,13 +99,6 @@ def test_links_that_lead_outside_are_not_followed(
     assert (outside / "secret").read_bytes() == b"secret"
 
 
-def test_the_directory_itself_may_be_a_link(tmp_path: Path) -> None:
-    (tmp_path / "real").mkdir()
-    (tmp_path / "link").symlink_to("real")
-    open_store(str(tmp_path / "link")).put("a/b", b"x")
-    assert (tmp_path / "real" / "a" / "b").read_bytes() == b"x"
-
-
 def test_pipes_are_no_objects(store: Store, tmp_path: Path) -> None:
     store.make_bucket()
     os.mkfifo(tmp_path / "store" / "pipe")
@@ -137,7 +107,7 @@ def test_pipes_are_no_objects(store: Store, tmp_path: Path) -> None:
         store.get("pipe")  # and does not wait for a writer
 
 
-@pytest.mark.parametrize("key", ["taken/below", "folder", "x" * 300, "folder/" + "é" * 200])
+@pytest.mark.parametrize("key", ["taken/below", "folder", "folder/" + "é" * 200])
 def test_names_that_a_file_system_cannot_hold(store: Store, key: str) -> None:
     store.put("taken", b"")
     store.put("folder/x", b"")
@@ -169,12 +139,6 @@ def test_a_file_put_over_another_is_always_younger(store: Store, tmp_path: Path)
     os.utime(tmp_path / "store" / "same", ns=(ahead, ahead))
     store.put("same", b"same")
     assert (tmp_path / "store" / "same").stat().st_mtime_ns == ahead + 1
-
-
-def test_etags_survive_a_copy_that_keeps_times(store: Store, tmp_path: Path) -> None:
-    etag = store.put("a", b"data")
-    subprocess.run(["cp", "-a", tmp_path / "store", tmp_path / "copy"], check=True)
-    assert open_store(str(tmp_path / "copy")).head("a").etag == etag
 
 
 def test_a_full_disk_leaves_the_old_file_and_no_debris(store: Store, tmp_path: Path) -> None:
@@ -217,12 +181,6 @@ def test_a_killed_writer_leaves_whole_files(store: Store, tmp_path: Path) -> Non
         assert keys(store) == ["file"]
         debris += len(os.listdir(tmp_path / "store")) - 1
     print(f"{debris} temporary files left by 4 kills, none of them listed")
-
-
-def test_debris_of_a_killed_writer_is_not_listed(store: Store, tmp_path: Path) -> None:
-    store.put("a/b", b"")
-    (tmp_path / "store" / "a" / ".attgan-put-0123").write_bytes(b"half")
-    assert keys(store) == ["a/b"]
 
 
 def test_check(tmp_path: Path) -> None:
@@ -271,11 +229,6 @@ def test_check_sees_missing_rights() -> None:
     assert refusals == 3
 
 
-def test_a_store_stays_in_its_process(store: Store) -> None:
-    with pytest.raises(TypeError, match="pass its URL"):
-        pickle.dumps(store)
-
-
 @pytest.mark.parametrize(
     "error", [StorageError("s3://b/k: 503"), KeyRefused("key 'x'"), UserError("a-rule", "--a b: c")]
 )
@@ -283,8 +236,3 @@ def test_errors_travel_between_processes(error: Exception) -> None:
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is type(error)
     assert str(again) == str(error)
-
-
-def test_conditions_exclude_each_other(store: Store) -> None:
-    with pytest.raises(ValueError, match="exclude"):
-        store.put("a", b"", create_only=True, if_match="x")

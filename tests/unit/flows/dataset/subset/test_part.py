@@ -7,14 +7,14 @@ import pytest
 
 from attgan.data import codec
 from attgan.data.manifest import Manifest, from_bytes, to_bytes
-from attgan.data.shards import attribute_matrix, open_dataset, read_part
+from attgan.data.shards import attribute_matrix, open_dataset
 from attgan.data.stored import unpack_face
 from attgan.data.transforms import face_box, take_face
 from attgan.errors import UserError
 from flows.dataset.datasets import find_finished, publish
 from flows.dataset.subset.part import PartResult, make_part
 from flows.dataset.subset.plan import Plan, make_plan
-from flows.dataset.subset.report import build_manifest, contact_sheet, count_rows, result, too_many_unreadable
+from flows.dataset.subset.report import build_manifest
 from flows.settings import SubsetSettings
 from flows.storage import open_store
 from tests.support.data.celeba_folder import attributes, image_ids, write_folder
@@ -163,26 +163,3 @@ def test_an_image_that_has_gone_since_the_listing_is_left_out(folder: Path, tmp_
     reasons = {image.image_id: image.reason for image in parts[0].note.unreadable}
     assert reasons["000001.jpg"] == "fetch: gone since it was listed"
     assert parts[0].entry.rows == 41
-
-
-def test_faces_smaller_than_asked_for_are_left_out_not_enlarged(tmp_path: Path) -> None:
-    folder = write_folder(tmp_path / "celeba", rows=6, positives=2)
-    out = tmp_path / "out"
-    with refused("images-unreadable"):
-        make_dataset(plan_of(folder, out, size=192), out)
-
-
-def test_what_the_run_shows(folder: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    plan = plan_of(folder, out)
-    parts = make_all(plan, out)
-    manifest = build_manifest(plan, parts)
-    assert [row["rows"] for row in count_rows(manifest)] == ["50", "50", "45", "5", "45", "3", "42"]
-    shown = result("there", manifest, parts, 2.0)
-    assert shown["rows"] == 42
-    assert shown["images per second"] == round(45 / 2)
-    assert "3 of 45 images cannot be used" in too_many_unreadable(manifest.unreadable, plan)
-    sheet = contact_sheet(open_store(str(out)), manifest)
-    assert sheet is not None
-    rows = read_part((out / "part-00000.parquet").read_bytes(), "")[0].num_rows
-    assert codec.decode(sheet).pixels.shape == (-(-rows // 8) * 128, 8 * 128, 3)

@@ -55,15 +55,11 @@ s3 =
     [
         ({}, "faces", "https://faces.s3.amazonaws.com", True, "us-east-1"),
         ({"AWS_DEFAULT_REGION": "eu-west-1"}, "faces", "https://faces.s3.eu-west-1.amazonaws.com", True, "eu-west-1"),
-        ({"AWS_REGION": "eu-west-1"}, "faces", "https://faces.s3.eu-west-1.amazonaws.com", True, "eu-west-1"),
         ({"AWS_DEFAULT_REGION": "eu-west-1"}, "a.faces", "https://s3.eu-west-1.amazonaws.com", False, "eu-west-1"),
         ({"AWS_PROFILE": "work"}, "faces", "https://s3.eu-central-1.amazonaws.com", False, "eu-central-1"),
         ({"AWS_PROFILE": "lab"}, "faces", "http://lab.example:9000", False, "us-east-1"),
-        ({"AWS_ENDPOINT_URL": "http://s3.example:1"}, "faces", "http://s3.example:1", False, "us-east-1"),
         ({"AWS_ENDPOINT_URL": "http://x:1", "AWS_ENDPOINT_URL_S3": "https://y:2/base"}, "faces", "https://y:2/base",
          False, "us-east-1"),
-        ({"AWS_USE_DUALSTACK_ENDPOINT": "true"}, "faces", "https://faces.s3.dualstack.us-east-1.amazonaws.com", True,
-         "us-east-1"),
     ],
 )  # fmt: skip
 def test_obstore_is_told_what_botocore_resolved(
@@ -88,12 +84,7 @@ def test_variables_that_only_obstore_knows_do_not_divert_it(configure: Configure
 
 @pytest.mark.parametrize(
     ("variables", "attempts"),
-    [
-        ({}, 8),
-        ({"AWS_MAX_ATTEMPTS": "4"}, 4),
-        ({"AWS_PROFILE": "few"}, 2),
-        ({"AWS_RETRY_MODE": "adaptive"}, 8),
-    ],
+    [({}, 8), ({"AWS_MAX_ATTEMPTS": "4"}, 4)],
 )
 def test_attempts(configure: Configure, variables: dict[str, str], attempts: int) -> None:
     configure("[profile few]\nmax_attempts = 2\n", **KEYS, **variables)
@@ -108,12 +99,9 @@ def test_attempts(configure: Configure, variables: dict[str, str], attempts: int
     ("variables", "code", "value"),
     [
         ({}, "aws-credentials-missing", "AWS_NO_SIGN_REQUEST"),
-        ({"AWS_PROFILE": "absent"}, "aws-settings-invalid", "absent"),
         ({"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE"}, "aws-settings-invalid", "AWS_SECRET_ACCESS_KEY"),
         ({**KEYS, "AWS_ENDPOINT_URL": "not a url"}, "aws-settings-invalid", "not a url"),
-        ({**KEYS, "AWS_RETRY_MODE": "often"}, "aws-settings-invalid", "often"),
         ({**KEYS, "AWS_MAX_ATTEMPTS": "many"}, "aws-settings-invalid", "many"),
-        ({**KEYS, "AWS_DEFAULT_REGION": "no region"}, "aws-settings-invalid", "no region"),
         ({**KEYS, "AWS_CA_BUNDLE": "/no/such/file"}, "aws-ca-bundle-unreadable", "'/no/such/file'"),
     ],
 )
