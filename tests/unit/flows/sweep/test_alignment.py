@@ -45,7 +45,7 @@ def settings_of(options: Options, **changes: Any) -> SweepSettings:
 
 def dataset_of(folder: Path, subset: str) -> str:
     """A dataset that is recorded as this subset."""
-    write_drawn_dataset(folder, 60)
+    write_drawn_dataset(folder, 30)
     manifest = read_manifest(fs.LocalFileSystem(), str(folder))
     changed = manifest.model_copy(update={"subset": parse_subset(subset)})
     (folder / MANIFEST).write_bytes(to_bytes(changed))

@@ -111,31 +111,11 @@ def test_the_parquet_file_has_a_row_for_each_trial_and_all_numbers(finished: Swe
 
 @pytest.mark.parametrize(
     ("values", "stored"),
-    [
-        ([1, 2.5], [1.0, 2.5]),
-        (["all", "only"], ["all", "only"]),
-        ([None, 0.5], [None, 0.5]),
-        ([0.5, "auto", True], ["0.5", '"auto"', "true"]),
-    ],
+    [([None, 0.5], [None, 0.5]), ([0.5, "auto", True], ["0.5", '"auto"', "true"])],
 )
 def test_settings_of_any_kind_have_their_column(values: list[Any], stored: list[Any]) -> None:
     rows = [Row(str(number), "", "finished", {"x": value}) for number, value in enumerate(values)]
     assert columns_of(rows)["set_x"] == stored
-
-
-def test_people_read_dashes_where_nothing_is_known() -> None:
-    rows = [
-        Row("000", "λ1 1", "failed"),
-        Row("001", "λ1 10", "stopped_early", value=0.123456, rank=1, step=1200),
-    ]
-    failed, stopped = shown(rows, "generator_loss")
-    assert set(failed.values()) == {"–", "000", "λ1 1", "failed", "0"}
-    assert (stopped["rank"], stopped["generator loss"], stopped["steps"], stopped["state"]) == (
-        "1",
-        "0.123",
-        "1,200",
-        "stopped early",
-    )
 
 
 def test_the_csv_file_has_the_same_columns_and_values(finished: SweepPlan) -> None:

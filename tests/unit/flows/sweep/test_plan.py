@@ -66,15 +66,6 @@ def test_a_search_that_suggests_goes_on_after_what_it_has_suggested(options: Opt
     ]
 
 
-def test_trials_may_search_datasets(options: Options, places: Places, tmp_path: Path) -> None:
-    write_drawn_dataset(tmp_path / "other", 30)
-    searched = {name: value for name, value in options.items() if name != "dataset"}
-    made = plan(searched, places, space=[f"dataset={places.dataset},{tmp_path / 'other'}"])
-    assert [trial.settings.dataset for trial in made.known] == [places.dataset, str(tmp_path / "other")]
-    assert [trial.label for trial in made.known] == [Path(places.dataset).name, "other"]
-    assert made.digests["dataset"] != plan(options, places).digests["dataset"]
-
-
 def test_what_a_training_refuses_is_refused_by_its_trial(options: Options, places: Places) -> None:
     with refused("setting-invalid"):
         plan(options, places).trial(7, {"freeze_d": 9})
@@ -84,12 +75,8 @@ def test_what_a_training_refuses_is_refused_by_its_trial(options: Options, place
     ("changes", "code", "option"),
     [
         ({"space": ["lambda_reconstruction=1,10"]}, DIFFERS, "--space lambda_reconstruction=1,10: "),
-        ({"batch_size": 4}, DIFFERS, "--batch-size 4: "),
         ({"seed": 1}, DIFFERS, "--seed 1: "),
-        ({"metric": "ssim"}, DIFFERS, "--metric ssim: "),
-        ({"scheduler": "asha"}, DIFFERS, "--scheduler asha: "),
         ({"search": "random"}, DIFFERS, "--search random: "),
-        ({"test_faces": 9}, DIFFERS, "--test-faces 9: "),
         ({"trials": 5}, "trials-fewer", "--trials 5: "),
         ({"gpus_per_trial": 0.5}, DIFFERS, "--gpus-per-trial 0.5: "),
     ],
@@ -162,7 +149,7 @@ def test_other_contents_are_refused_and_other_places_are_not(
     assert caught.value.line.startswith(f"--{name}: ")
 
 
-@pytest.mark.parametrize("text", ["{", "{}", "[]", '{"kind": "training", "schema_version": 1}'])
+@pytest.mark.parametrize("text", ["{", '{"kind": "training", "schema_version": 1}'])
 def test_a_damaged_sweep_is_named(options: Options, places: Places, text: str) -> None:
     made = begin(options, places)
     made.store.put(SWEEP, text.encode())
@@ -178,29 +165,8 @@ def test_a_sweep_of_another_version_is_named(options: Options, places: Places) -
         write_or_check(made)
 
 
-def test_the_file_says_what_was_resolved(options: Options, places: Places) -> None:
-    made = begin(options, places)
-    content = json.loads(made.store.get(SWEEP).data)
-    assert content["settings"]["space"] == options["space"]
-    assert content["settings"]["search"] == "grid"
-    assert content["settings"]["trials"] == 6
-    assert content["digests"] == made.digests
-    assert all(len(digest) == 64 for digest in content["digests"].values())
-
-
 def test_nothing_is_written_before_it_is_asked_for(options: Options, places: Places) -> None:
     check_before(resolve(SweepSettings.model_validate(options)))
     plan(options, places)
     describe(SweepSettings.model_validate(options))
     assert not Path(options["destination"]).exists()
-
-
-def test_a_dry_run_shows_each_trial_and_what_is_fixed() -> None:
-    rows = {row["what"]: row["value"] for row in describe(SweepSettings(preset="lambda1", dataset="/faces"))}
-    assert rows["trial 002"] == "λ1 50"
-    assert rows["axis lambda_reconstruction"] == "1,10,50,100"
-    assert rows["search"] == "grid, 4 trials"
-    assert rows["metric"] == "quality, higher is better"
-    assert (rows["--freeze-d"], rows["--flip"], rows["--precision"]) == (4, False, "float32")
-    assert rows["aligned"].endswith("at most 70,000 random images of /faces")
-    assert "--lambda-reconstruction" not in rows

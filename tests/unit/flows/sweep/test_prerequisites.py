@@ -23,11 +23,8 @@ Options = dict[str, Any]
     ("changes", "code", "option"),
     [
         ({"dataset": "/nowhere/faces"}, "directory-missing", "--dataset"),
-        ({"bundle": "/nowhere/model"}, "directory-missing", "--bundle"),
         ({"evaluator": "/nowhere/evaluator"}, "directory-missing", "--evaluator"),
-        ({"attribute": "Bald"}, "attribute-unknown", "--attribute Bald"),
         ({"dataset": None, "attribute": "Bald"}, "attribute-unknown", "--attribute Bald"),
-        ({"dataset": None, "evaluator": "/nowhere/evaluator"}, "directory-missing", "--evaluator"),
         ({"batch_size": 4096}, "batch-too-large", "--batch-size 4096"),
         ({"destination": "ftp://host/x"}, "url-scheme-unknown", "--destination"),
     ],

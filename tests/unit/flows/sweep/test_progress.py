@@ -2,18 +2,13 @@
 
 import logging
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.runtime.reporting import LiveArtifact
-from flows.settings.sweep import Mode
-from flows.storage import open_store
-from flows.sweep import progress
 from flows.sweep.plan import Places, SweepPlan
 from flows.sweep.progress import SweepWatch, TrialEvent, TrialStatus
-from flows.sweep.records import new_record, write_record
 from tests.support.finished_sweep import plan_at
 
 pytestmark = pytest.mark.filterwarnings("ignore:Artifact creation outside")
@@ -82,41 +77,6 @@ def test_the_best_trial_is_ahead_by_what_its_trained_weights_came_to(status: Tri
     assert rows[2]["quality"] == "–"
 
 
-@pytest.mark.parametrize(
-    ("metric", "mode", "numbers"),
-    [
-        ("reconstruction", "min", [[(3.0, 0.5)], [(0.5, 0.5)]]),
-        # Untouched faces have the best SSIM: as in the leaderboard, that of the weights with the best quality counts.
-        ("ssim", "max", [[(0.9, 0.6), (0.95, 0.5)], [(0.99, 0.1), (0.92, 0.7)]]),
-    ],
-)
-def test_a_trial_is_worth_what_the_weights_are_that_it_keeps(
-    metric: str, mode: Mode, numbers: list[list[tuple[float, float]]]
-) -> None:
-    status = TrialStatus([], 2, metric, mode)
-    for trial, validations in enumerate(numbers):
-        status.add(trial, "")
-        for step, (value, quality) in enumerate(validations, start=1):
-            status.take(TrialEvent(trial, "running", step, 9, {metric: value, "quality": quality}))
-    assert status.ahead == 1
-    assert [row["trial"] for row in status.rows()] == ["001", "000"]
-
-
-def test_events_in_words(status: TrialStatus) -> None:
-    assert status.take(running(1, 0, None)), "it was waiting before"
-    assert status.line(running(1, 0, None)) == "trial 001 (λ1 10): begins"
-    assert status.line(TrialEvent(1, "running", note="on cpu")) == "trial 001 (λ1 10): on cpu"
-    event = running(1, 300, 0.614)
-    assert not status.take(event)
-    assert status.line(event) == "trial 001 (λ1 10): step 300 of 1,000, quality 0.614"
-    ended = TrialEvent(1, "failed", 300, 1000, note="RuntimeError: no luck")
-    assert status.take(ended)
-    assert (
-        status.line(ended)
-        == "trial 001 (λ1 10): failed, step 300 of 1,000, quality 0.614; RuntimeError: no luck"
-    )
-
-
 def test_a_server_that_is_away_is_said_and_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
     board = LiveArtifact("progress", "Some Progress", every=60)
     with temporary_settings(NOWHERE):
@@ -126,33 +86,6 @@ def test_a_server_that_is_away_is_said_and_ends_nothing(caplog: pytest.LogCaptur
     assert [line.split(":")[0] for line in caplog.messages] == ["some-progress is not shown"], (
         "asked once, not again"
     )
-
-
-def test_news_are_said_at_once_and_steps_now_and_then(
-    places: Places, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    caplog.set_level(logging.INFO, "test")
-    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: 1000.0))
-    plan = plan_at(str(tmp_path), places, "lambda_reconstruction=uniform:1:100", search="optuna", trials=6)
-    for number, label in ((0, "λ1 1"), (1, "λ1 7")):
-        record = new_record(number, {"lambda_reconstruction": 1.0}, label)
-        write_record(open_store(f"{tmp_path}/trials/{number:03d}"), record)
-    with temporary_settings(NOWHERE):
-        watch = SweepWatch(plan, LOG)
-        for step in range(50):
-            watch.event(TrialEvent(0, "running", step, 50, {"quality": 0.5}))
-        watch.event(TrialEvent(0, "finished", 50, 50))
-        watch.event(TrialEvent(1, "failed", note="no luck"))
-        watch.event(TrialEvent(2, "running"))
-        watch.end()
-    lines = [line for line in caplog.messages if "not shown" not in line]
-    assert lines == [
-        "trial 000 (λ1 1): quality 0.5",
-        "trial 000 (λ1 1): finished, step 50 of 50, quality 0.5",
-        "trial 001 (λ1 7): failed; no luck",
-        "trial 002 (?): begins",
-        "2 of 6 trials have ended: 1 finished, 1 failed; 1 running, 3 waiting",
-    ]
 
 
 def test_what_earlier_commands_have_completed_is_compared_too(finished: SweepPlan) -> None:

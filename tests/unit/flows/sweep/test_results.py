@@ -1,6 +1,5 @@
 """The files that a sweep ends with."""
 
-import io
 import json
 import logging
 import shutil
@@ -8,17 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from attgan.models import inspect_bundle, load_bundle
 from flows.storage import open_store
 from flows.sweep.display import measure_rows, show
-from flows.sweep.leaderboard import Row
 from flows.sweep.plan import Places, SweepPlan
 from flows.sweep.records import new_record, write_record
-from flows.sweep.results import finish, unique_labels
+from flows.sweep.results import finish
 from tests.support.finished_sweep import NAMES, SIZE, plan_at
 
 LOG = logging.getLogger("test")
@@ -81,22 +77,6 @@ def test_the_best_bundle_is_the_best_trials_with_a_card_that_says_so(
     ):
         assert words in best.card, words
     assert finished.store.url not in best.card, "a bundle is passed on, and addresses are nobody's business"
-
-
-def test_the_picture_of_faces_has_the_originals_the_start_and_each_trial_with_weights(
-    finished: SweepPlan, result: dict[str, Any]
-) -> None:
-    picture = Image.open(io.BytesIO(finished.store.get("faces.jpg").data))
-    # Original, start and three trials; as many faces as lack glasses among the held-out ones.
-    columns, rows = 5, 5
-    assert picture.width == columns * (128 + 6) + 6
-    assert rows * 128 < picture.height < (rows + 1) * 128
-    assert SIZE < 128
-
-
-def test_trials_of_the_same_name_are_told_apart() -> None:
-    rows = [Row("000", "λ1 1", "finished"), Row("001", "λ1 1", "finished"), Row("002", "λ1 5", "finished")]
-    assert unique_labels(rows) == {"000": "000 λ1 1", "001": "001 λ1 1", "002": "λ1 5"}
 
 
 def test_a_sweep_whose_trials_all_failed_says_so(
@@ -175,25 +155,3 @@ def test_from_scratch_there_is_no_start_to_compare_with(
     assert "It started from fresh networks." in card
     assert "| measure | this bundle |\n" in card
     assert set(measure_rows(result)[0]) == {"measure", "best"}
-
-
-def test_the_terminal_shows_places_and_the_evaluator(
-    result: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    show(result)
-    shown = capsys.readouterr().out
-    for words in (
-        result["bundle"],
-        result["digest"][:16],
-        result["evaluator"],
-        "curves.png",
-        "leaderboard.parquet",
-    ):
-        assert words in shown
-    rows = measure_rows(result)
-    assert rows[0] == {
-        "measure": "quality, held out",
-        "best": f"{result['best']['value']:.3g}",
-        "start": f"{result['start']['value']:.3g}",
-    }
-    assert np.isfinite(result["best"]["test"]["psnr"])

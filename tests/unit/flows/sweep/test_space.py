@@ -7,9 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.settings import TrainSettings
 from flows.sweep.space import (
-    NAMES,
     Axis,
     Choices,
     Range,
@@ -17,7 +15,6 @@ from flows.sweep.space import (
     draws,
     grid,
     grid_size,
-    parse_axis,
     parse_space,
 )
 from tests.support.refusals import refused
@@ -110,11 +107,9 @@ def test_a_range_with_hardly_any_numbers_ends() -> None:
     ("text", "values"),
     [
         ("lambda_reconstruction=1, 10,5e1", (1.0, 10.0, 50.0)),
-        ("strategy=inverse,alternate", ("inverse", "alternate")),
         ("fresh_discriminator=true,false", (True, False)),
         ("clip_gradients=none,1", (None, 1.0)),
         ("dataset=s3://bucket/a/,s3://bucket/b", ("s3://bucket/a", "s3://bucket/b")),
-        ("seed=0,1,2", (0, 1, 2)),
     ],
 )
 def test_values_are_those_of_the_setting(text: str, values: tuple[object, ...]) -> None:
@@ -128,29 +123,19 @@ def test_values_are_those_of_the_setting(text: str, values: tuple[object, ...]) 
     ("text", "code"),
     [
         ("", "axis-malformed"),
-        ("freeze_d", "axis-malformed"),
         ("freeze_d=", "axis-empty"),
         ("freeze_d=1,,2", "setting-invalid"),
         ("freeze_d=0,9", "setting-invalid"),
-        ("freeze_d=0.5", "setting-invalid"),
         ("strategy=reverse", "setting-invalid"),
         ("lambda_penalty=inf", "value-not-finite"),
         ("lambda_penalty=1,1.0", "value-repeated"),
         ("freezed=1,2", "setting-unknown"),
-        ("λ1=1,2", "setting-unknown"),
         ("attribute=Male,Bald", "setting-not-searchable"),
-        ("size=64,128", "setting-not-searchable"),
-        ("log_every=1,2", "setting-not-searchable"),
-        ("learning_rate=log:1e-3", "range-malformed"),
         ("learning_rate=log:1e-3:1e-4", "range-reversed"),
         ("learning_rate=log:a:b", "setting-invalid"),
-        ("lambda_penalty=log:0:1", "range-not-positive"),
         ("freeze_d=uniform:0:4", "range-not-whole"),
-        ("freeze_d=int:0:9", "setting-invalid"),
         ("lambda_penalty=int:1:2.5", "value-not-whole"),
-        ("max_steps=int:none:5", "range-end-missing"),
         ("strategy=uniform:0:1", "range-not-numeric"),
-        ("fresh_discriminator=int:0:1", "range-not-numeric"),
     ],
 )
 def test_what_cannot_be_searched_is_one_line(text: str, code: str) -> None:
@@ -163,18 +148,3 @@ def test_what_cannot_be_searched_is_one_line(text: str, code: str) -> None:
 def test_an_axis_comes_once() -> None:
     with refused("axis-repeated"):
         parse_space(["freeze_d=1", "freeze_d=2"])
-
-
-def test_every_setting_that_can_be_searched_is_a_trainings() -> None:
-    assert set(TrainSettings.model_fields) > NAMES
-
-
-def test_a_list_of_very_many_values_is_read() -> None:
-    axis = parse_axis("max_steps", list(range(1, 20_001)), "here")
-    assert grid_size([axis]) == 20_000
-
-
-@pytest.mark.parametrize("name", ["validation_share", "validation_images"])
-def test_the_faces_of_validations_are_the_same_for_all(name: str) -> None:
-    with refused("setting-not-searchable"):
-        parse_axis(name, "0.1,0.2", "here")
