@@ -26,6 +26,7 @@ def _elsewhere(tmp_path, monkeypatch):
             "--without: ",
         ),
         (["run", "--worker", "--without", "ray", "--", "true"], "worker-needs-service", "--worker: "),
+        (["run", "--free-ports"], "command-missing", "run: "),
         (["run", "--", "no-such-program"], "program-missing", "no-such-program: "),
     ],
 )
@@ -61,6 +62,12 @@ def test_taken_port_is_named_with_its_option_and_nothing_is_made(option, host, c
 def test_without_a_stack_there_is_nothing_to_show(command, capsys):
     assert _code([command]) == 1
     assert "no stack is up in .local/stack" in capsys.readouterr().err
+
+
+def test_without_a_stack_down_is_content(capsys, tmp_path):
+    assert _code(["down"]) == 0
+    assert "no stack is up" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

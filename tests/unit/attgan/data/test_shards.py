@@ -12,14 +12,7 @@ from pyarrow import fs
 from attgan.attributes import CELEBA
 from attgan.data.celeba import Labels
 from attgan.data.manifest import Counts, Manifest, PartEntry, Unreadable, part_name, to_bytes
-from attgan.data.shards import (
-    PartNote,
-    attribute_matrix,
-    entry,
-    open_dataset,
-    read_part,
-    write_part,
-)
+from attgan.data.shards import PartNote, attribute_matrix, entry, open_dataset, read_part, write_part
 from attgan.data.stored import StoredImage, storage
 from attgan.data.subsets import parse_subset
 from tests.support.refusals import refused
@@ -64,6 +57,13 @@ def test_without_partition_and_identity() -> None:
     table, _ = read_part(write_part(labels, images, NOTE), "there")
     assert table.column("partition").to_pylist() == [None, None, None]
     assert "identity" not in table.column_names
+
+
+def test_a_part_may_be_empty() -> None:
+    labels, images = make_rows(0)
+    table, note = read_part(write_part(labels, images, NOTE), "there")
+    assert table.num_rows == 0
+    assert note == NOTE
 
 
 def test_pandas_and_duckdb_read_it(tmp_path: Path) -> None:

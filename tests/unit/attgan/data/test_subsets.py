@@ -55,6 +55,11 @@ def test_mistakes_are_refused_by_option(name: str, options: dict[str, object], r
         parse_subset(name, **options)  # type: ignore[arg-type]
 
 
+def test_partitions_by_name_and_by_number_are_the_same() -> None:
+    assert parse_subset("all", partitions=["Test", "train"]).partitions == ("train", "test")
+    assert parse_subset("all", partitions=["2", "0", "test"]).partitions == ("train", "test")
+
+
 def test_partitions_without_a_partition_file_are_refused() -> None:
     labels = make_labels(10, 3, partition=False)
     assert eligible(labels, parse_subset("all")).all()

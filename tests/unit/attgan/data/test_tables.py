@@ -110,11 +110,7 @@ def test_columns_are_told_by_name() -> None:
     [
         (["picture", "Bald"], {}, ("column-missing", "--image-column")),
         (["image", "bald"], {}, ("attribute-columns-missing", "--rename")),
-        (
-            ["image", "b"],
-            {"rename": {"b": "Bold"}},
-            ("attribute-unknown", "--rename"),
-        ),
+        (["image", "b"], {"rename": {"b": "Bold"}}, ("attribute-unknown", "--rename")),
         (["image", "b"], {"rename": {"c": "Bald"}}, ("column-missing", "--rename")),
         (["image", "b", "c"], {"rename": {"b": "Bald", "c": "Bald"}}, ("column-repeated", "--rename")),
     ],

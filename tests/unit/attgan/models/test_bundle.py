@@ -154,10 +154,7 @@ def truncate(path, share=0.5):
             lambda folder: (folder / "config.json").write_text("hello"),
             ("bundle-config-invalid", "config.json"),
         ),
-        (
-            lambda folder: (folder / "config.json").write_text("{}"),
-            ("bundle-config-invalid", "config.json"),
-        ),
+        (lambda folder: (folder / "config.json").write_text("{}"), ("bundle-config-invalid", "config.json")),
         (
             lambda folder: truncate(folder / "generator.safetensors"),
             ("safetensors-unreadable", "generator.safetensors"),
@@ -228,6 +225,15 @@ def test_nothing_is_written_if_settings_are_invalid(saved, tmp_path):
         with refused("bundle-config-invalid"):
             saved(**changes)
     assert not list(tmp_path.iterdir())
+
+
+def test_path_of_a_file_is_refused(tmp_path, saved):
+    for name in ("model.txt", "weights.pth"):
+        (tmp_path / name).write_text("hello")
+        with refused("bundle-missing", "config.json"):
+            load_bundle(tmp_path / name)
+        with refused("bundle-not-folder"):
+            saved(name)
 
 
 def test_bundle_is_replaced_only_on_request(saved, generator):

@@ -278,6 +278,13 @@ def test_image_size_other_than_the_discriminators_is_refused(published, generato
         import_published(path, image_size=128)
 
 
+def test_other_numbers_of_attributes_need_names(published):
+    config = GeneratorConfig(width=2, image_size=64, n_attributes=5)
+    path = published({"G": tensors_of(fresh(Generator, config, 0))})
+    with refused("attribute-names-needed", "5", "--attributes"):
+        import_published(path)
+
+
 @pytest.mark.parametrize(
     ("content", "rule"),
     [
@@ -298,11 +305,7 @@ def archive():
     return content.getvalue()
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"hello\n" * 20, archive()],
-    ids=["empty", "text", "zip"],
-)
+@pytest.mark.parametrize("content", [b"", b"hello\n" * 20, archive()], ids=["empty", "text", "zip"])
 def test_files_of_other_kinds_are_refused(tmp_path, content):
     (tmp_path / "weights.pth").write_bytes(content)
     with refused("pth-unreadable"):

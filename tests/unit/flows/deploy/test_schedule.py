@@ -13,7 +13,7 @@ from flows import cli
 from flows.deploy import automations, deployments, schedule
 from flows.runtime import exits
 from flows.runtime.running import REFUSED
-from flows.settings import DeploySettings
+from flows.settings import DeploySettings, ScheduleSettings
 from tests.support.refusals import codes_in, refused
 
 INFRA = Path(__file__).parents[4] / "infra"
@@ -83,6 +83,13 @@ def test_a_failure_is_left_to_those_who_tell_of_it() -> None:
     )
     for name in WATCHED:  # SQLite may be locked for these, and then the event is lost to the others too
         assert not failed & (WATCHED[name].trigger.expect | WATCHED[name].trigger.after)
+
+
+def test_what_a_deployment_keeps_is_what_was_given() -> None:
+    given = ScheduleSettings.model_validate(
+        {"source": "/in", "set": ["Bangs=1"], "cron": "0 4 * * *", "enable": True}
+    )
+    assert given.given == {"source": "/in", "set": ["Bangs=1"]}
 
 
 @pytest.mark.parametrize(

@@ -62,10 +62,7 @@ def test_nothing_is_taken_without_a_stack(tmp_path: Path) -> None:
     assert _environment() == {}
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["AWS_PROFILE", "AWS_ENDPOINT_URL_S3", "AWS_ACCESS_KEY_ID"],
-)
+@pytest.mark.parametrize("name", ["AWS_PROFILE", "AWS_ENDPOINT_URL_S3", "AWS_ACCESS_KEY_ID"])
 def test_ray_is_taken_beside_the_user_s_own_s3(name: str) -> None:
     os.environ[name] = "mine"
     adoption = adopt_local_stack()
@@ -109,6 +106,13 @@ def test_credentials_named_after_the_stack_s_environment_was_taken_over_win() ->
         "AWS_PROFILE": "work",
         "AWS_DEFAULT_REGION": "eu-west-1",
     }
+    assert not shares_s3()
+
+
+def test_an_endpoint_alone_keeps_the_credentials_that_were_taken_over() -> None:
+    os.environ.update(STACK, AWS_ENDPOINT_URL_S3="http://proxy:1")
+    adopt_local_stack()
+    assert os.environ["AWS_ACCESS_KEY_ID"] == STACK["AWS_ACCESS_KEY_ID"]
     assert not shares_s3()
 
 

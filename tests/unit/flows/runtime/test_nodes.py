@@ -36,8 +36,7 @@ def test_a_node_that_cannot_work_says_why(found: NodeReport, gpus: float, proble
 
 
 @pytest.mark.parametrize(
-    ("found", "gpus"),
-    [(having(torch="2.14.1+cu128"), 2), (having(numpy="3", pillow="14.1"), 1)],
+    ("found", "gpus"), [(having(torch="2.14.1+cu128"), 2), (having(numpy="3", pillow="14.1"), 1)]
 )
 def test_how_torch_was_built_and_other_versions_of_the_rest_do_not_matter(
     found: NodeReport, gpus: float

@@ -51,8 +51,7 @@ def test_lists_what_was_put_as_s3_would(tmp_path: Path, wanted: set[str], prefix
 
 
 @pytest.mark.parametrize(
-    "key",
-    ["../out", "a/../../out", "/etc/hostname", "a//b", "a/", "a\0b", ".attgan-put-1"],
+    "key", ["../out", "a/../../out", "/etc/hostname", "a//b", "a/", "a\0b", ".attgan-put-1"]
 )
 def test_keys_that_lead_elsewhere_are_refused_by_name(store: Store, tmp_path: Path, key: str) -> None:
     (tmp_path / "out").write_bytes(b"outside")
@@ -99,6 +98,13 @@ def test_links_that_lead_outside_are_not_followed(
     assert (outside / "secret").read_bytes() == b"secret"
 
 
+def test_the_directory_itself_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    open_store(str(tmp_path / "link")).put("a/b", b"x")
+    assert (tmp_path / "real" / "a" / "b").read_bytes() == b"x"
+
+
 def test_pipes_are_no_objects(store: Store, tmp_path: Path) -> None:
     store.make_bucket()
     os.mkfifo(tmp_path / "store" / "pipe")
@@ -139,6 +145,12 @@ def test_a_file_put_over_another_is_always_younger(store: Store, tmp_path: Path)
     os.utime(tmp_path / "store" / "same", ns=(ahead, ahead))
     store.put("same", b"same")
     assert (tmp_path / "store" / "same").stat().st_mtime_ns == ahead + 1
+
+
+def test_etags_survive_a_copy_that_keeps_times(store: Store, tmp_path: Path) -> None:
+    etag = store.put("a", b"data")
+    subprocess.run(["cp", "-a", tmp_path / "store", tmp_path / "copy"], check=True)
+    assert open_store(str(tmp_path / "copy")).head("a").etag == etag
 
 
 def test_a_full_disk_leaves_the_old_file_and_no_debris(store: Store, tmp_path: Path) -> None:

@@ -106,6 +106,18 @@ def test_what_was_measured_of_the_same_weights_on_the_same_faces_is_left_alone(
     assert len(unpack_faces(store.get(EDITED).data)[0]) == 2
 
 
+def test_a_sweep_that_was_moved_is_not_measured_again(
+    places: Places, spec: EvaluationSpec, tmp_path: Path
+) -> None:
+    assert places.bundle is not None
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for path in Path(places.bundle).iterdir():
+        (moved / path.name).write_bytes(path.read_bytes())
+    first = measure_weights(str(tmp_path), places.bundle, spec)
+    assert measure_weights(str(tmp_path), str(moved), spec) == first
+
+
 def test_faces_without_the_attribute_have_to_be_there(
     places: Places, spec: EvaluationSpec, tmp_path: Path
 ) -> None:

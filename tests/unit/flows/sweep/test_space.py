@@ -131,10 +131,13 @@ def test_values_are_those_of_the_setting(text: str, values: tuple[object, ...]) 
         ("lambda_penalty=1,1.0", "value-repeated"),
         ("freezed=1,2", "setting-unknown"),
         ("attribute=Male,Bald", "setting-not-searchable"),
+        ("learning_rate=log:1e-3", "range-malformed"),
         ("learning_rate=log:1e-3:1e-4", "range-reversed"),
         ("learning_rate=log:a:b", "setting-invalid"),
+        ("lambda_penalty=log:0:1", "range-not-positive"),
         ("freeze_d=uniform:0:4", "range-not-whole"),
         ("lambda_penalty=int:1:2.5", "value-not-whole"),
+        ("max_steps=int:none:5", "range-end-missing"),
         ("strategy=uniform:0:1", "range-not-numeric"),
     ],
 )

@@ -115,6 +115,14 @@ def test_a_dataset_that_is_damaged_or_not_there(
     refusal(capsys, "destination-overlaps-source", "train", *places, *SCRATCH)
 
 
+def test_a_run_is_not_written_into_its_evaluator(
+    capsys: pytest.CaptureFixture[str], dataset: Path, tmp_path: Path
+) -> None:
+    options = [f"--dataset={dataset}", f"--evaluator={tmp_path / 'evaluator'}", *SCRATCH]
+    place = f"--destination={tmp_path / 'evaluator' / 'run'}"
+    assert "--evaluator" in refusal(capsys, "destination-overlaps-source", "train", place, *options)
+
+
 def test_an_attribute_that_the_dataset_does_not_know(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

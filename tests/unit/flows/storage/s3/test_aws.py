@@ -82,10 +82,7 @@ def test_variables_that_only_obstore_knows_do_not_divert_it(configure: Configure
     assert config["region"] == "us-west-2"
 
 
-@pytest.mark.parametrize(
-    ("variables", "attempts"),
-    [({}, 8), ({"AWS_MAX_ATTEMPTS": "4"}, 4)],
-)
+@pytest.mark.parametrize(("variables", "attempts"), [({}, 8), ({"AWS_MAX_ATTEMPTS": "4"}, 4)])
 def test_attempts(configure: Configure, variables: dict[str, str], attempts: int) -> None:
     configure("[profile few]\nmax_attempts = 2\n", **KEYS, **variables)
     session = aws.open_session("")

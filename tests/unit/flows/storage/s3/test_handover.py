@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore import UNSIGNED
 
 from flows.storage.s3 import aws, handover
 from tests.support.refusals import refused
@@ -116,6 +117,12 @@ def test_another_driver_s_credentials_are_those_of_the_next_session(driver: Driv
     driver(**KEYS | {"AWS_ACCESS_KEY_ID": "AKIAOTHER"})
     assert keys(aws.open_session(WHERE))[0] == "AKIAOTHER"
     assert keys(before)[0] == "AKIAMINE"
+
+
+def test_requests_go_unsigned_where_the_driver_s_do(driver: Driver) -> None:
+    driver(AWS_NO_SIGN_REQUEST="YES")
+    assert aws.make_client(aws.open_session(WHERE), WHERE).meta.config.signature_version is UNSIGNED
+    assert os.environ["AWS_NO_SIGN_REQUEST"] == "YES"
 
 
 def test_what_is_wrong_with_the_driver_s_credentials_is_one_line(driver: Driver, tmp_path: Path) -> None:
