@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 # Inputs that are compared with what is done at a time.
 _PART = 20_000
+# Inputs of the first shards and of the largest ones, and the share of the run that a shard may have, as a divisor.
+SMALLEST_SHARD, LARGEST_SHARD, SHARDS = 50, 2000, 30
 
 _EXTENSIONS = frozenset(chain.from_iterable(codec.EXTENSIONS.values()))
 
@@ -204,22 +206,36 @@ def read_styles(settings: EditSettings, known: Sequence[str]) -> Styles:
     return Styles(by_key, f"{','.join(settings.style)} {hashlib.sha256(data).hexdigest()[:16]}")
 
 
+def shard_sizes(settings: EditSettings) -> Callable[[int], int]:
+    """The size of a shard, from the number of the run's inputs before it.
+
+    While inputs are listed, nobody knows how many there will be. So shards grow with the run: the first ones have 50
+    inputs, or one batch, and later ones a share of what is before them. A run of any size has at least some dozens of
+    shards, unless it is tiny, and the last one is a small part of it.
+    """
+    if settings.shard_size is not None:
+        return lambda before: settings.shard_size or 1
+    smallest = min(max(SMALLEST_SHARD, settings.batch_size), LARGEST_SHARD)
+    return lambda before: min(max(before // SHARDS, smallest), LARGEST_SHARD)
+
+
 def write_plan(
     run: Store,
     plan: str,
     inputs: Iterable[Planned],
     labels: dict[str, np.ndarray],
-    shard_size: int,
+    size_of: Callable[[int], int],
     written: Callable[[], None] = lambda: None,
     styles: Mapping[str, list[str]] = MappingProxyType({}),
 ) -> PlanSize:
-    """Write the plan of each shard of ``shard_size`` inputs, with one shard in memory at a time.
+    """Write the plan of each shard, with one shard in memory at a time.
 
-    ``written`` is called after each shard.
+    ``size_of`` gives the size of the next shard, from the number of inputs before it (:func:`shard_sizes`). ``written``
+    is called after each shard.
     """
     shards = total = size = 0
     stream = iter(inputs)
-    while chunk := list(islice(stream, shard_size)):
+    while chunk := list(islice(stream, size_of(total))):
         columns = {
             "key": [planned.info.key for planned in chunk],
             "size": [planned.info.size for planned in chunk],

@@ -24,6 +24,7 @@ from flows.edit.plan import (
     read_source_labels,
     read_styles,
     refuse_overlap,
+    shard_sizes,
     write_plan,
 )
 from flows.edit.run import (
@@ -166,7 +167,7 @@ def _resume_or_plan(
                 plan,
                 list_inputs(settings, done, not_planned),
                 request.labels.by_name,
-                settings.shard_size,
+                shard_sizes(settings),
                 planned,
                 request.styles.by_key,
             )
@@ -338,7 +339,7 @@ def _plan_rows(request: _Request) -> dict[str, str]:
         "images": f"{inputs:,} ({size / 1e6:,.1f} MB)",
         "done before, unchanged": f"{not_planned.unchanged:,}",
         "not planned": ignored_text(not_planned.ignored) if not_planned.ignored else "none",
-        "shards": f"{-(-inputs // settings.shard_size):,} of up to {settings.shard_size:,} images",
+        "shards": _shards(inputs, shard_sizes(settings)),
     }
 
 
@@ -349,3 +350,12 @@ def _retry_rows(request: _Request) -> dict[str, str]:
     keys = [prepared.finished[shard] for shard in prepared.todo]
     failed = sum(read_summary(prepared.store, key).counts["failed"] for key in keys)
     return {"run": prepared.run.run_id, "images": f"{failed:,} failed ones", "shards": f"{len(keys):,}"}
+
+
+def _shards(inputs: int, size_of: Callable[[int], int]) -> str:
+    sizes: list[int] = []
+    before = 0
+    while before < inputs:
+        sizes.append(min(size_of(before), inputs - before))
+        before += sizes[-1]
+    return f"{len(sizes):,} of up to {max(sizes):,} images"

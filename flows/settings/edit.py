@@ -145,7 +145,13 @@ class EditOptions(Settings):
     max_bytes: int = Field(
         default=64 * 2**20, ge=1, description="Files with more bytes than this fail without being read."
     )
-    shard_size: int = Field(default=2000, ge=1, le=100_000, description="Images per task on Ray.")
+    shard_size: int | None = Field(
+        default=None,
+        ge=1,
+        le=100_000,
+        description="Images per task on Ray. By default a run begins with small shards, and none is larger than a "
+        "thirtieth of the run or 2,000 images, so that all workers have work and progress is seen early.",
+    )
     batch_size: int = Field(
         default=16, ge=1, le=4096, description="Images per forward pass: 16 for a CPU, 256 for a GPU."
     )
