@@ -35,8 +35,10 @@ if TYPE_CHECKING:
 
 # Inputs that are compared with what is done at a time.
 _PART = 20_000
-# Inputs of the first shards and of the largest ones, and the share of the run that a shard may have, as a divisor.
-SMALLEST_SHARD, LARGEST_SHARD, SHARDS = 50, 2000, 30
+# Inputs of the first shards, and the share of the run that a shard may have, as a divisor.
+SMALLEST_SHARD, SHARDS = 50, 30
+# Inputs of the largest shards on a GPU, and on CPUs, where a shard of 500 photographs takes half a minute.
+LARGEST_SHARD, LARGEST_ON_CPUS = 2000, 500
 
 _EXTENSIONS = frozenset(chain.from_iterable(codec.EXTENSIONS.values()))
 
@@ -215,8 +217,9 @@ def shard_sizes(settings: EditSettings) -> Callable[[int], int]:
     """
     if settings.shard_size is not None:
         return lambda before: settings.shard_size or 1
-    smallest = min(max(SMALLEST_SHARD, settings.batch_size), LARGEST_SHARD)
-    return lambda before: min(max(before // SHARDS, smallest), LARGEST_SHARD)
+    largest = LARGEST_SHARD if settings.gpus_per_shard else LARGEST_ON_CPUS
+    smallest = min(max(SMALLEST_SHARD, settings.batch_size), largest)
+    return lambda before: min(max(before // SHARDS, smallest), largest)
 
 
 def write_plan(

@@ -150,7 +150,8 @@ class EditOptions(Settings):
         ge=1,
         le=100_000,
         description="Images per task on Ray. By default a run begins with small shards, and none is larger than a "
-        "thirtieth of the run or 2,000 images, so that all workers have work and progress is seen early.",
+        "thirtieth of the run, or 2,000 images on a GPU and 500 on CPUs, so that all workers have work and progress is "
+        "seen early.",
     )
     batch_size: int = Field(
         default=16, ge=1, le=4096, description="Images per forward pass: 16 for a CPU, 256 for a GPU."
