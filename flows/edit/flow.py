@@ -147,6 +147,8 @@ def _edit(
         return Failed(message=f"{message}; stopped. With a higher limit the same command resumes")
     result, grid = finish.finish(prepared, list(summaries.values()), time.monotonic() - started, before)
     finish.show_in_ui(result, grid)
+    for remark in result["remarks"]:
+        log.warning("%s", remark)
     if report.failed_share(summaries.values()) > run.settings.max_failed_share:
         return Failed(message=_report_failed_share(run, summaries) + f"; all results are listed in {run.url}")
     return _completed(result)

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from attgan.data import codec
 from attgan.errors import DataError
 from attgan.evaluation.plots.image_grids import before_after_grid, scaled
-from flows.edit.ledger import STAGES, STATUSES, SampledImage, Summary, choose_sample, ledger_key
+from flows.edit.ledger import (
+    STAGES,
+    STATUSES,
+    SampledImage,
+    Status,
+    Summary,
+    choose_sample,
+    ledger_key,
+)
 from flows.edit.plan import NotPlanned
 from flows.edit.run import EditRun
 from flows.runtime.terminal import print_line, print_rows
 from flows.settings import EditSettings
 from flows.storage import open_store
+from flows.words import counted
 
 # Side of the pictures in the before/after grid, in pixels.
 HEIGHT = 218
@@ -56,6 +65,7 @@ def build_report(
         for s in sorted(summaries, key=lambda s: s.shard)
         for f in s.failures
     ]
+    sources = dict(sum((Counter(s.attributes_from) for s in summaries), Counter()))
     return {
         "run_id": run.run_id,
         "url": run.url,
@@ -65,7 +75,8 @@ def build_report(
         "destination": run.settings.destination,
         "inputs": run.inputs,
         "counts": counts,
-        "attributes_from": dict(sum((Counter(s.attributes_from) for s in summaries), Counter())),
+        "attributes_from": sources,
+        "remarks": _remarks(run, counts, reasons, sources.get("unsure", 0)),
         "unchanged": run.unchanged,
         "ignored": run.ignored,
         "reasons": dict(reasons.most_common(100)),
@@ -86,6 +97,30 @@ def build_report(
         "failures": sorted(failures, key=lambda f: f["stage"] != "process")[:FAILURES_LISTED],
         "sample": choose_sample(pair for summary in summaries for pair in summary.sample),
     }
+
+
+def _remarks(
+    run: EditRun, counts: Mapping[Status, int], reasons: Mapping[str, int], unsure: int
+) -> list[str]:
+    """What a user may not expect of a run that is green: lines, each with the option that changes it."""
+    settings = run.settings
+    found = {
+        "copied unchanged, because the face has the attributes already (--on-present edit edits it, too)": counts[
+            "copied"
+        ],
+        f"edited although the classifier could not decide (--on-unsure {settings.on_unsure})": unsure
+        if settings.on_unsure == "edit"
+        else 0,
+        "skipped, because no face was found (--min-face, --min-confidence)": sum(
+            count for reason, count in reasons.items() if reason.endswith("no face found")
+        ),
+    }
+    found |= {reason: count for reason, count in reasons.items() if not reason.endswith("no face found")}
+    return [
+        f"{counted(count, 'image')} of {run.inputs:,} ({count / run.inputs:.0%}): {what}"
+        for what, count in found.items()
+        if run.inputs and count / run.inputs > settings.notice_share
+    ]
 
 
 def build_empty_report(settings: EditSettings, not_planned: NotPlanned) -> dict[str, Any]:
@@ -170,7 +205,13 @@ def show(report: dict[str, Any]) -> None:
     images = report["inputs"] - report["images_done_before"]
     rate = images / max(report["wall"], 1e-9)
     before = f" ({report['images_done_before']:,} were done before)" if report["images_done_before"] else ""
-    print_line(f"{images:,} images in {report['wall']:,.1f} s: {rate:,.0f} images/s{before}")
+    if images:
+        shown = f"{rate:,.{0 if rate >= 10 else 1}f} images/s"
+        print_line(f"{counted(images, 'image')} in {report['wall']:,.1f} s: {shown}{before}")
+    else:
+        print_line(f"all images were done before; the report took {report['wall']:,.1f} s")
+    for remark in report.get("remarks", []):
+        print_line(f"note: {remark}")
     if report["shards_isolated"]:
         print_line(
             f"{report['shards_isolated']:,} of {report['shards']:,} shards ran again in isolation, image by image "
@@ -217,7 +258,7 @@ def before_after(run: EditRun, sample: Sequence[SampledImage]) -> bytes | None:
         cut = _face_square(image.box, before.shape[1], before.shape[0])
         pairs.append((scaled(before[cut], HEIGHT), scaled(after[cut], HEIGHT)))
         captions.append(image.key)
-    return before_after_grid(pairs, captions, height=HEIGHT) if pairs else None
+    return before_after_grid(pairs, captions, columns=3, height=HEIGHT) if pairs else None
 
 
 def _face_square(box: Sequence[float] | None, width: int, height: int) -> tuple[slice, slice]:

@@ -38,6 +38,7 @@ MAY_CHANGE = (
     "max_bytes",
     "max_failed_share",
     "max_pixels",
+    "notice_share",
     "on_existing",
 )
 """Settings that do not affect the output's bytes. A resumed run takes them from the command that resumes it.

@@ -52,7 +52,8 @@ class Progress:
         share = min(1.0, self.done / self.total)
         line = f"{self.done:,} of {self.total:,} {self.noun} ({share:.0%})"
         if new:
-            line += f", {rate:,.{0 if rate >= 10 else 1}f}/s, {(self.total - self.done) / rate:,.0f} s left"
+            line += f", {rate:,.{0 if rate >= 10 else 1}f}/s"
+            line += f", {(self.total - self.done) / rate:,.0f} s left" if self.done < self.total else ""
         line += f"; {note}" if note else ""
         self.log.info(line)
         try:

@@ -93,9 +93,9 @@ class ProgressLines:
             return
         self._said = now
         rate = (self._done - self._before) / max(now - self._started, 1e-9)
-        left = (self._total - self._done) / max(rate, 1e-9)
+        seconds = (self._total - self._done) / max(rate, 1e-9)
+        left = f", {seconds:,.0f} s left" if self._done < self._total else ""
         share = self._done / self._total
         print_line(
-            f"{self._done:,} of {self._total:,} {self._noun} ({share:.0%}), {rate:,.{0 if rate >= 10 else 1}f}/s, "
-            f"{left:,.0f} s left"
+            f"{self._done:,} of {self._total:,} {self._noun} ({share:.0%}), {rate:,.{0 if rate >= 10 else 1}f}/s{left}"
         )

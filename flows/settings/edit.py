@@ -139,6 +139,11 @@ class EditOptions(Settings):
         description="Stop when more than this share of the images cannot be used, from 1,000 images on; fail at the "
         "end with fewer.",
     )
+    notice_share: Share = Field(
+        default=0.05,
+        description="Warn when more than this share of the images was not edited, or edited without certainty, for one "
+        "reason.",
+    )
     max_pixels: int = Field(
         default=64_000_000, ge=1, description="Images with more pixels than this fail without being decoded."
     )
