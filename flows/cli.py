@@ -291,6 +291,15 @@ def report(settings: Annotated[ReportSettings, Parameter(name="*")]) -> None:
 
 
 @app.command
+def runs(destination: Annotated[str, Parameter(help="URL or path that edits have written to.")]) -> None:
+    """List the edit runs at a destination."""
+    adopt_stack()
+    from flows.edit.runs import show_runs
+
+    print_rows(f"Runs at {destination}", show_runs(destination))
+
+
+@app.command
 def preview(settings: Annotated[PreviewSettings, Parameter(name="*")]) -> None:
     """Write one HTML page of an edit run, with faces before and after, the least convincing first."""
     adopt_stack()

@@ -13,6 +13,7 @@ from attgan.errors import UserError
 from flows.edit.ledger import LEDGER
 from flows.edit.run import REPORT, RUNS, EditRun, read_run
 from flows.storage import Store, join, open_store
+from flows.words import counted
 
 # Runs that are read at a time.
 _PARALLEL = 16
@@ -45,8 +46,8 @@ class ListedRun:
         return 0 if "planned_anew" in report else failed
 
 
-def list_runs(destination: str, lineage: str) -> list[ListedRun]:
-    """The runs of a lineage, in the order in which they began.
+def list_runs(destination: str, lineage: str | None = None) -> list[ListedRun]:
+    """The runs of a lineage, or all runs, in the order in which they began.
 
     A damaged run, or one of a later version, belongs to no lineage.
 
@@ -69,7 +70,7 @@ def list_runs(destination: str, lineage: str) -> list[ListedRun]:
         runs = list(pool.map(read, (run_id for _, run_id in begun)))
     found = []
     for order, ((_, run_id), run) in enumerate(zip(begun, runs, strict=True)):
-        if run is not None and run.lineage == lineage:
+        if run is not None and lineage in (None, run.lineage):
             # S3 gives whole seconds: within one, the run that began later counts as later.
             ledgers = {
                 f"{run_id}/{key}": int(modified.timestamp() * 1e6) + order
@@ -78,3 +79,36 @@ def list_runs(destination: str, lineage: str) -> list[ListedRun]:
             }
             found.append(ListedRun(run, store, REPORT in written[run_id], ledgers))
     return found
+
+
+def show_runs(destination: str) -> list[dict[str, str]]:
+    """All edit runs at a destination as rows of a table, the newest last.
+
+    Raises:
+        UserError: nothing ran there.
+        StorageError: the storage failed after its retries.
+    """
+    store = open_store(destination, option="DESTINATION")
+    store.check()
+    runs = list_runs(destination)
+    if not runs:
+        raise UserError("run-missing", f"{destination}: no edit has run there")
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        return list(pool.map(_row, runs))
+
+
+def _row(listed: ListedRun) -> dict[str, str]:
+    run, store = listed.run, listed.runs
+    began = store.head(f"{run.run_id}/run.json").modified
+    counts: dict[str, int] = {}
+    if listed.is_finished:
+        counts = json.loads(store.get(f"{run.run_id}/{REPORT}").data)["counts"]
+    done = ", ".join(f"{count:,} {status}" for status, count in counts.items() if count)
+    return {
+        "run": run.run_id,
+        "began": f"{began:%Y-%m-%d %H:%M} UTC",
+        "images": f"{run.inputs:,}",
+        "outcome": done or f"unfinished: {len(listed.ledgers):,} of {counted(run.shards, 'shard')} done",
+        "edits": run.edits_text,
+        "source": run.settings.source,
+    }

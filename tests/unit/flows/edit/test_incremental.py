@@ -19,6 +19,7 @@ from flows.edit.ledger import Row, finished_shards, read_rows, read_summary, sum
 from flows.edit.plan import read_shard
 from flows.edit.prepared_run import NothingToDo, PreparedRun, describe, prepare
 from flows.edit.run import FIRST_SHIPPED, fingerprint_inputs, hash_of, lineage_of
+from flows.edit.runs import show_runs
 from flows.edit.shard import edit_shard
 from flows.settings import EditSettings, ReportSettings
 from flows.storage import open_store
@@ -410,3 +411,16 @@ def test_night_after_night_a_run_plans_what_a_plain_reading_says(
         summary = write_ledger(prepared.store, rows, summarise(0, 0, rows))
         prepared.store.put("report.json", json.dumps({"counts": summary.counts}).encode())
         model.outcomes.update({row.key: (row.source_etag, row.status) for row in rows})
+
+
+def test_all_runs_at_a_destination_are_listed(settings: MakeSettings, tmp_path: Path) -> None:
+    with refused("run-missing"):
+        show_runs(str(tmp_path / "out"))
+    put(tmp_path, first=1)
+    run_all(settings())
+    put(tmp_path, new=7)
+    prepare(settings(shard_size=1))
+    rows = show_runs(str(tmp_path / "out"))
+    assert ["edited" in row["outcome"] for row in rows] == [True, False]
+    assert rows[1]["outcome"] == "unfinished: 0 of 1 shard done"
+    assert rows[1]["images"] == "1"
