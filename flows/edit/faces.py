@@ -260,7 +260,7 @@ def _record_source(
 def finished(
     item: Item, settings: EditSettings, edits: tuple[Edit, ...], generator: GeneratorConfig
 ) -> Decoded:
-    """The image to write: the input with its edited faces put back, or only the face."""
+    """The image to write: the input with its edited faces put back, in its own pixels, or only the face."""
     image = item.image
     assert image is not None
     if settings.output == "face":
@@ -271,7 +271,8 @@ def finished(
     if item.present:
         return image
     grey = is_grey(image.pixels)
-    pixels = image.pixels.copy()
+    # A copy would take a fifth of the time that encoding takes, and nothing needs the pixels before the edit any more.
+    pixels = np.require(image.pixels, requirements=["W"])
     for face in item.faces:
         if face.edited is None:
             continue

@@ -118,7 +118,13 @@ class EditOptions(Settings):
         default="keep",
         description="Format of the results; another one than the input's has its extension appended to the key.",
     )
-    quality: int = Field(default=95, ge=1, le=100, description="JPEG and WebP quality of the results.")
+    quality: int | None = Field(
+        default=None,
+        ge=1,
+        le=100,
+        description="JPEG and WebP quality of the results. By default a JPEG keeps its own quantisation tables, and "
+        "other files are written with 95.",
+    )
     on_present: Literal["copy", "skip", "edit"] = Field(
         default="copy",
         description="What to do with a face that already has the attributes, according to its label or to the bundle's "

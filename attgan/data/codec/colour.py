@@ -6,7 +6,7 @@ import functools
 import io
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, JpegImagePlugin, TiffImagePlugin
+from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
 
 from attgan.data.codec import png, tiff
 from attgan.data.codec.image import Decoded
@@ -22,7 +22,6 @@ _TURNS = {
 }
 # A JPEG has 64 KiB at most.
 _MOST_EXIF_BYTES = 2**20
-_SUBSAMPLINGS = {0: "444", 1: "422", 2: "420"}
 _DEEP_GREY = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 _GREY = ("L", "LA", "1", *_DEEP_GREY)
 
@@ -35,7 +34,6 @@ def as_seen(picture: Image.Image, data: bytes) -> Decoded:
         data: its file.
     """
     notes: list[str] = []
-    subsampling = _subsampling(picture)
     # Pillow turns a TIFF while it loads it, and then no longer has its orientation.
     turned = isinstance(picture, TiffImagePlugin.TiffImageFile) and _orientation(picture, notes) in _TURNS
     picture.load()
@@ -59,13 +57,8 @@ def as_seen(picture: Image.Image, data: bytes) -> Decoded:
         str(picture.format),
         alpha=None if alpha is None else np.array(alpha),
         grey=grey,
-        subsampling=subsampling,
         notes=tuple(notes),
     )
-
-
-def _subsampling(picture: Image.Image) -> str:
-    return _SUBSAMPLINGS.get(JpegImagePlugin.get_sampling(picture), "420")
 
 
 def _is_grey(picture: Image.Image, data: bytes) -> bool:

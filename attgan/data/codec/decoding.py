@@ -66,11 +66,14 @@ def _decode_with_pillow(data: bytes, limits: Limits) -> Decoded:
     # A hostile file makes Pillow's parsers raise nearly anything.
     except Exception as error:
         raise DataError("decode", f"{kind}: {one_line(error)}") from error
+    coding = jpeg.coding_segments(data) if kind == "JPEG" else b""
+    notes = [*decoded.notes, *jpeg.notes_on(coding, decoded.grey)]
     return replace(
         decoded,
         format="JPEG" if decoded.format == "MPO" else decoded.format,
+        coding=coding,
         lossless=kind == "WEBP" and webp.is_lossless(data),
-        notes=decoded.notes if frames == "1" else (*decoded.notes, f"first of {frames} frames"),
+        notes=tuple(notes if frames == "1" else [*notes, f"first of {frames} frames"]),
     )
 
 

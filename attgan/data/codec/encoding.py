@@ -15,7 +15,7 @@ _WITH_GREY = ("PNG", "TIFF", "GIF", "BMP")
 
 
 def encode(
-    image: Decoded, *, format: str | None = None, quality: int = 95, xmp: bytes | None = None
+    image: Decoded, *, format: str | None = None, quality: int | None = None, xmp: bytes | None = None
 ) -> bytes:
     """Encode an image in its own format, or in another.
 
@@ -25,7 +25,8 @@ def encode(
         image: what to write.
         format: one of :data:`attgan.data.codec.FORMATS`; None keeps the image's own. Transparency that it does not
             have is left out, see :meth:`Decoded.in_format`.
-        quality: 1 to 100, for JPEG and WebP (but not for a lossless one).
+        quality: 1 to 100, for JPEG and WebP (but not for a lossless one). None: a JPEG keeps its tables, its
+            sampling, and progressive or optimised coding; others are written at :data:`attgan.data.codec.jpeg.QUALITY`.
         xmp: a packet of at most 65,502 bytes to put into the file, see :mod:`attgan.data.codec.provenance`; GIF and
             BMP files are written without it.
 
@@ -35,9 +36,7 @@ def encode(
     image = image.in_format(format or image.format)
     try:
         if image.format == "JPEG":
-            return jpeg.encode(
-                image.pixels, grey=image.grey, subsampling=image.subsampling, quality=quality, xmp=xmp
-            )
+            return jpeg.with_xmp(jpeg.encode(image, quality), xmp)
         buffer = io.BytesIO()
         _picture(image).save(buffer, image.format, **_options(image, quality, xmp))
         return buffer.getvalue()
@@ -54,11 +53,11 @@ def _picture(image: Decoded) -> Image.Image:
     return picture
 
 
-def _options(image: Decoded, quality: int, xmp: bytes | None) -> dict[str, object]:
+def _options(image: Decoded, quality: int | None, xmp: bytes | None) -> dict[str, object]:
     if image.format == "WEBP":
         # With `exact` the colour of transparent pixels is kept, too.
         stored: dict[str, object] = (
-            {"lossless": True, "exact": True} if image.lossless else {"quality": quality}
+            {"lossless": True, "exact": True} if image.lossless else {"quality": quality or jpeg.QUALITY}
         )
         return {**stored, "xmp": xmp} if xmp else stored
     if image.format == "TIFF":

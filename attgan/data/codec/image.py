@@ -52,7 +52,9 @@ class Decoded:
         format: one of :data:`FORMATS`, by content, not by the key's extension.
         alpha: ``(H, W)`` uint8, or None; separate, so that an edit does not change it.
         grey: stored without colour, so that it is written in the same way where the format allows it.
-        subsampling: a JPEG's chroma subsampling (``444``, ``422``, ``420`` …), so that it is written in the same way.
+        subsampling: the chroma subsampling of a new JPEG (``444``, ``422``, ``420`` …).
+        coding: of a JPEG, the segments that say how it is coded (:func:`attgan.data.codec.jpeg.coding_segments`), so
+            that it is written in the same way.
         lossless: a WebP stored without loss, so that it is written in the same way.
         notes: what decoding has changed or left out (``16 bit to 8``, ``first of 3 frames``, …).
     """
@@ -62,6 +64,7 @@ class Decoded:
     alpha: np.ndarray | None = None
     grey: bool = False
     subsampling: str = "420"
+    coding: bytes = b""
     lossless: bool = False
     notes: tuple[str, ...] = ()
 
