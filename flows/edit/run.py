@@ -48,7 +48,7 @@ MAY_CHANGE = (
 
 _ASKED_FOR = (
     *("bundle", "edits", "faces", "min_face", "min_confidence", "paste"),
-    *("output", "format", "on_present", "quality", "style", "on_unsure"),
+    *("output", "format", "on_present", "quality", "metadata", "style", "on_unsure"),
 )
 
 
@@ -145,6 +145,8 @@ def fingerprint_inputs(
     later = {} if style is None else {"style": style}
     if settings.on_unsure != "edit":
         later["on_unsure"] = settings.on_unsure
+    if settings.metadata != "keep":
+        later["metadata"] = settings.metadata
     return later | {
         "bundle": bundle_digest,
         "labels": labels_digest,
@@ -205,6 +207,8 @@ def lineage_of(settings: EditSettings, made_of: dict[str, Any]) -> str:
     ``--redo`` says so.
     """
     asked_for = {name: made_of[name] for name in _ASKED_FOR if name in made_of}
+    # The default of versions before JPEGs kept their own tables.
+    asked_for["quality"] = settings.quality or 95
     if settings.style_from is not None and "style" in made_of:
         asked_for["style"] = f"{','.join(settings.style)} or as in a table"
     if settings.bundle == DEFAULT_BUNDLE:

@@ -241,14 +241,16 @@ def _encode(
         if item.image is None:
             continue
         own = format or item.image.format
-        if item.present and settings.output == "image" and own == item.image.format:
-            data = item.original or b""
+        as_it_is = settings.output == "image" and own == item.image.format and settings.metadata == "keep"
+        if item.present and as_it_is:
+            data, item.row.notes = item.original or b"", None
         else:
             try:
-                image = finished(item, settings, edits, generator).in_format(own)
+                image = finished(item, settings, edits, generator)
+                image = codec.prepare(image, own, settings.metadata, b"" if item.present else mark)
                 # The notes include what this format cannot hold.
                 item.row.notes = ", ".join(image.notes) or None
-                data = codec.encode(image, quality=settings.quality, xmp=None if item.present else mark)
+                data = codec.write(image, settings.quality)
             except DataError as error:
                 item.fail(error)
                 continue

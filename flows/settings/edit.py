@@ -125,6 +125,11 @@ class EditOptions(Settings):
         description="JPEG and WebP quality of the results. By default a JPEG keeps its own quantisation tables, and "
         "other files are written with 95.",
     )
+    metadata: Literal["keep", "no-location", "none"] = Field(
+        default="keep",
+        description="What the results say of the photograph: all that its file says (EXIF, IPTC, XMP, comments, "
+        "resolution); all but where it was taken; or nothing. Colour profile and orientation are always kept.",
+    )
     on_present: Literal["copy", "skip", "edit"] = Field(
         default="copy",
         description="What to do with a face that already has the attributes, according to its label or to the bundle's "

@@ -7,13 +7,27 @@ limits all costs. So each format's module checks a file first, and refuses a pic
 before its size is known, and structures that cost far more than their bytes and pixels.
 """
 
+import imagecodecs
 import PIL
 import simplejpeg
 
 from attgan.data.codec.decoding import decode
-from attgan.data.codec.encoding import encode
+from attgan.data.codec.encoding import encode, prepare, write
 from attgan.data.codec.image import CONTENT_TYPES, EXTENSIONS, FORMATS, Decoded, Limits
 
-VERSION = f"simplejpeg {simplejpeg.__version__}, pillow {PIL.__version__}"
+VERSION = (
+    f"simplejpeg {simplejpeg.__version__}, pillow {PIL.__version__}, imagecodecs {imagecodecs.__version__}"
+)
 
-__all__ = ["CONTENT_TYPES", "EXTENSIONS", "FORMATS", "VERSION", "Decoded", "Limits", "decode", "encode"]
+__all__ = [
+    "CONTENT_TYPES",
+    "EXTENSIONS",
+    "FORMATS",
+    "VERSION",
+    "Decoded",
+    "Limits",
+    "decode",
+    "encode",
+    "prepare",
+    "write",
+]

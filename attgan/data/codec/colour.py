@@ -1,64 +1,125 @@
-"""From an image that Pillow has opened to what a viewer shows: upright, eight bits, sRGB, separate transparency."""
+"""From a picture as its file stores it to what a viewer shows: upright, eight bits, sRGB, separate transparency."""
 
 from __future__ import annotations
 
 import functools
 import io
+from dataclasses import replace
 
+import imagecodecs
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
+from PIL import Image, ImageCms, TiffImagePlugin
 
 from attgan.data.codec import png, tiff
 from attgan.data.codec.image import Decoded
+from attgan.data.codec.metadata import Metadata
+from attgan.data.codec.orientation import upright
+from attgan.data.codec.stored import Stored, eight_bits
 
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-# A JPEG has 64 KiB at most.
-_MOST_EXIF_BYTES = 2**20
 _DEEP_GREY = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 _GREY = ("L", "LA", "1", *_DEEP_GREY)
 
 
-def as_seen(picture: Image.Image, data: bytes) -> Decoded:
+def as_seen(picture: Image.Image, data: bytes, metadata: Metadata) -> Decoded:
     """Load a picture that Pillow has opened, as a viewer shows it. The format has the name that Pillow gives it.
 
     Args:
         picture: opened, not loaded.
         data: its file.
+        metadata: of the file.
     """
-    notes: list[str] = []
-    # Pillow turns a TIFF while it loads it, and then no longer has its orientation.
-    turned = isinstance(picture, TiffImagePlugin.TiffImageFile) and _orientation(picture, notes) in _TURNS
+    bits, size = _bits(picture, data), picture.size
+    is_deep = bits == 16 and _is_plain_sixteen_bit(picture)
+    grey, orientation = _is_grey(picture, data), metadata.orientation
     picture.load()
-    profile = picture.info.get("icc_profile")
-    bits = _bits(picture, data)
-    grey = _is_grey(picture, data)
-    turn = None if picture.format == "TIFF" else _TURNS.get(_orientation(picture, notes))
-    if turned or turn is not None:
-        notes.append("turned upright")
-    if bits > 8:
-        notes.append(f"{bits} bit to 8")
-    seen, alpha = _apart(picture, data)
-    if turn is not None:
-        seen, alpha = seen.transpose(turn), alpha.transpose(turn) if alpha is not None else None
-    if seen.mode == "CMYK":
-        notes.append("CMYK to RGB")
-    if profile:
-        seen = _to_srgb(seen, profile, notes)
+    # Only what Pillow has loaded without complaint is given to another library.
+    deep = _sixteen_bits(picture, data, size) if is_deep else None
+    colours, alpha = _apart(picture, data)
+    format = str(picture.format)
+    # Pillow turns a TIFF while it loads it.
+    orientation_left = 1 if format == "TIFF" else orientation
+    if deep is not None:
+        # Pillow's own are wrong for a TIFF of separate planes.
+        colours, orientation_left = Image.fromarray(eight_bits(deep.samples)), orientation
+        alpha = alpha if deep.alpha is None else Image.fromarray(eight_bits(deep.alpha))
+    if colours is not picture:
+        # Its memory is needed for what comes next.
+        picture.close()
+    return shown(
+        upright(colours, orientation_left),
+        format,
+        metadata,
+        alpha=None if alpha is None else upright(alpha, orientation_left),
+        deep=None if deep is None else deep.turned(orientation),
+        grey=grey,
+        notes=(f"{bits} bit to 8",) if bits > 8 and deep is None else (),
+    )
+
+
+def shown(
+    colours: Image.Image,
+    format: str,
+    metadata: Metadata,
+    *,
+    alpha: Image.Image | None = None,
+    deep: Stored | None = None,
+    grey: bool = False,
+    notes: tuple[str, ...] = (),
+) -> Decoded:
+    """An upright picture, L, RGB or CMYK, in sRGB, with its own samples where they differ.
+
+    Args:
+        colours: of eight bits.
+        format: of the file.
+        metadata: of the file.
+        alpha: L, upright.
+        deep: its samples of 16 bits.
+        grey: stored without colour.
+        notes: what has been changed before.
+    """
+    converted = _to_srgb(colours, metadata.profile) if metadata.profile else colours
+    if converted is None:
+        notes, converted = (*notes, "colour profile ignored"), colours
+    stored = deep
+    if deep is None and (converted is not colours or colours.mode == "CMYK"):
+        stored = Stored(np.array(colours))
+    if stored is not None and converted is not colours:
+        stored = replace(stored, profile=metadata.profile)
     return Decoded(
-        np.array(seen if seen.mode == "RGB" else seen.convert("RGB")),
-        str(picture.format),
+        np.array(converted if converted.mode == "RGB" else converted.convert("RGB")),
+        format,
         alpha=None if alpha is None else np.array(alpha),
         grey=grey,
-        notes=tuple(notes),
+        stored=stored,
+        metadata=metadata,
+        orientation=metadata.orientation,
+        notes=notes,
     )
+
+
+def _is_plain_sixteen_bit(picture: Image.Image) -> bool:
+    if isinstance(picture, TiffImagePlugin.TiffImageFile):
+        return tiff.is_plain_sixteen_bit(picture)
+    return picture.format == "PNG"
+
+
+def _sixteen_bits(picture: Image.Image, data: bytes, size: tuple[int, int]) -> Stored | None:
+    """The samples of a PNG or TIFF of 16 bits and this size, as stored; None if they are not readable as such."""
+    if isinstance(picture, TiffImagePlugin.TiffImageFile):
+        samples = imagecodecs.tiff_decode(data)
+        if samples.ndim == 3 and samples.shape[1:] == size[::-1]:
+            # Of separate planes.
+            samples = samples.transpose(1, 2, 0)
+        if tiff.white(picture)[1]:
+            samples = 65535 - samples
+    else:
+        samples = imagecodecs.png_decode(png.samples_alone(data))
+    if samples.dtype != np.uint16 or samples.shape[:2] != size[::-1]:
+        return None
+    channels = samples.shape[2] if samples.ndim == 3 else 1
+    alpha = np.ascontiguousarray(samples[..., -1]) if channels in (2, 4) else None
+    colours = samples if samples.ndim == 2 else samples[..., 0] if channels < 3 else samples[..., :3]
+    return Stored(np.ascontiguousarray(colours), alpha=alpha)
 
 
 def _is_grey(picture: Image.Image, data: bytes) -> bool:
@@ -67,20 +128,6 @@ def _is_grey(picture: Image.Image, data: bytes) -> bool:
         colours = np.array(picture.getpalette(), dtype=np.uint8).reshape(-1, 3)
         return bool((colours == colours[:, :1]).all())
     return picture.mode in _GREY or (picture.format == "PNG" and png.is_grey(data))
-
-
-def _orientation(picture: Image.Image, notes: list[str]) -> int:
-    """As in EXIF; 1 if that cannot be read: an image is not refused for that."""
-    try:
-        if isinstance(picture, TiffImagePlugin.TiffImageFile):
-            return int(picture.tag_v2.get(ExifTags.Base.Orientation, 1))
-        if len(picture.info.get("exif", b"")) > _MOST_EXIF_BYTES:
-            raise ValueError("too long")
-        return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
-    # A hostile file makes Pillow's parsers raise nearly anything.
-    except Exception:
-        notes.append("EXIF ignored")
-        return 1
 
 
 def _bits(picture: Image.Image, data: bytes) -> int:
@@ -124,17 +171,24 @@ def _eight_bit_grey(values: np.ndarray, picture: Image.Image) -> np.ndarray:
     return 255 - scaled if inverted else scaled
 
 
-def _to_srgb(picture: Image.Image, profile: bytes, notes: list[str]) -> Image.Image:
-    """Convert by the embedded colour profile; one that does not fit its image is ignored, as viewers do."""
+def _to_srgb(picture: Image.Image, profile: bytes) -> Image.Image | None:
+    """Convert by the embedded colour profile; None for one that does not fit its image, which viewers ignore, too.
+
+    A picture whose profile is sRGB, as most are, is returned as it is.
+    """
     try:
         transform = _srgb_transform(profile, picture.mode)
-        converted = picture if transform is None else ImageCms.applyTransform(picture, transform)
+        return picture if transform is None else ImageCms.applyTransform(picture, transform)
     except (ImageCms.PyCMSError, OSError, ValueError):
-        notes.append("colour profile ignored")
-        return picture
-    if transform is not None:
-        notes.append("colour profile to sRGB")
-    return converted if converted is not None else picture
+        return None
+
+
+def is_srgb(profile: bytes, mode: str) -> bool:
+    """Whether colours of this mode (L, RGB) need no conversion; empty profiles are sRGB."""
+    try:
+        return not profile or _srgb_transform(profile, mode) is None
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return False
 
 
 @functools.lru_cache(maxsize=16)

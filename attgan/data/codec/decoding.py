@@ -8,11 +8,12 @@ import warnings
 from dataclasses import replace
 
 import PIL
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from attgan.data.codec import gif, jpeg, png, tiff, webp
 from attgan.data.codec.colour import as_seen
 from attgan.data.codec.image import DEFAULT_LIMITS, FORMATS, Decoded, Limits
+from attgan.data.codec.metadata import Metadata
 from attgan.errors import DataError
 
 # :class:`Limits` limits the pixels. Pillow's own limit, which is global, would refuse what a user has allowed.
@@ -49,14 +50,15 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Decoded:
 
 
 def _decode_with_pillow(data: bytes, limits: Limits) -> Decoded:
-    kind = _kind(data)
+    kind, whole = _kind(data), data
     try:
         data, frames = _checked(kind, data, limits)
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             limits.refuse_beyond(*picture.size)
-            decoded = as_seen(picture, data)
+            metadata, dropped = _metadata(kind, whole, picture)
             if picture.format == "WEBP":
                 frames = f"{getattr(picture, 'n_frames', 1):,}"
+            decoded = as_seen(picture, data, metadata)
     except (DataError, MemoryError):
         raise
     except PIL.UnidentifiedImageError as error:
@@ -67,7 +69,7 @@ def _decode_with_pillow(data: bytes, limits: Limits) -> Decoded:
     except Exception as error:
         raise DataError("decode", f"{kind}: {one_line(error)}") from error
     coding = jpeg.coding_segments(data) if kind == "JPEG" else b""
-    notes = [*decoded.notes, *jpeg.notes_on(coding, decoded.grey)]
+    notes = [*decoded.notes, *jpeg.notes_on(coding, decoded.grey), *dropped]
     return replace(
         decoded,
         format="JPEG" if decoded.format == "MPO" else decoded.format,
@@ -75,6 +77,26 @@ def _decode_with_pillow(data: bytes, limits: Limits) -> Decoded:
         lossless=kind == "WEBP" and webp.is_lossless(data),
         notes=tuple(notes if frames == "1" else [*notes, f"first of {frames} frames"]),
     )
+
+
+def _metadata(kind: str, data: bytes, picture: Image.Image) -> tuple[Metadata, tuple[str, ...]]:
+    """The metadata of a file whose picture is open, but not loaded, and notes on what an edited file does not have."""
+    info = picture.info
+    profile = info.get("icc_profile") or b""
+    if kind == "JPEG":
+        return jpeg.read(data)
+    if kind == "PNG":
+        return png.read(data, profile)
+    if isinstance(picture, TiffImagePlugin.TiffImageFile):
+        return tiff.read(picture)
+    if kind == "WEBP":
+        exif = info.get("exif", b"").removeprefix(b"Exif\0\0")
+        return Metadata(exif, info.get("xmp", b""), profile=profile), ()
+    if kind == "GIF" and info.get("comment"):
+        return Metadata(comments=(info["comment"],)), ()
+    if kind == "BMP" and info.get("dpi"):
+        return Metadata(density=(1, *info["dpi"])), ()
+    return Metadata(), ()
 
 
 def _kind(data: bytes) -> str:

@@ -3,69 +3,117 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
-from PIL import Image, PngImagePlugin, TiffImagePlugin
+import imagecodecs
+import numpy as np
+from PIL import Image
 
-from attgan.data.codec import jpeg
+from attgan.data.codec import jpeg, png, tiff
 from attgan.data.codec.decoding import one_line
 from attgan.data.codec.image import Decoded
+from attgan.data.codec.metadata import Policy, kept
+from attgan.data.codec.orientation import back, turned
 from attgan.errors import DataError
 
 _WITH_GREY = ("PNG", "TIFF", "GIF", "BMP")
 
 
 def encode(
-    image: Decoded, *, format: str | None = None, quality: int | None = None, xmp: bytes | None = None
+    image: Decoded, *, format: str | None = None, quality: int | None = None, xmp: bytes = b""
 ) -> bytes:
-    """Encode an image in its own format, or in another.
+    """Encode an image in its own format, or in another: :func:`prepare` and :func:`write` at once."""
+    return write(prepare(image, format or image.format, mark=xmp), quality)
+
+
+def prepare(image: Decoded, format: str, policy: Policy = "keep", mark: bytes = b"") -> Decoded:
+    """The image as it can be written in a format, with the metadata that are kept, and notes on what is not.
+
+    In its own format it stays turned as it is stored; in another one it is written upright.
+
+    Args:
+        image: what to write.
+        format: one of :data:`attgan.data.codec.FORMATS`. Transparency that it does not have is left out, see
+            :meth:`Decoded.in_format`.
+        policy: which metadata are kept, see :func:`attgan.data.codec.metadata.kept`.
+        mark: a packet of at most 65,502 bytes that is joined with the image's XMP, see
+            :mod:`attgan.data.codec.provenance`; GIF and BMP files are written without it.
+    """
+    upright = format != image.format and image.orientation != 1
+    held = image.in_format(format)
+    metadata, notes = kept(held.metadata, format, policy, mark, upright=upright)
+    return replace(
+        held, metadata=metadata, orientation=1 if upright else held.orientation, notes=(*held.notes, *notes)
+    )
+
+
+def write(image: Decoded, quality: int | None = None) -> bytes:
+    """Encode a prepared image.
 
     A grey image is written grey, in all formats but WebP, which has no grey.
 
     Args:
-        image: what to write.
-        format: one of :data:`attgan.data.codec.FORMATS`; None keeps the image's own. Transparency that it does not
-            have is left out, see :meth:`Decoded.in_format`.
+        image: from :func:`prepare`.
         quality: 1 to 100, for JPEG and WebP (but not for a lossless one). None: a JPEG keeps its tables, its
             sampling, and progressive or optimised coding; others are written at :data:`attgan.data.codec.jpeg.QUALITY`.
-        xmp: a packet of at most 65,502 bytes to put into the file, see :mod:`attgan.data.codec.provenance`; GIF and
-            BMP files are written without it.
 
     Raises:
         DataError: stage ``encode``: the format cannot hold the image (WebP beyond 16,383 pixels, for example).
     """
-    image = image.in_format(format or image.format)
     try:
         if image.format == "JPEG":
-            return jpeg.with_xmp(jpeg.encode(image, quality), xmp)
+            return jpeg.write(jpeg.encode(image, quality), image.metadata)
+        if image.format == "PNG":
+            return png.write(_png(image), image.metadata)
+        if image.format == "TIFF":
+            return tiff.write(_samples(image), image.metadata, image.alpha is not None)
         buffer = io.BytesIO()
-        _picture(image).save(buffer, image.format, **_options(image, quality, xmp))
+        _as_picture(_samples(image)).save(buffer, image.format, **_options(image, quality))
         return buffer.getvalue()
     except (ValueError, OSError, KeyError, OverflowError) as error:
         raise DataError("encode", f"as {image.format}: {one_line(error)}") from error
 
 
-def _picture(image: Decoded) -> Image.Image:
-    picture = Image.fromarray(image.pixels)
-    if image.grey and image.format in _WITH_GREY:
-        picture = picture.convert("L")
-    if image.alpha is not None:
-        picture.putalpha(Image.fromarray(image.alpha))
-    return picture
+def _samples(image: Decoded) -> np.ndarray:
+    """``(H, W)`` or ``(H, W, C)``, with alpha last, turned as in the file."""
+    stored = image.stored
+    colours = image.pixels if stored is None else stored.samples
+    if image.grey and colours.ndim == 3 and image.format in _WITH_GREY:
+        colours = np.asarray(Image.fromarray(colours).convert("L"))
+    alpha = image.alpha
+    if alpha is not None:
+        if stored is not None and stored.is_deep:
+            alpha = alpha.astype(np.uint16) * 257 if stored.alpha is None else stored.alpha
+        colours = np.dstack([colours, alpha])
+    return turned(colours, back(image.orientation))
 
 
-def _options(image: Decoded, quality: int | None, xmp: bytes | None) -> dict[str, object]:
+def _png(image: Decoded) -> bytes:
+    samples = _samples(image)
+    if samples.dtype == np.uint16:
+        return bytes(imagecodecs.png_encode(samples, level=4))
+    buffer = io.BytesIO()
+    _as_picture(samples).save(buffer, "PNG", compress_level=4)
+    return buffer.getvalue()
+
+
+def _as_picture(samples: np.ndarray) -> Image.Image:
+    channels = samples.shape[2] if samples.ndim == 3 else 1
+    return Image.fromarray(samples, "LA" if channels == 2 else None)
+
+
+def _options(image: Decoded, quality: int | None) -> dict[str, object]:
+    metadata = image.metadata
     if image.format == "WEBP":
         # With `exact` the colour of transparent pixels is kept, too.
         stored: dict[str, object] = (
             {"lossless": True, "exact": True} if image.lossless else {"quality": quality or jpeg.QUALITY}
         )
-        return {**stored, "xmp": xmp} if xmp else stored
-    if image.format == "TIFF":
-        tags = {"tiffinfo": {TiffImagePlugin.XMP: xmp}} if xmp else {}
-        return {"compression": "tiff_adobe_deflate", **tags}
-    if image.format == "PNG":
-        text = PngImagePlugin.PngInfo()
-        if xmp:
-            text.add_itxt("XML:com.adobe.xmp", xmp.decode())
-        return {"compress_level": 4, "pnginfo": text}
+        texts = {"exif": metadata.exif, "xmp": metadata.xmp, "icc_profile": metadata.profile}
+        return stored | {name: data for name, data in texts.items() if data}
+    if image.format == "GIF":
+        return {"comment": metadata.comments[0]} if metadata.comments else {}
+    if image.format == "BMP" and metadata.density is not None:
+        unit, across, down = metadata.density
+        return {"dpi": tuple(side * (2.54 if unit == 2 else 1) for side in (across, down))}
     return {}

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from attgan.data.codec.metadata import NOTHING, Metadata
+from attgan.data.codec.stored import Stored
 from attgan.errors import DataError
 
 # Every format that is read, and the extensions of its files; the first one is given to new files.
@@ -20,6 +22,10 @@ EXTENSIONS = {
 FORMATS = tuple(EXTENSIONS)
 CONTENT_TYPES = {name: f"image/{name.lower()}" for name in FORMATS}
 _OPAQUE_FORMATS = ("JPEG", "BMP")
+# What is written of an image's own samples: colour profiles, more than eight bits, and modes, in each of the formats.
+_PROFILED = ("JPEG", "PNG", "WEBP", "TIFF")
+_DEEP = ("PNG", "TIFF")
+_MODES = {"L": ("JPEG", "PNG", "TIFF"), "RGB": _PROFILED, "CMYK": ("JPEG", "TIFF")}
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ DEFAULT_LIMITS = Limits()
 
 @dataclass(frozen=True)
 class Decoded:
-    """An image as a viewer shows it: upright, sRGB, eight bits.
+    """An image as a viewer shows it: upright, sRGB, eight bits; and what else is needed to write it as it was stored.
 
     Attributes:
         pixels: ``(H, W, 3)`` uint8, RGB; of a grey image all three are equal.
@@ -56,6 +62,9 @@ class Decoded:
         coding: of a JPEG, the segments that say how it is coded (:func:`attgan.data.codec.jpeg.coding_segments`), so
             that it is written in the same way.
         lossless: a WebP stored without loss, so that it is written in the same way.
+        stored: its own samples, if they are others than ``pixels``.
+        metadata: what its file says besides.
+        orientation: 1 to 8 as in EXIF: how it is turned in its file. Pixels, alpha and samples are upright.
         notes: what decoding has changed or left out (``16 bit to 8``, ``first of 3 frames``, …).
     """
 
@@ -66,29 +75,59 @@ class Decoded:
     subsampling: str = "420"
     coding: bytes = b""
     lossless: bool = False
+    stored: Stored | None = None
+    metadata: Metadata = NOTHING
+    orientation: int = 1
     notes: tuple[str, ...] = ()
 
+    def editable(self) -> np.ndarray:
+        """Pixels to change in place and to pass to :meth:`with_pixels`: a copy only where the old ones are needed."""
+        return np.require(self.pixels, requirements=["W"]) if self.stored is None else self.pixels.copy()
+
     def with_pixels(self, pixels: np.ndarray) -> Decoded:
-        """The same image with other pixels ``(H, W, 3)`` uint8; alpha is kept only where the size still fits."""
-        fits = self.alpha is not None and self.alpha.shape == pixels.shape[:2]
-        return replace(self, pixels=pixels, alpha=self.alpha if fits else None)
+        """The same image with other pixels ``(H, W, 3)`` uint8; its own samples are changed likewise.
+
+        Of another size it is a new picture, in sRGB, that has nothing of the photograph but its format.
+        """
+        if pixels.shape != self.pixels.shape:
+            return Decoded(pixels, self.format, grey=self.grey, lossless=self.lossless, notes=self.notes)
+        stored = None if self.stored is None else self.stored.with_change(self.pixels, pixels)
+        return replace(self, pixels=pixels, stored=stored)
 
     def in_format(self, format: str) -> Decoded:
-        """The image as it can be written in one of :data:`FORMATS`.
+        """The image as it can be written in one of :data:`FORMATS`, with notes on what that format cannot hold.
 
-        JPEG and BMP have no transparency: for them the image is put on white, as browsers show it, and a note is added.
+        JPEG and BMP have no transparency: for them the image is put on white, as browsers show it.
         """
-        if self.alpha is None or format not in _OPAQUE_FORMATS:
-            return self if format == self.format else replace(self, format=format)
-        if self.alpha.min(initial=255) == 255:
-            return replace(self, format=format, alpha=None)
-        return replace(
-            self,
-            pixels=_over_white(self.pixels, self.alpha),
-            format=format,
-            alpha=None,
-            notes=(*self.notes, "transparency to white"),
-        )
+        image = self if format == self.format else replace(self, format=format)
+        notes = list(self.notes)
+        if self.alpha is not None and format in _OPAQUE_FORMATS:
+            image = replace(image, alpha=None)
+            if self.alpha.min(initial=255) < 255:
+                image = replace(image, pixels=_over_white(self.pixels, self.alpha))
+                notes.append("transparency to white")
+        if self.stored is not None:
+            stored = self.stored if image.pixels is self.pixels else None
+            image = replace(image, stored=_held(self.stored, stored, format, notes))
+        if self.metadata.profile and (format not in _PROFILED or (self.stored and not image.stored)):
+            image = replace(image, metadata=replace(image.metadata, profile=b""))
+        return replace(image, notes=tuple(notes))
+
+
+def _held(before: Stored, stored: Stored | None, format: str, notes: list[str]) -> Stored | None:
+    """The samples that a format holds; None for eight bits of sRGB."""
+    if stored is not None and format not in _MODES.get(stored.mode, ()):
+        stored = None
+    if before.is_deep and (stored is None or format not in _DEEP):
+        notes.append("16 bit to 8")
+        stored = stored and stored.in_eight_bits()
+        if stored and not stored.profile:
+            return None
+    if stored is None and before.mode == "CMYK":
+        notes.append("CMYK to RGB")
+    if stored is None and before.profile:
+        notes.append("colour profile to sRGB")
+    return stored
 
 
 def _over_white(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:

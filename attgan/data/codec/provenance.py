@@ -13,8 +13,9 @@ Iptc4xmpExt:AISystemUsed     :data:`AI_SYSTEM`                             IPTC 
 …:AIPromptInformation        the edits                                     as above
 ============================ ============================================= ======================================
 
-``xmpMM:History`` would be the place for a list of edits, but each of its events must have a time, and the same edit
-has to give the same bytes.
+A photograph's own packet is kept, and these properties join it (:func:`attgan.data.codec.metadata.xmp.cleaned`); if it
+names a tool already, that stays. ``xmpMM:History`` would be the place for a list of edits, but each of its events must
+have a time, and the same edit has to give the same bytes.
 """
 
 from __future__ import annotations
@@ -26,22 +27,19 @@ from dataclasses import dataclass
 from xml.parsers import expat
 from xml.sax.saxutils import escape
 
+from attgan.data.codec.metadata import xmp
+from attgan.data.codec.metadata.xmp import IPTC, RDF, WRAPPER, XMP
+
 AI_SYSTEM = "AttGAN"
 EDITED = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 
 # The formats that we write and that can hold XMP where readers look for it (ISO 16684-1; WebP's specification).
 MARKED_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF")
 
-# The length of a JPEG's one segment (XMP specification, part 3, 1.1.3): other formats hold more.
+# The length of a JPEG's one segment (XMP specification, part 3, 1.1.3).
 MOST_BYTES = 65_502
 
-_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-_XMP = "http://ns.adobe.com/xap/1.0/"
-_IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
-
-# The specification's wrapper, by which a packet is found in a file of any format. "r": not to be edited in place.
 _BEGIN, _END = b"<?xpacket begin=", b"<?xpacket end="
-_WRAPPER = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n{}\n<?xpacket end="r"?>'
 _MOST_PACKETS = 16
 
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -80,15 +78,15 @@ def xmp_packet(provenance: Provenance) -> bytes:
     body = "\n".join(
         [
             '<x:xmpmeta xmlns:x="adobe:ns:meta/">',
-            f' <rdf:RDF xmlns:rdf="{_RDF}">',
-            f'  <rdf:Description rdf:about="" xmlns:xmp="{_XMP}" xmlns:Iptc4xmpExt="{_IPTC}">',
+            f' <rdf:RDF xmlns:rdf="{RDF}">',
+            f'  <rdf:Description rdf:about="" xmlns:xmp="{XMP}" xmlns:Iptc4xmpExt="{IPTC}">',
             *lines,
             "  </rdf:Description>",
             " </rdf:RDF>",
             "</x:xmpmeta>",
         ]
     )
-    packet = _WRAPPER.format(body).encode()
+    packet = WRAPPER.format(body).encode()
     if len(packet) > MOST_BYTES:
         raise ValueError(f"an XMP packet of {len(packet):,} bytes; a JPEG holds {MOST_BYTES:,}")
     return packet
@@ -110,11 +108,11 @@ def read_mark(data: bytes) -> Provenance | None:
     """
     for packet in _packets(data):
         found = _properties(packet)
-        if found.get(f"{_IPTC} DigitalSourceType") == EDITED:
+        if found.get(f"{IPTC} DigitalSourceType") == EDITED:
             return Provenance(
-                found.get(f"{_XMP} CreatorTool", ""),
-                found.get(f"{_IPTC} AISystemVersionUsed", ""),
-                found.get(f"{_IPTC} AIPromptInformation", ""),
+                found.get(f"{XMP} CreatorTool", ""),
+                found.get(f"{IPTC} AISystemVersionUsed", ""),
+                found.get(f"{IPTC} AIPromptInformation", ""),
             )
     return None
 
@@ -123,7 +121,7 @@ def _packets(data: bytes) -> Iterator[bytes]:
     at = 0
     for _ in range(_MOST_PACKETS):
         begin = data.find(_BEGIN, at)
-        end = data.find(_END, begin, begin + MOST_BYTES) if begin >= 0 else -1
+        end = data.find(_END, begin, begin + xmp.MOST_BYTES) if begin >= 0 else -1
         if begin < 0:
             return
         at = begin + len(_BEGIN) if end < 0 else end

@@ -2,7 +2,8 @@
 
 import pytest
 
-from attgan.data.codec.provenance import read_mark
+from attgan.data.codec import decode, prepare, write
+from attgan.data.codec.provenance import MARKED_FORMATS, Provenance, read_mark, xmp_packet
 from tests.faults.hostile.good import SIDE, good_files
 from tests.faults.hostile.handmade import bombs, no_images, odd_images
 from tests.faults.hostile.mutations import mutants
@@ -64,6 +65,17 @@ def test_damaged_files_are_images_or_bad_data() -> None:
     found = judged(files)
     for kind in ("image", "DataError"):
         assert len(named(found, kind)) > MUTANTS / 10, "some damage is seen, some is not"
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_what_strange_files_say_besides_never_fails_an_edit() -> None:
+    mark = xmp_packet(Provenance("attgan 0.1.0", "sha256:aa", "Eyeglasses=1"))
+    for name, data in {**good_files(), **odd_images()}.items():
+        image = decode(data)
+        for policy in ("keep", "no-location", "none"):
+            written = write(prepare(image, image.format, policy, mark))
+            assert (read_mark(written) is not None) == (image.format in MARKED_FORMATS), name
+            assert decode(written).orientation == image.orientation, name
 
 
 def test_hostile_files_have_no_mark_and_do_not_trouble_its_reader() -> None:

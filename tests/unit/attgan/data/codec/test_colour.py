@@ -1,9 +1,10 @@
-"""Colours, depths, transparency and orientation as people have them are seen as a viewer shows them, with a note."""
+"""Colours, depths, transparency and orientation as people have them are seen as a viewer shows them, and are kept."""
 
 import io
 import struct
 from concurrent.futures import ThreadPoolExecutor
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
@@ -18,25 +19,36 @@ WIDE = np.random.default_rng(2).integers(0, 65536, (40, 60, 4), dtype=np.uint16)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_sixteen_bit_pngs_become_eight_and_say_so(channels: int) -> None:
+def test_sixteen_bit_pngs_are_seen_in_eight_and_kept(channels: int) -> None:
     values = WIDE[..., :channels]
     decoded = decode(wide_png(values))
-    assert decoded.notes == ("16 bit to 8",)
+    assert decoded.notes == ()
+    assert decoded.in_format("WEBP").notes == ("16 bit to 8",)
     assert decoded.grey == (channels < 3)
     colours = values[..., : 1 if channels < 3 else 3]
     assert np.abs(decoded.pixels - colours / 257.0).max() < 1
     assert (decoded.alpha is not None) == (channels in (2, 4))
     if decoded.alpha is not None:
         assert np.abs(decoded.alpha - values[..., -1] / 257.0).max() < 1
-    assert Image.open(io.BytesIO(encode(decoded))).mode == ["L", "LA", "RGB", "RGBA"][channels - 1]
+    assert np.array_equal(imagecodecs.png_decode(encode(decoded)).reshape(values.shape), values)
+    eight = Image.open(io.BytesIO(encode(decoded, format="WEBP")))
+    assert eight.mode == ("RGBA" if channels in (2, 4) else "RGB")
 
 
 @pytest.mark.parametrize("compression", [1, 8])
 @pytest.mark.parametrize(("channels", "photometric"), [(1, 1), (1, 0), (3, 2), (4, 5)])
-def test_sixteen_bit_tiffs_become_eight_and_say_so(channels: int, photometric: int, compression: int) -> None:
+def test_sixteen_bit_tiffs_are_seen_in_eight_and_kept(
+    channels: int, photometric: int, compression: int
+) -> None:
     values = WIDE[..., :channels]
     decoded = decode(tiff_of(values, photometric, compression=compression))
-    assert decoded.notes[0] == "16 bit to 8"
+    assert decoded.notes == (("16 bit to 8",) if photometric == 5 else ())
+    written = encode(decoded)
+    if photometric == 5:
+        assert Image.open(io.BytesIO(written)).mode == "CMYK"
+    else:
+        kept = 65535 - values if photometric == 0 else values
+        assert np.array_equal(imagecodecs.tiff_decode(written).reshape(values.shape), kept)
     wanted = values / 257.0
     if photometric == 0:  # white is zero
         wanted = 255 - wanted
@@ -102,17 +114,23 @@ def test_an_srgb_profile_changes_nothing(format: str) -> None:
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF", "WEBP"])
 @pytest.mark.parametrize("alpha", [False, True])
-def test_another_profile_is_applied_and_not_written_back(format: str, alpha: bool) -> None:
+def test_another_profile_is_applied_and_kept(format: str, alpha: bool) -> None:
     picture = Image.fromarray(PIXELS)
     if alpha:
         picture.putalpha(Image.fromarray(PIXELS[..., 0]))
     options = {"lossless": True, "exact": True} if format == "WEBP" else {}
     decoded = decode(saved(picture, format, icc_profile=swapped_primaries(), **options))
-    assert "colour profile to sRGB" in decoded.notes
+    assert decoded.notes == ()
     assert np.abs(decoded.pixels.astype(int) - PIXELS[..., ::-1]).max() <= 1
     written = encode(decoded)
-    assert not Image.open(io.BytesIO(written)).info.get("icc_profile")
-    assert np.array_equal(decode(written).pixels, decoded.pixels), "a stale profile would be applied twice"
+    with Image.open(io.BytesIO(written)) as again:
+        assert again.info.get("icc_profile") == swapped_primaries()
+        assert np.array_equal(np.asarray(again)[..., :3], PIXELS)
+    bare = encode(decoded, format="BMP" if not alpha else "GIF")
+    assert "colour profile to sRGB" in decoded.in_format("GIF").notes
+    assert not Image.open(io.BytesIO(bare)).info.get("icc_profile")
+    if not alpha:
+        assert np.array_equal(decode(bare).pixels, decoded.pixels), "a stale profile would be applied twice"
     if alpha:
         assert np.array_equal(decode(written).alpha, PIXELS[..., 0])
 
@@ -124,7 +142,10 @@ def test_a_grey_profile_is_applied_to_grey(mode: str) -> None:
     if mode == "LA":
         picture.putalpha(Image.fromarray(values))
     decoded = decode(saved(picture, "PNG", icc_profile=linear_grey()))
-    assert "colour profile to sRGB" in decoded.notes
+    assert "colour profile to sRGB" in decoded.in_format("WEBP").notes
+    with Image.open(io.BytesIO(encode(decoded))) as again:
+        assert again.mode == mode
+        assert np.array_equal(np.asarray(again), np.asarray(picture))
     assert abs(int(decoded.pixels[0, 128, 0]) - 188) <= 2, "half the light is value 188 of sRGB"
     assert decoded.grey
     assert decoded.pixels[0, 0, 0] == 0
@@ -138,14 +159,18 @@ def test_ink_is_seen_through_its_press(format: str) -> None:
     ink[8:, :, 3] = 255
     options: dict[str, object] = {"quality": 100} if format == "JPEG" else {}
     naive = decode(saved(Image.fromarray(ink, "CMYK"), format, **options))
-    assert naive.notes == ("CMYK to RGB",)
+    assert naive.in_format("PNG").notes == ("CMYK to RGB",)
     assert (
         np.abs(naive.pixels[[0, 0, 15], [0, 31, 0]].astype(int) - [[255] * 3, [0, 255, 255], [0] * 3]).max()
         < 3
     )
     options["icc_profile"] = black_ink_only()
     seen = decode(saved(Image.fromarray(ink, "CMYK"), format, **options))
-    assert seen.notes == ("CMYK to RGB", "colour profile to sRGB")
+    assert seen.notes == ()
+    assert seen.in_format("PNG").notes == ("CMYK to RGB", "colour profile to sRGB")
+    with Image.open(io.BytesIO(encode(seen))) as again:
+        assert again.info["icc_profile"] == black_ink_only()
+        assert np.abs(np.asarray(again).astype(int) - ink).max() <= (2 if format == "JPEG" else 0)
     assert np.abs(seen.pixels[[0, 0, 15], [0, 31, 0]].astype(int) - [[255] * 3, [255] * 3, [0] * 3]).max() < 3
 
 
@@ -164,7 +189,7 @@ def test_adobes_inverted_ink_is_seen_upright_with_and_without_its_marker() -> No
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_orientation_of_every_format_is_turned_upright(format: str, orientation: int) -> None:
+def test_every_orientation_of_every_format_is_seen_upright_and_kept(format: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     stored = np.zeros((40, 60, 3), np.uint8)
@@ -176,8 +201,15 @@ def test_every_orientation_of_every_format_is_turned_upright(format: str, orient
     assert decoded.pixels[y, x, 0] > 200
     bright = (decoded.pixels[..., 0] > 128).mean()
     assert abs(bright - 200 / 2400) < 0.01
-    assert decoded.notes == (() if orientation == 1 else ("turned upright",))
-    assert Image.open(io.BytesIO(encode(decoded))).getexif().get(0x0112, 1) == 1
+    assert decoded.orientation == orientation
+    written = encode(decoded)
+    again = decode(written)
+    assert again.orientation == orientation
+    assert np.abs(again.pixels.astype(int) - decoded.pixels).mean() < 1
+    for other in {"JPEG", "PNG", "WEBP", "TIFF"} - {format}:
+        turned = decode(encode(decoded, format=other))
+        assert turned.orientation == 1
+        assert np.abs(turned.pixels.astype(int) - decoded.pixels).mean() < 1
 
 
 def test_transparency_is_turned_with_its_image() -> None:
@@ -197,7 +229,7 @@ def test_an_orientation_in_xmp_alone_is_seen_the_short_way_too(format: str) -> N
     text = PngImagePlugin.PngInfo()
     text.add_itxt("XML:com.adobe.xmp", xmp)
     decoded = decode(saved(PIXELS, format, xmp=xmp.encode(), pnginfo=text, quality=95))
-    assert decoded.notes == ("turned upright",)
+    assert decoded.orientation == 3
     plain = decode(saved(PIXELS, format, quality=95))
     assert np.array_equal(decoded.pixels, np.rot90(plain.pixels, 2))
 

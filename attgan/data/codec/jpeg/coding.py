@@ -1,36 +1,26 @@
-"""JPEG: decoding of plain files with libjpeg-turbo, checks of segments, and encoding as a file was encoded before.
+"""How a JPEG is coded: read from its segments, and encoding in the same way.
 
-Sources: ITU-T T.81 (JPEG), annex B; JFIF 1.02; Adobe's technical note 5116 (the Adobe segment).
+Sources: ITU-T T.81 (JPEG), annexes B and K; Adobe's technical note 5116 (the Adobe segment).
 """
 
 from __future__ import annotations
 
 import functools
 import io
-import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import simplejpeg
 from PIL import Image, JpegImagePlugin
 
-from attgan.data.codec.image import Decoded, Limits
-from attgan.errors import DataError
+from attgan.data.codec.image import Decoded
+from attgan.data.codec.jpeg.segments import FRAMES, segments
+from attgan.data.codec.orientation import back, upright
 
-MAGIC = b"\xff\xd8\xff"
 QUALITY = 95
 """Of an image that has none of its own."""
-
-# Four times as many as 64 MiB hold of the longest segments. Pillow keeps every segment, and needs 130 MB for 4 MB of
-# empty ones.
-_MOST_SEGMENTS = 4096
-# Pillow joins them, and copies all of them for each. A photograph has one, or a few where its maker's notes are large.
-_MOST_EXIF_SEGMENTS = 16
-# Encoders write about ten. Each takes a pass over all coefficients, however few bytes it has.
-_MOST_SCANS = 100
 
 # By the width and the height of a luma sample in chroma samples.
 _SUBSAMPLINGS: dict[tuple[float, float], str] = {
@@ -41,127 +31,12 @@ _SUBSAMPLINGS: dict[tuple[float, float], str] = {
     (4, 1): "411",
 }
 _PILLOWS_SUBSAMPLINGS = {"444": 0, "422": 1, "420": 2}
-_EXIF, _PROFILE = b"Exif\x00\x00", b"ICC_PROFILE\x00"
-_XMP = b"http://ns.adobe.com/xap/1.0/\x00"
-_XMP_ORIENTATION = b"tiff:Orientation"
-
-_APP1, _APP2, _START_OF_SCAN, _FILL = 0xE1, 0xE2, 0xDA, 0xFF
-_WITHOUT_LENGTH = frozenset([0x00, 0x01, *range(0xD0, 0xD9)])
 _HUFFMAN_TABLES, _QUANTISATION_TABLES, _RESTART_INTERVAL, _ADOBE = 0xC4, 0xDB, 0xDD, 0xEE
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {_HUFFMAN_TABLES, 0xC8, 0xCC}
-_SEQUENTIAL = frozenset([0xC0, 0xC1, 0xC9])
 _PROGRESSIVE = frozenset([0xC2, 0xCA])
-_CODING = frozenset([*_FRAMES, _HUFFMAN_TABLES, _QUANTISATION_TABLES, _RESTART_INTERVAL, _ADOBE])
-_AFTER_SCAN = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
-_END = b"\xff\xd9"
+_CODING = frozenset([*FRAMES, _HUFFMAN_TABLES, _QUANTISATION_TABLES, _RESTART_INTERVAL, _ADOBE])
 # Of the picture that is encoded: each thread keeps memory for so many.
 _REUSED_PIXELS = 16_000_000
 _thread = threading.local()
-
-
-class Segment(NamedTuple):
-    """A segment in front of a JPEG's first scan: its marker's second byte, and where its content is in the file."""
-
-    marker: int
-    start: int
-    end: int
-
-
-def segments(data: bytes) -> Iterator[Segment]:
-    """All segments up to the first scan's, that included; bytes between segments are skipped, as decoders do."""
-    at = 2
-    while at + 4 <= len(data):
-        at = data.find(b"\xff", at)
-        if at < 0 or at + 4 > len(data):
-            return
-        marker = data[at + 1]
-        if marker == _FILL or marker in _WITHOUT_LENGTH:
-            at += 1 if marker == _FILL else 2
-            continue
-        end = at + 2 + int.from_bytes(data[at + 2 : at + 4])
-        yield Segment(marker, at + 4, end)
-        if marker == _START_OF_SCAN:
-            return
-        at = end
-
-
-def decode_plain(data: bytes, limits: Limits) -> Decoded | None:
-    """Decode with libjpeg-turbo; None for a file that is left to Pillow.
-
-    Raises:
-        DataError: stage ``decode``: too many pixels or scans.
-    """
-    if not _is_plain(data):
-        return None
-    try:
-        height, width, colorspace, subsampling = simplejpeg.decode_jpeg_header(data)
-        if colorspace not in ("YCbCr", "Gray"):
-            return None
-        limits.refuse_beyond(width, height)
-        pixels = simplejpeg.decode_jpeg(data, colorspace="RGB")
-    except ValueError:
-        return None
-    grey, coding = colorspace == "Gray", coding_segments(data)
-    notes = () if subsampling in (*_PILLOWS_SUBSAMPLINGS, "Gray") else notes_on(coding, grey)
-    return Decoded(pixels, "JPEG", grey=grey, coding=coding, notes=notes)
-
-
-def _is_plain(data: bytes) -> bool:
-    """Whether a JPEG's segments up to its first scan are well-formed, without orientation and colour profile."""
-    at, one_scan = 2, 0
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == _FILL:
-            at += 1
-            continue
-        if marker == _START_OF_SCAN and at + 4 < len(data):
-            if data[at + 4] != one_scan:
-                _refuse_endless_scans(data, at)
-            return True
-        length = (data[at + 2] << 8) | data[at + 3]
-        if length < 2:
-            return False
-        if marker == _APP1:
-            orientation = data.find(_XMP_ORIENTATION, at, at + 2 + length) >= 0
-            if orientation or data.startswith(_EXIF, at + 4):
-                return False
-        elif marker == _APP2 and data.startswith(_PROFILE, at + 4):
-            return False
-        elif marker in _SEQUENTIAL and at + 9 < len(data):
-            # The frame's number of components. A scan with all of them is the only scan.
-            one_scan = data[at + 9]
-        at += 2 + length
-    return False
-
-
-def check(data: bytes) -> None:
-    """Refuse too many segments or scans, which cost far more than their bytes and pixels.
-
-    Raises:
-        DataError: stage ``decode``.
-    """
-    exif = 0
-    for count, segment in enumerate(segments(data)):
-        if count == _MOST_SEGMENTS:
-            raise DataError("decode", f"more than {_MOST_SEGMENTS:,} segments before the first scan")
-        if segment.marker == _START_OF_SCAN:
-            _refuse_endless_scans(data, segment.start - 4)
-        exif += segment.marker == _APP1 and data.startswith(_EXIF, segment.start)
-        if exif > _MOST_EXIF_SEGMENTS:
-            raise DataError("decode", f"more than {_MOST_EXIF_SEGMENTS} Exif segments")
-
-
-def _refuse_endless_scans(data: bytes, at: int) -> None:
-    """Counts from the first scan to the end of the image; behind it a motion photograph has its film."""
-    scans = 0
-    while at + 4 <= len(data) and data[at + 1] != 0xD9:
-        scans += data[at + 1] == _START_OF_SCAN
-        if scans > _MOST_SCANS:
-            raise DataError("decode", f"more than {_MOST_SCANS} scans")
-        found = _AFTER_SCAN.search(data, at + 2 + int.from_bytes(data[at + 2 : at + 4]))
-        if found is None:
-            return
-        at = found.start()
 
 
 def coding_segments(data: bytes) -> bytes:
@@ -179,6 +54,7 @@ class _Coding:
         tables: the quantisation table of each component, 64 values row by row. Those at the end that equal the one
             before are left out.
         components: their number.
+        ycck: whether they are ink that has been transformed to luma and chroma.
         rgb: whether they are red, green and blue instead of luma and chroma.
         subsampling: of chroma (``444``, ``422``, ``420``, ``440``, ``411``); None for one that cannot be written.
         progressive: in scans of rising precision.
@@ -188,6 +64,7 @@ class _Coding:
 
     tables: tuple[tuple[int, ...], ...]
     components: int
+    ycck: bool
     rgb: bool
     subsampling: str | None
     progressive: bool
@@ -234,6 +111,7 @@ def _coding_of(header: bytes) -> _Coding | None:
     return _Coding(
         chosen,
         len(components),
+        bool(transformed) and len(components) == 4,
         bytes(body[6::3][:3]) == b"RGB" if transformed is None else not transformed and len(components) == 3,
         _SUBSAMPLINGS.get(ratio) if even else None,
         marker in _PROGRESSIVE,
@@ -287,6 +165,8 @@ def _qualities() -> dict[tuple[tuple[int, ...], ...], int]:
 def notes_on(coding: bytes, grey: bool) -> tuple[str, ...]:
     """What of a JPEG's coding cannot be written again."""
     own = _coding_of(coding)
+    if own is not None and own.ycck:
+        return ("YCCK to CMYK",)
     if own is None or own.components == 1 or own.subsampling in _PILLOWS_SUBSAMPLINGS:
         return ()
     return () if _quality_of_rare(own, grey) is not None else ("sampling changed",)
@@ -305,24 +185,30 @@ def encode(image: Decoded, quality: int | None) -> bytes:
         OSError: likewise.
     """
     own = _coding_of(image.coding)
-    sampling = (own and own.subsampling) or image.subsampling
     if quality is None:
         quality = QUALITY if own is None else _quality_of_rare(own, image.grey)
-    if own is None or quality is not None:
+    picture = _as_stored(image)
+    if quality is not None and picture.mode != "CMYK":
+        sampling = (own and own.subsampling) or image.subsampling
+        grey = picture.mode == "L"
+        samples = np.asarray(picture)
         return bytes(
             simplejpeg.encode_jpeg(
-                np.ascontiguousarray(image.pixels),
+                samples[..., None] if grey else samples,
                 quality=quality,
-                colorspace="RGB",
-                colorsubsampling="Gray" if image.grey else sampling,
+                colorspace="GRAY" if grey else "RGBX",
+                colorsubsampling="Gray" if grey else sampling,
             )
         )
-    picture = _picture(image.pixels)
     buffer = io.BytesIO()
-    (picture.convert("L") if image.grey else picture).save(
+    if own is None or quality is not None:
+        picture.save(buffer, "JPEG", quality=quality)
+        return buffer.getvalue()
+    picture.save(
         buffer,
         "JPEG",
-        qtables=own.tables,
+        # The tables of a transformed image's chroma are too coarse for its inks.
+        qtables=own.tables[: 1 if own.ycck else None],
         subsampling=_PILLOWS_SUBSAMPLINGS.get(own.subsampling or "", 0),
         progressive=own.progressive,
         optimize=own.optimised,
@@ -332,13 +218,15 @@ def encode(image: Decoded, quality: int | None) -> bytes:
     return buffer.getvalue()
 
 
-def with_xmp(data: bytes, xmp: bytes | None) -> bytes:
-    """Insert the packet as a segment behind the JFIF header; nothing is encoded again."""
-    if not xmp:
-        return data
-    start = 4 + int.from_bytes(data[4:6]) if data[2:4] == b"\xff\xe0" else 2
-    segment = b"\xff\xe1" + (2 + len(_XMP) + len(xmp)).to_bytes(2) + _XMP + xmp
-    return data[:start] + segment + data[start:]
+def _as_stored(image: Decoded) -> Image.Image:
+    """The picture to encode, L, RGBX or CMYK, turned as in its file."""
+    samples = image.pixels if image.stored is None else image.stored.samples
+    if samples.ndim == 3 and samples.shape[2] == 3:
+        picture = _picture(samples)
+        picture = picture.convert("L") if image.grey else picture
+    else:
+        picture = Image.fromarray(samples, "L" if samples.ndim == 2 else "CMYK")
+    return upright(picture, back(image.orientation))
 
 
 def _quality_of_rare(coding: _Coding, grey: bool) -> int | None:
