@@ -40,10 +40,15 @@ def prepare(image: Decoded, format: str, policy: Policy = "keep", mark: bytes = 
             :mod:`attgan.data.codec.provenance`; GIF and BMP files are written without it.
     """
     upright = format != image.format and image.orientation != 1
+    # A GIF gets a palette for the edited picture.
+    reduced = ("colours to 256",) if format == "GIF" else ()
     held = image.in_format(format)
     metadata, notes = kept(held.metadata, format, policy, mark, upright=upright)
     return replace(
-        held, metadata=metadata, orientation=1 if upright else held.orientation, notes=(*held.notes, *notes)
+        held,
+        metadata=metadata,
+        orientation=1 if upright else held.orientation,
+        notes=(*held.notes, *reduced, *notes),
     )
 
 

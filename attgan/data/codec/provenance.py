@@ -74,17 +74,11 @@ def xmp_packet(provenance: Provenance) -> bytes:
         "Iptc4xmpExt:AIPromptInformation": provenance.edits,
         "xmp:CreatorTool": provenance.software,
     }
-    lines = [f"   <{name}>{_escaped(value)}</{name}>" for name, value in properties.items()]
-    body = "\n".join(
-        [
-            '<x:xmpmeta xmlns:x="adobe:ns:meta/">',
-            f' <rdf:RDF xmlns:rdf="{RDF}">',
-            f'  <rdf:Description rdf:about="" xmlns:xmp="{XMP}" xmlns:Iptc4xmpExt="{IPTC}">',
-            *lines,
-            "  </rdf:Description>",
-            " </rdf:RDF>",
-            "</x:xmpmeta>",
-        ]
+    # As attributes, without spaces between: of a small image's bytes this is one in thirty.
+    texts = "".join(f' {name}="{_escaped(value)}"' for name, value in properties.items())
+    body = (
+        f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{RDF}"><rdf:Description rdf:about="" '
+        f'xmlns:xmp="{XMP}" xmlns:Iptc4xmpExt="{IPTC}"{texts}/></rdf:RDF></x:xmpmeta>'
     )
     packet = WRAPPER.format(body).encode()
     if len(packet) > MOST_BYTES:
@@ -93,8 +87,9 @@ def xmp_packet(provenance: Provenance) -> bytes:
 
 
 def _escaped(text: str) -> str:
-    # A bare carriage return would be read back as a line feed.
-    return escape(_NO_XML.sub("\ufffd", text), {"\r": "&#13;"})
+    # Bare, these would be read back as spaces.
+    spaces = {"\r": "&#13;", "\n": "&#10;", "\t": "&#9;"}
+    return escape(_NO_XML.sub("\ufffd", text), {'"': "&quot;", **spaces})
 
 
 def read_mark(data: bytes) -> Provenance | None:

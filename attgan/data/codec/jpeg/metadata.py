@@ -101,9 +101,12 @@ def write(data: bytes, metadata: Metadata) -> bytes:
         data: a JPEG without any.
         metadata: as :func:`attgan.data.codec.metadata.kept` returns it for a JPEG, so each fits.
     """
+    if metadata.density is not None and data[2:4] != b"\xff\xe0":
+        # libjpeg writes none for inks.
+        data = data[:2] + _segment(_APP0, _JFIF + b"\1\1\0\0\1\0\1\0\0") + data[2:]
     start = 4 + int.from_bytes(data[4:6]) if data[2:4] == b"\xff\xe0" else 2
     head = bytearray(data[:start])
-    if metadata.density is not None and start > 2:
+    if metadata.density is not None:
         unit, across, down = metadata.density
         head[13:18] = struct.pack(
             ">BHH", unit, *(min(65_535, max(1, round(side))) for side in (across, down))

@@ -10,7 +10,7 @@ from typing import Any
 from xml.dom import minidom
 from xml.parsers import expat
 
-WRAPPER = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n{}\n<?xpacket end="r"?>'
+WRAPPER = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>{}<?xpacket end="r"?>'
 """The specification's, by which a packet is found in a file of any format. ``r``: not to be edited in place."""
 
 MOST_BYTES = 2**18
@@ -73,7 +73,7 @@ def cleaned(packet: bytes, mark: bytes = b"", *, location: bool = True, upright:
         ours = _parsed(mark).getElementsByTagNameNS(RDF, "Description")[0] if mark else None
         unwanted = _PARTS | (_ORIENTATION if upright else _Names()) | (_Names() if location else _LOCATION)
         if ours is not None:
-            unwanted |= _Names(_name(child) for child in ours.childNodes if _name(child) != _TOOL)
+            unwanted |= _Names(_name(item) for item in ours.attributes.values()) - {_TOOL, (RDF, "about")}
         tools = _clean(root, unwanted, location)
         if ours is not None:
             _add(document, root, ours, tools)
@@ -126,8 +126,7 @@ def _clean(root: minidom.Element, unwanted: _Names, location: bool) -> list[Any]
 
 def _add(document: minidom.Document, root: minidom.Element, ours: minidom.Element, tools: list[Any]) -> None:
     """Append our description to theirs, with their tool; that of an earlier edit of ours is replaced."""
-    (own,) = ours.getElementsByTagNameNS(XMP, "CreatorTool")
-    software = _text(own).split(" ")[0] + " "
+    software = ours.getAttributeNS(*_TOOL).split(" ")[0] + " "
     if all(_text(tool).startswith(software) for tool in tools):
         for tool in tools:
             if tool.nodeType == tool.ATTRIBUTE_NODE:
@@ -135,7 +134,7 @@ def _add(document: minidom.Document, root: minidom.Element, ours: minidom.Elemen
             else:
                 tool.parentNode.removeChild(tool)
     else:
-        ours.removeChild(own)
+        ours.removeAttributeNS(*_TOOL)
     # All descriptions of a packet are about the same thing.
     for other in root.getElementsByTagNameNS(RDF, "Description")[:1]:
         ours.setAttributeNS(RDF, "rdf:about", other.getAttributeNS(RDF, "about"))

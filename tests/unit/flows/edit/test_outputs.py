@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from attgan.attributes import CELEBA
 from attgan.data import codec
 from attgan.data.codec.provenance import MARKED_FORMATS, Provenance, read_mark
 from flows.edit.ledger import finished_shards, read_rows
 from flows.edit.prepared_run import PreparedRun, prepare
 from flows.edit.shard import edit_shard
 from flows.settings import EditSettings
+from tests.support.images.metadata_samples import CITY, PHOTOSHOP, PLACE, SECONDS, THUMBNAIL, exif, xmp
 from tests.support.images.pictures import noise, opened, saved
-from tests.support.images.raw_images import wide_png
+from tests.support.images.raw_images import segment, wide_png, with_segments
 
 MakeSettings = Callable[..., EditSettings]
 
@@ -64,6 +66,42 @@ def test_a_grey_image_stays_grey_and_a_deep_one_deep(tmp_path: Path, settings: M
             np.uint16 if "deep" in name else np.uint8
         )
         assert rows[name]["notes"] is None
+
+
+def photograph() -> bytes:
+    """A JPEG with EXIF, XMP and IPTC, and with a place in each."""
+    return with_segments(
+        saved(noise(4), quality=80),
+        segment(0xE1, b"Exif\0\0" + exif(">", 3)),
+        segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + xmp()),
+        segment(0xED, b"Photoshop 3.0\0" + PHOTOSHOP),
+    )
+
+
+TRACES = (PLACE, CITY, SECONDS.to_bytes(4))
+
+
+@pytest.mark.parametrize("metadata", ["keep", "no-location", "none"])
+@pytest.mark.parametrize("present", [False, True], ids=["edited", "copied"])
+def test_a_photograph_says_what_it_said(
+    tmp_path: Path, settings: MakeSettings, metadata: str, present: bool
+) -> None:
+    (tmp_path / "in" / "a.jpg").write_bytes(photograph())
+    (tmp_path / "labels").mkdir()
+    values = " ".join(["1" if present else "-1"] * 40)
+    (tmp_path / "labels" / "list_attr_celeba.txt").write_text(f"1\n{' '.join(CELEBA)}\na.jpg {values}\n")
+    _, rows = edited(settings(metadata=metadata, labels=str(tmp_path / "labels")))
+    assert rows["a.jpg"]["status"] == ("copied" if present else "edited")
+    assert rows["a.jpg"]["notes"] is None
+    written = (tmp_path / "out" / "a.jpg").read_bytes()
+    assert codec.decode(written).orientation == 3
+    assert (b"Copyright of somebody" in written) == (metadata != "none")
+    assert all((trace in written) == (metadata == "keep") for trace in TRACES)
+    assert (read_mark(written) is None) == present
+    if present and metadata == "keep":
+        assert written == photograph()
+    else:
+        assert THUMBNAIL[:40] not in written
 
 
 @pytest.mark.parametrize(("format", "noted"), [("jpeg", True), ("webp", False), ("keep", False)])

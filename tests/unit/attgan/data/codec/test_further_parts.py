@@ -41,7 +41,10 @@ FILES = {
     ),
     "something": (PLAIN + b"something", ("data behind the picture dropped",)),
     "padding": (PLAIN + bytes(100) + b"\r\n", ()),
-    "credentials": (with_segments(PLAIN, segment(0xEB, b"JP\0\1" + bytes(50))), ("content credentials dropped",)),
+    "credentials": (
+        with_segments(PLAIN, segment(0xEB, b"JP\0\1" + bytes(50))),
+        ("content credentials dropped",),
+    ),
     "a segment of its maker": (with_segments(PLAIN, segment(0xE5, b"its own")), ("other segments dropped",)),
     "extended XMP": (
         with_segments(PLAIN, segment(0xE1, b"http://ns.adobe.com/xmp/extension/\0" + bytes(99))),

@@ -223,6 +223,7 @@ def test_the_face_alone_has_no_metadata() -> None:
     assert b"All rights" not in written
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 @settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_damaged_metadata_never_fails_an_image(data: st.DataObject) -> None:

@@ -48,7 +48,7 @@ def properties(packet: bytes) -> dict[str, str | None]:
     """By namespace and name, read by another parser than ours."""
     root = ElementTree.fromstring(packet)
     (description,) = root.iter(f"{{{RDF}}}Description")
-    return {item.tag: item.text for item in description}
+    return {name: text for name, text in description.attrib.items() if name != f"{{{RDF}}}about"}
 
 
 @pytest.mark.parametrize("name", IMAGES)

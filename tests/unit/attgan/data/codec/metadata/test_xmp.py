@@ -43,8 +43,8 @@ def test_an_earlier_mark_and_another_source_type_are_replaced() -> None:
     again = xmp_packet(Provenance("attgan 0.2.0", "sha256:bb", "Smiling=1"))
     for first in (MARK, xmp.cleaned(sample(), MARK)):
         twice = xmp.cleaned(first, again)
-        assert twice.count(b"DigitalSourceType>") == 2
-        assert twice.count(b"CreatorTool") == (2 if first is MARK else 1)
+        assert twice.count(b"DigitalSourceType") == 1
+        assert twice.count(b"CreatorTool") == 1
         mark = read_mark(twice)
         assert mark is not None
         assert (mark.model, mark.edits) == ("sha256:bb", "Smiling=1")
