@@ -118,7 +118,7 @@ def _options(image: Decoded, quality: int | None) -> dict[str, object]:
         return stored | {name: data for name, data in texts.items() if data}
     if image.format == "GIF":
         return {"comment": metadata.comments[0]} if metadata.comments else {}
-    if image.format == "BMP" and metadata.density is not None:
+    if image.format == "BMP" and metadata.density is not None and metadata.density[0]:
         unit, across, down = metadata.density
         return {"dpi": tuple(side * (2.54 if unit == 2 else 1) for side in (across, down))}
     return {}

@@ -182,7 +182,7 @@ def write(data: bytes, metadata: Metadata) -> bytes:
     chunks = [metadata.chunks]
     if metadata.profile:
         chunks.append(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.profile)))
-    if metadata.density is not None:
+    if metadata.density is not None and metadata.density[0]:
         unit, *sides = metadata.density
         a_metre = [round(side * (100 if unit == 2 else 100 / 2.54)) for side in sides]
         chunks.append(_chunk(b"pHYs", b"".join(side.to_bytes(4) for side in a_metre) + b"\1"))

@@ -144,7 +144,7 @@ _DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 # What describes a picture, of the first directory's tags; all others say how it is stored.
 _DESCRIBING = frozenset(
     [
-        *(269, 270, 271, 272, 274, 285, 297, 305, 306, 315, 316),
+        *(269, 270, 271, 272, 274, 282, 283, 285, 296, 297, 305, 306, 315, 316),
         *(18246, 18249, 33432, 36867, 37510, 40091, 40092, 40093, 40094, 40095, 42033, 42036),
     ]
 )
@@ -217,7 +217,7 @@ def write(samples: np.ndarray, metadata: Metadata, alpha: bool) -> bytes:
         if data:
             tags.tagtype[tag] = TiffTags.BYTE if tag == _XMP else TiffTags.UNDEFINED
             tags[tag] = data
-    if metadata.density is not None:
+    if metadata.density is not None and metadata.density[0]:
         unit, across, down = metadata.density
         tags[TiffImagePlugin.RESOLUTION_UNIT] = unit + 1
         tags[TiffImagePlugin.X_RESOLUTION], tags[TiffImagePlugin.Y_RESOLUTION] = across, down

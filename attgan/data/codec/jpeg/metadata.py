@@ -38,7 +38,7 @@ def read(data: bytes) -> tuple[Metadata, tuple[str, ...]]:
         if marker == START_OF_SCAN:
             scan = start
         elif marker == _APP0:
-            if body.startswith(_JFIF) and len(body) >= 12 and body[7] in (1, 2):
+            if body.startswith(_JFIF) and len(body) >= 12:
                 across, down = struct.unpack(">HH", body[8:12])
                 density = (body[7], float(across), float(down))
         elif marker == _COMMENT:

@@ -25,7 +25,7 @@ class Metadata:
         photoshop: image resources, with IPTC's older form among them.
         profile: the colour profile (ICC).
         comments: free texts, in the encoding of the file.
-        density: the unit (1: an inch, 2: a centimetre), and the pixels in it across and down.
+        density: the unit (1: an inch, 2: a centimetre, 0: none, a proportion), and the pixels in it across and down.
         chunks: of a PNG, those that say how its samples are meant, as they are in the file.
         texts: of a PNG, those that describe it, likewise.
     """
