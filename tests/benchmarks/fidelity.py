@@ -4,8 +4,8 @@
 
 Each photograph is written in every kind by Pillow, with metadata; then the middle of it is darkened, as an edit would,
 and it is written back. Its size is that without the darkening, but with the mark of an edit. Fields are counted with
-``exiftool`` where that is installed. A JPEG's difference is compared with that of decoding and encoding the same picture
-once by Pillow; its time with that of encoding at quality 95 by libjpeg-turbo, as earlier versions did.
+``exiftool`` where that is installed. A JPEG's difference is compared with that of decoding and encoding the same
+picture once by Pillow; its time with that of encoding at quality 95 by libjpeg-turbo, as earlier versions did.
 """
 
 from __future__ import annotations
