@@ -44,6 +44,7 @@ class Item:
         data: encoded bytes: first the input's, until it is decoded, then the output's.
         original: the input's bytes, kept if they may be copied unchanged.
         image: the decoded image.
+        held: bytes of memory that it takes from decoding to writing, with its edited copy.
         faces: the faces to edit.
         present: whether no face is edited, because all have the attributes already (or the classifier is unsure).
         found: whether an earlier attempt at the shard had written this very output.
@@ -58,6 +59,7 @@ class Item:
     original: bytes | None = None
     content_type: str | None = None
     image: Decoded | None = None
+    held: int = 0
     faces: list[FaceOf] = field(default_factory=list)
     present: bool = False
     found: bool = False

@@ -202,7 +202,7 @@ def _fetch(item: Item, source: Store, limits: Limits, keep_original: bool) -> No
 
 def _bytes_held(chunk: Chunk) -> int:
     """The memory that a chunk's images use from decoding to writing, as pixels and then encoded."""
-    return sum(4 * item.row.width * item.row.height for item in chunk if item.row.width and item.row.height)
+    return sum(item.held for item in chunk)
 
 
 def _decode_in_parts(chunk: Chunk, limits: Limits) -> Iterator[Chunk]:
@@ -230,6 +230,9 @@ def _decode(item: Item, limits: Limits) -> None:
         item.fail(error)
         return
     item.row.height, item.row.width = image.pixels.shape[:2]
+    item.held = 4 * item.row.height * item.row.width
+    if image.stored is not None:
+        item.held += image.pixels.nbytes + 2 * image.stored.samples.nbytes
     item.row.notes = ", ".join(image.notes) or None
 
 
