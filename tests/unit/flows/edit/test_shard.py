@@ -143,12 +143,6 @@ def test_a_second_attempt_at_a_shard_finds_its_work_done(tmp_path: Path, setting
     assert after == before, "nothing was written twice"
 
 
-def test_the_faster_attempts_ledger_counts(tmp_path: Path, settings: MakeSettings) -> None:
-    (tmp_path / "in" / "a.jpg").write_bytes(saved(noise(0)))
-    prepared, [first] = run_all(settings())
-    assert edit_shard(prepared.run.url, 0, prepared.run.settings) == first
-
-
 @pytest.mark.parametrize(
     ("rule", "status"), [("skip", "skipped"), ("fail", "failed"), ("overwrite", "edited")]
 )
@@ -376,17 +370,6 @@ def test_mistakes_are_found_before_anything_is_written(tmp_path: Path, settings:
         assert "\n" not in str(caught.value)
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert sorted(path.name for path in (tmp_path / "in").iterdir()) == ["a.jpg"]
-
-
-def test_a_plan_tells_of_each_of_its_shards(tmp_path: Path, settings: MakeSettings) -> None:
-    for i in range(5):
-        (tmp_path / "in" / f"{i}.jpg").write_bytes(saved(noise(i)))
-    told: list[int] = []
-    prepared = prepare(settings(shard_size=2), planned=lambda: told.append(1))
-    assert isinstance(prepared, PreparedRun)
-    assert prepared.run.shards == len(told) == 3
-    prepare(settings(shard_size=2), planned=lambda: told.append(1))
-    assert len(told) == 3  # the run is found, and nothing is planned
 
 
 def test_damaged_weights_are_refused_by_the_shard(tmp_path: Path, settings: MakeSettings) -> None:
