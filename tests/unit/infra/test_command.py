@@ -1,4 +1,4 @@
-"""What pip and uv lines, and how they are ended."""
+"""Why a command of pip or uv has failed."""
 
 import pytest
 

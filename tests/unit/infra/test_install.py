@@ -54,10 +54,7 @@ def test_an_environment_that_does_not_work_any_more_is_removed(folder: Path, dam
     assert not folder.exists()
 
 
-@pytest.mark.parametrize(
-    ("version", "python"),
-    [("3.10", None), ("3.99", "python3")],
-)
+@pytest.mark.parametrize(("version", "python"), [("3.10", None), ("3.99", "python3")])
 def test_a_working_environment_of_an_unwanted_python_is_refused_and_kept(
     folder: Path, version: str, python: str | None
 ) -> None:

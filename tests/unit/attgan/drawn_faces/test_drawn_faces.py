@@ -198,8 +198,7 @@ def test_labels_are_written_last(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "named"),
-    [({"count": 0}, "count 0"), ({"count": 5, "workers": 0}, "workers 0")],
+    ("arguments", "named"), [({"count": 0}, "count 0"), ({"count": 5, "workers": 0}, "workers 0")]
 )
 def test_invalid_arguments_are_refused_before_writing(tmp_path, arguments, named):
     with refused("setting-invalid", named):

@@ -27,11 +27,7 @@ def test_every_requested_style_is_a_design_of_training() -> None:
 
 
 @pytest.mark.parametrize(
-    ("styles", "code"),
-    [
-        (["triangle"], "style-unknown"),
-        (["mixed", "metal"], "style-conflict"),
-    ],
+    ("styles", "code"), [(["triangle"], "style-unknown"), (["mixed", "metal"], "style-conflict")]
 )
 def test_impossible_styles_are_refused(styles: list[str], code: str) -> None:
     with refused(code, "--style"):

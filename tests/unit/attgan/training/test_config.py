@@ -1,4 +1,4 @@
-"""The settings are the report's by default, and each rule names its field."""
+"""The settings are the report's by default."""
 
 from attgan.training.config import TrainingConfig
 from attgan.training.losses import LossWeights

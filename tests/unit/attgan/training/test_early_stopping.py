@@ -25,6 +25,7 @@ def test_it_stops_after_patience_epochs_without_a_better_loss() -> None:
     assert rule.reason is None
     assert "3 epochs" in after(rule, losses(4)).reason
     assert after(rule, losses(3.9, 9, 9)).reason is None
+    assert after(EarlyStopping(0), losses(*range(60))).reason is None, "patience 0 never stops"
 
 
 @pytest.mark.parametrize("checks", [1, 4])
@@ -73,9 +74,6 @@ def test_alignment_stops_when_accurate_and_flat(rows: list[dict[str, float]], st
 
 @given(st.lists(st.floats(-1e3, 1e3), max_size=20))
 def test_rules_go_through_json_and_back(values: list[float]) -> None:
-    for start, rows in (
-        (EarlyStopping(4), losses(*values)),
-        (IN_STEP, [aligned(value) for value in values]),
-    ):
+    for start, rows in ((EarlyStopping(4), losses(*values)), (IN_STEP, [aligned(value) for value in values])):
         rule = after(start, rows)
         assert start.restored(json.loads(json.dumps(rule.to_json()))) == rule

@@ -1,4 +1,4 @@
-"""FreezeD: the lowest layers of the discriminator stay as they are, their batch norms too."""
+"""FreezeD and batch norms; that frozen weights stay as they are is shown with whole steps, in ``test_steps.py``."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Every loss against a value worked out another way: by hand, by numpy, by finite differences."""
+"""Losses by hand, by the formulas of their papers, by finite differences; whole steps are in ``test_steps.py``."""
 
 import math
 

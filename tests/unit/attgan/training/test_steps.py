@@ -10,13 +10,7 @@ from torch.nn import functional
 from attgan.models import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig, fresh
 from attgan.training.freeze_d import freeze_lowest
 from attgan.training.losses import LossWeights
-from attgan.training.steps import (
-    Draw,
-    backward,
-    discriminator_losses,
-    draw,
-    generator_losses,
-)
+from attgan.training.steps import Draw, backward, discriminator_losses, draw, generator_losses
 from attgan.training.strategies import STRATEGIES, network_values
 
 COUNT, SIZE, N = 3, 64, 5

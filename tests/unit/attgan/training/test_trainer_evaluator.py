@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from attgan.data.loading.loader import Faces
@@ -12,7 +13,9 @@ from attgan.models import AttributeClassifier, ClassifierConfig, fresh, load_bun
 from attgan.models.folder import Folder
 from attgan.training.networks import digest
 from attgan.training.plan import Card
+from attgan.training.strategies import STRATEGIES
 from attgan.training.trainer import train
+from attgan.training.validation import choose_rows, turned_values
 from tests.support.refusals import refused
 from tests.support.small_training import CARD, small_config, small_discriminator, small_generator, stop_after
 
@@ -30,6 +33,27 @@ def run(faces: Faces, folder: Path, card: Card = CARD, **options: Any) -> Any:
     config = small_config(max_steps=6)
     networks = small_generator(), small_discriminator()
     return train(*networks, faces, config, Folder(folder), card=card, **options)
+
+
+def test_it_judges_the_edits_and_the_bundle_keeps_its_own_classifier(
+    small_faces: Faces, tmp_path: Path
+) -> None:
+    evaluator, own = classifier(small_faces, 5), classifier(small_faces, 6)
+    card = Card(CARD.licence, CARD.about, own)
+    outcome = run(small_faces, tmp_path, card, evaluator=evaluator)
+    kept = load_bundle(tmp_path / "bundle")
+    assert kept.classifier is not None
+    assert digest(kept.classifier) == digest(own) != digest(evaluator)
+    glasses = small_faces.attributes.index("Eyeglasses")
+    rows = choose_rows(small_faces, STRATEGIES["inverse"], glasses, 6, 0)
+    batch = small_faces.take(rows)
+    with torch.no_grad():
+        edited = kept.generator(to_float(batch.images), turned_values(batch.labels, glasses, 1.0))
+        seen = [(each(edited)[:, glasses] > 0).numpy() for each in (evaluator, own)]
+    turned = batch.labels[:, glasses].numpy() < 0.5
+    by_evaluator, by_own = ((each == turned).mean() for each in seen)
+    assert outcome.best["edited_accuracy"] == pytest.approx(by_evaluator)
+    assert by_evaluator != pytest.approx(by_own), "the two disagree, so that it can be told who judged"
 
 
 def test_a_bundle_without_a_classifier_gets_the_judge(small_faces: Faces, tmp_path: Path) -> None:

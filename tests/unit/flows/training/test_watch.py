@@ -1,4 +1,4 @@
-"""What a driver says of a worker's progress, whatever the numbers are."""
+"""What a driver says of a worker's progress."""
 
 import json
 import logging

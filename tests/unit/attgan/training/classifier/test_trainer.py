@@ -29,7 +29,7 @@ QUICK = ClassifierTraining(width=2, batch_size=8, max_steps=24, epochs=1, min_st
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return write_drawn_dataset(tmp_path_factory.mktemp("drawn"), 350, glasses_share=0.5)
+    return write_drawn_dataset(tmp_path_factory.mktemp("drawn"), 280, glasses_share=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def rows_of(folder: Path) -> list[dict[str, float]]:
 
 
 def test_it_sees_glasses(faces: Faces, tmp_path: Path) -> None:
-    config = ClassifierTraining(width=8, batch_size=32, epochs=1, min_steps=200)
+    config = ClassifierTraining(width=8, batch_size=32, epochs=1, min_steps=160)
     fitted = fit_classifier(faces, config, Folder(tmp_path))
     assert fitted.classifier is not None
     scores = {score.attribute: score for score in fitted.scores}
@@ -142,8 +142,7 @@ def test_a_loss_that_explodes_keeps_the_last_good_state(faces: Faces, tmp_path: 
     labels, faces.labels = faces.labels, np.full(faces.labels.shape, math.nan)
     try:
         with pytest.raises(
-            Diverged,
-            match=r"'loss' is nan at step 5; the state of step 4 is kept; a --learning-rate",
+            Diverged, match=r"'loss' is nan at step 5; the state of step 4 is kept; a --learning-rate"
         ):
             fit_classifier(faces, spoilt, Folder(tmp_path), on_progress=told.append)
     finally:
@@ -196,7 +195,7 @@ def test_another_run_is_refused(faces: Faces, dataset: Dataset, tmp_path: Path) 
     fit_classifier(faces, QUICK, Folder(tmp_path), bundle="one", should_stop=stopping_after(2))
     for change, rule in (
         ({"learning_rate": 1e-4}, ("run-settings-differ", "--learning-rate", "0.0001", "0.003")),
-        ({"batch_size": 400}, ("batch-too-large", "--batch-size", "400", "300")),
+        ({"batch_size": 400}, ("batch-too-large", "--batch-size", "400", "240")),
     ):
         with refused(*rule):
             fit_classifier(faces, QUICK.model_copy(update=change), Folder(tmp_path), bundle="one")

@@ -63,10 +63,7 @@ def test_images_one_folder_deeper_and_behind_a_link_are_found(folder: Path, tmp_
     assert nested.digest == flat.digest
 
 
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [("subset", "all"), ("seed", 1), ("size", 64)],
-)
+@pytest.mark.parametrize(("option", "value"), [("subset", "all"), ("seed", 1), ("size", 64)])
 def test_the_digest_tells_plans_apart(folder: Path, option: str, value: object) -> None:
     usual: dict[str, object] = {"store": "cropped"}
     assert plan(folder, **usual).digest == plan(folder, **usual).digest
