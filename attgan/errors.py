@@ -30,8 +30,8 @@ class DataError(Exception):
     """One input that cannot be used. It becomes a row in a ledger or manifest, and never stops a run.
 
     Args:
-        stage: in which it was found: ``fetch``, ``decode``, ``find``, ``edit``, ``encode`` or ``put``; or ``process``,
-            if the process that worked on it died.
+        stage: in which it was found: ``list``, ``fetch``, ``decode``, ``find``, ``edit``, ``encode`` or ``put``; or
+            ``process``, if the process that worked on it died.
         reason: one line for the row, without the key.
     """
 

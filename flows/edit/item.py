@@ -10,6 +10,7 @@ from attgan.data.codec import Decoded
 from attgan.editing.placement import Placement
 from attgan.errors import DataError
 from flows.edit.ledger import FaceRow, Row, Status
+from flows.storage import ObjectRefused
 
 
 @dataclass
@@ -38,6 +39,7 @@ class Item:
     Attributes:
         row: its row in the ledger, which the stages fill in.
         size: in bytes, as planned.
+        refused: why it cannot be read, if the listing has found that out.
         labels: the face's attributes before the edit, in the bundle's order; NaN where unknown, None if all are.
         replaces: the ETag of an earlier run's output under the output key, if that may be replaced.
         style: of the glasses of all its faces; None if the run's settings decide.
@@ -55,6 +57,7 @@ class Item:
     labels: list[float] | None = None
     replaces: str | None = None
     style: list[str] | None = None
+    refused: str | None = None
     data: bytes | None = None
     original: bytes | None = None
     content_type: str | None = None
@@ -67,6 +70,14 @@ class Item:
     def fail(self, error: DataError) -> None:
         """End as failed: bad data."""
         self._end("failed", error.stage, error.reason)
+
+    def refuse(self, stage: str, error: ObjectRefused) -> None:
+        """End as failed: the storage refuses this object for good."""
+        reason = str(error)
+        for key in (self.row.key, self.row.output_key):
+            # The row has the key, and equal reasons are counted together.
+            reason = reason.removeprefix(f"key {key!r}: ")
+        self.fail(DataError(stage, reason))
 
     def skip(self, stage: str, reason: str) -> None:
         """End as skipped, for a reason that is not an error."""

@@ -100,8 +100,8 @@ class Row:
     Attributes:
         key, output_key: below the source and below the destination.
         source_etag: of the object that was read.
-        stage, reason: where and why the input was skipped or failed: a stage of ``STAGES``, or ``process`` where the
-            image killed each process that edited it.
+        stage, reason: where and why the input was skipped or failed: a stage of ``STAGES``, ``list`` where the listing
+            found that it cannot be read, or ``process`` where the image killed each process that edited it.
         attempts: how often it was tried.
         generation: of the ledger that recorded this outcome first.
         output_etag: of the object that was written, or found to be the same output.

@@ -1,12 +1,101 @@
-"""Output keys: the input's key, with the extension of the output format appended if it differs."""
+"""What a key's extension says, and output keys: the input's, with the extension of another output format appended."""
 
 from __future__ import annotations
 
+import mimetypes
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from attgan.data.codec import EXTENSIONS
 from attgan.errors import UserError
 from flows.storage import ObjectInfo
+
+# Python's own list, without what this machine adds to it.
+_TYPES = mimetypes.MimeTypes()
+_KNOWN = {**_TYPES.types_map[False], **_TYPES.types_map[True]}
+
+# Keys with these are no images, so nothing is read to find that out. Of any other key, the content decides.
+OTHER_EXTENSIONS = frozenset(
+    {
+        *(extension for extension, kind in _KNOWN.items() if not kind.startswith("image/")),
+        *_TYPES.encodings_map,
+        # Data and documents that the list of types does not have.
+        *(
+            ".7z",
+            ".arrow",
+            ".cfg",
+            ".ckpt",
+            ".conf",
+            ".crc",
+            ".db",
+            ".docx",
+            ".feather",
+            ".flac",
+            ".geojson",
+            ".ini",
+        ),
+        *(
+            ".ipynb",
+            ".jsonl",
+            ".lock",
+            ".log",
+            ".m4a",
+            ".m4v",
+            ".mat",
+            ".md",
+            ".md5",
+            ".mkv",
+            ".ndjson",
+            ".npy",
+            ".npz",
+        ),
+        *(
+            ".ogg",
+            ".onnx",
+            ".parquet",
+            ".pickle",
+            ".pkl",
+            ".pptx",
+            ".psd",
+            ".pt",
+            ".pth",
+            ".rar",
+            ".rst",
+            ".safetensors",
+        ),
+        *(".sha256", ".sqlite", ".tfrecord", ".tgz", ".toml", ".wmv", ".xlsx", ".yaml", ".yml", ".zst"),
+        # Raw photographs. Many of them are TIFF files, of which only a small preview would be edited.
+        *(
+            ".3fr",
+            ".arw",
+            ".cr2",
+            ".cr3",
+            ".crw",
+            ".dcr",
+            ".dng",
+            ".erf",
+            ".iiq",
+            ".kdc",
+            ".mef",
+            ".mos",
+            ".mrw",
+            ".nef",
+        ),
+        *(".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"),
+    }
+)
+_IMAGE_EXTENSIONS = frozenset(chain.from_iterable(EXTENSIONS.values()))
+
+
+def extension_of(key: str) -> str:
+    """The extension of a key's last part, in lower case and with its dot; empty without one."""
+    name = key.rpartition("/")[2]
+    return name[name.rfind(".") :].lower() if "." in name.lstrip(".") else ""
+
+
+def is_named_as_image(key: str) -> bool:
+    """Whether the key has the extension of a format that is read. Then other content is an error of the data."""
+    return extension_of(key) in _IMAGE_EXTENSIONS
 
 
 def output_key(key: str, format: str) -> str:

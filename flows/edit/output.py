@@ -9,7 +9,7 @@ from urllib.parse import quote
 from attgan.errors import DataError
 from flows.edit.item import Item
 from flows.edit.run import EditRun
-from flows.storage import KeyRefused, ObjectInfo, PreconditionFailed, Store
+from flows.storage import ObjectInfo, ObjectRefused, PreconditionFailed, Store, denials
 
 FINGERPRINT, SOURCE_ETAG = "attgan-fingerprint", "attgan-source-etag"
 # Attempts at an object that other programs replace in the meantime.
@@ -29,11 +29,12 @@ def put_item(item: Item, source: Store, destination: Store, run: EditRun) -> Non
         return
     ours = _proof(item, run)
     try:
-        item.done(_put(item, destination, ours, create_only=True))
-    except KeyRefused as error:
-        item.fail(DataError("put", str(error)))
-    except FileExistsError:
-        _put_over_existing(item, source, destination, ours, run)
+        try:
+            item.done(_put(item, destination, ours, create_only=True))
+        except FileExistsError:
+            _put_over_existing(item, source, destination, ours, run)
+    except ObjectRefused as error:
+        item.refuse("put", error)
 
 
 def _proof(item: Item, run: EditRun) -> dict[str, str]:
@@ -54,7 +55,8 @@ def _put(
     create_only: bool = False,
     if_match: str | None = None,
 ) -> str:
-    return destination.put(
+    return denials.put(
+        destination,
         item.row.output_key,
         item.data or b"",
         create_only=create_only,
@@ -74,7 +76,7 @@ def _put_over_existing(
     key, on_existing = item.row.output_key, run.settings.on_existing
     for _ in range(_TRIES):
         try:
-            there = destination.head(key)
+            there = denials.head(destination, key)
         except FileNotFoundError:
             with contextlib.suppress(FileExistsError):
                 item.done(_put(item, destination, ours, create_only=True))
@@ -106,7 +108,7 @@ def _is_this_result(item: Item, there: ObjectInfo, destination: Store, ours: Map
     if there.size != len(item.data or b""):
         return False
     try:
-        return destination.get(item.row.output_key).data == item.data
+        return denials.get(destination, item.row.output_key).data == item.data
     except FileNotFoundError:
         return False
 
@@ -122,6 +124,6 @@ def _is_current(item: Item, source: Store) -> bool:
     If it has not, a newer run may have written a newer output already, and this one must not replace it.
     """
     try:
-        return source.head(item.row.key).etag == item.row.source_etag
+        return denials.head(source, item.row.key).etag == item.row.source_etag
     except FileNotFoundError:
         return False

@@ -10,7 +10,7 @@ import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,12 +20,12 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from attgan.attributes import CELEBA
-from attgan.data import celeba, codec
+from attgan.data import celeba
 from attgan.data.column_reader import read_table
 from attgan.editing.styles import check_styles
 from attgan.errors import UserError
 from flows.edit.done import not_done
-from flows.edit.naming import refuse_collisions
+from flows.edit.naming import OTHER_EXTENSIONS, extension_of, refuse_collisions
 from flows.edit.run import RUNS, STATE, EditRun
 from flows.settings import EditSettings
 from flows.storage import ObjectInfo, Store, is_within, open_store
@@ -40,8 +40,6 @@ SMALLEST_SHARD, SHARDS = 50, 30
 # Inputs of the largest shards on a GPU, and on CPUs, where a shard of 500 photographs takes half a minute.
 LARGEST_SHARD, LARGEST_ON_CPUS = 2000, 500
 
-_EXTENSIONS = frozenset(chain.from_iterable(codec.EXTENSIONS.values()))
-
 SCHEMA = pa.schema(
     [
         ("key", pa.string()),
@@ -53,8 +51,14 @@ SCHEMA = pa.schema(
         ("replaces", pa.string()),
         # Of the key's glasses; null where the settings decide.
         ("style", pa.list_(pa.string())),
+        # Why the listing says that it cannot be read; null for other inputs.
+        ("refused", pa.string()),
     ]
 )
+
+# Keys below the source that are no inputs.
+IGNORED = pa.schema([("key", pa.string()), ("reason", pa.string())])
+_IGNORED_ROWS = 50_000
 
 
 class SourceLabels(NamedTuple):
@@ -91,15 +95,33 @@ class Planned(NamedTuple):
 
 @dataclass
 class NotPlanned:
-    """Counts of the keys below the source that are not planned. They grow while the source is listed.
+    """The keys below the source that are not planned. Their counts grow while the source is listed.
 
     Attributes:
-        ignored: keys that are not inputs, by reason.
+        ignored: number of keys that are not inputs, by reason.
         unchanged: inputs that an earlier run with the same settings has finished, and that have not changed since.
+        write: receives the keys that are not inputs as tables of :data:`IGNORED`, and the number of each table.
     """
 
     ignored: dict[str, int] = field(default_factory=dict)
     unchanged: int = 0
+    write: Callable[[pa.Table, int], None] = lambda table, number: None
+    _rows: list[tuple[str, str]] = field(default_factory=list)
+    _tables: int = 0
+
+    def ignore(self, key: str, reason: str) -> None:
+        """Count a key that is not an input, and list it."""
+        self.ignored[reason] = self.ignored.get(reason, 0) + 1
+        self._rows.append((key, reason))
+        if len(self._rows) == _IGNORED_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the keys that have not been written yet."""
+        if self._rows:
+            columns = zip(*self._rows, strict=True)
+            self.write(pa.table(list(map(list, columns)), schema=IGNORED), self._tables)
+            self._rows, self._tables = [], self._tables + 1
 
 
 def list_inputs(
@@ -120,7 +142,7 @@ def list_images(settings: EditSettings, not_planned: NotPlanned) -> Iterator[Obj
     Raises:
         UserError: two inputs would have the same output key.
     """
-    inputs = _image_keys(open_store(settings.source, option="--source"), not_planned.ignored)
+    inputs = _image_keys(open_store(settings.source, option="--source"), not_planned.ignore)
     return inputs if settings.format == "keep" else refuse_collisions(inputs, settings.format)
 
 
@@ -133,29 +155,34 @@ def _to_do(
         yield from (Planned(info, found[info.key]) for info in part if info.key in found)
 
 
-def _image_keys(source: Store, ignored: dict[str, int]) -> Iterator[ObjectInfo]:
-    """Yield the keys with an image's extension or without any, and count the others in ``ignored``."""
-    for info in source.list():
-        reason = _why_not(info.key)
+def _image_keys(source: Store, ignore: Callable[[str, str], None]) -> Iterator[ObjectInfo]:
+    """Yield the keys that may be images by their name, and folders that cannot be listed; ignore the others."""
+    for info in source.list(passed_over=ignore):
+        reason = None if info.refused and info.key.endswith("/") else _why_not(info.key)
         if reason is None:
             yield info
         else:
-            ignored[reason] = ignored.get(reason, 0) + 1
+            ignore(info.key, reason)
 
 
 def _why_not(key: str) -> str | None:
     first, name = key.split("/", 1)[0], key.rsplit("/", 1)[-1]
-    extension = name[name.rfind(".") :].lower() if "." in name.lstrip(".") else ""
     if not name:
         return "folder marker"
     if first in (RUNS, STATE):
         return "a run's own files"
     if name.startswith("."):
         return "hidden"
-    if extension and extension not in _EXTENSIONS:
-        known = extension[1:].isalnum() and len(extension) <= 6
-        return f"not an image by its extension ({extension if known else 'odd ones'})"
+    if (extension := extension_of(key)) in OTHER_EXTENSIONS:
+        return f"not an image by its extension ({extension})"
     return None
+
+
+def write_ignored(run: Store, plan: str, table: pa.Table, number: int) -> None:
+    """Write a table of :data:`IGNORED`: ``ignored/00000.<plan>.parquet``."""
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    run.put(f"ignored/{number:05d}.{plan}.parquet", buffer.getvalue())
 
 
 def read_source_labels(url: str | None, attributes: list[str]) -> SourceLabels:
@@ -246,6 +273,7 @@ def write_plan(
             "labels": [labels.get(planned.info.key.rsplit("/", 1)[-1]) for planned in chunk],
             "replaces": [planned.replaces for planned in chunk],
             "style": [styles.get(planned.info.key) for planned in chunk],
+            "refused": [planned.info.refused for planned in chunk],
         }
         buffer = io.BytesIO()
         pq.write_table(pa.table(columns, schema=SCHEMA), buffer, compression="zstd")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from attgan.attributes import parse_edits
@@ -25,6 +26,7 @@ from flows.edit.plan import (
     read_styles,
     refuse_overlap,
     shard_sizes,
+    write_ignored,
     write_plan,
 )
 from flows.edit.run import (
@@ -160,7 +162,7 @@ def _resume_or_plan(
     run = read_run(store)
     if run is None:
         plan = secrets.token_hex(4)
-        not_planned = NotPlanned()
+        not_planned = NotPlanned(write=partial(write_ignored, store, plan))
         with open_done(request.state, runs) as done:
             size = write_plan(
                 store,
@@ -173,6 +175,7 @@ def _resume_or_plan(
             )
         if not size.inputs:
             return _nothing_new(settings, not_planned)
+        not_planned.flush()
         run = EditRun(
             run_id=run_id,
             lineage=request.lineage,

@@ -22,7 +22,7 @@ from flows.edit.plan import NotPlanned
 from flows.edit.run import EditRun
 from flows.runtime.terminal import print_line, print_rows
 from flows.settings import EditSettings
-from flows.storage import open_store
+from flows.storage import ObjectRefused, denials, open_store
 from flows.words import counted
 
 # Side of the pictures in the before/after grid, in pixels.
@@ -250,9 +250,9 @@ def before_after(run: EditRun, sample: Sequence[SampledImage]) -> bytes | None:
     pairs, captions = [], []
     for image in sample:
         try:
-            before = codec.decode(source.get(image.key).data, limits).pixels
-            after = codec.decode(destination.get(image.output_key).data, limits).pixels
-        except (FileNotFoundError, DataError):
+            before = codec.decode(denials.get(source, image.key).data, limits).pixels
+            after = codec.decode(denials.get(destination, image.output_key).data, limits).pixels
+        except (FileNotFoundError, ObjectRefused, DataError):
             # The image has changed since it was edited. The picture does without it.
             continue
         cut = _face_square(image.box, before.shape[1], before.shape[0])

@@ -86,6 +86,7 @@ def open_shard(run_url: str, shard: int, settings: EditSettings, generation: int
             row["labels"],
             row["replaces"],
             row.get("style"),
+            row.get("refused"),
         )
         for row in planned
     ]

@@ -21,6 +21,7 @@ from attgan.errors import DataError, UserError
 from attgan.models import GeneratorConfig
 from flows.edit.faces import edit_faces, find_faces, finished
 from flows.edit.item import Chunk, Item
+from flows.edit.naming import is_named_as_image
 from flows.edit.output import put_item
 from flows.edit.run import EditRun
 from flows.runtime.stages import (
@@ -33,7 +34,7 @@ from flows.runtime.stages import (
     set_torch_threads,
 )
 from flows.settings import EditSettings
-from flows.storage import KeyRefused, Store, open_store
+from flows.storage import ObjectRefused, Store, denials, open_store
 from flows.storage.bundles import open_bundle
 
 # A chunk of inputs goes through the stages together: so many images, or so many encoded bytes.
@@ -183,16 +184,23 @@ def _chunks(items: list[Item], images: int) -> Iterator[Chunk]:
 
 
 def _fetch(item: Item, source: Store, limits: Limits, keep_original: bool) -> None:
+    if item.refused is not None:
+        item.fail(DataError("list", item.refused))
+        return
     if item.size > limits.max_bytes:
-        item.fail(DataError("fetch", f"{item.size:,} bytes; the limit is {limits.max_bytes:,}"))
+        reason = f"{item.size:,} bytes; the limit is {limits.max_bytes:,}"
+        if is_named_as_image(item.row.key):
+            item.fail(DataError("fetch", reason))
+        else:
+            item.skip("fetch", reason)
         return
     try:
-        fetched = source.get(item.row.key)
+        fetched = denials.get(source, item.row.key)
     except FileNotFoundError:
         item.fail(DataError("fetch", "deleted since it was planned"))
         return
-    except KeyRefused as error:
-        item.fail(DataError("fetch", str(error)))
+    except ObjectRefused as error:
+        item.refuse("fetch", error)
         return
     item.data = fetched.data
     item.original = fetched.data if keep_original else None
@@ -227,7 +235,10 @@ def _decode(item: Item, limits: Limits) -> None:
     try:
         item.image = image = codec.decode(data or b"", limits)
     except DataError as error:
-        item.fail(error)
+        if is_named_as_image(item.row.key) or codec.kind_of(data or b""):
+            item.fail(error)
+        else:
+            item.skip(error.stage, error.reason)
         return
     item.row.height, item.row.width = image.pixels.shape[:2]
     item.held = 4 * item.row.height * item.row.width

@@ -8,14 +8,16 @@ S3 is configured by the standard AWS settings, as botocore reads them (``AWS_PRO
 ``AWS_NO_SIGN_REQUEST=YES`` a public bucket is read without credentials.
 """
 
-from flows.storage.errors import KeyRefused, PreconditionFailed, StorageError
+from flows.storage.errors import AccessDenied, KeyRefused, ObjectRefused, PreconditionFailed, StorageError
 from flows.storage.objects import Fetched, ObjectInfo, Store
 from flows.urls import is_within, join, parse_url
 
 __all__ = [
+    "AccessDenied",
     "Fetched",
     "KeyRefused",
     "ObjectInfo",
+    "ObjectRefused",
     "PreconditionFailed",
     "StorageError",
     "Store",

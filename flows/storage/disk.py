@@ -7,15 +7,18 @@ import fcntl
 import os
 import stat
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from attgan.errors import UserError
-from flows.storage.errors import KeyRefused, PreconditionFailed, StorageError
+from flows.storage.errors import AccessDenied, KeyRefused, ObjectRefused, PreconditionFailed, StorageError
 from flows.storage.objects import Fetched, ObjectInfo
 from flows.storage.tree import TEMPORARY, is_below, walk
 from flows.urls import Location
+
+# What file systems answer that do not have all names: FAT, exFAT, and those that check for UTF-8.
+_NAME_REFUSED = (errno.EINVAL, errno.EILSEQ)
 
 
 class DiskStore:
@@ -38,10 +41,16 @@ class DiskStore:
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"{self!r} belongs to its process: pass its URL and open it there")
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+    def list(
+        self, prefix: str = "", passed_over: Callable[[str, str], None] | None = None
+    ) -> Iterator[ObjectInfo]:
         """The files, sorted by key: see :meth:`Store.list`."""
-        for key, found in walk(self._root, prefix):
-            yield _info(key, found)
+        for key, found in walk(self._root, prefix, passed_over):
+            if isinstance(found, str):
+                # Another ETag each time, so that it never counts as unchanged.
+                yield ObjectInfo(key, 0, uuid.uuid4().hex, datetime.now(UTC), refused=found)
+            else:
+                yield _info(key, found)
 
     def get(self, key: str) -> Fetched:
         """The file's content: see :meth:`Store.get`."""
@@ -203,6 +212,10 @@ class DiskStore:
             return KeyRefused(f"key {key!r}: a name in it is too long for the file system")
         if not writing and code in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR):
             return FileNotFoundError(name)
+        if code in (errno.EACCES, errno.EPERM):
+            return AccessDenied(f"{name}: {error.strerror}")
+        if code == errno.ELOOP or (writing and code in _NAME_REFUSED):
+            return ObjectRefused(f"key {key!r}: {error.strerror}")
         return StorageError(f"{name}: {error.strerror or error}")
 
 

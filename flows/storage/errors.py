@@ -13,5 +13,13 @@ class PreconditionFailed(Exception):
     """The object is not, or is no longer, the one that ``if_match`` named."""
 
 
-class KeyRefused(Exception):
-    """This store cannot hold an object with this key. The message has the key and the reason."""
+class AccessDenied(StorageError):
+    """Access was denied, to this object or to all of them: :mod:`flows.storage.denials` finds out which."""
+
+
+class ObjectRefused(Exception):
+    """This object cannot be read or written, while others can, and no retry helps. The message is ``key 'a': why``."""
+
+
+class KeyRefused(ObjectRefused):
+    """This store cannot hold an object with this key."""

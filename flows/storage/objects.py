@@ -1,6 +1,6 @@
 """The interface of all stores, and the values that they return."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
@@ -16,6 +16,7 @@ class ObjectInfo:
         etag: changes whenever the content is replaced; without quotation marks. On disk: size and modification time.
         modified: when it was written, by the store's clock, with time zone.
         metadata: user metadata, names in lower case. Only ``head`` on S3 fills it.
+        refused: why the object cannot be read, as far as the listing knows. Then the ETag is a new one each time.
     """
 
     key: str
@@ -23,6 +24,7 @@ class ObjectInfo:
     etag: str
     modified: datetime
     metadata: Mapping[str, str] = field(default_factory=dict)
+    refused: str | None = None
 
 
 class Fetched(NamedTuple):
@@ -40,24 +42,34 @@ class Store(Protocol):
     tasks of an event loop may share a store.
 
     All methods raise :class:`~flows.storage.errors.StorageError` when the infrastructure fails for longer than the
-    client's retries last, and :class:`~flows.storage.errors.KeyRefused` for a key that the store cannot hold. The
-    first request of an S3 store also checks that the bucket exists and the credentials are valid, and raises
-    :class:`attgan.errors.UserError` if not.
+    client's retries last, :class:`~flows.storage.errors.ObjectRefused` for an object that no retry can read or write
+    (or :class:`~flows.storage.errors.AccessDenied`, if that may be true of all objects), and
+    :class:`attgan.errors.UserError` when the credentials are no longer accepted. The first request of an S3 store also
+    checks that the bucket exists, and raises :class:`attgan.errors.UserError` if not.
     """
 
     @property
     def url(self) -> str:
         """The store's URL, normalised; ``open_store(store.url)`` opens the same store."""
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+    def list(
+        self, prefix: str = "", passed_over: Callable[[str, str], None] | None = None
+    ) -> Iterator[ObjectInfo]:
         """The objects whose key begins with ``prefix``, sorted by key.
 
         The order is that of the keys' UTF-8 bytes (``a-b`` < ``a/b`` < ``a0``) on every store. The iterator streams:
         only one page (S3) or the names of the open folders (disk) are in memory. An object whose key is the store's
         prefix itself, which S3 allows, is left out.
 
+        Args:
+            prefix: of the keys.
+            passed_over: receives the key of each link, pipe or the like in a directory that is no object, and why. With
+                it, what cannot be read does not end the listing: such files are listed as ``refused``, and so are
+                folders, whose keys end in a slash. Bytes of a name that are not UTF-8 are written ``\\xe9``.
+
         Raises:
             UserError: a file name on disk is not UTF-8.
+            StorageError: a folder on disk cannot be listed.
         """
 
     def get(self, key: str) -> Fetched:

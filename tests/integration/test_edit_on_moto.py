@@ -13,6 +13,8 @@ from flows.settings import EditSettings, InitSettings
 from flows.storage import join
 from flows.training.weights import init
 from tests.support.images.pictures import noise, opened, saved
+from tests.support.refusals import refused
+from tests.support.servers.breaking_proxy import BreakingProxy
 
 KEYS = [
     "../up.jpg",
@@ -64,3 +66,28 @@ def test_a_key_cannot_leave_a_folder_on_disk(bucket: str, tmp_path: Path) -> Non
     assert fates["plain.jpg"] == "edited"
     outside = [path for path in tmp_path.rglob("*.jpg") if not path.is_relative_to(tmp_path / "deep" / "out")]
     assert outside == []
+
+
+def test_an_object_that_is_refused_is_a_row_and_expired_credentials_stop_the_run(
+    bucket: str, moto_server: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = dict.fromkeys(KEYS, "edited")
+    with BreakingProxy(moto_server["AWS_ENDPOINT_URL"]) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        for number, (fault, only) in enumerate(
+            [
+                ("403 InvalidObjectState", r"GET \S*/in/plain\.jpg"),
+                ("403 AccessDenied", r"GET \S*/in/plain\.jpg"),
+                ("400 KMS.DisabledException", r"GET \S*/in/plain\.jpg"),
+                ("403 AccessDenied", r"PUT \S*/plain\.jpg"),
+            ]
+        ):
+            proxy.plan(fault, forever=True, only=only)
+            assert edited(bucket, join(bucket, f"out{number}")) == usual | {"plain.jpg": "failed"}
+        out = join(bucket, "out")
+        proxy.plan("403 ExpiredToken", forever=True, only=r"GET \S*/in/plain\.jpg")
+        with refused("aws-credentials-refused"):
+            edited(bucket, out)
+        proxy.plan()
+        assert edited(bucket, out) == usual
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto_server["AWS_ENDPOINT_URL"])

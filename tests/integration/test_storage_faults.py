@@ -11,8 +11,17 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from flows.storage import PreconditionFailed, StorageError, Store, open_store
+from flows.storage import (
+    AccessDenied,
+    ObjectRefused,
+    PreconditionFailed,
+    StorageError,
+    Store,
+    denials,
+    open_store,
+)
 from flows.storage.s3 import aws
+from flows.storage.s3.faults import CREDENTIALS
 from tests.support.refusals import refused
 from tests.support.servers.aws_environment import leading_to
 from tests.support.servers.breaking_proxy import BreakingProxy
@@ -156,6 +165,56 @@ def test_a_refusal_in_the_middle_is_infrastructure_not_data(proxy: BreakingProxy
             action()
         assert len(proxy.seen) == 1
         no_credentials_in(caught.value)
+
+
+@pytest.mark.parametrize("key", ["a.jpg", ODD])
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ("403 InvalidObjectState", ObjectRefused),
+        ("403 AccessDenied", AccessDenied),
+        ("400 KMS.DisabledException", AccessDenied),
+    ],
+)
+def test_refusals_are_told_apart_by_their_code(
+    proxy: BreakingProxy, store: Store, fault: str, kind: type[Exception], key: str
+) -> None:
+    for request in (lambda: store.get(key), lambda: store.put(key, DATA)):
+        proxy.plan(fault)
+        with pytest.raises(Exception, match=key) as caught:
+            request()
+        assert type(caught.value) is kind
+        assert len(proxy.seen) == 1
+
+
+@pytest.mark.parametrize("code", sorted(CREDENTIALS))
+def test_credentials_that_expire_are_the_users_to_renew(
+    proxy: BreakingProxy, store: Store, code: str
+) -> None:
+    for request in (lambda: store.get("a.jpg"), lambda: store.get(ODD), lambda: list(store.list())):
+        proxy.plan(f"{'400' if 'Token' in code else '403'} {code}")
+        with refused("aws-credentials-refused") as caught:
+            request()
+        no_credentials_in(caught.value)
+
+
+def test_what_is_denied_alone_is_told_from_what_is_denied_with_all_others(
+    proxy: BreakingProxy, store: Store
+) -> None:
+    requests: list[tuple[str, Callable[[], object], str]] = [
+        (r"GET \S*/a\.jpg", lambda: denials.get(store, "a.jpg"), r"GET \S*/(a\.jpg|odd/)"),
+        (r"HEAD \S*/a\.jpg", lambda: denials.head(store, "a.jpg"), r"(GET|HEAD) \S*/(a\.jpg|odd/)"),
+        (r"PUT \S*/b\.jpg", lambda: denials.put(store, "b.jpg", DATA), "PUT"),
+    ]
+    for alone, request, with_others in requests:
+        for only, kind in ((alone, ObjectRefused), (with_others, AccessDenied)):
+            proxy.plan("403", forever=True, only=only)
+            with pytest.raises(Exception, match="403") as caught:
+                request()
+            assert type(caught.value) is kind
+    proxy.plan("403", "400 ExpiredToken", only=r"GET \S*/(a\.jpg|odd/)")
+    with refused("aws-credentials-refused"):
+        denials.get(store, "a.jpg")
 
 
 BUCKET_ITSELF = r" /faults(\?\S*)? "

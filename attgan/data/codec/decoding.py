@@ -50,7 +50,7 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Decoded:
 
 
 def _decode_with_pillow(data: bytes, limits: Limits) -> Decoded:
-    kind, whole = _kind(data), data
+    kind, whole = kind_of(data), data
     try:
         data, frames = _checked(kind, data, limits)
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
@@ -99,7 +99,7 @@ def _metadata(kind: str, data: bytes, picture: Image.Image) -> tuple[Metadata, t
     return Metadata(), ()
 
 
-def _kind(data: bytes) -> str:
+def kind_of(data: bytes) -> str:
     """The format by the file's first bytes; empty for an unknown one."""
     return next((name for magic, name in _KINDS.items() if data.startswith(magic)), "")
 

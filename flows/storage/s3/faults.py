@@ -27,9 +27,18 @@ from botocore.exceptions import (
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
 from attgan.errors import UserError
-from flows.storage.errors import KeyRefused, PreconditionFailed, StorageError
+from flows.storage.errors import AccessDenied, KeyRefused, ObjectRefused, PreconditionFailed, StorageError
 
 DENIED = frozenset({"AccessDenied", "AllAccessDisabled", "Forbidden", "403"})
+# The fault is the credentials' or this machine's clock's, and never one object's.
+CREDENTIALS = frozenset(
+    {
+        *("ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "RequestTimeTooSkewed"),
+        *("SignatureDoesNotMatch", "TokenRefreshRequired"),
+    }
+)
+# The object is in an archive and has to be restored first.
+ARCHIVED = "InvalidObjectState"
 MISSING_BUCKET = frozenset({"NoSuchBucket"})
 BAD_NAME = frozenset({"KeyTooLongError", "InvalidURI"})
 # Codes that ask for another attempt, although clients do not retry their HTTP status.
@@ -144,6 +153,12 @@ def at_object(error: Exception, name: str, key: str, create_only: bool = False) 
         return FileExistsError(name)
     if isinstance(error, FileNotFoundError) or fault.status == 404:
         return FileNotFoundError(name)
+    if fault.code in CREDENTIALS:
+        return UserError("aws-credentials-refused", f"{name}: the AWS credentials are not accepted: {fault}")
+    if fault.code == ARCHIVED:
+        return ObjectRefused(f"key {key!r}: {fault}")
+    if fault.status in (401, 403) or fault.code.startswith("KMS."):
+        return AccessDenied(f"{name}: {fault}")
     if fault.code in BAD_NAME or (fault.status == 400 and (is_odd(key) or "\\" in key)):
         return KeyRefused(f"key {key!r}: the server refuses it: {fault}")
     return StorageError(f"{name}: {fault}")

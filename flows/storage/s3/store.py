@@ -63,7 +63,9 @@ class S3Store:
 
     # ── listing ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+    def list(
+        self, prefix: str = "", passed_over: Callable[[str, str], None] | None = None
+    ) -> Iterator[ObjectInfo]:
         """The objects, sorted by key: see :meth:`Store.list`."""
         walk = listing.by_folder if self.connection().lists_by_folder else listing.flat
         for key, item in listing.in_order(walk(self._ask, self.prefix + prefix), self.url):

@@ -121,7 +121,7 @@ def sort_of(path: str, settings: EditSettings) -> str:
     match parts:
         case ["_runs", "lease.json" | "latest.json" | "clock" as name]:
             return name.removesuffix(".json")
-        case ["_runs", _, "plan" | "ledger" as folder, *_]:
+        case ["_runs", _, "plan" | "ledger" | "ignored" as folder, *_]:
             return folder
         case ["_runs", _, name]:
             return name.rpartition(".")[0] or name
@@ -177,9 +177,11 @@ class FaultyStore:
     def delete(self, key: str) -> None:
         self._do("delete", key, lambda: self._honest.delete(key))
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+    def list(
+        self, prefix: str = "", passed_over: Callable[[str, str], None] | None = None
+    ) -> Iterator[ObjectInfo]:
         """The points of a listing are its objects: it may end badly between any two of them."""
-        for info in self._honest.list(prefix):
+        for info in self._honest.list(prefix, passed_over):
             yield self._do("list", info.key, lambda info=info: info)
 
     def check(self, write: bool = False) -> None:

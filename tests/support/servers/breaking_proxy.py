@@ -4,9 +4,10 @@
         proxy.plan("503", "reset")     # the next request, and the one after it; then all is well
         proxy.plan("503", forever=True)
 
-Faults: an HTTP status (with the XML that S3 sends), ``reset`` (the connection is reset before the request is passed
-on), ``lost`` (the request is carried out, its answer is not delivered), ``truncate`` (the answer ends in the middle
-of its body), ``slow`` (it comes, after a second) and ``hang`` (no answer).
+Faults: an HTTP status, with the XML that S3 sends (``403``, or ``403 InvalidObjectState`` for a code that is not the
+usual one), ``reset`` (the connection is reset before the request is passed on), ``lost`` (the request is carried out,
+its answer is not delivered), ``truncate`` (the answer ends in the middle of its body), ``slow`` (it comes, after a
+second) and ``hang`` (no answer).
 """
 
 import contextlib
@@ -115,7 +116,7 @@ class _Handler(socketserver.StreamRequestHandler):
         while head := self._read_head():
             body = self.rfile.read(_content_length(head))
             fault = self.server.proxy.next_fault(head.decode())
-            if fault is not None and fault.isdigit():
+            if fault is not None and fault[:3].isdigit():
                 self._refuse(fault, head.startswith(b"HEAD"))
             elif fault == "reset":
                 return self._reset()
@@ -154,8 +155,10 @@ class _Handler(socketserver.StreamRequestHandler):
             upstream.sendall(head[:-2] + b"Connection: close\r\n\r\n" + body)
             return b"".join(iter(lambda: upstream.recv(65536), b""))
 
-    def _refuse(self, status: str, head_only: bool) -> None:
-        xml = f"<?xml version='1.0'?><Error><Code>{CODES[status]}</Code><Message>on purpose</Message></Error>"
+    def _refuse(self, fault: str, head_only: bool) -> None:
+        status, _, code = fault.partition(" ")
+        code = code or CODES[status]
+        xml = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>on purpose</Message></Error>"
         body = b"" if head_only else xml.encode()
         head = f"HTTP/1.1 {status} X\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n\r\n"
         self.wfile.write(head.encode() + body)
