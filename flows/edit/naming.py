@@ -14,74 +14,20 @@ from flows.storage import ObjectInfo
 _TYPES = mimetypes.MimeTypes()
 _KNOWN = {**_TYPES.types_map[False], **_TYPES.types_map[True]}
 
+# What Python's list of types does not have: data, documents, and raw photographs. Many of those are TIFF files, of
+# which only a small preview would be edited.
+_FURTHER = """
+    .7z .arrow .cfg .ckpt .conf .crc .db .docx .feather .flac .geojson .ini .ipynb .jsonl .lock .log .m4a .m4v .mat
+    .md .md5 .mkv .ndjson .npy .npz .ogg .onnx .parquet .pickle .pkl .pptx .psd .pt .pth .rar .rst .safetensors
+    .sha256 .sqlite .tfrecord .tgz .toml .wmv .xlsx .yaml .yml .zst .3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .iiq
+    .kdc .mef .mos .mrw .nef .nrw .orf .pef .raf .raw .rw2 .rwl .sr2 .srf .srw .x3f
+"""
 # Keys with these are no images, so nothing is read to find that out. Of any other key, the content decides.
 OTHER_EXTENSIONS = frozenset(
     {
         *(extension for extension, kind in _KNOWN.items() if not kind.startswith("image/")),
         *_TYPES.encodings_map,
-        # Data and documents that the list of types does not have.
-        *(
-            ".7z",
-            ".arrow",
-            ".cfg",
-            ".ckpt",
-            ".conf",
-            ".crc",
-            ".db",
-            ".docx",
-            ".feather",
-            ".flac",
-            ".geojson",
-            ".ini",
-        ),
-        *(
-            ".ipynb",
-            ".jsonl",
-            ".lock",
-            ".log",
-            ".m4a",
-            ".m4v",
-            ".mat",
-            ".md",
-            ".md5",
-            ".mkv",
-            ".ndjson",
-            ".npy",
-            ".npz",
-        ),
-        *(
-            ".ogg",
-            ".onnx",
-            ".parquet",
-            ".pickle",
-            ".pkl",
-            ".pptx",
-            ".psd",
-            ".pt",
-            ".pth",
-            ".rar",
-            ".rst",
-            ".safetensors",
-        ),
-        *(".sha256", ".sqlite", ".tfrecord", ".tgz", ".toml", ".wmv", ".xlsx", ".yaml", ".yml", ".zst"),
-        # Raw photographs. Many of them are TIFF files, of which only a small preview would be edited.
-        *(
-            ".3fr",
-            ".arw",
-            ".cr2",
-            ".cr3",
-            ".crw",
-            ".dcr",
-            ".dng",
-            ".erf",
-            ".iiq",
-            ".kdc",
-            ".mef",
-            ".mos",
-            ".mrw",
-            ".nef",
-        ),
-        *(".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"),
+        *_FURTHER.split(),
     }
 )
 _IMAGE_EXTENSIONS = frozenset(chain.from_iterable(EXTENSIONS.values()))
