@@ -17,6 +17,8 @@ from flows.storage.objects import Fetched, ObjectInfo
 from flows.storage.tree import TEMPORARY, is_below, walk
 from flows.urls import Location
 
+# What file systems answer that have no hard links: FAT, exFAT, and many network and FUSE mounts.
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 # What file systems answer that do not have all names: FAT, exFAT, and those that check for UTF-8.
 _NAME_REFUSED = (errno.EINVAL, errno.EILSEQ)
 
@@ -26,8 +28,9 @@ class DiskStore:
 
     A put writes a temporary file beside the target, syncs it, and links or renames it into place. An ETag consists of
     size and modification time. A file that is replaced through a store always gets a later time than it had.
-    Compare-and-swap locks the folder. It is safe against puts and deletes through stores on the same machine, but not
-    against programs that write the file in place. Metadata and content types are dropped.
+    Compare-and-swap locks the folder, and so does a create-only put where the file system has no hard links. That is
+    safe against puts and deletes through stores on the same machine, but not against programs that write the file in
+    place. Metadata and content types are dropped.
     """
 
     def __init__(self, location: Location, option: str) -> None:
@@ -91,12 +94,9 @@ class DiskStore:
             os.makedirs(folder, exist_ok=True)
             try:
                 _write_synced(temporary, data)
-                if create_only:
-                    # Unlike a rename, a link fails if the target exists.
-                    os.link(temporary, path)
-                    etag = _etag(os.stat(temporary))
-                else:
-                    etag = self._replace(temporary, path, key, if_match)
+                etag = (
+                    _create(temporary, path) if create_only else self._replace(temporary, path, key, if_match)
+                )
             finally:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(temporary)
@@ -242,6 +242,27 @@ def _write_synced(path: str, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _create(temporary: str, path: str) -> str:
+    """Give a file its name, which must be free, and return its ETag.
+
+    Raises:
+        FileExistsError: the name is taken.
+    """
+    try:
+        # Unlike a rename, a link fails if the target exists.
+        os.link(temporary, path)
+        return _etag(os.stat(temporary))
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+    with _locked(os.path.dirname(path), needed=True):
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+        etag = _etag(os.stat(temporary))
+        os.rename(temporary, path)
+    return etag
 
 
 def _sync_folder(folder: str) -> None:

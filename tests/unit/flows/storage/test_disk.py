@@ -1,6 +1,7 @@
 """A directory as a store: the order of listings, what a key may not reach, and puts that are whole or not at all."""
 
 import contextlib
+import errno
 import logging
 import os
 import pickle
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -164,6 +166,27 @@ def test_a_full_disk_leaves_the_old_file_and_no_debris(store: Store, tmp_path: P
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert store.get("a").data == b"old"
     assert os.listdir(tmp_path / "store") == ["a"]
+
+
+def test_without_hard_links_one_of_many_creates_a_file(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*paths: str) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", link)
+
+    def create(number: int) -> str | None:
+        with contextlib.suppress(FileExistsError):
+            return store.put("a/b", bytes([number]) * 100_000, create_only=True)
+        return None
+
+    with ThreadPoolExecutor(8) as pool:
+        etags = list(pool.map(create, range(8)))
+    (winner,) = [number for number, etag in enumerate(etags) if etag is not None]
+    there = store.get("a/b")
+    assert (there.etag, there.data) == (etags[winner], bytes([winner]) * 100_000)
+    assert os.listdir(tmp_path / "store" / "a") == ["b"]
 
 
 WRITER = """
