@@ -13,17 +13,18 @@ from attgan.data import codec
 from attgan.data.codec import EXTENSIONS, Limits
 from attgan.editing.slide import slide
 from attgan.editing.styles import style_of_face
-from attgan.errors import DataError
+from attgan.errors import DataError, UserError
 from attgan.evaluation.plots.image_grids import faces_grid
 from flows.edit.faces import detector_of
 from flows.edit.item import Item
 from flows.edit.ledger import Row
+from flows.edit.naming import extension_of
 from flows.edit.plan import read_source_labels, read_styles
 from flows.edit.run import EditRun, fingerprint_inputs, hash_of
 from flows.edit.streaming import editor_of, stream
 from flows.settings import EditSettings
 from flows.settings.edit import OutputFormat
-from flows.storage import open_store
+from flows.storage import open_store, parse_url
 from flows.storage.bundles import inspect, open_bundle
 from flows.words import counted
 
@@ -50,7 +51,14 @@ class NotEdited(Exception):
 
 
 def is_one_file(settings: EditSettings) -> bool:
-    """Whether the source is a file on this disk and not a folder."""
+    """Whether the source is a file on this disk and not a folder.
+
+    Raises:
+        UserError: it is a path on this disk, and nothing is there.
+    """
+    source = parse_url(settings.source)
+    if source.bucket is None and not os.path.exists(source.path):
+        raise UserError("file-missing", f"--source {settings.source}: there is no such file or folder")
     return os.path.isfile(settings.source)
 
 
@@ -65,7 +73,8 @@ def edit_file(settings: EditSettings) -> Row:
         The file's row, as in a ledger.
 
     Raises:
-        UserError: a place, a bundle or an attribute does not exist.
+        UserError: a place, a bundle or an attribute does not exist; the new file is the source itself, or its name asks
+            for a format that cannot be written.
         NotEdited: the file shows no face, is not an image, or the output file exists.
         StorageError: the disk failed.
     """
@@ -73,10 +82,12 @@ def edit_file(settings: EditSettings) -> Row:
     target = settings.destination
     if os.path.isdir(target):
         target = os.path.join(target, name)
+    if os.path.exists(target) and os.path.samefile(settings.source, target):
+        raise UserError("destination-overlaps-source", f"--destination {target}: is the file of --source")
     place, new_name = os.path.split(target)
     wanted = {"source": folder, "destination": place}
     if settings.format == "keep":
-        wanted["format"] = _format_of(os.path.splitext(new_name)[1].lower())
+        wanted["format"] = _format_of(new_name, name)
     local = settings.model_copy(update=wanted)
     open_store(place, option="--destination").check(write=True)
     row = Row(name, new_name, "")
@@ -189,8 +200,20 @@ def _style_from_table(settings: EditSettings, name: str) -> list[str] | None:
     return read_styles(settings, known).by_key.get(name)
 
 
-def _format_of(extension: str) -> str:
-    """The value of ``--format`` that an output's extension asks for; the input's format where it asks for none."""
-    return next(
-        (name for name in get_args(OutputFormat) if extension in EXTENSIONS.get(name.upper(), ())), "keep"
-    )
+def _format_of(new_name: str, name: str) -> str:
+    """The value of ``--format`` that an output's name asks for; ``keep`` without an extension, or with the input's.
+
+    Raises:
+        UserError: it asks for a format that cannot be written.
+    """
+    extension = extension_of(new_name)
+    formats = [format for format in get_args(OutputFormat) if format != "keep"]
+    for format in formats:
+        if extension in EXTENSIONS[format.upper()]:
+            return format
+    if extension not in ("", extension_of(name)):
+        raise UserError(
+            "output-format-unknown",
+            f"--destination {new_name}: {extension} is none of the formats that are written: {', '.join(formats)}",
+        )
+    return "keep"

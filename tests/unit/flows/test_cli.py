@@ -50,6 +50,8 @@ def image_folder(tmp_path: Path) -> Path:
             "setting-invalid",
             "--quality 0: ",
         ),
+        # Before any server is asked for.
+        (["edit", "nope.jpg", "out.jpg"], "file-missing", "nope.jpg"),
         (["edti"], "command-unknown", "edti"),
     ],
 )

@@ -17,6 +17,7 @@ from flows.edit.shard import edit_shard
 from flows.settings import EditSettings
 from tests.support.images.pictures import noise, opened, saved
 from tests.support.images.scenes import photograph, placement
+from tests.support.refusals import refused
 
 MakeSettings = Callable[..., EditSettings]
 TWO = {3: placement(60, 40, 1.2, 8), 5: placement(420, 90, 0.9, -15)}
@@ -155,17 +156,44 @@ def test_one_file_gets_the_bytes_that_its_folder_would(
     assert (tmp_path / "one.jpg").read_bytes() == (tmp_path / "out" / "group.jpg").read_bytes()
 
 
-@pytest.mark.parametrize(
-    ("name", "format"), [("one.webp", "WEBP"), ("one.JFIF", "JPEG"), ("one.gif", "PNG"), ("one", "PNG")]
-)
+@pytest.mark.parametrize(("name", "format"), [("one.webp", "WEBP"), ("one.JFIF", "JPEG"), ("one", "PNG")])
 def test_one_file_takes_its_format_from_the_new_name(
     name: str, format: str, tmp_path: Path, settings: MakeSettings, group: np.ndarray
 ) -> None:
-    """A format that is only read, such as GIF, and a name without an extension keep the input's."""
     photo = tmp_path / "in" / "group.png"
     photo.write_bytes(saved(group, "PNG"))
     edit_file(settings(bundle="default", source=str(photo), destination=str(tmp_path / name)))
     assert Image.open(tmp_path / name).format == format
+
+
+@pytest.mark.parametrize("extension", ["heic", "gif", "bmp", "avif", "doe"])
+def test_a_format_that_is_not_written_is_refused_by_the_name(
+    extension: str, tmp_path: Path, settings: MakeSettings
+) -> None:
+    photo = tmp_path / "in" / "group.png"
+    photo.write_bytes(b"not read")
+    with refused("output-format-unknown", f".{extension}"):
+        edit_file(settings(source=str(photo), destination=str(tmp_path / f"john.{extension}")))
+    assert not list(tmp_path.glob("john*"))
+
+
+def test_a_format_that_is_only_read_is_written_from_itself(
+    tmp_path: Path, settings: MakeSettings, group: np.ndarray
+) -> None:
+    photo = tmp_path / "in" / "group.bmp"
+    photo.write_bytes(saved(group, "BMP"))
+    edit_file(settings(bundle="default", source=str(photo), destination=str(tmp_path / "one.bmp")))
+    assert Image.open(tmp_path / "one.bmp").format == "BMP"
+
+
+def test_one_file_is_never_written_over_itself(tmp_path: Path, settings: MakeSettings) -> None:
+    photo = tmp_path / "in" / "group.png"
+    photo.write_bytes(b"the only copy")
+    (tmp_path / "link.png").symlink_to(photo)
+    for place in (photo, photo.parent, tmp_path / "link.png"):
+        with refused("destination-overlaps-source"):
+            edit_file(settings(source=str(photo), destination=str(place), on_existing="overwrite"))
+    assert photo.read_bytes() == b"the only copy"
 
 
 def test_one_file_without_a_face_or_with_its_place_taken(
