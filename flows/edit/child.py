@@ -30,9 +30,10 @@ class IsolationError(Exception):
 
 @dataclass(frozen=True)
 class Death:
-    """A child process died. ``reason`` is one line for the image's row."""
+    """A child process died. ``reason`` is one line for the image's row, ``hung`` whether it had to be killed."""
 
     reason: str
+    hung: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,9 @@ class Child:
             self.connection.send_bytes(json.dumps(message).encode())
             if not self.connection.poll(seconds):
                 self.end()
-                return Death(f"the process that edited it did not answer for {seconds / 60:g} minutes")
+                return Death(
+                    f"the process that edited it did not answer for {seconds / 60:g} minutes", hung=True
+                )
             answer: dict[str, Any] = json.loads(self.connection.recv_bytes())
         except (EOFError, OSError):
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -74,9 +77,10 @@ class Child:
         return answer
 
     def end(self) -> None:
-        """Kill the process if it is still running."""
+        """Kill the process if it is still running. One that waits for a dead mount may end later."""
         self.process.kill()
-        self.process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(_EXIT_SECONDS)
         self.connection.close()
 
 

@@ -1,7 +1,7 @@
 """The child process of :mod:`flows.edit.child`: ``python -m flows.edit.isolated SOCKET PARENT``.
 
 It receives the shard, loads the model and reports that it is ready. Then it receives numbers of inputs, edits those,
-and answers with their rows.
+and answers with their rows; or it receives one that it only reads.
 
 It ends with its parent, leaves no core file, and is the first process that the kernel kills when memory runs out. Its
 limits on CPU time and memory are enforced by the kernel, because native code in an endless loop never returns to
@@ -32,7 +32,7 @@ from flows.edit.shard import Shard, open_shard
 from flows.edit.streaming import stream, warm_up
 from flows.runtime.stages import set_torch_threads
 from flows.settings import EditSettings
-from flows.storage import StorageError
+from flows.storage import ObjectRefused, StorageError, denials, open_store
 
 # An option of Linux's prctl().
 _PR_SET_PDEATHSIG = 1
@@ -66,8 +66,12 @@ def main(socket: int, parent: int) -> None:
             _send(connection, {"ready": True})
             while True:
                 order = _receive(connection)
-                limit_cpu(order["cpu_seconds"] + forward)
-                _send(connection, _edit(shard, order["edit"]))
+                if "read" in order:
+                    _read(shard, order["read"])
+                    _send(connection, {"read": True})
+                else:
+                    limit_cpu(order["cpu_seconds"] + forward)
+                    _send(connection, _edit(shard, order["edit"]))
         except EOFError:
             return
         except MemoryError:
@@ -88,6 +92,11 @@ def _edit(shard: Shard, indexes: list[int]) -> dict[str, Any]:
         "items": [{"row": asdict(item.row), "found": item.found} for item in items],
         "seconds": {stage.name: stage.seconds for stage in stages},
     }
+
+
+def _read(shard: Shard, index: int) -> None:
+    with contextlib.suppress(FileNotFoundError, ObjectRefused):
+        denials.get(open_store(shard.run.settings.source), shard.items[index].row.key)
 
 
 def _receive(connection: Connection) -> dict[str, Any]:

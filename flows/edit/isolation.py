@@ -3,7 +3,8 @@
 This process decodes no image. A child process edits the shard batch by batch, with the same code as for any other
 shard, so that the outputs have the same bytes. If it dies on a batch, another child gets the images of that batch one
 at a time. An image that kills its process twice while it is alone in it is recorded as failed, and the shard continues
-without it.
+without it. A child that does not answer for ``stall_timeout`` is killed, which counts as its death. But if another
+image cannot even be read, the storage hangs, and no image is at fault.
 """
 
 from __future__ import annotations
@@ -28,9 +29,6 @@ IMAGE_SECONDS = 60
 
 FURTHER_SECONDS = 2
 """CPU time for each further image of a batch. If that is too little, the batch is only split into single images."""
-
-SILENT_SECONDS = 30 * 60
-"""A child that does not answer for so long, and uses no CPU time, is killed. A failing storage is reported earlier."""
 
 START_SECONDS = 10 * 60
 """Time for a child to load the model and edit a grey face."""
@@ -74,6 +72,8 @@ def _edit_batch(batch: range, shard: Shard, children: _Children) -> None:
             if death is None:
                 break
         if death is not None:
+            if death.hung:
+                children.read(index - 1 if index else len(shard.items) - 1)
             item = shard.items[index]
             item.fail(DataError("process", death.reason))
             item.row.attempts += DEATHS_ALONE - 1
@@ -102,7 +102,7 @@ class _Children:
         self.child = self.child or self._start()
         limit = IMAGE_SECONDS + FURTHER_SECONDS * (len(indexes) - 1)
         try:
-            answer = self.child.ask({"edit": list(indexes), "cpu_seconds": limit}, SILENT_SECONDS)
+            answer = self.child.ask({"edit": list(indexes), "cpu_seconds": limit}, self._patience)
         except IsolationError:
             self.close()
             raise
@@ -115,6 +115,24 @@ class _Children:
             item.found = done["found"]
         self.seconds.update(answer["seconds"])
         return None
+
+    def read(self, index: int) -> None:
+        """Let the child read this item of the shard.
+
+        Raises:
+            IsolationError: it died, or did not answer.
+        """
+        self.child = self.child or self._start()
+        answer = self.child.ask({"read": index}, self._patience)
+        if isinstance(answer, Death):
+            self.child = None
+            raise IsolationError(
+                f"{self.shard.items[index].row.key}: the storage hangs, also when only this is read"
+            )
+
+    @property
+    def _patience(self) -> float:
+        return self.shard.run.settings.stall_timeout
 
     def _start(self) -> Child:
         run = self.shard.run

@@ -40,6 +40,7 @@ MAY_CHANGE = (
     "max_pixels",
     "notice_share",
     "on_existing",
+    "stall_timeout",
 )
 """Settings that do not affect the output's bytes. A resumed run takes them from the command that resumes it.
 

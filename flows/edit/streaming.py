@@ -59,7 +59,7 @@ async def stream(
     Args:
         run: whose settings apply.
         items: the inputs.
-        alive: called whenever a chunk is done.
+        alive: called whenever a chunk has been fetched, and whenever a part of one is done.
         stores: source and destination; by default those of the run's settings.
 
     Raises:
@@ -92,6 +92,7 @@ async def stream(
                 lambda item: _fetch(item, source, limits, keep_original),
                 chunk,
             )
+            alive()
             return chunk
 
         async def put(chunk: Chunk) -> Chunk:

@@ -161,6 +161,12 @@ class EditOptions(Settings):
     max_bytes: int = Field(
         default=64 * 2**20, ge=1, description="Files with more bytes than this fail without being read."
     )
+    stall_timeout: float = Field(
+        default=600,
+        gt=0,
+        description="Seconds without progress after which the process of a task on Ray is ended. After the second time "
+        "its shard is edited in isolation, an image at a time where needed.",
+    )
     shard_size: int | None = Field(
         default=None,
         ge=1,

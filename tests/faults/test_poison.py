@@ -163,6 +163,20 @@ def test_images_that_kill_their_workers_are_rows_of_a_run_that_completes(
 
 
 @pytest.mark.long
+def test_a_shard_that_hangs_is_ended_and_then_isolated(
+    stack: dict[str, str], bucket: str, tmp_path: Path
+) -> None:
+    put_inputs(bucket, 6, {3: "hang"})
+    with driver(tmp_path / "log", *edit_command(bucket, 6), "--stall-timeout=20") as process:
+        assert process.wait(LIMIT) == 0, (tmp_path / "log").read_text()
+    assert not at_work(stack)
+    report = json.loads(open_store(f"{bucket}/out/_runs/run").get("report.json").data)
+    assert report["counts"] == {"edited": 5, "copied": 0, "skipped": 0, "failed": 1}
+    assert report["shards_isolated"] == 1
+    assert [(failure["key"], failure["stage"]) for failure in report["failures"]] == [("003.jpg", "process")]
+
+
+@pytest.mark.long
 def test_kills_at_random_are_lived_through(stack: dict[str, str], bucket: str, tmp_path: Path) -> None:
     put_inputs(bucket, 48, {})
     chance = random.Random(5)

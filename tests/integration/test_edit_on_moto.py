@@ -6,6 +6,8 @@ from pathlib import Path
 import boto3
 import pytest
 
+from flows.edit.child import IsolationError
+from flows.edit.isolation import edit_shard_in_isolation
 from flows.edit.ledger import finished_shards, read_rows
 from flows.edit.prepared_run import prepare
 from flows.edit.shard import edit_shard
@@ -35,6 +37,28 @@ def bucket(moto_server: dict[str, str], fresh_bucket: Callable[[dict[str, str]],
     for key in KEYS:
         boto3.client("s3").put_object(Bucket=name, Key=f"in/{key}", Body=saved(noise(1)))
     return f"s3://{name}"
+
+
+@pytest.mark.long
+def test_a_storage_that_hangs_is_nobodys_row(
+    bucket: str, moto_server: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = EditSettings(
+        source=join(bucket, "in"),
+        destination=join(bucket, "out"),
+        bundle=join(bucket, "bundle"),
+        limit=2,
+        faces="aligned",
+        stall_timeout=5,
+    )
+    prepared = prepare(settings)
+    with BreakingProxy(moto_server["AWS_ENDPOINT_URL"]) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        proxy.plan("hang", forever=True, only=r"GET \S*/in/\S")
+        with pytest.raises(IsolationError):
+            edit_shard_in_isolation(prepared.run.url, 0, settings)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto_server["AWS_ENDPOINT_URL"])
+    assert not finished_shards(prepared.store)
 
 
 def edited(bucket: str, destination: str) -> dict[str, str]:

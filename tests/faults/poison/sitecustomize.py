@@ -1,7 +1,7 @@
 """With this folder on PYTHONPATH a Python that decodes images dies of some of them, as of a defect of its decoder.
 
-An image that holds ``poison:HOW`` somewhere, in a comment say, is one of them: ``crash``, ``exit``, ``loop`` (for ever)
-or ``hoard`` (memory, until there is none). Python imports this module when it starts.
+An image that holds ``poison:HOW`` somewhere, in a comment say, is one of them: ``crash``, ``exit``, ``loop`` or
+``hang`` (both for ever), or ``hoard`` (memory, until there is none). Python imports this module when it starts.
 """
 
 import importlib.abc
@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import sys
+import time
 
 MODULE = "attgan.data.codec"
 POISON = re.compile(rb"poison:(\w+)")
@@ -27,6 +28,8 @@ def take(how):
         held = []
         while True:
             held.append(numpy.zeros(2**25))  # never touched: the machine is to feel nothing of it
+    while how == b"hang":
+        time.sleep(1)
     while how == b"loop":
         pass
 
