@@ -221,6 +221,8 @@ def show(report: dict[str, Any]) -> None:
         print_line(f"closed unfinished: another version planned its other {left:,} images anew")
     if report["unchanged"]:
         print_line(f"{report['unchanged']:,} images were done by earlier runs and have not changed")
+    if report["ignored"]:
+        print_line(f"keys that were not planned, with their reasons: {report['url']}/ignored/")
     print_line(f"report, ledgers and picture: {report['url']}/")
 
 

@@ -18,7 +18,7 @@ from flows.storage.objects import Fetched, ObjectInfo, Store
 # Of the listing, the objects at the positions 1, 2, 4, 8, … up to this one are tried.
 _DEPTH = 2**17
 # Larger objects are not tried.
-_BYTES = 16 * 2**20
+_BYTES = 64 * 2**20
 
 Result = TypeVar("Result")
 

@@ -167,7 +167,8 @@ def test_a_shard_that_hangs_is_ended_and_then_isolated(
     stack: dict[str, str], bucket: str, tmp_path: Path
 ) -> None:
     put_inputs(bucket, 6, {3: "hang"})
-    with driver(tmp_path / "log", *edit_command(bucket, 6), "--stall-timeout=20") as process:
+    options = ["--stall-timeout=20", "--max-failed-share=0.5"]
+    with driver(tmp_path / "log", *edit_command(bucket, 6), *options) as process:
         assert process.wait(LIMIT) == 0, (tmp_path / "log").read_text()
     assert not at_work(stack)
     report = json.loads(open_store(f"{bucket}/out/_runs/run").get("report.json").data)
