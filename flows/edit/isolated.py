@@ -76,10 +76,11 @@ def main(socket: int, parent: int) -> None:
             return
         except MemoryError:
             _send(connection, {"out_of_memory": True})
-        except StorageError as error:
-            _send(connection, {"storage_error": str(error)})
+        # Before StorageError, because refused credentials are both.
         except UserError as error:
             _send(connection, {"user_error": [error.code, error.line]})
+        except StorageError as error:
+            _send(connection, {"storage_error": str(error)})
         except Exception as error:
             traceback.print_exc()
             _send(connection, {"error": f"{type(error).__name__}: {error}"})

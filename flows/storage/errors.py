@@ -1,8 +1,10 @@
-"""The errors of storage. Each takes one plain string, so that it survives pickling between processes.
+"""The errors of storage. They take plain strings, so that they survive pickling between processes.
 
 Beside these, storage raises :class:`FileNotFoundError` (no such object), :class:`FileExistsError` (a create-only
 put lost) and :class:`attgan.errors.UserError` (only the user can correct it: bucket, credentials, URL).
 """
+
+from attgan.errors import UserError
 
 
 class StorageError(Exception):
@@ -15,6 +17,13 @@ class PreconditionFailed(Exception):
 
 class AccessDenied(StorageError):
     """Access was denied, to this object or to all of them: :mod:`flows.storage.denials` finds out which."""
+
+
+class CredentialsRefused(UserError, StorageError):
+    """The credentials are not, or no longer, accepted. It is the user's to correct, and stops a run.
+
+    Where a failing storage is tolerated, as for a report of progress, this is tolerated too.
+    """
 
 
 class ObjectRefused(Exception):

@@ -16,7 +16,7 @@ class ObjectInfo:
         etag: changes whenever the content is replaced; without quotation marks. On disk: size and modification time.
         modified: when it was written, by the store's clock, with time zone.
         metadata: user metadata, names in lower case. Only ``head`` on S3 fills it.
-        refused: why the object cannot be read, as far as the listing knows. Then the ETag is a new one each time.
+        refused: why the object cannot be read, as far as the listing knows. Then the ETag is empty.
     """
 
     key: str

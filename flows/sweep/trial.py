@@ -110,8 +110,9 @@ def run_trial(order: TrialOrder, say: Say) -> State[Any]:
         known = isinstance(error, UserError | Diverged)
         record["state"] = "diverged" if isinstance(error, Diverged) else "failed"
         record["reason"] = str(error) if known else f"{type(error).__name__}: {one_line(error)}"
-        # A full disk is a UserError, too, but there may be space at the next attempt.
-        record["permanent"] = isinstance(error, UserError) and not isinstance(error.__context__, OSError)
+        # A full disk and expired credentials are UserErrors, too, but the next attempt may have space or new ones.
+        passing = isinstance(error, StorageError) or isinstance(error.__context__, OSError)
+        record["permanent"] = isinstance(error, UserError) and not passing
         # If the record cannot be written, the driver writes it.
         with contextlib.suppress(StorageError):
             _end(store, order, record, mine, began)

@@ -27,7 +27,14 @@ from botocore.exceptions import (
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
 from attgan.errors import UserError
-from flows.storage.errors import AccessDenied, KeyRefused, ObjectRefused, PreconditionFailed, StorageError
+from flows.storage.errors import (
+    AccessDenied,
+    CredentialsRefused,
+    KeyRefused,
+    ObjectRefused,
+    PreconditionFailed,
+    StorageError,
+)
 
 DENIED = frozenset({"AccessDenied", "AllAccessDisabled", "Forbidden", "403"})
 # The fault is the credentials' or this machine's clock's, and never one object's.
@@ -154,7 +161,9 @@ def at_object(error: Exception, name: str, key: str, create_only: bool = False) 
     if isinstance(error, FileNotFoundError) or fault.status == 404:
         return FileNotFoundError(name)
     if fault.code in CREDENTIALS:
-        return UserError("aws-credentials-refused", f"{name}: the AWS credentials are not accepted: {fault}")
+        return CredentialsRefused(
+            "aws-credentials-refused", f"{name}: the AWS credentials are not accepted: {fault}"
+        )
     if fault.code == ARCHIVED:
         return ObjectRefused(f"key {key!r}: {fault}")
     if fault.status in (401, 403) or fault.code.startswith("KMS."):

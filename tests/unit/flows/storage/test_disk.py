@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from attgan.errors import UserError
 from flows.storage import KeyRefused, StorageError, Store, open_store
+from flows.storage.errors import CredentialsRefused
 from tests.support.refusals import refused
 
 names = st.text(alphabet=" -./0aé😀~", min_size=1, max_size=6)
@@ -265,7 +266,13 @@ def test_check_sees_missing_rights() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [StorageError("s3://b/k: 503"), KeyRefused("key 'x'"), UserError("a-rule", "--a b: c")]
+    "error",
+    [
+        StorageError("s3://b/k: 503"),
+        CredentialsRefused("a-rule", "s3://b/k: 403"),
+        KeyRefused("key 'x'"),
+        UserError("a-rule", "--a b: c"),
+    ],
 )
 def test_errors_travel_between_processes(error: Exception) -> None:
     again = pickle.loads(pickle.dumps(error))
