@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 from attgan.errors import UserError
-from flows.edit.cpu_limit import cpu_seconds, limit_cpu
 from flows.edit.shard import Shard, open_shard
 from flows.edit.streaming import stream, warm_up
 from flows.runtime.stages import set_torch_threads
@@ -56,9 +55,9 @@ def main(socket: int, parent: int) -> None:
             shard = open_shard(order["run_url"], order["shard"], settings, order["generation"])
             set_torch_threads(max(1, int(settings.cpus_per_shard)))
             warm_up(shard.run.settings, shard.run.made_of["bundle"])
-            before = cpu_seconds()
+            before = _cpu_seconds()
             warm_up(shard.run.settings, shard.run.made_of["bundle"])
-            forward = _SLOWER * (cpu_seconds() - before)
+            forward = _SLOWER * (_cpu_seconds() - before)
             # CUDA reserves huge address ranges, so the memory limit only works without a GPU.
             if not settings.gpus_per_shard:
                 image = _PER_PIXEL * settings.max_pixels + _PER_BYTE * settings.max_bytes
@@ -70,7 +69,7 @@ def main(socket: int, parent: int) -> None:
                     _read(shard, order["read"])
                     _send(connection, {"read": True})
                 else:
-                    limit_cpu(order["cpu_seconds"] + forward)
+                    _limit_cpu(order["cpu_seconds"] + forward)
                     _send(connection, _edit(shard, order["edit"]))
         except EOFError:
             return
@@ -127,6 +126,21 @@ def _be_expendable() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def _limit_cpu(seconds: float) -> None:
+    """Let the kernel kill this process (SIGXCPU) after so much more CPU time, counted over all its threads."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    soft = int(_cpu_seconds() + seconds) + 1
+    if hard != resource.RLIM_INFINITY:
+        soft = min(soft, hard)
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
+
+
+def _cpu_seconds() -> float:
+    """CPU time that this process has used."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
 
 
 def _limit_memory(more: int) -> None:

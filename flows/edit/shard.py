@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flows.edit import plan
-from flows.edit.cpu_limit import cpu_limit
 from flows.edit.item import Item
 from flows.edit.ledger import Row, Summary, ledger_key, read_rows, summarise, write_ledger
 from flows.edit.naming import output_key
@@ -24,9 +23,6 @@ from flows.edit.stall_limit import stall_limit
 from flows.edit.streaming import stream
 from flows.settings import EditSettings
 from flows.storage import Store, open_store
-
-STUCK_SECONDS = 30 * 60
-"""CPU time without a finished image after which the process is killed: some image keeps it in an endless loop."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +47,7 @@ class Shard:
 def edit_shard(run_url: str, shard: int, settings: EditSettings, generation: int = 0) -> Summary:
     """Edit one planned shard and write its ledger.
 
-    A process that keeps computing without finishing an image is killed (:data:`STUCK_SECONDS`), and one that gets
-    nothing done for ``stall_timeout`` ends itself.
+    A process that gets nothing done for ``stall_timeout`` is ended.
 
     Args:
         run_url: the run's folder, with ``run.json`` and the plan.
@@ -67,12 +62,7 @@ def edit_shard(run_url: str, shard: int, settings: EditSettings, generation: int
     """
     started = time.perf_counter()
     opened = open_shard(run_url, shard, settings, generation)
-    with cpu_limit(STUCK_SECONDS) as restart_cpu, stall_limit(settings.stall_timeout) as restart_stall:
-
-        def alive() -> None:
-            restart_cpu()
-            restart_stall()
-
+    with stall_limit(settings.stall_timeout) as alive:
         stages = asyncio.run(stream(opened.run, opened.items, alive))
     return close_shard(opened, {stage.name: stage.seconds for stage in stages}, time.perf_counter() - started)
 

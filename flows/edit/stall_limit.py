@@ -1,4 +1,4 @@
-"""A limit on time without progress: a stuck decoder or a dead mount uses no CPU time and never returns to Python."""
+"""A limit on time without progress: a stuck decoder or a dead mount never returns to Python."""
 
 from __future__ import annotations
 

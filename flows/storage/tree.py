@@ -52,6 +52,8 @@ def walk(
             continue
         found: os.stat_result | str | None
         try:
+            if name.startswith(TEMPORARY):
+                raise _NotAFile("unfinished write")
             if key != folder + name:
                 raise _not_utf8(root, folder, name)
             if name.endswith("/"):
@@ -93,9 +95,7 @@ def _names(root: str, folder: str) -> list[str]:
     try:
         with os.scandir(path) as entries:
             names = [
-                entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name
-                for entry in entries
-                if not entry.name.startswith(TEMPORARY)
+                entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name for entry in entries
             ]
     except (FileNotFoundError, NotADirectoryError):
         # The folder was removed meanwhile, or never existed.

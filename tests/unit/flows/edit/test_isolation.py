@@ -253,11 +253,10 @@ def test_a_silent_child_is_killed(looping: PreparedRun) -> None:
     assert child.process.returncode is not None
 
 
-def run_elsewhere(call: str, prepared: PreparedRun, **changed: float) -> subprocess.Popen[bytes]:
-    """Another process that edits the run's one shard, with a constant of a module changed."""
+def run_elsewhere(call: str, prepared: PreparedRun) -> subprocess.Popen[bytes]:
+    """Another process that edits the run's one shard."""
     program = (
         "import sys; from flows.edit import isolation, shard; from flows.settings import EditSettings\n"
-        f"for name, value in {changed}.items(): setattr(shard, name, value)\n"
         f"{call}(sys.argv[1], 0, EditSettings.model_validate_json(sys.argv[2]))"
     )
     arguments = [prepared.run.url, prepared.run.settings.model_dump_json()]
@@ -268,19 +267,10 @@ def run_elsewhere(call: str, prepared: PreparedRun, **changed: float) -> subproc
     )
 
 
-def test_a_shard_that_gets_nothing_done_is_killed(looping: PreparedRun) -> None:
-    worker = run_elsewhere("shard.edit_shard", looping, STUCK_SECONDS=2)
-    try:
-        assert worker.wait() == -signal.SIGXCPU
-    finally:
-        worker.kill()
-        worker.wait()
-    assert not finished_shards(looping.store)
-
-
 @pytest.mark.usefixtures("poison")
-def test_a_shard_that_hangs_is_ended(tmp_path: Path, settings: MakeSettings) -> None:
-    write_inputs(tmp_path, ["00-hang.jpg"])
+@pytest.mark.parametrize("how", ["hang", "loop"])
+def test_a_shard_that_gets_nothing_done_is_ended(tmp_path: Path, settings: MakeSettings, how: str) -> None:
+    write_inputs(tmp_path, [f"00-{how}.jpg"])
     prepared = begin(settings(stall_timeout=2))
     worker = run_elsewhere("shard.edit_shard", prepared)
     try:
@@ -311,20 +301,6 @@ def test_a_process_that_gets_something_done_in_time_may_go_on() -> None:
         "        time.sleep(0.5)\n"
         "        alive()\n"
         "time.sleep(2.5)\n"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True)
-
-
-def test_a_process_that_gets_something_done_may_go_on() -> None:
-    program = (
-        "import resource; from flows.edit.cpu_limit import cpu_limit, cpu_seconds\n"
-        "before = resource.getrlimit(resource.RLIMIT_CPU)\n"
-        "with cpu_limit(2) as alive:\n"
-        "    for _ in range(6):\n"
-        "        started = cpu_seconds()\n"
-        "        while cpu_seconds() < started + 0.5: pass\n"
-        "        alive()\n"
-        "assert resource.getrlimit(resource.RLIMIT_CPU) == before\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
 

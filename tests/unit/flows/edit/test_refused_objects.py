@@ -12,8 +12,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from flows.edit.finish import finish
 from flows.edit.ledger import finished_shards, read_rows
-from flows.edit.prepared_run import PreparedRun, prepare
+from flows.edit.prepared_run import NothingToDo, PreparedRun, prepare
 from flows.edit.shard import edit_shard
 from flows.settings import EditSettings
 from tests.support.images.pictures import noise, saved
@@ -181,3 +182,22 @@ def test_an_object_that_has_vanished_or_changed_since_it_was_planned(
         "vanished.jpg": "failed",
     }
     assert (tmp_path / "out" / "changed.jpg").read_bytes() != (tmp_path / "out" / "good.jpg").read_bytes()
+
+
+def test_what_the_listing_refuses_is_refused_once(tmp_path: Path, settings: MakeSettings) -> None:
+    (tmp_path / "in" / "good.jpg").write_bytes(saved(noise(0)))
+    name = tmp_path / "in" / os.fsdecode(b"caf\xe9.jpg")
+    name.write_bytes(saved(noise(1)))
+    prepared = prepare(settings())
+    assert isinstance(prepared, PreparedRun)
+    finish(prepared, [edit_shard(prepared.run.url, 0, prepared.run.settings)], 1.0, [])
+    again = prepare(settings())
+    assert isinstance(again, NothingToDo)
+    assert again.not_planned.unchanged == 2
+    name.rename(tmp_path / "in" / "café.jpg")
+    renamed = prepare(settings())
+    assert isinstance(renamed, PreparedRun)
+    edit_shard(renamed.run.url, 0, renamed.run.settings)
+    assert {key: row["status"] for key, row in rows_of(renamed.run.settings).items()} == {
+        "café.jpg": "edited"
+    }
