@@ -42,3 +42,7 @@ class DataError(Exception):
 
     def __str__(self) -> str:
         return f"{self.stage}: {self.reason}"
+
+
+class NotAnImage(DataError):
+    """An input whose content is not an image of any format that is read."""

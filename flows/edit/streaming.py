@@ -17,7 +17,7 @@ from attgan.data.codec import Decoded, Limits
 from attgan.data.codec.provenance import Provenance, xmp_packet
 from attgan.editing.editor import Editor, make_editor
 from attgan.editing.stream_slots import SLOTS_PER_GPU
-from attgan.errors import DataError, UserError
+from attgan.errors import DataError, NotAnImage, UserError
 from attgan.models import GeneratorConfig
 from flows.edit.faces import edit_faces, find_faces, finished
 from flows.edit.item import Chunk, Item
@@ -236,10 +236,10 @@ def _decode(item: Item, limits: Limits) -> None:
     try:
         item.image = image = codec.decode(data or b"", limits)
     except DataError as error:
-        if is_named_as_image(item.row.key) or codec.kind_of(data or b""):
-            item.fail(error)
-        else:
+        if isinstance(error, NotAnImage) and not is_named_as_image(item.row.key):
             item.skip(error.stage, error.reason)
+        else:
+            item.fail(error)
         return
     item.row.height, item.row.width = image.pixels.shape[:2]
     item.held = 4 * item.row.height * item.row.width

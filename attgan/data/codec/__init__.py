@@ -15,7 +15,7 @@ import imagecodecs
 import PIL
 import simplejpeg
 
-from attgan.data.codec.decoding import decode, kind_of
+from attgan.data.codec.decoding import decode
 from attgan.data.codec.encoding import encode, prepare, write
 from attgan.data.codec.image import CONTENT_TYPES, EXTENSIONS, FORMATS, Decoded, Limits
 
@@ -32,7 +32,6 @@ __all__ = [
     "Limits",
     "decode",
     "encode",
-    "kind_of",
     "prepare",
     "write",
 ]

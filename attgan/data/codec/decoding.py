@@ -14,7 +14,7 @@ from attgan.data.codec import gif, jpeg, png, tiff, webp
 from attgan.data.codec.colour import as_seen
 from attgan.data.codec.image import DEFAULT_LIMITS, FORMATS, Decoded, Limits
 from attgan.data.codec.metadata import Metadata
-from attgan.errors import DataError
+from attgan.errors import DataError, NotAnImage
 
 # :class:`Limits` limits the pixels. Pillow's own limit, which is global, would refuse what a user has allowed.
 Image.MAX_IMAGE_PIXELS = None
@@ -36,10 +36,11 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Decoded:
     """Decode an image.
 
     Raises:
-        DataError: stage ``decode``: empty, too large, not an image, truncated or corrupt.
+        NotAnImage: stage ``decode``: empty, or of no known format.
+        DataError: stage ``decode``: too large, truncated or corrupt.
     """
     if not data:
-        raise DataError("decode", "the file is empty (0 bytes)")
+        raise NotAnImage("decode", "the file is empty (0 bytes)")
     if len(data) > limits.max_bytes:
         raise DataError("decode", f"{len(data):,} bytes; the limit is {limits.max_bytes:,}")
     if data.startswith(jpeg.MAGIC):
@@ -50,7 +51,7 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Decoded:
 
 
 def _decode_with_pillow(data: bytes, limits: Limits) -> Decoded:
-    kind, whole = kind_of(data), data
+    kind, whole = _kind(data), data
     try:
         data, frames = _checked(kind, data, limits)
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
@@ -64,7 +65,7 @@ def _decode_with_pillow(data: bytes, limits: Limits) -> Decoded:
     except PIL.UnidentifiedImageError as error:
         known = f"a damaged {kind}, or of a kind that is not read"
         unknown = f"not an image of a known format ({', '.join(FORMATS)})"
-        raise DataError("decode", known if kind else unknown) from error
+        raise (DataError if kind else NotAnImage)("decode", known if kind else unknown) from error
     # A hostile file makes Pillow's parsers raise nearly anything.
     except Exception as error:
         raise DataError("decode", f"{kind}: {one_line(error)}") from error
@@ -99,7 +100,7 @@ def _metadata(kind: str, data: bytes, picture: Image.Image) -> tuple[Metadata, t
     return Metadata(), ()
 
 
-def kind_of(data: bytes) -> str:
+def _kind(data: bytes) -> str:
     """The format by the file's first bytes; empty for an unknown one."""
     return next((name for magic, name in _KINDS.items() if data.startswith(magic)), "")
 
