@@ -156,7 +156,7 @@ def _images(settings: BenchSettings, scratch: str) -> tuple[EditSettings, list[s
     if settings.source is None:
         print_line(f"{settings.images:,} drawn faces into {wanted.source}")
         return wanted, fill(open_store(wanted.source, option="--destination"), settings.images, settings.seed)
-    keys = [info.key for info in islice(list_images(wanted, NotPlanned()), wanted.limit)]
+    keys = [info.key for info in islice(list_images(wanted, NotPlanned()), wanted.limit) if not info.refused]
     if not keys:
         raise UserError("source-empty", f"--source {settings.source}: has no images")
     return wanted, keys
