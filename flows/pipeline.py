@@ -130,7 +130,12 @@ def make_steps(settings: PipelineSettings) -> Steps:
     place = settings.place
     source, dataset = settings.source or join(place, FACES), join(place, DATASET)
     data = {"images": settings.images} if settings.source is None else {"dataset": dataset}
-    common = {"preset": settings.preset, "seed": settings.seed, "gpus_per_trial": settings.gpus}
+    common = {
+        "preset": settings.preset,
+        "seed": settings.seed,
+        "gpus_per_trial": settings.gpus,
+        "node_timeout": settings.node_timeout,
+    }
     wanted = {**common, **data, "destination": place}
     resolved = resolve(_checked(SweepSettings, wanted, settings.sweep_options, "--sweep-options", _STARTS))
     size, names = resolved.size or GeneratorConfig().image_size, resolved.attributes or PUBLISHED
@@ -149,6 +154,7 @@ def make_steps(settings: PipelineSettings) -> Steps:
         "bundle": join(place, BEST),
         "labels": None if settings.photos else source,
         "gpus_per_shard": settings.gpus,
+        "node_timeout": settings.node_timeout,
         # A sweep that continues may find better weights. Images that earlier weights have edited are then replaced.
         "on_existing": "overwrite" if settings.edited is None else "fail",
     }
@@ -168,6 +174,7 @@ def _subset(settings: PipelineSettings, source: str, size: int, kept: list[str])
     """The settings of the trials' dataset. If an older version has made it, a line of ``kept`` says so."""
     place = join(settings.place, DATASET)
     cut = {"source": source, "destination": place, "size": size, "seed": settings.seed}
+    cut["node_timeout"] = settings.node_timeout
     cut["subset"] = "all" if settings.source is None else settings.subset
     if "store" not in settings.subset_options and has(place, MANIFEST):
         cut["store"] = read_manifest_of(place, "--destination").images.geometry
@@ -245,7 +252,10 @@ def _named(settings: EditSettings, digest: str) -> EditSettings:
     """The settings with a run id derived from all that the run depends on, so that a finished run is recognised."""
     if settings.run_id:
         return settings
-    made_of = [digest, settings.model_dump(mode="json", exclude={"cpus_per_shard", "gpus_per_shard"})]
+    made_of = [
+        digest,
+        settings.model_dump(mode="json", exclude={"cpus_per_shard", "gpus_per_shard", "node_timeout"}),
+    ]
     return settings.model_copy(update={"run_id": f"pipeline-{hash_of(made_of)}"})
 
 

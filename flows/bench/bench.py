@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
 
+from prefect.logging import get_logger
+
 from attgan.errors import UserError
 from flows.bench import ceilings
 from flows.bench.ceilings import DIFFERENT, STAGES, Work
@@ -24,7 +26,7 @@ from flows.edit.flow import edit
 from flows.edit.ledger import finished_shards, read_summary
 from flows.edit.plan import NotPlanned, list_images
 from flows.edit.streaming import warm_up
-from flows.runtime import cluster, nodes
+from flows.runtime import capacity, cluster, nodes
 from flows.runtime.running import run_from_terminal
 from flows.runtime.terminal import print_line
 from flows.settings import BenchSettings, EditSettings
@@ -78,7 +80,7 @@ class Result:
         reached: the edit flow.
     """
 
-    cluster: cluster.Resources
+    cluster: capacity.Resources
     load: Load
     workers: int
     start: float
@@ -98,8 +100,9 @@ def run_bench(settings: BenchSettings) -> Result:
     load = Load(os.getloadavg()[0], os.cpu_count() or 1)
     cluster.require_prefect()
     cluster.connect_ray()
-    resources = cluster.require_ray(settings.cpus_per_shard, settings.gpus_per_shard)
-    parallel = cluster.workers(resources, settings.cpus_per_shard, settings.gpus_per_shard)
+    asked = settings.cpus_per_shard, settings.gpus_per_shard
+    capacity.require(*asked, settings.node_timeout, get_logger("bench"))
+    parallel = capacity.tasks_now(*asked)
     digest = bundles.inspect(settings.bundle).digest
     destination = _place(settings)
     nodes.require_reachable({"--source": settings.source, "--bundle": settings.bundle}, destination)
@@ -112,7 +115,7 @@ def run_bench(settings: BenchSettings) -> Result:
         print_line(f"{parallel} workers have the bundle after {start:.1f} s")
         measured = _ceilings(work, parallel)
         reached = _edit(wanted, parallel)
-    return Result(resources, load, parallel, start, measured, reached)
+    return Result(capacity.resources(), load, parallel, start, measured, reached)
 
 
 def _place(settings: BenchSettings) -> str:
@@ -150,7 +153,7 @@ def _images(settings: BenchSettings, scratch: str) -> tuple[EditSettings, list[s
         on_present="edit",
         max_failed_share=1,
         **settings.model_dump(
-            include={"paste", "shard_size", "batch_size", "cpus_per_shard", "gpus_per_shard"}
+            include={"paste", "shard_size", "batch_size", "cpus_per_shard", "gpus_per_shard", "node_timeout"}
         ),
     )
     if settings.source is None:

@@ -21,7 +21,7 @@ from flows.edit.prepared_run import NothingToDo, PreparedRun, check, describe, p
 from flows.edit.run import EditRun
 from flows.edit.shard import edit_shard
 from flows.edit.streaming import editor_of
-from flows.runtime import cancelling, cluster, nodes, reporting
+from flows.runtime import cancelling, capacity, cluster, nodes, reporting
 from flows.runtime.running import Unfinished, cause_of, is_retryable, refusals_as_states, retries_if
 from flows.settings import EditSettings
 from flows.storage import open_store
@@ -65,27 +65,27 @@ def edit(settings: EditSettings) -> dict[str, Any] | State[Any]:
         reporting.table("edit-dry-run", describe(settings), "What an edit run would do")
         return {}
     started = time.monotonic()
-    resources = cluster.require_ray(settings.cpus_per_shard, settings.gpus_per_shard)
+    capacity.require(settings.cpus_per_shard, settings.gpus_per_shard, settings.node_timeout, log)
     nodes.require_reachable({"--source": settings.source, "--bundle": settings.bundle}, settings.destination)
     # Before the lease is written, so that a mistake leaves nothing behind.
     bundle = check(settings)
     with lease.held(open_store(settings.destination, option="--destination"), log) as held:
-        prepared = prepare(settings, bundle, _worker_starter(settings, bundle.digest, resources), log.warning)
+        prepared = prepare(settings, bundle, _worker_starter(settings, bundle.digest), log.warning)
         if isinstance(prepared, NothingToDo):
             empty = report.build_empty_report(settings, prepared.not_planned)
             log.info(report.one_line(empty))
             return _completed(empty)
         with _stop_checks(held, log) as check_stop:
-            return _edit(prepared, resources, started, check_stop, log)
+            return _edit(prepared, started, check_stop, log)
 
 
-def _worker_starter(settings: EditSettings, digest: str, resources: cluster.Resources) -> Callable[[], None]:
-    """A function that starts one more worker at each call, until the cluster has no more resources.
+def _worker_starter(settings: EditSettings, digest: str) -> Callable[[], None]:
+    """A function that starts one more worker at each call, until the cluster has no more resources and may add none.
 
-    It is called for each planned shard: workers load the model while the planning continues.
+    It is called for each planned shard: nodes are added and workers load the model while the planning continues.
     """
-    parallel = cluster.workers(resources, settings.cpus_per_shard, settings.gpus_per_shard)
-    numbers = iter(range(parallel))
+    most = capacity.tasks_at_most(settings.cpus_per_shard, settings.gpus_per_shard)
+    numbers = iter(range(min(most, cluster.WINDOW)))
 
     def start() -> None:
         if next(numbers, None) is not None:
@@ -118,7 +118,6 @@ def _stop_checks(held: lease.Lease, log: reporting.Log) -> Iterator[Callable[[],
 
 def _edit(
     prepared: PreparedRun,
-    resources: cluster.Resources,
     started: float,
     check_stop: Callable[[], None],
     log: reporting.Log,
@@ -139,7 +138,7 @@ def _edit(
         if shard not in prepared.todo
     }
     before = list(summaries.values())
-    if lost := _run_shards(prepared, resources, summaries, check_stop, log):
+    if lost := _run_shards(prepared, summaries, check_stop, log):
         message = f"{len(lost)} of {run.shards} shards did not finish ({lost[0]}); {cancelling.RESUMES}"
         return Failed(message=message)
     if len(summaries) < run.shards:
@@ -160,7 +159,6 @@ def _completed(result: dict[str, Any]) -> State[Any]:
 
 def _run_shards(
     prepared: PreparedRun,
-    resources: cluster.Resources,
     summaries: dict[int, Summary],
     check_stop: Callable[[], None],
     log: reporting.Log,
@@ -183,13 +181,13 @@ def _run_shards(
         {"run_url": run.url, "shard": shard, "settings": settings, "generation": generation}
         for shard, generation in prepared.todo.items()
     )
-    parallel = cluster.workers(resources, settings.cpus_per_shard, settings.gpus_per_shard)
+    asks = settings.cpus_per_shard, settings.gpus_per_shard
     tasks = cluster.run_tasks(
         edit_shard_task,
         calls,
         cpus=settings.cpus_per_shard,
         gpus=settings.gpus_per_shard,
-        parallel=parallel,
+        node_timeout=settings.node_timeout,
         on_wait=check_stop,
         fallback=lambda call, state: _in_isolation(call, state, log),
     )
@@ -204,7 +202,7 @@ def _run_shards(
                     raise cause
                 lost.append(f"shard {call['shard']}: {state.message}")
                 lost_in_a_row += 1
-                if lost_in_a_row > 2 * parallel:
+                if lost_in_a_row > 2 * max(1, capacity.tasks_now(*asks)):
                     break
                 continue
             lost_in_a_row = 0

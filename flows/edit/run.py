@@ -39,6 +39,7 @@ MAY_CHANGE = (
     "max_failed_share",
     "max_pixels",
     "notice_share",
+    "node_timeout",
     "on_existing",
     "stall_timeout",
 )

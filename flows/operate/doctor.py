@@ -15,7 +15,7 @@ from prefect.client.schemas.filters import WorkerFilter, WorkerFilterStatus
 
 from attgan.errors import UserError
 from attgan.version import VERSION
-from flows.runtime import cluster
+from flows.runtime import capacity, cluster
 from flows.storage import StorageError, open_store
 from flows.storage.bundles import inspect
 from flows.storage.s3.aws import open_session
@@ -100,8 +100,10 @@ def _workers() -> str:
 
 def _ray() -> str:
     cluster.connect_ray()
-    found = cluster.require_ray(1, 0)
+    found = capacity.resources()
     size = f"{counted(found.nodes, 'node')}, {counted(found.cpus, 'CPU')}, {counted(found.gpus, 'GPU')}"
+    if more := capacity.tasks_at_most(1, 0) - capacity.tasks_now(1, 0):
+        size += f", {counted(more, 'CPU')} more with its autoscaler"
     return f"{size} at {cluster.require_ray_address()}"
 
 

@@ -74,6 +74,18 @@ def cancel_requests(log: Log) -> Iterator[Callable[[], str | None]]:
         polling.join(_LAST_REQUEST)
 
 
+@contextlib.contextmanager
+def ended_by_cancelling(log: Log) -> Iterator[Callable[[], None]]:
+    """A function that raises :class:`RunCancelled` once this flow run is cancelled on the server. It never blocks."""
+    with cancel_requests(log) as cancelled:
+
+        def check() -> None:
+            if why := cancelled():
+                raise RunCancelled(f"{why}; {RESUMES}")
+
+        yield check
+
+
 def _poll(run: UUID, found: list[str], ended: threading.Event, log: Log) -> None:
     unreachable = False
     while not ended.wait(_INTERVAL):

@@ -1,4 +1,4 @@
-"""The Prefect server and the Ray cluster that a flow runs on: connecting, checking resources, submitting tasks.
+"""The Prefect server and the Ray cluster that a flow runs on: connecting, and submitting tasks.
 
 Their addresses are in the environment: ``PREFECT_API_URL`` and ``RAY_ADDRESS``.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import signal
 import socket
 import threading
@@ -20,14 +21,15 @@ from prefect.states import Cancelled, Crashed
 from prefect_ray import RayTaskRunner
 
 from attgan.errors import UserError
-from flows.runtime import cancelling, nodes, task_runs
+from flows.runtime import cancelling, capacity, nodes, task_runs
 from flows.runtime.cluster_watch import cluster_watch
 from flows.runtime.local_stack import shares_s3
 from flows.runtime.ray_token import require_token
-from flows.words import counted
 
 # The most submissions that are pending at a time, however large the cluster is.
 WINDOW = 1000
+# How often a task is submitted again after its node was taken away.
+_NODES_LOST = 3
 # Seconds that one wait for finished tasks takes at most.
 WAIT = 0.5
 _HINT = "`attgan up` starts one here"
@@ -41,23 +43,15 @@ Call = dict[str, Any]
 """The keyword arguments of a task."""
 
 
-@dataclass(frozen=True)
-class Resources:
-    """The total resources of a Ray cluster."""
-
-    nodes: int
-    cpus: float
-    gpus: float
-
-
 def require_prefect() -> str:
     """The URL of the Prefect server, after it has answered a request.
 
     A server is required: without one, every Ray worker would start a server of its own.
 
     Raises:
-        UserError: no server is set, or it does not answer.
+        UserError: no server is set, it does not answer, or it is older than this process's Prefect.
     """
+    from prefect.client.base import ServerType
     from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_API_URL
 
@@ -67,12 +61,25 @@ def require_prefect() -> str:
     # Prefect's own client: it has the TLS settings, headers and keys that flows use.
     with get_client(sync_client=True) as client:
         problem = client.api_healthcheck()
+        if problem is None and client.server_type is not ServerType.CLOUD:
+            _refuse_older_server(str(url), client.api_version(), client.client_version())
     if problem is not None:
         why = _first_sentence(problem)
         raise UserError(
             "prefect-unreachable", f"PREFECT_API_URL {url}: no Prefect server answers there ({why}); {_HINT}"
         ) from problem
     return str(url)
+
+
+def _refuse_older_server(url: str, server: str, client: str) -> None:
+    def release(version: str) -> list[int]:
+        return [int(number) for number in re.findall(r"\d+", version)[:3]]
+
+    if release(server) < release(client):
+        raise UserError(
+            "prefect-server-older",
+            f"PREFECT_API_URL {url}: the server has Prefect {server}, older than the {client} here; upgrade the server",
+        )
 
 
 def require_ray_address() -> str:
@@ -106,7 +113,6 @@ def connect_ray() -> None:
             cannot run our tasks (:func:`flows.runtime.nodes.check_nodes`).
     """
     import ray
-    from prefect.settings import PREFECT_API_URL
 
     # Workers also come here, through their flow's task runner, and they are always connected.
     if ray.is_initialized():
@@ -137,6 +143,12 @@ def connect_ray() -> None:
             runtime_env=nodes.runtime_env() if elsewhere else _s3_of_this_process(),
         )
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        if "Raylet" in str(error):
+            raise UserError(
+                "driver-outside-cluster",
+                f"RAY_ADDRESS {address}: this machine is no node of that cluster, and flows run on one; run the "
+                "command in a shell of the head, or as a deployment, with a Prefect worker on the head",
+            ) from error
         raise UserError(
             "ray-join-failed", f"RAY_ADDRESS {address}: cannot be joined ({_first_sentence(error)}); {_HINT}"
         ) from error
@@ -145,7 +157,7 @@ def connect_ray() -> None:
         signal.signal(signal.SIGTERM, handler)
     if elsewhere:
         try:
-            nodes.check_nodes(PREFECT_API_URL.value())
+            nodes.check_nodes()
         except UserError:
             # So that the next flow of this process checks the nodes again.
             ray.shutdown()
@@ -175,60 +187,16 @@ class _Runner(RayTaskRunner[Any]):
         connect_ray()
         return super().__enter__()
 
+    @staticmethod
+    def _run_prefect_task(*references: Any, **arguments: Any) -> Any:
+        """Called in the worker. Ray has no way to keep tasks from a node that has joined until it has been checked."""
+        nodes.require_fit()
+        return RayTaskRunner._run_prefect_task(*references, **arguments)
+
 
 def task_runner() -> RayTaskRunner[Any]:
     """The task runner of every flow. Logs of workers go to the UI and not to the terminal."""
     return _Runner(init_kwargs={"log_to_driver": False})
-
-
-def require_ray(cpus_per_task: float, gpus_per_task: float) -> Resources:
-    """The resources of the connected cluster, if it can run such a task at all.
-
-    Raises:
-        UserError: no node has that many CPUs or GPUs. Ray would wait for such a node for ever.
-    """
-    import ray
-
-    require_ray_address()
-    nodes = [node for node in ray.nodes() if node["Alive"]]
-    able = [
-        node
-        for node in nodes
-        if node["Resources"].get("CPU", 0) >= cpus_per_task
-        and node["Resources"].get("GPU", 0) >= gpus_per_task
-    ]
-    total = Resources(
-        nodes=len(nodes),
-        cpus=sum(node["Resources"].get("CPU", 0) for node in nodes),
-        gpus=sum(node["Resources"].get("GPU", 0) for node in nodes),
-    )
-    if not able:
-        raise UserError(
-            "cluster-too-small",
-            f"a task asks for {cpus_per_task:g} CPUs and {gpus_per_task:g} GPUs, but no node has them: the cluster has "
-            f"{counted(total.cpus, 'CPU')} and {counted(total.gpus, 'GPU')} on {counted(total.nodes, 'node')}",
-        )
-    return total
-
-
-def largest_node(gpus: float) -> float:
-    """The number of CPUs of the largest node that has this many GPUs.
-
-    Raises:
-        UserError: no node has them.
-    """
-    import ray
-
-    require_ray(1, gpus)
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return float(max(node.get("CPU", 0) for node in nodes if node.get("GPU", 0) >= gpus))
-
-
-def workers(resources: Resources, cpus_per_task: float, gpus_per_task: float) -> int:
-    """How many such tasks the cluster runs at the same time, at least one."""
-    by_cpu = resources.cpus / cpus_per_task
-    by_gpu = resources.gpus / gpus_per_task if gpus_per_task else by_cpu
-    return max(1, int(min(by_cpu, by_gpu)))
 
 
 def start_worker(function: Callable[..., None], *args: Any, cpus: float, gpus: float) -> None:
@@ -254,15 +222,18 @@ def run_tasks(
     *,
     cpus: float,
     gpus: float,
-    parallel: int,
-    window: int | None = None,
+    node_timeout: float,
+    most: int = WINDOW,
+    ahead: int = 2,
     restarts: int = 1,
     on_wait: Callable[[], None] | None = None,
     fallback: Callable[[Call, State[Any]], Any] | None = None,
 ) -> Generator[tuple[Call, State[Any]], None, None]:
     """Submit a Prefect task to Ray once per call, and yield each one as it ends.
 
-    At most twice as many submissions are pending as there are workers, because tens of thousands hang Ray's driver.
+    At most ``ahead`` times as many submissions are pending as the cluster may run at a time, because tens of thousands
+    hang Ray's driver. Nodes that the autoscaler may still add count: what is pending makes it add them. Nodes that join
+    in another way count from then on. A task whose node is taken away is submitted again.
     A GPU worker keeps its process and the loaded model after a task (``max_calls=0``). Ray restarts a task whose
     process dies. A task that dies once too often, or is still pending at the end, cannot report that to the Prefect
     server, so this function does (:mod:`flows.runtime.task_runs`).
@@ -275,8 +246,9 @@ def run_tasks(
         calls: the keyword arguments of each call, read lazily.
         cpus: the CPUs that each task asks for.
         gpus: the GPUs that each task asks for.
-        parallel: how many tasks the cluster runs at the same time.
-        window: how many submissions may be pending, if not twice that number.
+        node_timeout: the most minutes in which no node can run such a task, before this function gives up.
+        most: the most submissions that are pending.
+        ahead: how many submissions are pending for each task that the cluster may run at a time.
         restarts: how often a task is restarted after its process died.
         on_wait: called at least twice a second; an exception from it ends this function. By default it raises when the
             run is cancelled on the Prefect server.
@@ -290,39 +262,46 @@ def run_tasks(
     Raises:
         RunCancelled: the flow run was cancelled on the server.
         ClusterLost: another cluster now answers at this address.
+        UserError: no node could run such a task for ``node_timeout`` minutes; or a node that has joined is unfit.
     """
+    log = get_run_logger()
     with contextlib.ExitStack() as stack:
-        checks = [
-            on_wait or stack.enter_context(_ended_by_cancelling()),
+        reach = capacity.watch(cpus, gpus, node_timeout, log)
+        checks: list[Callable[[], object]] = [
+            on_wait or stack.enter_context(cancelling.ended_by_cancelling(log)),
             stack.enter_context(cluster_watch()),
+            reach,
         ]
 
         def check() -> None:
             for one in checks:
                 one()
 
-        report_end = stack.enter_context(task_runs.closing(get_run_logger()))
-        window = min(window or 2 * parallel, WINDOW)
+        report_end = stack.enter_context(task_runs.closing(log))
+
+        def window() -> int:
+            return min(ahead * reach(), most, WINDOW)
+
         options = {"num_cpus": cpus, "num_gpus": gpus, "max_calls": 0, "max_retries": restarts}
         yield from _run_tasks(task, calls, options, window, check, fallback, report_end)
 
 
-@contextlib.contextmanager
-def _ended_by_cancelling() -> Iterator[Callable[[], None]]:
-    with cancelling.cancel_requests(get_run_logger()) as cancelled:
+@dataclass(frozen=True)
+class _Pending:
+    """A submission: whether it is a second one for its call, and how often its node was taken away before."""
 
-        def check() -> None:
-            if why := cancelled():
-                raise cancelling.RunCancelled(f"{why}; {cancelling.RESUMES}")
-
-        yield check
+    task: Any
+    call: Call
+    future: Any
+    again: bool
+    lost: int
 
 
 def _run_tasks(
     task: Any,
     calls: Iterable[Call],
     options: dict[str, Any],
-    window: int,
+    window: Callable[[], int],
     on_wait: Callable[[], None],
     fallback: Callable[[Call, State[Any]], Any] | None,
     report_end: task_runs.Ended,
@@ -330,23 +309,24 @@ def _run_tasks(
     import ray
     from prefect_ray.context import remote_options
 
-    pending: dict[Any, tuple[Call, Any, bool]] = {}
+    log = get_run_logger()
+    pending: dict[Any, _Pending] = {}
     todo = iter(calls)
     exhausted = False
 
-    def submit(chosen: Any, call: Call, again: bool) -> None:
+    def submit(chosen: Any, call: Call, *, again: bool = False, lost: int = 0) -> None:
         with remote_options(**options):
             future = chosen.submit(**call)
-        pending[future.wrapped_future] = (call, future, again)
+        pending[future.wrapped_future] = _Pending(chosen, call, future, again, lost)
 
     try:
         while True:
-            while not exhausted and len(pending) < window:
+            while not exhausted and len(pending) < window():
                 call = next(todo, None)
                 if call is None:
                     exhausted = True
                     break
-                submit(task, call, again=False)
+                submit(task, call)
             if not pending:
                 return
             on_wait()
@@ -356,24 +336,37 @@ def _run_tasks(
                 # A signal handler's exception that was raised inside Ray's compiled code arrives wrapped in this one.
                 raise error.__cause__ or error from None
             for reference in done:
-                call, future, again = pending.pop(reference)
-                state = _final_state(future, options["max_retries"])
-                report_end(future.task_run_id, state)
-                retry = fallback(call, state) if fallback is not None and not again else None
+                one = pending.pop(reference)
+                state = _final_state(one.future, options["max_retries"])
+                report_end(one.future.task_run_id, state)
+                if isinstance(state.data, ray.exceptions.NodeDiedError) and one.lost < _NODES_LOST:
+                    log.warning("%s: its node was taken away; it starts again", one.task.name)
+                    submit(one.task, one.call, again=one.again, lost=one.lost + 1)
+                    continue
+                retry = fallback(one.call, state) if fallback is not None and not one.again else None
                 if retry is None:
-                    yield call, state
+                    yield one.call, state
                 else:
-                    submit(retry, call, again=True)
+                    submit(retry, one.call, again=True)
     finally:
-        for _, future, _ in pending.values():
-            report_end(future.task_run_id, Cancelled(message="the flow stopped before this task had ended"))
+        for one in pending.values():
+            report_end(
+                one.future.task_run_id, Cancelled(message="the flow stopped before this task had ended")
+            )
 
 
 def _final_state(future: Any, restarts: int) -> State[Any]:
-    """The final state of a task run. If Ray gave it up, the message is one line that says why."""
+    """The final state of a task run. If Ray gave it up, the message is one line that says why.
+
+    Raises:
+        UserError: its node is unfit for our tasks (:func:`flows.runtime.nodes.require_fit`).
+    """
     # Unlike the future's result(), this turns an exception from Ray into a state.
     future.wait()
     state: State[Any] = future.state
+    if isinstance(refusal := getattr(state.data, "cause", None), UserError):
+        # The worker's node is unfit.
+        raise refusal
     if not (state.is_crashed() and isinstance(state.data, BaseException)):
         return state
     name = type(state.data).__name__

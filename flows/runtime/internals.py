@@ -6,10 +6,14 @@ A test of each fails when an upgrade removes it. Ray's start has two more, in ``
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+import psutil
+import yaml
 from pydantic import TypeAdapter
 
 
@@ -25,6 +29,53 @@ def cluster_id_at(address: str) -> str:
 
     identifier: str = GcsClient(address=address).cluster_id.hex()
     return identifier
+
+
+_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+def autoscaling_config(port: int) -> dict[str, Any] | None:
+    """The configuration of a Ray cluster's autoscaler, read on the cluster's head; None if it has no autoscaler.
+
+    It has the form of a cluster file of ``ray up``. Empty means: there is an autoscaler, whose configuration this
+    process may not read. Only the configuration says how many nodes may be added, and no public function returns it.
+
+    Args:
+        port: at which the cluster's GCS listens.
+    """
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        options = dict(word.split("=", 1) for word in words if word.startswith("--") and "=" in word)
+        path = options.get("--autoscaling-config")
+        if path and options.get("--gcs-address", "").endswith(f":{port}"):
+            return _read_config(Path(path))
+    if "RAY_CLUSTER_NAME" in os.environ and _NAMESPACE.exists():
+        return _config_of_kuberay(os.environ["RAY_CLUSTER_NAME"], _NAMESPACE.read_text().strip())
+    return None
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        # JSON is YAML, too.
+        found: dict[str, Any] = yaml.safe_load(path.expanduser().read_text())
+    except (OSError, yaml.YAMLError):
+        return {}
+    return found
+
+
+def _config_of_kuberay(name: str, namespace: str) -> dict[str, Any] | None:
+    from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
+    from ray.autoscaler._private.kuberay.node_provider import KubernetesHttpApiClient
+
+    try:
+        resource = KubernetesHttpApiClient(namespace).get(f"rayclusters/{name}")
+        if not resource["spec"].get("enableInTreeAutoscaling"):
+            return None
+        found: dict[str, Any] = _derive_autoscaling_config_from_ray_cr(resource)
+    except Exception:
+        # The head's service account has no right to it, or the resource is one that this Ray does not know.
+        return {}
+    return found
 
 
 def next_dates(schedule: Any, count: int) -> list[datetime]:

@@ -7,13 +7,16 @@ uploaded there, and the nodes are not checked.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
+import json
 import os
 import platform
+import runpy
 import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata, util
 from pathlib import Path
 from typing import Any
@@ -25,16 +28,17 @@ from flows.words import counted
 
 # The packages that are uploaded.
 PACKAGES = ("attgan", "flows")
-# A node needs exactly the driver's version of these.
-SAME = ("ray", "torch", "prefect")
-# A node needs at least this major version, as in pyproject.toml: decoders of older ones overflow on crafted images.
-OLDEST = {"pillow": 13}
+# A node needs exactly the driver's version of these, with the build label ("+cu130"). The first two have to understand
+# each other. The others decide the bytes of the results (flows.edit.run.versions), so their versions belong to a run.
+SAME = ("ray", "prefect", "torch", "pillow", "simplejpeg")
 NEEDED = (
     *SAME,
-    *("boto3", "numpy", "obstore", "pillow", "prefect-ray", "psutil", "pyarrow", "pydantic", "safetensors"),
-    *("filelock", "matplotlib", "simplejpeg", "torchvision"),
+    *("boto3", "numpy", "obstore", "prefect-ray", "psutil", "pyarrow", "pydantic", "safetensors"),
+    *("filelock", "matplotlib", "torchvision"),
 )
 _NOT_SENT = ["__pycache__", "*.pyc"]
+# The environment variable of workers with the report of the process that they work for.
+_WANTED = "ATTGAN_WANTED"
 # Seconds for a node to unpack our packages and start a worker.
 _PATIENCE = 120.0
 # Seconds for an address to accept a connection.
@@ -63,30 +67,54 @@ def shares_code(address: str) -> bool:
     return os.environ.get(LOCAL_RAY) == address
 
 
+def is_local_stack() -> bool:
+    """Whether the cluster of this process is the local stack's, which has one node."""
+    return shares_code(os.environ.get("RAY_ADDRESS", ""))
+
+
 def runtime_env() -> dict[str, Any]:
-    """The Ray runtime environment that uploads our two packages, with their data files."""
-    return {"py_modules": [str(_folder(package)) for package in PACKAGES], "excludes": _NOT_SENT}
+    """The Ray runtime environment that uploads our two packages, with their data files, and says what workers need."""
+    return {
+        "py_modules": [str(_folder(package)) for package in PACKAGES],
+        "excludes": _NOT_SENT,
+        "env_vars": {_WANTED: json.dumps(asdict(report([])))},
+    }
 
 
-def check_nodes(prefect_url: str | None = None) -> None:
-    """Check that each node of the connected cluster can run our tasks.
-
-    Args:
-        prefect_url: of the Prefect server, which every worker needs.
+@functools.cache
+def require_fit() -> None:
+    """Check in a worker, before its first task, that its node is fit: it may have joined after :func:`check_nodes`.
 
     Raises:
-        UserError: a node lacks a package; has another version of Python, Ray, torch or Prefect, or a Pillow that is too
-            old; has GPUs but a torch without CUDA; does not receive our packages; cannot connect to the Prefect server;
-            or does not answer.
+        UserError: it has other versions than the process that it works for.
     """
-    addresses = [prefect_url] if prefect_url else []
+    if wanted := os.environ.get(_WANTED):
+        _refuse_unfit(socket.gethostname(), differences(report([]), NodeReport(**json.loads(wanted))))
+
+
+def check_nodes() -> None:
+    """Check that each node of the connected cluster can run our tasks. On the local stack nothing is checked.
+
+    Raises:
+        UserError: a node lacks a package; has another version of Python, or of a package in :data:`SAME`; has GPUs but
+            a torch without CUDA; does not receive our packages; cannot connect to the Prefect server; or does not
+            answer.
+    """
+    from prefect.settings import PREFECT_API_URL
+
+    if is_local_stack():
+        return
+    # Every worker needs the Prefect server.
+    url = PREFECT_API_URL.value()
+    addresses = [str(url)] if url else []
     wanted = report(addresses)
     for node, found in _ask_nodes(report, addresses):
-        problems = differences(found, wanted, gpus=node["Resources"].get("GPU", 0))
-        if problems:
-            raise UserError(
-                "node-unfit", f"the node {_name(node)} cannot work for this process: {'; '.join(problems)}"
-            )
+        _refuse_unfit(_name(node), differences(found, wanted, gpus=node["Resources"].get("GPU", 0)))
+
+
+def _refuse_unfit(node: str, problems: list[str]) -> None:
+    if problems:
+        raise UserError("node-unfit", f"the node {node} cannot work for this process: {'; '.join(problems)}")
 
 
 def require_reachable(inputs: Mapping[str, str | None], destination: str | None = None) -> None:
@@ -105,7 +133,7 @@ def require_reachable(inputs: Mapping[str, str | None], destination: str | None 
     paths = {option: url for option, url in inputs.items() if url is not None and os.path.isabs(url)}
     paths = {option: path for option, path in paths.items() if os.path.exists(path)}
     writes = destination is not None and os.path.isabs(destination)
-    if shares_code(os.environ.get("RAY_ADDRESS", "")) or not (paths or writes):
+    if is_local_stack() or not (paths or writes):
         # All nodes of the local stack are this machine.
         return
     with contextlib.ExitStack() as cleanup:
@@ -160,10 +188,8 @@ def differences(found: NodeReport, wanted: NodeReport, *, gpus: float = 0) -> li
         version = found.versions.get(name)
         if version is None:
             problems.append(f"{name} is not installed there ({needed} is wanted)")
-        elif name in SAME and needed is not None and _public(version) != _public(needed):
+        elif name in SAME and version != needed:
             problems.append(f"it has {name} {version}, {needed} is wanted")
-        elif int(version.partition(".")[0]) < OLDEST.get(name, 0):
-            problems.append(f"it has {name} {version}, {OLDEST[name]} or newer is wanted")
     torch = found.versions.get("torch")
     if gpus and torch and torch.endswith("+cpu"):
         problems.append(f"it has {counted(gpus, 'GPU')}, but its torch {torch} is built without CUDA")
@@ -239,14 +265,15 @@ def _folder(package: str) -> Path:
 
 def _version(distribution: str) -> str | None:
     try:
-        return metadata.version(distribution)
+        installed = metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _public(version: str) -> str:
-    """The version without its build label: 2.14.1 for "2.14.1+cu128"."""
-    return version.partition("+")[0]
+    # Without its import, which takes seconds. The metadata of torch from PyPI lacks the build label.
+    return (
+        runpy.run_path(str(_folder("torch") / "version.py"))["__version__"]
+        if distribution == "torch"
+        else installed
+    )
 
 
 def _answers(url: str) -> bool:

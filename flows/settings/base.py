@@ -87,6 +87,14 @@ StoredSize = Annotated[
         description="Side of the stored faces, in pixels. Smaller faces are left out.",
     ),
 ]
+NodeTimeout = Annotated[
+    float,
+    Field(
+        ge=0,
+        description="The most minutes to wait, while no node of the cluster can run a task, for the autoscaler to add "
+        "one.",
+    ),
+]
 UnreadableShare = Annotated[
     Share, Field(description="Stop when more than this share of the images cannot be opened.")
 ]

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from flows.settings.base import BundleUrl, Settings, Url
+from flows.settings.base import BundleUrl, NodeTimeout, Settings, Url
 from flows.urls import DEFAULT_BUNDLE
 
 
@@ -40,6 +40,7 @@ class BenchSettings(Settings):
     gpus_per_shard: float = Field(
         default=0, ge=0, le=1, description="GPUs, or the fraction of one, that each task on Ray asks for."
     )
+    node_timeout: NodeTimeout = 10
     seed: int = Field(default=0, ge=0, description="Seed of the drawn faces.")
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from flows.settings.base import Settings, StoredAs, StoredSize, UnreadableShare, Url
+from flows.settings.base import NodeTimeout, Settings, StoredAs, StoredSize, UnreadableShare, Url
 
 
 class SubsetSettings(Settings):
@@ -42,6 +42,7 @@ class SubsetSettings(Settings):
     )
     max_unreadable_share: UnreadableShare = 0.01
     cpus_per_part: float = Field(default=1, gt=0, description="CPUs that each task on Ray asks for.")
+    node_timeout: NodeTimeout = 10
     dry_run: bool = Field(default=False, description="Count and print what would be done, then stop.")
 
 

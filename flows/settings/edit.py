@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from attgan.attributes import MAX_INTENSITY
-from flows.settings.base import BundleUrl, Name, Settings, Share, Url
+from flows.settings.base import BundleUrl, Name, NodeTimeout, Settings, Share, Url
 from flows.urls import DEFAULT_BUNDLE
 
 
@@ -182,6 +182,7 @@ class EditOptions(Settings):
     gpus_per_shard: float = Field(
         default=0, ge=0, le=1, description="GPUs, or the fraction of one, that each task on Ray asks for."
     )
+    node_timeout: NodeTimeout = 10
 
 
 class EditSettings(EditOptions, EditPlaces):

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from flows.settings.base import BundleUrl, Settings, Url
+from flows.settings.base import BundleUrl, NodeTimeout, Settings, Url
 from flows.settings.sweep import PresetName
 from flows.urls import DEFAULT_BUNDLE, parse_url
 
@@ -55,6 +55,7 @@ class PipelineSettings(Settings):
         le=1,
         description="GPUs, or the fraction of one, for the alignment, each trial and each shard of images.",
     )
+    node_timeout: NodeTimeout = 10
     seed: int = Field(default=0, ge=0, description="Seed of everything that is drawn at random.")
     subset_options: dict[str, Any] = Field(default={}, description=_OPTIONS.format('{"count": 70000}'))
     align_options: dict[str, Any] = Field(default={}, description=_OPTIONS.format('{"max_steps": 2000}'))

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 from pydantic import Field
 
 from attgan.training.config import TrainingConfig
-from flows.settings.base import BundleUrl, CacheGb, EvaluatorUrl, Url, WeightsLicence
+from flows.settings.base import BundleUrl, CacheGb, EvaluatorUrl, NodeTimeout, Url, WeightsLicence
 from flows.settings.training import NetworkShape
 from flows.urls import DEFAULT_BUNDLE, parse_url
 
@@ -147,6 +147,7 @@ class SweepSettings(TrainingConfig, NetworkShape):
         ge=1,
         description="The most trials at a time; by default as many as the cluster has resources for.",
     )
+    node_timeout: NodeTimeout = 10
     attempts: int = Field(
         default=3,
         ge=1,

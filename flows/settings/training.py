@@ -6,7 +6,16 @@ from pydantic import Field
 
 from attgan.training.classifier.config import ClassifierTraining
 from attgan.training.config import AlignmentConfig, TrainingConfig
-from flows.settings.base import Activation, BundleUrl, CacheGb, EvaluatorUrl, Settings, Url, WeightsLicence
+from flows.settings.base import (
+    Activation,
+    BundleUrl,
+    CacheGb,
+    EvaluatorUrl,
+    NodeTimeout,
+    Settings,
+    Url,
+    WeightsLicence,
+)
 from flows.urls import DEFAULT_BUNDLE
 
 
@@ -23,6 +32,7 @@ class RunSettings(Settings):
         description="CPUs that the task asks for; by default all CPUs of the largest node.",
     )
     gpus: float = Field(default=0, ge=0, le=1, description="GPUs, or the fraction of one; 0 trains on CPUs.")
+    node_timeout: NodeTimeout = 10
     cache_gb: CacheGb = None
     licence: WeightsLicence = None
     dry_run: bool = Field(default=False, description="Print what would be trained, and stop.")

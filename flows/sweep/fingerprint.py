@@ -30,6 +30,7 @@ _FREE = EXECUTION_ONLY | {
     "cpus_per_trial",
     "gpus_per_trial",
     "parallel",
+    "node_timeout",
     "attempts",
     "trial_timeout",
     "max_failures",

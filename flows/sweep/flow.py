@@ -10,7 +10,7 @@ from typing import Any
 
 from prefect import State, flow, get_run_logger
 
-from flows.runtime import cluster, reporting
+from flows.runtime import capacity, cluster, reporting
 from flows.runtime.cancelling import RESUMES, RunCancelled, cancel_requests
 from flows.runtime.running import Unfinished, refusals_as_states
 from flows.settings import SweepSettings
@@ -93,27 +93,27 @@ def run_trials(
     """
     settings = plan.settings
     cpus, gpus = settings.cpus_per_trial, settings.gpus_per_trial
-    capacity = cluster.workers(cluster.require_ray(cpus, gpus), cpus, gpus)
+    capacity.require(cpus, gpus, settings.node_timeout, log)
     driver = SweepDriver(plan, on_event, stop)
     if not driver.left:
         return Ending(f"all {driver.count} trials are done", interrupted=False)
-    window = settings.parallel
-    # Optuna is only asked for a trial when it can start at once, so that it knows all results by then.
-    if settings.search == "optuna":
-        window = min(window or capacity, capacity)
+    most = settings.parallel or cluster.WINDOW
     log.info(
         "%s of %s trials are complete; the cluster runs %s at a time",
         driver.complete,
         plan.count,
-        window or capacity,
+        min(most, capacity.tasks_at_most(cpus, gpus)),
     )
     tasks = cluster.run_tasks(
         trial_task.with_options(retries=settings.attempts - 1),
         driver.calls(),
         cpus=cpus,
         gpus=gpus,
-        parallel=capacity,
-        window=window,
+        node_timeout=settings.node_timeout,
+        most=most,
+        # Optuna is only asked for a trial when it can start at once, so that it knows all results by then; or when the
+        # autoscaler has to be asked for a node.
+        ahead=1 if settings.search == "optuna" else 2,
         restarts=settings.attempts - 1,
         on_wait=driver.look,
     )

@@ -16,7 +16,7 @@ from attgan.evaluation.evaluator import EVALUATOR_FILE
 from attgan.models import BundleInfo, GeneratorConfig
 from flows.dataset.drawn_faces import DRAWN, draw_faces
 from flows.dataset.subset import subset
-from flows.runtime import cluster, nodes, reporting
+from flows.runtime import capacity, nodes, reporting
 from flows.runtime.running import Unfinished, run_subflow
 from flows.settings import SubsetSettings, SweepEvaluatorSettings, SweepSettings
 from flows.storage import Store, has, join, open_store
@@ -48,7 +48,7 @@ def make_places(settings: SweepSettings, log: reporting.Log) -> Places:
     """
     cpus, gpus = settings.cpus_per_trial, settings.gpus_per_trial
     try:
-        cluster.require_ray(cpus, gpus)
+        capacity.require(cpus, gpus, settings.node_timeout, log)
     except UserError as error:
         raise UserError(
             error.code, f"--cpus-per-trial {cpus:g}, --gpus-per-trial {gpus:g}: {error.line}"

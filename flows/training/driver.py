@@ -13,7 +13,7 @@ from prefect.client.schemas.objects import TaskRun
 from prefect.states import Failed
 
 from attgan.errors import Diverged, UserError
-from flows.runtime import cluster, nodes, reporting
+from flows.runtime import capacity, cluster, nodes, reporting
 from flows.runtime.cancelling import RunCancelled, cancel_requests
 from flows.runtime.running import cause_of, retries_if
 from flows.settings.training import RunSettings
@@ -90,8 +90,8 @@ def drive(
         UserError: no node has the resources, a node cannot read a path, or the worker refused.
         RunCancelled: the run was cancelled on the server, whether or not the worker stopped in time.
     """
-    cpus = settings.cpus or cluster.largest_node(settings.gpus)
-    cluster.require_ray(cpus, settings.gpus)
+    cpus = settings.cpus or capacity.largest_node(settings.gpus)
+    capacity.require(cpus, settings.gpus, settings.node_timeout, log)
     nodes.require_reachable(
         {"--dataset": settings.dataset, "--bundle": getattr(settings, "bundle", None)}, settings.destination
     )
@@ -106,7 +106,12 @@ def drive(
         ):
             on_wait = _Supervisor(watch, store, command, lambda: bool(arrived or cancelled()), log)
             tasks = cluster.run_tasks(
-                task, [call], cpus=cpus, gpus=settings.gpus, parallel=1, on_wait=on_wait
+                task,
+                [call],
+                cpus=cpus,
+                gpus=settings.gpus,
+                node_timeout=settings.node_timeout,
+                on_wait=on_wait,
             )
             with contextlib.closing(tasks) as ended:
                 _, state = next(ended)

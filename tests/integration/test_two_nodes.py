@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from importlib import metadata
 
 import boto3
 import pytest
@@ -79,9 +80,12 @@ def test_a_node_with_another_torch_is_named_before_anything_is_submitted(
     nodes: TwoNodes, bucket: str
 ) -> None:
     (site,) = nodes.python.parents[1].glob("lib/python*/site-packages")
-    installed = site / "torch-0.1.dist-info"
+    # Only the build label differs, as between builds for CPUs and for CUDA.
+    version = f"{metadata.version('torch').partition('+')[0]}+another"
+    installed = site / "torch"
     installed.mkdir()
-    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 0.1\n")
+    (installed / "__init__.py").touch()
+    (installed / "version.py").write_text(f"__version__ = '{version}'\n")
     try:
         said = output(
             nodes, "train", f"--dataset={bucket}/dataset", f"--destination={bucket}/refused", code=2
@@ -90,5 +94,5 @@ def test_a_node_with_another_torch_is_named_before_anything_is_submitted(
         shutil.rmtree(installed)
     assert codes_in(said) == ["node-unfit"]
     assert re.search(r"(head|worker) \(\S+\)", said)
-    assert "torch 0.1" in said
+    assert f"torch {version}" in said
     assert not list(open_store(f"{bucket}/refused").list())

@@ -19,7 +19,7 @@ from flows.dataset.datasets import find_finished, publish
 from flows.dataset.subset import preview, report
 from flows.dataset.subset.part import PartResult, PartTask, make_part
 from flows.dataset.subset.plan import Plan, make_plan, refuse_overlap
-from flows.runtime import cluster, nodes, reporting
+from flows.runtime import capacity, cluster, nodes, reporting
 from flows.runtime.running import cause_of, is_retryable, refusals_as_states, retries_if
 from flows.settings import SubsetSettings
 from flows.storage import Store, open_store
@@ -54,7 +54,7 @@ def subset(settings: SubsetSettings) -> dict[str, Any] | State[Any]:
     started = time.monotonic()
     store = open_store(refuse_overlap(settings), option="--destination")
     store.check(write=True)
-    resources = cluster.require_ray(settings.cpus_per_part, 0)
+    capacity.require(settings.cpus_per_part, 0, settings.node_timeout, log)
     nodes.require_reachable({"--source": settings.source}, store.url)
     plan = make_plan(settings)
     log.info(
@@ -67,7 +67,7 @@ def subset(settings: SubsetSettings) -> dict[str, Any] | State[Any]:
     if manifest is not None:
         log.info("%s already holds this dataset", store.url)
         return report.result(store.url, manifest, [], time.monotonic() - started)
-    parts, failure = _make_parts(plan, store, resources, log)
+    parts, failure = _make_parts(plan, store, log)
     if failure:
         return Failed(message=failure)
     manifest = report.build_manifest(plan, parts)
@@ -76,9 +76,7 @@ def subset(settings: SubsetSettings) -> dict[str, Any] | State[Any]:
     return report.result(store.url, manifest, parts, time.monotonic() - started)
 
 
-def _make_parts(
-    plan: Plan, store: Store, resources: cluster.Resources, log: reporting.Log
-) -> tuple[list[PartResult], str | None]:
+def _make_parts(plan: Plan, store: Store, log: reporting.Log) -> tuple[list[PartResult], str | None]:
     """Make every part. Returns them in order, and a line with the reason if the run cannot continue.
 
     Raises:
@@ -94,7 +92,7 @@ def _make_parts(
         ({"part": part} for part in plan.tasks(store.url)),
         cpus=settings.cpus_per_part,
         gpus=0,
-        parallel=cluster.workers(resources, settings.cpus_per_part, 0),
+        node_timeout=settings.node_timeout,
     )
     with contextlib.closing(tasks) as ended:
         for call, state in ended:

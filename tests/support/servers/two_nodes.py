@@ -7,9 +7,14 @@ look for modules where their driver was started:
     with two_nodes(stack) as nodes:
         process = nodes.start("train", "--dataset=s3://…", …)      # `attgan train …`
         nodes.kill("worker")                                       # the node and all that runs on it
+
+Or a cluster of a head without CPUs, whose autoscaler starts and stops workers of real processes on this machine:
+
+    with autoscaled(stack, {"cpu-worker": ({"CPU": 1}, 2)}) as nodes:
 """
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -31,6 +36,8 @@ from infra.local.stack import write_private
 from tests.support.processes import kill_all
 from tests.support.waiting import wait_until
 
+# As Ray's provider of nodes for tests calls the head. An import of ray here would fix its settings too early.
+FAKE_HEAD_NODE_ID = "f" * 51 + "00000"
 OURS = ("attgan", "flows", "infra", "tests")
 _PORTS = ("node-manager-port", "object-manager-port", "runtime-env-agent-port", "metrics-export-port")
 _AGENT_PORTS = ("dashboard-agent-listen-port", "dashboard-agent-grpc-port")
@@ -91,30 +98,110 @@ def two_nodes(stack: Mapping[str, str], cpus: tuple[int, int] = (1, 1)) -> Itera
         stack: the environment that leads to the stack, as the fixture of this name gives it.
         cpus: of the nodes "head" and "worker". A driver joins the head.
     """
-    folder = Path(tempfile.mkdtemp(prefix="attgan-2n-"))  # short: socket paths stay below 108 characters
+    with _own_cluster(stack) as (nodes, common, port, token):
+        _start_node(nodes, "head", ["--head", f"--port={port}"], cpus[0], common, taken=[port])
+        _start_node(nodes, "worker", [f"--address=127.0.0.1:{port}"], cpus[1], common, taken=[port])
+        for name in nodes.running:
+            _wait_for(port, token, name, nodes.folder / f"{name}.log")
+        yield nodes
+
+
+@contextlib.contextmanager
+def autoscaled(
+    stack: Mapping[str, str], types: Mapping[str, tuple[dict[str, float], int]], *, idle_minutes: float = 0.1
+) -> Iterator[TwoNodes]:
+    """Start a head without CPUs beside a stack's Prefect and S3 servers, with Ray's autoscaler for tests.
+
+    Ray's own `ray.cluster_utils.AutoscalingCluster` first ends every Ray process of this machine.
+
+    Args:
+        stack: as of :func:`two_nodes`.
+        types: of the workers: the resources of each type, and the most nodes of it.
+        idle_minutes: after which a node without work is taken away.
+    """
+    with _own_cluster(stack) as (nodes, common, port, token):
+        config = nodes.folder / "autoscaling.json"
+        config.write_text(json.dumps(_autoscaling(types, port, idle_minutes)))
+        fake = {
+            "RAY_FAKE_CLUSTER": "1",
+            "AUTOSCALER_UPDATE_INTERVAL_S": "1",
+            "RAY_OVERRIDE_NODE_ID_FOR_TESTING": FAKE_HEAD_NODE_ID,
+            "RAY_CLOUD_INSTANCE_ID": FAKE_HEAD_NODE_ID,
+        }
+        role = ["--head", f"--port={port}", f"--autoscaling-config={config}"]
+        _start_node(nodes, "head", role, 0, common | fake, taken=[port])
+        _wait_for(port, token, "head", nodes.folder / "head.log")
+        yield nodes
+
+
+def _autoscaling(
+    types: Mapping[str, tuple[dict[str, float], int]], port: int, idle_minutes: float
+) -> dict[str, object]:
+    """The file of a cluster, as of `ray up`, whose nodes are started by Ray's provider for tests."""
+    head = "ray.head.default"
+    workers = {
+        name: {
+            "resources": resources | {"object_store_memory": 100 * 2**20},
+            "node_config": {},
+            "max_workers": most,
+        }
+        for name, (resources, most) in types.items()
+    }
+    lists = [
+        "cluster_synced_files",
+        "rsync_exclude",
+        "rsync_filter",
+        "initialization_commands",
+        "setup_commands",
+    ]
+    lists += [f"{node}_{what}_commands" for node in ("head", "worker") for what in ("setup", "start_ray")]
+    return {
+        "cluster_name": "for-tests",
+        "max_workers": sum(most for _, most in types.values()),
+        "idle_timeout_minutes": idle_minutes,
+        "upscaling_speed": 1.0,
+        "provider": {
+            "type": "fake_multinode",
+            "gcs_address": f"127.0.0.1:{port}",
+            "launch_multiple": True,
+            "head_node_id": FAKE_HEAD_NODE_ID,
+            "disable_node_updaters": True,
+            "disable_launch_config_check": True,
+            "use_node_id_as_ip": True,
+        },
+        "available_node_types": workers
+        | {head: {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0}},
+        "head_node_type": head,
+        "file_mounts_sync_continuously": False,
+        **{name: {} for name in ("auth", "docker", "file_mounts")},
+        **{name: [] for name in lists},
+    }
+
+
+@contextlib.contextmanager
+def _own_cluster(stack: Mapping[str, str]) -> Iterator[tuple[TwoNodes, dict[str, str], int, str]]:
+    """A cluster without nodes, the environment of its nodes, the head's port and the token. Ends all in the end."""
+    # Short: socket paths stay below 108 characters.
+    folder = Path(tempfile.mkdtemp(prefix="attgan-2n-"))
     nodes: TwoNodes | None = None
     try:
         token = secrets.token_hex(32)
         write_private(folder / "token", token)
         (port,) = free_ports(["ray"]).values()
-        address = f"127.0.0.1:{port}"
         kept = {name: value for name, value in stack.items() if not name.startswith(_NEVER)}
         own = {
             "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
-            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1",  # with 0 as in the stack a cluster has one node only
+            # With 0 as in the stack a cluster has one node only.
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1",
         }
         common = _without_ours(inherited()) | kept | own
         nodes = TwoNodes(
             folder=folder,
-            environment=common | {"RAY_ADDRESS": address},
+            environment=common | {"RAY_ADDRESS": f"127.0.0.1:{port}"},
             python=_python_without_ours(folder / "venv"),
             mark=secrets.token_hex(16),
         )
-        _start_node(nodes, "head", ["--head", f"--port={port}"], cpus[0], common, taken=[port])
-        _start_node(nodes, "worker", [f"--address={address}"], cpus[1], common, taken=[port])
-        for name in nodes.running:
-            _wait_for(port, token, name, folder / f"{name}.log")
-        yield nodes
+        yield nodes, common, port, token
     finally:
         if nodes is not None:
             _stop(nodes)

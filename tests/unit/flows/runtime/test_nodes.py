@@ -1,14 +1,19 @@
 """What keeps a node of a cluster from the work."""
 
-import tomllib
-from dataclasses import replace
-from pathlib import Path
+import json
+from dataclasses import asdict, replace
 
 import pytest
+import torch
 
-from flows.runtime.nodes import NEEDED, OLDEST, NodeReport, code_digest, differences, report
+from attgan.data import codec
+from attgan.errors import UserError
+from flows.runtime import nodes
+from flows.runtime.nodes import NEEDED, NodeReport, code_digest, differences, report
 
-WANTED = NodeReport("3.11", dict.fromkeys(NEEDED, "1.0") | {"torch": "2.14.1", "pillow": "13.0"}, "digest")
+WANTED = NodeReport(
+    "3.11", dict.fromkeys(NEEDED, "1.0") | {"torch": "2.14.1+cu130", "pillow": "13.0"}, "digest"
+)
 
 
 def having(**versions: str | None) -> NodeReport:
@@ -22,12 +27,19 @@ def test_this_process_can_do_its_own_work() -> None:
     assert differences(report([]), mine) == []
 
 
+def test_the_versions_that_decide_the_results_are_those_that_runs_record() -> None:
+    """Shards refuse others (:func:`flows.edit.run.check_versions`), so a node with others must not be accepted."""
+    mine = report([]).versions
+    assert mine["torch"] == torch.__version__
+    assert f"simplejpeg {mine['simplejpeg']}, pillow {mine['pillow']}" == codec.VERSION
+
+
 @pytest.mark.parametrize(
     ("found", "gpus", "problem"),
     [
         (replace(WANTED, python="3.12"), 0, "it has Python 3.12, 3.11 is wanted"),
-        (having(torch="2.13.0"), 0, "it has torch 2.13.0, 2.14.1 is wanted"),
-        (having(torch="2.14.1+cpu"), 2, "it has 2 GPUs, but its torch 2.14.1+cpu is built without CUDA"),
+        (having(torch="2.13.0"), 0, "it has torch 2.13.0, 2.14.1+cu130 is wanted"),
+        (having(torch="2.14.1+cpu"), 0, "it has torch 2.14.1+cpu, 2.14.1+cu130 is wanted"),
         (replace(WANTED, code="other"), 0, "its workers import other code of attgan than this process"),
     ],
 )
@@ -35,16 +47,26 @@ def test_a_node_that_cannot_work_says_why(found: NodeReport, gpus: float, proble
     assert differences(found, WANTED, gpus=gpus) == [problem]
 
 
-@pytest.mark.parametrize(
-    ("found", "gpus"), [(having(torch="2.14.1+cu128"), 2), (having(numpy="3", pillow="14.1"), 1)]
-)
-def test_how_torch_was_built_and_other_versions_of_the_rest_do_not_matter(
-    found: NodeReport, gpus: float
-) -> None:
-    assert differences(found, WANTED, gpus=gpus) == []
+def test_a_node_with_gpus_needs_a_torch_with_cuda() -> None:
+    node = having(torch="2.14.1+cpu")
+    assert differences(node, node, gpus=2) == [
+        "it has 2 GPUs, but its torch 2.14.1+cpu is built without CUDA"
+    ]
 
 
-def test_what_a_node_needs_at_least_is_what_is_installed_at_least() -> None:
-    project = tomllib.loads((Path(__file__).parents[4] / "pyproject.toml").read_text())["project"]
-    for name, version in OLDEST.items():
-        assert f"{name}>={version}" in project["dependencies"]
+def test_other_versions_of_the_rest_do_not_matter() -> None:
+    assert differences(having(numpy="3", matplotlib="2"), WANTED, gpus=1) == []
+
+
+def test_a_worker_checks_its_node_before_its_first_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes.require_fit.cache_clear()
+    mine = report([])
+    other = replace(mine, versions=mine.versions | {"pillow": "12.0"})
+    monkeypatch.setenv("ATTGAN_WANTED", json.dumps(asdict(other)))
+    for _ in range(2):
+        with pytest.raises(UserError) as refusal:
+            nodes.require_fit()
+        assert refusal.value.code == "node-unfit"
+    monkeypatch.setenv("ATTGAN_WANTED", nodes.runtime_env()["env_vars"]["ATTGAN_WANTED"])
+    nodes.require_fit()
+    nodes.require_fit.cache_clear()

@@ -1,0 +1,93 @@
+"""Work on a cluster that has a head without CPUs, and an autoscaler that starts and stops real nodes."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flows.settings import InitSettings
+from flows.training.weights import init
+from tests.support.finished_sweep import make_places
+from tests.support.images.pictures import noise, saved
+from tests.support.refusals import codes_in
+from tests.support.servers.two_nodes import FAKE_HEAD_NODE_ID, TwoNodes, autoscaled
+from tests.support.waiting import LIMIT, wait_until
+
+pytestmark = pytest.mark.stack
+
+NODES = """
+import json, ray
+ray.init(logging_level="ERROR", log_to_driver=False)
+print(json.dumps({node["NodeID"]: node["Alive"] for node in ray.nodes()}))
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster(stack: dict[str, str]) -> Iterator[TwoNodes]:
+    with autoscaled(stack, {"cpu-worker": ({"CPU": 1}, 2)}) as running:
+        yield running
+
+
+def output(cluster: TwoNodes, *arguments: str, code: int = 0) -> str:
+    """What `attgan ARGUMENTS`, or Python with these, prints, once it has ended with this code."""
+    before = cluster.log.stat().st_size if cluster.log.exists() else 0
+    start = cluster.start_python if arguments[0] == "-c" else cluster.start
+    ended = start(*arguments).wait(LIMIT)
+    said = cluster.log.read_bytes()[before:].decode()
+    assert ended == code, said
+    return said
+
+
+def workers(cluster: TwoNodes, *, living: bool) -> int:
+    """How many workers the cluster has, or has had."""
+    nodes = json.loads(output(cluster, "-c", NODES).strip().splitlines()[-1])
+    return sum(name != FAKE_HEAD_NODE_ID and (alive or not living) for name, alive in nodes.items())
+
+
+def wait_until_none_is_left(cluster: TwoNodes) -> None:
+    wait_until(lambda: workers(cluster, living=True) == 0, lambda: "idle nodes to be taken away")
+
+
+def edit(cluster: TwoNodes, folder: Path, *options: str, code: int = 0) -> str:
+    places = [f"--source={folder}/in", f"--destination={folder}/out", f"--bundle={folder}/bundle"]
+    return output(
+        cluster, "edit", *places, "--faces=aligned", "--paste=whole", "--shard-size=2", *options, code=code
+    )
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small bundle and eight images."""
+    folder = tmp_path_factory.mktemp("images")
+    init(InitSettings(destination=str(folder / "bundle"), image_size=64, width=4))
+    (folder / "in").mkdir()
+    for i in range(8):
+        (folder / "in" / f"{i}.jpg").write_bytes(saved(noise(i)))
+    return folder
+
+
+def test_a_gpu_that_no_node_type_has_is_refused_at_once(cluster: TwoNodes, images: Path) -> None:
+    said = edit(cluster, images, "--gpus-per-shard=1", code=2)
+    assert set(codes_in(said)) == {"node-type-missing"}
+
+
+def test_an_edit_starts_without_workers_and_leaves_none(cluster: TwoNodes, images: Path) -> None:
+    said = edit(cluster, images)
+    assert re.search(r"waiting for a node .* up to 2 cpu-worker; 0 s", said)
+    assert len(list((images / "out").glob("*.jpg"))) == 8
+    assert workers(cluster, living=False) == 2
+    wait_until_none_is_left(cluster)
+
+
+@pytest.mark.long
+def test_a_sweep_starts_without_workers_and_leaves_none(cluster: TwoNodes, tmp_path: Path) -> None:
+    places = make_places(tmp_path)
+    options = [f"--dataset={places.dataset}", f"--bundle={places.bundle}", f"--evaluator={places.evaluator}"]
+    options += ["--space=lambda_reconstruction=10,100", "--batch-size=8", "--max-steps=4", "--test-faces=6"]
+    options += ["--discriminator-steps=1", "--checks-per-epoch=3", "--validation-images=8"]
+    wait_until_none_is_left(cluster)
+    said = output(cluster, "sweep", *options, f"--destination={tmp_path}/sweep")
+    assert "2 trials, 2 finished" in said
+    wait_until_none_is_left(cluster)
