@@ -143,7 +143,7 @@ def connect_ray() -> None:
             runtime_env=nodes.runtime_env() if elsewhere else _s3_of_this_process(),
         )
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        if "Raylet" in str(error):
+        if _is_no_node(error):
             raise UserError(
                 "driver-outside-cluster",
                 f"RAY_ADDRESS {address}: this machine is no node of that cluster, and flows run on one; run the "
@@ -162,6 +162,12 @@ def connect_ray() -> None:
             # So that the next flow of this process checks the nodes again.
             ray.shutdown()
             raise
+
+
+def _is_no_node(error: BaseException) -> bool:
+    """Whether Ray found the cluster, but no process of it on this machine. It has no exception of its own for that."""
+    said = f"{error} {error.__cause__}"
+    return "No node info found" in said or "Raylet addresses" in said
 
 
 def _s3_of_this_process() -> dict[str, Any] | None:

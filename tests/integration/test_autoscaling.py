@@ -5,12 +5,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from flows.settings import InitSettings
 from flows.training.weights import init
 from tests.support.finished_sweep import make_places
 from tests.support.images.pictures import noise, saved
+from tests.support.processes import kill_all
 from tests.support.refusals import codes_in
 from tests.support.servers.two_nodes import FAKE_HEAD_NODE_ID, TwoNodes, autoscaled
 from tests.support.waiting import LIMIT, wait_until
@@ -21,6 +23,15 @@ NODES = """
 import json, ray
 ray.init(logging_level="ERROR", log_to_driver=False)
 print(json.dumps({node["NodeID"]: node["Alive"] for node in ray.nodes()}))
+"""
+
+
+# Ray recognises a machine of its cluster by the processes that run there.
+ELSEWHERE = """
+import ray._private.services
+ray._private.services.find_node_ids = lambda: []
+from flows.runtime import cluster
+cluster.connect_ray()
 """
 
 
@@ -73,12 +84,40 @@ def test_a_gpu_that_no_node_type_has_is_refused_at_once(cluster: TwoNodes, image
     assert set(codes_in(said)) == {"node-type-missing"}
 
 
+def test_a_driver_that_is_no_node_of_the_cluster_is_told_where_to_run(
+    cluster: TwoNodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Ray looks for the node for a minute.
+    monkeypatch.setitem(cluster.environment, "RAY_gcs_server_request_timeout_seconds", "2")
+    said = output(cluster, "-c", ELSEWHERE, code=1).strip().splitlines()[-1]
+    assert codes_in(said) == ["driver-outside-cluster"]
+
+
 def test_an_edit_starts_without_workers_and_leaves_none(cluster: TwoNodes, images: Path) -> None:
     said = edit(cluster, images)
     assert re.search(r"waiting for a node .* up to 2 cpu-worker; 0 s", said)
     assert len(list((images / "out").glob("*.jpg"))) == 8
     assert workers(cluster, living=False) == 2
     wait_until_none_is_left(cluster)
+
+
+@pytest.mark.long
+def test_an_edit_survives_a_node_that_is_taken_away(cluster: TwoNodes, images: Path) -> None:
+    before = cluster.log.stat().st_size
+    places = [f"--source={images}/in", f"--destination={images}/spot", f"--bundle={images}/bundle"]
+    driver = cluster.start("edit", *places, "--faces=aligned", "--shard-size=1")
+    wait_until(lambda: b" of 8 images" in cluster.log.read_bytes()[before:], lambda: "the first image")
+    raylets = [
+        process
+        for process in psutil.process_iter(["name", "cmdline"])
+        if process.info["name"] == "raylet"
+        and any(cluster.folder.name in word for word in process.info["cmdline"])
+        and not any(FAKE_HEAD_NODE_ID in word for word in process.info["cmdline"])
+    ]
+    kill_all(raylets)
+    assert raylets
+    assert driver.wait(LIMIT) == 0, cluster.log.read_bytes()[before:].decode()
+    assert len(list((images / "spot").glob("*.jpg"))) == 8
 
 
 @pytest.mark.long
