@@ -100,6 +100,7 @@ def _workers() -> str:
 
 def _ray() -> str:
     cluster.connect_ray()
+    capacity.require_possible(1, 0)
     found = capacity.resources()
     size = f"{counted(found.nodes, 'node')}, {counted(found.cpus, 'CPU')}, {counted(found.gpus, 'GPU')}"
     if more := capacity.tasks_at_most(1, 0) - capacity.tasks_now(1, 0):

@@ -43,10 +43,10 @@ def tasks_now(cpus: float, gpus: float) -> int:
 
 
 def tasks_at_most(cpus: float, gpus: float) -> int:
-    """How many such tasks it would run at a time with all the nodes that the autoscaler may still add; at least one."""
+    """How many such tasks it would run at a time with all nodes that the autoscaler may still add, if it is known."""
     scaler = _autoscaler()
     more = scaler.more_tasks(_workers(), Size(cpus, gpus)) if scaler else 0
-    return max(1, tasks_now(cpus, gpus) + more)
+    return tasks_now(cpus, gpus) + more
 
 
 def largest_node(gpus: float) -> float:
@@ -54,6 +54,16 @@ def largest_node(gpus: float) -> float:
     scaler = _autoscaler()
     sizes = [size for size, _ in _nodes()] + [kind.size for kind in (scaler.types if scaler else ())]
     return max((size.cpus for size in sizes if size.gpus >= gpus and size.cpus >= 1), default=1.0)
+
+
+def require_possible(cpus: float, gpus: float) -> None:
+    """Refuse a task that no node can run, unless the autoscaler may add a node that can.
+
+    Raises:
+        UserError: there is no autoscaler, it has no such type of node, or it has reached its limit.
+    """
+    if not tasks_now(cpus, gpus):
+        refuse_impossible(Size(cpus, gpus), resources(), _workers(), _autoscaler())
 
 
 def require(cpus: float, gpus: float, node_timeout: float, log: Log) -> None:
@@ -77,9 +87,8 @@ def require(cpus: float, gpus: float, node_timeout: float, log: Log) -> None:
 
     if tasks_now(cpus, gpus):
         return
-    task = Size(cpus, gpus)
-    refuse_impossible(task, resources(), _workers(), _autoscaler())
-    wait = _Wait(task, node_timeout, log)
+    require_possible(cpus, gpus)
+    wait = _Wait(Size(cpus, gpus), node_timeout, log)
     # A placement group is a request that Ray forgets with this process. One of ray.autoscaler.sdk would stay for ever.
     asked = placement_group([{"CPU": cpus, **({"GPU": gpus} if gpus else {})}])
     try:
@@ -93,11 +102,7 @@ def require(cpus: float, gpus: float, node_timeout: float, log: Log) -> None:
 
 
 def refuse_impossible(task: Size, total: Resources, workers: list[Size], scaler: Autoscaler | None) -> None:
-    """Refuse a task that no node runs, unless the autoscaler may add a node that does.
-
-    Raises:
-        UserError: there is no autoscaler, it has no such type of node, or it has reached its limit.
-    """
+    """Raise the refusal of a task that no node runs, unless the autoscaler may add a node that does."""
     if scaler is None:
         raise UserError(
             "cluster-too-small",

@@ -286,7 +286,7 @@ def run_tasks(
         report_end = stack.enter_context(task_runs.closing(log))
 
         def window() -> int:
-            return min(ahead * reach(), most, WINDOW)
+            return min(ahead * max(1, reach()), most, WINDOW)
 
         options = {"num_cpus": cpus, "num_gpus": gpus, "max_calls": 0, "max_retries": restarts}
         yield from _run_tasks(task, calls, options, window, check, fallback, report_end)

@@ -102,7 +102,7 @@ def run_trials(
         "%s of %s trials are complete; the cluster runs %s at a time",
         driver.complete,
         plan.count,
-        min(most, capacity.tasks_at_most(cpus, gpus)),
+        min(most, max(1, capacity.tasks_at_most(cpus, gpus))),
     )
     tasks = cluster.run_tasks(
         trial_task.with_options(retries=settings.attempts - 1),
