@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from importlib import metadata
+from pathlib import Path
 
 import boto3
 import pytest
@@ -46,6 +47,26 @@ nodes.require_reachable({"--dataset": f"/proc/self/task/{os.getpid()}"})
 """
 
 
+# A package whose version on the nodes changes after they have been checked, as that of a node that joins later.
+LATE = """
+import pathlib, sys
+from prefect import flow
+from flows.edit.flow import edit_shard_task
+from flows.runtime import cluster
+from flows.settings import EditSettings
+
+@flow(task_runner=cluster.task_runner())
+def late():
+    installed = pathlib.Path(sys.argv[1])
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\\nName: simplejpeg\\nVersion: 0.1\\n")
+    call = {"run_url": "/out/_runs/none", "shard": 0, "settings": EditSettings(source="/in", destination="/out")}
+    list(cluster.run_tasks(edit_shard_task, [call], cpus=1, gpus=0, node_timeout=10))
+
+late()
+"""
+
+
 def output(nodes: TwoNodes, *arguments: str, code: int = 0) -> str:
     """What `attgan ARGUMENTS`, or Python with these, prints, once it has ended with this code."""
     before = nodes.log.stat().st_size if nodes.log.exists() else 0
@@ -79,10 +100,9 @@ def test_a_folder_that_a_node_does_not_see_is_refused(nodes: TwoNodes) -> None:
 def test_a_node_with_another_torch_is_named_before_anything_is_submitted(
     nodes: TwoNodes, bucket: str
 ) -> None:
-    (site,) = nodes.python.parents[1].glob("lib/python*/site-packages")
     # Only the build label differs, as between builds for CPUs and for CUDA.
     version = f"{metadata.version('torch').partition('+')[0]}+another"
-    installed = site / "torch"
+    installed = _packages_of(nodes) / "torch"
     installed.mkdir()
     (installed / "__init__.py").touch()
     (installed / "version.py").write_text(f"__version__ = '{version}'\n")
@@ -96,3 +116,17 @@ def test_a_node_with_another_torch_is_named_before_anything_is_submitted(
     assert re.search(r"(head|worker) \(\S+\)", said)
     assert f"torch {version}" in said
     assert not list(open_store(f"{bucket}/refused").list())
+
+
+def test_a_node_that_joins_with_another_version_gets_no_task(nodes: TwoNodes) -> None:
+    installed = _packages_of(nodes) / "simplejpeg-0.1.dist-info"
+    try:
+        said = output(nodes, "-c", LATE, str(installed), code=1)
+    finally:
+        shutil.rmtree(installed)
+    assert codes_in(said.strip().splitlines()[-1]) == ["node-unfit"]
+
+
+def _packages_of(nodes: TwoNodes) -> Path:
+    (site,) = nodes.python.parents[1].glob("lib/python*/site-packages")
+    return site
