@@ -30,7 +30,7 @@ from flows.words import counted
 PACKAGES = ("attgan", "flows")
 # A node needs exactly the driver's version of these, with the build label ("+cu130"). The first two have to understand
 # each other. The others decide the bytes of the results (flows.edit.run.versions), so their versions belong to a run.
-SAME = ("ray", "prefect", "torch", "pillow", "simplejpeg")
+SAME = ("ray", "prefect", "torch", "pillow", "simplejpeg", "imagecodecs")
 NEEDED = (
     *SAME,
     *("boto3", "numpy", "obstore", "prefect-ray", "psutil", "pyarrow", "pydantic", "safetensors"),
