@@ -1,0 +1,44 @@
+"""The Dockerfile: accepted as it is, refused with one wrong line."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from attgan.version import VERSION
+from tests.support import cluster_files
+from tests.support.cluster_files import CLUSTER, Unavailable
+
+
+def _problems(file: Path) -> list[str]:
+    try:
+        return cluster_files.problems_of_dockerfile(file)
+    except Unavailable as missing:
+        pytest.skip(str(missing))
+
+
+def test_version_is_this_one() -> None:
+    named = re.findall(r"attgan:(\d[\w.]*)", (CLUSTER / "Dockerfile").read_text())
+    assert set(named) == {VERSION}
+
+
+def test_dockerfile_is_accepted() -> None:
+    assert _problems(CLUSTER / "Dockerfile") == []
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        ("USER 1000:1000", "USER root"),
+        ("WORKDIR /opt/attgan", "WORKDIR opt/attgan"),
+        ("--no-install-recommends ", ""),
+        ("debian:bookworm-slim", "debian"),
+        ("COPY flows flows", "COPPY flows flows"),
+    ],
+)
+def test_wrong_line_of_the_dockerfile_is_refused(tmp_path: Path, good: str, bad: str) -> None:
+    text = (CLUSTER / "Dockerfile").read_text()
+    assert good in text
+    file = tmp_path / "Dockerfile"
+    file.write_text(text.replace(good, bad, 1))
+    assert _problems(file)

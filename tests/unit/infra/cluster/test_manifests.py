@@ -1,0 +1,142 @@
+"""The Kubernetes manifests: accepted as they are, refused with one wrong field."""
+
+import copy
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attgan.version import VERSION
+from tests.support import cluster_files
+from tests.support.cluster_files import CLUSTER, Document, Unavailable, documents
+
+KUBERNETES = CLUSTER / "kubernetes"
+REDIS = KUBERNETES / "redis"
+# What completes another manifest, and is none alone.
+PATCH = REDIS / "raycluster.yaml"
+FILES = [file for file in sorted(KUBERNETES.rglob("*.yaml")) if file != PATCH]
+
+
+def only(file: Path, kind: str, name: str | None = None) -> Document:
+    found = [
+        one
+        for one in documents(file)
+        if one["kind"] == kind and (name is None or one["metadata"]["name"] == name)
+    ]
+    assert len(found) == 1
+    return found[0]
+
+
+def problems(document: Document) -> list[str]:
+    try:
+        return cluster_files.problems_of_manifest(document)
+    except Unavailable as missing:
+        pytest.skip(str(missing))
+
+
+def merged(document: Any, patch: Any) -> Any:
+    """A JSON merge patch, which is how kustomize patches custom resources."""
+    if not (isinstance(document, dict) and isinstance(patch, dict)):
+        return patch
+    return document | {name: merged(document.get(name), value) for name, value in patch.items()}
+
+
+def containers(found: Any) -> Iterator[Document]:
+    """Every container, wherever in a document."""
+    if isinstance(found, dict):
+        for key in ("containers", "initContainers"):
+            yield from found.get(key, ())
+    for one in found.values() if isinstance(found, dict) else found if isinstance(found, list) else ():
+        yield from containers(one)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(KUBERNETES)))
+def test_manifests_are_accepted(file: Path) -> None:
+    for document in documents(file):
+        assert problems(document) == []
+
+
+def test_cluster_with_redis_is_accepted() -> None:
+    cluster = merged(only(KUBERNETES / "raycluster.yaml", "RayCluster"), documents(PATCH)[0])
+    assert problems(cluster) == []
+    assert cluster["spec"]["gcsFaultToleranceOptions"]["redisAddress"] == "redis:6379"
+
+
+def _set(path: str, value: Any) -> Callable[[Document], None]:
+    def change(document: Document) -> None:
+        *parents, last = [int(part) if part.isdigit() else part for part in path.split("/")]
+        place: Any = document
+        for part in parents:
+            place = place[part]
+        place[last] = value
+
+    return change
+
+
+_WORKER = "workerGroupSpecs/1/template/spec/containers/0"
+
+
+@pytest.mark.parametrize(
+    ("file", "kind", "path", "value"),
+    [
+        ("prefect.yaml", "Deployment", "spec/replicas", "one"),
+        ("prefect.yaml", "Deployment", "spec/template/spec/containers/0/prots", []),
+        ("prefect.yaml", "NetworkPolicy", "spec/ingress/0/from", "prefect"),
+        ("raycluster.yaml", "PodDisruptionBudget", "spec/minAvailabel", 1),
+        ("raycluster.yaml", "RayCluster", "spec/authOptions/mode", "open"),
+        ("raycluster.yaml", "RayCluster", "spec/autoscalerOptions/idleTimeout", 60),
+        ("raycluster.yaml", "RayCluster", f"spec/{_WORKER}/resources/limits", "all"),
+        ("raycluster.yaml", "RayCluster", f"spec/{_WORKER}/imagePolicy", "Always"),
+        ("rayjob.yaml", "RayJob", "spec/backoffLimit", "twice"),
+        ("rayjob.yaml", "RayJob", "spec/rayClusterSpec/rayVersions", "2.60.0"),
+    ],
+)
+def test_wrong_field_is_refused(file: str, kind: str, path: str, value: Any) -> None:
+    document = copy.deepcopy(only(KUBERNETES / file, kind))
+    _set(path, value)(document)
+    assert len(problems(document)) == 1
+
+
+def test_versions_agree() -> None:
+    ray = cluster_files.version_of("ray")
+    assert only(KUBERNETES / "raycluster.yaml", "RayCluster")["spec"]["rayVersion"] == ray
+    job = only(KUBERNETES / "rayjob.yaml", "RayJob")
+    assert job["spec"]["rayClusterSpec"]["rayVersion"] == ray
+    images = documents(KUBERNETES / "kustomization.yaml")[0]["images"]
+    assert [image["newTag"] for image in images if image["name"] == "attgan"] == [VERSION]
+    assert {one["image"] for one in containers(job)} == {f"attgan:{VERSION}"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(KUBERNETES)))
+def test_no_container_is_root_or_holds_a_secret(file: Path) -> None:
+    for document in documents(file):
+        assert document["kind"] != "Secret"
+        for container in containers(document):
+            assert container["securityContext"]["allowPrivilegeEscalation"] is False
+            assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+            for variable in container.get("env", ()):
+                if re.search("PASSWORD|TOKEN|SECRET|ACCESS_KEY|AUTH_STRING", variable["name"]):
+                    assert set(variable) == {"name", "valueFrom"}
+
+
+def test_workers_start_from_none_and_the_gpu_group_asks_for_a_gpu() -> None:
+    spec = only(KUBERNETES / "raycluster.yaml", "RayCluster")["spec"]
+    assert spec["enableInTreeAutoscaling"] is True
+    assert spec["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
+    for group in spec["workerGroupSpecs"]:
+        assert (group["replicas"], group["minReplicas"]) == (0, 0)
+        # KubeRay refuses the cluster otherwise: its autoscaler v2 replaces pods.
+        assert group["template"]["spec"]["restartPolicy"] == "Never"
+    gpu = spec["workerGroupSpecs"][1]["template"]["spec"]
+    assert gpu["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    assert gpu["tolerations"][0]["key"] == "nvidia.com/gpu"
+
+
+def test_drivers_see_the_sockets_of_the_head() -> None:
+    pod = only(KUBERNETES / "raycluster.yaml", "RayCluster")["spec"]["headGroupSpec"]["template"]["spec"]
+    head, worker = pod["containers"][0], pod["initContainers"][0]
+    assert head["volumeMounts"] == worker["volumeMounts"] == [{"name": "ray-logs", "mountPath": "/tmp/ray"}]
+    # Only with this policy does an init container go on running, beside the others.
+    assert worker["restartPolicy"] == "Always"
