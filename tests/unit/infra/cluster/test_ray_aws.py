@@ -1,0 +1,48 @@
+"""The cluster on EC2: accepted by Ray as it is, refused with one wrong field."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from attgan.version import VERSION
+from tests.support import cluster_files
+from tests.support.cluster_files import CLUSTER, documents
+
+CONTENT = documents(CLUSTER / "ray-aws.yaml")[0]
+
+
+def test_file_is_accepted() -> None:
+    assert cluster_files.problems_of_ray_config(CONTENT) == []
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value"),
+    [
+        (None, "max_worker", 4),
+        (None, "head_node_type", "main"),
+        ("docker", "images", "attgan"),
+        ("provider", "cache_stopped_nodes", "no"),
+        ("auth", "ssh_user", 1000),
+    ],
+)
+def test_wrong_field_is_refused(section: str | None, field: str, value: Any) -> None:
+    content = copy.deepcopy(CONTENT)
+    (content if section is None else content[section])[field] = value
+    assert cluster_files.problems_of_ray_config(content)
+
+
+def test_workers_are_spot_instances_that_start_from_none() -> None:
+    worker = CONTENT["available_node_types"]["gpu"]
+    assert worker["min_workers"] == 0
+    assert worker["node_config"]["InstanceMarketOptions"] == {"MarketType": "spot"}
+
+
+def test_nodes_have_this_version_a_token_and_no_secret() -> None:
+    assert CONTENT["docker"]["image"].endswith(f"/attgan:{VERSION}")
+    assert "--env RAY_AUTH_MODE=token" in CONTENT["docker"]["run_options"]
+    assert "/home/attgan/.ray/auth_token" in CONTENT["file_mounts"]
+    # Ray would otherwise make a role that may do everything.
+    assert all(
+        "IamInstanceProfile" in node["node_config"] for node in CONTENT["available_node_types"].values()
+    )
