@@ -23,7 +23,7 @@ MARKED  = $(if $(IN_GROUPS),| (trap '' INT TERM; sed -u 's/^/$(@:test-%=%) | /')
 test-%: SHELL := /bin/bash
 test-%: .SHELLFLAGS := -o pipefail -c
 
-.PHONY: help $(READY) $(READY_DEV) setup demo sweep pipeline train-demo up deploy status down test test-all test-unit test-stack test-faults test-moto faults bench gpu lint format clean
+.PHONY: help $(READY) $(READY_DEV) setup demo sweep pipeline train-demo up deploy status down test test-all test-unit test-stack test-faults test-moto faults cluster-check bench gpu lint format clean
 
 help: ## Print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +82,12 @@ test-moto: $(READY_DEV) ## The integration tests with moto as the S3 server, a s
 faults: $(READY_DEV) ## The fault campaign: injects hundreds of faults into edits, and reports what each has cost (half an hour)
 	@$(BIN)/python -m tests.faults.campaign $(ARGS)
 	@$(BIN)/python -u -m pytest -m long
+
+# Its packages are not the developers' (pyproject.toml); where they cannot be installed, their checks are skipped.
+cluster-check: $(READY_DEV) ## Check infra/cluster against its programs' schemas, build the image (root or Docker) and try it (minutes)
+	@$(BIN)/python -m pip install --quiet --constraint infra/constraints.txt --editable ".[cluster]" || true
+	@$(BIN)/python -u -m pytest tests/unit/infra/cluster
+	@$(BIN)/python -m tests.support.cluster_image $(ARGS)
 
 bench: $(READY_DEV) ## Measure storage, codec, generator and the flows, each with its ceiling
 	@$(BIN)/python -m infra run --free-ports -- $(BIN)/python -m tests.benchmarks
