@@ -34,6 +34,7 @@ def as_seen(picture: Image.Image, data: bytes, metadata: Metadata) -> Decoded:
     picture.load()
     # Only what Pillow has loaded without complaint is given to another library.
     deep = _sixteen_bits(picture, data, size) if is_deep else None
+    palette = _palette(picture)
     colours, alpha = _apart(picture, data)
     format = str(picture.format)
     # Pillow turns a TIFF while it loads it.
@@ -45,15 +46,18 @@ def as_seen(picture: Image.Image, data: bytes, metadata: Metadata) -> Decoded:
     if colours is not picture:
         # Its memory is needed for what comes next.
         picture.close()
-    return shown(
-        upright(colours, orientation_left),
+    colours = upright(colours, orientation_left)
+    alpha = None if alpha is None else upright(alpha, orientation_left)
+    decoded = shown(
+        colours,
         format,
         metadata,
-        alpha=None if alpha is None else upright(alpha, orientation_left),
+        alpha=alpha,
         deep=None if deep is None else deep.turned(orientation),
         grey=grey,
         notes=(f"{bits} bit to 8",) if bits > 8 and deep is None else (),
     )
+    return replace(decoded, palette=palette)
 
 
 def shown(
@@ -120,6 +124,17 @@ def _sixteen_bits(picture: Image.Image, data: bytes, size: tuple[int, int]) -> S
     alpha = np.ascontiguousarray(samples[..., -1]) if channels in (2, 4) else None
     colours = samples if samples.ndim == 2 else samples[..., 0] if channels < 3 else samples[..., :3]
     return Stored(np.ascontiguousarray(colours), alpha=alpha)
+
+
+def _palette(picture: Image.Image) -> bytes:
+    """A GIF's colours, without the transparent one; empty for others."""
+    if picture.format != "GIF" or picture.mode != "P":
+        return b""
+    colours = bytearray(picture.getpalette("RGB") or ())
+    clear = picture.info.get("transparency")
+    if isinstance(clear, int):
+        del colours[3 * clear : 3 * clear + 3]
+    return bytes(colours)
 
 
 def _is_grey(picture: Image.Image, data: bytes) -> bool:

@@ -9,7 +9,7 @@ import imagecodecs
 import numpy as np
 from PIL import Image
 
-from attgan.data.codec import jpeg, png, tiff
+from attgan.data.codec import gif, jpeg, png, tiff
 from attgan.data.codec.decoding import one_line
 from attgan.data.codec.image import Decoded
 from attgan.data.codec.metadata import Policy, kept
@@ -40,8 +40,7 @@ def prepare(image: Decoded, format: str, policy: Policy = "keep", mark: bytes = 
             :mod:`attgan.data.codec.provenance`; GIF and BMP files are written without it.
     """
     upright = format != image.format and image.orientation != 1
-    # A GIF gets a palette for the edited picture.
-    reduced = ("colours to 256",) if format == "GIF" else ()
+    reduced = ("colours to 256",) if format == "GIF" and not (image.palette or image.grey) else ()
     held = image.in_format(format)
     metadata, notes = kept(held.metadata, format, policy, mark, upright=upright)
     return replace(
@@ -73,7 +72,11 @@ def write(image: Decoded, quality: int | None = None) -> bytes:
         if image.format == "TIFF":
             return tiff.write(_samples(image), image.metadata, image.alpha is not None)
         buffer = io.BytesIO()
-        _as_picture(_samples(image)).save(buffer, image.format, **_options(image, quality))
+        picture = _as_picture(_samples(image))
+        # All greys fit into a palette.
+        if image.format == "GIF" and image.palette and not image.grey:
+            picture = gif.in_palette(image.pixels, image.alpha, image.palette)
+        picture.save(buffer, image.format, **_options(image, quality))
         return buffer.getvalue()
     except (ValueError, OSError, KeyError, OverflowError) as error:
         raise DataError("encode", f"as {image.format}: {one_line(error)}") from error
@@ -117,7 +120,11 @@ def _options(image: Decoded, quality: int | None) -> dict[str, object]:
         texts = {"exif": metadata.exif, "xmp": metadata.xmp, "icc_profile": metadata.profile}
         return stored | {name: data for name, data in texts.items() if data}
     if image.format == "GIF":
-        return {"comment": metadata.comments[0]} if metadata.comments else {}
+        options: dict[str, object] = {"comment": metadata.comments[0]} if metadata.comments else {}
+        if image.palette and not image.grey and image.alpha is not None:
+            # Pillow would leave out colours that no pixel has, and give the others new numbers.
+            options |= {"optimize": False, "transparency": len(image.palette) // 3}
+        return options
     if image.format == "BMP" and metadata.density is not None and metadata.density[0]:
         unit, across, down = metadata.density
         return {"dpi": tuple(side * (2.54 if unit == 2 else 1) for side in (across, down))}

@@ -1,9 +1,12 @@
-"""GIF: counts the frames, and checks the size of the first one before Pillow allocates it.
+"""GIF: counts the frames, checks the size of the first one before Pillow allocates it, and writes in a given palette.
 
 Source: the GIF89a specification, sections 17 to 26.
 """
 
 from __future__ import annotations
+
+import numpy as np
+from PIL import Image
 
 from attgan.data.codec.image import Limits
 from attgan.errors import DataError
@@ -76,3 +79,35 @@ def _behind_blocks(data: bytes, at: int, most: int) -> tuple[int, int]:
             return at + 1, passed
         at += 1 + data[at]
     return at, most
+
+
+# Distances are computed for so many colours at a time.
+_COLOURS = 4096
+
+
+def in_palette(pixels: np.ndarray, alpha: np.ndarray | None, palette: bytes) -> Image.Image:
+    """A picture in the palette of another one: colours that are there stay, and others become the nearest.
+
+    Pillow's own search rounds colours first, and so changes some that are there.
+
+    Args:
+        pixels: ``(H, W, 3)`` uint8.
+        alpha: ``(H, W)`` uint8: where it is 0, the picture gets a further colour that is transparent.
+        palette: red, green and blue of at most 256 colours, or of 255 with alpha.
+    """
+    known = np.frombuffer(palette, np.uint8).reshape(-1, 3).astype(np.int32)
+    packed = pixels.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
+    found, places = np.unique(packed, return_inverse=True)
+    indices = np.empty(len(found), np.uint8)
+    for first in range(0, len(found), _COLOURS):
+        some = found[first : first + _COLOURS, None]
+        colours = np.concatenate([some >> 16, some >> 8 & 255, some & 255], 1).astype(np.int32)
+        # (n, 256)
+        apart = sum((colours[:, None, axis] - known[None, :, axis]) ** 2 for axis in range(3))
+        indices[first : first + _COLOURS] = np.argmin(apart, 1)
+    picture = indices[places].reshape(packed.shape)
+    if alpha is not None:
+        picture[alpha == 0] = len(known)
+    result = Image.fromarray(picture, "P")
+    result.putpalette(palette + bytes(3) if alpha is not None else palette)
+    return result

@@ -61,6 +61,7 @@ class Decoded:
         subsampling: the chroma subsampling of a new JPEG (``444``, ``422``, ``420`` …).
         coding: of a JPEG, the segments that say how it is coded (:func:`attgan.data.codec.jpeg.coding_segments`), so
             that it is written in the same way.
+        palette: of a GIF, red, green and blue of its colours.
         lossless: a WebP stored without loss, so that it is written in the same way.
         stored: its own samples, if they are others than ``pixels``.
         metadata: what its file says besides.
@@ -74,6 +75,7 @@ class Decoded:
     grey: bool = False
     subsampling: str = "420"
     coding: bytes = b""
+    palette: bytes = b""
     lossless: bool = False
     stored: Stored | None = None
     metadata: Metadata = NOTHING

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, JpegImagePlugin
 
 from attgan.data import codec
-from attgan.data.codec import Decoded, decode, encode
+from attgan.data.codec import Decoded, decode, encode, prepare, write
 from attgan.errors import DataError
 from tests.support.images.pictures import noise, saved
 
@@ -124,3 +124,23 @@ def test_what_a_format_cannot_hold_is_a_data_error() -> None:
         with pytest.raises(DataError, match=f"as {format}: ") as caught:
             encode(Decoded(wide, format))
         assert caught.value.stage == "encode"
+
+
+@pytest.mark.parametrize("clear", [False, True], ids=["opaque", "clear"])
+@pytest.mark.parametrize("colours", [40, 255])
+def test_a_gif_keeps_its_colours_outside_an_edit(colours: int, clear: bool) -> None:
+    drawn = Image.fromarray(np.random.default_rng(1).integers(0, 255, (40, 60, 3), dtype=np.uint8))
+    data = saved(drawn.quantize(colours), "GIF", **({"transparency": 7} if clear else {}))
+    image = decode(data)
+    edited = image.editable()
+    edited[10:20, 10:30] //= 2
+    ready = prepare(image.with_pixels(edited), "GIF")
+    again = decode(write(ready))
+    assert ready.notes == ()
+    seen = np.ones((40, 60), bool) if image.alpha is None else image.alpha > 0
+    assert (image.alpha is not None) == clear
+    assert np.array_equal(np.ones_like(seen) if again.alpha is None else again.alpha > 0, seen)
+    before = decode(data).pixels
+    seen[10:20, 10:30] = False
+    assert np.array_equal(again.pixels[seen], before[seen])
+    assert np.abs(again.pixels.astype(int) - edited).mean() < 12
