@@ -116,12 +116,16 @@ def _packets(data: bytes) -> Iterator[bytes]:
     at = 0
     for _ in range(_MOST_PACKETS):
         begin = data.find(_BEGIN, at)
-        end = data.find(_END, begin, begin + xmp.MOST_BYTES) if begin >= 0 else -1
         if begin < 0:
             return
-        at = begin + len(_BEGIN) if end < 0 else end
+        at = begin + len(_BEGIN)
+        end = data.find(_END, at, begin + xmp.MOST_BYTES)
+        # One that is cut off does not reach into the next one.
+        if end < 0 or data.find(_BEGIN, at, end) >= 0:
+            continue
+        at = end
         body = data.find(b"?>", begin, end) + 2
-        if end >= 0 and body >= 2:
+        if body >= 2:
             yield data[body:end]
 
 
