@@ -13,6 +13,7 @@ from attgan.data.codec import gif, jpeg, png, tiff
 from attgan.data.codec.decoding import one_line
 from attgan.data.codec.image import Decoded
 from attgan.data.codec.metadata import Policy, kept
+from attgan.data.codec.metadata.exif import only_orientation
 from attgan.data.codec.orientation import back, turned
 from attgan.errors import DataError
 
@@ -42,6 +43,9 @@ def prepare(image: Decoded, format: str, policy: Policy = "keep", mark: bytes = 
     upright = format != image.format and image.orientation != 1
     reduced = ("colours to 256",) if format == "GIF" and not (image.palette or image.grey) else ()
     held = image.in_format(format)
+    if format == "TIFF" and held.metadata.exif and not tiff.can_write(held.metadata.exif):
+        exif = only_orientation(held.metadata.orientation)
+        held = replace(held, metadata=replace(held.metadata, exif=exif), notes=(*held.notes, "EXIF dropped"))
     metadata, notes = kept(held.metadata, format, policy, mark, upright=upright)
     return replace(
         held,

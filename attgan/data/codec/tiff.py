@@ -244,6 +244,18 @@ def write(samples: np.ndarray, metadata: Metadata, alpha: bool) -> bytes:
     return buffer.getvalue()
 
 
+def can_write(exif: bytes) -> bool:
+    """Whether all that a TIFF gets of EXIF can be written as tags of a TIFF."""
+    try:
+        tags = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"II")
+        _copy_exif(exif, tags)
+        tags.tobytes()
+    # Damaged EXIF makes Pillow's parsers raise nearly anything.
+    except Exception:
+        return False
+    return True
+
+
 def _strip(rows: np.ndarray) -> bytes:
     """Each sample as the difference from its left neighbour, deflated."""
     differences = rows.copy()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from attgan.data.codec.metadata import exif, iptc, xmp
@@ -118,4 +118,8 @@ def kept(
         chunks,
         texts if "texts" in held else (),
     )
+    wanted = 1 if upright else metadata.orientation
+    if "exif" in held and result.orientation != wanted:
+        # What said so has been dropped.
+        result = replace(result, exif=exif.only_orientation(wanted))
     return result, tuple(notes)

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -189,6 +190,30 @@ def test_hostile_metadata_is_dropped_with_a_note() -> None:
     assert ready.notes == ("EXIF dropped", "XMP dropped", "IPTC dropped")
     assert read_mark(written) is not None
     assert facts(written)["exif"] == {}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("format", ["JPEG", "WEBP", "TIFF"])
+def test_an_orientation_stays_where_the_exif_around_it_is_dropped(format: str) -> None:
+    broken = exif("<", 6, thumbnail=b"")
+    # The link to the place's directory leads out of it, or a camera's name has the type of a number.
+    at = (
+        broken.index(struct.pack("<HH", GPS, 4))
+        if format != "TIFF"
+        else broken.index(struct.pack("<HH", 0xA434, 2))
+    )
+    damaged = bytearray(broken)
+    damaged[at + 8 : at + 12] = b"\xff" * 4
+    if format == "TIFF":
+        damaged[at + 2] = 5
+    data = with_segments(saved(PIXELS), segment(0xE1, b"Exif\0\0" + damaged))
+    image = decode(data)
+    assert image.orientation == 6
+    ready = prepare(replace(image, format=format), format, "no-location", MARK)
+    assert "EXIF dropped" in ready.notes or format == "TIFF"
+    again = decode(write(ready))
+    assert again.orientation == 6
+    assert again.pixels.shape == image.pixels.shape
 
 
 def test_what_is_too_long_for_a_jpeg_is_noted() -> None:
