@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -68,6 +69,8 @@ def main(words: Sequence[str]) -> int:
     except Unavailable as missing:
         print(f"skipped: {missing}")
         return 0
+    # So that the folder is given back after this signal, too.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     folder = options.keep or Path(tempfile.mkdtemp(prefix="attgan-image-"))
     try:
         image = build(folder, DOCKERFILE.read_text(), given)
