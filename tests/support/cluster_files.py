@@ -86,6 +86,16 @@ def problems_of_ray_config(content: Document) -> list[str]:
     return []
 
 
+def autoscaling_config_of(cluster: Document) -> Document:
+    """What Ray's autoscaler reads from a RayCluster."""
+    # Only the autoscaler itself calls it; nothing public shows what it makes of a resource.
+    from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
+
+    named = cluster | {"metadata": {"namespace": "attgan", **cluster["metadata"]}}
+    config: Document = _derive_autoscaling_config_from_ray_cr(copy.deepcopy(named))
+    return config
+
+
 def problems_of_dockerfile(path: Path) -> list[str]:
     """What hadolint warns of."""
     program = Path(sys.executable).with_name("hadolint")

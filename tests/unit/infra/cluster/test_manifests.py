@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from attgan.version import VERSION
+from flows.runtime.autoscaler import NodeType, Size, limits_of
 from tests.support import cluster_files
 from tests.support.cluster_files import CLUSTER, Document, Unavailable, documents
 
@@ -132,6 +133,13 @@ def test_workers_start_from_none_and_the_gpu_group_asks_for_a_gpu() -> None:
     gpu = spec["workerGroupSpecs"][1]["template"]["spec"]
     assert gpu["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
     assert gpu["tolerations"][0]["key"] == "nvidia.com/gpu"
+
+
+def test_flows_know_what_the_autoscaler_may_add() -> None:
+    cluster = only(KUBERNETES / "raycluster.yaml", "RayCluster")
+    limits = limits_of(cluster_files.autoscaling_config_of(cluster))
+    assert limits is not None
+    assert set(limits.types) == {NodeType("cpu", Size(8, 0), most=8), NodeType("gpu", Size(8, 1), most=4)}
 
 
 def test_drivers_see_the_sockets_of_the_head() -> None:

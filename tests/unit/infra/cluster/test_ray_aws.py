@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from attgan.version import VERSION
+from flows.runtime.autoscaler import NodeType, Size, limits_of
 from tests.support import cluster_files
 from tests.support.cluster_files import CLUSTER, documents
 
@@ -36,6 +37,12 @@ def test_workers_are_spot_instances_that_start_from_none() -> None:
     worker = CONTENT["available_node_types"]["gpu"]
     assert worker["min_workers"] == 0
     assert worker["node_config"]["InstanceMarketOptions"] == {"MarketType": "spot"}
+
+
+def test_flows_know_what_the_autoscaler_may_add() -> None:
+    limits = limits_of(CONTENT)
+    assert limits is not None
+    assert limits.types == (NodeType("gpu", Size(8, 1), most=4),)
 
 
 def test_nodes_have_this_version_a_token_and_no_secret() -> None:
