@@ -204,6 +204,8 @@ def _debootstrap(image: Image, base: str) -> None:
     subprocess.run(
         ["debootstrap", "--variant=minbase", found[1], image.root], check=True, stdout=subprocess.DEVNULL
     )
+    # A temporary folder is closed to all but its owner. This one is the / of the image's user.
+    image.root.chmod(0o755)
 
 
 def _expanded(value: str, image: Image) -> str:
