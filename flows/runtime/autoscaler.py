@@ -110,8 +110,8 @@ def autoscaler_of(address: str) -> Autoscaler | None:
     try:
         config = ray.get(reference, timeout=_PATIENCE)
     except ray.exceptions.RayError:
-        # A head that cannot run our code is refused where nodes are checked.
-        return None
+        # The head has no time, or is no more.
+        config = {}
     return None if config is None else limits_of(config)
 
 
