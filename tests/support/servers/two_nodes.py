@@ -10,7 +10,7 @@ look for modules where their driver was started:
 
 Or a cluster of a head without CPUs, whose autoscaler starts and stops workers of real processes on this machine:
 
-    with autoscaled(stack, {"cpu-worker": ({"CPU": 1}, 2)}) as nodes:
+    with autoscaled(stack, {"cpu-worker": ({"CPU": 1}, 2)}, version=2) as nodes:
 """
 
 import contextlib
@@ -108,7 +108,7 @@ def two_nodes(stack: Mapping[str, str], cpus: tuple[int, int] = (1, 1)) -> Itera
 
 @contextlib.contextmanager
 def autoscaled(
-    stack: Mapping[str, str], types: Mapping[str, tuple[dict[str, float], int]], *, idle_minutes: float = 0.1
+    stack: Mapping[str, str], types: Mapping[str, tuple[dict[str, float], int]], version: int
 ) -> Iterator[TwoNodes]:
     """Start a head without CPUs beside a stack's Prefect and S3 servers, with Ray's autoscaler for tests.
 
@@ -117,16 +117,17 @@ def autoscaled(
     Args:
         stack: as of :func:`two_nodes`.
         types: of the workers: the resources of each type, and the most nodes of it.
-        idle_minutes: after which a node without work is taken away.
+        version: of the autoscaler, 1 or 2.
     """
     with _own_cluster(stack) as (nodes, common, port, token):
         config = nodes.folder / "autoscaling.json"
-        config.write_text(json.dumps(_autoscaling(types, port, idle_minutes)))
+        config.write_text(json.dumps(_autoscaling(types, port)))
         fake = {
             "RAY_FAKE_CLUSTER": "1",
             "AUTOSCALER_UPDATE_INTERVAL_S": "1",
             "RAY_OVERRIDE_NODE_ID_FOR_TESTING": FAKE_HEAD_NODE_ID,
             "RAY_CLOUD_INSTANCE_ID": FAKE_HEAD_NODE_ID,
+            "RAY_enable_autoscaler_v2": str(version - 1),
         }
         role = ["--head", f"--port={port}", f"--autoscaling-config={config}"]
         _start_node(nodes, "head", role, 0, common | fake, taken=[port])
@@ -134,9 +135,7 @@ def autoscaled(
         yield nodes
 
 
-def _autoscaling(
-    types: Mapping[str, tuple[dict[str, float], int]], port: int, idle_minutes: float
-) -> dict[str, object]:
+def _autoscaling(types: Mapping[str, tuple[dict[str, float], int]], port: int) -> dict[str, object]:
     """The file of a cluster, as of `ray up`, whose nodes are started by Ray's provider for tests."""
     head = "ray.head.default"
     workers = {
@@ -158,10 +157,12 @@ def _autoscaling(
     return {
         "cluster_name": "for-tests",
         "max_workers": sum(most for _, most in types.values()),
-        "idle_timeout_minutes": idle_minutes,
+        "idle_timeout_minutes": 0.2,
         "upscaling_speed": 1.0,
         "provider": {
-            "type": "fake_multinode",
+            # By its other name, "fake_multinode", the second version of the autoscaler looks for a file of defaults.
+            "type": "external",
+            "module": "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider",
             "gcs_address": f"127.0.0.1:{port}",
             "launch_multiple": True,
             "head_node_id": FAKE_HEAD_NODE_ID,
