@@ -173,7 +173,8 @@ def _greyed(image: Decoded) -> Decoded:
 def _measured(listed: ListedFace, item: Item, tools: Tools) -> MeasuredFace:
     image, face = item.image, item.faces[0]
     assert image is not None
-    before, placement = image.pixels, face.placement
+    # The edit changes the image in place.
+    before, placement = image.pixels.copy(), face.placement
     landmarks = _landmarks(item, tools.detector)
     grey = _grey(listed, image)
     result = MeasuredFace(

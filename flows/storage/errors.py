@@ -8,7 +8,7 @@ from attgan.errors import UserError
 
 
 class StorageError(Exception):
-    """The infrastructure failed, also after the client's retries. It is never the fault of the data."""
+    """The storage failed, also after the client's retries."""
 
 
 class PreconditionFailed(Exception):
@@ -26,8 +26,11 @@ class CredentialsRefused(UserError, StorageError):
     """
 
 
-class ObjectRefused(Exception):
-    """This object cannot be read or written, while others can, and no retry helps. The message is ``key 'a': why``."""
+class ObjectRefused(StorageError):
+    """This object cannot be read or written, while others can, and no retry helps. The message is ``key 'a': why``.
+
+    Where a failing storage is tolerated, this is tolerated too.
+    """
 
 
 class KeyRefused(ObjectRefused):

@@ -66,7 +66,7 @@ def _shard_rows(bench: Bench, kind: str, batch: int) -> list[Row]:
             attributes=(Editor, "recognise"),
             generator=(Editor, "edit"),
             compositing=(streaming, "finished"),
-            encode=(codec, "encode"),
+            encode=(codec, "write"),
         ) as inner:
             summary = shard.edit_shard(run.url, 0, run.settings)
     edited = summary.counts["edited"]

@@ -41,8 +41,8 @@ def test_ctrl_c_a_killed_driver_and_a_killed_worker_cost_a_shard_each(
 
     disturbances = (
         Kill("ctrl-c", 1, interrupt, servers),
-        Kill("driver killed", SHARDS // 3, kill_driver, servers),
-        Kill("worker killed", 2 * SHARDS // 3, kills.kill_workers(servers, 1), servers, must_end=True),
+        Kill("driver killed", SHARDS // 4, kill_driver, servers),
+        Kill("worker killed", SHARDS // 2, kills.kill_workers(servers, 1), servers, must_end=True),
     )
     result = run_case(Case(large, disturbances), f"{bucket}/out", tmp_path, kills.run_again(servers))
     assert result.difference == Difference(0, 0, 0, [])

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName
+from prefect.client.schemas.objects import State
 from prefect.states import Running
 
 from attgan.errors import UserError
@@ -58,10 +60,14 @@ def server(stack: dict[str, str], tmp_path: Path) -> Stack:
     return Stack(tmp_path, "mark", tmp_path, {"prefect": port}, services=("prefect",))
 
 
-def state_of(name: str) -> list[str]:
+def states_of(name: str) -> list[State]:
     with get_client(sync_client=True) as client:
-        flows = {each.id for each in client.read_flows() if each.name == name}
-        return [run.state.name for run in client.read_flow_runs() if run.flow_id in flows and run.state]
+        runs = client.read_flow_runs(flow_filter=FlowFilter(name=FlowFilterName(any_=[name])))
+        return [run.state for run in runs if run.state]
+
+
+def state_of(name: str) -> list[str]:
+    return [state.name for state in states_of(name)]
 
 
 @pytest.mark.parametrize("by", ["down", "Ctrl-C"])
@@ -113,6 +119,4 @@ def test_a_mistake_in_a_terminal_leaves_no_failed_run(stack: dict[str, str]) -> 
     with pytest.raises(UserError):
         run_from_terminal(refused)
     assert state_of("refused") == ["Refused"]
-    with get_client(sync_client=True) as client:
-        (run,) = [run for run in client.read_flow_runs() if run.state and run.state.name == "Refused"]
-    assert run.state.is_cancelled()
+    assert states_of("refused")[0].is_cancelled()

@@ -17,6 +17,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import psutil
+
 from flows.edit.finish import find_report
 from flows.edit.lease import LEASE
 from flows.settings import EditSettings, ReportSettings
@@ -267,7 +269,11 @@ def kill_workers(servers: Servers, count: int) -> Callable[[Edit], None]:
     """Kills so many of the processes that are at a shard, at the first moment when there is one."""
 
     def strike(edit: Edit) -> None:
-        found = wait_until(servers.shard_workers, lambda: f"a process at a shard: {edit.said()}", every=0.05)
+        def at_work() -> list[psutil.Process]:
+            assert edit.process.poll() is None, f"it ended before: {edit.said()}"
+            return servers.shard_workers()
+
+        found = wait_until(at_work, lambda: f"a process at a shard: {edit.said()}", every=0.05)
         kill_all(found[:count])
 
     return strike
