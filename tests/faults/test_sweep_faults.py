@@ -32,7 +32,11 @@ from tests.support.waiting import LIMIT, wait_until
 pytestmark = [pytest.mark.stack, pytest.mark.fault, pytest.mark.timeout(1800)]
 
 # So many steps that a trial still runs when it is asked to stop, which takes up to four seconds.
-LONG: dict[str, Any] = {"max_steps": 900, "space": ["lambda_reconstruction=1,100"]}
+LONG: dict[str, Any] = {
+    "max_steps": 900,
+    "checkpoint_every": 150,
+    "space": ["lambda_reconstruction=1,100"],
+}
 BUNDLE = ("metrics.jsonl", "bundle/generator.safetensors", "bundle/discriminator.safetensors")
 
 Results = dict[str, bytes]
@@ -46,10 +50,18 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(dataset: str, tmp_path_factory: pytest.TempPathFactory) -> list[Results]:
+def many_faces(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A dataset with long epochs, so that long trials are not validated all the time."""
+    folder = tmp_path_factory.mktemp("many")
+    write_drawn_dataset(folder, 600)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(many_faces: str, tmp_path_factory: pytest.TempPathFactory) -> list[Results]:
     """What the trials of LONG come to when each is trained by itself and nothing happens to it."""
     threads = torch.get_num_threads()
-    plan = small_plan(dataset, str(tmp_path_factory.mktemp("undisturbed")), **LONG)
+    plan = small_plan(many_faces, str(tmp_path_factory.mktemp("undisturbed")), **LONG)
     try:
         for trial in plan.known:
             train_trial(trial.settings)
@@ -115,11 +127,11 @@ def driver(tmp_path: Path, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
 def test_a_sweep_goes_on_after_a_stop_a_killed_driver_and_a_killed_trial(
     stack: dict[str, str],
     fresh_bucket: Callable[[], str],
-    dataset: str,
+    many_faces: str,
     undisturbed: list[Results],
     tmp_path: Path,
 ) -> None:
-    options = LONG | {"dataset": dataset, "destination": f"s3://{fresh_bucket()}/sweep"}
+    options = LONG | {"dataset": many_faces, "destination": f"s3://{fresh_bucket()}/sweep"}
     plan = small_plan(**options)
     log, token = (tmp_path / "log").read_text, stack["RAY_AUTH_TOKEN_PATH"]
 
@@ -237,10 +249,10 @@ def test_a_trial_behind_one_of_an_earlier_command_is_stopped_early_and_its_best_
 
 @pytest.mark.long
 def test_a_trial_on_a_node_that_is_lost_goes_on_elsewhere(
-    stack: dict[str, str], fresh_bucket: Callable[[], str], dataset: str, undisturbed: list[Results]
+    stack: dict[str, str], fresh_bucket: Callable[[], str], many_faces: str, undisturbed: list[Results]
 ) -> None:
     bucket = f"s3://{fresh_bucket()}"
-    for path in Path(dataset).iterdir():
+    for path in Path(many_faces).iterdir():
         open_store(f"{bucket}/dataset").put(path.name, path.read_bytes())
     options = LONG | {"dataset": f"{bucket}/dataset", "destination": f"{bucket}/sweep"}
     plan = small_plan(**options)
