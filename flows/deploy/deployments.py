@@ -16,7 +16,6 @@ from typing import Any
 
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import WorkerFilter, WorkerFilterStatus
 from prefect.client.schemas.objects import WorkPool
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound
@@ -25,12 +24,10 @@ from prefect.settings import PREFECT_DEFAULT_WORK_POOL_NAME, PREFECT_UI_URL
 from attgan.errors import UserError
 from attgan.version import VERSION
 from flows.deploy import automations, schedule
-from flows.runtime.cluster import require_prefect
+from flows.runtime.cluster import online_workers, require_prefect
 from flows.runtime.internals import reason_of_prefect
 from flows.runtime.terminal import print_line, print_rows
 from flows.settings import DeploySettings
-
-_ONLINE = WorkerFilter(status=WorkerFilterStatus(any_=["ONLINE"]))
 
 
 class NotDeployed(Exception):
@@ -80,7 +77,7 @@ def deploy(settings: DeploySettings) -> Deployed:
         return Deployed(
             deployments=[client.read_deployment_by_name(f"{flow}/{name}") for flow, name in names],
             pool=pool.name,
-            workers=len(client.read_workers_for_work_pool(pool.name, worker_filter=_ONLINE)),
+            workers=online_workers(client, pool.name),
             page=f"{PREFECT_UI_URL.value()}/deployments",
         )
 

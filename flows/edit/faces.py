@@ -33,7 +33,7 @@ from attgan.editing.styles import adds_glasses, style_of_face, style_vector
 from attgan.errors import DataError
 from attgan.models import GeneratorConfig
 from flows.edit.item import Chunk, FaceOf, Item
-from flows.edit.ledger import AttributesFrom, FaceRow
+from flows.edit.ledger import NO_FACE, AttributesFrom, FaceRow
 from flows.edit.run import EditRun
 from flows.settings import EditSettings
 
@@ -51,7 +51,7 @@ def find_faces(chunk: Chunk, size: int, settings: EditSettings, on_gpu: bool) ->
         assert item.image is not None
         pixels = item.image.pixels
         if not places:
-            item.skip("find", "no face found")
+            item.skip("find", NO_FACE)
             continue
         rows = [None if face is None else _face_row(face) for face, _ in places]
         item.row.faces = [row for row in rows if row is not None] or None

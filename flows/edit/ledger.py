@@ -24,6 +24,9 @@ from flows.storage import Store
 
 Status = Literal["edited", "copied", "skipped", "failed"]
 AttributesFrom = Literal["labels", "classifier", "unsure", "unknown"]
+NO_FACE = "no face found"
+"""The reason of a photograph in which no face was found."""
+
 STATUSES: tuple[Status, ...] = ("edited", "copied", "skipped", "failed")
 STAGES = ("fetch", "decode", "find", "edit", "encode", "put")
 # Edited images of a shard, and of a run, in the before/after picture.

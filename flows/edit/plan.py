@@ -242,8 +242,8 @@ def shard_sizes(settings: EditSettings) -> Callable[[int], int]:
     inputs, or one batch, and later ones a share of what is before them. A run of any size has at least some dozens of
     shards, unless it is tiny, and the last one is a small part of it.
     """
-    if settings.shard_size is not None:
-        return lambda before: settings.shard_size or 1
+    if (fixed := settings.shard_size) is not None:
+        return lambda before: fixed
     largest = LARGEST_SHARD if settings.gpus_per_shard else LARGEST_ON_CPUS
     smallest = min(max(SMALLEST_SHARD, settings.batch_size), largest)
     return lambda before: min(max(before // SHARDS, smallest), largest)

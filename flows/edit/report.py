@@ -10,6 +10,7 @@ from attgan.data import codec
 from attgan.errors import DataError
 from attgan.evaluation.plots.image_grids import before_after_grid, scaled
 from flows.edit.ledger import (
+    NO_FACE,
     STAGES,
     STATUSES,
     SampledImage,
@@ -112,10 +113,10 @@ def _remarks(
         if settings.on_unsure == "edit"
         else 0,
         "skipped, because no face was found (--min-face, --min-confidence)": sum(
-            count for reason, count in reasons.items() if reason.endswith("no face found")
+            count for reason, count in reasons.items() if reason.endswith(NO_FACE)
         ),
     }
-    found |= {reason: count for reason, count in reasons.items() if not reason.endswith("no face found")}
+    found |= {reason: count for reason, count in reasons.items() if not reason.endswith(NO_FACE)}
     return [
         f"{counted(count, 'image')} of {run.inputs:,} ({count / run.inputs:.0%}): {what}"
         for what, count in found.items()

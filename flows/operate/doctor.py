@@ -11,7 +11,6 @@ from functools import partial
 
 import torch
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import WorkerFilter, WorkerFilterStatus
 
 from attgan.errors import UserError
 from attgan.version import VERSION
@@ -84,12 +83,8 @@ def _prefect() -> str:
 
 def _workers() -> str:
     cluster.require_prefect()
-    online = WorkerFilter(status=WorkerFilterStatus(any_=["ONLINE"]))
     with get_client(sync_client=True) as client:
-        pools = {
-            pool.name: len(client.read_workers_for_work_pool(pool.name, worker_filter=online))
-            for pool in client.read_work_pools()
-        }
+        pools = {pool.name: cluster.online_workers(client, pool.name) for pool in client.read_work_pools()}
     if not any(pools.values()):
         raise UserError(
             "workers-missing",

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from prefect import State, get_run_logger
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import WorkerFilter, WorkerFilterStatus
 from prefect.states import Cancelled, Crashed
 from prefect_ray import RayTaskRunner
 
@@ -80,6 +82,12 @@ def _refuse_older_server(url: str, server: str, client: str) -> None:
             "prefect-server-older",
             f"PREFECT_API_URL {url}: the server has Prefect {server}, older than the {client} here; upgrade the server",
         )
+
+
+def online_workers(client: SyncPrefectClient, pool: str) -> int:
+    """How many workers serve a work pool of the Prefect server."""
+    online = WorkerFilter(status=WorkerFilterStatus(any_=["ONLINE"]))
+    return len(client.read_workers_for_work_pool(pool, worker_filter=online))
 
 
 def require_ray_address() -> str:

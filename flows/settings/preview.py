@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from flows.settings.base import BundleUrl, Settings, Url
+from flows.settings.base import BundleUrl, Url
+from flows.settings.edit import ReportSettings
 
 
-class PreviewSettings(Settings):
+class PreviewSettings(ReportSettings):
     """Write one HTML page with images of an edit run before and after, to look at in a browser."""
 
-    run: Url = Field(
-        description="The run's folder (DESTINATION/_runs/RUN), or a destination: the run that ended there last."
-    )
     output: Url | None = Field(
         default=None,
         description="Where the page goes: URL or path; by default preview.html in the run's folder.",

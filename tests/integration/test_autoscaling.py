@@ -42,19 +42,9 @@ def cluster(stack: dict[str, str], request: pytest.FixtureRequest) -> Iterator[T
         yield running
 
 
-def output(cluster: TwoNodes, *arguments: str, code: int = 0) -> str:
-    """What `attgan ARGUMENTS`, or Python with these, prints, once it has ended with this code."""
-    before = cluster.log.stat().st_size if cluster.log.exists() else 0
-    start = cluster.start_python if arguments[0] == "-c" else cluster.start
-    ended = start(*arguments).wait(LIMIT)
-    said = cluster.log.read_bytes()[before:].decode()
-    assert ended == code, said
-    return said
-
-
 def workers(cluster: TwoNodes, *, living: bool) -> int:
     """How many workers the cluster has, or has had."""
-    nodes = json.loads(output(cluster, "-c", NODES).strip().splitlines()[-1])
+    nodes = json.loads(cluster.output("-c", NODES).strip().splitlines()[-1])
     return sum(name != FAKE_HEAD_NODE_ID and (alive or not living) for name, alive in nodes.items())
 
 
@@ -82,7 +72,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_gpu_that_no_node_type_has_is_refused_at_once(
     cluster: TwoNodes, images: Path, tmp_path: Path
 ) -> None:
-    said = output(cluster, *edit(images, tmp_path), "--gpus-per-shard=1", code=2)
+    said = cluster.output(*edit(images, tmp_path), "--gpus-per-shard=1", code=2)
     assert set(codes_in(said)) == {"node-type-missing"}
 
 
@@ -91,14 +81,14 @@ def test_a_driver_that_is_no_node_of_the_cluster_is_told_where_to_run(
 ) -> None:
     # Ray looks for the node for a minute.
     monkeypatch.setitem(cluster.environment, "RAY_gcs_server_request_timeout_seconds", "2")
-    said = output(cluster, "-c", ELSEWHERE, code=1).strip().splitlines()[-1]
+    said = cluster.output("-c", ELSEWHERE, code=1).strip().splitlines()[-1]
     assert codes_in(said) == ["driver-outside-cluster"]
 
 
 def test_an_edit_starts_without_workers_and_leaves_none(
     cluster: TwoNodes, images: Path, tmp_path: Path
 ) -> None:
-    said = output(cluster, *edit(images, tmp_path))
+    said = cluster.output(*edit(images, tmp_path))
     assert re.search(r"waiting for a node .* up to 2 cpu-worker; 0 s", said)
     assert len(list(tmp_path.glob("*.jpg"))) == 8
     # A fast machine has ended the run before the second node has joined.
@@ -131,6 +121,6 @@ def test_a_sweep_starts_without_workers_and_leaves_none(cluster: TwoNodes, tmp_p
     options += ["--space=lambda_reconstruction=10,100", "--batch-size=8", "--max-steps=4", "--test-faces=6"]
     options += ["--discriminator-steps=1", "--checks-per-epoch=3", "--validation-images=8"]
     wait_until_none_is_left(cluster)
-    said = output(cluster, "sweep", *options, f"--destination={tmp_path}/sweep")
+    said = cluster.output("sweep", *options, f"--destination={tmp_path}/sweep")
     assert "2 trials, 2 finished" in said
     wait_until_none_is_left(cluster)

@@ -14,7 +14,6 @@ from flows.storage import open_store
 from tests.support.data.drawn_dataset import write_drawn_dataset
 from tests.support.refusals import codes_in
 from tests.support.servers.two_nodes import TwoNodes, two_nodes
-from tests.support.waiting import LIMIT
 
 pytestmark = pytest.mark.stack
 
@@ -67,16 +66,6 @@ late()
 """
 
 
-def output(nodes: TwoNodes, *arguments: str, code: int = 0) -> str:
-    """What `attgan ARGUMENTS`, or Python with these, prints, once it has ended with this code."""
-    before = nodes.log.stat().st_size if nodes.log.exists() else 0
-    start = nodes.start_python if arguments[0] == "-c" else nodes.start
-    ended = start(*arguments).wait(LIMIT)
-    said = nodes.log.read_bytes()[before:].decode()
-    assert ended == code, said
-    return said
-
-
 def test_our_packages_go_to_the_nodes_with_the_job(nodes: TwoNodes, bucket: str) -> None:
     small = [
         "--size=64",
@@ -87,12 +76,12 @@ def test_our_packages_go_to_the_nodes_with_the_job(nodes: TwoNodes, bucket: str)
         "--strategy=permutation",
     ]
     places = [f"--dataset={bucket}/dataset", f"--destination={bucket}/trained"]
-    output(nodes, "train", *places, *small, "--attributes=Eyeglasses", "--attributes=Male")
+    nodes.output("train", *places, *small, "--attributes=Eyeglasses", "--attributes=Male")
     assert json.loads(open_store(f"{bucket}/trained").get("result.json").data)["step"] == 4
 
 
 def test_a_folder_that_a_node_does_not_see_is_refused(nodes: TwoNodes) -> None:
-    said = output(nodes, "-c", REACH, code=1).strip().splitlines()[-1]
+    said = nodes.output("-c", REACH, code=1).strip().splitlines()[-1]
     assert codes_in(said) == ["node-lacks-folder"]
     assert "--dataset /proc/self/task/" in said
 
@@ -107,9 +96,7 @@ def test_a_node_with_another_torch_is_named_before_anything_is_submitted(
     (installed / "__init__.py").touch()
     (installed / "version.py").write_text(f"__version__ = '{version}'\n")
     try:
-        said = output(
-            nodes, "train", f"--dataset={bucket}/dataset", f"--destination={bucket}/refused", code=2
-        )
+        said = nodes.output("train", f"--dataset={bucket}/dataset", f"--destination={bucket}/refused", code=2)
     finally:
         shutil.rmtree(installed)
     assert codes_in(said) == ["node-unfit"]
@@ -121,7 +108,7 @@ def test_a_node_with_another_torch_is_named_before_anything_is_submitted(
 def test_a_node_that_joins_with_another_version_gets_no_task(nodes: TwoNodes) -> None:
     installed = _packages_of(nodes) / "simplejpeg-0.1.dist-info"
     try:
-        said = output(nodes, "-c", LATE, str(installed), code=1)
+        said = nodes.output("-c", LATE, str(installed), code=1)
     finally:
         shutil.rmtree(installed)
     assert codes_in(said.strip().splitlines()[-1]) == ["node-unfit"]

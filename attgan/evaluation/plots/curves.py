@@ -13,6 +13,7 @@ import numpy as np
 # matplotlib is imported where a picture is drawn: it costs about a second, which most processes never need.
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.legend import Legend
 
@@ -95,6 +96,11 @@ def draw_curves(
         legend = _legend(figure, shared, columns * _PANEL[0] - 0.2, loc="upper center")
         above = legend.get_window_extent().height / _DPI + 0.1
     _place(figure, columns, highest, above)
+    return to_png(canvas)
+
+
+def to_png(canvas: FigureCanvasAgg) -> bytes:
+    """A drawn figure as a PNG, without matplotlib's version in it: the same figure gives the same bytes."""
     buffer = io.BytesIO()
     canvas.print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from attgan.evaluation.plots.curves import to_png
 
 _SIZE, _DPI = (7.0, 4.6), 100
 _FRONT, _OTHERS = "#d55e00", "#0072b2"
@@ -62,6 +63,4 @@ def draw_front(points: Sequence[Point], *, x: str, y: str) -> bytes:
     axes.margins(0.1)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2)
-    buffer = io.BytesIO()
-    canvas.print_png(buffer, metadata={"Software": None})
-    return buffer.getvalue()
+    return to_png(canvas)

@@ -34,7 +34,7 @@ from infra.local.ports import free_ports
 from infra.local.ray_head import LIST_NODES, call
 from infra.local.stack import write_private
 from tests.support.processes import kill_all
-from tests.support.waiting import wait_until
+from tests.support.waiting import LIMIT, wait_until
 
 # As Ray's provider of nodes for tests calls the head. An import of ray here would fix its settings too early.
 FAKE_HEAD_NODE_ID = "f" * 51 + "00000"
@@ -78,6 +78,15 @@ class TwoNodes:
             )
         self.drivers.append(driver)
         return driver
+
+    def output(self, *arguments: str, code: int = 0) -> str:
+        """What ``attgan ARGUMENTS``, or Python with these, prints, once it has ended with this code."""
+        before = self.log.stat().st_size if self.log.exists() else 0
+        start = self.start_python if arguments[0] == "-c" else self.start
+        ended = start(*arguments).wait(LIMIT)
+        said = self.log.read_bytes()[before:].decode()
+        assert ended == code, said
+        return said
 
     @property
     def log(self) -> Path:

@@ -65,7 +65,7 @@ def test_a_jpeg_is_coded_as_it_was(name: str, mode: str) -> None:
     assert by_component(written) == by_component(data)
     assert properties(written) == properties(data)
     assert len(written) == pytest.approx(len(data), rel=0.02)
-    # No further away than by another encoder that is told the same.
+    # No further away than by another encoder with the same settings.
     again = np.asarray(Image.open(io.BytesIO(written)).convert("RGB"))
     others = saved(Image.fromarray(decoded.pixels).convert(mode), "JPEG", **CODINGS[name])
     assert np.array_equal(again, np.asarray(Image.open(io.BytesIO(others)).convert("RGB")))
