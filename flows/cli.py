@@ -207,7 +207,8 @@ def sweep(*, settings: Annotated[SweepSettings, Parameter(name="*")] = SweepSett
         return
     stack_for("sweep", settings, own=settings.dataset is None)
     from flows.runtime.running import run_from_terminal
-    from flows.sweep import display, flow
+    from flows.sweep import flow
+    from flows.sweep.results import display
 
     display.show(run_from_terminal(flow.sweep, settings=settings))
 
@@ -261,11 +262,12 @@ def edit(
         )
     adopt_stack()
     if settings.dry_run:
-        from flows.edit.prepared_run import describe
+        from flows.edit.plan.prepared_run import describe
 
         print_rows("What this run would do", describe(settings))
         return
-    from flows.edit import flow, report
+    from flows.edit import flow
+    from flows.edit.report import report
     from flows.runtime.running import run_from_terminal
 
     report.show(run_from_terminal(flow.edit, settings=settings))
@@ -285,7 +287,7 @@ def evaluate(*, settings: Annotated[EvaluateSettings, Parameter(name="*")]) -> N
 def report(settings: Annotated[ReportSettings, Parameter(name="*")]) -> None:
     """Show the report of an edit run."""
     adopt_stack()
-    from flows.edit import finish, report
+    from flows.edit.report import finish, report
 
     report.show(finish.find_report(settings))
 
@@ -294,7 +296,7 @@ def report(settings: Annotated[ReportSettings, Parameter(name="*")]) -> None:
 def runs(destination: Annotated[str, Parameter(help="URL or path that edits have written to.")]) -> None:
     """List the edit runs at a destination."""
     adopt_stack()
-    from flows.edit.runs import show_runs
+    from flows.edit.plan.runs import show_runs
 
     print_rows(f"Runs at {destination}", show_runs(destination))
 

@@ -42,11 +42,11 @@ from flows.settings import (
     refusal_of,
 )
 from flows.storage import bundles, has, join, open_store
-from flows.sweep.alignment import ALIGNED, SHARED, needs_alignment
 from flows.sweep.flow import sweep
-from flows.sweep.prerequisites import DATASET, FACES
-from flows.sweep.resolve import resolve
-from flows.sweep.results import BEST, REPORT
+from flows.sweep.prerequisites.alignment import ALIGNED, SHARED, needs_alignment
+from flows.sweep.prerequisites.prerequisites import DATASET, FACES
+from flows.sweep.results.results import BEST, REPORT
+from flows.sweep.space.resolve import resolve
 from flows.training.flow import align
 from flows.training.report import BUNDLE
 

@@ -24,8 +24,8 @@ from flows.bench.rate import total
 from flows.bench.together import Ceiling, serves_here
 from flows.edit.flow import edit
 from flows.edit.ledger import finished_shards, read_summary
-from flows.edit.plan import NotPlanned, list_images
-from flows.edit.streaming import warm_up
+from flows.edit.plan.shard_plans import NotPlanned, list_images
+from flows.edit.shard.streaming import warm_up
 from flows.runtime import capacity, cluster, nodes
 from flows.runtime.running import run_from_terminal
 from flows.runtime.terminal import print_line

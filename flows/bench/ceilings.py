@@ -28,7 +28,7 @@ from attgan.editing.stream_slots import SLOTS_PER_GPU
 from attgan.editing.thresholded import thresholded_change
 from attgan.errors import DataError, UserError
 from flows.bench.rate import Rate, repeat
-from flows.edit.streaming import REQUESTS_IN_FLIGHT, editor_of
+from flows.edit.shard.streaming import REQUESTS_IN_FLIGHT, editor_of
 from flows.runtime.stages import set_torch_threads
 from flows.settings import EditSettings
 from flows.storage import open_store

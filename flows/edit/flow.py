@@ -14,13 +14,14 @@ from prefect import State, flow, get_run_logger, task
 from prefect.states import Completed, Failed
 
 from attgan.errors import UserError
-from flows.edit import finish, lease, report
-from flows.edit.isolation import edit_shard_in_isolation
+from flows.edit import lease
 from flows.edit.ledger import Summary, read_summary
-from flows.edit.prepared_run import NothingToDo, PreparedRun, check, describe, prepare
+from flows.edit.plan.prepared_run import NothingToDo, PreparedRun, check, describe, prepare
+from flows.edit.report import finish, report
 from flows.edit.run import EditRun
-from flows.edit.shard import edit_shard
-from flows.edit.streaming import editor_of
+from flows.edit.shard.isolation import edit_shard_in_isolation
+from flows.edit.shard.shard import edit_shard
+from flows.edit.shard.streaming import editor_of
 from flows.runtime import cancelling, capacity, cluster, nodes, reporting
 from flows.runtime.running import Unfinished, cause_of, is_retryable, refusals_as_states, retries_if
 from flows.settings import EditSettings

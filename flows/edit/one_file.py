@@ -15,13 +15,13 @@ from attgan.editing.slide import slide
 from attgan.editing.styles import style_of_face
 from attgan.errors import DataError, UserError
 from attgan.evaluation.plots.image_grids import faces_grid
-from flows.edit.faces import detector_of
-from flows.edit.item import Item
 from flows.edit.ledger import Row
 from flows.edit.naming import extension_of
-from flows.edit.plan import read_source_labels, read_styles
+from flows.edit.plan.shard_plans import read_source_labels, read_styles
 from flows.edit.run import EditRun, fingerprint_inputs, hash_of
-from flows.edit.streaming import editor_of, stream
+from flows.edit.shard.faces import detector_of
+from flows.edit.shard.item import Item
+from flows.edit.shard.streaming import editor_of, stream
 from flows.settings import EditSettings
 from flows.settings.edit import OutputFormat
 from flows.storage import open_store, parse_url

@@ -18,9 +18,9 @@ from attgan.evaluation.evaluator import Evaluator, recognise
 from attgan.evaluation.plots.image_grids import before_after_grid, scaled
 from attgan.evaluation.tflite import SIZE, EyeNetwork, load_eye_network
 from flows.dataset.face_tables import ListedFace, open_face_tables
-from flows.edit.faces import detector_of
 from flows.edit.one_file import run_of
-from flows.edit.streaming import editor_of
+from flows.edit.shard.faces import detector_of
+from flows.edit.shard.streaming import editor_of
 from flows.evaluation.figures import group_figures
 from flows.evaluation.measure import Failure, GlassesEvaluator, MeasuredFace, Tools, measure
 from flows.evaluation.report import REPORT, faces_table, to_json, to_markdown

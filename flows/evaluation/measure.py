@@ -22,10 +22,10 @@ from attgan.evaluation.eye_region import SHARPNESS_SIZE, changes, mask_in_photog
 from attgan.evaluation.face_traits import Tone, is_grey, tone_of, yaw_of
 from attgan.evaluation.tflite import SIZE, EyeNetwork
 from flows.dataset.face_tables import ListedFace
-from flows.edit.faces import edit_faces, find_faces, finished
-from flows.edit.item import Chunk, Item
 from flows.edit.ledger import Row
 from flows.edit.run import EditRun
+from flows.edit.shard.faces import edit_faces, find_faces, finished
+from flows.edit.shard.item import Chunk, Item
 
 Picture = Literal["original", "result", "unedited", "renderer"]
 Pixels = np.ndarray

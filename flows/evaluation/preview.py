@@ -28,8 +28,8 @@ from attgan.detection import Face
 from attgan.editing.placement import Placement, aligned_placement, box_placement, placement_of, take_face
 from attgan.errors import DataError
 from attgan.models import Bundle
-from flows.edit.finish import find_run
 from flows.edit.ledger import finished_shards, read_rows
+from flows.edit.report.finish import find_run
 from flows.edit.run import EditRun
 from flows.runtime.terminal import ProgressLines
 from flows.settings import PreviewSettings

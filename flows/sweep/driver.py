@@ -17,9 +17,7 @@ from prefect import State
 
 from attgan.training.run_folder.progress import PROGRESS
 from flows.storage import StorageError, Store
-from flows.sweep import warm_start
 from flows.sweep.plan import SweepPlan, Trial
-from flows.sweep.progress import Ending, TrialEvent
 from flows.sweep.records import (
     Decision,
     finite,
@@ -34,7 +32,9 @@ from flows.sweep.records import (
     write_decisions,
     write_record,
 )
-from flows.sweep.study import Study
+from flows.sweep.results.progress import Ending, TrialEvent
+from flows.sweep.space import warm_start
+from flows.sweep.space.study import Study
 from flows.sweep.trial import TrialOrder, one_line
 from flows.training.stopping import new_command, request_stop
 

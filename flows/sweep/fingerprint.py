@@ -12,7 +12,7 @@ from attgan.training.run_folder.plain_json import to_json
 from attgan.version import SOFTWARE
 from flows.settings import SweepSettings
 from flows.storage import Store
-from flows.sweep.resolve import datasets_of
+from flows.sweep.space.resolve import datasets_of
 
 SWEEP = "sweep.json"
 SCHEMA = 1

@@ -18,8 +18,8 @@ from flows.settings.training import NetworkShape
 from flows.storage import Store, bundles, join, open_store
 from flows.sweep import fingerprint
 from flows.sweep.records import read_record
-from flows.sweep.resolve import axes_of, datasets_of, resolve
-from flows.sweep.space import Axis, draws, grid, label
+from flows.sweep.space.resolve import axes_of, datasets_of, resolve
+from flows.sweep.space.space import Axis, draws, grid, label
 from flows.training.evaluators import open_evaluator
 from flows.words import counted
 

@@ -24,11 +24,11 @@ from attgan.editing.stream_slots import SLOTS_PER_GPU
 from flows.bench.ceilings import blank_batch, recode
 from flows.bench.faces import drawn_faces
 from flows.bench.rate import Rate, repeat, total
-from flows.edit.item import Item
 from flows.edit.ledger import Row as LedgerRow
-from flows.edit.prepared_run import PreparedRun, prepare
+from flows.edit.plan.prepared_run import PreparedRun, prepare
 from flows.edit.run import EditRun
-from flows.edit.streaming import editor_of, stream
+from flows.edit.shard.item import Item
+from flows.edit.shard.streaming import editor_of, stream
 from flows.runtime.stages import set_torch_threads
 from flows.settings import EditSettings, InitSettings
 from flows.storage import Fetched, open_store

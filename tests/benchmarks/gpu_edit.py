@@ -30,10 +30,10 @@ from attgan.editing.stream_slots import (
     share_slots,
 )
 from flows.bench.rate import repeat
-from flows.edit import shard, streaming
 from flows.edit.ledger import Summary
-from flows.edit.prepared_run import PreparedRun, prepare
+from flows.edit.plan.prepared_run import PreparedRun, prepare
 from flows.edit.run import EditRun
+from flows.edit.shard import shard, streaming
 from flows.runtime.stages import set_torch_threads
 from flows.settings import EditSettings
 from tests.benchmarks.gpu_measuring import Bench, Measurement, Precision, climb, halving, numbers, timed

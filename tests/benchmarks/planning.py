@@ -27,10 +27,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flows.edit.ledger import SCHEMA, ledger_key
-from flows.edit.plan import plan_key
-from flows.edit.prepared_run import NothingToDo, PreparedRun, check, prepare
+from flows.edit.plan.prepared_run import NothingToDo, PreparedRun, check, prepare
+from flows.edit.plan.shard_plans import plan_key
 from flows.edit.run import REPORT
-from flows.edit.shard import edit_shard
+from flows.edit.shard.shard import edit_shard
 from flows.settings import EditSettings, InitSettings
 from flows.storage import open_store
 from flows.training.weights import init

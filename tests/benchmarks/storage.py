@@ -11,7 +11,7 @@ from botocore.config import Config
 from flows.bench import ceilings
 from flows.bench.ceilings import Work
 from flows.bench.faces import drawn_faces, fill
-from flows.edit.streaming import REQUESTS_IN_FLIGHT
+from flows.edit.shard.streaming import REQUESTS_IN_FLIGHT
 from flows.settings import EditSettings
 from flows.storage import open_store
 from tests.benchmarks.table import Row, peak_mb, rate

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from attgan.training import attgan_learner
-from flows.edit import shard, streaming
+from flows.edit.shard import shard, streaming
 from flows.runtime.stages import Stage
 from tests.benchmarks import gpu, gpu_edit, gpu_kit, gpu_measuring, gpu_training
 from tests.benchmarks.gpu_measuring import Bench, halving, ladder
@@ -57,7 +57,7 @@ def bench() -> Iterator[Bench]:
 
 def test_a_shard_and_a_training_need_neither_orchestrator_nor_network_client() -> None:
     without_them(
-        "import flows.edit.streaming, flows.edit.shard, flows.training.trial, attgan.training.trainer"
+        "import flows.edit.shard.streaming, flows.edit.shard.shard, flows.training.trial, attgan.training.trainer"
     )
 
 

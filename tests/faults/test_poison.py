@@ -19,8 +19,8 @@ from prefect.client.schemas.objects import FlowRun, TaskRun
 from prefect.states import Cancelling
 
 from flows.edit.ledger import finished_shards, read_rows
-from flows.edit.prepared_run import PreparedRun, prepare
-from flows.edit.shard import edit_shard
+from flows.edit.plan.prepared_run import PreparedRun, prepare
+from flows.edit.shard.shard import edit_shard
 from flows.settings import EditSettings, InitSettings
 from flows.storage import open_store
 from flows.training.weights import init
@@ -76,7 +76,7 @@ def children(stack: dict[str, str]) -> list[psutil.Process]:
     token = stack["RAY_AUTH_TOKEN_PATH"]
     return find_processes(
         lambda one: (
-            "flows.edit.isolated" in one.cmdline() and one.environ().get("RAY_AUTH_TOKEN_PATH") == token
+            "flows.edit.shard.isolated" in one.cmdline() and one.environ().get("RAY_AUTH_TOKEN_PATH") == token
         )
     )
 

@@ -18,8 +18,8 @@ import torch
 from attgan.models import load_bundle
 from flows.storage import Store, open_store
 from flows.sweep.plan import SweepPlan, Trial
-from flows.sweep.progress import TrialEvent
 from flows.sweep.records import Record, kept_weights, read_decisions, read_record, read_validations
+from flows.sweep.results.progress import TrialEvent
 from flows.training.trial import train_trial
 from tests.support import small_sweep
 from tests.support.data.drawn_dataset import write_drawn_dataset

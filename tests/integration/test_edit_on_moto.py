@@ -6,11 +6,11 @@ from pathlib import Path
 import boto3
 import pytest
 
-from flows.edit.child import IsolationError
-from flows.edit.isolation import edit_shard_in_isolation
 from flows.edit.ledger import finished_shards, read_rows
-from flows.edit.prepared_run import prepare
-from flows.edit.shard import edit_shard
+from flows.edit.plan.prepared_run import prepare
+from flows.edit.shard.child import IsolationError
+from flows.edit.shard.isolation import edit_shard_in_isolation
+from flows.edit.shard.shard import edit_shard
 from flows.settings import EditSettings, InitSettings
 from flows.storage import join
 from flows.training.weights import init

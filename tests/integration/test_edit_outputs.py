@@ -7,9 +7,9 @@ import boto3
 import pytest
 
 from flows.edit.ledger import Summary, finished_shards, read_rows
-from flows.edit.output import FINGERPRINT, SOURCE_ETAG
-from flows.edit.prepared_run import NothingToDo, PreparedRun, prepare
-from flows.edit.shard import edit_shard
+from flows.edit.plan.prepared_run import NothingToDo, PreparedRun, prepare
+from flows.edit.shard.output import FINGERPRINT, SOURCE_ETAG
+from flows.edit.shard.shard import edit_shard
 from flows.settings import EditSettings, InitSettings
 from flows.storage import Store, join, open_store
 from flows.training.weights import init
@@ -89,7 +89,7 @@ def test_a_straggler_does_not_put_its_older_edit_over_the_newer_one(
     done(prepared)  # the newer content, by another attempt
     newer = output(bucket)["ETag"]
     prepared.store.delete("ledger/00000.0000.parquet")
-    import flows.edit.streaming as streaming
+    import flows.edit.shard.streaming as streaming
 
     real = streaming.open_store
 
@@ -128,7 +128,7 @@ def test_somebody_elses_object(bucket: str, rule: str, status: str) -> None:
 
 def test_what_is_replaced_is_what_was_looked_at(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between our look and our write somebody puts another object there: it is looked at again."""
-    import flows.edit.streaming as streaming
+    import flows.edit.shard.streaming as streaming
 
     out = open_store(f"{bucket}/out")
     out.put("a.jpg", b"first")

@@ -19,17 +19,18 @@ from attgan.data.loading.loader import open_faces
 from attgan.data.shards import open_dataset
 from attgan.models import load_bundle
 from attgan.version import SOFTWARE
-from flows.edit import closing, lease
-from flows.edit.finish import find_report, finish
+from flows.edit import lease
 from flows.edit.ledger import finished_shards, read_rows
-from flows.edit.prepared_run import NothingToDo, PreparedRun, describe, prepare
-from flows.edit.shard import edit_shard
+from flows.edit.plan import closing
+from flows.edit.plan.prepared_run import NothingToDo, PreparedRun, describe, prepare
+from flows.edit.report.finish import find_report, finish
+from flows.edit.shard.shard import edit_shard
 from flows.settings import EditSettings, ReportSettings, SweepSettings, TrainSettings
 from flows.storage import open_store
-from flows.sweep import results
 from flows.sweep.driver import SweepDriver
 from flows.sweep.plan import Places, make_plan, resolve, write_or_check
 from flows.sweep.records import RECORD, read_json, read_record
+from flows.sweep.results import results
 from flows.sweep.trial import run_trial
 from flows.training.plan import prepare as prepare_training
 from flows.training.trial import train_trial

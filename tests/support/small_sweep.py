@@ -14,7 +14,7 @@ from flows.runtime.running import run_from_terminal
 from flows.settings import SweepSettings
 from flows.sweep.flow import run_trials
 from flows.sweep.plan import Places, SweepPlan, make_plan, resolve, write_or_check
-from flows.sweep.progress import Ending, TrialEvent
+from flows.sweep.results.progress import Ending, TrialEvent
 
 SMALL: dict[str, Any] = {
     "from_scratch": True,

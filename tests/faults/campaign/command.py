@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from attgan.errors import UserError
-from flows.edit import finish, lease
+from flows.edit import lease
 from flows.edit.ledger import read_summary
-from flows.edit.prepared_run import NothingToDo, check, prepare
-from flows.edit.shard import edit_shard
+from flows.edit.plan.prepared_run import NothingToDo, check, prepare
+from flows.edit.report import finish
+from flows.edit.shard.shard import edit_shard
 from flows.runtime.running import Unfinished
 from flows.settings import EditSettings
 from flows.storage import open_store

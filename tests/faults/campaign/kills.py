@@ -19,8 +19,8 @@ from typing import Any
 
 import psutil
 
-from flows.edit.finish import find_report
 from flows.edit.lease import LEASE
+from flows.edit.report.finish import find_report
 from flows.settings import EditSettings, ReportSettings
 from flows.storage import join, open_store
 from infra.local.environment import inherited

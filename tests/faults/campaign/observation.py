@@ -12,11 +12,11 @@ from typing import Any
 
 import boto3
 
-from flows.edit.done import INDEX, open_done
 from flows.edit.ledger import finished_shards, read_rows
-from flows.edit.plan import plan_key, read_shard
+from flows.edit.plan.done import INDEX, open_done
+from flows.edit.plan.runs import list_runs
+from flows.edit.plan.shard_plans import plan_key, read_shard
 from flows.edit.run import LATEST, STATE, EditRun, read_run, run_url
-from flows.edit.runs import list_runs
 from flows.settings import EditSettings
 from flows.storage import Store, join, open_store
 from flows.storage.s3.store import S3Store

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from attgan.attributes import CELEBA
 from attgan.data.codec.provenance import read_mark
-from flows.edit.finish import find_report, finish
 from flows.edit.ledger import Row, finished_shards, read_rows, read_summary, summarise, write_ledger
-from flows.edit.plan import read_shard
-from flows.edit.prepared_run import NothingToDo, PreparedRun, describe, prepare
+from flows.edit.plan.prepared_run import NothingToDo, PreparedRun, describe, prepare
+from flows.edit.plan.runs import show_runs
+from flows.edit.plan.shard_plans import read_shard
+from flows.edit.report.finish import find_report, finish
 from flows.edit.run import FIRST_SHIPPED, fingerprint_inputs, hash_of, lineage_of
-from flows.edit.runs import show_runs
-from flows.edit.shard import edit_shard
+from flows.edit.shard.shard import edit_shard
 from flows.settings import EditSettings, ReportSettings
 from flows.storage import open_store
 from tests.support.images.pictures import noise, opened, saved

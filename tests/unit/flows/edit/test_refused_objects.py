@@ -12,10 +12,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from flows.edit.finish import finish
 from flows.edit.ledger import finished_shards, read_rows
-from flows.edit.prepared_run import NothingToDo, PreparedRun, prepare
-from flows.edit.shard import edit_shard
+from flows.edit.plan.prepared_run import NothingToDo, PreparedRun, prepare
+from flows.edit.report.finish import finish
+from flows.edit.shard.shard import edit_shard
 from flows.settings import EditSettings
 from tests.support.images.pictures import noise, saved
 from tests.support.processes import bound_by_modes
@@ -26,8 +26,8 @@ MakeSettings = Callable[..., EditSettings]
 # Edits twice: the second time nothing can be read.
 AS_A_PLAIN_USER = """
 import json, pathlib, sys
-from flows.edit.prepared_run import prepare
-from flows.edit.shard import edit_shard
+from flows.edit.plan.prepared_run import prepare
+from flows.edit.shard.shard import edit_shard
 from flows.settings import EditSettings
 from flows.storage import AccessDenied
 folder = pathlib.Path(sys.argv[2])
@@ -115,7 +115,7 @@ def test_what_is_closed_to_this_user_is_a_row(tmp_path: Path, settings: MakeSett
 def test_every_key_has_a_row_or_a_listed_reason(
     tmp_path: Path, settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flows.edit.plan._IGNORED_ROWS", 4)
+    monkeypatch.setattr("flows.edit.plan.shard_plans._IGNORED_ROWS", 4)
     source = tmp_path / "in"
     by_content = ["IMG_1.HEIC", "john.smith", "r.jpg_large", "c.jpg ", "Dr. Anna Meyer", "s.jpg!d", "none"]
     for name in by_content:

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from attgan.attributes import DEFAULT_STYLE, PUBLISHED, STYLES
 from attgan.models import AttributeClassifier, ClassifierConfig, fresh, load_bundle, save_bundle, with_styles
 from flows.edit.ledger import finished_shards, read_rows
-from flows.edit.prepared_run import PreparedRun, prepare
-from flows.edit.shard import edit_shard
+from flows.edit.plan.prepared_run import PreparedRun, prepare
+from flows.edit.shard.shard import edit_shard
 from flows.settings import EditSettings
 from tests.support.images.pictures import noise, opened, saved
 from tests.support.refusals import refused

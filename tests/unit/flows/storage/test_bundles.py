@@ -12,7 +12,7 @@ import pytest
 from attgan.errors import UserError
 from attgan.models import default
 from attgan.models.bundle_config import CARD, CLASSIFIER, CONFIG, GENERATOR
-from flows.edit.prepared_run import check
+from flows.edit.plan.prepared_run import check
 from flows.settings import AlignSettings, EditSettings, InitSettings, TrainSettings
 from flows.storage.bundles import inspect, open_bundle, place_of
 from flows.training.weights import init

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from flows.sweep.evaluator import calls, measure_weights
 from flows.sweep.plan import Places, SweepPlan
+from flows.sweep.prerequisites.evaluator import calls, measure_weights
 from tests.support.finished_sweep import make_places, plan_at, run_all_but_the_last
 from tests.support.quick_curves import quick_curves as quick_curves
 

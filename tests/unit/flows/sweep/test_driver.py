@@ -11,7 +11,6 @@ from prefect.states import Cancelled, Completed, Crashed
 from flows.storage import Store
 from flows.sweep.driver import GaveUp, SweepDriver
 from flows.sweep.plan import Places, SweepPlan, Trial
-from flows.sweep.progress import TrialEvent
 from flows.sweep.records import (
     State,
     new_record,
@@ -19,6 +18,7 @@ from flows.sweep.records import (
     read_record,
     write_record,
 )
+from flows.sweep.results.progress import TrialEvent
 from flows.sweep.trial import TrialOrder
 from flows.training.stopping import stop_requested
 from tests.support.finished_sweep import plan_at

@@ -1,0 +1,129 @@
+"""Write one output, create-only and with proof of authorship, and decide what to do if the key exists."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from attgan.errors import DataError
+from flows.edit.run import EditRun
+from flows.edit.shard.item import Item
+from flows.storage import ObjectInfo, ObjectRefused, PreconditionFailed, Store, denials
+
+FINGERPRINT, SOURCE_ETAG = "attgan-fingerprint", "attgan-source-etag"
+# Attempts at an object that other programs replace in the meantime.
+_TRIES = 3
+_KEY_EXISTS = "the destination holds another object under this key"
+
+
+def put_item(item: Item, source: Store, destination: Store, run: EditRun) -> None:
+    """Write an item's encoded bytes under its output key, and record the outcome in its row.
+
+    An item that failed or was skipped in an earlier stage has no bytes, and nothing is written.
+
+    Raises:
+        StorageError: the storage failed after its retries.
+    """
+    if item.data is None:
+        return
+    ours = _proof(item, run)
+    try:
+        try:
+            item.done(_put(item, destination, ours, create_only=True))
+        except FileExistsError:
+            _put_over_existing(item, source, destination, ours, run)
+    except ObjectRefused as error:
+        item.refuse("put", error)
+
+
+def _proof(item: Item, run: EditRun) -> dict[str, str]:
+    """The metadata that marks an output as this run's, and as an edited image."""
+    return {
+        FINGERPRINT: run.fingerprint,
+        SOURCE_ETAG: quote(item.row.source_etag.strip('"'), safe="-"),
+        "attgan-model": run.made_of["bundle"],
+        "attgan-edit": "none" if item.present else quote(run.edits_text, safe="=@, "),
+    }
+
+
+def _put(
+    item: Item,
+    destination: Store,
+    ours: Mapping[str, str],
+    *,
+    create_only: bool = False,
+    if_match: str | None = None,
+) -> str:
+    return denials.put(
+        destination,
+        item.row.output_key,
+        item.data or b"",
+        create_only=create_only,
+        if_match=if_match,
+        metadata=ours,
+        content_type=item.content_type,
+    )
+
+
+def _put_over_existing(
+    item: Item, source: Store, destination: Store, ours: Mapping[str, str], run: EditRun
+) -> None:
+    """Decide what to do about the object that has the output's key.
+
+    An object is only replaced by compare-and-swap, so never one that was not looked at.
+    """
+    key, on_existing = item.row.output_key, run.settings.on_existing
+    for _ in range(_TRIES):
+        try:
+            there = denials.head(destination, key)
+        except FileNotFoundError:
+            with contextlib.suppress(FileExistsError):
+                item.done(_put(item, destination, ours, create_only=True))
+                return
+            continue
+        if _is_this_result(item, there, destination, ours):
+            item.done(there.etag, found=True)
+            return
+        if _is_of_earlier_content(item, there, run):
+            if not _is_current(item, source):
+                item.skip("put", "the source has changed while it was edited; the next run edits it")
+                return
+        elif on_existing == "skip":
+            item.skip("put", f"{_KEY_EXISTS} (--on-existing overwrite --redo replaces it)")
+            return
+        elif on_existing == "fail":
+            item.fail(DataError("put", f"{_KEY_EXISTS} (--on-existing fail)"))
+            return
+        with contextlib.suppress(PreconditionFailed):
+            item.done(_put(item, destination, ours, if_match=there.etag))
+            return
+    item.fail(DataError("put", "other programs keep writing under this key"))
+
+
+def _is_this_result(item: Item, there: ObjectInfo, destination: Store, ours: Mapping[str, str]) -> bool:
+    """Whether the object is this very output: by its metadata, or on a disk, which has none, by its bytes."""
+    if there.metadata:
+        return all(there.metadata.get(name) == ours[name] for name in (FINGERPRINT, SOURCE_ETAG))
+    if there.size != len(item.data or b""):
+        return False
+    try:
+        return denials.get(destination, item.row.output_key).data == item.data
+    except FileNotFoundError:
+        return False
+
+
+def _is_of_earlier_content(item: Item, there: ObjectInfo, run: EditRun) -> bool:
+    """Whether the object is our output for an earlier content of the source, or another run's that may be replaced."""
+    return there.etag == item.replaces or there.metadata.get(FINGERPRINT) in (run.fingerprint, *run.replaces)
+
+
+def _is_current(item: Item, source: Store) -> bool:
+    """Whether the source still has the content that was fetched.
+
+    If it has not, a newer run may have written a newer output already, and this one must not replace it.
+    """
+    try:
+        return denials.head(source, item.row.key).etag == item.row.source_etag
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,70 @@
+"""What is refused before a sweep makes anything, and the licence lines that it shows."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attgan.evaluation.evaluator import save_evaluator
+from attgan.models.folder import Folder
+from flows.settings import SweepSettings
+from flows.storage.bundles import inspect
+from flows.sweep.plan import Places, make_plan, resolve, write_or_check
+from flows.sweep.prerequisites.prerequisites import check_before, licence_lines
+from flows.training.evaluators import open_evaluator
+from tests.support.data.drawn_dataset import write_drawn_dataset
+from tests.support.refusals import refused
+
+Options = dict[str, Any]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "option"),
+    [
+        ({"dataset": "/nowhere/faces"}, "directory-missing", "--dataset"),
+        ({"evaluator": "/nowhere/evaluator"}, "directory-missing", "--evaluator"),
+        ({"dataset": None, "attribute": "Bald"}, "attribute-unknown", "--attribute Bald"),
+        ({"batch_size": 4096}, "batch-too-large", "--batch-size 4096"),
+        ({"destination": "ftp://host/x"}, "url-scheme-unknown", "--destination"),
+    ],
+)
+def test_mistakes_are_found_before_anything_is_made(
+    options: Options, changes: Options, code: str, option: str
+) -> None:
+    with refused(code) as caught:
+        check_before(resolve(SweepSettings.model_validate(options | changes)))
+    assert caught.value.line.startswith(option)
+
+
+def test_a_begun_sweep_is_checked_too(options: Options, places: Places) -> None:
+    """Its trials' folders are not those that the check looks at."""
+    write_or_check(make_plan(resolve(SweepSettings.model_validate(options)), places=places))
+    check_before(resolve(SweepSettings.model_validate(options)))
+
+
+def test_seeds_are_searched_only_where_they_do_not_choose_the_faces_that_measure(
+    options: Options, tmp_path: Path
+) -> None:
+    write_drawn_dataset(tmp_path / "unsplit", 40, validation=False)
+    for axis in ("seed=0,1,2", "seed=5"):
+        seeds = options | {"space": [axis], "batch_size": 4}
+        check_before(resolve(SweepSettings.model_validate(seeds)))
+        unsplit = resolve(SweepSettings.model_validate(seeds | {"dataset": str(tmp_path / "unsplit")}))
+        with refused("seeds-not-comparable"):
+            check_before(unsplit)
+
+
+def test_the_starting_bundles_licence_and_another_one_of_the_evaluator(
+    places: Places, tmp_path: Path
+) -> None:
+    assert places.bundle is not None
+    assert places.evaluator is not None
+    start = f"starts with the bundle {places.bundle} ({inspect(places.bundle).digest[:16]}): made for a test"
+    assert licence_lines(places) == [start], "the evaluator has none"
+    for licence, lines in (("made for a test", 0), ("for study only", 1)):
+        evaluator = replace(open_evaluator(places.evaluator), licence=licence)
+        save_evaluator(Folder(tmp_path / "evaluator"), evaluator)
+        said = [f"edits are scored by {tmp_path / 'evaluator'} ({evaluator.digest[:16]}): {licence}"]
+        assert licence_lines(replace(places, evaluator=str(tmp_path / "evaluator"))) == [start, *said[:lines]]
+    assert licence_lines(replace(places, bundle=None)) == []
