@@ -29,7 +29,7 @@ from tests.support.refusals import refused
 from tests.support.waiting import wait_until
 
 MakeSettings = Callable[..., EditSettings]
-POISON = Path(__file__).parents[3] / "faults" / "poison"
+POISON = Path(__file__).parents[4] / "faults" / "poison"
 
 
 @pytest.fixture
