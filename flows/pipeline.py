@@ -30,7 +30,8 @@ from flows.dataset.subset import subset
 from flows.dataset.subset.plan import resolve_subset
 from flows.edit.flow import edit
 from flows.edit.run import hash_of
-from flows.runtime import cluster, nodes, reporting
+from flows.runtime import reporting
+from flows.runtime.cluster import connection, nodes
 from flows.runtime.running import Unfinished, refusals_as_states, run_subflow
 from flows.settings import (
     AlignSettings,
@@ -89,7 +90,7 @@ def pipeline(settings: PipelineSettings) -> dict[str, Any] | State[Any]:
         reporting.table("pipeline-dry-run", describe(settings), "What the pipeline would do")
         return {}
     # In a process of a deployment nothing has connected yet, and this flow has no task of its own.
-    cluster.connect_ray()
+    connection.connect_ray()
     check_places(settings)
     started = time.monotonic()
     if settings.source is None:

@@ -26,7 +26,7 @@ from flows.edit.flow import edit
 from flows.edit.ledger import finished_shards, read_summary
 from flows.edit.plan.shard_plans import NotPlanned, list_images
 from flows.edit.shard.streaming import warm_up
-from flows.runtime import capacity, cluster, nodes
+from flows.runtime.cluster import capacity, connection, nodes
 from flows.runtime.running import run_from_terminal
 from flows.runtime.terminal import print_line
 from flows.settings import BenchSettings, EditSettings
@@ -98,8 +98,8 @@ def run_bench(settings: BenchSettings) -> Result:
         StorageError: the storage failed after its retries.
     """
     load = Load(os.getloadavg()[0], os.cpu_count() or 1)
-    cluster.require_prefect()
-    cluster.connect_ray()
+    connection.require_prefect()
+    connection.connect_ray()
     asked = settings.cpus_per_shard, settings.gpus_per_shard
     capacity.require(*asked, settings.node_timeout, get_logger("bench"))
     parallel = capacity.tasks_now(*asked)

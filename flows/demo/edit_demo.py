@@ -11,7 +11,7 @@ from attgan.drawn_faces import write_celeba
 from flows.dataset.subset import subset
 from flows.edit.flow import edit
 from flows.edit.report.report import show
-from flows.runtime.cluster import connect_ray, require_prefect
+from flows.runtime.cluster.connection import connect_ray, require_prefect
 from flows.runtime.running import run_from_terminal
 from flows.runtime.terminal import console, print_line, print_mapping
 from flows.settings import DEFAULT_BUNDLE, DemoSettings, EditSettings, SubsetSettings

@@ -16,7 +16,7 @@ from attgan.editing.editor import make_editor
 from attgan.evaluation.pairs import PairMeasures, TruePairs, draw_true_pairs, edit_pairs, measure_pairs
 from attgan.evaluation.plots.image_grids import faces_grid
 from flows.dataset.subset import subset
-from flows.runtime.cluster import connect_ray, require_prefect
+from flows.runtime.cluster.connection import connect_ray, require_prefect
 from flows.runtime.running import run_from_terminal
 from flows.runtime.terminal import console, print_line, print_mapping, print_rows
 from flows.settings import AlignSettings, DemoTrainingSettings, SubsetSettings, TrainSettings

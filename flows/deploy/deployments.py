@@ -24,7 +24,7 @@ from prefect.settings import PREFECT_DEFAULT_WORK_POOL_NAME, PREFECT_UI_URL
 from attgan.errors import UserError
 from attgan.version import VERSION
 from flows.deploy import automations, schedule
-from flows.runtime.cluster import online_workers, require_prefect
+from flows.runtime.cluster.connection import online_workers, require_prefect
 from flows.runtime.internals import reason_of_prefect
 from flows.runtime.terminal import print_line, print_rows
 from flows.settings import DeploySettings

@@ -14,7 +14,7 @@ from prefect.exceptions import ObjectNotFound
 from pydantic import ValidationError
 
 from attgan.errors import UserError
-from flows.runtime.cluster import require_prefect
+from flows.runtime.cluster.connection import require_prefect
 from flows.runtime.internals import next_dates
 from flows.settings import EditSettings, ScheduleSettings
 

@@ -22,7 +22,8 @@ from flows.edit.run import EditRun
 from flows.edit.shard.isolation import edit_shard_in_isolation
 from flows.edit.shard.shard import edit_shard
 from flows.edit.shard.streaming import editor_of
-from flows.runtime import cancelling, capacity, cluster, nodes, reporting
+from flows.runtime import cancelling, reporting
+from flows.runtime.cluster import capacity, nodes, tasks
 from flows.runtime.running import Unfinished, cause_of, is_retryable, refusals_as_states, retries_if
 from flows.settings import EditSettings
 from flows.storage import open_store
@@ -55,7 +56,7 @@ def isolate_shard_task(run_url: str, shard: int, settings: EditSettings, generat
 @flow(
     name="edit",
     flow_run_name="edit {settings.destination}",
-    task_runner=cluster.task_runner(),
+    task_runner=tasks.task_runner(),
     validate_parameters=True,
 )
 @refusals_as_states
@@ -86,11 +87,11 @@ def _worker_starter(settings: EditSettings, digest: str) -> Callable[[], None]:
     It is called for each planned shard: nodes are added and workers load the model while the planning continues.
     """
     most = capacity.tasks_at_most(settings.cpus_per_shard, settings.gpus_per_shard)
-    numbers = iter(range(min(most, cluster.WINDOW)))
+    numbers = iter(range(min(most, tasks.WINDOW)))
 
     def start() -> None:
         if next(numbers, None) is not None:
-            cluster.start_worker(
+            tasks.start_worker(
                 load, settings, digest, cpus=settings.cpus_per_shard, gpus=settings.gpus_per_shard
             )
 
@@ -183,7 +184,7 @@ def _run_shards(
         for shard, generation in prepared.todo.items()
     )
     asks = settings.cpus_per_shard, settings.gpus_per_shard
-    tasks = cluster.run_tasks(
+    running = tasks.run_tasks(
         edit_shard_task,
         calls,
         cpus=settings.cpus_per_shard,
@@ -195,7 +196,7 @@ def _run_shards(
     lost: list[str] = []
     lost_in_a_row = 0
     images = failed = 0
-    with contextlib.closing(tasks) as ended:
+    with contextlib.closing(running) as ended:
         for call, state in ended:
             if not state.is_completed():
                 cause = cause_of(state)
@@ -217,7 +218,7 @@ def _run_shards(
     return lost
 
 
-def _in_isolation(call: cluster.Call, state: State[Any], log: reporting.Log) -> Any:
+def _in_isolation(call: tasks.Call, state: State[Any], log: reporting.Log) -> Any:
     """The task for a shard whose process died, perhaps because of one of its images; None for other endings."""
     if not (state.is_crashed() or isinstance(cause_of(state), MemoryError)):
         return None

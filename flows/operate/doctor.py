@@ -14,7 +14,7 @@ from prefect.client.orchestration import get_client
 
 from attgan.errors import UserError
 from attgan.version import VERSION
-from flows.runtime import capacity, cluster
+from flows.runtime.cluster import capacity, connection
 from flows.storage import StorageError, open_store
 from flows.storage.bundles import inspect
 from flows.storage.s3.aws import open_session
@@ -76,15 +76,15 @@ def _space() -> str:
 
 
 def _prefect() -> str:
-    url = cluster.require_prefect()
+    url = connection.require_prefect()
     with get_client(sync_client=True) as client:
         return f"{client.api_version()} at {url}"
 
 
 def _workers() -> str:
-    cluster.require_prefect()
+    connection.require_prefect()
     with get_client(sync_client=True) as client:
-        pools = {pool.name: cluster.online_workers(client, pool.name) for pool in client.read_work_pools()}
+        pools = {pool.name: connection.online_workers(client, pool.name) for pool in client.read_work_pools()}
     if not any(pools.values()):
         raise UserError(
             "workers-missing",
@@ -94,13 +94,13 @@ def _workers() -> str:
 
 
 def _ray() -> str:
-    cluster.connect_ray()
+    connection.connect_ray()
     capacity.require_possible(1, 0)
     found = capacity.resources()
     size = f"{counted(found.nodes, 'node')}, {counted(found.cpus, 'CPU')}, {counted(found.gpus, 'GPU')}"
     if more := capacity.tasks_at_most(1, 0) - capacity.tasks_now(1, 0):
         size += f", {counted(more, 'CPU')} more with its autoscaler"
-    return f"{size} at {cluster.require_ray_address()}"
+    return f"{size} at {connection.require_ray_address()}"
 
 
 def _credentials() -> str:

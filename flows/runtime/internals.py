@@ -31,6 +31,12 @@ def cluster_id_at(address: str) -> str:
     return identifier
 
 
+def is_no_node_here(error: BaseException) -> bool:
+    """Whether Ray found the cluster, but no process of it on this machine. It has no exception of its own for that."""
+    said = f"{error} {error.__cause__}"
+    return "No node info found" in said or "Raylet addresses" in said
+
+
 _NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 

@@ -14,9 +14,9 @@ from prefect.exceptions import MissingResult
 from prefect.states import Cancelled, Failed
 
 from attgan.errors import UserError
-from flows.runtime import cluster
 from flows.runtime.cancelling import RunCancelled, say_how_to_cancel
-from flows.runtime.cluster_watch import ClusterLost
+from flows.runtime.cluster import connection
+from flows.runtime.cluster.watch import ClusterLost
 
 REFUSED = "Refused"
 
@@ -34,7 +34,7 @@ def refusals_as_states(body: Callable[P, R]) -> Callable[P, R | State[Any]]:
     :class:`UserError` becomes a state named ``Refused``: a failed one in a run of a deployment, which somebody has to
     correct, and a cancelled one in a run from a terminal, whose user reads the line there.
     :class:`flows.runtime.cancelling.RunCancelled` and Ctrl-C become a cancelled state; :class:`Unfinished` and
-    :class:`flows.runtime.cluster_watch.ClusterLost` a failed one. The message of the state is the message of the
+    :class:`flows.runtime.cluster.watch.ClusterLost` a failed one. The message of the state is the message of the
     exception.
     """
 
@@ -111,8 +111,8 @@ def run_from_terminal(flow: Flow[..., Any], **parameters: Any) -> Any:
         UserError: no Prefect server or Ray cluster is available, or the flow was refused.
         RunCancelled: the run was cancelled on the server.
     """
-    cluster.require_prefect()
-    cluster.connect_ray()
+    connection.require_prefect()
+    connection.connect_ray()
     state: Any = flow(**parameters, return_state=True)
     if state.name == REFUSED:
         raise refusal_in(state.message)

@@ -10,8 +10,9 @@ from typing import Any
 
 from prefect import State, flow, get_run_logger
 
-from flows.runtime import capacity, cluster, reporting
+from flows.runtime import reporting
 from flows.runtime.cancelling import RESUMES, RunCancelled, cancel_requests
+from flows.runtime.cluster import capacity, tasks
 from flows.runtime.running import Unfinished, refusals_as_states
 from flows.settings import SweepSettings
 from flows.sweep.driver import GaveUp, SweepDriver
@@ -30,7 +31,7 @@ from flows.training.stopping import deferred
 @flow(
     name="sweep",
     flow_run_name="sweep {settings.preset}",
-    task_runner=cluster.task_runner(),
+    task_runner=tasks.task_runner(),
     validate_parameters=True,
 )
 @refusals_as_states
@@ -97,14 +98,14 @@ def run_trials(
     driver = SweepDriver(plan, on_event, stop)
     if not driver.left:
         return Ending(f"all {driver.count} trials are done", interrupted=False)
-    most = settings.parallel or cluster.WINDOW
+    most = settings.parallel or tasks.WINDOW
     log.info(
         "%s of %s trials are complete; the cluster runs %s at a time",
         driver.complete,
         plan.count,
         min(most, max(1, capacity.tasks_at_most(cpus, gpus))),
     )
-    tasks = cluster.run_tasks(
+    running = tasks.run_tasks(
         trial_task.with_options(retries=settings.attempts - 1),
         driver.calls(),
         cpus=cpus,
@@ -118,7 +119,7 @@ def run_trials(
         on_wait=driver.look,
     )
     try:
-        with contextlib.suppress(GaveUp), contextlib.closing(tasks) as ended:
+        with contextlib.suppress(GaveUp), contextlib.closing(running) as ended:
             for call, state in ended:
                 driver.end(call["order"].trial, state)
     finally:

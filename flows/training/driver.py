@@ -13,8 +13,9 @@ from prefect.client.schemas.objects import TaskRun
 from prefect.states import Failed
 
 from attgan.errors import Diverged, UserError
-from flows.runtime import capacity, cluster, nodes, reporting
+from flows.runtime import reporting
 from flows.runtime.cancelling import RunCancelled, cancel_requests
+from flows.runtime.cluster import capacity, nodes, tasks
 from flows.runtime.running import cause_of, retries_if
 from flows.settings.training import RunSettings
 from flows.storage import StorageError, Store
@@ -105,7 +106,7 @@ def drive(
             cancel_requests(log) as cancelled,
         ):
             on_wait = _Supervisor(watch, store, command, lambda: bool(arrived or cancelled()), log)
-            tasks = cluster.run_tasks(
+            running = tasks.run_tasks(
                 task,
                 [call],
                 cpus=cpus,
@@ -113,7 +114,7 @@ def drive(
                 node_timeout=settings.node_timeout,
                 on_wait=on_wait,
             )
-            with contextlib.closing(tasks) as ended:
+            with contextlib.closing(running) as ended:
                 _, state = next(ended)
     except _GaveUp as ending:
         if why := cancelled():

@@ -7,7 +7,8 @@ from typing import Any
 
 from prefect import Flow, State, Task, flow, get_run_logger, task
 
-from flows.runtime import cluster, reporting
+from flows.runtime import reporting
+from flows.runtime.cluster import tasks
 from flows.runtime.running import refusals_as_states
 from flows.training.driver import RETRIES, run_on_ray
 from flows.training.kinds import ALIGN, CLASSIFIER, TRAIN, Kind
@@ -48,7 +49,7 @@ def training_flow(kind: Kind) -> Flow[..., Result | State[Any]]:
         name=kind.name,
         description=kind.summary,
         flow_run_name=kind.name + " {settings.destination}",
-        task_runner=cluster.task_runner(),
+        task_runner=tasks.task_runner(),
         validate_parameters=True,
     )
     return decorate(refusals_as_states(run))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from flows.runtime.cluster import connect_ray
+from flows.runtime.cluster.connection import connect_ray
 
 _EVERY_SECONDS = 0.25
 

@@ -15,14 +15,14 @@ pytestmark = [pytest.mark.stack, pytest.mark.fault, pytest.mark.long]
 
 DRIVER = """
 import ray, time
-from flows.runtime import cluster
-from flows.runtime.cluster_watch import ClusterLost, cluster_watch
+from flows.runtime.cluster import connection
+from flows.runtime.cluster.watch import ClusterLost, cluster_watch
 
 @ray.remote(num_cpus=1)
 def work():
     time.sleep(3600)
 
-cluster.connect_ray()
+connection.connect_ray()
 pending = [work.remote() for _ in range(4)]
 with cluster_watch() as look:
     print("waiting", flush=True)

@@ -30,8 +30,8 @@ print(json.dumps({node["NodeID"]: node["Alive"] for node in ray.nodes()}))
 ELSEWHERE = """
 import ray._private.services
 ray._private.services.find_node_ids = lambda: []
-from flows.runtime import cluster
-cluster.connect_ray()
+from flows.runtime.cluster import connection
+connection.connect_ray()
 """
 
 

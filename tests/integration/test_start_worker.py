@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.runtime import cluster
+from flows.runtime.cluster import connection, tasks
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.stack
@@ -22,9 +22,9 @@ def note(folder: str) -> None:
 
 
 def test_each_is_a_process_of_its_own_and_nobody_waits(stack: dict[str, str], tmp_path: Path) -> None:
-    cluster.connect_ray()
+    connection.connect_ray()
     for _ in range(2):
-        cluster.start_worker(note, str(tmp_path), cpus=1, gpus=0)
+        tasks.start_worker(note, str(tmp_path), cpus=1, gpus=0)
     wait_until(lambda: len(list(tmp_path.iterdir())) == 2, "two processes")
     pids = {int(path.name) for path in tmp_path.iterdir()}
     assert len(pids) == 2

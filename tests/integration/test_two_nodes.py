@@ -39,8 +39,8 @@ def bucket(stack: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> s
 
 REACH = """
 import os
-from flows.runtime import cluster, nodes
-cluster.connect_ray()
+from flows.runtime.cluster import connection, nodes
+connection.connect_ray()
 nodes.require_reachable({"--dataset": "s3://somewhere/else", "--bundle": "default"}, os.path.expanduser("~/new/folder"))
 nodes.require_reachable({"--dataset": f"/proc/self/task/{os.getpid()}"})
 """
@@ -51,16 +51,16 @@ LATE = """
 import pathlib, sys
 from prefect import flow
 from flows.edit.flow import edit_shard_task
-from flows.runtime import cluster
+from flows.runtime.cluster import connection, tasks
 from flows.settings import EditSettings
 
-@flow(task_runner=cluster.task_runner())
+@flow(task_runner=tasks.task_runner())
 def late():
     installed = pathlib.Path(sys.argv[1])
     installed.mkdir()
     (installed / "METADATA").write_text("Metadata-Version: 2.1\\nName: simplejpeg\\nVersion: 0.1\\n")
     call = {"run_url": "/out/_runs/none", "shard": 0, "settings": EditSettings(source="/in", destination="/out")}
-    list(cluster.run_tasks(edit_shard_task, [call], cpus=1, gpus=0, node_timeout=10))
+    list(tasks.run_tasks(edit_shard_task, [call], cpus=1, gpus=0, node_timeout=10))
 
 late()
 """

@@ -9,7 +9,7 @@ from prefect import flow, runtime, task
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter
 
-from flows.runtime import cluster
+from flows.runtime.cluster import connection, tasks
 from tests.support.waiting import wait_until
 
 
@@ -32,19 +32,19 @@ def _running() -> set[str]:
     return {run.name for run in runs if run.state is not None and run.state.is_running()}
 
 
-@flow(name="dying", task_runner=cluster.task_runner())
+@flow(name="dying", task_runner=tasks.task_runner())
 def dying(calls: list[dict[str, object]]) -> dict[str, str]:
     """Run them all; returns how each one ended."""
-    cluster.connect_ray()
-    ended = cluster.run_tasks(live_or_die, calls, cpus=1, gpus=0, node_timeout=10)
+    connection.connect_ray()
+    ended = tasks.run_tasks(live_or_die, calls, cpus=1, gpus=0, node_timeout=10)
     return {str(call["name"]): f"{state.name}: {state.message}" for call, state in ended}
 
 
-@flow(name="leaving", task_runner=cluster.task_runner())
+@flow(name="leaving", task_runner=tasks.task_runner())
 def leaving(calls: list[dict[str, object]]) -> str:
     """Run them until the first one ends."""
-    cluster.connect_ray()
-    ended = cluster.run_tasks(live_or_die, calls, cpus=1, gpus=0, node_timeout=10)
+    connection.connect_ray()
+    ended = tasks.run_tasks(live_or_die, calls, cpus=1, gpus=0, node_timeout=10)
     call, _ = next(ended)
     ended.close()
     return str(call["name"])

@@ -9,7 +9,7 @@ from typing import Any
 from prefect import flow
 
 import __main__
-from flows.runtime import cluster
+from flows.runtime.cluster import tasks
 from flows.runtime.running import run_from_terminal
 from flows.settings import SweepSettings
 from flows.sweep.flow import run_trials
@@ -65,7 +65,7 @@ def run_small(
     return ending
 
 
-@flow(name="small-sweep", task_runner=cluster.task_runner())
+@flow(name="small-sweep", task_runner=tasks.task_runner())
 def small_sweep() -> Ending:
     """Run the body. The flow is pickled with each task, which the body cannot be, so it does not refer to it."""
     import __main__

@@ -19,7 +19,8 @@ from flows.dataset.datasets import find_finished, publish
 from flows.dataset.subset import preview, report
 from flows.dataset.subset.part import PartResult, PartTask, make_part
 from flows.dataset.subset.plan import Plan, make_plan, refuse_overlap
-from flows.runtime import capacity, cluster, nodes, reporting
+from flows.runtime import reporting
+from flows.runtime.cluster import capacity, nodes, tasks
 from flows.runtime.running import cause_of, is_retryable, refusals_as_states, retries_if
 from flows.settings import SubsetSettings
 from flows.storage import Store, open_store
@@ -39,7 +40,7 @@ def make_part_task(part: PartTask) -> PartResult:
 @flow(
     name="subset",
     flow_run_name="subset {settings.subset} of {settings.source}",
-    task_runner=cluster.task_runner(),
+    task_runner=tasks.task_runner(),
     validate_parameters=True,
 )
 @refusals_as_states
@@ -87,14 +88,14 @@ def _make_parts(plan: Plan, store: Store, log: reporting.Log) -> tuple[list[Part
     allowed = settings.max_unreadable_share * plan.counts.chosen
     results: list[PartResult] = []
     lost: list[str] = []
-    tasks = cluster.run_tasks(
+    running = tasks.run_tasks(
         make_part_task,
         ({"part": part} for part in plan.tasks(store.url)),
         cpus=settings.cpus_per_part,
         gpus=0,
         node_timeout=settings.node_timeout,
     )
-    with contextlib.closing(tasks) as ended:
+    with contextlib.closing(running) as ended:
         for call, state in ended:
             if not state.is_completed():
                 cause = cause_of(state)

@@ -22,7 +22,8 @@ from attgan.evaluation.evaluator import Evaluator, fitted, save_evaluator, score
 from attgan.models.folder import Folder
 from attgan.training.run_folder.plain_json import plain, to_json
 from attgan.training.run_folder.progress import OnProgress
-from flows.runtime import capacity, cluster, reporting
+from flows.runtime import reporting
+from flows.runtime.cluster import capacity, tasks
 from flows.runtime.running import cause_of
 from flows.runtime.stages import set_torch_threads
 from flows.settings import SweepEvaluatorSettings
@@ -147,7 +148,7 @@ def measure_all(plan: SweepPlan, log: reporting.Log) -> None:
     capacity.require(cpus, gpus, settings.node_timeout, log)
     todo = list(calls(plan))
     progress = reporting.Progress("sweep-measured", "bundles measured on the test faces", len(todo), log)
-    ended = cluster.run_tasks(measure_task, todo, cpus=cpus, gpus=gpus, node_timeout=settings.node_timeout)
+    ended = tasks.run_tasks(measure_task, todo, cpus=cpus, gpus=gpus, node_timeout=settings.node_timeout)
     for call, state in ended:
         if not state.is_completed():
             log.warning("%s is not measured: %s", call["place"], cause_of(state) or state.message)

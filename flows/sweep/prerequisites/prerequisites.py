@@ -16,7 +16,8 @@ from attgan.evaluation.evaluator import EVALUATOR_FILE
 from attgan.models import BundleInfo, GeneratorConfig
 from flows.dataset.drawn_faces import DRAWN, draw_faces
 from flows.dataset.subset import subset
-from flows.runtime import capacity, nodes, reporting
+from flows.runtime import reporting
+from flows.runtime.cluster import capacity, nodes
 from flows.runtime.running import Unfinished, run_subflow
 from flows.settings import SubsetSettings, SweepEvaluatorSettings, SweepSettings
 from flows.storage import Store, has, join, open_store

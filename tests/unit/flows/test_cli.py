@@ -14,7 +14,8 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from attgan.attributes import PUBLISHED
 from attgan.models import Generator, GeneratorConfig, fresh, load_bundle
 from flows import cli, settings
-from flows.runtime import cluster, exits
+from flows.runtime import exits
+from flows.runtime.cluster import connection
 from tests.support.images.pictures import noise, saved
 from tests.support.refusals import codes_in, refused
 
@@ -128,7 +129,7 @@ def test_a_cluster_that_is_gone_is_one_line(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
     if not ray.is_initialized():
         with refused("ray-unreachable"):
-            cluster.connect_ray()
+            connection.connect_ray()
 
 
 def test_an_unexpected_error_says_how_to_see_where_it_comes_from(

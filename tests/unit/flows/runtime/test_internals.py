@@ -13,7 +13,7 @@ from prefect_ray import RayTaskRunner
 from ray.autoscaler._private.kuberay.node_provider import KubernetesHttpApiClient
 
 from flows.runtime import internals
-from flows.runtime.autoscaler import Autoscaler, NodeType, Size, limits_of
+from flows.runtime.cluster.autoscaler import Autoscaler, NodeType, Size, limits_of
 from flows.runtime.internals import autoscaling_config, next_dates, reason_of_prefect
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from attgan.version import VERSION
-from flows.runtime.autoscaler import NodeType, Size, limits_of
+from flows.runtime.cluster.autoscaler import NodeType, Size, limits_of
 from tests.support import cluster_files
 from tests.support.cluster_files import CLUSTER, documents
 

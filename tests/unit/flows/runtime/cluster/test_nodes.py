@@ -8,8 +8,8 @@ import torch
 
 from attgan.data import codec
 from attgan.errors import UserError
-from flows.runtime import nodes
-from flows.runtime.nodes import NEEDED, SAME, NodeReport, code_digest, differences, report
+from flows.runtime.cluster import nodes
+from flows.runtime.cluster.nodes import NEEDED, SAME, NodeReport, code_digest, differences, report
 
 WANTED = NodeReport(
     "3.11", dict.fromkeys(NEEDED, "1.0") | {"torch": "2.14.1+cu130", "pillow": "13.0"}, "digest"

@@ -3,8 +3,8 @@
 import pytest
 
 from attgan.errors import UserError
-from flows.runtime.autoscaler import Autoscaler, NodeType, Size, limits_of
-from flows.runtime.capacity import Resources, refuse_impossible
+from flows.runtime.cluster.autoscaler import Autoscaler, NodeType, Size, limits_of
+from flows.runtime.cluster.capacity import Resources, refuse_impossible
 
 CPU, GPU = NodeType("cpu", Size(4, 0), 3), NodeType("gpu", Size(8, 2), 1)
 BOTH = Autoscaler((CPU, GPU), most=3)

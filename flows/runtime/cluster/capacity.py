@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from attgan.errors import UserError
-from flows.runtime import nodes
-from flows.runtime.autoscaler import HEAD, Autoscaler, Size, autoscaler_of
 from flows.runtime.cancelling import ended_by_cancelling
+from flows.runtime.cluster import nodes
+from flows.runtime.cluster.autoscaler import HEAD, Autoscaler, Size, autoscaler_of
 from flows.words import counted
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def require(cpus: float, gpus: float, node_timeout: float, log: Log) -> None:
 
     Raises:
         UserError: no node can run it and the autoscaler adds none in time, or cannot add one; or a node that has joined
-            is unfit for our tasks (:func:`flows.runtime.nodes.check_nodes`).
+            is unfit for our tasks (:func:`flows.runtime.cluster.nodes.check_nodes`).
         RunCancelled: the flow run was cancelled on the server.
     """
     from ray.util.placement_group import placement_group, remove_placement_group

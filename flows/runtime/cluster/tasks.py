@@ -1,32 +1,20 @@
-"""The Prefect server and the Ray cluster that a flow runs on: connecting, and submitting tasks.
-
-Their addresses are in the environment: ``PREFECT_API_URL`` and ``RAY_ADDRESS``.
-"""
+"""The tasks of a flow on the Ray cluster: submitted through a window, retried when their process or node dies."""
 
 from __future__ import annotations
 
 import contextlib
-import logging
-import os
-import re
-import signal
-import socket
-import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
 from prefect import State, get_run_logger
-from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.filters import WorkerFilter, WorkerFilterStatus
 from prefect.states import Cancelled, Crashed
 from prefect_ray import RayTaskRunner
 
 from attgan.errors import UserError
-from flows.runtime import cancelling, capacity, nodes, task_runs
-from flows.runtime.cluster_watch import cluster_watch
-from flows.runtime.local_stack import shares_s3
-from flows.runtime.ray_token import require_token
+from flows.runtime import cancelling, task_runs
+from flows.runtime.cluster import capacity, connection, nodes
+from flows.runtime.cluster.watch import cluster_watch
 
 # The most submissions that are pending at a time, however large the cluster is.
 WINDOW = 1000
@@ -34,7 +22,6 @@ WINDOW = 1000
 _NODES_LOST = 3
 # Seconds that one wait for finished tasks takes at most.
 WAIT = 0.5
-_HINT = "`attgan up` starts one here"
 _DEATHS = {
     "WorkerCrashedError": "its process died",
     "OutOfMemoryError": "its node ran out of memory and Ray ended its process",
@@ -45,160 +32,11 @@ Call = dict[str, Any]
 """The keyword arguments of a task."""
 
 
-def require_prefect() -> str:
-    """The URL of the Prefect server, after it has answered a request.
-
-    A server is required: without one, every Ray worker would start a server of its own.
-
-    Raises:
-        UserError: no server is set, it does not answer, or it is older than this process's Prefect.
-    """
-    from prefect.client.base import ServerType
-    from prefect.client.orchestration import get_client
-    from prefect.settings import PREFECT_API_URL
-
-    url = PREFECT_API_URL.value()
-    if not url:
-        raise UserError("prefect-not-set", f"PREFECT_API_URL is not set: a Prefect server is needed; {_HINT}")
-    # Prefect's own client: it has the TLS settings, headers and keys that flows use.
-    with get_client(sync_client=True) as client:
-        problem = client.api_healthcheck()
-        if problem is None and client.server_type is not ServerType.CLOUD:
-            _refuse_older_server(str(url), client.api_version(), client.client_version())
-    if problem is not None:
-        why = _first_sentence(problem)
-        raise UserError(
-            "prefect-unreachable", f"PREFECT_API_URL {url}: no Prefect server answers there ({why}); {_HINT}"
-        ) from problem
-    return str(url)
-
-
-def _refuse_older_server(url: str, server: str, client: str) -> None:
-    def release(version: str) -> list[int]:
-        return [int(number) for number in re.findall(r"\d+", version)[:3]]
-
-    if release(server) < release(client):
-        raise UserError(
-            "prefect-server-older",
-            f"PREFECT_API_URL {url}: the server has Prefect {server}, older than the {client} here; upgrade the server",
-        )
-
-
-def online_workers(client: SyncPrefectClient, pool: str) -> int:
-    """How many workers serve a work pool of the Prefect server."""
-    online = WorkerFilter(status=WorkerFilterStatus(any_=["ONLINE"]))
-    return len(client.read_workers_for_work_pool(pool, worker_filter=online))
-
-
-def require_ray_address() -> str:
-    """The address of the Ray cluster, from the environment.
-
-    Without an address, Ray would silently start a cluster of its own.
-
-    Raises:
-        UserError: it is not set, or is one of Ray Client (``ray://``).
-    """
-    address = os.environ.get("RAY_ADDRESS")
-    if not address:
-        raise UserError("ray-not-set", f"RAY_ADDRESS is not set: a Ray cluster is needed; {_HINT}")
-    if address.startswith("ray://"):
-        raise UserError(
-            "ray-client-address",
-            f"RAY_ADDRESS {address}: run the flow inside the cluster (host:port), not over ray://",
-        )
-    return address
-
-
-def connect_ray() -> None:
-    """Connect this process to the cluster, once for all its flows.
-
-    RayTaskRunner would connect anew for each flow, and workers would start cold each time. To a cluster other than the
-    local stack's, our packages are uploaded, and its nodes are checked. Workers of the local stack receive this
-    process's S3 settings and credentials if those differ from the stack's (:mod:`flows.storage.s3.handover`).
-
-    Raises:
-        UserError: no cluster is set, none answers, it refuses this process (token or version), or one of its nodes
-            cannot run our tasks (:func:`flows.runtime.nodes.check_nodes`).
-    """
-    import ray
-
-    # Workers also come here, through their flow's task runner, and they are always connected.
-    if ray.is_initialized():
-        return
-    address = require_ray_address()
-    elsewhere = not nodes.shares_code(address)
-    host, _, port = address.rpartition(":")
-    if host and port.isdecimal():
-        # Without this test, Ray would retry for minutes.
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
-        except OSError as error:
-            raise UserError(
-                "ray-unreachable", f"RAY_ADDRESS {address}: no Ray cluster answers there ({error}); {_HINT}"
-            ) from error
-        require_token(address)
-    # Join with one attempt of 30 s; Ray's default is twenty, without output.
-    os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "1")
-    # Retry a task that ran out of memory once; Ray's default is for ever.
-    os.environ.setdefault("RAY_task_oom_retries", "1")
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        ray.init(
-            address=address,
-            namespace="prefect",
-            log_to_driver=False,
-            logging_level=logging.WARNING,
-            runtime_env=nodes.runtime_env() if elsewhere else _s3_of_this_process(),
-        )
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        if _is_no_node(error):
-            raise UserError(
-                "driver-outside-cluster",
-                f"RAY_ADDRESS {address}: this machine is no node of that cluster, and flows run on one; run the "
-                "command in a shell of the head, or as a deployment, with a Prefect worker on the head",
-            ) from error
-        raise UserError(
-            "ray-join-failed", f"RAY_ADDRESS {address}: cannot be joined ({_first_sentence(error)}); {_HINT}"
-        ) from error
-    if callable(handler) and threading.current_thread() is threading.main_thread():
-        # ray.init has replaced Prefect's handler, which is how a cancelled flow run learns that it is cancelled.
-        signal.signal(signal.SIGTERM, handler)
-    if elsewhere:
-        try:
-            nodes.check_nodes()
-        except UserError:
-            # So that the next flow of this process checks the nodes again.
-            ray.shutdown()
-            raise
-
-
-def _is_no_node(error: BaseException) -> bool:
-    """Whether Ray found the cluster, but no process of it on this machine. It has no exception of its own for that."""
-    said = f"{error} {error.__cause__}"
-    return "No node info found" in said or "Raylet addresses" in said
-
-
-def _s3_of_this_process() -> dict[str, Any] | None:
-    """The Ray runtime environment in which workers ask this process for its S3 credentials.
-
-    None where the workers have the same ones: with a runtime environment a worker starts one or two seconds later.
-    """
-    if shares_s3():
-        return None
-    from flows.storage.s3 import handover
-
-    return {"env_vars": {handover.SOCKET: handover.serve()}}
-
-
-def _first_sentence(error: BaseException) -> str:
-    return " ".join(str(error).split(". ")[0].split()) or type(error).__name__
-
-
 class _Runner(RayTaskRunner[Any]):
     """Uses this process's one connection, and makes it first in a process of a deployment."""
 
     def __enter__(self) -> Self:
-        connect_ray()
+        connection.connect_ray()
         return super().__enter__()
 
     @staticmethod
@@ -373,7 +211,7 @@ def _final_state(future: Any, restarts: int) -> State[Any]:
     """The final state of a task run. If Ray gave it up, the message is one line that says why.
 
     Raises:
-        UserError: its node is unfit for our tasks (:func:`flows.runtime.nodes.require_fit`).
+        UserError: its node is unfit for our tasks (:func:`flows.runtime.cluster.nodes.require_fit`).
     """
     # Unlike the future's result(), this turns an exception from Ray into a state.
     future.wait()
@@ -384,7 +222,7 @@ def _final_state(future: Any, restarts: int) -> State[Any]:
     if not (state.is_crashed() and isinstance(state.data, BaseException)):
         return state
     name = type(state.data).__name__
-    why = _DEATHS.get(name) or _first_sentence(state.data)
+    why = _DEATHS.get(name) or connection.first_sentence(state.data)
     if name in _DEATHS and restarts:
         why += ", also at a second attempt" if restarts == 1 else f", also at {restarts} further attempts"
     return Crashed(message=f"{why} ({name})", data=state.data)

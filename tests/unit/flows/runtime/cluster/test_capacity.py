@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from attgan.errors import UserError
-from flows.runtime import capacity
-from flows.runtime.autoscaler import Autoscaler, NodeType, Size
+from flows.runtime.cluster import capacity
+from flows.runtime.cluster.autoscaler import Autoscaler, NodeType, Size
 
 LOG = logging.getLogger("test")
 HEAD, WORKER = (Size(0, 0), True), (Size(1, 0), False)

@@ -10,7 +10,7 @@ import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from attgan.errors import UserError
-from flows.runtime.cluster import require_prefect
+from flows.runtime.cluster.connection import require_prefect
 
 
 @pytest.fixture
