@@ -147,7 +147,7 @@ def _beside_one_that_is_slow(make_job: MakeJob, fault: Fault, wrong: list[str]) 
     slow = Command(job)
     wait_until(lambda: not slow.is_alive() or _struck(job.journal) > 0, "the command to be slow", every=0.02)
     refused = run(make_job())
-    if refused.end != "refused" or "another run is at work there" not in refused.text:
+    if refused.end != "refused" or "[destination-in-use]" not in refused.text:
         wrong.append(f"a second command beside a living one: {refused}")
     return [slow.wait()], _struck(job.journal)
 
