@@ -45,8 +45,9 @@ from flows.settings import (
 from flows.storage import bundles, has, join, open_store
 from flows.sweep.flow import sweep
 from flows.sweep.prerequisites.alignment import ALIGNED, SHARED, needs_alignment
-from flows.sweep.prerequisites.prerequisites import DATASET, FACES
-from flows.sweep.results.results import BEST, REPORT
+from flows.sweep.prerequisites.places import DATASET, FACES
+from flows.sweep.results.best_bundle import BEST
+from flows.sweep.results.result_files import REPORT
 from flows.sweep.space.resolve import resolve
 from flows.training.flow import align
 from flows.training.report import BUNDLE

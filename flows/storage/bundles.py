@@ -1,12 +1,15 @@
-"""Opens bundles by URL. ``default`` is the bundle that is shipped with the package.
+"""Opens and copies bundles by URL. ``default`` is the bundle that is shipped with the package.
 
 Settings and tasks have the word ``default`` and never the folder that it stands for, which differs between nodes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from attgan.errors import UserError
-from attgan.models import Bundle, BundleInfo, inspect_bundle, load_bundle
+from attgan.models import Bundle, BundleInfo, inspect_bundle, load_bundle, save_bundle
 from attgan.models.default import default_bundle_path
 from flows.storage import Store, open_store
 from flows.urls import DEFAULT_BUNDLE
@@ -37,6 +40,34 @@ def inspect(url: str, option: str = "--bundle") -> BundleInfo:
     """
     filesystem, path = _store(url, option).filesystem()
     return inspect_bundle(path, filesystem, f"{option} {url}")
+
+
+def save_copy(
+    bundle: Bundle, url: str, *, about: str, metrics: Mapping[str, float], **changes: Any
+) -> BundleInfo:
+    """Write a loaded bundle to another folder, with a card of its own.
+
+    Args:
+        bundle: as loaded; what was not loaded of it is left out.
+        url: of the folder, the user's ``--destination`` or below it.
+        about, metrics: of the card.
+        changes: other arguments of :func:`attgan.models.save_bundle` that differ from the bundle's.
+
+    Raises:
+        UserError: the folder holds a bundle, and ``overwrite`` is not set; a tensor is not finite.
+        StorageError: the storage failed.
+    """
+    filesystem, path = open_store(url, option="--destination").filesystem()
+    same = {
+        "generator": bundle.generator,
+        "discriminator": bundle.discriminator,
+        "classifier": bundle.classifier,
+        "attributes": bundle.config.attributes,
+        "licence": bundle.config.licence,
+        "dtype": bundle.config.dtype,
+    }
+    card = {"about": about, "metrics": metrics, "label": f"--destination {url}"}
+    return save_bundle(path, filesystem=filesystem, **same | card | changes)
 
 
 def place_of(url: str, option: str = "--bundle") -> str:

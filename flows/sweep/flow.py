@@ -16,13 +16,13 @@ from flows.runtime.cluster import capacity, tasks
 from flows.runtime.running import Unfinished, refusals_as_states
 from flows.settings import SweepSettings
 from flows.sweep.driver import GaveUp, SweepDriver
-from flows.sweep.plan import TRIALS, SweepPlan, describe, make_plan, resolve, write_or_check
+from flows.sweep.plan import SweepPlan, describe, make_plan, resolve, write_or_check
 from flows.sweep.prerequisites.evaluator import measure_all
-from flows.sweep.prerequisites.prerequisites import licence_lines, make_places
-from flows.sweep.records import RECORD
+from flows.sweep.prerequisites.places import licence_lines, make_places
+from flows.sweep.records import RECORD, TRIALS
 from flows.sweep.results.display import show_artifacts
 from flows.sweep.results.progress import Ending, SweepWatch, TrialEvent
-from flows.sweep.results.results import finish
+from flows.sweep.results.result_files import finish
 from flows.sweep.space import warm_start
 from flows.sweep.trial import trial_task
 from flows.training.stopping import deferred

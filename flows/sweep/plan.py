@@ -17,15 +17,14 @@ from flows.settings import SweepSettings, TrainSettings, refusal_of
 from flows.settings.training import NetworkShape
 from flows.storage import Store, bundles, join, open_store
 from flows.sweep import fingerprint
-from flows.sweep.records import read_record
+from flows.sweep.records import TRIALS, read_trials, trial_folder
+from flows.sweep.space.axes import Axis, draws, grid, label
 from flows.sweep.space.resolve import axes_of, datasets_of, resolve
-from flows.sweep.space.space import Axis, draws, grid, label
 from flows.training.evaluators import open_evaluator
 from flows.words import counted
 
 __all__ = ["Places", "SweepPlan", "Trial", "describe", "make_plan", "make_trial", "resolve", "write_or_check"]
 
-TRIALS = "trials"
 # The folder for the measurements of the starting bundle.
 START = "start"
 
@@ -102,14 +101,12 @@ class SweepPlan:
 
     def folder(self, number: int) -> Store:
         """The folder of a trial, by its number."""
-        return open_store(join(self.store.url, TRIALS, f"{number:03d}"), option="--destination")
+        return trial_folder(self.store, number)
 
     def all_trials(self) -> list[Trial]:
         """The known trials, and those that a search has suggested since the plan was made."""
-        trials = list(self.known)
-        while (record := read_record(self.folder(len(trials)))) is not None:
-            trials.append(self.trial(len(trials), record["changes"]))
-        return trials
+        suggested = read_trials(self.store, len(self.known))
+        return [*self.known, *(self.trial(record["number"], record["changes"]) for _, record in suggested)]
 
     def trial(self, number: int, changes: Mapping[str, Any]) -> Trial:
         """The trial of that number with these changes.

@@ -9,15 +9,17 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Literal, NotRequired, TypedDict, TypeGuard
 
 from attgan.models.bundle_config import CONFIG
 from attgan.training.run_folder.metrics_log import METRICS
 from attgan.training.run_folder.run_files import RESULT
-from flows.storage import Store
+from flows.storage import Store, join, open_store
 
+TRIALS = "trials"
 RECORD = "trial.json"
 DECISIONS = "decisions.json"
 MEASURES = "measures.json"
@@ -126,6 +128,25 @@ def read_record(store: Store) -> Record | None:
     # Up to version 0.2 the field was called "mistake", and there was no command.
     record: Record = {"command": "", "permanent": content.pop("mistake", False)} | content
     return record
+
+
+def trial_folder(sweep: Store, number: int) -> Store:
+    """The folder of a trial, by its number."""
+    return open_store(join(sweep.url, TRIALS, f"{number:03d}"), option="--destination")
+
+
+def read_trials(sweep: Store, first: int = 0) -> Iterator[tuple[Store, Record]]:
+    """The folders and records of a sweep's trials in order, from the number ``first`` until one has no record.
+
+    Raises:
+        StorageError: the storage failed for longer than its retries last.
+    """
+    for number in count(first):
+        folder = trial_folder(sweep, number)
+        record = read_record(folder)
+        if record is None:
+            return
+        yield folder, record
 
 
 def write_record(store: Store, record: Record, *, if_match: str | None = None) -> str:

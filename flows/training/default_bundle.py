@@ -26,7 +26,7 @@ from attgan.data.loading.loader import Batch
 from attgan.drawn_faces.dataset import face_at, image_name, picture
 from attgan.drawn_faces.labels import labels
 from attgan.errors import UserError
-from attgan.models import AttributeClassifier, ClassifierConfig, save_bundle
+from attgan.models import AttributeClassifier, ClassifierConfig
 from attgan.models.build import from_tensors
 from attgan.models.card import read_card
 from attgan.training.classifier.learner import logits_of
@@ -42,7 +42,7 @@ from flows.settings import (
     TrainSettings,
 )
 from flows.storage import join, open_store
-from flows.storage.bundles import open_bundle
+from flows.storage.bundles import open_bundle, save_copy
 from flows.training.classifier.trial import classifier_trial
 from flows.training.data import open_data
 from flows.training.trial import train_trial
@@ -220,23 +220,19 @@ def _finish(settings: MakeDefaultSettings, trained: ClassifierSettings) -> list[
         AttributeClassifier, config, bundle.classifier.state_dict(), trained.destination
     )
     about, metrics = read_card(bundle.card)
-    store = open_store(join(settings.destination, "default"), option="--destination")
-    filesystem, path = store.filesystem()
-    info = save_bundle(
-        path,
-        generator=bundle.generator,
+    url = join(settings.destination, "default")
+    info = save_copy(
+        bundle,
+        url,
         classifier=classifier,
-        attributes=bundle.config.attributes,
         licence=settings.licence,
         about=f"{_sources(settings)}\n\n## Training\n\n{about}",
         metrics=metrics,
         dtype="float16",
         overwrite=True,
-        filesystem=filesystem,
-        label=f"--destination {settings.destination}",
     )
     return [
-        {"what": "bundle", "value": store.url},
+        {"what": "bundle", "value": url},
         {"what": "digest", "value": info.digest[:16]},
         {"what": "unsure between the logits", "value": "{:.2f} and {:.2f}".format(*unsure)},
     ]

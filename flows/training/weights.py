@@ -20,7 +20,7 @@ from attgan.models.card import read_card
 from attgan.models.published import LICENCE
 from flows.settings import ExportSettings, ImportWeightsSettings, InitSettings
 from flows.storage import open_store
-from flows.storage.bundles import open_bundle
+from flows.storage.bundles import open_bundle, save_copy
 
 UNTRAINED = "MIT; freshly initialised, saw no data"
 
@@ -98,22 +98,14 @@ def export(settings: ExportSettings) -> list[dict[str, Any]]:
         UserError: the bundle is missing or damaged; or the destination holds a bundle, or cannot be written to.
     """
     bundle = open_bundle(settings.bundle, with_discriminator=settings.discriminator)
-    store = open_store(settings.destination, option="--destination")
-    store.check(write=True)
-    filesystem, path = store.filesystem()
+    open_store(settings.destination, option="--destination").check(write=True)
     about, metrics = read_card(bundle.card)
-    info = save_bundle(
-        path,
-        generator=bundle.generator,
-        discriminator=bundle.discriminator,
-        classifier=bundle.classifier,
-        attributes=bundle.config.attributes,
-        licence=bundle.config.licence,
+    info = save_copy(
+        bundle,
+        settings.destination,
         about=f"{about}\n\nExported in {settings.dtype} from the bundle whose digest is `{bundle.digest}`.",
         metrics=metrics,
         dtype=settings.dtype,
-        filesystem=filesystem,
-        label=f"--destination {settings.destination}",
     )
     return _written(info)
 

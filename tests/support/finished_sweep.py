@@ -1,5 +1,6 @@
 """A small sweep whose trials were run without Ray: real trainings of tiny networks on drawn faces."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +80,11 @@ def run_all_but_the_last(plan: SweepPlan) -> None:
             record |= {"state": "finished", "attempts": 1, "node": "here", "seconds": 1.5}
             record |= {"reason": outcome["reason"]}
         write_record(open_store(trial.url), record)
+
+
+def with_a_trial_of(finished: SweepPlan, plan: SweepPlan, number: int, state: str) -> None:
+    """The files of a trial in another sweep's folder, where it ended otherwise; the others fail."""
+    shutil.copytree(finished.known[number].url, plan.known[number].url)
+    for trial in plan.known:
+        record = new_record(trial.number, trial.changes, trial.label)
+        write_record(open_store(trial.url), record | {"state": state if trial.number == number else "failed"})

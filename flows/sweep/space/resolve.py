@@ -19,7 +19,7 @@ from flows.settings import SweepSettings, refusal_of
 from flows.settings.sweep import MOST_TRIALS
 from flows.settings.training import NetworkShape
 from flows.sweep.space import preset
-from flows.sweep.space.space import (
+from flows.sweep.space.axes import (
     Axis,
     Choices,
     Range,

@@ -30,7 +30,7 @@ from optuna.trial import TrialState
 
 from flows.settings import SweepSettings
 from flows.sweep.records import Decision, finite
-from flows.sweep.space.space import Axis, Choices
+from flows.sweep.space.axes import Axis, Choices
 
 # Of three trials that reach a rung, one continues.
 REDUCTION = 3

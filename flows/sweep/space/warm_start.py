@@ -12,10 +12,10 @@ from typing import Any
 from attgan.errors import UserError
 from attgan.training.run_folder.plain_json import to_json
 from flows.runtime.reporting import Log
-from flows.storage import Store, join, open_store
+from flows.storage import Store, open_store
 from flows.sweep import fingerprint
-from flows.sweep.plan import TRIALS, SweepPlan
-from flows.sweep.records import is_complete, read_json, read_record, read_validations, value_of
+from flows.sweep.plan import SweepPlan
+from flows.sweep.records import is_complete, read_json, read_trials, read_validations, value_of
 from flows.sweep.space.study import Study
 
 WARM_START = "warm-start.json"
@@ -68,9 +68,7 @@ def read(store: Store) -> list[dict[str, Any]]:
 
 def _results(store: Store, metrics: list[str]) -> Iterator[dict[str, Any]]:
     """The settings and values of all trials that have ended with a value of each metric."""
-    number = 0
-    while (record := read_record(folder := open_store(join(store.url, TRIALS, f"{number:03d}")))) is not None:
-        number += 1
+    for folder, record in read_trials(store):
         if not is_complete(record):
             continue
         validations = read_validations(folder)

@@ -9,13 +9,13 @@ from typing import Any
 
 from attgan.data.loading.loader import Faces
 from attgan.evaluation.attribute_scores import AttributeScore, mean_scores
-from attgan.models import save_bundle
 from attgan.models.card import read_card
 from attgan.training.classifier.trainer import Fitted, fit_classifier
 from attgan.training.run_folder.progress import OnProgress
 from attgan.training.run_folder.run_files import RESULT
 from flows.settings import ClassifierSettings, SweepEvaluatorSettings
-from flows.storage import Store, open_store
+from flows.storage import Store
+from flows.storage.bundles import save_copy
 from flows.training.classifier.plan import ClassifierPlan, prepare, refuse_foreign_bundle, run_folder
 from flows.training.data import open_data, shared_folder
 from flows.training.stopping import stop_requests
@@ -130,23 +130,17 @@ def _write_bundle(prepared: ClassifierPlan, fitted: Fitted) -> str:
     about, metrics = read_card(bundle.card)
     # Another command may have written a bundle since the start.
     refuse_foreign_bundle(settings, bundle, begun=True)
-    filesystem, path = open_store(settings.destination, option="--destination").filesystem()
     means = mean_scores(fitted.scores)
-    saved = save_bundle(
-        path,
-        generator=bundle.generator,
-        discriminator=bundle.discriminator,
+    saved = save_copy(
+        bundle,
+        settings.destination,
         classifier=fitted.classifier,
-        attributes=bundle.config.attributes,
         licence=prepared.licence,
         about=f"{about.split(_HEADING)[0].rstrip()}\n\n{_about(prepared, fitted.scores)}",
         metrics=metrics
         | {f"source attributes: {name.replace('_', ' ')}": value for name, value in means.items()},
-        dtype=bundle.config.dtype,
         # A bundle at the destination is this run's own: an earlier attempt was killed right after writing it.
         overwrite=True,
-        filesystem=filesystem,
-        label=f"--destination {settings.destination}",
     )
     return saved.digest
 

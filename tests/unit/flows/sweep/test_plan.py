@@ -12,7 +12,7 @@ from flows.settings import SweepSettings
 from flows.storage import open_store
 from flows.sweep.fingerprint import SWEEP
 from flows.sweep.plan import Places, SweepPlan, describe, make_plan, resolve, write_or_check
-from flows.sweep.prerequisites.prerequisites import check_before
+from flows.sweep.prerequisites.places import check_before
 from flows.sweep.records import new_record, write_record
 from tests.support.data.drawn_dataset import write_drawn_dataset
 from tests.support.refusals import refused

@@ -14,7 +14,7 @@ from attgan.models import Generator, GeneratorConfig, fresh, save_bundle
 from flows.settings import AlignSettings, SweepSettings
 from flows.sweep.plan import Places, make_plan, resolve, write_or_check
 from flows.sweep.prerequisites import alignment
-from flows.sweep.prerequisites.prerequisites import check_before
+from flows.sweep.prerequisites.places import check_before
 from tests.support.data.drawn_dataset import write_drawn_dataset
 from tests.support.refusals import refused
 

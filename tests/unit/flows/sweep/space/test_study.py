@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from flows.settings import SweepSettings
 from flows.sweep.records import Decision
-from flows.sweep.space.space import parse_space
+from flows.sweep.space.axes import parse_space
 from flows.sweep.space.study import Study
 
 AXES = parse_space(["learning_rate=log:1e-5:1e-2", "freeze_d=int:0:5", "clip_gradients=none,1"])

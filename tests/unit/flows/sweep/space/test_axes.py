@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.sweep.space.space import (
+from flows.sweep.space.axes import (
     Axis,
     Choices,
     Range,

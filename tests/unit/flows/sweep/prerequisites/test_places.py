@@ -11,7 +11,7 @@ from attgan.models.folder import Folder
 from flows.settings import SweepSettings
 from flows.storage.bundles import inspect
 from flows.sweep.plan import Places, make_plan, resolve, write_or_check
-from flows.sweep.prerequisites.prerequisites import check_before, licence_lines
+from flows.sweep.prerequisites.places import check_before, licence_lines
 from flows.training.evaluators import open_evaluator
 from tests.support.data.drawn_dataset import write_drawn_dataset
 from tests.support.refusals import refused
