@@ -262,9 +262,10 @@ def edit(
         )
     adopt_stack()
     if settings.dry_run:
-        from flows.edit.plan.prepared_run import describe
+        from flows.edit.job import resolve
+        from flows.edit.plan.dry_run import describe
 
-        print_rows("What this run would do", describe(settings))
+        print_rows("What this run would do", describe(resolve(settings)))
         return
     from flows.edit import flow
     from flows.edit.report import report

@@ -23,9 +23,10 @@ from flows.bench.faces import clear, fill
 from flows.bench.rate import total
 from flows.bench.together import Ceiling, serves_here
 from flows.edit.flow import edit
+from flows.edit.job import model_of
 from flows.edit.ledger import finished_shards, read_summary
-from flows.edit.plan.shard_plans import NotPlanned, list_images
-from flows.edit.shard.streaming import warm_up
+from flows.edit.plan.listing import NotPlanned, list_images
+from flows.edit.shard.model import warm_up
 from flows.runtime.cluster import capacity, connection, nodes
 from flows.runtime.running import run_from_terminal
 from flows.runtime.terminal import print_line
@@ -159,7 +160,11 @@ def _images(settings: BenchSettings, scratch: str) -> tuple[EditSettings, list[s
     if settings.source is None:
         print_line(f"{settings.images:,} drawn faces into {wanted.source}")
         return wanted, fill(open_store(wanted.source, option="--destination"), settings.images, settings.seed)
-    keys = [info.key for info in islice(list_images(wanted, NotPlanned()), wanted.limit) if not info.refused]
+    keys = [
+        info.key
+        for info in islice(list_images(open_store(wanted.source), wanted.format, NotPlanned()), wanted.limit)
+        if not info.refused
+    ]
     if not keys:
         raise UserError("source-empty", f"--source {settings.source}: has no images")
     return wanted, keys
@@ -167,7 +172,7 @@ def _images(settings: BenchSettings, scratch: str) -> tuple[EditSettings, list[s
 
 def prepare(work: Work) -> None:
     """Warm up a worker, as if it had edited shards. Calling this function has also made it import the flow."""
-    warm_up(work.settings, work.digest)
+    warm_up(model_of(work.settings, work.digest))
     assert work.files
 
 

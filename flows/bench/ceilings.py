@@ -28,7 +28,9 @@ from attgan.editing.stream_slots import SLOTS_PER_GPU
 from attgan.editing.thresholded import thresholded_change
 from attgan.errors import DataError, UserError
 from flows.bench.rate import Rate, repeat
-from flows.edit.shard.streaming import REQUESTS_IN_FLIGHT, editor_of
+from flows.edit.job import model_of
+from flows.edit.shard.model import editor_of
+from flows.edit.shard.streaming import REQUESTS_IN_FLIGHT
 from flows.runtime.stages import set_torch_threads
 from flows.settings import EditSettings
 from flows.storage import open_store
@@ -68,7 +70,7 @@ class Work:
     @property
     def editor(self) -> Editor:
         """The model of the edit, loaded in this process."""
-        return editor_of(self.settings, self.digest)
+        return editor_of(model_of(self.settings, self.digest))
 
     @property
     def files(self) -> Sequence[bytes]:

@@ -15,18 +15,19 @@ from prefect.states import Completed, Failed
 
 from attgan.errors import UserError
 from flows.edit import lease
+from flows.edit.job import Model, resolve
 from flows.edit.ledger import Summary, read_summary
-from flows.edit.plan.prepared_run import NothingToDo, PreparedRun, check, describe, prepare
+from flows.edit.plan.dry_run import describe
+from flows.edit.plan.prepared_run import NothingToDo, PreparedRun, prepare
 from flows.edit.report import finish, report
 from flows.edit.run import EditRun
 from flows.edit.shard.isolation import edit_shard_in_isolation
+from flows.edit.shard.model import editor_of
 from flows.edit.shard.shard import edit_shard
-from flows.edit.shard.streaming import editor_of
 from flows.runtime import cancelling, reporting
 from flows.runtime.cluster import capacity, nodes, tasks
 from flows.runtime.running import Unfinished, cause_of, is_retryable, refusals_as_states, retries_if
 from flows.settings import EditSettings
-from flows.storage import open_store
 from flows.words import counted
 
 FAILURE_SHARE_FROM = 1000
@@ -64,24 +65,24 @@ def edit(settings: EditSettings) -> dict[str, Any] | State[Any]:
     """Edit every face image below a prefix, and write the results under the same keys below another prefix."""
     log = get_run_logger()
     if settings.dry_run:
-        reporting.table("edit-dry-run", describe(settings), "What an edit run would do")
+        reporting.table("edit-dry-run", describe(resolve(settings)), "What an edit run would do")
         return {}
     started = time.monotonic()
     capacity.require(settings.cpus_per_shard, settings.gpus_per_shard, settings.node_timeout, log)
     nodes.require_reachable({"--source": settings.source, "--bundle": settings.bundle}, settings.destination)
     # Before the lease is written, so that a mistake leaves nothing behind.
-    bundle = check(settings)
-    with lease.held(open_store(settings.destination, option="--destination"), log) as held:
-        prepared = prepare(settings, bundle, _worker_starter(settings, bundle.digest), log.warning)
+    request = resolve(settings)
+    with lease.held(request.destination, log) as held:
+        prepared = prepare(request, _worker_starter(settings, request.model), log.warning)
         if isinstance(prepared, NothingToDo):
-            empty = report.build_empty_report(settings, prepared.not_planned)
+            empty = report.build_empty_report(request, prepared.not_planned)
             log.info(report.one_line(empty))
             return _completed(empty)
         with _stop_checks(held, log) as check_stop:
             return _edit(prepared, started, check_stop, log)
 
 
-def _worker_starter(settings: EditSettings, digest: str) -> Callable[[], None]:
+def _worker_starter(settings: EditSettings, model: Model) -> Callable[[], None]:
     """A function that starts one more worker at each call, until the cluster has no more resources and may add none.
 
     It is called for each planned shard: nodes are added and workers load the model while the planning continues.
@@ -91,17 +92,15 @@ def _worker_starter(settings: EditSettings, digest: str) -> Callable[[], None]:
 
     def start() -> None:
         if next(numbers, None) is not None:
-            tasks.start_worker(
-                load, settings, digest, cpus=settings.cpus_per_shard, gpus=settings.gpus_per_shard
-            )
+            tasks.start_worker(load, model, cpus=settings.cpus_per_shard, gpus=settings.gpus_per_shard)
 
     return start
 
 
-def load(settings: EditSettings, digest: str) -> None:
+def load(model: Model) -> None:
     """Load the model into a worker before its first shard arrives. An error is ignored here: the shard reports it."""
     with contextlib.suppress(Exception):
-        editor_of(settings, digest)
+        editor_of(model)
 
 
 @contextlib.contextmanager
@@ -129,8 +128,8 @@ def _edit(
     log.info("run %s: %s, into %s", run.run_id, work, run.url)
     if run.unchanged:
         log.info("%s images were done by earlier runs and have not changed", f"{run.unchanged:,}")
-    log.info("bundle %s; %s", run.made_of["bundle"][:16], prepared.licence)
-    log.info("source attributes: %s", prepared.attributes_from)
+    log.info("bundle %s; %s", run.made_of["bundle"][:16], prepared.request.bundle.config.licence)
+    log.info("source attributes: %s", prepared.request.attributes_from)
     if prepared.is_reported:
         log.info("run %s has finished before", run.run_id)
         return _completed(finish.read_report(prepared.store))

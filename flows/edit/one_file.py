@@ -8,24 +8,22 @@ from typing import get_args
 
 import numpy as np
 
-from attgan.attributes import DEFAULT_STYLE, parse_edits
+from attgan.attributes import DEFAULT_STYLE
 from attgan.data import codec
-from attgan.data.codec import EXTENSIONS, Limits
+from attgan.data.codec import EXTENSIONS
 from attgan.editing.slide import slide
 from attgan.editing.styles import style_of_face
 from attgan.errors import DataError, UserError
 from attgan.evaluation.plots.image_grids import faces_grid
+from flows.edit.job import resolve_at
 from flows.edit.ledger import Row
 from flows.edit.naming import extension_of
-from flows.edit.plan.shard_plans import read_source_labels, read_styles
-from flows.edit.run import EditRun, fingerprint_inputs, hash_of
-from flows.edit.shard.faces import detector_of
 from flows.edit.shard.item import Item
-from flows.edit.shard.streaming import editor_of, stream
+from flows.edit.shard.model import detector_of, editor_of
+from flows.edit.shard.streaming import stream
 from flows.settings import EditSettings
 from flows.settings.edit import OutputFormat
 from flows.storage import open_store, parse_url
-from flows.storage.bundles import inspect, open_bundle
 from flows.words import counted
 
 INTENSITIES = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
@@ -89,13 +87,14 @@ def edit_file(settings: EditSettings) -> Row:
     if settings.format == "keep":
         wanted["format"] = _format_of(new_name, name)
     local = settings.model_copy(update=wanted)
-    open_store(place, option="--destination").check(write=True)
+    destination = open_store(place, option="--destination")
+    destination.check(write=True)
+    request = resolve_at(local, open_store(folder), destination)
     row = Row(name, new_name, "")
-    item = Item(row, os.path.getsize(settings.source))
-    run = run_of(local)
-    item.labels = _labels(local, run.attributes, name)
-    item.style = _style_from_table(local, name)
-    asyncio.run(stream(run, [item]))
+    labels = request.labels.by_name.get(name)
+    item = Item(row, os.path.getsize(settings.source), style=request.styles.by_key.get(name))
+    item.labels = None if labels is None else [float(value) for value in labels]
+    asyncio.run(stream(request, [item]))
     if row.status not in ("edited", "copied"):
         raise NotEdited("file-not-edited", f"{settings.source}: {row.status} at {row.stage}: {row.reason}")
     return row
@@ -115,22 +114,20 @@ def slide_file(settings: EditSettings) -> str:
         NotEdited: the file shows no face, is not an image, or the picture's file exists.
         StorageError: the disk failed.
     """
-    run = run_of(settings)
-    editor, detector = editor_of(settings, run.made_of["bundle"]), detector_of(settings, on_gpu=False)
-    edits = parse_edits(settings.set, settings.intensity, run.attributes)
-    name = os.path.basename(settings.source)
-    style = _style_from_table(settings, name) or settings.style or DEFAULT_STYLE
+    folder, name = os.path.split(settings.source)
     place, new_name = os.path.split(settings.destination)
+    destination = open_store(place, option="--destination")
+    request = resolve_at(settings, open_store(folder), destination)
+    style = request.styles.by_key.get(name) or settings.style or DEFAULT_STYLE
     try:
         with open(settings.source, "rb") as file:
-            limits = Limits(settings.max_bytes, settings.max_pixels)
-            pixels = codec.decode(file.read(limits.max_bytes + 1), limits).pixels
+            pixels = codec.decode(file.read(request.limits.max_bytes + 1), request.limits).pixels
         strip = slide(
             pixels,
-            editor,
-            detector,
-            edits,
-            run.attributes,
+            editor_of(request.model),
+            detector_of(settings.min_face, on_gpu=False),
+            request.edits,
+            request.attributes,
             INTENSITIES,
             which=settings.faces,
             min_face=settings.min_face,
@@ -147,9 +144,7 @@ def slide_file(settings: EditSettings) -> str:
         for caption, column in zip(captions, np.split(strip, len(captions), axis=1), strict=True)
     ]
     try:
-        open_store(place, option="--destination").put(
-            new_name, faces_grid(columns, side=PANEL), create_only=True
-        )
+        destination.put(new_name, faces_grid(columns, side=PANEL), create_only=True)
     except FileExistsError:
         raise NotEdited("file-exists", f"{settings.destination}: exists and is not replaced") from None
     return f"{settings.destination}: {counted(len(strip) // PANEL, 'face')}, {', '.join(captions)}"
@@ -164,40 +159,6 @@ def describe_row(row: Row) -> str:
         else "copied unchanged, because all its faces have the attributes already"
     )
     return f"{row.output_key}: {what} ({counted(faces, 'face')}, {row.width}×{row.height})"
-
-
-def run_of(settings: EditSettings) -> EditRun:
-    """A run for these settings that is not written anywhere. Raises as :func:`edit_file`."""
-    bundle = open_bundle(settings.bundle, with_discriminator=False)
-    edits = parse_edits(settings.set, settings.intensity, bundle.config.attributes)
-    styles = read_styles(settings, bundle.config.generator.styles)
-    made_of = fingerprint_inputs(settings, edits, bundle.digest, None, styles.digest)
-    return EditRun(
-        run_id="one-file",
-        lineage="",
-        settings=settings,
-        attributes=list(bundle.config.attributes),
-        fingerprint=hash_of(made_of),
-        made_of=made_of,
-        plan="",
-        shards=1,
-        inputs=1,
-        bytes_in=0,
-        ignored={},
-        unchanged=0,
-    )
-
-
-def _labels(settings: EditSettings, attributes: list[str], name: str) -> list[float] | None:
-    found = read_source_labels(settings.labels, attributes).by_name.get(name)
-    return None if found is None else [float(value) for value in found]
-
-
-def _style_from_table(settings: EditSettings, name: str) -> list[str] | None:
-    if settings.style_from is None:
-        return None
-    known = inspect(settings.bundle).config.generator.styles
-    return read_styles(settings, known).by_key.get(name)
 
 
 def _format_of(new_name: str, name: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -95,9 +95,7 @@ class EditRun(BaseModel):
     @property
     def edits_text(self) -> str:
         """The edits as outputs record them: ``Eyeglasses=1@1``."""
-        return ", ".join(
-            f"{name}={value:d}@{intensity:g}" for name, value, intensity in self.made_of["edits"]
-        )
+        return edits_text(self.made_of)
 
     def under(self, settings: EditSettings) -> EditRun:
         """This run with the values that ``settings`` has for everything in :data:`MAY_CHANGE`."""
@@ -125,6 +123,11 @@ def read_run(store: Store, run_id: str | None = None) -> EditRun | None:
         raise UserError(
             "run-foreign", f"{store.url}/{key}: is not a run of this version; it is left alone"
         ) from error
+
+
+def edits_text(made_of: Mapping[str, Any]) -> str:
+    """The edits as outputs record them: ``Eyeglasses=1@1``."""
+    return ", ".join(f"{name}={value:d}@{intensity:g}" for name, value, intensity in made_of["edits"])
 
 
 def fingerprint_inputs(

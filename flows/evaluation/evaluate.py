@@ -11,16 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from attgan.attributes import parse_edits
 from attgan.data.codec import Limits
 from attgan.errors import UserError
 from attgan.evaluation.evaluator import Evaluator, recognise
 from attgan.evaluation.plots.image_grids import before_after_grid, scaled
 from attgan.evaluation.tflite import SIZE, EyeNetwork, load_eye_network
 from flows.dataset.face_tables import ListedFace, open_face_tables
-from flows.edit.one_file import run_of
-from flows.edit.shard.faces import detector_of
-from flows.edit.shard.streaming import editor_of
+from flows.edit.job import resolve_at
+from flows.edit.shard.model import detector_of, editor_of
 from flows.evaluation.figures import group_figures
 from flows.evaluation.measure import Failure, GlassesEvaluator, MeasuredFace, Tools, measure
 from flows.evaluation.report import REPORT, faces_table, to_json, to_markdown
@@ -98,7 +96,7 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
     print_line("computing figures and their intervals")
     report = to_json(
         settings,
-        about=about | {"bundle": tools.run.made_of["bundle"], "software": tools.run.made_of["software"]},
+        about=about | {"bundle": tools.job.made_of["bundle"], "software": tools.job.made_of["software"]},
         without_split=[url for url, table in zip(settings.faces, tables, strict=True) if not table.split],
         groups=group_figures(measured, settings.seed),
         failures=[f"{each.listed.set}/{each.listed.name}: {each.reason}" for each in failures],
@@ -124,10 +122,10 @@ def _tools(settings: EvaluateSettings, evaluator: GlassesEvaluator, network: Eye
         batch_size=settings.batch_size,
         style=settings.style,
     )
-    run = run_of(edit)
-    edits = parse_edits(edit.set, edit.intensity, run.attributes)
-    editor, detector = editor_of(edit, run.made_of["bundle"]), detector_of(edit, on_gpu=False)
-    return Tools(run, edits, editor, detector, evaluator, network, settings.renderer, settings.seed)
+    # Neither place is read or written by the edit.
+    job = resolve_at(edit, open_store(edit.source), open_store(edit.destination))
+    editor, detector = editor_of(job.model), detector_of(edit.min_face, on_gpu=False)
+    return Tools(job, editor, detector, evaluator, network, settings.renderer, settings.seed)
 
 
 def _evaluator(settings: EvaluateSettings) -> tuple[GlassesEvaluator, EyeNetwork | None, dict[str, Any]]:

@@ -9,7 +9,6 @@ from typing import Literal, Protocol
 import numpy as np
 from torch import Tensor
 
-from attgan.attributes import Edit
 from attgan.data import codec
 from attgan.data.codec import Decoded, Limits
 from attgan.data.loading.order import random_keys
@@ -22,8 +21,8 @@ from attgan.evaluation.eye_region import SHARPNESS_SIZE, changes, mask_in_photog
 from attgan.evaluation.face_traits import Tone, is_grey, tone_of, yaw_of
 from attgan.evaluation.tflite import SIZE, EyeNetwork
 from flows.dataset.face_tables import ListedFace
+from flows.edit.job import EditJob
 from flows.edit.ledger import Row
-from flows.edit.run import EditRun
 from flows.edit.shard.faces import edit_faces, find_faces, finished
 from flows.edit.shard.item import Chunk, Item
 
@@ -47,8 +46,7 @@ class Tools:
     """What faces are edited and measured with.
 
     Attributes:
-        run: an edit run that is not written anywhere.
-        edits: of the run.
+        job: an edit, of which no run is made.
         editor: its model.
         detector: of faces.
         evaluator: of glasses.
@@ -57,8 +55,7 @@ class Tools:
         seed: of the rendered glasses.
     """
 
-    run: EditRun
-    edits: tuple[Edit, ...]
+    job: EditJob
     editor: Editor
     detector: FaceDetector
     evaluator: GlassesEvaluator
@@ -146,8 +143,8 @@ def measure(
             copy = replace(listed, set=f"{listed.set}, greyed", grey=True, copy=True)
             items.append((copy, _item(copy, _greyed(image))))
     chunk: Chunk = [item for _, item in items]
-    find_faces(chunk, tools.editor.size, tools.run.settings, on_gpu=False)
-    edit_faces(chunk, tools.editor, tools.edits, tools.run)
+    find_faces(chunk, tools.editor.size, tools.job)
+    edit_faces(chunk, tools.editor, tools.job)
     measured = []
     for listed, item in items:
         if item.image is None:
@@ -188,11 +185,11 @@ def _measured(listed: ListedFace, item: Item, tools: Tools) -> MeasuredFace:
     if listed.wears:
         return result
     generator = tools.editor.generator.config
-    after = finished(item, tools.run.settings, tools.edits, generator).pixels
+    after = finished(item, tools.job, generator).pixels
     result.before, result.after = before, after
     result.looks["result"] = _look(after, placement, tools)
     if face.edited is not None:
-        mask = mask_of(generator, tools.edits)
+        mask = mask_of(generator, tools.job.edits)
         assert mask is not None
         inside = _masked(before, placement, mask)
         # A photograph may have further faces, which are edited, too.
@@ -207,7 +204,7 @@ def _measured(listed: ListedFace, item: Item, tools: Tools) -> MeasuredFace:
         put_change(
             unedited,
             placement,
-            change_of(generator, tools.edits, face.reconstructed, face.pixels, placement.side),
+            change_of(generator, tools.job.edits, face.reconstructed, face.pixels, placement.side),
         )
         result.looks["unedited"] = _look(unedited, placement, tools)
     if tools.renderer and landmarks is not None:

@@ -15,6 +15,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,13 @@ from attgan.editing.stream_slots import SLOTS_PER_GPU
 from flows.bench.ceilings import blank_batch, recode
 from flows.bench.faces import drawn_faces
 from flows.bench.rate import Rate, repeat, total
+from flows.edit.job import EditJob, job_of, resolve
 from flows.edit.ledger import Row as LedgerRow
 from flows.edit.plan.prepared_run import PreparedRun, prepare
 from flows.edit.run import EditRun
 from flows.edit.shard.item import Item
-from flows.edit.shard.streaming import editor_of, stream
+from flows.edit.shard.model import editor_of
+from flows.edit.shard.streaming import stream
 from flows.runtime.stages import set_torch_threads
 from flows.settings import EditSettings, InitSettings
 from flows.storage import Fetched, open_store
@@ -79,14 +82,16 @@ def _run(folder: Path, asked: argparse.Namespace) -> EditRun:
     init(InitSettings(destination=str(folder / "bundle"), width=asked.width, image_size=asked.size))
     open_store(str(folder / "in")).put("0", drawn_faces(1)[0])
     prepared = prepare(
-        EditSettings(
-            source=str(folder / "in"),
-            destination=str(folder / "out"),
-            bundle=str(folder / "bundle"),
-            paste="whole",  # one pass through the generator, as in the loop beside it
-            batch_size=asked.batch,
-            cpus_per_shard=asked.cpus,
-            gpus_per_shard=1 if asked.device == "cuda" else 0,
+        resolve(
+            EditSettings(
+                source=str(folder / "in"),
+                destination=str(folder / "out"),
+                bundle=str(folder / "bundle"),
+                paste="whole",  # one pass through the generator, as in the loop beside it
+                batch_size=asked.batch,
+                cpus_per_shard=asked.cpus,
+                gpus_per_shard=1 if asked.device == "cuda" else 0,
+            )
         )
     )
     assert isinstance(prepared, PreparedRun)
@@ -110,16 +115,16 @@ def _together(processes: int, what: str, run: EditRun, asked: argparse.Namespace
 
 
 def _child(what: str, run: EditRun, images: int, begin: Any, results: Any) -> None:
-    editor = editor_of(run.settings, run.made_of["bundle"])
-    faces, targets = blank_batch(editor, run.settings.batch_size)
-    cpus = max(1, int(run.settings.cpus_per_shard))
+    job = job_of(run)
+    editor, cpus = editor_of(job.model), job.cpus
+    faces, targets = blank_batch(editor, job.model.batch_size)
     editor.edit(faces, targets)
     begin.wait()
     if what == "generator":
-        threads = SLOTS_PER_GPU if run.settings.gpus_per_shard else cpus
+        threads = SLOTS_PER_GPU if job.model.on_gpu else cpus
         results.put(repeat(lambda: len(editor.edit(faces, targets)), SECONDS, threads, _one_core))
     elif what == "all":
-        results.put(_stream(run, images))
+        results.put(_stream(job, images))
     else:
         pairs = [(data, faces[0]) for data in drawn_faces(16)]
         results.put(repeat(lambda: recode(pairs, editor.size), SECONDS, cpus, _one_core))
@@ -129,13 +134,14 @@ def _one_core() -> None:
     set_torch_threads(1)
 
 
-def _stream(run: EditRun, images: int) -> Rate:
+def _stream(job: EditJob, images: int) -> Rate:
     store: Any = Memory(drawn_faces(256))
+    job = replace(job, source=store, destination=store)
     rates = []
     for _ in range(2):  # the first one warms up
         items = [Item(LedgerRow(str(n), str(n), "etag"), 10_000) for n in range(images)]
         cpu, started = time.process_time(), time.perf_counter()
-        stages = asyncio.run(stream(run, items, stores=(store, store)))
+        stages = asyncio.run(stream(job, items))
         rates.append(Rate(images, time.perf_counter() - started, time.process_time() - cpu))
         assert all(item.row.status == "edited" for item in items)
     _say({stage.name: images / stage.seconds for stage in stages}, rates[-1])

@@ -30,10 +30,12 @@ from attgan.editing.stream_slots import (
     share_slots,
 )
 from flows.bench.rate import repeat
+from flows.edit.job import model_of, resolve
 from flows.edit.ledger import Summary
 from flows.edit.plan.prepared_run import PreparedRun, prepare
 from flows.edit.run import EditRun
 from flows.edit.shard import shard, streaming
+from flows.edit.shard.model import editor_of, warm_up
 from flows.runtime.stages import set_torch_threads
 from flows.settings import EditSettings
 from tests.benchmarks.gpu_measuring import Bench, Measurement, Precision, climb, halving, numbers, timed
@@ -61,7 +63,7 @@ def edit(bench: Bench, kind: str) -> Iterator[Measurement]:
 def _shard_rows(bench: Bench, kind: str, batch: int) -> list[Row]:
     naive_whole, naive = _naive_edit(bench, kind)
     with _prepared(bench, kind, batch) as run:
-        streaming.warm_up(run.settings, run.made_of["bundle"])
+        warm_up(model_of(run.settings, run.made_of["bundle"]))
         with timed(
             attributes=(Editor, "recognise"),
             generator=(Editor, "edit"),
@@ -121,7 +123,7 @@ def _settings(bench: Bench, kind: str, batch: int, processes: int = 1) -> EditSe
 def _prepared(bench: Bench, kind: str, batch: int, processes: int = 1) -> Iterator[EditRun]:
     """A planned run over a source, of so many shards; what it writes is removed in the end."""
     settings = _settings(bench, kind, batch, processes)
-    prepared = prepare(settings)
+    prepared = prepare(resolve(settings))
     assert isinstance(prepared, PreparedRun)
     try:
         yield prepared.run
@@ -182,7 +184,7 @@ def _together_rows(bench: Bench, processes: int) -> list[Row]:
 
 
 def _warm(settings: EditSettings, digest: str, barrier: Any) -> None:
-    streaming.warm_up(settings, digest)
+    warm_up(model_of(settings, digest))
     barrier.wait(timeout=600)
 
 
@@ -202,7 +204,7 @@ def _generator_rows(bench: Bench, precision: Precision, compiled: bool, batch: i
     network = bench.bundle.generator
     device, config = torch.device(bench.device), network.config
     settings = _settings(bench, "faces", bench.edit_batch)
-    ready = streaming.editor_of(settings, bench.bundle.digest).generator
+    ready = editor_of(model_of(settings, bench.bundle.digest)).generator
     shape = (batch, bench.size, bench.size, 3)
     pixels, wanted = np.zeros(shape, np.uint8), np.zeros((batch, config.n_attributes), np.float32)
     faces, targets = torch.from_numpy(pixels).to(device), torch.from_numpy(wanted).to(device)

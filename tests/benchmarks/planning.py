@@ -26,8 +26,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from flows.edit.job import resolve
 from flows.edit.ledger import SCHEMA, ledger_key
-from flows.edit.plan.prepared_run import NothingToDo, PreparedRun, check, prepare
+from flows.edit.plan.prepared_run import NothingToDo, PreparedRun, prepare
 from flows.edit.plan.shard_plans import plan_key
 from flows.edit.run import REPORT
 from flows.edit.shard.shard import edit_shard
@@ -87,14 +88,14 @@ def list_all(settings: EditSettings) -> int:
 
 def plan(settings: EditSettings) -> int:
     """Plan a run."""
-    prepared = prepare(settings)
+    prepared = prepare(resolve(settings))
     assert isinstance(prepared, PreparedRun)
     return prepared.run.inputs
 
 
 def one_shard(settings: EditSettings) -> int:
     """Edit the first shard of the run that was planned."""
-    prepared = prepare(settings)
+    prepared = prepare(resolve(settings))
     assert isinstance(prepared, PreparedRun)
     return edit_shard(prepared.run.url, 0, settings).images
 
@@ -107,7 +108,7 @@ def record(settings: EditSettings, every: int = 1, etag: str | None = None) -> i
         every: record one input of so many.
         etag: of the inputs' recorded content; None for the one that they have.
     """
-    prepared = prepare(settings)
+    prepared = prepare(resolve(settings))
     assert isinstance(prepared, PreparedRun)
     keys = 0
     for shard in range(prepared.run.shards):
@@ -137,7 +138,7 @@ def record_changed(settings: EditSettings) -> int:
 
 def find_nothing(settings: EditSettings) -> int:
     """Plan a run where nothing is new."""
-    prepared = prepare(settings)
+    prepared = prepare(resolve(settings))
     assert isinstance(prepared, NothingToDo)
     return prepared.not_planned.unchanged
 
@@ -173,7 +174,7 @@ def _measured(
     work: Callable[[EditSettings], int], settings: EditSettings, variables: dict[str, str], send: Any
 ) -> None:
     os.environ.update(variables)
-    check(settings)  # loads what any of them loads
+    resolve(settings)  # loads what any of them loads
     before, cpu, started = _peak_mb(), _cpu_seconds(), time.perf_counter()
     keys = work(settings)
     seconds = time.perf_counter() - started

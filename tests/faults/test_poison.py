@@ -18,6 +18,7 @@ from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
 from prefect.client.schemas.objects import FlowRun, TaskRun
 from prefect.states import Cancelling
 
+from flows.edit.job import resolve
 from flows.edit.ledger import finished_shards, read_rows
 from flows.edit.plan.prepared_run import PreparedRun, prepare
 from flows.edit.shard.shard import edit_shard
@@ -118,7 +119,7 @@ def undisturbed(bucket: str) -> dict[str, bytes]:
         "batch_size": 4,
         "faces": "aligned",
     }
-    prepared = prepare(EditSettings.model_validate(settings))
+    prepared = prepare(resolve(EditSettings.model_validate(settings)))
     assert isinstance(prepared, PreparedRun)
     for shard in range(prepared.run.shards):
         edit_shard(prepared.run.url, shard, prepared.run.settings)

@@ -6,6 +6,7 @@ from pathlib import Path
 import boto3
 import pytest
 
+from flows.edit.job import resolve
 from flows.edit.ledger import finished_shards, read_rows
 from flows.edit.plan.prepared_run import prepare
 from flows.edit.shard.child import IsolationError
@@ -51,7 +52,7 @@ def test_a_storage_that_hangs_is_nobodys_row(
         faces="aligned",
         stall_timeout=5,
     )
-    prepared = prepare(settings)
+    prepared = prepare(resolve(settings))
     with BreakingProxy(moto_server["AWS_ENDPOINT_URL"]) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
         proxy.plan("hang", forever=True, only=r"GET \S*/in/\S")
@@ -67,7 +68,7 @@ def edited(bucket: str, destination: str) -> dict[str, str]:
     settings = EditSettings(
         source=source, destination=destination, bundle=bundle, shard_size=3, faces="aligned"
     )
-    prepared = prepare(settings)
+    prepared = prepare(resolve(settings))
     for shard in range(prepared.run.shards):
         edit_shard(prepared.run.url, shard, settings)
     tables = [read_rows(prepared.store, key) for key in finished_shards(prepared.store).values()]

@@ -6,6 +6,7 @@ from typing import Any
 import boto3
 import pytest
 
+from flows.edit.job import resolve
 from flows.edit.ledger import Summary, finished_shards, read_rows
 from flows.edit.plan.prepared_run import NothingToDo, PreparedRun, prepare
 from flows.edit.shard.output import FINGERPRINT, SOURCE_ETAG
@@ -29,7 +30,7 @@ def bucket(s3_server: dict[str, str], fresh_bucket: Callable[..., str]) -> str:
 def planned(bucket: str, **options: Any) -> PreparedRun:
     places = {name: join(bucket, folder) for name, folder in (("source", "in"), ("destination", "out"))}
     usual = {"bundle": join(bucket, "bundle"), "faces": "aligned"}
-    found = prepare(EditSettings.model_validate(places | usual | options))
+    found = prepare(resolve(EditSettings.model_validate(places | usual | options)))
     assert not isinstance(found, NothingToDo)
     return found
 
@@ -89,9 +90,9 @@ def test_a_straggler_does_not_put_its_older_edit_over_the_newer_one(
     done(prepared)  # the newer content, by another attempt
     newer = output(bucket)["ETag"]
     prepared.store.delete("ledger/00000.0000.parquet")
-    import flows.edit.shard.streaming as streaming
+    from flows.edit import job
 
-    real = streaming.open_store
+    real = job.open_store
 
     class Straggler:
         """Fetched before the source was replaced."""
@@ -106,7 +107,7 @@ def test_a_straggler_does_not_put_its_older_edit_over_the_newer_one(
             fetched = self._store.get(key)
             return fetched._replace(data=saved(noise(0)), etag="older") if key == "a.jpg" else fetched
 
-    monkeypatch.setattr(streaming, "open_store", lambda url: Straggler(real(url)))
+    monkeypatch.setattr(job, "open_store", lambda url, **options: Straggler(real(url, **options)))
     _, row = done(prepared)
     assert (row["status"], row["reason"]) == (
         "skipped",
@@ -128,11 +129,11 @@ def test_somebody_elses_object(bucket: str, rule: str, status: str) -> None:
 
 def test_what_is_replaced_is_what_was_looked_at(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between our look and our write somebody puts another object there: it is looked at again."""
-    import flows.edit.shard.streaming as streaming
+    from flows.edit import job
 
     out = open_store(f"{bucket}/out")
     out.put("a.jpg", b"first")
-    real = streaming.open_store
+    real = job.open_store
     looks = []
 
     class Racing:
@@ -149,7 +150,7 @@ def test_what_is_replaced_is_what_was_looked_at(bucket: str, monkeypatch: pytest
                 out.put("a.jpg", b"second")
             return info
 
-    monkeypatch.setattr(streaming, "open_store", lambda url: Racing(real(url)))
+    monkeypatch.setattr(job, "open_store", lambda url, **options: Racing(real(url, **options)))
     _, row = done(planned(bucket, on_existing="overwrite"))
     assert row["status"] == "edited"
     assert len(looks) == 2

@@ -20,9 +20,11 @@ from attgan.data.shards import open_dataset
 from attgan.models import load_bundle
 from attgan.version import SOFTWARE
 from flows.edit import lease
+from flows.edit.job import resolve as resolve_edit
 from flows.edit.ledger import finished_shards, read_rows
 from flows.edit.plan import closing
-from flows.edit.plan.prepared_run import NothingToDo, PreparedRun, describe, prepare
+from flows.edit.plan.dry_run import describe
+from flows.edit.plan.prepared_run import NothingToDo, PreparedRun, prepare
 from flows.edit.report.finish import find_report, finish
 from flows.edit.shard.shard import edit_shard
 from flows.settings import EditSettings, ReportSettings, SweepSettings, TrainSettings
@@ -68,7 +70,7 @@ def edit_settings(place: Path | str, name: str, **changes: Any) -> EditSettings:
 def run_edit(settings: EditSettings) -> tuple[dict[str, Any] | None, list[str]]:
     """What the flow does, in this process: the report, if there was anything to do, and the lines about closed runs."""
     lines: list[str] = []
-    prepared = prepare(settings, on_closed=lines.append)
+    prepared = prepare(resolve_edit(settings), on_closed=lines.append)
     if isinstance(prepared, NothingToDo):
         return None, lines
     assert isinstance(prepared, PreparedRun)
@@ -230,7 +232,7 @@ def test_its_unfinished_sweep_resumes(previous: Path, state: str) -> None:
 
 def test_its_finished_edit_counts_as_done(previous: Path) -> None:
     before = files(previous / "finished")
-    prepared = prepare(edit_settings(previous, "finished"))
+    prepared = prepare(resolve_edit(edit_settings(previous, "finished")))
     assert isinstance(prepared, NothingToDo)
     assert prepared.not_planned.unchanged == 8
     assert files(previous / "finished") == before
@@ -296,7 +298,9 @@ def test_its_closed_run_has_a_report_and_stays_closed(previous: Path) -> None:
 
 def test_a_dry_run_says_what_would_be_closed_and_writes_nothing(previous: Path) -> None:
     before = files(previous / "unfinished")
-    told = {row["what"]: row["value"] for row in describe(edit_settings(previous, "unfinished"))}
+    told = {
+        row["what"]: row["value"] for row in describe(resolve_edit(edit_settings(previous, "unfinished")))
+    }
     (old,) = (previous / "unfinished" / "_runs").glob("*-0001")
     assert "3 of its 8 images" in told[f"run {old.name}"]
     assert told["images"].startswith("5 (")
@@ -317,7 +321,7 @@ def test_a_command_that_is_killed_while_it_closes_is_made_good_by_the_next(
     with monkeypatch.context() as patch:
         patch.setattr(closing.UnfinishedRun, "close", die)
         with pytest.raises(Killed):
-            prepare(edit_settings(previous, "unfinished"))
+            prepare(resolve_edit(edit_settings(previous, "unfinished")))
     assert not (old / "report.json").exists()
     report, lines = run_edit(edit_settings(previous, "unfinished"))
     assert report is not None
@@ -336,7 +340,7 @@ def test_its_edits_in_a_bucket_are_done_or_closed_and_what_it_put_is_replaced(
     bucket: str, tmp_path: Path
 ) -> None:
     bundle = str(tmp_path / "bundle")
-    finished = prepare(edit_settings(bucket, "finished", bundle=bundle))
+    finished = prepare(resolve_edit(edit_settings(bucket, "finished", bundle=bundle)))
     assert isinstance(finished, NothingToDo)
     assert finished.not_planned.unchanged == 8
     destination = open_store(f"{bucket}/unfinished")

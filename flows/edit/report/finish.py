@@ -44,11 +44,13 @@ def finish(
     run, store = prepared.run, prepared.store
     in_order = sorted(summaries, key=lambda summary: summary.shard)
     result = report.build_report(run, in_order, wall, before)
-    grid = report.before_after(run, result["sample"])
+    grid = report.before_after(prepared.request, result["sample"])
     if grid is not None:
         store.put("before-after.jpg", grid, content_type="image/jpeg")
         result["picture"] = join(run.url, "before-after.jpg")
-    _name_as_latest(prepared)
+    latest = json.dumps({"run_id": run.run_id}).encode()
+    # The run that `attgan report DESTINATION` finds.
+    prepared.request.destination.put(LATEST, latest, content_type="application/json")
     store.put(REPORT, json.dumps(result, indent=2).encode(), content_type="application/json")
     return result, grid
 
@@ -98,12 +100,6 @@ def find_report(settings: ReportSettings) -> dict[str, Any]:
         raise UserError(
             "run-unfinished", f"--run {run.url}: has not finished: {done:,} of {run.shards:,} shards are done"
         ) from None
-
-
-def _name_as_latest(prepared: PreparedRun) -> None:
-    """Make the run the one that ``attgan report DESTINATION`` finds."""
-    place = open_store(prepared.run.settings.destination, option="--destination")
-    place.put(LATEST, json.dumps({"run_id": prepared.run.run_id}).encode(), content_type="application/json")
 
 
 def show_in_ui(result: dict[str, Any], grid: bytes | None) -> None:

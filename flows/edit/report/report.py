@@ -9,6 +9,7 @@ from typing import Any
 from attgan.data import codec
 from attgan.errors import DataError
 from attgan.evaluation.plots.image_grids import before_after_grid, scaled
+from flows.edit.job import EditJob
 from flows.edit.ledger import (
     NO_FACE,
     STAGES,
@@ -19,11 +20,10 @@ from flows.edit.ledger import (
     choose_sample,
     ledger_key,
 )
-from flows.edit.plan.shard_plans import NotPlanned
+from flows.edit.plan.listing import NotPlanned
 from flows.edit.run import EditRun
 from flows.runtime.terminal import print_line, print_rows
-from flows.settings import EditSettings
-from flows.storage import ObjectRefused, denials, open_store
+from flows.storage import ObjectRefused, denials
 from flows.words import counted
 
 # Side of the pictures in the before/after grid, in pixels.
@@ -124,12 +124,12 @@ def _remarks(
     ]
 
 
-def build_empty_report(settings: EditSettings, not_planned: NotPlanned) -> dict[str, Any]:
+def build_empty_report(job: EditJob, not_planned: NotPlanned) -> dict[str, Any]:
     """The report of a command that had nothing to do, and so began no run."""
     return {
         "run_id": None,
-        "source": settings.source,
-        "destination": settings.destination,
+        "source": job.settings.source,
+        "destination": job.settings.destination,
         "inputs": 0,
         "counts": dict.fromkeys(STATUSES, 0),
         "unchanged": not_planned.unchanged,
@@ -246,15 +246,14 @@ def _nothing_to_do(report: dict[str, Any]) -> str:
     )
 
 
-def before_after(run: EditRun, sample: Sequence[SampledImage]) -> bytes | None:
+def before_after(job: EditJob, sample: Sequence[SampledImage]) -> bytes | None:
     """A JPEG of the sampled images' faces beside their edits; None if nothing was edited."""
-    source, destination = open_store(run.settings.source), open_store(run.settings.destination)
-    limits = codec.Limits(max_pixels=run.settings.max_pixels)
+    limits = codec.Limits(max_pixels=job.limits.max_pixels)
     pairs, captions = [], []
     for image in sample:
         try:
-            before = codec.decode(denials.get(source, image.key).data, limits).pixels
-            after = codec.decode(denials.get(destination, image.output_key).data, limits).pixels
+            before = codec.decode(denials.get(job.source, image.key).data, limits).pixels
+            after = codec.decode(denials.get(job.destination, image.output_key).data, limits).pixels
         except (FileNotFoundError, ObjectRefused, DataError):
             # The image has changed since it was edited. The picture does without it.
             continue

@@ -6,16 +6,14 @@ faces.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 
 import numpy as np
 
-from attgan.attributes import DEFAULT_STYLE, Edit, have_already, target_vector, unedited_vector
+from attgan.attributes import DEFAULT_STYLE, have_already, target_vector, unedited_vector
 from attgan.data.codec import Decoded
 from attgan.detection.aligned_check import holds_face
 from attgan.detection.face import Face, FaceDetector
-from attgan.detection.mtcnn import make_mtcnn
 from attgan.detection.similarity import scale_of
 from attgan.editing.change import change_of
 from attgan.editing.editor import Editor
@@ -32,22 +30,22 @@ from attgan.editing.placement import (
 from attgan.editing.styles import adds_glasses, style_of_face, style_vector
 from attgan.errors import DataError
 from attgan.models import GeneratorConfig
+from flows.edit.job import EditJob
 from flows.edit.ledger import NO_FACE, AttributesFrom, FaceRow
-from flows.edit.run import EditRun
 from flows.edit.shard.item import Chunk, FaceOf, Item
+from flows.edit.shard.model import detector_of
 from flows.settings import EditSettings
 
 
-def find_faces(chunk: Chunk, size: int, settings: EditSettings, on_gpu: bool) -> None:
+def find_faces(chunk: Chunk, size: int, job: EditJob) -> None:
     """Find the faces of decoded images and cut them out; an image without a face is skipped.
 
     Args:
         chunk: the images.
         size: side of the square faces that the network takes.
-        settings: which faces to edit.
-        on_gpu: where the face detector runs.
+        job: which faces to edit, and where the face detector runs.
     """
-    for item, places in _places(chunk, settings, detector_of(settings, on_gpu)):
+    for item, places in _places(chunk, job.settings, detector_of(job.settings.min_face, job.model.on_gpu)):
         assert item.image is not None
         pixels = item.image.pixels
         if not places:
@@ -114,44 +112,34 @@ def _face_row(face: Face) -> FaceRow:
     }
 
 
-def detector_of(settings: EditSettings, on_gpu: bool) -> FaceDetector:
-    """What finds faces, as these settings want it."""
-    return _detector("cuda" if on_gpu else "cpu", settings.min_face)
-
-
-@functools.lru_cache(maxsize=1)
-def _detector(device: str, min_face: int) -> FaceDetector:
-    return make_mtcnn(device, min_face=min_face)
-
-
-def edit_faces(chunk: Chunk, editor: Editor, edits: tuple[Edit, ...], run: EditRun) -> None:
+def edit_faces(chunk: Chunk, editor: Editor, job: EditJob) -> None:
     """Edit the faces that were found.
 
     An image whose faces all have the attributes already is copied or skipped, as the settings say.
     """
     owners = [item for item in chunk for _ in item.faces]
+    # The number of each face within its image.
+    numbers = [number for item in chunk for number in range(len(item.faces))]
     faces = [face for item in chunk for face in item.faces]
     if not faces:
         return
     # (N, S, S, 3)
     pixels = np.stack([face.pixels for face in faces])
-    columns = [run.attributes.index(edit.attribute) for edit in edits]
-    sources, unsure = _source_attributes(owners, faces, pixels, editor, len(run.attributes), columns)
-    targets = target_vector(sources, edits, run.attributes)
+    columns = [job.attributes.index(edit.attribute) for edit in job.edits]
+    sources, unsure = _source_attributes(owners, faces, pixels, editor, len(job.attributes), columns)
+    targets = target_vector(sources, job.edits, job.attributes)
     staying = np.zeros(len(faces), dtype=bool)
-    if run.settings.on_present != "edit":
-        staying |= have_already(sources, edits, run.attributes)
-    if run.settings.on_unsure != "edit":
+    if job.settings.on_present != "edit":
+        staying |= have_already(sources, job.edits, job.attributes)
+    if job.settings.on_unsure != "edit":
         staying |= unsure
-    _leave(chunk, faces, staying, unsure, run.settings)
+    _leave(chunk, faces, staying, unsure, job.settings)
     todo = np.flatnonzero(~staying)
-    # The number of each face within its image.
-    numbers = [number for item in chunk for number in range(len(item.faces))]
-    styles, chosen = _styles(owners, numbers, todo, editor, edits, run)
+    styles, chosen = _styles(owners, numbers, todo, editor, job)
     fed, rows = np.concatenate([targets[todo], styles], axis=1), todo
-    if run.settings.paste == "difference" and run.settings.output == "image":
+    if job.settings.paste == "difference" and job.settings.output == "image":
         # The faces with the edit and without it go through the network in one call, so that less padding is needed.
-        base = unedited_vector(sources[todo], edits, run.attributes)
+        base = unedited_vector(sources[todo], job.edits, job.attributes)
         base = np.pad(base, ((0, 0), (0, styles.shape[1])))
         fed, rows = np.concatenate([fed, base]), np.tile(todo, 2)
     drawn = editor.edit(pixels[rows], fed)
@@ -170,18 +158,17 @@ def _styles(
     numbers: Sequence[int],
     todo: np.ndarray,
     editor: Editor,
-    edits: tuple[Edit, ...],
-    run: EditRun,
+    job: EditJob,
 ) -> tuple[np.ndarray, list[str | None]]:
     """The style vectors of the faces to edit, ``(len(todo), k)``, and their names; zeros where no glasses are added."""
     known = editor.generator.config.styles
     vectors = np.zeros((len(todo), len(known)), dtype=np.float32)
     chosen: list[str | None] = [None] * len(todo)
-    if not known or not adds_glasses(edits):
+    if not known or not adds_glasses(job.edits):
         return vectors, chosen
     for place, index in enumerate(todo):
         owner = owners[index]
-        wanted = owner.style or run.settings.style or DEFAULT_STYLE
+        wanted = owner.style or job.settings.style or DEFAULT_STYLE
         asked = style_of_face(wanted, owner.row.key, numbers[index])
         vectors[place] = style_vector(asked, known)
         chosen[place] = ",".join(asked)
@@ -257,13 +244,11 @@ def _record_source(
         owner.row.attributes_from, owner.row.predicted = attributes_from, predicted
 
 
-def finished(
-    item: Item, settings: EditSettings, edits: tuple[Edit, ...], generator: GeneratorConfig
-) -> Decoded:
+def finished(item: Item, job: EditJob, generator: GeneratorConfig) -> Decoded:
     """The image to write: the input with its edited faces put back, in its own pixels, or only the face."""
     image = item.image
     assert image is not None
-    if settings.output == "face":
+    if job.settings.output == "face":
         face = max(item.faces, key=lambda face: float(scale_of(face.placement.matrix)))
         if face.edited is None:
             return image.with_pixels(face.pixels)
@@ -276,7 +261,7 @@ def finished(
         if face.edited is None:
             continue
         if face.reconstructed is not None:
-            change = change_of(generator, edits, face.edited, face.reconstructed, face.placement.side)
+            change = change_of(generator, job.edits, face.edited, face.reconstructed, face.placement.side)
             put_change(pixels, face.placement, change, grey=grey)
         else:
             put_whole(pixels, face.placement, face.edited, grey=grey)

@@ -27,11 +27,12 @@ from pathlib import Path
 from typing import Any
 
 from attgan.errors import UserError
+from flows.edit.shard.model import warm_up
 from flows.edit.shard.shard import Shard, open_shard
-from flows.edit.shard.streaming import stream, warm_up
+from flows.edit.shard.streaming import stream
 from flows.runtime.stages import set_torch_threads
 from flows.settings import EditSettings
-from flows.storage import ObjectRefused, StorageError, denials, open_store
+from flows.storage import ObjectRefused, StorageError, denials
 
 # An option of Linux's prctl().
 _PR_SET_PDEATHSIG = 1
@@ -53,14 +54,15 @@ def main(socket: int, parent: int) -> None:
             order = _receive(connection)
             settings = EditSettings.model_validate(order["settings"])
             shard = open_shard(order["run_url"], order["shard"], settings, order["generation"])
-            set_torch_threads(max(1, int(settings.cpus_per_shard)))
-            warm_up(shard.run.settings, shard.run.made_of["bundle"])
+            set_torch_threads(shard.job.cpus)
+            warm_up(shard.job.model)
             before = _cpu_seconds()
-            warm_up(shard.run.settings, shard.run.made_of["bundle"])
+            warm_up(shard.job.model)
             forward = _SLOWER * (_cpu_seconds() - before)
             # CUDA reserves huge address ranges, so the memory limit only works without a GPU.
-            if not settings.gpus_per_shard:
-                image = _PER_PIXEL * settings.max_pixels + _PER_BYTE * settings.max_bytes
+            if not shard.job.model.on_gpu:
+                limits = shard.job.limits
+                image = _PER_PIXEL * limits.max_pixels + _PER_BYTE * limits.max_bytes
                 _limit_memory(_SPARE_BYTES + image)
             _send(connection, {"ready": True})
             while True:
@@ -87,7 +89,7 @@ def main(socket: int, parent: int) -> None:
 
 def _edit(shard: Shard, indexes: list[int]) -> dict[str, Any]:
     items = [shard.items[index] for index in indexes]
-    stages = asyncio.run(stream(shard.run, items))
+    stages = asyncio.run(stream(shard.job, items))
     return {
         "items": [{"row": asdict(item.row), "found": item.found} for item in items],
         "seconds": {stage.name: stage.seconds for stage in stages},
@@ -96,7 +98,7 @@ def _edit(shard: Shard, indexes: list[int]) -> dict[str, Any]:
 
 def _read(shard: Shard, index: int) -> None:
     with contextlib.suppress(FileNotFoundError, ObjectRefused):
-        denials.get(open_store(shard.run.settings.source), shard.items[index].row.key)
+        denials.get(shard.job.source, shard.items[index].row.key)
 
 
 def _receive(connection: Connection) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def edit_shard_in_isolation(run_url: str, shard: int, settings: EditSettings, ge
     started = time.perf_counter()
     opened = open_shard(run_url, shard, settings, generation)
     children = _Children(opened)
-    count, size = len(opened.items), opened.run.settings.batch_size
+    count, size = len(opened.items), opened.job.model.batch_size
     with contextlib.closing(children):
         for start in range(0, count, size):
             _edit_batch(range(start, min(start + size, count)), opened, children)
@@ -132,15 +132,14 @@ class _Children:
 
     @property
     def _patience(self) -> float:
-        return self.shard.run.settings.stall_timeout
+        return self.shard.job.settings.stall_timeout
 
     def _start(self) -> Child:
-        run = self.shard.run
         order = {
-            "run_url": run.url,
+            "run_url": self.shard.store.url,
             "shard": self.shard.number,
             "generation": self.shard.generation,
-            "settings": run.settings.model_dump(mode="json"),
+            "settings": self.shard.job.settings.model_dump(mode="json"),
         }
         for _ in range(STARTS):
             child = start_child()

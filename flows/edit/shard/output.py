@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from attgan.errors import DataError
-from flows.edit.run import EditRun
+from flows.edit.job import EditJob
 from flows.edit.shard.item import Item
 from flows.storage import ObjectInfo, ObjectRefused, PreconditionFailed, Store, denials
 
@@ -17,7 +17,7 @@ _TRIES = 3
 _KEY_EXISTS = "the destination holds another object under this key"
 
 
-def put_item(item: Item, source: Store, destination: Store, run: EditRun) -> None:
+def put_item(item: Item, job: EditJob) -> None:
     """Write an item's encoded bytes under its output key, and record the outcome in its row.
 
     An item that failed or was skipped in an earlier stage has no bytes, and nothing is written.
@@ -27,23 +27,23 @@ def put_item(item: Item, source: Store, destination: Store, run: EditRun) -> Non
     """
     if item.data is None:
         return
-    ours = _proof(item, run)
+    ours = _proof(item, job)
     try:
         try:
-            item.done(_put(item, destination, ours, create_only=True))
+            item.done(_put(item, job.destination, ours, create_only=True))
         except FileExistsError:
-            _put_over_existing(item, source, destination, ours, run)
+            _put_over_existing(item, job, ours)
     except ObjectRefused as error:
         item.refuse("put", error)
 
 
-def _proof(item: Item, run: EditRun) -> dict[str, str]:
+def _proof(item: Item, job: EditJob) -> dict[str, str]:
     """The metadata that marks an output as this run's, and as an edited image."""
     return {
-        FINGERPRINT: run.fingerprint,
+        FINGERPRINT: job.fingerprint,
         SOURCE_ETAG: quote(item.row.source_etag.strip('"'), safe="-"),
-        "attgan-model": run.made_of["bundle"],
-        "attgan-edit": "none" if item.present else quote(run.edits_text, safe="=@, "),
+        "attgan-model": job.model.digest,
+        "attgan-edit": "none" if item.present else quote(job.edits_text, safe="=@, "),
     }
 
 
@@ -66,14 +66,12 @@ def _put(
     )
 
 
-def _put_over_existing(
-    item: Item, source: Store, destination: Store, ours: Mapping[str, str], run: EditRun
-) -> None:
+def _put_over_existing(item: Item, job: EditJob, ours: Mapping[str, str]) -> None:
     """Decide what to do about the object that has the output's key.
 
     An object is only replaced by compare-and-swap, so never one that was not looked at.
     """
-    key, on_existing = item.row.output_key, run.settings.on_existing
+    destination, key, on_existing = job.destination, item.row.output_key, job.settings.on_existing
     for _ in range(_TRIES):
         try:
             there = denials.head(destination, key)
@@ -85,8 +83,8 @@ def _put_over_existing(
         if _is_this_result(item, there, destination, ours):
             item.done(there.etag, found=True)
             return
-        if _is_of_earlier_content(item, there, run):
-            if not _is_current(item, source):
+        if _is_of_earlier_content(item, there, job):
+            if not _is_current(item, job.source):
                 item.skip("put", "the source has changed while it was edited; the next run edits it")
                 return
         elif on_existing == "skip":
@@ -113,9 +111,9 @@ def _is_this_result(item: Item, there: ObjectInfo, destination: Store, ours: Map
         return False
 
 
-def _is_of_earlier_content(item: Item, there: ObjectInfo, run: EditRun) -> bool:
+def _is_of_earlier_content(item: Item, there: ObjectInfo, job: EditJob) -> bool:
     """Whether the object is our output for an earlier content of the source, or another run's that may be replaced."""
-    return there.etag == item.replaces or there.metadata.get(FINGERPRINT) in (run.fingerprint, *run.replaces)
+    return there.etag == item.replaces or there.metadata.get(FINGERPRINT) in (job.fingerprint, *job.replaces)
 
 
 def _is_current(item: Item, source: Store) -> bool:

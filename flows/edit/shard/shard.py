@@ -14,10 +14,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from flows.edit.job import EditJob, job_of
 from flows.edit.ledger import Row, Summary, ledger_key, read_rows, summarise, write_ledger
 from flows.edit.naming import output_key
 from flows.edit.plan import shard_plans as plan
-from flows.edit.run import EditRun, check_versions, read_run
+from flows.edit.run import check_versions, read_run
 from flows.edit.shard.item import Item
 from flows.edit.shard.stall_limit import stall_limit
 from flows.edit.shard.streaming import stream
@@ -30,13 +31,13 @@ class Shard:
     """A shard to edit, or a shard whose failed inputs are to be retried.
 
     Attributes:
-        run: with the settings of the current command.
+        job: of the run, with the settings of the current command.
         store: the run's folder.
         rows: one for each input, in the order of the plan. The stages fill in those of ``items``.
         items: the inputs to edit.
     """
 
-    run: EditRun
+    job: EditJob
     store: Store
     number: int
     generation: int
@@ -63,7 +64,7 @@ def edit_shard(run_url: str, shard: int, settings: EditSettings, generation: int
     started = time.perf_counter()
     opened = open_shard(run_url, shard, settings, generation)
     with stall_limit(settings.stall_timeout) as alive:
-        stages = asyncio.run(stream(opened.run, opened.items, alive))
+        stages = asyncio.run(stream(opened.job, opened.items, alive))
     return close_shard(opened, {stage.name: stage.seconds for stage in stages}, time.perf_counter() - started)
 
 
@@ -95,7 +96,7 @@ def open_shard(run_url: str, shard: int, settings: EditSettings, generation: int
             row.attempts = last["attempts"] + 1
         rows = [row if again else Row(**last) for row, last, again in zip(rows, before, failed, strict=True)]
         items = [item for item, again in zip(items, failed, strict=True) if again]
-    return Shard(run, store, shard, generation, rows, items)
+    return Shard(job_of(run), store, shard, generation, rows, items)
 
 
 def close_shard(

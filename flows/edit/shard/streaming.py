@@ -5,24 +5,20 @@ Bad data becomes a row of the ledger; a failure of the infrastructure is raised.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
-
-from attgan.attributes import Edit, parse_edits
 from attgan.data import codec
-from attgan.data.codec import Decoded, Limits
+from attgan.data.codec import Limits
 from attgan.data.codec.provenance import Provenance, xmp_packet
-from attgan.editing.editor import Editor, make_editor
 from attgan.editing.stream_slots import SLOTS_PER_GPU
-from attgan.errors import DataError, NotAnImage, UserError
+from attgan.errors import DataError, NotAnImage
 from attgan.models import GeneratorConfig
+from flows.edit.job import EditJob
 from flows.edit.naming import is_named_as_image
-from flows.edit.run import EditRun
 from flows.edit.shard.faces import edit_faces, find_faces, finished
 from flows.edit.shard.item import Chunk, Item
+from flows.edit.shard.model import editor_of
 from flows.edit.shard.output import put_item
 from flows.runtime.stages import (
     MemoryBudget,
@@ -33,9 +29,7 @@ from flows.runtime.stages import (
     run_stages,
     set_torch_threads,
 )
-from flows.settings import EditSettings
-from flows.storage import ObjectRefused, Store, denials, open_store
-from flows.storage.bundles import open_bundle
+from flows.storage import ObjectRefused, Store, denials
 
 # A chunk of inputs goes through the stages together: so many images, or so many encoded bytes.
 CHUNK_IMAGES = 64
@@ -49,31 +43,23 @@ REQUESTS_IN_FLIGHT = 32
 
 
 async def stream(
-    run: EditRun,
-    items: list[Item],
-    alive: Callable[[], None] = lambda: None,
-    stores: tuple[Store, Store] | None = None,
+    job: EditJob, items: list[Item], alive: Callable[[], None] = lambda: None
 ) -> list[Stage[Chunk]]:
     """Send a shard's inputs through all stages, which fill in their rows; returns the stages with their seconds.
 
     Args:
-        run: whose settings apply.
+        job: of the run.
         items: the inputs.
         alive: called whenever a chunk has been fetched, and whenever a part of one is done.
-        stores: source and destination; by default those of the run's settings.
 
     Raises:
         StorageError: the storage failed after its retries.
         UserError: the bundle has been replaced since the run began.
     """
-    settings = run.settings
-    cpus = max(1, int(settings.cpus_per_shard))
-    editor = editor_of(settings, run.made_of["bundle"])
-    edits = parse_edits(settings.set, settings.intensity, run.attributes)
-    source, destination = stores or (open_store(settings.source), open_store(settings.destination))
-    limits = Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
-    mark = xmp_packet(Provenance(run.made_of["software"], run.made_of["bundle"], run.edits_text))
-    keep_original = settings.on_present == "copy"
+    cpus, limits = job.cpus, job.limits
+    editor = editor_of(job.model)
+    mark = xmp_packet(Provenance(job.made_of["software"], job.model.digest, job.edits_text))
+    keep_original = job.settings.on_present == "copy"
     budget = MemoryBudget(BUDGET_BYTES)
     on_gpu = editor.device.type == "cuda"
     # There are as many computing threads as granted cores, and each one uses one core: for the codec, and without a GPU
@@ -89,7 +75,7 @@ async def stream(
             await in_threads(
                 fetch_pool,
                 REQUESTS_IN_FLIGHT // CHUNKS_IN_FLIGHT,
-                lambda item: _fetch(item, source, limits, keep_original),
+                lambda item: _fetch(item, job.source, limits, keep_original),
                 chunk,
             )
             alive()
@@ -99,7 +85,7 @@ async def stream(
             await in_threads(
                 put_pool,
                 REQUESTS_IN_FLIGHT // CHUNKS_IN_FLIGHT,
-                lambda item: put_item(item, source, destination, run),
+                lambda item: put_item(item, job),
                 chunk,
             )
             await budget.give_back(_bytes_held(chunk))
@@ -116,58 +102,27 @@ async def stream(
             ),
             Stage(
                 "find",
-                in_place(lambda chunk: find_faces(chunk, editor.size, settings, on_gpu)),
+                in_place(lambda chunk: find_faces(chunk, editor.size, job)),
                 workers=1 if on_gpu else cpus,
                 pool=gpu_pool if on_gpu else compute_pool,
             ),
             Stage(
                 "edit",
-                in_place(lambda chunk: edit_faces(chunk, editor, edits, run)),
+                in_place(lambda chunk: edit_faces(chunk, editor, job)),
                 workers=SLOTS_PER_GPU if on_gpu else cpus,
                 pool=gpu_pool if on_gpu else compute_pool,
             ),
             Stage(
                 "encode",
-                in_place(lambda chunk: _encode(chunk, settings, edits, editor.generator.config, mark)),
+                in_place(lambda chunk: _encode(chunk, job, editor.generator.config, mark)),
                 workers=cpus,
                 pool=compute_pool,
             ),
             Stage("put", each(put), workers=CHUNKS_IN_FLIGHT),
         ]
-        await run_stages(
-            _chunks(items, max(CHUNK_IMAGES, settings.batch_size)), stages, lambda chunk: alive()
-        )
+        chunks = _chunks(items, max(CHUNK_IMAGES, job.model.batch_size))
+        await run_stages(chunks, stages, lambda chunk: alive())
     return stages
-
-
-def warm_up(settings: EditSettings, digest: str) -> None:
-    """Load the bundle with this digest, and edit, encode and decode a grey face.
-
-    After that, everything that only the first batch costs, or dies of, is over.
-
-    Raises:
-        UserError: the bundle has another digest.
-        StorageError: the storage failed after its retries.
-    """
-    editor = editor_of(settings, digest)
-    grey = np.full((1, editor.size, editor.size, 3), 127, dtype=np.uint8)
-    editor.recognise(grey)
-    targets = np.zeros((1, editor.generator.config.n_attributes), dtype=np.float32)
-    codec.decode(codec.encode(Decoded(editor.edit(grey, targets)[0], "JPEG")))
-
-
-def editor_of(settings: EditSettings, digest: str) -> Editor:
-    """The editor for these settings, with the model loaded. Raises as :func:`warm_up`."""
-    return _editor(settings.bundle, digest, bool(settings.gpus_per_shard), settings.batch_size)
-
-
-@functools.lru_cache(maxsize=2)
-def _editor(bundle: str, digest: str, gpu: bool, batch_size: int) -> Editor:
-    """The model, loaded once per process and digest, so that this worker's next shard need not load it again."""
-    loaded = open_bundle(bundle, with_discriminator=False)
-    if loaded.digest != digest:
-        raise UserError("bundle-replaced", f"--bundle {bundle}: has been replaced since the run began")
-    return make_editor(loaded.generator, "cuda" if gpu else "cpu", batch_size, loaded.classifier)
 
 
 def _chunks(items: list[Item], images: int) -> Iterator[Chunk]:
@@ -248,9 +203,8 @@ def _decode(item: Item, limits: Limits) -> None:
     item.row.notes = ", ".join(image.notes) or None
 
 
-def _encode(
-    chunk: Chunk, settings: EditSettings, edits: tuple[Edit, ...], generator: GeneratorConfig, mark: bytes
-) -> None:
+def _encode(chunk: Chunk, job: EditJob, generator: GeneratorConfig, mark: bytes) -> None:
+    settings = job.settings
     format = None if settings.format == "keep" else settings.format.upper()
     for item in chunk:
         if item.image is None:
@@ -261,7 +215,7 @@ def _encode(
             data, item.row.notes = item.original or b"", None
         else:
             try:
-                image = finished(item, settings, edits, generator)
+                image = finished(item, job, generator)
                 image = codec.prepare(image, own, settings.metadata, b"" if item.present else mark)
                 # The notes include what this format cannot hold.
                 item.row.notes = ", ".join(image.notes) or None

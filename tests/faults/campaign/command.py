@@ -18,13 +18,13 @@ from typing import Any, Literal
 
 from attgan.errors import UserError
 from flows.edit import lease
+from flows.edit.job import resolve
 from flows.edit.ledger import read_summary
-from flows.edit.plan.prepared_run import NothingToDo, check, prepare
+from flows.edit.plan.prepared_run import NothingToDo, prepare
 from flows.edit.report import finish
 from flows.edit.shard.shard import edit_shard
 from flows.runtime.running import Unfinished
 from flows.settings import EditSettings
-from flows.storage import open_store
 from flows.storage.s3 import aws
 from tests.faults.campaign.faulty_store import Fault, Script, install
 from tests.support.forking import FORKING
@@ -134,14 +134,14 @@ def _work(job: Job, answer: Connection) -> None:
 def _edit(job: Job, script: Script, log: logging.Logger) -> Outcome:
     """What the flow does, one shard after another."""
     settings = job.settings
-    bundle = check(settings)
-    with lease.held(open_store(settings.destination, option="--destination"), log) as held:
+    request = resolve(settings)
+    with lease.held(request.destination, log) as held:
 
         def look() -> None:
             if held.lost:
                 raise Unfinished(f"the lease was taken over by {held.lost}")
 
-        prepared = prepare(settings, bundle)
+        prepared = prepare(request)
         if isinstance(prepared, NothingToDo):
             return Outcome("nothing", unchanged=prepared.not_planned.unchanged)
         if prepared.is_reported:

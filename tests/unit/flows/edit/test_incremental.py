@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from attgan.attributes import CELEBA
 from attgan.data.codec.provenance import read_mark
+from flows.edit.job import resolve
 from flows.edit.ledger import Row, finished_shards, read_rows, read_summary, summarise, write_ledger
-from flows.edit.plan.prepared_run import NothingToDo, PreparedRun, describe, prepare
+from flows.edit.plan.dry_run import describe
+from flows.edit.plan.prepared_run import NothingToDo, PreparedRun, prepare
 from flows.edit.plan.runs import show_runs
 from flows.edit.plan.shard_plans import read_shard
 from flows.edit.report.finish import find_report, finish
@@ -36,7 +38,7 @@ ASKED_FOR_BY_FIRST = (
 
 def run_all(settings: EditSettings) -> dict[str, Any] | None:
     """What the flow does, in this process: the report, or None where there was nothing to do."""
-    prepared = prepare(settings)
+    prepared = prepare(resolve(settings))
     if isinstance(prepared, NothingToDo):
         return None
     assert isinstance(prepared, PreparedRun)
@@ -186,12 +188,12 @@ def test_retry_failed_does_exactly_the_failed_ones(tmp_path: Path, settings: Mak
     ]
     before = written(tmp_path)
     put(tmp_path, b=1)
-    told = {row["what"]: row["value"] for row in describe(settings(shard_size=2, retry_failed=True))}
+    told = {row["what"]: row["value"] for row in describe(resolve(settings(shard_size=2, retry_failed=True)))}
     assert (told["run"], told["images"]) == (first["run_id"], "1 failed ones")
     again = run_all(settings(shard_size=2, retry_failed=True))
     assert again is not None
     assert (again["run_id"], again["counts"]["edited"]) == (first["run_id"], 4)
-    prepared = prepare(settings(shard_size=2, run_id=first["run_id"]))
+    prepared = prepare(resolve(settings(shard_size=2, run_id=first["run_id"])))
     assert sorted(prepared.finished.values()) == ["ledger/00000.0001.parquet", "ledger/00001.0000.parquet"]
     rows = {row["key"]: row for row in read_rows(prepared.store, "ledger/00000.0001.parquet").to_pylist()}
     assert (rows["a.jpg"]["attempts"], rows["a.jpg"]["generation"]) == (1, 0)
@@ -212,15 +214,15 @@ def test_the_failed_ones_stay_failed_until_they_are_retried(tmp_path: Path, sett
     assert again["counts"]["failed"] == 1
     assert again["failures"][0]["ledger"] == "ledger/00000.0001.parquet"
     with refused("run-missing"):
-        prepare(settings(retry_failed=True, run_id="nobody"))
+        prepare(resolve(settings(retry_failed=True, run_id="nobody")))
 
 
 def test_an_unfinished_run_is_not_retried(tmp_path: Path, settings: MakeSettings) -> None:
     put(tmp_path, a=0)
-    begun = prepare(settings(run_id="mine"))
+    begun = prepare(resolve(settings(run_id="mine")))
     assert isinstance(begun, PreparedRun)
     with refused("run-unfinished"):
-        prepare(settings(retry_failed=True, run_id="mine"))
+        prepare(resolve(settings(retry_failed=True, run_id="mine")))
 
 
 def test_a_retry_that_died_after_its_ledgers_is_ended_by_the_next_one(
@@ -230,7 +232,7 @@ def test_a_retry_that_died_after_its_ledgers_is_ended_by_the_next_one(
     (tmp_path / "in" / "b.jpg").write_bytes(saved(noise(1))[:2000])
     run_all(settings())
     put(tmp_path, b=1)
-    retry = prepare(settings(retry_failed=True))
+    retry = prepare(resolve(settings(retry_failed=True)))
     assert isinstance(retry, PreparedRun)
     edit_shard(retry.run.url, 0, settings(), 1)  # and then it was killed
     again = run_all(settings(retry_failed=True))
@@ -244,11 +246,11 @@ def test_a_retry_that_died_after_its_ledgers_is_ended_by_the_next_one(
 def test_a_run_whose_report_is_missing_is_not_retried(tmp_path: Path, settings: MakeSettings) -> None:
     put(tmp_path, a=0)
     (tmp_path / "in" / "b.jpg").write_bytes(b"no image")
-    begun = prepare(settings(run_id="mine"))
+    begun = prepare(resolve(settings(run_id="mine")))
     assert isinstance(begun, PreparedRun)
     edit_shard(begun.run.url, 0, settings())  # and then it was killed: the state does not know its images
     with refused("run-unfinished"):
-        prepare(settings(retry_failed=True, run_id="mine"))
+        prepare(resolve(settings(retry_failed=True, run_id="mine")))
 
 
 def test_a_run_that_died_before_its_report_ends_the_same(tmp_path: Path, settings: MakeSettings) -> None:
@@ -271,7 +273,7 @@ def test_with_another_format_keys_and_bytes_are_that_formats(tmp_path: Path, set
     assert all(data[8:12] == b"WEBP" for _, data in written(tmp_path).values())
     put(tmp_path, **{"c.png": 3})
     with refused("output-collision"):
-        prepare(settings(format="jpeg"))
+        prepare(resolve(settings(format="jpeg")))
 
 
 @pytest.mark.parametrize(("rule", "status"), [("copy", "copied"), ("skip", "skipped"), ("edit", "edited")])
@@ -336,7 +338,7 @@ def test_a_report_is_found_by_its_run_or_by_its_destination(tmp_path: Path, sett
     assert find_report(ReportSettings(run=report["url"]))["run_id"] == report["run_id"]
     assert find_report(ReportSettings(run=settings().destination))["run_id"] == report["run_id"]
     put(tmp_path, b=1)
-    begun = prepare(settings())
+    begun = prepare(resolve(settings()))
     assert isinstance(begun, PreparedRun)
     with refused("run-unfinished"):
         find_report(ReportSettings(run=begun.run.url))
@@ -393,7 +395,7 @@ def test_night_after_night_a_run_plans_what_a_plain_reading_says(
             shutil.rmtree(place / "out" / "_state", ignore_errors=True)
         if not model.etags:
             continue
-        prepared = prepare(wanted.model_copy(update={"redo": redo}))
+        prepared = prepare(resolve(wanted.model_copy(update={"redo": redo})))
         expected = unfinished.pop(redo, None) or model.keys(redo=redo)
         if isinstance(prepared, NothingToDo):
             assert expected == []
@@ -419,7 +421,7 @@ def test_all_runs_at_a_destination_are_listed(settings: MakeSettings, tmp_path: 
     put(tmp_path, first=1)
     run_all(settings())
     put(tmp_path, new=7)
-    prepare(settings(shard_size=1))
+    prepare(resolve(settings(shard_size=1)))
     rows = show_runs(str(tmp_path / "out"))
     assert ["edited" in row["outcome"] for row in rows] == [True, False]
     assert rows[1]["outcome"] == "unfinished: 0 of 1 shard done"

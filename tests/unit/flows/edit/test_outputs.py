@@ -11,6 +11,7 @@ from PIL import Image
 from attgan.attributes import CELEBA
 from attgan.data import codec
 from attgan.data.codec.provenance import MARKED_FORMATS, Provenance, read_mark
+from flows.edit.job import resolve
 from flows.edit.ledger import finished_shards, read_rows
 from flows.edit.plan.prepared_run import PreparedRun, prepare
 from flows.edit.shard.shard import edit_shard
@@ -24,7 +25,7 @@ MakeSettings = Callable[..., EditSettings]
 
 def edited(settings: EditSettings) -> tuple[PreparedRun, dict[str, dict[str, Any]]]:
     """The one shard's rows by key."""
-    prepared = prepare(settings)
+    prepared = prepare(resolve(settings))
     assert prepared.run.shards == 1
     edit_shard(prepared.run.url, 0, settings)
     (key,) = finished_shards(prepared.store).values()

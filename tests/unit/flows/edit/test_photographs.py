@@ -10,6 +10,7 @@ from PIL import Image
 
 from attgan.drawn_faces import draw, sample_face
 from flows.edit import one_file
+from flows.edit.job import resolve
 from flows.edit.ledger import finished_shards, read_rows
 from flows.edit.one_file import PANEL, NotEdited, edit_file, slide_file
 from flows.edit.plan.prepared_run import PreparedRun, prepare
@@ -31,7 +32,7 @@ def group() -> np.ndarray:
 
 def run_all(settings: EditSettings) -> tuple[dict[str, dict[str, Any]], dict[str, np.ndarray]]:
     """Rows and results by key."""
-    prepared = prepare(settings)
+    prepared = prepare(resolve(settings))
     assert isinstance(prepared, PreparedRun)
     for shard in range(prepared.run.shards):
         edit_shard(prepared.run.url, shard, settings)

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from flows.edit.job import resolve
 from flows.edit.ledger import finished_shards, read_rows
 from flows.edit.plan.prepared_run import NothingToDo, PreparedRun, prepare
 from flows.edit.report.finish import finish
@@ -26,6 +27,7 @@ MakeSettings = Callable[..., EditSettings]
 # Edits twice: the second time nothing can be read.
 AS_A_PLAIN_USER = """
 import json, pathlib, sys
+from flows.edit.job import resolve
 from flows.edit.plan.prepared_run import prepare
 from flows.edit.shard.shard import edit_shard
 from flows.settings import EditSettings
@@ -38,11 +40,11 @@ for closed in (folder / "in/mode 000.jpg", folder / "in/unlisted/a.jpg", folder 
         continue
     sys.exit(f"{closed} can be read")
 settings = EditSettings.model_validate_json(sys.argv[1])
-edit_shard(prepare(settings).run.url, 0, settings)
+edit_shard(prepare(resolve(settings)).run.url, 0, settings)
 for path in [*folder.glob("in/*.jpg"), folder / "in/closed/a.jpg"]:
     path.chmod(0)
 again = settings.model_copy(update={"redo": True, "run_id": "again"})
-prepared = prepare(again)
+prepared = prepare(resolve(again))
 try:
     edit_shard(prepared.run.url, 0, again)
 except AccessDenied:
@@ -53,7 +55,7 @@ else:
 
 
 def rows_of(settings: EditSettings) -> dict[str, dict[str, Any]]:
-    prepared = prepare(settings)
+    prepared = prepare(resolve(settings))
     assert isinstance(prepared, PreparedRun)
     tables = [read_rows(prepared.store, key) for key in finished_shards(prepared.store).values()]
     return {row["key"]: row for table in tables for row in table.to_pylist()}
@@ -115,7 +117,7 @@ def test_what_is_closed_to_this_user_is_a_row(tmp_path: Path, settings: MakeSett
 def test_every_key_has_a_row_or_a_listed_reason(
     tmp_path: Path, settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flows.edit.plan.shard_plans._IGNORED_ROWS", 4)
+    monkeypatch.setattr("flows.edit.plan.listing._IGNORED_ROWS", 4)
     source = tmp_path / "in"
     by_content = ["IMG_1.HEIC", "john.smith", "r.jpg_large", "c.jpg ", "Dr. Anna Meyer", "s.jpg!d", "none"]
     for name in by_content:
@@ -135,7 +137,7 @@ def test_every_key_has_a_row_or_a_listed_reason(
     os.mkfifo(source / "pipe.jpg")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(source / "socket.jpg"))
-    prepared = prepare(settings(max_bytes=90_000))
+    prepared = prepare(resolve(settings(max_bytes=90_000)))
     assert isinstance(prepared, PreparedRun)
     edit_shard(prepared.run.url, 0, prepared.run.settings)
     outcomes = {key: (row["status"], row["stage"]) for key, row in rows_of(prepared.run.settings).items()}
@@ -162,7 +164,7 @@ def test_a_folder_of_links_says_so(tmp_path: Path, settings: MakeSettings) -> No
     for i in range(3):
         (tmp_path / "in" / f"{i}.jpg").symlink_to(tmp_path / "face.jpg")
     with refused("source-empty", "3 link that leads out"):
-        prepare(settings())
+        prepare(resolve(settings()))
 
 
 def test_an_object_that_has_vanished_or_changed_since_it_was_planned(
@@ -170,7 +172,7 @@ def test_an_object_that_has_vanished_or_changed_since_it_was_planned(
 ) -> None:
     for name in ("changed.jpg", "good.jpg", "vanished.jpg"):
         (tmp_path / "in" / name).write_bytes(saved(noise(0)))
-    prepared = prepare(settings())
+    prepared = prepare(resolve(settings()))
     assert isinstance(prepared, PreparedRun)
     (tmp_path / "in" / "vanished.jpg").unlink()
     (tmp_path / "in" / "changed.jpg").write_bytes(saved(noise(1)))
@@ -188,14 +190,14 @@ def test_what_the_listing_refuses_is_refused_once(tmp_path: Path, settings: Make
     (tmp_path / "in" / "good.jpg").write_bytes(saved(noise(0)))
     name = tmp_path / "in" / os.fsdecode(b"caf\xe9.jpg")
     name.write_bytes(saved(noise(1)))
-    prepared = prepare(settings())
+    prepared = prepare(resolve(settings()))
     assert isinstance(prepared, PreparedRun)
     finish(prepared, [edit_shard(prepared.run.url, 0, prepared.run.settings)], 1.0, [])
-    again = prepare(settings())
+    again = prepare(resolve(settings()))
     assert isinstance(again, NothingToDo)
     assert again.not_planned.unchanged == 2
     name.rename(tmp_path / "in" / "café.jpg")
-    renamed = prepare(settings())
+    renamed = prepare(resolve(settings()))
     assert isinstance(renamed, PreparedRun)
     edit_shard(renamed.run.url, 0, renamed.run.settings)
     assert {key: row["status"] for key, row in rows_of(renamed.run.settings).items()} == {

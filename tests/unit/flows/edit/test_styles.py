@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from attgan.attributes import DEFAULT_STYLE, PUBLISHED, STYLES
 from attgan.models import AttributeClassifier, ClassifierConfig, fresh, load_bundle, save_bundle, with_styles
+from flows.edit.job import resolve
 from flows.edit.ledger import finished_shards, read_rows
 from flows.edit.plan.prepared_run import PreparedRun, prepare
 from flows.edit.shard.shard import edit_shard
@@ -57,7 +58,7 @@ def faces(tmp_path: Path, settings: MakeSettings) -> list[str]:
 
 
 def rows_and_results(settings: EditSettings) -> tuple[dict[str, dict[str, Any]], dict[str, np.ndarray]]:
-    prepared = prepare(settings)
+    prepared = prepare(resolve(settings))
     assert isinstance(prepared, PreparedRun)
     for shard in range(prepared.run.shards):
         edit_shard(prepared.run.url, shard, settings)
@@ -104,21 +105,21 @@ def test_style_that_the_bundle_cannot_draw_is_refused(
     settings: MakeSettings, faces: list[str], bundle: str, styled_bundle: str, tmp_path: Path
 ) -> None:
     with refused("styles-unsupported"):
-        prepare(settings(bundle=bundle, style=["round"]))
+        prepare(resolve(settings(bundle=bundle, style=["round"])))
     with refused("style-conflict"):
-        prepare(settings(bundle=styled_bundle, style=["round", "oval"]))
+        prepare(resolve(settings(bundle=styled_bundle, style=["round", "oval"])))
     with pytest.raises(ValidationError):
         settings(style=["triangle"])
     table = tmp_path / "styles.csv"
     table.write_text("name,glasses\n0.png,round\n")
     with refused("style-table-malformed"):
-        prepare(settings(bundle=styled_bundle, style_from=str(table)))
+        prepare(resolve(settings(bundle=styled_bundle, style_from=str(table))))
 
 
 def test_runs_with_bundles_without_styles_keep_their_lineage(
     settings: MakeSettings, faces: list[str]
 ) -> None:
-    prepared = prepare(settings())
+    prepared = prepare(resolve(settings()))
     assert isinstance(prepared, PreparedRun)
     assert "style" not in prepared.run.made_of
     assert "on_unsure" not in prepared.run.made_of

@@ -12,7 +12,7 @@ import pytest
 from attgan.errors import UserError
 from attgan.models import default
 from attgan.models.bundle_config import CARD, CLASSIFIER, CONFIG, GENERATOR
-from flows.edit.plan.prepared_run import check
+from flows.edit.job import resolve
 from flows.settings import AlignSettings, EditSettings, InitSettings, TrainSettings
 from flows.storage.bundles import inspect, open_bundle, place_of
 from flows.training.weights import init
@@ -76,7 +76,7 @@ def test_where_there_is_none_one_line_says_so(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr(default, "FOLDER", "no_such_folder")
     settings = EditSettings.model_validate({"source": str(tmp_path), "destination": str(tmp_path / "../out")})
     with pytest.raises(UserError, match=r"--bundle default: attgan/no_such_folder/config.json"):
-        check(settings)
+        resolve(settings)
     with pytest.raises(UserError, match=r"--judge default: attgan/"):
         place_of("default", "--judge")
     with refused("directory-missing"):

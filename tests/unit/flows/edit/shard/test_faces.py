@@ -10,6 +10,7 @@ from attgan.data.codec import Decoded
 from attgan.detection import Face
 from attgan.drawn_faces import draw, sample_face
 from attgan.editing.placement import TEMPLATE, Pixels
+from flows.edit.job import resolve
 from flows.edit.ledger import Row
 from flows.edit.shard.faces import find_faces
 from flows.edit.shard.item import Item
@@ -45,7 +46,7 @@ def blank(width: int, height: int) -> Pixels:
 @pytest.fixture
 def detector(monkeypatch: pytest.MonkeyPatch) -> WidthDetector:
     made = WidthDetector()
-    monkeypatch.setattr(flows.edit.shard.faces, "detector_of", lambda settings, on_gpu: made)
+    monkeypatch.setattr(flows.edit.shard.faces, "detector_of", lambda min_face, on_gpu: made)
     return made
 
 
@@ -54,7 +55,7 @@ def test_photographs_are_searched_in_one_call(detector: WidthDetector, settings:
         item(pixels)
         for pixels in (blank(910, 400), draw(sample_face(3)), None, blank(300, 400), blank(950, 410))
     ]
-    find_faces(chunk, 64, settings(bundle="default", min_confidence=0.5), on_gpu=False)
+    find_faces(chunk, 64, resolve(settings(bundle="default", min_confidence=0.5)))
     assert detector.calls == [[(400, 910), (400, 300), (410, 950)]]
     assert [len(image.faces) for image in chunk] == [1, 1, 0, 0, 1]
     confidences = [row["confidence"] for image in chunk for row in image.row.faces or ()]
@@ -68,7 +69,7 @@ def test_image_that_is_not_aligned_as_declared_is_skipped(
     detector: WidthDetector, settings: MakeSettings
 ) -> None:
     chunk = [item(blank(300, 200)), item(blank(200, 200))]
-    find_faces(chunk, 64, settings(bundle="default", faces="aligned"), on_gpu=False)
+    find_faces(chunk, 64, resolve(settings(bundle="default", faces="aligned")))
     assert (chunk[0].row.status, chunk[0].row.stage) == ("skipped", "find")
     assert len(chunk[1].faces) == 1
     assert not any(detector.calls)

@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from flows.edit.job import resolve
 from flows.edit.ledger import finished_shards, read_rows, read_summary
 from flows.edit.plan.prepared_run import PreparedRun, prepare
 from flows.edit.report.report import build_report
@@ -47,7 +48,7 @@ def write_inputs(tmp_path: Path, names: list[str]) -> None:
 
 
 def begin(settings: EditSettings) -> PreparedRun:
-    prepared = prepare(settings)
+    prepared = prepare(resolve(settings))
     assert isinstance(prepared, PreparedRun)
     return prepared
 

@@ -12,8 +12,10 @@ from PIL import Image
 
 from attgan.attributes import CELEBA, PUBLISHED
 from attgan.models import load_bundle
+from flows.edit.job import resolve
 from flows.edit.ledger import Summary, finished_shards, read_rows
-from flows.edit.plan.prepared_run import PreparedRun, describe, prepare
+from flows.edit.plan.dry_run import describe
+from flows.edit.plan.prepared_run import PreparedRun, prepare
 from flows.edit.report.report import ConservationError, build_report, failed_share
 from flows.edit.shard.shard import edit_shard
 from flows.settings import EditSettings
@@ -25,7 +27,7 @@ MakeSettings = Callable[..., EditSettings]
 
 def run_all(settings: EditSettings) -> tuple[PreparedRun, list[Summary]]:
     """What the flow does, in this process."""
-    prepared = prepare(settings)
+    prepared = prepare(resolve(settings))
     return prepared, [edit_shard(prepared.run.url, shard, settings) for shard in range(prepared.run.shards)]
 
 
@@ -159,32 +161,32 @@ def test_an_unfinished_run_is_taken_up_and_a_finished_one_is_not(
     tmp_path: Path, settings: MakeSettings
 ) -> None:
     (tmp_path / "in" / "a.jpg").write_bytes(saved(noise(0)))
-    first = prepare(settings())
+    first = prepare(resolve(settings()))
     (tmp_path / "in" / "b.jpg").write_bytes(saved(noise(1)))
-    resumed = prepare(settings())
+    resumed = prepare(resolve(settings()))
     assert resumed.run == first.run, "the plan does not change once it stands"
     first.store.put("report.json", b"{}")
-    assert prepare(settings()).run.run_id.endswith("-0002")
+    assert prepare(resolve(settings())).run.run_id.endswith("-0002")
 
 
 def test_a_named_run_of_something_else_is_refused(tmp_path: Path, settings: MakeSettings) -> None:
     (tmp_path / "in" / "a.jpg").write_bytes(saved(noise(0)))
-    prepare(settings(run_id="mine"))
+    prepare(resolve(settings(run_id="mine")))
     with refused("run-settings-differ") as caught:
-        prepare(settings(run_id="mine", quality=50))
+        prepare(resolve(settings(run_id="mine", quality=50)))
     assert "quality" in caught.value.line
 
 
 def test_a_trial_with_a_limit_is_another_run(tmp_path: Path, settings: MakeSettings) -> None:
     for i in range(3):
         (tmp_path / "in" / f"{i}.jpg").write_bytes(saved(noise(i)))
-    trial = prepare(settings(limit=1))
-    whole = prepare(settings())
+    trial = prepare(resolve(settings(limit=1)))
+    whole = prepare(resolve(settings()))
     assert (trial.run.inputs, whole.run.inputs) == (1, 3)
-    assert prepare(settings(limit=1)).run == trial.run
-    prepare(settings(run_id="mine", limit=1))
+    assert prepare(resolve(settings(limit=1))).run == trial.run
+    prepare(resolve(settings(run_id="mine", limit=1)))
     with refused("run-settings-differ"):
-        prepare(settings(run_id="mine"))
+        prepare(resolve(settings(run_id="mine")))
 
 
 def test_a_run_taken_up_has_the_settings_of_the_command_that_takes_it_up(
@@ -192,7 +194,7 @@ def test_a_run_taken_up_has_the_settings_of_the_command_that_takes_it_up(
 ) -> None:
     (tmp_path / "in" / "a.jpg").write_bytes(saved(noise(0)))
     (tmp_path / "out" / "a.jpg").write_bytes(b"somebody's only copy")
-    first = prepare(settings())
+    first = prepare(resolve(settings()))
     moved = tmp_path / "moved"
     shutil.copytree(bundle, moved)
     later = settings(
@@ -203,7 +205,7 @@ def test_a_run_taken_up_has_the_settings_of_the_command_that_takes_it_up(
         max_failed_share=0.5,
         cpus_per_shard=2,
     )
-    again = prepare(later)
+    again = prepare(resolve(later))
     assert again.run.run_id == first.run.run_id
     assert again.run.settings == later
     edit_shard(again.run.url, 0, later)
@@ -218,7 +220,10 @@ def test_one_meaning_is_one_run_however_it_is_spelt(
     tmp_path: Path, settings: MakeSettings, spelling: dict[str, object]
 ) -> None:
     (tmp_path / "in" / "a.jpg").write_bytes(saved(noise(0)))
-    assert prepare(settings(**spelling, source=f"{tmp_path}/in/")).run == prepare(settings()).run
+    assert (
+        prepare(resolve(settings(**spelling, source=f"{tmp_path}/in/"))).run
+        == prepare(resolve(settings())).run
+    )
 
 
 def test_other_labels_are_another_run(tmp_path: Path, settings: MakeSettings) -> None:
@@ -230,7 +235,7 @@ def test_other_labels_are_another_run(tmp_path: Path, settings: MakeSettings) ->
         (labels / "list_attr_celeba.txt").write_text(
             f"1\n{' '.join(CELEBA)}\na.jpg {' '.join([value] * 40)}\n"
         )
-        ids.append(prepare(settings(labels=str(labels))).run.fingerprint)
+        ids.append(prepare(resolve(settings(labels=str(labels)))).run.fingerprint)
     assert ids[0] != ids[1]
 
 
@@ -238,7 +243,7 @@ def test_a_worker_with_another_library_refuses(
     tmp_path: Path, settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "in" / "a.jpg").write_bytes(saved(noise(0)))
-    prepared = prepare(settings())
+    prepared = prepare(resolve(settings()))
     monkeypatch.setattr("attgan.data.codec.VERSION", "simplejpeg 0.0.1")
     with refused("worker-version-differs"):
         edit_shard(prepared.run.url, 0, prepared.run.settings)
@@ -246,10 +251,10 @@ def test_a_worker_with_another_library_refuses(
 
 def test_a_damaged_run_is_left_alone(tmp_path: Path, settings: MakeSettings) -> None:
     (tmp_path / "in" / "a.jpg").write_bytes(saved(noise(0)))
-    prepared = prepare(settings())
+    prepared = prepare(resolve(settings()))
     prepared.store.put("run.json", b'{"run_id": "x"}')
     with refused("run-foreign"):
-        prepare(settings())
+        prepare(resolve(settings()))
 
 
 def test_labels_reach_the_network(tmp_path: Path, settings: MakeSettings) -> None:
@@ -301,7 +306,7 @@ def test_where_no_label_tells_the_classifier_does(
             expected[PUBLISHED.index("Eyeglasses")] = 1.0
             np.testing.assert_array_equal(row["targets"], expected.astype(np.float32))
         assert build_report(prepared.run, summaries, wall=1.0)["attributes_from"] == {"classifier": 6}
-        assert prepared.attributes_from == "the bundle's classifier"
+        assert prepared.request.attributes_from == "the bundle's classifier"
         results.append({path.name: path.read_bytes() for path in destination.glob("*.png")})
     assert results[0] == results[1]
 
@@ -324,7 +329,7 @@ def test_labels_go_before_what_the_classifier_sees(
     assert rows["000001.png"]["targets"][PUBLISHED.index("Male")] == 0.5
     assert rows["other.png"]["attributes_from"] == "classifier"
     assert summaries[0].attributes_from == {"labels": 1, "classifier": 1}
-    assert prepared.attributes_from.endswith("of images not listed there: the bundle's classifier")
+    assert prepared.request.attributes_from.endswith("of images not listed there: the bundle's classifier")
 
 
 def test_without_labels_and_classifier_the_attributes_are_unknown(
@@ -336,10 +341,13 @@ def test_without_labels_and_classifier_the_attributes_are_unknown(
     assert (row["attributes_from"], row["predicted"]) == ("unknown", None)
     assert sorted(set(row["targets"])) == [0.0, 1.0]
     assert summaries[0].attributes_from == {"unknown": 1}
-    assert prepared.attributes_from.startswith("unknown; neither --labels nor a classifier")
-    seeing = prepare(settings(faces="aligned", bundle=seeing_bundle))
+    assert prepared.request.attributes_from.startswith("unknown; neither --labels nor a classifier")
+    seeing = prepare(resolve(settings(faces="aligned", bundle=seeing_bundle)))
     assert seeing.run.fingerprint != prepared.run.fingerprint
-    told = {row["what"]: row["value"] for row in describe(settings(faces="aligned", bundle=seeing_bundle))}
+    told = {
+        row["what"]: row["value"]
+        for row in describe(resolve(settings(faces="aligned", bundle=seeing_bundle)))
+    }
     assert told["source attributes"] == "the bundle's classifier"
 
 
@@ -366,7 +374,7 @@ def test_mistakes_are_found_before_anything_is_written(tmp_path: Path, settings:
     ]
     for options, code in mistakes:
         with refused(code) as caught:
-            prepare(settings(**options))
+            prepare(resolve(settings(**options)))
         assert "\n" not in str(caught.value)
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert sorted(path.name for path in (tmp_path / "in").iterdir()) == ["a.jpg"]
@@ -379,7 +387,7 @@ def test_damaged_weights_are_refused_by_the_shard(tmp_path: Path, settings: Make
     weights = broken / "generator.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     wanted = settings(bundle=str(broken))
-    prepared = prepare(wanted)
+    prepared = prepare(resolve(wanted))
     assert isinstance(prepared, PreparedRun)
     with refused("safetensors-unreadable"):
         edit_shard(prepared.run.url, 0, wanted)

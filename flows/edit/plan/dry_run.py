@@ -1,0 +1,72 @@
+"""The dry run: what a run would do, without writing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flows.edit.job import EditRequest
+from flows.edit.ledger import read_summary
+from flows.edit.plan.closing import find_unfinished
+from flows.edit.plan.done import open_done
+from flows.edit.plan.listing import NotPlanned, ignored_text, list_inputs
+from flows.edit.plan.prepared_run import NothingToDo, nothing_new, prepare
+from flows.edit.plan.runs import list_runs
+from flows.edit.plan.shard_plans import shard_sizes
+
+
+def describe(request: EditRequest) -> list[dict[str, Any]]:
+    """The rows of the dry run's table: what a run of this request would do. Writes nothing.
+
+    Raises:
+        UserError: there are no images, or there is no run for ``--retry-failed``.
+        StorageError: the storage failed after its retries.
+    """
+    settings, bundle = request.settings, request.bundle
+    rows = _retry_rows(request) if settings.retry_failed else _plan_rows(request)
+    rows |= {
+        "edits": ", ".join(map(str, request.edits)),
+        "bundle": f"{settings.bundle} ({bundle.digest[:16]}), {bundle.config.image_size} px",
+        "source attributes": request.attributes_from,
+        "licence": bundle.config.licence,
+        "destination": settings.destination,
+    }
+    return [{"what": what, "value": value} for what, value in rows.items()]
+
+
+def _plan_rows(request: EditRequest) -> dict[str, str]:
+    not_planned = NotPlanned()
+    inputs = size = 0
+    runs = list_runs(request.destination.url, request.lineage)
+    unfinished = find_unfinished(runs, request.made_of)
+    with open_done(request.open_state(), runs, may_write=False) as done:
+        for planned in list_inputs(request, done, not_planned):
+            inputs += 1
+            size += planned.info.size
+    if not inputs:
+        nothing_new(request, not_planned)
+    closed = {f"run {other.run.run_id}": str(other) for other in unfinished}
+    return closed | {
+        "images": f"{inputs:,} ({size / 1e6:,.1f} MB)",
+        "done before, unchanged": f"{not_planned.unchanged:,}",
+        "not planned": ignored_text(not_planned.ignored) if not_planned.ignored else "none",
+        "shards": _shards(inputs, shard_sizes(request.settings)),
+    }
+
+
+def _retry_rows(request: EditRequest) -> dict[str, str]:
+    prepared = prepare(request)
+    if isinstance(prepared, NothingToDo):
+        return {"images": "none has failed"}
+    keys = [prepared.finished[shard] for shard in prepared.todo]
+    failed = sum(read_summary(prepared.store, key).counts["failed"] for key in keys)
+    return {"run": prepared.run.run_id, "images": f"{failed:,} failed ones", "shards": f"{len(keys):,}"}
+
+
+def _shards(inputs: int, size_of: Callable[[int], int]) -> str:
+    sizes: list[int] = []
+    before = 0
+    while before < inputs:
+        sizes.append(min(size_of(before), inputs - before))
+        before += sizes[-1]
+    return f"{len(sizes):,} of up to {max(sizes):,} images"
