@@ -28,7 +28,7 @@ def test_every_instruction_of_ours_is_known(monkeypatch: pytest.MonkeyPatch, tmp
     # Only the installation sees the secret, and no line is run by another user than root.
     assert [secret for _, _, secret in commands] == [False, False, True, False]
     assert {user for user, _, _ in commands} == {"0:0"}
-    assert (tmp_path / "opt/attgan/flows/cli.py").is_file()
+    assert (tmp_path / "opt/attgan/flows/cli/main.py").is_file()
     assert (tmp_path / "opt/attgan/infra/constraints.txt").is_file()
     assert not list(tmp_path.rglob("__pycache__"))
 

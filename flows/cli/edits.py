@@ -1,0 +1,93 @@
+"""Commands about edited images: edit, and what was edited."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import App, Group, Parameter
+
+from attgan.errors import UserError
+from flows.operate.stack_choice import adopt_stack
+from flows.runtime.terminal import print_line, print_mapping, print_rows
+from flows.settings import EditSettings, EvaluateSettings, PreviewSettings, ReportSettings
+
+_GROUP = Group("Editing", sort_key=1)
+
+
+def add_to(app: App) -> None:
+    """Add these commands to the command line."""
+    for command in (edit, report, runs, preview, evaluate):
+        app.command(command, group=_GROUP)
+
+
+def edit(
+    settings: Annotated[EditSettings, Parameter(name="*")],
+    *,
+    slide: Annotated[
+        bool,
+        Parameter(
+            help="For one photograph, write one picture with its faces at rising intensities, to choose from."
+        ),
+    ] = False,
+) -> None:
+    """Edit every face below a prefix, and write the results below another one. One photograph needs no server."""
+    from flows.edit.one_file import describe_row, edit_file, is_one_file, slide_file
+
+    if is_one_file(settings):
+        if settings.dry_run:
+            raise UserError(
+                "dry-run-needs-folder",
+                f"--dry-run: --source {settings.source} is one photograph, not a folder",
+            )
+        print_line(slide_file(settings) if slide else describe_row(edit_file(settings)))
+        return
+    if slide:
+        raise UserError(
+            "slide-needs-photograph",
+            f"--slide: needs one photograph, and --source {settings.source} is none",
+        )
+    adopt_stack()
+    if settings.dry_run:
+        from flows.edit.job import resolve
+        from flows.edit.plan.dry_run import describe
+
+        print_rows("What this run would do", describe(resolve(settings)))
+        return
+    from flows.edit import flow
+    from flows.edit.report import report
+    from flows.runtime.running import run_from_terminal
+
+    report.show(run_from_terminal(flow.edit, settings=settings))
+
+
+def report(settings: Annotated[ReportSettings, Parameter(name="*")]) -> None:
+    """Show the report of an edit run."""
+    adopt_stack()
+    from flows.edit.report import finish, report
+
+    report.show(finish.find_report(settings))
+
+
+def runs(destination: Annotated[str, Parameter(help="URL or path that edits have written to.")]) -> None:
+    """List the edit runs at a destination."""
+    adopt_stack()
+    from flows.edit.plan.runs import show_runs
+
+    print_rows(f"Runs at {destination}", show_runs(destination))
+
+
+def preview(settings: Annotated[PreviewSettings, Parameter(name="*")]) -> None:
+    """Write one HTML page of an edit run, with faces before and after, the least convincing first."""
+    adopt_stack()
+    from flows.evaluation.preview import write_preview
+
+    print_mapping("Preview", write_preview(settings))
+
+
+def evaluate(*, settings: Annotated[EvaluateSettings, Parameter(name="*")]) -> None:
+    """Measure on held-out faces whether the glasses of a bundle look real. Runs in this process."""
+    adopt_stack()
+    from flows.evaluation import evaluate as evaluation
+    from flows.evaluation import report
+
+    report.show(evaluation.evaluate(settings))

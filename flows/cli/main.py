@@ -1,0 +1,71 @@
+"""The entry point: runs one command, and turns errors and signals into exit codes.
+
+Exit codes: 2 after a refusal, 1 if the work failed, 130 after Ctrl-C, 143 after SIGTERM.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, Parameter
+
+from attgan.version import VERSION
+from flows.cli import bundles, edits, stack, training, trying
+from flows.runtime.exits import ending_signal, exit_code, fail, noticing_ctrl_c
+
+_RESUMABLE = (
+    "subset",
+    "ingest",
+    "edit",
+    "train",
+    "align",
+    "train-classifier",
+    "sweep",
+    "pipeline",
+    "make-default",
+)
+
+app = App(
+    name="attgan",
+    help="Adds eyeglasses to faces at scale: AttGAN batch jobs on Prefect and Ray, S3 to S3.",
+    version=VERSION,
+    version_flags=["--version"],
+    default_parameter=Parameter(negative_iterable=(), negative_bool=()),
+    suppress_keyboard_interrupt=False,
+)
+
+for _commands in (edits, training, bundles, stack, trying):
+    _commands.add_to(app)
+
+# Former names of options, which are still accepted.
+_RENAMED = {"--judge": "--evaluator"}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The entry point of the ``attgan`` command."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code."""
+    with noticing_ctrl_c() as interrupted:
+        try:
+            renamed = [_renamed(argument) for argument in arguments]
+            app(renamed, exit_on_error=False, print_error=False, result_action="return_value")
+        except BaseException as error:
+            number = ending_signal(error, interrupted)
+            if number is not None:
+                line = "interrupted" if number == signal.SIGINT else "terminated"
+                if arguments and arguments[0] in _RESUMABLE:
+                    line += "; the same command resumes where it stopped"
+                return fail(line, 128 + number)
+            return exit_code(error)
+    return 0
+
+
+def _renamed(argument: str) -> str:
+    """An argument of the command line, with the present name of its option."""
+    name, equals, value = argument.partition("=")
+    return f"{_RENAMED.get(name, name)}{equals}{value}"

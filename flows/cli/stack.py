@@ -1,0 +1,90 @@
+"""Commands about servers: the local stack, its health, deployments and their schedules."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, NoReturn
+
+from cyclopts import App, Group, Parameter
+
+from flows.operate.stack_choice import adopt_stack, become
+from flows.runtime.terminal import print_rows
+from flows.settings import DeploySettings, ScheduleSettings
+
+_GROUP = Group("Servers and schedules", sort_key=4)
+StackOption = Annotated[str, Parameter(allow_leading_hyphen=True)]
+
+
+def add_to(app: App) -> None:
+    """Add these commands to the command line."""
+    for command in (up, status, down):
+        # They pass --help on to the stack's own command line.
+        app.command(command, group=_GROUP, help_flags=(), version_flags=())
+    app.command(doctor, group=_GROUP)
+    app.command(deploy, group=_GROUP)
+    schedule = App(name="schedule", help="Show or set the schedules of deployments.", group=_GROUP)
+    schedule.default(show_schedules)
+    schedule.command(set_schedule, name="edit")
+    app.command(schedule)
+
+
+def up(*options: StackOption) -> NoReturn:
+    """Start the local stack: Prefect server and UI, S3 server, Ray head, worker."""
+    become("infra", "up", *options)
+
+
+def status(*options: StackOption) -> NoReturn:
+    """Show the services of the local stack: their addresses, and whether they are healthy."""
+    become("infra", "status", *options)
+
+
+def down(*options: StackOption) -> NoReturn:
+    """Cancel the runs that are at work, and stop the local stack. Its data and logs stay."""
+    become("infra", "down", *options)
+
+
+def doctor(
+    *places: Annotated[
+        str, Parameter(help="URLs of buckets or folders that runs will write to.", show_default=False)
+    ],
+) -> None:
+    """Check what is installed, what can be reached from here, and what is missing. Exit code 1 if anything is."""
+    adopt_stack()
+    from flows.operate.doctor import examine
+
+    healthy, rows = examine(places)
+    print_rows("Health", rows)
+    if not healthy:
+        sys.exit(1)
+
+
+def deploy(*, settings: Annotated[DeploySettings, Parameter(name="*")] = DeploySettings()) -> None:  # noqa: B008
+    """Register the flows as deployments, which the workers of a Prefect server run. May be repeated."""
+    adopt_stack()
+    from flows.deploy import deployments
+
+    deployments.show(deployments.deploy(settings))
+
+
+def show_schedules(
+    deployment: Annotated[
+        str | None, Parameter(help="Only the schedules of this one.", show_default=False)
+    ] = None,
+    /,
+) -> None:
+    """Show the schedules of deployments; `attgan schedule edit --help` lists what can be set."""
+    adopt_stack()
+    from flows.deploy import schedule as times
+
+    print_rows("Schedules", times.schedules(deployment))
+
+
+def set_schedule(
+    *,
+    settings: Annotated[ScheduleSettings, Parameter(name="*")] = ScheduleSettings(),  # noqa: B008
+) -> None:
+    """Set the schedule of the edit flow, and the options of its runs. What is not given stays as it is."""
+    adopt_stack()
+    from flows.deploy import schedule as times
+
+    print_rows("Schedules", times.set_schedule(settings))
