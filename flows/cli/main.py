@@ -8,11 +8,12 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Sequence
+from contextvars import ContextVar
 
 from cyclopts import App, Parameter
 
 from attgan.version import VERSION
-from flows.cli import bundles, edits, stack, training, trying
+from flows.cli import bundles, edits, help, stack, training, trying
 from flows.runtime.exits import ending_signal, exit_code, fail, noticing_ctrl_c
 
 _RESUMABLE = (
@@ -29,7 +30,8 @@ _RESUMABLE = (
 
 app = App(
     name="attgan",
-    help="Adds eyeglasses to faces at scale: AttGAN batch jobs on Prefect and Ray, S3 to S3.",
+    help="Adds eyeglasses to faces at scale: AttGAN batch jobs on Prefect and Ray, S3 to S3.\n\n"
+    f"`--help` after a command lists its common options, `{help.ALL}` all of them.",
     version=VERSION,
     version_flags=["--version"],
     default_parameter=Parameter(negative_iterable=(), negative_bool=()),
@@ -39,8 +41,12 @@ app = App(
 for _commands in (edits, training, bundles, stack, trying):
     _commands.add_to(app)
 
-# Former names of options, which are still accepted.
-_RENAMED = {"--judge": "--evaluator"}
+# Whether the help that is being printed lists all options.
+_whole_help = ContextVar("whole_help", default=False)
+help.arrange(app, _whole_help.get)
+
+# Former names of options, which are still accepted, and the two kinds of help, which are one to the parser.
+_RENAMED = {"--judge": "--evaluator", help.ALL: "--help"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -52,8 +58,9 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     with noticing_ctrl_c() as interrupted:
         try:
-            renamed = [_renamed(argument) for argument in arguments]
-            app(renamed, exit_on_error=False, print_error=False, result_action="return_value")
+            words = [_renamed(argument) for argument in arguments]
+            _whole_help.set(help.ALL in arguments)
+            app(words, exit_on_error=False, print_error=False, result_action="return_value")
         except BaseException as error:
             number = ending_signal(error, interrupted)
             if number is not None:

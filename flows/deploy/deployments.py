@@ -27,7 +27,7 @@ from flows.deploy import automations, schedule
 from flows.runtime.cluster.connection import online_workers, require_prefect
 from flows.runtime.internals import reason_of_prefect
 from flows.runtime.terminal import print_line, print_rows
-from flows.settings import DeploySettings
+from flows.settings import OF_FLOW, DeploySettings
 
 
 class NotDeployed(Exception):
@@ -74,6 +74,8 @@ def deploy(settings: DeploySettings) -> Deployed:
             automations.register(
                 client, automations.read(file.with_name(automations.NOTIFICATIONS), block_document_id=block)
             )
+        for flow, name in names:
+            _regroup_schedules(client, flow, client.read_deployment_by_name(f"{flow}/{name}"))
         return Deployed(
             deployments=[client.read_deployment_by_name(f"{flow}/{name}") for flow, name in names],
             pool=pool.name,
@@ -146,7 +148,22 @@ def _kept(client: SyncPrefectClient, spec: dict[str, Any], pool: WorkPool) -> di
     except ObjectNotFound:
         return spec
     spec.pop("schedules", None)
-    return spec | {"parameters": there.parameters, "paused": there.paused}
+    return spec | {"parameters": _in_groups(spec["flow_name"], there.parameters), "paused": there.paused}
+
+
+def _in_groups(flow: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Parameters as the flow's form shows them. Earlier versions have stored settings without groups."""
+    model, settings = OF_FLOW.get(flow), parameters.get("settings")
+    if model is None or not isinstance(settings, dict):
+        return parameters
+    return parameters | {"settings": model.grouped(settings)}
+
+
+def _regroup_schedules(client: SyncPrefectClient, flow: str, deployment: DeploymentResponse) -> None:
+    """Do the same with the parameters that only the runs of one schedule have."""
+    for one in deployment.schedules:
+        if (wanted := _in_groups(flow, one.parameters)) != one.parameters:
+            client.update_deployment_schedule(deployment.id, one.id, parameters=wanted)
 
 
 def _register(content: dict[str, Any], folder: str) -> None:

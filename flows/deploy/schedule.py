@@ -65,11 +65,11 @@ def set_schedule(settings: ScheduleSettings) -> list[dict[str, Any]]:
         current = _the_schedule(deployment)
         wanted = _when(settings, current)
         given, own = settings.given, None
-        parameters = _parameters(deployment, current) | given
+        parameters = EditSettings.flat(_parameters(deployment, current)) | given
         if given or settings.enable:
             EditSettings.model_validate(parameters)
         if given:
-            changed = deployment.parameters | {"settings": parameters}
+            changed = deployment.parameters | {"settings": _as_registered(deployment, parameters)}
             client.update_deployment(deployment.id, DeploymentUpdate(parameters=changed))
             own = {name: value for name, value in _own(current).items() if name != "settings"}
         if settings.enable and deployment.paused:
@@ -137,6 +137,14 @@ def _parameters(deployment: DeploymentResponse, schedule: DeploymentSchedule | N
     """The edit settings of scheduled runs: the schedule's own, or the deployment's."""
     settings: dict[str, Any] = (deployment.parameters | _own(schedule)).get("settings") or {}
     return settings
+
+
+def _as_registered(deployment: DeploymentResponse, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Settings as the form of the deployment has them: in groups, unless a version without groups has registered it."""
+    form = deployment.parameter_openapi_schema or {}
+    known = {name for model in form.get("definitions", {}).values() for name in model.get("properties", {})}
+    has_groups = any(group.key in known for group in EditSettings.full_layout().groups)
+    return EditSettings.grouped(parameters) if has_groups else parameters
 
 
 def _own(schedule: DeploymentSchedule | None) -> dict[str, Any]:

@@ -18,8 +18,20 @@ from flows.settings.training import AlignSettings, ClassifierSettings, SweepEval
 from flows.settings.weights import ExportSettings, ImportWeightsSettings, InitSettings, MakeDefaultSettings
 from flows.urls import DEFAULT_BUNDLE
 
+# The settings of the flows that can be deployed, by the flow's name.
+OF_FLOW: dict[str, type[Settings]] = {
+    "align": AlignSettings,
+    "edit": EditSettings,
+    "pipeline": PipelineSettings,
+    "subset": SubsetSettings,
+    "sweep": SweepSettings,
+    "train": TrainSettings,
+    "train-classifier": ClassifierSettings,
+}
+
 __all__ = [
     "DEFAULT_BUNDLE",
+    "OF_FLOW",
     "AlignSettings",
     "BenchSettings",
     "BundleUrl",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -10,11 +11,15 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     StringConstraints,
     ValidationError,
+    model_validator,
 )
+from pydantic_core import CoreSchema
 
 from attgan.errors import UserError
+from flows.settings.layout import Layout, complete, flat, form, grouped
 from flows.urls import DEFAULT_BUNDLE, hide_credentials, parse_url
 
 
@@ -48,6 +53,37 @@ class Settings(BaseModel):
     """The base of all settings: immutable, and without unknown fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # The order of the fields in forms and help; by default that of the class.
+    layout: ClassVar[Layout] = Layout()
+
+    @classmethod
+    def full_layout(cls) -> Layout:
+        """The order of all fields."""
+        return complete(cls.layout, cls)
+
+    @classmethod
+    def grouped(cls, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters of a run as the form in the UI has them, in groups."""
+        return grouped(parameters, cls, cls.full_layout())
+
+    @classmethod
+    def flat(cls, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters of a run without groups."""
+        return flat(parameters, cls.full_layout())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_groups(cls, values: Any) -> Any:
+        return cls.flat(values) if isinstance(values, Mapping) else values
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        reference = handler(core_schema)
+        form(handler.resolve_ref_schema(reference), cls, cls.full_layout())
+        return reference
 
 
 def _plain_name(name: str) -> str:

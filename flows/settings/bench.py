@@ -7,11 +7,18 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from flows.settings.base import BundleUrl, NodeTimeout, Settings, Url
+from flows.settings.groups import RESOURCES
+from flows.settings.layout import Layout
 from flows.urls import DEFAULT_BUNDLE
 
 
 class BenchSettings(Settings):
     """Measure the rate that each stage of an edit can reach, and that of the edit flow."""
+
+    layout = Layout(
+        common=("bundle", "destination", "source", "images", "seconds", "gpus_per_shard", "paste", "seed"),
+        groups=(RESOURCES,),
+    )
 
     bundle: BundleUrl = Field(
         default=DEFAULT_BUNDLE, description="The model to measure with: URL, path, or `default`."

@@ -7,10 +7,25 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from flows.settings.base import NodeTimeout, Settings, StoredAs, StoredSize, UnreadableShare, Url
+from flows.settings.groups import RESOURCES
+from flows.settings.layout import FieldGroup, Layout
 
 
 class SubsetSettings(Settings):
     """Make a dataset of Parquet parts from CelebA, or from images in its layout."""
+
+    layout = Layout(
+        common=("source", "destination", "subset", "count", "store", "size", "dry_run"),
+        groups=(
+            FieldGroup(
+                "choice",
+                "Which rows",
+                "Which rows are drawn, and how many unreadable images are accepted.",
+                ("partitions", "ratio", "seed", "max_unreadable_share"),
+            ),
+            RESOURCES,
+        ),
+    )
 
     source: Url = Field(
         description="Folder in CelebA's layout (img_align_celeba/, list_attr_celeba.txt): URL or path."
@@ -32,7 +47,7 @@ class SubsetSettings(Settings):
         "are fewer.",
     )
     partitions: list[Literal["train", "valid", "test"]] = Field(
-        default=[], description="Only rows of these partitions. Repeatable; by default all rows."
+        default=[], description="Only rows of these partitions; by default all rows. Repeatable."
     )
     seed: int = Field(default=0, ge=0, description="Seed of everything that is drawn at random.")
     store: StoredAs = "original"
@@ -55,6 +70,24 @@ def _renaming(text: str) -> str:
 
 class IngestSettings(Settings):
     """Make a dataset from Parquet tables of images and labels."""
+
+    layout = Layout(
+        common=("source", "destination", "image_column", "rename", "store", "size", "dry_run"),
+        groups=(
+            FieldGroup(
+                "columns",
+                "Columns",
+                "What else the tables hold.",
+                ("id_column", "partition_column", "identity_column"),
+            ),
+            FieldGroup(
+                "parts",
+                "Parts",
+                "The files that are made.",
+                ("rows_per_part", "max_unreadable_share"),
+            ),
+        ),
+    )
 
     source: Url = Field(description="A Parquet file, or a folder of *.parquet: URL or path.")
     destination: Url | None = Field(

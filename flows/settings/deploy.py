@@ -14,7 +14,8 @@ from pydantic import (
 )
 
 from flows.settings.base import Name, Settings, Url
-from flows.settings.edit import EditOptions, EditSettings
+from flows.settings.edit import COMMON, GROUPS, EditOptions, EditSettings
+from flows.settings.layout import Layout
 
 
 def _timezone(name: str) -> str:
@@ -73,6 +74,8 @@ class _When(Settings):
 
 class ScheduleSettings(EditOptions, _When):
     """Set the schedule of the edit flow, and the options of its runs. What is not given stays as it is."""
+
+    layout = Layout((*_When.model_fields, *COMMON), GROUPS)
 
     @field_validator("disable")
     @classmethod

@@ -9,6 +9,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from attgan.attributes import MAX_INTENSITY
 from flows.settings.base import BundleUrl, Name, NodeTimeout, Settings, Share, Url
+from flows.settings.groups import RESOURCES
+from flows.settings.layout import FieldGroup, Layout
 from flows.urls import DEFAULT_BUNDLE
 
 
@@ -48,6 +50,53 @@ def _split(styles: object) -> object:
 
 
 Styles = Annotated[list[Style], BeforeValidator(_split)]
+
+
+# The common fields of an edit, besides its places, and the groups of all others.
+COMMON = ("set", "style", "intensity", "bundle", "faces", "gpus_per_shard")
+GROUPS = (
+    FieldGroup(
+        "choice",
+        "Which images",
+        "Which images a run edits, and what happens to those that need no edit.",
+        (
+            "limit",
+            "redo",
+            "retry_failed",
+            "run_id",
+            "on_present",
+            "on_unsure",
+            "on_existing",
+        ),
+    ),
+    FieldGroup(
+        "detection",
+        "Finding faces and glasses for them",
+        "Which faces of a photograph are edited, and what is known of them.",
+        ("min_face", "min_confidence", "labels", "style_from"),
+    ),
+    FieldGroup(
+        "results",
+        "Results",
+        "What is written, and in which format.",
+        ("format", "quality", "metadata", "paste", "output", "no_faces"),
+    ),
+    FieldGroup(
+        "limits",
+        "Limits",
+        "When images are refused, and when a run warns or stops.",
+        (
+            "max_images",
+            "max_rate",
+            "deadline",
+            "max_failed_share",
+            "notice_share",
+            "max_pixels",
+            "max_bytes",
+        ),
+    ),
+    RESOURCES,
+)
 
 
 class EditPlaces(Settings):
@@ -187,6 +236,8 @@ class EditOptions(Settings):
 
 class EditSettings(EditOptions, EditPlaces):
     """Edit every face image below a prefix and write the results below another one."""
+
+    layout = Layout(("source", "destination", *COMMON, "dry_run"), GROUPS)
 
     limit: int | None = Field(
         default=None, ge=1, description="Plan only the first N keys that are to be edited, for a trial."

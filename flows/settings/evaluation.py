@@ -9,11 +9,25 @@ from pydantic import Field
 from attgan.attributes import MAX_INTENSITY
 from flows.settings.base import BundleUrl, Settings, Url
 from flows.settings.edit import Styles
+from flows.settings.layout import FieldGroup, Layout
 from flows.urls import DEFAULT_BUNDLE
 
 
 class EvaluateSettings(Settings):
     """Measure the edits of a bundle on held-out faces."""
+
+    layout = Layout(
+        common=("faces", "evaluator", "destination", "bundle", "images", "split", "limit", "style"),
+        groups=(
+            FieldGroup(
+                "measures",
+                "What is measured",
+                "How the faces are edited, and what else they are compared with.",
+                ("features", "renderer", "grey_copies", "find", "on_present", "intensity", "pages"),
+            ),
+            FieldGroup("technical", "Technical", "How it is computed.", ("batch_size", "seed")),
+        ),
+    )
 
     faces: list[Url] = Field(
         min_length=1,

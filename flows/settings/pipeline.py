@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from flows.settings.base import BundleUrl, NodeTimeout, Settings, Url
+from flows.settings.layout import FieldGroup, Layout
 from flows.settings.sweep import PresetName
 from flows.urls import DEFAULT_BUNDLE, parse_url
 
@@ -19,6 +20,24 @@ class PipelineSettings(Settings):
 
     Results of an earlier run are used again, so the same command resumes where that run ended.
     """
+
+    layout = Layout(
+        common=("source", "destination", "photos", "subset", "preset", "bundle", "gpus", "dry_run"),
+        groups=(
+            FieldGroup(
+                "steps",
+                "Single steps",
+                "Further settings of each step.",
+                ("subset_options", "align_options", "sweep_options", "edit_options"),
+            ),
+            FieldGroup(
+                "further",
+                "Further settings",
+                "Another place for edited images, drawn faces, and how long nodes are waited for.",
+                ("edited", "images", "seed", "node_timeout"),
+            ),
+        ),
+    )
 
     source: Url | None = Field(
         default=None,

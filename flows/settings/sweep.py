@@ -8,6 +8,8 @@ from pydantic import Field
 
 from attgan.training.config import TrainingConfig
 from flows.settings.base import BundleUrl, CacheGb, EvaluatorUrl, NodeTimeout, Url, WeightsLicence
+from flows.settings.groups import TRAINING
+from flows.settings.layout import FieldGroup, Layout
 from flows.settings.training import NetworkShape
 from flows.urls import DEFAULT_BUNDLE, parse_url
 
@@ -46,6 +48,46 @@ class SweepSettings(TrainingConfig, NetworkShape):
 
     Every option of a training is a fixed value for all trials. --space has the options that differ between trials.
     """
+
+    # A preset's value holds where none is chosen.
+    layout = Layout(
+        common=(
+            "dataset",
+            "destination",
+            "preset",
+            "space",
+            "trials",
+            "hours",
+            "bundle",
+            "metric",
+            "gpus_per_trial",
+            "dry_run",
+        ),
+        groups=(
+            FieldGroup(
+                "searching",
+                "Search",
+                "How trials are chosen, compared and stopped.",
+                (
+                    "space_file",
+                    "search",
+                    "scheduler",
+                    "grace_steps",
+                    "second_metric",
+                    "warm_start",
+                    "max_failures",
+                ),
+            ),
+            FieldGroup(
+                "start",
+                "Start",
+                "What the trials start from, and faces to train on where no dataset is given.",
+                ("from_scratch", "align_steps", "align_dataset", "images"),
+            ),
+            *TRAINING,
+        ),
+        blank=True,
+    )
 
     preset: PresetName = Field(
         default="default",
@@ -94,11 +136,11 @@ class SweepSettings(TrainingConfig, NetworkShape):
     second_metric: SecondMetric | None = Field(
         default=None,
         description="A second metric. The results show which trials no other beats in both (the Pareto front), and "
-        "--search optuna searches for such trials. steps is the step after which the kept weights were saved.",
+        "--search=optuna searches for such trials. steps is the step after which the kept weights were saved.",
     )
     warm_start: Url | None = Field(
         default=None,
-        description="The folder of an earlier sweep, for --search optuna: its results are known from the beginning, as "
+        description="The folder of an earlier sweep, for --search=optuna: its results are known from the beginning, as "
         "far as its trials lie in this space. They are read once, when this sweep begins.",
     )
     bundle: BundleUrl | None = Field(

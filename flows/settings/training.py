@@ -16,6 +16,8 @@ from flows.settings.base import (
     Url,
     WeightsLicence,
 )
+from flows.settings.groups import TRAINING
+from flows.settings.layout import Layout
 from flows.urls import DEFAULT_BUNDLE
 
 
@@ -94,12 +96,32 @@ class NetworkShape(FreshDiscriminator):
     attributes: list[str] | None = Field(
         default=None,
         min_length=1,
-        description="From scratch: the model's attributes. Repeatable; the 13 published ones by default.",
+        description="From scratch: the model's attributes; the 13 published ones by default. Repeatable.",
     )
 
 
 class TrainSettings(TrainingConfig, NetworkShape, RunSettings):
     """Train AttGAN, from a bundle or from scratch."""
+
+    # The settings of a sweep's trial hold where none is chosen.
+    layout = Layout(
+        common=(
+            "dataset",
+            "destination",
+            "bundle",
+            "strategy",
+            "attribute",
+            "epochs",
+            "max_steps",
+            "batch_size",
+            "learning_rate",
+            "settings_from",
+            "gpus",
+            "dry_run",
+        ),
+        groups=TRAINING,
+        blank=True,
+    )
 
     bundle: BundleUrl | None = Field(
         default=None,
@@ -126,6 +148,21 @@ class TrainSettings(TrainingConfig, NetworkShape, RunSettings):
 
 class AlignSettings(AlignmentConfig, FreshDiscriminator, RunSettings):
     """Train a discriminator against the frozen generator of a bundle."""
+
+    layout = Layout(
+        common=(
+            "dataset",
+            "destination",
+            "bundle",
+            "random_images",
+            "max_steps",
+            "batch_size",
+            "learning_rate",
+            "gpus",
+            "dry_run",
+        ),
+        groups=TRAINING,
+    )
 
     bundle: BundleUrl = Field(
         default=DEFAULT_BUNDLE,
@@ -157,6 +194,11 @@ class SweepEvaluatorSettings(_ClassifierRun):
 
 class ClassifierSettings(_ClassifierRun):
     """Train an attribute classifier, which predicts the attributes of unlabelled faces, and add it to a bundle."""
+
+    layout = Layout(
+        common=("dataset", "destination", "bundle", "augment", "rendered", "epochs", "gpus", "dry_run"),
+        groups=TRAINING,
+    )
 
     bundle: BundleUrl = Field(
         description="The model that it is for, which decides attributes and size: URL, path or `default`. It is not "

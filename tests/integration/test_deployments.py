@@ -136,10 +136,24 @@ def test_all_flows_are_there_with_a_form_that_explains_every_field(
         assert form is not None
         (settings,) = form["properties"].values()
         fields = form["definitions"][settings["$ref"].rsplit("/", 1)[1]]["properties"]
-        assert {name for name, field in fields.items() if not field.get("description")} == set()
+        groups = [
+            field["anyOf"][1]["properties"] for field in fields.values() if "patternProperties" in field
+        ]
+        for shown in [fields, *groups]:
+            assert {name for name, field in shown.items() if not field.get("description")} == set()
 
 
-@pytest.mark.parametrize("wrong", [{"quality": 1000}, {"format": "gif"}, {"sorce": "s3://in"}, {"set": []}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"quality": 1000},
+        {"format": "gif"},
+        {"sorce": "s3://in"},
+        {"set": []},
+        {"results": {"quality": 1000}},
+        {"results": {"set": ["Eyeglasses=1"]}},
+    ],
+)
 def test_the_server_refuses_wrong_parameters(
     client: SyncPrefectClient, edit: Callable[[], DeploymentResponse], wrong: dict[str, Any]
 ) -> None:
@@ -165,7 +179,7 @@ def test_deploying_again_keeps_what_users_have_set(
         after = edit()
         kept = ("id", "parameters", "schedules", "paused", "concurrency_options")
         assert {name: getattr(after, name) for name in kept} == {name: getattr(before, name) for name in kept}
-        assert after.parameters == {"settings": {**places, "quality": 90}}
+        assert after.parameters == {"settings": {**places, "results": {"quality": 90}}}
         (again,) = client.read_automations_by_name("attgan-crash-silent-runs")
         assert not again.enabled
     finally:
@@ -184,7 +198,7 @@ def test_what_is_not_given_stays_and_what_the_flow_would_refuse_is_not_set(
     assert edit().parameters == {"settings": {}}
     given(**places, quality=90)
     given(intensity=1.5, cron="0 5 * * *")
-    assert edit().parameters == {"settings": {**places, "quality": 90, "intensity": 1.5}}
+    assert edit().parameters == {"settings": {**places, "results": {"quality": 90}, "intensity": 1.5}}
     assert given(enable=True)["state"] == "active"
     row = given(disable=True)
     assert (row["when"], row["time zone"], row["state"]) == ("0 5 * * *", "UTC", "paused")
