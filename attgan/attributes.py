@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -41,6 +42,9 @@ STYLES: tuple[str, ...] = (
 """Styles of glasses. (CelebA has no labels for them.) The first six are shapes: a pair of glasses has exactly one."""
 
 SHAPES = STYLES[:6]
+
+# Where a face's attributes before an edit come from. ``unsure``: the classifier could not decide about one to set.
+AttributesFrom = Literal["labels", "classifier", "unsure", "unknown"]
 
 DEFAULT_STYLE: tuple[str, ...] = ("Wayfarer",)
 """The style if none is requested: dark acetate, which suits most faces."""

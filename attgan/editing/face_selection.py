@@ -20,6 +20,7 @@ MIN_CONFIDENCE = 0.9
 # Tolerance in shares of the aligned face square's side: a detected face whose corners are within it is the aligned face
 # itself. It is larger for images of 178×218's proportions, since few of them are anything but aligned faces.
 WHOLE_SQUARE, WHOLE_ALIGNED = 0.15, 0.3
+_NOT_ALIGNED = "not an aligned face: neither square nor of 178×218's proportions"
 
 
 def choose_faces(
@@ -43,81 +44,76 @@ def choose_faces(
 
 
 def find_places(
-    pixels: Pixels,
+    images: Sequence[Pixels],
     detector: FaceDetector,
     which: Faces = "auto",
     min_face: float = MIN_FACE,
     min_confidence: float = MIN_CONFIDENCE,
-    *,
-    face_seen: bool | None = None,
-) -> list[tuple[Face | None, Placement]]:
-    """The faces to edit and their places, the largest first. An aligned image's own face is None.
+) -> list[list[tuple[Face | None, Placement]] | DataError]:
+    """The faces to edit of some images and their places, the largest first. An aligned image's own face is None.
 
     With ``auto``, an image of 178×218's proportions counts as aligned if the quick check sees a face in it; otherwise
     faces are detected. A square may just as well be a photograph: faces are detected first, and the quick check is made
     only if none is found (as in very small images). A detected face that nearly fills the image is the aligned one.
 
     Args:
-        pixels: ``(H, W, 3)`` uint8, RGB.
+        images: ``(H, W, 3)`` uint8 each, RGB. The detector gets all photographs at once, which is much faster.
         detector: used for photographs, squares, and images in which the quick check sees no face.
         which: ``all`` faces of a photograph, or only the ``largest``; ``aligned``: the image is one aligned face as in
             CelebA (178×218, or the centred square of it); ``auto``: the image decides, and in a photograph all faces
             are edited.
         min_face: see :func:`choose_faces`.
         min_confidence: see :func:`choose_faces`.
-        face_seen: the result of the quick check, :func:`attgan.detection.aligned_check.holds_face`, if it was made.
 
-    Raises:
-        DataError: stage ``find``: ``aligned`` was requested, and the image is not aligned.
+    Returns:
+        For each image its faces; or the error of stage ``find`` that ``aligned`` was requested, and it is not aligned.
     """
-    whole = known_aligned(pixels, which, face_seen=face_seen)
-    if whole is not None:
-        return [(None, whole)]
-    (found,) = detector.find([pixels])
-    return places_among(pixels, found, which, min_face, min_confidence)
+    wholes = [aligned_placement(*_size(image)) if which in ("auto", "aligned") else None for image in images]
+    if which == "aligned":
+        return [[(None, whole)] if whole is not None else DataError("find", _NOT_ALIGNED) for whole in wholes]
+    checked = [
+        number for number, image in enumerate(images) if wholes[number] is not None and not _is_square(image)
+    ]
+    seen = dict(zip(checked, holds_face([images[number] for number in checked]).tolist(), strict=True))
+    searched = [number for number in range(len(images)) if not seen.get(number)]
+    detected = detector.find([images[number] for number in searched]) if searched else []
+    found = dict(zip(searched, detected, strict=True))
+    return [
+        [(None, whole)]
+        if whole is not None and number not in found
+        else _among(image, found[number], whole, which, min_face, min_confidence)
+        for number, (image, whole) in enumerate(zip(images, wholes, strict=True))
+    ]
 
 
-def known_aligned(pixels: Pixels, which: Faces, *, face_seen: bool | None = None) -> Placement | None:
-    """The place of an aligned image's face, if that is known without a face detector; otherwise None.
-
-    Arguments and errors are those of :func:`find_places`.
-    """
-    whole = _whole(pixels, which)
-    if which == "aligned" and whole is None:
-        raise DataError("find", "not an aligned face: neither square nor of 178×218's proportions")
-    height, width = pixels.shape[:2]
-    if whole is None or which == "aligned":
-        return whole
-    if width == height:
-        return None
-    return whole if (bool(holds_face([pixels])[0]) if face_seen is None else face_seen) else None
-
-
-def places_among(
-    pixels: Pixels,
+def _among(
+    image: Pixels,
     found: Sequence[Face],
-    which: Faces = "auto",
-    min_face: float = MIN_FACE,
-    min_confidence: float = MIN_CONFIDENCE,
+    whole: Placement | None,
+    which: Faces,
+    min_face: float,
+    min_confidence: float,
 ) -> list[tuple[Face | None, Placement]]:
-    """As :func:`find_places`, for an image that is not known to be aligned, among the faces ``found`` in it."""
-    height, width = pixels.shape[:2]
-    whole = _whole(pixels, which)
+    """The faces to edit among those that were detected in an image, which may be aligned (``whole``)."""
     chosen = choose_faces(found, "largest" if which == "largest" else "all", min_face, min_confidence)
     places: list[tuple[Face | None, Placement]] = [(face, placement_of(face)) for face in chosen]
     if whole is None:
         return places
     if places:
-        tolerance = WHOLE_SQUARE if width == height else WHOLE_ALIGNED
+        tolerance = WHOLE_SQUARE if _is_square(image) else WHOLE_ALIGNED
         is_whole = _is_aligned_face(places[0][1], whole, tolerance)
     else:
-        is_whole = width == height and bool(holds_face([pixels])[0])
+        is_whole = _is_square(image) and bool(holds_face([image])[0])
     return [(None, whole)] if is_whole else places
 
 
-def _whole(pixels: Pixels, which: Faces) -> Placement | None:
-    height, width = pixels.shape[:2]
-    return aligned_placement(width, height) if which in ("auto", "aligned") else None
+def _size(image: Pixels) -> tuple[int, int]:
+    """Width and height."""
+    return image.shape[1], image.shape[0]
+
+
+def _is_square(image: Pixels) -> bool:
+    return image.shape[0] == image.shape[1]
 
 
 def _is_aligned_face(placement: Placement, whole: Placement, tolerance: float) -> bool:

@@ -54,18 +54,19 @@ def edit(
         print_rows("What this run would do", describe(resolve(settings)))
         return
     from flows.edit import flow
-    from flows.edit.report import report
+    from flows.edit.report import tables
     from flows.runtime.running import run_from_terminal
 
-    report.show(run_from_terminal(flow.edit, settings=settings))
+    tables.show(run_from_terminal(flow.edit, settings=settings))
 
 
 def report(settings: Annotated[ReportSettings, Parameter(name="*")]) -> None:
     """Show the report of an edit run."""
     adopt_stack()
-    from flows.edit.report import finish, report
+    from flows.edit.report import tables
+    from flows.edit.report.finished_runs import find_report
 
-    report.show(finish.find_report(settings))
+    tables.show(find_report(settings))
 
 
 def runs(destination: Annotated[str, Parameter(help="URL or path that edits have written to.")]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from attgan.drawn_faces import write_celeba
 from flows.dataset.subset import subset
 from flows.edit.flow import edit
-from flows.edit.report.report import show
+from flows.edit.report.tables import show
 from flows.runtime.cluster.connection import connect_ray, require_prefect
 from flows.runtime.running import run_from_terminal
 from flows.runtime.terminal import console, print_line, print_mapping

@@ -19,11 +19,13 @@ from flows.edit.job import Model, resolve
 from flows.edit.ledger import Summary, read_summary
 from flows.edit.plan.dry_run import describe
 from flows.edit.plan.prepared_run import NothingToDo, PreparedRun, prepare
-from flows.edit.report import finish, report
+from flows.edit.report import finish, tables
+from flows.edit.report.content import build_empty_report, failed_share
+from flows.edit.report.finished_runs import read_report
 from flows.edit.run import EditRun
 from flows.edit.shard.isolation import edit_shard_in_isolation
 from flows.edit.shard.model import editor_of
-from flows.edit.shard.shard import edit_shard
+from flows.edit.shard.one_shard import edit_shard
 from flows.runtime import cancelling, reporting
 from flows.runtime.cluster import capacity, nodes, tasks
 from flows.runtime.running import Unfinished, cause_of, is_retryable, refusals_as_states, retries_if
@@ -75,8 +77,8 @@ def edit(settings: EditSettings) -> dict[str, Any] | State[Any]:
     with lease.held(request.destination, log) as held:
         prepared = prepare(request, _worker_starter(settings, request.model), log.warning)
         if isinstance(prepared, NothingToDo):
-            empty = report.build_empty_report(request, prepared.not_planned)
-            log.info(report.one_line(empty))
+            empty = build_empty_report(request, prepared.not_planned)
+            log.info(tables.one_line(empty))
             return _completed(empty)
         with _stop_checks(held, log) as check_stop:
             return _edit(prepared, started, check_stop, log)
@@ -132,7 +134,7 @@ def _edit(
     log.info("source attributes: %s", prepared.request.attributes_from)
     if prepared.is_reported:
         log.info("run %s has finished before", run.run_id)
-        return _completed(finish.read_report(prepared.store))
+        return _completed(read_report(prepared.store))
     summaries = {
         shard: read_summary(prepared.store, key)
         for shard, key in prepared.finished.items()
@@ -149,13 +151,13 @@ def _edit(
     finish.show_in_ui(result, grid)
     for remark in result["remarks"]:
         log.warning("%s", remark)
-    if report.failed_share(summaries.values()) > run.settings.max_failed_share:
+    if failed_share(summaries.values()) > run.settings.max_failed_share:
         return Failed(message=_report_failed_share(run, summaries) + f"; all results are listed in {run.url}")
     return _completed(result)
 
 
 def _completed(result: dict[str, Any]) -> State[Any]:
-    return Completed(message=report.one_line(result), data=result)
+    return Completed(message=tables.one_line(result), data=result)
 
 
 def _run_shards(

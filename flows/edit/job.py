@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from attgan.attributes import Edit, parse_edits
+from attgan.attributes import DEFAULT_STYLE, Edit, parse_edits
 from attgan.data.codec import Limits
+from attgan.editing.photographs import EditOptions
 from attgan.errors import UserError
 from attgan.models import BundleInfo
 from flows.edit.plan.tables import SourceLabels, Styles, read_source_labels, read_styles
@@ -56,6 +57,23 @@ class EditJob:
     def model(self) -> Model:
         """The model that its workers load."""
         return model_of(self.settings, self.made_of["bundle"])
+
+    @property
+    def options(self) -> EditOptions:
+        """How its photographs are edited."""
+        settings = self.settings
+        return EditOptions(
+            self.attributes,
+            self.edits,
+            faces=settings.faces,
+            min_face=settings.min_face,
+            min_confidence=settings.min_confidence,
+            paste=settings.paste,
+            output=settings.output,
+            edit_present=settings.on_present == "edit",
+            edit_unsure=settings.on_unsure == "edit",
+            style=settings.style or DEFAULT_STYLE,
+        )
 
     @property
     def limits(self) -> Limits:

@@ -8,11 +8,10 @@ from typing import get_args
 
 import numpy as np
 
-from attgan.attributes import DEFAULT_STYLE
 from attgan.data import codec
 from attgan.data.codec import EXTENSIONS
+from attgan.editing.photographs import Photograph
 from attgan.editing.slide import slide
-from attgan.editing.styles import style_of_face
 from attgan.errors import DataError, UserError
 from attgan.evaluation.plots.image_grids import faces_grid
 from flows.edit.job import resolve_at
@@ -118,23 +117,16 @@ def slide_file(settings: EditSettings) -> str:
     place, new_name = os.path.split(settings.destination)
     destination = open_store(place, option="--destination")
     request = resolve_at(settings, open_store(folder), destination)
-    style = request.styles.by_key.get(name) or settings.style or DEFAULT_STYLE
     try:
         with open(settings.source, "rb") as file:
-            pixels = codec.decode(file.read(request.limits.max_bytes + 1), request.limits).pixels
+            image = codec.decode(file.read(request.limits.max_bytes + 1), request.limits)
         strip = slide(
-            pixels,
+            Photograph(image, name, style=request.styles.by_key.get(name)),
             editor_of(request.model),
             detector_of(settings.min_face, on_gpu=False),
-            request.edits,
-            request.attributes,
+            request.options,
             INTENSITIES,
-            which=settings.faces,
-            min_face=settings.min_face,
-            min_confidence=settings.min_confidence,
-            paste=settings.paste,
             panel=PANEL,
-            style_of=lambda number: style_of_face(style, name, number),
         )
     except DataError as error:
         raise NotEdited("file-not-edited", f"{settings.source}: {error}") from None

@@ -15,6 +15,7 @@ from attgan.data.loading.order import random_keys
 from attgan.detection import FaceDetector
 from attgan.editing.change import change_of, mask_of
 from attgan.editing.editor import Editor
+from attgan.editing.photographs import Photograph, edit_photographs, put_back
 from attgan.editing.placement import Placement, put_change, take_face
 from attgan.errors import DataError
 from attgan.evaluation.eye_region import SHARPNESS_SIZE, changes, mask_in_photograph, sharpness
@@ -22,9 +23,6 @@ from attgan.evaluation.face_traits import Tone, is_grey, tone_of, yaw_of
 from attgan.evaluation.tflite import SIZE, EyeNetwork
 from flows.dataset.face_tables import ListedFace
 from flows.edit.job import EditJob
-from flows.edit.ledger import Row
-from flows.edit.shard.faces import edit_faces, find_faces, finished
-from flows.edit.shard.item import Chunk, Item
 
 Picture = Literal["original", "result", "unedited", "renderer"]
 Pixels = np.ndarray
@@ -128,7 +126,7 @@ def measure(
         limits: of an image's size.
         grey_copies: whether to measure a grey copy of each coloured face, too.
     """
-    items: list[tuple[ListedFace, Item]] = []
+    read: list[tuple[ListedFace, Photograph]] = []
     failures: list[Failure] = []
     for listed, data in faces:
         try:
@@ -138,24 +136,19 @@ def measure(
         except DataError as error:
             failures.append(Failure(listed, str(error)))
             continue
-        items.append((listed, _item(listed, image)))
+        read.append((listed, Photograph(image, listed.name)))
         if grey_copies and not _grey(listed, image):
             copy = replace(listed, set=f"{listed.set}, greyed", grey=True, copy=True)
-            items.append((copy, _item(copy, _greyed(image))))
-    chunk: Chunk = [item for _, item in items]
-    find_faces(chunk, tools.editor.size, tools.job)
-    edit_faces(chunk, tools.editor, tools.job)
+            read.append((copy, Photograph(_greyed(image), listed.name)))
+    photographs = [photograph for _, photograph in read]
+    edit_photographs(photographs, tools.editor, tools.detector, tools.job.options)
     measured = []
-    for listed, item in items:
-        if item.image is None:
-            failures.append(Failure(listed, f"{item.row.stage}: {item.row.reason}"))
+    for listed, photograph in read:
+        if photograph.problem is not None:
+            failures.append(Failure(listed, str(photograph.problem)))
         else:
-            measured.append(_measured(listed, item, tools))
+            measured.append(_measured(listed, photograph, tools))
     return measured, failures
-
-
-def _item(listed: ListedFace, image: Decoded) -> Item:
-    return Item(Row(listed.name, listed.name, ""), size=0, image=image)
 
 
 def _grey(listed: ListedFace, image: Decoded) -> bool:
@@ -167,12 +160,10 @@ def _greyed(image: Decoded) -> Decoded:
     return replace(image, pixels=np.repeat(luma[..., None], 3, axis=2), grey=True)
 
 
-def _measured(listed: ListedFace, item: Item, tools: Tools) -> MeasuredFace:
-    image, face = item.image, item.faces[0]
-    assert image is not None
-    # The edit changes the image in place.
-    before, placement = image.pixels.copy(), face.placement
-    landmarks = _landmarks(item, tools.detector)
+def _measured(listed: ListedFace, photograph: Photograph, tools: Tools) -> MeasuredFace:
+    image, face = photograph.image, photograph.faces[0]
+    before, placement = image.pixels, face.placement
+    landmarks = _landmarks(photograph, tools.detector)
     grey = _grey(listed, image)
     result = MeasuredFace(
         listed,
@@ -185,7 +176,7 @@ def _measured(listed: ListedFace, item: Item, tools: Tools) -> MeasuredFace:
     if listed.wears:
         return result
     generator = tools.editor.generator.config
-    after = finished(item, tools.job, generator).pixels
+    after = put_back(photograph, generator, tools.job.options, in_place=False).pixels
     result.before, result.after = before, after
     result.looks["result"] = _look(after, placement, tools)
     if face.edited is not None:
@@ -194,7 +185,9 @@ def _measured(listed: ListedFace, item: Item, tools: Tools) -> MeasuredFace:
         inside = _masked(before, placement, mask)
         # A photograph may have further faces, which are edited, too.
         others = [
-            _masked(before, other.placement, mask) for other in item.faces[1:] if other.edited is not None
+            _masked(before, other.placement, mask)
+            for other in photograph.faces[1:]
+            if other.edited is not None
         ]
         allowed = np.logical_or.reduce([inside, *others])
         result.inside, result.outside = changes(before, after, inside, allowed)
@@ -216,12 +209,11 @@ def _masked(pixels: Pixels, placement: Placement, mask: Tensor) -> np.ndarray:
     return mask_in_photograph(placement.matrix, pixels.shape[0], pixels.shape[1], mask.numpy())
 
 
-def _landmarks(item: Item, detector: FaceDetector) -> np.ndarray | None:
+def _landmarks(photograph: Photograph, detector: FaceDetector) -> np.ndarray | None:
     """The five landmarks of the measured face, ``(5, 2)`` in the image's pixels; None if no face is found."""
-    if item.row.faces:
-        return np.reshape(item.row.faces[0]["landmarks"], (5, 2))
-    assert item.image is not None
-    found = detector.find([item.image.pixels])[0]
+    if (face := photograph.faces[0].found) is not None:
+        return face.landmarks
+    found = detector.find([photograph.image.pixels])[0]
     return max(found, key=lambda face: face.size).landmarks if found else None
 
 

@@ -29,7 +29,7 @@ from attgan.editing.placement import Placement, aligned_placement, box_placement
 from attgan.errors import DataError
 from attgan.models import Bundle
 from flows.edit.ledger import finished_shards, read_rows
-from flows.edit.report.finish import find_run
+from flows.edit.report.finished_runs import find_run
 from flows.edit.run import EditRun
 from flows.runtime.terminal import ProgressLines
 from flows.settings import PreviewSettings

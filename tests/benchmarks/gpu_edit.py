@@ -34,7 +34,7 @@ from flows.edit.job import model_of, resolve
 from flows.edit.ledger import Summary
 from flows.edit.plan.prepared_run import PreparedRun, prepare
 from flows.edit.run import EditRun
-from flows.edit.shard import shard, streaming
+from flows.edit.shard import one_shard, writing
 from flows.edit.shard.model import editor_of, warm_up
 from flows.runtime.stages import set_torch_threads
 from flows.settings import EditSettings
@@ -67,10 +67,10 @@ def _shard_rows(bench: Bench, kind: str, batch: int) -> list[Row]:
         with timed(
             attributes=(Editor, "recognise"),
             generator=(Editor, "edit"),
-            compositing=(streaming, "finished"),
+            compositing=(writing, "put_back"),
             encode=(codec, "write"),
         ) as inner:
-            summary = shard.edit_shard(run.url, 0, run.settings)
+            summary = one_shard.edit_shard(run.url, 0, run.settings)
     edited = summary.counts["edited"]
     spent = f"{edited:,} of {sum(summary.counts.values()):,} edited in {summary.wall:.1f} s"
     rows = [
@@ -190,7 +190,7 @@ def _warm(settings: EditSettings, digest: str, barrier: Any) -> None:
 
 def _clocked(url: str, number: int, settings: EditSettings) -> tuple[Summary, float, float]:
     begun = time.time()
-    return shard.edit_shard(url, number, settings), begun, time.time()
+    return one_shard.edit_shard(url, number, settings), begun, time.time()
 
 
 def generator(bench: Bench) -> Iterator[Measurement]:

@@ -74,7 +74,9 @@ def _with_a_face(photographs: Iterable[bytes]) -> tuple[list[bytes], list[bytes]
             pixels = codec.decode(data).pixels
         except DataError:
             continue
-        for _, placement in find_places(pixels, detector, "largest"):
+        (places,) = find_places([pixels], detector, "largest")
+        assert not isinstance(places, DataError)
+        for _, placement in places:
             kept.append(data)
             faces.append(_jpeg(take_face(pixels, placement, SIDE)))
     return kept, faces

@@ -31,7 +31,7 @@ from flows.edit.ledger import SCHEMA, ledger_key
 from flows.edit.plan.prepared_run import NothingToDo, PreparedRun, prepare
 from flows.edit.plan.shard_plans import plan_key
 from flows.edit.run import REPORT
-from flows.edit.shard.shard import edit_shard
+from flows.edit.shard.one_shard import edit_shard
 from flows.settings import EditSettings, InitSettings
 from flows.storage import open_store
 from flows.training.weights import init

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from attgan.training import attgan_learner
-from flows.edit.shard import shard, streaming
+from flows.edit.shard import one_shard, streaming
 from flows.runtime.stages import Stage
 from tests.benchmarks import gpu, gpu_edit, gpu_kit, gpu_measuring, gpu_training
 from tests.benchmarks.gpu_measuring import Bench, halving, ladder
@@ -57,7 +57,7 @@ def bench() -> Iterator[Bench]:
 
 def test_a_shard_and_a_training_need_neither_orchestrator_nor_network_client() -> None:
     without_them(
-        "import flows.edit.shard.streaming, flows.edit.shard.shard, flows.training.trial, attgan.training.trainer"
+        "import flows.edit.shard.streaming, flows.edit.shard.one_shard, flows.training.trial, attgan.training.trainer"
     )
 
 
@@ -99,7 +99,7 @@ def test_the_rates_of_an_edit_are_the_seconds_of_its_own_stages(
         returned.append(await streaming.stream(*args, **options))
         return returned[-1]
 
-    monkeypatch.setattr(shard, "stream", watched)
+    monkeypatch.setattr(one_shard, "stream", watched)
     (measurement,) = gpu_edit.edit(bench, "faces")
     rows = {row.what: row for row in measurement()}
     (stages,) = returned

@@ -21,7 +21,7 @@ from prefect.states import Cancelling
 from flows.edit.job import resolve
 from flows.edit.ledger import finished_shards, read_rows
 from flows.edit.plan.prepared_run import PreparedRun, prepare
-from flows.edit.shard.shard import edit_shard
+from flows.edit.shard.one_shard import edit_shard
 from flows.settings import EditSettings, InitSettings
 from flows.storage import open_store
 from flows.training.weights import init

@@ -11,7 +11,7 @@ from flows.edit.ledger import finished_shards, read_rows
 from flows.edit.plan.prepared_run import prepare
 from flows.edit.shard.child import IsolationError
 from flows.edit.shard.isolation import edit_shard_in_isolation
-from flows.edit.shard.shard import edit_shard
+from flows.edit.shard.one_shard import edit_shard
 from flows.settings import EditSettings, InitSettings
 from flows.storage import join
 from flows.training.weights import init

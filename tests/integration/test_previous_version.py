@@ -25,8 +25,9 @@ from flows.edit.ledger import finished_shards, read_rows
 from flows.edit.plan import closing
 from flows.edit.plan.dry_run import describe
 from flows.edit.plan.prepared_run import NothingToDo, PreparedRun, prepare
-from flows.edit.report.finish import find_report, finish
-from flows.edit.shard.shard import edit_shard
+from flows.edit.report.finish import finish
+from flows.edit.report.finished_runs import find_report
+from flows.edit.shard.one_shard import edit_shard
 from flows.settings import EditSettings, ReportSettings, SweepSettings, TrainSettings
 from flows.storage import open_store
 from flows.sweep.driver import SweepDriver

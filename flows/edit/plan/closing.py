@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from flows.edit.ledger import Summary, finished_shards, read_summary
 from flows.edit.plan.runs import ListedRun
-from flows.edit.report.report import build_report
+from flows.edit.report.content import build_report
 from flows.edit.run import REPORT, EditRun, hash_of
 from flows.storage import Store, join, open_store
 

@@ -28,7 +28,7 @@ from typing import Any
 
 from attgan.errors import UserError
 from flows.edit.shard.model import warm_up
-from flows.edit.shard.shard import Shard, open_shard
+from flows.edit.shard.one_shard import Shard, open_shard
 from flows.edit.shard.streaming import stream
 from flows.runtime.stages import set_torch_threads
 from flows.settings import EditSettings

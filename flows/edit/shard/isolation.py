@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from attgan.errors import DataError
 from flows.edit.ledger import Summary
 from flows.edit.shard.child import Child, Death, IsolationError, start_child
-from flows.edit.shard.shard import Shard, close_shard, open_shard
+from flows.edit.shard.one_shard import Shard, close_shard, open_shard
 from flows.settings import EditSettings
 
 DEATHS_ALONE = 2
@@ -38,7 +38,7 @@ STARTS = 3
 
 
 def edit_shard_in_isolation(run_url: str, shard: int, settings: EditSettings, generation: int = 0) -> Summary:
-    """Edit one planned shard and write its ledger, as :func:`~.shard.edit_shard`, but in child processes.
+    """Edit one planned shard and write its ledger, as :func:`~.one_shard.edit_shard`, but in child processes.
 
     An image that kills its process becomes a row that failed at stage ``process``.
 

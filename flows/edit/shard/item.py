@@ -2,34 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import numpy as np
-
-from attgan.data.codec import Decoded
-from attgan.editing.placement import Placement
+from attgan.editing.photographs import Photograph
 from attgan.errors import DataError
-from flows.edit.ledger import FaceRow, Row, Status
+from flows.edit.ledger import Row, Status
 from flows.storage import ObjectRefused
-
-
-@dataclass
-class FaceOf:
-    """A face of an image, as the network sees it.
-
-    Attributes:
-        placement: where in the image it is.
-        pixels: ``(S, S, 3)`` uint8, RGB.
-        row: its row in the ledger; None for the face of an aligned image, which is described in the image's row.
-        edited: the same face with the edit; None for a face that is not edited.
-        reconstructed: the same face as the network draws it without any edit; None if it is not needed.
-    """
-
-    placement: Placement
-    pixels: np.ndarray
-    row: FaceRow | None = None
-    edited: np.ndarray | None = None
-    reconstructed: np.ndarray | None = None
 
 
 @dataclass
@@ -45,9 +23,8 @@ class Item:
         style: of the glasses of all its faces; None if the run's settings decide.
         data: encoded bytes: first the input's, until it is decoded, then the output's.
         original: the input's bytes, kept if they may be copied unchanged.
-        image: the decoded image.
+        photograph: the decoded image.
         held: bytes of memory that it takes from decoding to writing, with its edited copy.
-        faces: the faces to edit.
         present: whether no face is edited, because all have the attributes already (or the classifier is unsure).
         found: whether an earlier attempt at the shard had written this very output.
     """
@@ -61,9 +38,8 @@ class Item:
     data: bytes | None = None
     original: bytes | None = None
     content_type: str | None = None
-    image: Decoded | None = None
+    photograph: Photograph | None = None
     held: int = 0
-    faces: list[FaceOf] = field(default_factory=list)
     present: bool = False
     found: bool = False
 
@@ -96,8 +72,7 @@ class Item:
 
     def drop(self) -> None:
         """Free bytes and pixels."""
-        self.data = self.original = self.image = None
-        self.faces = []
+        self.data = self.original = self.photograph = None
 
 
 Chunk = list[Item]

@@ -22,7 +22,8 @@ from flows.edit.job import resolve
 from flows.edit.ledger import read_summary
 from flows.edit.plan.prepared_run import NothingToDo, prepare
 from flows.edit.report import finish
-from flows.edit.shard.shard import edit_shard
+from flows.edit.report.finished_runs import read_report
+from flows.edit.shard.one_shard import edit_shard
 from flows.runtime.running import Unfinished
 from flows.settings import EditSettings
 from flows.storage.s3 import aws
@@ -145,7 +146,7 @@ def _edit(job: Job, script: Script, log: logging.Logger) -> Outcome:
         if isinstance(prepared, NothingToDo):
             return Outcome("nothing", unchanged=prepared.not_planned.unchanged)
         if prepared.is_reported:
-            return Outcome("done", report=finish.read_report(prepared.store))
+            return Outcome("done", report=read_report(prepared.store))
         before = [
             read_summary(prepared.store, key)
             for shard, key in prepared.finished.items()

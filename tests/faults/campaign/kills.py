@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 
 from flows.edit.lease import LEASE
-from flows.edit.report.finish import find_report
+from flows.edit.report.finished_runs import find_report
 from flows.settings import EditSettings, ReportSettings
 from flows.storage import join, open_store
 from infra.local.environment import inherited

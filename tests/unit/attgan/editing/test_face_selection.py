@@ -1,13 +1,15 @@
 """Which faces of an image are edited: aligned images by a quick check, photographs by the face detector."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from attgan.detection import Face, make_mtcnn
+from attgan.detection import Face, FaceDetector, make_mtcnn
 from attgan.drawn_faces import draw, sample_face
-from attgan.editing.face_selection import choose_faces, find_places
-from attgan.editing.placement import TEMPLATE
+from attgan.editing.face_selection import Faces, choose_faces, find_places
+from attgan.editing.placement import TEMPLATE, Placement
 from attgan.errors import DataError
 from tests.support.images.pictures import noise
 from tests.support.images.scenes import photograph, placement
@@ -19,9 +21,9 @@ class FixedDetector:
     def __init__(self, *faces: Face) -> None:
         self.faces, self.calls = list(faces), 0
 
-    def find(self, images: object) -> list[list[Face]]:
+    def find(self, images: Sequence[np.ndarray]) -> list[list[Face]]:
         self.calls += 1
-        return [self.faces]
+        return [self.faces for _ in images]
 
 
 def blank(width: int, height: int) -> np.ndarray:
@@ -40,6 +42,15 @@ def face_of_size(size: float, confidence: float = 1.0) -> Face:
     return Face((0, 0, size * 0.8, size), np.zeros((5, 2), np.float32), confidence)
 
 
+def places(
+    image: np.ndarray, detector: FaceDetector, which: Faces = "auto"
+) -> list[tuple[Face | None, Placement]]:
+    """The faces to edit of one image."""
+    (found,) = find_places([image], detector, which)
+    assert not isinstance(found, DataError)
+    return found
+
+
 def test_faces_are_chosen_by_size_and_confidence() -> None:
     small, large, doubtful, medium = (
         face_of_size(39),
@@ -56,49 +67,42 @@ def test_faces_are_chosen_by_size_and_confidence() -> None:
 
 def test_detector_runs_only_where_the_quick_check_sees_no_face() -> None:
     detector = FixedDetector()
-    ((face, whole),) = find_places(drawn_face(), detector)
+    ((face, whole),) = places(drawn_face(), detector)
     assert face is None
     assert whole.box is not None
     assert detector.calls == 0
-    assert find_places(blank(178, 218), detector) == []
-    assert detector.calls == 1
-
-
-def test_result_of_an_earlier_quick_check_is_used() -> None:
-    detector = FixedDetector()
-    assert len(find_places(blank(178, 218), detector, face_seen=True)) == 1
-    assert find_places(drawn_face(), detector, face_seen=False) == []
+    assert places(blank(178, 218), detector) == []
     assert detector.calls == 1
 
 
 def test_images_declared_as_aligned_are_not_checked() -> None:
     detector = FixedDetector()
     for image in (blank(178, 218), blank(200, 200)):
-        ((face, _),) = find_places(image, detector, "aligned")
+        ((face, _),) = places(image, detector, "aligned")
         assert face is None
     assert detector.calls == 0
-    with pytest.raises(DataError) as refused:
-        find_places(blank(300, 200), detector, "aligned")
-    assert refused.value.stage == "find"
+    (refused,) = find_places([blank(300, 200)], detector, "aligned")
+    assert isinstance(refused, DataError)
+    assert refused.stage == "find"
 
 
 @pytest.mark.parametrize(("x", "is_aligned"), [(0.0, True), (35.0, True), (120.0, False)])
 def test_detected_face_counts_as_aligned_only_at_its_place(x: float, is_aligned: bool) -> None:
     found = Face((30.0, 60.0, 150.0, 190.0), np.add(TEMPLATE, (x, 0)).astype(np.float32), 1.0)
-    ((face, _),) = find_places(noise(1), FixedDetector(found), face_seen=False)
+    ((face, _),) = places(noise(1), FixedDetector(found))
     assert (face is None) == is_aligned
 
 
 def test_square_without_a_detected_face_gets_the_quick_check() -> None:
     # The detector does not see faces this small.
     detector = FixedDetector()
-    assert len(find_places(drawn_face(32), detector)) == 1
-    assert find_places(blank(200, 200), detector) == []
+    assert len(places(drawn_face(32), detector)) == 1
+    assert places(blank(200, 200), detector) == []
 
 
 def test_square_is_a_face_or_a_photograph_by_its_content() -> None:
     detector = make_mtcnn()
     scene = photograph(500, 500, {3: placement(100, 200)})
-    assert find_places(drawn_face(170), detector)[0][0] is None
-    assert find_places(drawn_face(170), detector, "all")[0][0] is not None
-    assert find_places(scene, detector)[0][0] is not None
+    assert places(drawn_face(170), detector)[0][0] is None
+    assert places(drawn_face(170), detector, "all")[0][0] is not None
+    assert places(scene, detector)[0][0] is not None

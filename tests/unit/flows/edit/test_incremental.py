@@ -20,9 +20,10 @@ from flows.edit.plan.dry_run import describe
 from flows.edit.plan.prepared_run import NothingToDo, PreparedRun, prepare
 from flows.edit.plan.runs import show_runs
 from flows.edit.plan.shard_plans import read_shard
-from flows.edit.report.finish import find_report, finish
+from flows.edit.report.finish import finish
+from flows.edit.report.finished_runs import find_report
 from flows.edit.run import FIRST_SHIPPED, fingerprint_inputs, hash_of, lineage_of
-from flows.edit.shard.shard import edit_shard
+from flows.edit.shard.one_shard import edit_shard
 from flows.settings import EditSettings, ReportSettings
 from flows.storage import open_store
 from tests.support.images.pictures import noise, opened, saved

@@ -14,7 +14,7 @@ from attgan.data.codec.provenance import MARKED_FORMATS, Provenance, read_mark
 from flows.edit.job import resolve
 from flows.edit.ledger import finished_shards, read_rows
 from flows.edit.plan.prepared_run import PreparedRun, prepare
-from flows.edit.shard.shard import edit_shard
+from flows.edit.shard.one_shard import edit_shard
 from flows.settings import EditSettings
 from tests.support.images.metadata_samples import CITY, PHOTOSHOP, PLACE, SECONDS, THUMBNAIL, exif, xmp
 from tests.support.images.pictures import noise, opened, saved

@@ -14,7 +14,7 @@ from flows.edit.job import resolve
 from flows.edit.ledger import finished_shards, read_rows
 from flows.edit.one_file import PANEL, NotEdited, edit_file, slide_file
 from flows.edit.plan.prepared_run import PreparedRun, prepare
-from flows.edit.shard.shard import edit_shard
+from flows.edit.shard.one_shard import edit_shard
 from flows.settings import EditSettings
 from tests.support.images.pictures import noise, opened, saved
 from tests.support.images.scenes import photograph, placement

@@ -16,7 +16,7 @@ from flows.edit.job import resolve
 from flows.edit.ledger import finished_shards, read_rows
 from flows.edit.plan.prepared_run import NothingToDo, PreparedRun, prepare
 from flows.edit.report.finish import finish
-from flows.edit.shard.shard import edit_shard
+from flows.edit.shard.one_shard import edit_shard
 from flows.settings import EditSettings
 from tests.support.images.pictures import noise, saved
 from tests.support.processes import bound_by_modes
@@ -29,7 +29,7 @@ AS_A_PLAIN_USER = """
 import json, pathlib, sys
 from flows.edit.job import resolve
 from flows.edit.plan.prepared_run import prepare
-from flows.edit.shard.shard import edit_shard
+from flows.edit.shard.one_shard import edit_shard
 from flows.settings import EditSettings
 from flows.storage import AccessDenied
 folder = pathlib.Path(sys.argv[2])

@@ -13,7 +13,7 @@ from attgan.models import AttributeClassifier, ClassifierConfig, fresh, load_bun
 from flows.edit.job import resolve
 from flows.edit.ledger import finished_shards, read_rows
 from flows.edit.plan.prepared_run import PreparedRun, prepare
-from flows.edit.shard.shard import edit_shard
+from flows.edit.shard.one_shard import edit_shard
 from flows.settings import EditSettings
 from tests.support.images.pictures import noise, opened, saved
 from tests.support.refusals import refused

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from flows.edit.ledger import Summary
-from flows.edit.report.report import build_report
+from flows.edit.report.content import build_report
 from flows.edit.run import EditRun
 from flows.settings import EditSettings
 

@@ -17,11 +17,11 @@ import pytest
 from flows.edit.job import resolve
 from flows.edit.ledger import finished_shards, read_rows, read_summary
 from flows.edit.plan.prepared_run import PreparedRun, prepare
-from flows.edit.report.report import build_report
+from flows.edit.report.content import build_report
 from flows.edit.shard import isolation
 from flows.edit.shard.child import Child, Death, IsolationError, start_child
 from flows.edit.shard.isolation import edit_shard_in_isolation
-from flows.edit.shard.shard import edit_shard
+from flows.edit.shard.one_shard import edit_shard
 from flows.settings import EditSettings
 from flows.storage import StorageError
 from tests.support.images.pictures import noise, saved
@@ -259,7 +259,7 @@ def test_a_silent_child_is_killed(looping: PreparedRun) -> None:
 def run_elsewhere(call: str, prepared: PreparedRun) -> subprocess.Popen[bytes]:
     """Another process that edits the run's one shard."""
     program = (
-        "import sys; from flows.edit.shard import isolation, shard; from flows.settings import EditSettings\n"
+        "import sys; from flows.edit.shard import isolation, one_shard; from flows.settings import EditSettings\n"
         f"{call}(sys.argv[1], 0, EditSettings.model_validate_json(sys.argv[2]))"
     )
     arguments = [prepared.run.url, prepared.run.settings.model_dump_json()]
@@ -275,7 +275,7 @@ def run_elsewhere(call: str, prepared: PreparedRun) -> subprocess.Popen[bytes]:
 def test_a_shard_that_gets_nothing_done_is_ended(tmp_path: Path, settings: MakeSettings, how: str) -> None:
     write_inputs(tmp_path, [f"00-{how}.jpg"])
     prepared = begin(settings(stall_timeout=2))
-    worker = run_elsewhere("shard.edit_shard", prepared)
+    worker = run_elsewhere("one_shard.edit_shard", prepared)
     try:
         assert worker.stderr is not None
         assert b"Timeout (0:00:02)!" in worker.stderr.read()

@@ -1,4 +1,7 @@
-"""Write one output, create-only and with proof of authorship, and decide what to do if the key exists."""
+"""The stages that write an output: its bytes, then its object.
+
+It is written create-only and with proof of authorship. If the key exists, one look at the object decides what to do.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,13 @@ import contextlib
 from collections.abc import Mapping
 from urllib.parse import quote
 
+from attgan.data import codec
+from attgan.data.codec.provenance import Provenance, xmp_packet
+from attgan.editing.photographs import put_back
 from attgan.errors import DataError
+from attgan.models import GeneratorConfig
 from flows.edit.job import EditJob
-from flows.edit.shard.item import Item
+from flows.edit.shard.item import Chunk, Item
 from flows.storage import ObjectInfo, ObjectRefused, PreconditionFailed, Store, denials
 
 FINGERPRINT, SOURCE_ETAG = "attgan-fingerprint", "attgan-source-etag"
@@ -17,7 +24,38 @@ _TRIES = 3
 _KEY_EXISTS = "the destination holds another object under this key"
 
 
-def put_item(item: Item, job: EditJob) -> None:
+def encode(chunk: Chunk, generator: GeneratorConfig, job: EditJob) -> None:
+    """Put the edited faces of a chunk back, and encode the images.
+
+    An image of which nothing is edited keeps its bytes, if its format and metadata are kept.
+    """
+    mark = xmp_packet(Provenance(job.made_of["software"], job.model.digest, job.edits_text))
+    settings = job.settings
+    format = None if settings.format == "keep" else settings.format.upper()
+    for item in chunk:
+        if item.photograph is None:
+            continue
+        original = item.photograph.image.format
+        own = format or original
+        as_it_is = settings.output == "image" and own == original and settings.metadata == "keep"
+        if item.present and as_it_is:
+            data, item.row.notes = item.original or b"", None
+        else:
+            try:
+                image = put_back(item.photograph, generator, job.options, in_place=True)
+                image = codec.prepare(image, own, settings.metadata, b"" if item.present else mark)
+                # The notes include what this format cannot hold.
+                item.row.notes = ", ".join(image.notes) or None
+                data = codec.write(image, settings.quality)
+            except DataError as error:
+                item.fail(error)
+                continue
+        item.row.bytes_out = len(data)
+        item.drop()
+        item.data, item.content_type = data, codec.CONTENT_TYPES[own]
+
+
+def put(item: Item, job: EditJob) -> None:
     """Write an item's encoded bytes under its output key, and record the outcome in its row.
 
     An item that failed or was skipped in an earlier stage has no bytes, and nothing is written.

@@ -16,8 +16,8 @@ from flows.edit.job import resolve
 from flows.edit.ledger import Summary, finished_shards, read_rows
 from flows.edit.plan.dry_run import describe
 from flows.edit.plan.prepared_run import PreparedRun, prepare
-from flows.edit.report.report import ConservationError, build_report, failed_share
-from flows.edit.shard.shard import edit_shard
+from flows.edit.report.content import ConservationError, build_report, failed_share
+from flows.edit.shard.one_shard import edit_shard
 from flows.settings import EditSettings
 from tests.support.images.pictures import noise, opened, saved
 from tests.support.refusals import refused
