@@ -1,6 +1,6 @@
 """Everything that is used of Ray and Prefect although it is not part of their public interface, one function each.
 
-A test of each fails when an upgrade removes it. Ray's start has two more, in ``infra/local/ray_start.py``.
+A test of each fails when an upgrade removes it. Ray's start has three more, in ``infra/local/ray_start.py``.
 """
 
 from __future__ import annotations

@@ -103,6 +103,7 @@ def start(stack: Stack, report: Callable[[str], None] = print, seconds: float = 
                     )
                 if problem is None:
                     del waiting[name]
+                    service.after()
                     report(f"{service.title}: ready after {took:.1f} s")
                 elif took > seconds:
                     last = _last_log_line(stack, name)
@@ -118,6 +119,7 @@ def start(stack: Stack, report: Callable[[str], None] = print, seconds: float = 
 def _launch(stack: Stack, service: Service) -> None:
     environment = inherited() | client_environment(stack) | {processes.MARK: stack.mark}
     log = stack.logs / f"{service.name}.log"
+    service.before()
     # Until the process is recorded.
     with signals.deferred():
         started = processes.launch(

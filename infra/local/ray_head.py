@@ -10,12 +10,12 @@ from infra.local.credentials import credentials
 from infra.local.service import Service, fetch
 from infra.local.stack import Stack
 
+RAY = (sys.executable, "-m", "infra.local.ray_start")
 LIST_NODES = "/ray.rpc.NodeInfoGcsService/GetAllNodeInfo"
 _HEALTH = "/grpc.health.v1.Health/Check"
 PORTS = (
     "ray",
     "ray-dashboard",
-    "ray-client",
     "ray-node-manager",
     "ray-object-manager",
     "ray-agent",
@@ -23,7 +23,6 @@ PORTS = (
     "ray-runtime-env",
     "ray-metrics",
     "ray-dashboard-metrics",
-    "ray-monitor-metrics",
 )
 
 
@@ -33,7 +32,6 @@ def ray_head(stack: Stack) -> Service:
     options: dict[str, object] = {
         "node-ip-address": "127.0.0.1",
         "port": ports["ray"],
-        "ray-client-server-port": ports["ray-client"],
         "node-manager-port": ports["ray-node-manager"],
         "object-manager-port": ports["ray-object-manager"],
         "include-dashboard": str(stack.dashboard).lower(),
@@ -47,6 +45,8 @@ def ray_head(stack: Stack) -> Service:
         "object-store-memory": stack.object_store_mb * 2**20,
         "num-cpus": stack.cpus,
         "num-gpus": stack.gpus,
+        # It would send what workers print to their drivers, and the flows do not read that.
+        "include-log-monitor": "false",
         "log-style": "record",
         "log-color": "false",
     }
@@ -56,11 +56,11 @@ def ray_head(stack: Stack) -> Service:
         name="ray",
         title="Ray head",
         links=(("Ray", stack.address("ray", scheme="")), *dashboard),
-        command=(sys.executable, "-m", "infra.local.ray_start", "start", "--head", "--block", *chosen),
+        # Without the autoscaler's process: there is one node.
+        command=(*RAY, "start", "--head", "--block", "--no-monitor", *chosen),
         environment={
-            # Two more pages of metrics, whose ports cannot be set by options.
+            # One more page of metrics, whose port cannot be set by an option.
             "DASHBOARD_METRIC_PORT": str(ports["ray-dashboard-metrics"]),
-            "AUTOSCALER_METRIC_PORT": str(ports["ray-monitor-metrics"]),
             # Keeps the environment of Ray's processes readable, so that they can be found by the stack's mark.
             "SPT_NOENV": "1",
             "TMPDIR": str(stack.scratch),

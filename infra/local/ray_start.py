@@ -4,6 +4,8 @@ Ray waits 30 seconds for the node that it starts, a constant in its code, and po
 machine that is too short, and the polling takes a CPU from the node. Here it polls five times a second, for as long as
 the process that has started Ray allows.
 
+The server of the Ray client (`ray://`) is not started, because the flows refuse it.
+
 Ray's node process aborts if its helpers have not started within 15 seconds, another constant, and nobody notices while
 the node is waited for. The first start after an installation compiles Ray's modules, which takes longer on a busy
 machine. Then everything is started once more.
@@ -17,7 +19,7 @@ import time
 
 import psutil
 from ray._private import services
-from ray.scripts.scripts import main
+from ray.scripts import scripts
 
 # The most seconds that it waits, if no other process ends it.
 _LIMIT = 1800.0
@@ -56,6 +58,11 @@ def patch_node_wait() -> None:
     threading.Thread(target=watch, name="watch the node's start", daemon=True).start()
 
 
+def patch_client_server() -> None:
+    """Leave out the server of the Ray client. No option does that where the client's dependencies are installed."""
+    scripts.get_ray_client_dependency_error = lambda: "not used here"
+
+
 def _node_has_died() -> bool:
     return any(
         child.name() == "raylet" and child.status() == psutil.STATUS_ZOMBIE
@@ -92,4 +99,5 @@ if __name__ == "__main__":
     if _START in os.environ:
         _clear_earlier_start()
     patch_node_wait()
-    main()
+    patch_client_server()
+    scripts.main()

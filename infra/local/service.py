@@ -10,6 +10,10 @@ from pathlib import Path
 from infra.errors import StackError
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Service:
     """A server.
@@ -26,6 +30,8 @@ class Service:
         leftovers: sockets that it leaves outside the stack's folders.
         needs: the services that must be healthy before it starts, and run until it has ended.
         works: seconds that processes which it has started in other sessions may take to end. They end before it.
+        before: called before each start.
+        after: called when it has become healthy, before services that need it start.
     """
 
     name: str
@@ -39,6 +45,8 @@ class Service:
     leftovers: tuple[Path, ...] = ()
     needs: tuple[str, ...] = ()
     works: float = 0.0
+    before: Callable[[], None] = _nothing
+    after: Callable[[], None] = _nothing
 
 
 def unhealthy(service: Service) -> str | None:

@@ -241,10 +241,7 @@ def _start_node(
         "log-color": "false",
     }
     if name == "head":
-        options |= {
-            "ray-client-server-port": free_ports(["client"], taken)["client"],
-            "include-dashboard": "false",
-        }
+        options |= {"include-dashboard": "false"}
     own = {metric: str(ports[metric]) for metric in ("DASHBOARD_METRIC_PORT", "AUTOSCALER_METRIC_PORT")}
     nodes.running[name] = processes.launch(
         [

@@ -1,11 +1,12 @@
-"""Ray's own wait for the node that it starts, which is too short for a busy machine, is the one of ours."""
+"""What is replaced in the start of Ray: the wait for the node, too short for a busy machine, and the client's server."""
 
 import inspect
 
 import pytest
 from ray._private import node, services
+from ray.scripts import scripts
 
-from infra.local.ray_start import patch_node_wait
+from infra.local.ray_start import patch_client_server, patch_node_wait
 
 
 def test_a_node_is_asked_for_until_it_has_joined(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,3 +27,12 @@ def test_ray_asks_with_the_function_that_is_replaced() -> None:
     source = inspect.getsource(node.Node)
     assert "services.get_node(" in source
     assert "except RuntimeError" in source
+
+
+def test_ray_starts_its_clients_server_only_if_its_dependencies_are_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(scripts, "get_ray_client_dependency_error", scripts.get_ray_client_dependency_error)
+    patch_client_server()
+    assert scripts.get_ray_client_dependency_error() is not None
+    assert "has_ray_client = get_ray_client_dependency_error() is None" in inspect.getsource(scripts)
