@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import stat
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -132,10 +133,15 @@ class DiskStore:
             raise UserError("directory-is-file", f"{where}: {nearest} is a file, a directory is needed")
         if not os.access(nearest, os.R_OK | os.X_OK):
             raise UserError("directory-unreadable", f"{where}: {nearest} cannot be read with your rights")
-        if write and not os.access(nearest, os.W_OK):
+        if not write:
+            return
+        try:
+            # Only an attempt shows it: root has all rights, also where no file can be made, as in /proc.
+            tempfile.TemporaryFile(dir=nearest).close()
+        except OSError as error:
             raise UserError(
-                "directory-unwritable", f"{where}: {nearest} cannot be written to with your rights"
-            )
+                "directory-unwritable", f"{where}: {nearest} cannot be written to: {error.strerror}"
+            ) from None
 
     def make_bucket(self) -> None:
         """Make the directory: see :meth:`Store.make_bucket`."""

@@ -237,6 +237,11 @@ def test_check(tmp_path: Path) -> None:
     open_store(missing).check()
 
 
+def test_check_sees_where_not_even_root_can_write() -> None:
+    with refused("directory-unwritable"):
+        open_store("/proc/anywhere").check(write=True)
+
+
 def test_check_sees_missing_rights() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
