@@ -49,7 +49,11 @@ def sweep(settings: SweepSettings) -> dict[str, Any] | State[Any]:
     for line in licence_lines(plan.places):
         log.info("%s", line)
     watch = SweepWatch(plan, log)
-    with deferred(signal.SIGINT, signal.SIGTERM) as arrived, cancel_requests(log) as cancelled:
+    with (
+        cancel_requests(log) as cancelled,
+        # In a run that is cancelled, SIGTERM comes from Prefect's worker. Its usual effect would be a crash.
+        deferred(signal.SIGINT, signal.SIGTERM, unless=cancelled) as arrived,
+    ):
 
         def stop() -> str | None:
             return cancelled() or ("interrupted" if arrived else None)

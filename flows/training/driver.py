@@ -101,9 +101,10 @@ def drive(
     call = {"settings": settings.model_copy(update={"cpus": cpus}), "command": command}
     try:
         with (
-            # A SIGTERM inside Ray's wait would become a SystemError.
-            deferred(signal.SIGINT, signal.SIGTERM) as arrived,
             cancel_requests(log) as cancelled,
+            # A SIGTERM inside Ray's wait would become a SystemError. In a run that is cancelled it comes from Prefect's
+            # worker, and its usual effect would end the run as crashed.
+            deferred(signal.SIGINT, signal.SIGTERM, unless=cancelled) as arrived,
         ):
             on_wait = _Supervisor(watch, store, command, lambda: bool(arrived or cancelled()), log)
             running = tasks.run_tasks(

@@ -99,11 +99,15 @@ def _look_for_marker(store: Store, command: str, found: threading.Event, ended: 
 
 
 @contextlib.contextmanager
-def deferred(*numbers: signal.Signals) -> Iterator[list[int]]:
+def deferred(*numbers: signal.Signals, unless: Callable[[], object] = lambda: False) -> Iterator[list[int]]:
     """Defer the usual effect of signals to the end of this context; until then they are in the list it provides.
 
     A second signal takes effect at once. Outside the main thread nothing is deferred, because Python only lets the main
     thread handle signals.
+
+    Args:
+        numbers: the signals.
+        unless: asked at the end; the usual effect is left out if its result is true.
     """
     arrived: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -125,5 +129,5 @@ def deferred(*numbers: signal.Signals) -> Iterator[list[int]]:
         yield arrived
     finally:
         restore()
-        if len(arrived) == 1:
+        if len(arrived) == 1 and not unless():
             os.kill(os.getpid(), arrived[0])

@@ -39,6 +39,9 @@ def test_a_signal_takes_effect_at_the_end_and_a_second_one_at_once(received: lis
         pass
     os.kill(os.getpid(), signal.SIGUSR1)
     assert received == [signal.SIGUSR1] * 3, "the handler is the one from before"
+    with deferred(signal.SIGUSR1, unless=lambda: "the run was cancelled"):
+        os.kill(os.getpid(), signal.SIGUSR1)
+    assert received == [signal.SIGUSR1] * 3, "its effect is left out"
 
 
 def test_only_the_command_that_a_worker_works_for_can_stop_it(tmp_path: Path) -> None:
