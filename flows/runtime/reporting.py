@@ -69,21 +69,22 @@ class Picture:
     def __init__(self, key: str, description: str) -> None:
         self._key, self._description = artifact_key(key), description
         self._artifact: UUID | None = None
-        self._shown: bytes | None = None
+        self._shown: tuple[bytes, str] | None = None
 
-    def show(self, image: bytes, log: Log) -> None:
-        """Show a JPEG or PNG, unless it is already shown."""
-        if image == self._shown:
+    def show(self, image: bytes, log: Log, description: str | None = None) -> None:
+        """Show a JPEG or PNG, with another description if one is given, unless that is already shown."""
+        description = description or self._description
+        if (image, description) == self._shown:
             return
-        page = _page(image, self._description)
+        page = _page(image, description)
         try:
             if self._artifact is None:
-                created = create_markdown_artifact(page, key=self._key, description=self._description)
+                created = create_markdown_artifact(page, key=self._key, description=description)
                 self._artifact = created  # type: ignore[assignment]
             else:
                 with get_client(sync_client=True) as client:
-                    client.update_artifact(self._artifact, ArtifactUpdate(data=page))
-            self._shown = image
+                    client.update_artifact(self._artifact, ArtifactUpdate(data=page, description=description))
+            self._shown = (image, description)
         except Exception as error:
             log.warning("the picture is not shown: %s", error)
 

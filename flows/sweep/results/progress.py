@@ -174,7 +174,11 @@ class TrialStatus:
         if trial.value is not None:
             words.append(f"{self._metric.replace('_', ' ')} {number(trial.value)}")
         text = "; ".join(filter(None, (", ".join(words), event.note)))
-        return f"trial {event.number:03d} ({trial.label}): {text or 'begins'}"
+        return f"{self.name(event.number)}: {text or 'begins'}"
+
+    def name(self, trial: int) -> str:
+        """A trial in words: ``trial 003 (λ1 50)``."""
+        return f"trial {trial:03d} ({self._trials[trial].label})"
 
     def words(self) -> str:
         """The trials by state: ``3 of 8 trials have ended: 2 finished, 1 failed; 2 running, 3 waiting``."""
@@ -222,9 +226,7 @@ class SweepWatch:
         self._caption = f"Trials so far, by {metric.replace('_', ' ')}, {plan.store.url}"
         self._progress = reporting.LiveArtifact("progress", "sweep-progress", _PROGRESS_EVERY)
         self._table = reporting.LiveArtifact("table", "sweep-so-far", _TABLE_EVERY)
-        self._faces = reporting.Picture(
-            "sweep-best-so-far", f"Fixed faces, the best trial so far, {plan.store.url}"
-        )
+        self._faces = reporting.Picture("sweep-best-so-far", "Fixed faces")
         self._started = self._said = self._pictured = time.monotonic()
         self._take_complete()
 
@@ -287,6 +289,9 @@ class SweepWatch:
         try:
             newest = max((info.key for info in store.list(GRIDS)), default=None)
             if newest is not None:
-                self._faces.show(store.get(newest).data, self._log)
+                description = (
+                    f"Fixed faces, {self.status.name(ahead)}, the best so far, {self._plan.store.url}"
+                )
+                self._faces.show(store.get(newest).data, self._log, description)
         except (FileNotFoundError, StorageError) as error:
             self._log.warning("the best trial's faces are not shown: %s", error)
