@@ -22,6 +22,10 @@ class UserError(Exception):
         return f"[{self.code}] {self.line}"
 
 
+class CapReached(UserError):
+    """A cap of the user's ended a run before all was done: no mistake. The same command continues; exit code 75."""
+
+
 class Diverged(Exception):
     """A training ended because a loss or a weight was not finite or exploded: one line. The last good state is kept."""
 

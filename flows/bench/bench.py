@@ -148,7 +148,7 @@ def _images(settings: BenchSettings, scratch: str) -> tuple[EditSettings, list[s
         source=settings.source or join(scratch, "in"),
         destination=join(scratch, "edited"),
         bundle=settings.bundle,
-        limit=settings.images,
+        max_images=settings.images,
         faces="aligned",
         # So that every image passes through all stages.
         on_present="edit",
@@ -162,7 +162,9 @@ def _images(settings: BenchSettings, scratch: str) -> tuple[EditSettings, list[s
         return wanted, fill(open_store(wanted.source, option="--destination"), settings.images, settings.seed)
     keys = [
         info.key
-        for info in islice(list_images(open_store(wanted.source), wanted.format, NotPlanned()), wanted.limit)
+        for info in islice(
+            list_images(open_store(wanted.source), wanted.format, NotPlanned()), wanted.max_images
+        )
         if not info.refused
     ]
     if not keys:

@@ -1,13 +1,14 @@
 """The entry point: runs one command, and turns errors and signals into exit codes.
 
-Exit codes: 2 after a refusal, 1 if the work failed, 130 after Ctrl-C, 143 after SIGTERM.
+Exit codes: 2 after a refusal, 1 if the work failed, 75 if a cap of the user's ended it with work left, 130 after
+Ctrl-C, 143 after SIGTERM.
 """
 
 from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 
 from cyclopts import App, Parameter
@@ -47,6 +48,7 @@ help.arrange(app, _whole_help.get)
 
 # Former names of options, which are still accepted, and the two kinds of help, which are one to the parser.
 _RENAMED = {"--judge": "--evaluator", help.ALL: "--help"}
+_RENAMED_OF = {"edit": {"--limit": "--max-images"}}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -58,7 +60,8 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     with noticing_ctrl_c() as interrupted:
         try:
-            words = [_renamed(argument) for argument in arguments]
+            names = _RENAMED | _RENAMED_OF.get(arguments[0] if arguments else "", {})
+            words = [_renamed(argument, names) for argument in arguments]
             _whole_help.set(help.ALL in arguments)
             app(words, exit_on_error=False, print_error=False, result_action="return_value")
         except BaseException as error:
@@ -72,7 +75,7 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _renamed(argument: str) -> str:
+def _renamed(argument: str, names: Mapping[str, str]) -> str:
     """An argument of the command line, with the present name of its option."""
     name, equals, value = argument.partition("=")
-    return f"{_RENAMED.get(name, name)}{equals}{value}"
+    return f"{names.get(name, name)}{equals}{value}"

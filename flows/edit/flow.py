@@ -13,12 +13,14 @@ from typing import Any
 from prefect import State, flow, get_run_logger, task
 from prefect.states import Completed, Failed
 
-from attgan.errors import UserError
+from attgan.errors import CapReached, UserError
 from flows.edit import lease
+from flows.edit.caps import Caps
 from flows.edit.job import Model, resolve
-from flows.edit.ledger import Summary, read_summary
+from flows.edit.ledger import Summary, ledger_key, read_summary
 from flows.edit.plan.dry_run import describe
 from flows.edit.plan.prepared_run import NothingToDo, PreparedRun, prepare
+from flows.edit.plan.shard_plans import count_inputs
 from flows.edit.report import finish, tables
 from flows.edit.report.content import build_empty_report, failed_share
 from flows.edit.report.finished_runs import read_report
@@ -141,9 +143,16 @@ def _edit(
         if shard not in prepared.todo
     }
     before = list(summaries.values())
-    if lost := _run_shards(prepared, summaries, check_stop, log):
+    caps = Caps(run.settings, started)
+    if lost := _run_shards(prepared, summaries, caps, check_stop, log):
         message = f"{len(lost)} of {run.shards} shards did not finish ({lost[0]}); {cancelling.RESUMES}"
         return Failed(message=message)
+    if caps.reached:
+        done = sum(summary.images for summary in summaries.values())
+        raise CapReached(
+            "deadline-reached",
+            f"{caps.reached}: {done:,} of {run.inputs:,} images are done; the same command continues",
+        )
     if len(summaries) < run.shards:
         message = _report_failed_share(run, summaries)
         return Failed(message=f"{message}; stopped. With a higher limit the same command resumes")
@@ -163,13 +172,14 @@ def _completed(result: dict[str, Any]) -> State[Any]:
 def _run_shards(
     prepared: PreparedRun,
     summaries: dict[int, Summary],
+    caps: Caps,
     check_stop: Callable[[], None],
     log: reporting.Log,
 ) -> list[str]:
     """Run the shards that are left and add their summaries to ``summaries``.
 
-    Stops early when too many images have failed, or when so many shards in a row did not finish that the storage or
-    the cluster must be gone.
+    Stops early at the deadline, when too many images have failed, or when so many shards in a row did not finish that
+    the storage or the cluster must be gone.
 
     Returns:
         One line for each shard that did not finish.
@@ -181,8 +191,10 @@ def _run_shards(
     done = sum(summary.images for summary in summaries.values())
     progress = reporting.Progress("edit-progress", "images", run.inputs, log, done)
     calls = (
-        {"run_url": run.url, "shard": shard, "settings": settings, "generation": generation}
-        for shard, generation in prepared.todo.items()
+        None
+        if shard is None
+        else {"run_url": run.url, "shard": shard, "settings": settings, "generation": prepared.todo[shard]}
+        for shard in caps.spaced(prepared.todo, lambda shard: _images_to_do(prepared, shard))
     )
     asks = settings.cpus_per_shard, settings.gpus_per_shard
     running = tasks.run_tasks(
@@ -217,6 +229,13 @@ def _run_shards(
             if images >= FAILURE_SHARE_FROM and failed / images > settings.max_failed_share:
                 break
     return lost
+
+
+def _images_to_do(prepared: PreparedRun, shard: int) -> int:
+    """How many images of a shard that is left are to be edited: all, or those that a retry finds failed."""
+    if generation := prepared.todo[shard]:
+        return read_summary(prepared.store, ledger_key(shard, generation - 1)).counts["failed"]
+    return count_inputs(prepared.store, prepared.run, shard)
 
 
 def _in_isolation(call: tasks.Call, state: State[Any], log: reporting.Log) -> Any:

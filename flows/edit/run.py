@@ -34,10 +34,12 @@ MAY_CHANGE = (
     # The place of the bundle; its digest is part of the fingerprint.
     "bundle",
     "cpus_per_shard",
+    "deadline",
     "gpus_per_shard",
     "max_bytes",
     "max_failed_share",
     "max_pixels",
+    "max_rate",
     "notice_share",
     "node_timeout",
     "on_existing",

@@ -13,11 +13,13 @@ from types import FrameType
 from cyclopts import CycloptsError, MissingArgumentError, UnknownCommandError, UnknownOptionError
 from pydantic import ValidationError
 
-from attgan.errors import UserError
+from attgan.errors import CapReached, UserError
 from flows.settings import refusal_of
 
 WRONG_USE = 2
 FAILED = 1
+# What sendmail's tools say, too, when the same call is to be repeated later (EX_TEMPFAIL).
+CONTINUES_LATER = 75
 TRACEBACK = "ATTGAN_TRACEBACK"
 
 
@@ -67,6 +69,9 @@ def exit_code(error: BaseException) -> int:
             return _refuse(UserError(_code_of(error), _one_line(error)))
         case ValidationError():
             return _refuse(refusal_of(error))
+        case CapReached():
+            print(f"attgan: {error}", file=sys.stderr)
+            return CONTINUES_LATER
         case UserError():
             return _refuse(error)
         case Exception() if _expected(error):

@@ -13,12 +13,13 @@ from prefect.client.schemas.objects import TaskRun
 from prefect.exceptions import MissingResult
 from prefect.states import Cancelled, Failed
 
-from attgan.errors import UserError
+from attgan.errors import CapReached, UserError
 from flows.runtime.cancelling import RunCancelled, say_how_to_cancel
 from flows.runtime.cluster import connection
 from flows.runtime.cluster.watch import ClusterLost
 
 REFUSED = "Refused"
+STOPPED = "Stopped"
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,6 +34,7 @@ def refusals_as_states(body: Callable[P, R]) -> Callable[P, R | State[Any]]:
 
     :class:`UserError` becomes a state named ``Refused``: a failed one in a run of a deployment, which somebody has to
     correct, and a cancelled one in a run from a terminal, whose user reads the line there.
+    :class:`attgan.errors.CapReached` becomes a cancelled state named ``Stopped``.
     :class:`flows.runtime.cancelling.RunCancelled` and Ctrl-C become a cancelled state; :class:`Unfinished` and
     :class:`flows.runtime.cluster.watch.ClusterLost` a failed one. The message of the state is the message of the
     exception.
@@ -43,6 +45,8 @@ def refusals_as_states(body: Callable[P, R]) -> Callable[P, R | State[Any]]:
         say_how_to_cancel()
         try:
             return body(*args, **kwargs)
+        except CapReached as reached:
+            return Cancelled(name=STOPPED, message=str(reached))
         except UserError as error:
             refused = Failed if runtime.deployment.id else Cancelled
             return refused(name=REFUSED, message=str(error))
@@ -85,19 +89,25 @@ def cause_of(state: State[Any]) -> Any:
         return None
 
 
+def _raise_if_stopped(state: State[Any]) -> None:
+    if state.name == REFUSED:
+        raise refusal_in(state.message)
+    if state.name == STOPPED:
+        raise CapReached(*refusal_in(state.message).args)
+    if state.is_cancelled():
+        raise RunCancelled(state.message or "cancelled")
+
+
 def run_subflow(flow: Flow[..., Any], settings: Any) -> dict[str, Any]:
     """Run a flow as a subflow of the current one, and return its result.
 
     Raises:
-        UserError: it was refused.
+        UserError: it was refused, or a cap of the user's ended it.
         RunCancelled: it or one of its parents was cancelled.
         Unfinished: it failed or was stopped.
     """
     state: Any = flow(settings=settings, return_state=True)
-    if state.name == REFUSED:
-        raise refusal_in(state.message)
-    if state.is_cancelled():
-        raise RunCancelled(state.message or "cancelled")
+    _raise_if_stopped(state)
     if not state.is_completed():
         raise Unfinished(state.message or f"{flow.name} failed")
     result: dict[str, Any] = state.result()
@@ -108,14 +118,12 @@ def run_from_terminal(flow: Flow[..., Any], **parameters: Any) -> Any:
     """Run a flow in this process, on the cluster that the environment names, and return its result.
 
     Raises:
-        UserError: no Prefect server or Ray cluster is available, or the flow was refused.
+        UserError: no Prefect server or Ray cluster is available, or the flow was refused, or a cap of the
+            user's ended it.
         RunCancelled: the run was cancelled on the server.
     """
     connection.require_prefect()
     connection.connect_ray()
     state: Any = flow(**parameters, return_state=True)
-    if state.name == REFUSED:
-        raise refusal_in(state.message)
-    if state.is_cancelled():
-        raise RunCancelled(state.message or "cancelled")
+    _raise_if_stopped(state)
     return state.result()

@@ -4,7 +4,7 @@ A model is the parameter of its flow, the form in the Prefect UI and the options
 field is its help text in all three. Rules for single fields are checked here and nowhere else.
 """
 
-from flows.settings.base import BundleUrl, Settings, Url, refusal_of
+from flows.settings.base import BundleUrl, Settings, Url, refusal_of, seconds_of
 from flows.settings.bench import BenchSettings
 from flows.settings.dataset import IngestSettings, SubsetSettings
 from flows.settings.demo import DemoSettings, DemoTrainingSettings
@@ -57,4 +57,5 @@ __all__ = [
     "TrainSettings",
     "Url",
     "refusal_of",
+    "seconds_of",
 ]

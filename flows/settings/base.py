@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -92,8 +93,24 @@ def _plain_name(name: str) -> str:
     return name
 
 
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def seconds_of(duration: str) -> int:
+    """The seconds of a duration, such as 5400 for ``90m``."""
+    return int(duration[:-1]) * _UNITS[duration[-1]]
+
+
+def _duration(text: str) -> str:
+    if not re.fullmatch(r"[0-9]{1,9}[smhd]", text):
+        raise ValueError("write a whole number and its unit: 90s, 45m, 6h or 90d")
+    return text
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, AfterValidator(_plain_name)]
+Duration = Annotated[str, AfterValidator(_duration)]
+"""A whole number and its unit: ``90s``, ``45m``, ``6h`` or ``90d``. :func:`seconds_of` reads it."""
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=r"^[^\n]+$")]
 
 # Options that several commands have. Each says what it is once, here.

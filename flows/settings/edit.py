@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
 
 from attgan.attributes import MAX_INTENSITY
-from flows.settings.base import BundleUrl, Name, NodeTimeout, Settings, Share, Url
+from flows.settings.base import BundleUrl, Duration, Name, NodeTimeout, Settings, Share, Url
 from flows.settings.groups import RESOURCES
 from flows.settings.layout import FieldGroup, Layout
 from flows.urls import DEFAULT_BUNDLE
@@ -60,7 +60,6 @@ GROUPS = (
         "Which images",
         "Which images a run edits, and what happens to those that need no edit.",
         (
-            "limit",
             "redo",
             "retry_failed",
             "run_id",
@@ -232,6 +231,23 @@ class EditOptions(Settings):
         default=0, ge=0, le=1, description="GPUs, or the fraction of one, that each task on Ray asks for."
     )
     node_timeout: NodeTimeout = 10
+    max_images: int | None = Field(
+        default=None,
+        ge=1,
+        # Up to version 0.2 it was called limit. That name is still accepted.
+        validation_alias=AliasChoices("max_images", "limit"),
+        description="Edit at most so many images. The same command then edits the next ones.",
+    )
+    max_rate: float | None = Field(
+        default=None,
+        gt=0,
+        description="The most images per second, on average over all workers: shards are started more slowly.",
+    )
+    deadline: Duration | None = Field(
+        default=None,
+        description="Start no more shards so long after the start: 90s, 45m, 6h or 2d. Those at work are finished, and "
+        "the same command continues later.",
+    )
 
 
 class EditSettings(EditOptions, EditPlaces):
@@ -239,9 +255,6 @@ class EditSettings(EditOptions, EditPlaces):
 
     layout = Layout(("source", "destination", *COMMON, "dry_run"), GROUPS)
 
-    limit: int | None = Field(
-        default=None, ge=1, description="Plan only the first N keys that are to be edited, for a trial."
-    )
     redo: bool = Field(
         default=False, description="Plan all images, including those that are done and unchanged."
     )

@@ -48,7 +48,7 @@ def test_a_storage_that_hangs_is_nobodys_row(
         source=join(bucket, "in"),
         destination=join(bucket, "out"),
         bundle=join(bucket, "bundle"),
-        limit=2,
+        max_images=2,
         faces="aligned",
         stall_timeout=5,
     )

@@ -55,7 +55,7 @@ def test_four_steps_and_none_of_them_twice(bucket: str) -> None:
             "preset": "final",
             "align_options": {"max_steps": 2},
             "sweep_options": TINY,
-            "edit_options": {"limit": 12},
+            "edit_options": {"max_images": 12},
         }
     )
     result: dict[str, Any] = run_from_terminal(pipeline, settings=settings)

@@ -77,7 +77,7 @@ def list_inputs(job: EditJob, done: DuckDBPyConnection, not_planned: NotPlanned)
         UserError: two inputs would have the same output key.
     """
     inputs = list_images(job.source, job.settings.format, not_planned)
-    return islice(_to_do(inputs, done, not_planned, redo=job.settings.redo), job.settings.limit)
+    return islice(_to_do(inputs, done, not_planned, redo=job.settings.redo), job.settings.max_images)
 
 
 def list_images(source: Store, format: str, not_planned: NotPlanned) -> Iterator[ObjectInfo]:

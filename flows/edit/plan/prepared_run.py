@@ -87,7 +87,7 @@ def _resume_or_plan(
     request: EditRequest, planned: Callable[[], None], runs: Sequence[ListedRun], replaced: list[str]
 ) -> PreparedRun | NothingToDo:
     settings = request.settings
-    name = hash_of([request.lineage, request.fingerprint, settings.limit, settings.redo])
+    name = hash_of([request.lineage, request.fingerprint, settings.max_images, settings.redo])
     finished_before = sum(run.is_finished and run.run.run_id.startswith(f"{name}-") for run in runs)
     run_id = settings.run_id or f"{name}-{finished_before + 1:04d}"
     store = request.open_run(run_id)
@@ -213,7 +213,7 @@ def _refuse_other_settings(run: EditRun, request: EditRequest) -> None:
     """
     settings, made_of = request.settings, request.made_of
     differs = [name for name in made_of if made_of[name] != run.made_of.get(name)]
-    same = ("source",) if settings.retry_failed else ("source", "limit", "redo")
+    same = ("source",) if settings.retry_failed else ("source", "max_images", "redo")
     differs += [name for name in same if getattr(run.settings, name) != getattr(settings, name)]
     if differs:
         names = ", ".join(differs)

@@ -109,3 +109,9 @@ def read_shard(store: Store, run: EditRun, shard: int) -> list[dict[str, Any]]:
     data = store.get(plan_key(run.plan, shard)).data
     rows: list[dict[str, Any]] = read_table(pa.BufferReader(data)).to_pylist()
     return rows
+
+
+def count_inputs(store: Store, run: EditRun, shard: int) -> int:
+    """The number of a shard's planned inputs."""
+    count: int = pq.read_metadata(pa.BufferReader(store.get(plan_key(run.plan, shard)).data)).num_rows
+    return count

@@ -62,6 +62,8 @@ def build_report(
         "attributes_from": sources,
         "remarks": _remarks(run, counts, reasons, sources.get("unsure", 0)),
         "unchanged": run.unchanged,
+        # Whether there are more images is only known to the run that lists them.
+        "capped": run.settings.max_images if run.inputs == run.settings.max_images else None,
         "ignored": run.ignored,
         "reasons": dict(reasons.most_common(100)),
         "shards": run.shards,

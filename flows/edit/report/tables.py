@@ -85,6 +85,10 @@ def show(report: dict[str, Any]) -> None:
             f"{report['shards_isolated']:,} of {report['shards']:,} shards ran again in isolation, image by image "
             "where necessary, because their process had died"
         )
+    if most := report.get("capped"):
+        print_line(
+            f"no more images than --max-images {most:,} were planned: the same command edits the next ones"
+        )
     if left := report.get("planned_anew"):
         print_line(f"closed unfinished: another version planned its other {left:,} images anew")
     if report["unchanged"]:
@@ -99,7 +103,8 @@ def one_line(report: dict[str, Any]) -> str:
     if report["run_id"] is None:
         return _nothing_to_do(report)
     counts = ", ".join(f"{count:,} {status}" for status, count in report["counts"].items() if count)
-    return f"{report['inputs']:,} images: {counts}; {report['url']}"
+    capped = f"; --max-images {report['capped']:,} is reached" if report.get("capped") else ""
+    return f"{report['inputs']:,} images: {counts}{capped}; {report['url']}"
 
 
 def _nothing_to_do(report: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
@@ -70,7 +71,7 @@ def start_worker(function: Callable[..., None], *args: Any, cpus: float, gpus: f
 
 def run_tasks(
     task: Any,
-    calls: Iterable[Call],
+    calls: Iterable[Call | None],
     *,
     cpus: float,
     gpus: float,
@@ -95,7 +96,8 @@ def run_tasks(
 
     Args:
         task: the Prefect task.
-        calls: the keyword arguments of each call, read lazily.
+        calls: the keyword arguments of each call, read lazily; None where the next call has to wait. Then it is asked
+            for again within half a second.
         cpus: the CPUs that each task asks for.
         gpus: the GPUs that each task asks for.
         node_timeout: the most minutes in which no node can run such a task, before this function gives up.
@@ -151,7 +153,7 @@ class _Pending:
 
 def _run_tasks(
     task: Any,
-    calls: Iterable[Call],
+    calls: Iterable[Call | None],
     options: dict[str, Any],
     window: Callable[[], int],
     on_wait: Callable[[], None],
@@ -174,14 +176,20 @@ def _run_tasks(
     try:
         while True:
             while not exhausted and len(pending) < window():
-                call = next(todo, None)
-                if call is None:
+                try:
+                    call = next(todo)
+                except StopIteration:
                     exhausted = True
                     break
+                if call is None:
+                    break
                 submit(task, call)
-            if not pending:
+            if not pending and exhausted:
                 return
             on_wait()
+            if not pending:
+                time.sleep(WAIT)
+                continue
             try:
                 done, _ = ray.wait(list(pending), num_returns=1, timeout=WAIT)
             except SystemError as error:

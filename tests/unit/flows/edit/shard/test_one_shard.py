@@ -180,11 +180,11 @@ def test_a_named_run_of_something_else_is_refused(tmp_path: Path, settings: Make
 def test_a_trial_with_a_limit_is_another_run(tmp_path: Path, settings: MakeSettings) -> None:
     for i in range(3):
         (tmp_path / "in" / f"{i}.jpg").write_bytes(saved(noise(i)))
-    trial = prepare(resolve(settings(limit=1)))
+    trial = prepare(resolve(settings(max_images=1)))
     whole = prepare(resolve(settings()))
     assert (trial.run.inputs, whole.run.inputs) == (1, 3)
-    assert prepare(resolve(settings(limit=1))).run == trial.run
-    prepare(resolve(settings(run_id="mine", limit=1)))
+    assert prepare(resolve(settings(max_images=1))).run == trial.run
+    prepare(resolve(settings(run_id="mine", max_images=1)))
     with refused("run-settings-differ"):
         prepare(resolve(settings(run_id="mine")))
 
