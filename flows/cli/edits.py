@@ -9,14 +9,21 @@ from cyclopts import App, Group, Parameter
 from attgan.errors import UserError
 from flows.operate.stack_choice import adopt_stack
 from flows.runtime.terminal import print_line, print_mapping, print_rows
-from flows.settings import EditSettings, EvaluateSettings, PreviewSettings, ReportSettings
+from flows.settings import (
+    EditSettings,
+    EvaluateSettings,
+    ForgetSettings,
+    PreviewSettings,
+    ReportSettings,
+    UndoSettings,
+)
 
 _GROUP = Group("Editing", sort_key=1)
 
 
 def add_to(app: App) -> None:
     """Add these commands to the command line."""
-    for command in (edit, report, runs, preview, evaluate):
+    for command in (edit, report, runs, preview, evaluate, undo, forget):
         app.command(command, group=_GROUP)
 
 
@@ -92,3 +99,22 @@ def evaluate(*, settings: Annotated[EvaluateSettings, Parameter(name="*")]) -> N
     from flows.evaluation import report
 
     report.show(evaluation.evaluate(settings))
+
+
+def undo(settings: Annotated[UndoSettings, Parameter(name="*")]) -> None:
+    """Remove the outputs that an edit run wrote, so that its images are planned again."""
+    adopt_stack()
+    from flows.operate import removing
+    from flows.operate.undo import undo as undo_run
+
+    run, outcome = undo_run(settings)
+    removing.show(f"run {run.run_id}", outcome, dry_run=settings.dry_run)
+
+
+def forget(settings: Annotated[ForgetSettings, Parameter(name="*")]) -> None:
+    """Remove the outputs of images that were deleted from their source, and what reports show of them."""
+    adopt_stack()
+    from flows.operate import removing
+
+    outcome = removing.forget_keys(settings)
+    removing.show("forget", outcome, dry_run=settings.dry_run, with_removed=True)

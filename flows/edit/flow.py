@@ -21,6 +21,8 @@ from flows.edit.ledger import Summary, ledger_key, read_summary
 from flows.edit.plan.dry_run import describe
 from flows.edit.plan.prepared_run import NothingToDo, PreparedRun, prepare
 from flows.edit.plan.shard_plans import count_inputs
+from flows.edit.removal.deleted_sources import mirror_deletions
+from flows.edit.removal.outputs import Outcome
 from flows.edit.report import finish, tables
 from flows.edit.report.content import build_empty_report, failed_share
 from flows.edit.report.finished_runs import read_report
@@ -77,6 +79,8 @@ def edit(settings: EditSettings) -> dict[str, Any] | State[Any]:
     # Before the lease is written, so that a mistake leaves nothing behind.
     request = resolve(settings)
     with lease.held(request.destination, log) as held:
+        if settings.mirror_deletions:
+            _show_removed(mirror_deletions(request), log)
         prepared = prepare(request, _worker_starter(settings, request.model), log.warning)
         if isinstance(prepared, NothingToDo):
             empty = build_empty_report(request, prepared.not_planned)
@@ -84,6 +88,13 @@ def edit(settings: EditSettings) -> dict[str, Any] | State[Any]:
             return _completed(empty)
         with _stop_checks(held, log) as check_stop:
             return _edit(prepared, started, check_stop, log)
+
+
+def _show_removed(outcome: Outcome, log: reporting.Log) -> None:
+    """Show what ``--mirror-deletions`` has removed."""
+    log.info("without a source: %s", outcome.one_line())
+    if rows := outcome.rows():
+        reporting.table("edit-removed", rows, "Outputs without a source: removed, or left alone and why")
 
 
 def _worker_starter(settings: EditSettings, model: Model) -> Callable[[], None]:

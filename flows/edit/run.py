@@ -29,6 +29,8 @@ STATE = "_state"
 LATEST = "_runs/latest.json"
 # Of a run's folder. It is written last, and marks the run as finished.
 REPORT = "report.json"
+# Of a run's folder: pictures of some of its faces, and the page of `attgan preview`.
+PICTURE, PREVIEW = "before-after.jpg", "preview.html"
 
 MAY_CHANGE = (
     # The place of the bundle; its digest is part of the fingerprint.
@@ -40,6 +42,8 @@ MAY_CHANGE = (
     "max_failed_share",
     "max_pixels",
     "max_rate",
+    "mirror_deletions",
+    "mirror_max_share",
     "notice_share",
     "node_timeout",
     "on_existing",

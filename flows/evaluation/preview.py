@@ -30,13 +30,12 @@ from attgan.errors import DataError
 from attgan.models import Bundle
 from flows.edit.ledger import finished_shards, read_rows
 from flows.edit.report.finished_runs import find_run
-from flows.edit.run import EditRun
+from flows.edit.run import PREVIEW, EditRun
 from flows.runtime.terminal import ProgressLines
 from flows.settings import PreviewSettings
 from flows.storage import StorageError, Store, join, open_store
 from flows.storage.bundles import open_bundle
 
-PAGE = "preview.html"
 LARGEST = 50 * 10**6
 """The largest page in bytes. Further pictures are left out."""
 
@@ -78,7 +77,7 @@ def write_preview(settings: PreviewSettings) -> dict[str, Any]:
     if not settings.no_faces:
         with_faces(run, shown, open_bundle(settings.bundle or run.settings.bundle, with_discriminator=False))
     shown.sort(key=lambda one: (one.sure is None, one.sure or 0.0, one.row["key"]))
-    place, _, name = (settings.output or join(run.url, PAGE)).rpartition("/")
+    place, _, name = (settings.output or join(run.url, PREVIEW)).rpartition("/")
     content = page_of(run, counts, shown)
     open_store(place, option="--output").put(name, content, content_type="text/html; charset=utf-8")
     total = sum(counts.values())

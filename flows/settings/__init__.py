@@ -11,6 +11,7 @@ from flows.settings.demo import DemoSettings, DemoTrainingSettings
 from flows.settings.deploy import DeploySettings, ScheduleSettings
 from flows.settings.edit import EditSettings, ReportSettings
 from flows.settings.evaluation import EvaluateSettings
+from flows.settings.operate import ForgetSettings, PruneSettings, UndoSettings
 from flows.settings.pipeline import PipelineSettings
 from flows.settings.preview import PreviewSettings
 from flows.settings.sweep import SweepSettings
@@ -42,12 +43,14 @@ __all__ = [
     "EditSettings",
     "EvaluateSettings",
     "ExportSettings",
+    "ForgetSettings",
     "ImportWeightsSettings",
     "IngestSettings",
     "InitSettings",
     "MakeDefaultSettings",
     "PipelineSettings",
     "PreviewSettings",
+    "PruneSettings",
     "ReportSettings",
     "ScheduleSettings",
     "Settings",
@@ -55,6 +58,7 @@ __all__ = [
     "SweepEvaluatorSettings",
     "SweepSettings",
     "TrainSettings",
+    "UndoSettings",
     "Url",
     "refusal_of",
     "seconds_of",

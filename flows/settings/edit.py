@@ -61,6 +61,8 @@ GROUPS = (
         "Which images a run edits, and what happens to those that need no edit.",
         (
             "redo",
+            "mirror_deletions",
+            "mirror_max_share",
             "retry_failed",
             "run_id",
             "on_present",
@@ -242,6 +244,15 @@ class EditOptions(Settings):
         default=None,
         gt=0,
         description="The most images per second, on average over all workers: shards are started more slowly.",
+    )
+    mirror_deletions: bool = Field(
+        default=False,
+        description="First remove the outputs whose image is no longer in the source: only what earlier runs wrote "
+        "and nobody has changed since.",
+    )
+    mirror_max_share: Share = Field(
+        default=0.1,
+        description="With --mirror-deletions, refuse if more than this share of the outputs would be removed.",
     )
     deadline: Duration | None = Field(
         default=None,

@@ -3,7 +3,7 @@
 The ledgers are the truth. ``_state/<lineage>/`` has a cache of them, which may be deleted at any time: a Parquet file
 with the newest row of each key, in key order, and ``done.json``, which names it and the ledgers that it includes.
 ``done.json`` is only replaced by compare-and-swap, when the ledgers that the cache lacks have more than a tenth of its
-rows. Until then both are read.
+rows. Until then both are read. Records of removed outputs count like ledgers (:mod:`flows.edit.removal.removed`).
 
 DuckDB reads nothing but copies in a temporary folder, so it needs no credentials. What exceeds its memory goes there.
 """
@@ -29,6 +29,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from attgan.data.column_reader import read_table
 from attgan.errors import UserError
 from flows.edit.plan.runs import ListedRun
+from flows.edit.removal.removed import list_removed, read_removed
 from flows.storage import ObjectInfo, PreconditionFailed, Store
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ _NEWEST = """
     ORDER BY found.key
 """
 _DONE = """
-    SELECT key, arg_max(etag, written) AS etag, arg_max_null(output_etag, written) AS output_etag
+    SELECT key, arg_max_null(etag, written) AS etag, arg_max_null(output_etag, written) AS output_etag
     FROM sorted GROUP BY key
 """
 _NOT_DONE = """
@@ -73,7 +74,8 @@ class _Cache(BaseModel):
 
     Attributes:
         file: name of the Parquet file, which holds its digest.
-        includes: the ledgers that it includes, as keys below ``_runs/``, and the files of the former merge tree.
+        includes: the ledgers and records of removed outputs that it includes, as keys below ``_runs/``, and the files
+            of the former merge tree.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -116,7 +118,8 @@ def open_done(
         may_write: whether the cache may be rewritten.
 
     Yields:
-        A connection with the view ``done``: key, ETag, and the output's ETag, which is null without an output.
+        A connection with the view ``done``: key, ETag, and the output's ETag, which is null without an output. The
+        ETag of a key whose output was removed is null.
 
     Raises:
         UserError: the merge tree of an earlier version is damaged.
@@ -135,14 +138,22 @@ def open_done(
         cache, etag = _read_cache(state, cached)
         former = _former_files(state)
         finished = [run for run in runs if run.is_finished]
-        rows = _write(chain(_read_former(state, former, cache), _read(finished, cache)), lacking)
+        removed = list_removed(runs[0].runs) if runs else []
+        rows = _write(
+            chain(
+                _read_former(state, former, cache),
+                _read(finished, cache),
+                _read_removed(runs, [key for key in removed if key not in cache.includes]),
+            ),
+            lacking,
+        )
         _write(_read([run for run in runs if not run.is_finished], cache), unfinished)
         beside = [lacking, unfinished]
         if rows > _REWRITE_SHARE * pq.read_metadata(cached).num_rows:
             _sort(connection, [cached, lacking], rewritten)
             cached, beside = rewritten, [unfinished]
             if may_write:
-                includes = frozenset(chain(former, *(run.ledgers for run in finished)))
+                includes = frozenset(chain(former, removed, *(run.ledgers for run in finished)))
                 _replace_cache(state, etag, rewritten, includes)
         _sort(connection, beside, recent)
         connection.read_parquet([cached, recent]).create_view("sorted")
@@ -173,6 +184,14 @@ def _read_ledger(run: ListedRun, with_failed: bool, key: str) -> pa.Table:
     first = pc.field("generation") == pc.max(table["generation"])
     counts = first if with_failed else first & (pc.field("status") != "failed")
     return _with_time(table.filter(counts).select(columns[:3]), run.ledgers[key])
+
+
+def _read_removed(runs: Sequence[ListedRun], keys: Iterable[str]) -> Iterator[pa.Table]:
+    """Yield the rows of records of removed outputs: keys that are not done."""
+    if runs:
+        for table in read_removed(runs[0].runs, keys, runs[0].run.lineage):
+            etags = pa.nulls(len(table), pa.string())
+            yield pa.table([table["key"], etags, table["output_etag"], table["written"]], schema=_SCHEMA)
 
 
 def _read_former(store: Store, files: Sequence[str], cache: _Cache) -> Iterator[pa.Table]:

@@ -13,6 +13,8 @@ from flows.edit.plan.listing import NotPlanned, ignored_text, list_inputs
 from flows.edit.plan.prepared_run import NothingToDo, nothing_new, prepare
 from flows.edit.plan.runs import list_runs
 from flows.edit.plan.shard_plans import shard_sizes
+from flows.edit.removal.deleted_sources import mirror_deletions
+from flows.edit.removal.outputs import REMOVED
 
 
 def describe(request: EditRequest) -> list[dict[str, Any]]:
@@ -31,6 +33,10 @@ def describe(request: EditRequest) -> list[dict[str, Any]]:
         "licence": bundle.config.licence,
         "destination": settings.destination,
     }
+    if settings.mirror_deletions:
+        rows["outputs to remove"] = (
+            f"{mirror_deletions(request, dry_run=True).counts[REMOVED]:,}, without a source"
+        )
     return [{"what": what, "value": value} for what, value in rows.items()]
 
 

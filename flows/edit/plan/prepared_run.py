@@ -124,6 +124,7 @@ def _resume_or_plan(
         _begin(store, run)
     else:
         _refuse_other_settings(run, request)
+        _refuse_undone(runs, run_id)
     finished = finished_shards(store)
     todo = dict.fromkeys(set(range(run.shards)) - set(finished), 0)
     is_reported = any(listed.is_finished for listed in runs if listed.run.run_id == run_id)
@@ -148,6 +149,7 @@ def _prepare_retry(request: EditRequest) -> PreparedRun | NothingToDo:
             f"--run-id {run_id}: there is no such run below --destination {settings.destination}",
         )
     _refuse_other_settings(run, request)
+    _refuse_undone(runs, run_id)
     finished = finished_shards(store)
     if run_id not in finished_runs:
         raise UserError(
@@ -221,3 +223,8 @@ def _refuse_other_settings(run: EditRun, request: EditRequest) -> None:
             "run-settings-differ",
             f"--run-id {run.run_id}: began with another {names}; give a new run another id",
         )
+
+
+def _refuse_undone(runs: Sequence[ListedRun], run_id: str) -> None:
+    if any(listed.is_undone() for listed in runs if listed.run.run_id == run_id):
+        raise UserError("run-undone", f"--run-id {run_id}: was undone; give a new run another id")

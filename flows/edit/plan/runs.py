@@ -8,6 +8,7 @@ from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from attgan.errors import UserError
 from flows.edit.ledger import LEDGER
@@ -39,11 +40,20 @@ class ListedRun:
     def failed(self) -> int:
         """How many inputs of a finished run failed, and are left to ``--retry-failed``.
 
-        None of a run that was closed as it stood: the next run planned them again.
+        None of a run that was closed as it stood, or undone: the next run plans them again.
         """
-        report = json.loads(self.runs.get(f"{self.run.run_id}/{REPORT}").data)
+        report = self.read_report()
         failed: int = report["counts"]["failed"]
-        return 0 if "planned_anew" in report else failed
+        return 0 if "planned_anew" in report or "undone" in report else failed
+
+    def is_undone(self) -> bool:
+        """Whether ``attgan undo`` has removed what the run wrote."""
+        return self.is_finished and "undone" in self.read_report()
+
+    def read_report(self) -> dict[str, Any]:
+        """The report of a finished run."""
+        report: dict[str, Any] = json.loads(self.runs.get(f"{self.run.run_id}/{REPORT}").data)
+        return report
 
 
 def list_runs(destination: str, lineage: str | None = None) -> list[ListedRun]:
@@ -100,10 +110,10 @@ def show_runs(destination: str) -> list[dict[str, str]]:
 def _row(listed: ListedRun) -> dict[str, str]:
     run, store = listed.run, listed.runs
     began = store.head(f"{run.run_id}/run.json").modified
-    counts: dict[str, int] = {}
-    if listed.is_finished:
-        counts = json.loads(store.get(f"{run.run_id}/{REPORT}").data)["counts"]
-    done = ", ".join(f"{count:,} {status}" for status, count in counts.items() if count)
+    report = listed.read_report() if listed.is_finished else {"counts": {}}
+    done = ", ".join(f"{count:,} {status}" for status, count in report["counts"].items() if count)
+    if "undone" in report:
+        done += f"; undone, {counted(report['undone'], 'output')} removed"
     return {
         "run": run.run_id,
         "began": f"{began:%Y-%m-%d %H:%M} UTC",

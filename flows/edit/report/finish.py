@@ -11,7 +11,7 @@ from flows.edit.plan.prepared_run import PreparedRun
 from flows.edit.report import tables
 from flows.edit.report.content import build_report
 from flows.edit.report.picture import before_after
-from flows.edit.run import LATEST, REPORT
+from flows.edit.run import LATEST, PICTURE, REPORT
 from flows.runtime import reporting
 from flows.storage import join
 
@@ -42,8 +42,8 @@ def finish(
     result = build_report(run, in_order, wall, before)
     grid = before_after(prepared.request, result["sample"])
     if grid is not None:
-        store.put("before-after.jpg", grid, content_type="image/jpeg")
-        result["picture"] = join(run.url, "before-after.jpg")
+        store.put(PICTURE, grid, content_type="image/jpeg")
+        result["picture"] = join(run.url, PICTURE)
     latest = json.dumps({"run_id": run.run_id}).encode()
     # The run that `attgan report DESTINATION` finds.
     prepared.request.destination.put(LATEST, latest, content_type="application/json")

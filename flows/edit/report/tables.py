@@ -89,7 +89,9 @@ def show(report: dict[str, Any]) -> None:
         print_line(
             f"no more images than --max-images {most:,} were planned: the same command edits the next ones"
         )
-    if left := report.get("planned_anew"):
+    if "undone" in report:
+        print_line(f"undone: {counted(report['undone'], 'output')} removed, and its images are planned again")
+    elif left := report.get("planned_anew"):
         print_line(f"closed unfinished: another version planned its other {left:,} images anew")
     if report["unchanged"]:
         print_line(f"{report['unchanged']:,} images were done by earlier runs and have not changed")

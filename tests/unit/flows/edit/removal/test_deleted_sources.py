@@ -1,0 +1,118 @@
+"""Outputs go after their sources, with what shows them, and nothing else goes."""
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from flows.edit import lease
+from flows.edit.job import resolve
+from flows.edit.plan.runs import list_runs
+from flows.edit.removal.deleted_sources import SOURCE_EXISTS, forget, mirror_deletions
+from flows.edit.removal.outputs import CHANGED, GONE, REMOVED
+from flows.edit.removal.removed import list_removed, read_removed
+from flows.operate.removing import forget_keys
+from flows.settings import ForgetSettings
+from flows.storage import open_store
+from tests.support.refusals import refused
+from tests.support.small_edit import SmallEdit, make_small_edit
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> SmallEdit:
+    return make_small_edit(tmp_path)
+
+
+def test_a_deleted_image_is_forgotten_with_its_pictures(place: SmallEdit) -> None:
+    place.put(a="1", b="2", c="3")
+    run = place.run()
+    assert run is not None
+    folder = open_store(f"{place.destination.url}/_runs/{run}")
+    folder.put("before-after.jpg", b"faces")
+    folder.put("preview.html", b"<figcaption><b>a.jpg</b><br>edited</figcaption>")
+    place.source.delete("a.jpg")
+    destination = place.destination.url
+    outcome = forget_keys(ForgetSettings(destination=destination, keys=["a.jpg", "b.jpg"]))
+    assert outcome.removed == ["a.jpg"]
+    assert outcome.left == {"b.jpg": SOURCE_EXISTS}
+    assert {url.rpartition("/")[2] for url in outcome.pictures} == {"before-after.jpg", "preview.html"}
+    assert place.outputs() == {"b", "c"}
+    assert {info.key for info in folder.list("before-after.jpg")} == set()
+    assert [image[0] for image in json.loads(folder.get("report.json").data)["sample"]] == ["b.jpg", "c.jpg"]
+    assert place.run() is None
+    again = forget_keys(ForgetSettings(destination=destination, keys=["a.jpg"]))
+    assert again.counts == {GONE: 1}
+    place.put(a="1")
+    assert place.run() is not None, "an image that comes back is edited again"
+    assert place.outputs() == {"a", "b", "c"}
+
+
+def test_what_was_changed_since_is_not_forgotten(place: SmallEdit) -> None:
+    place.put(a="1")
+    place.run()
+    place.source.delete("a.jpg")
+    place.destination.put("a.jpg", b"retouched by hand")
+    assert forget(place.destination, ["a.jpg"], dry_run=True).left == {"a.jpg": CHANGED}
+    with refused("key-unknown"):
+        forget(place.destination, ["b.jpg"], dry_run=True)
+
+
+def test_forgetting_that_is_interrupted_before_the_deletion_can_be_repeated(
+    place: SmallEdit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.put(a="1", b="2")
+    place.run()
+    place.source.delete("a.jpg")
+    settings = ForgetSettings(destination=place.destination.url, keys=["a.jpg"])
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(place.destination), "delete", die)
+        with pytest.raises(KeyboardInterrupt):
+            forget_keys(settings)
+    assert place.outputs() == {"a", "b"}
+    assert forget_keys(settings).counts == {REMOVED: 1}
+    assert place.outputs() == {"b"}
+
+
+def test_deletions_are_mirrored_for_every_edit_of_the_source(place: SmallEdit) -> None:
+    place.put(a="1", b="2", c="3")
+    place.run()
+    place.put(d="4", e="5", f="6")
+    place.run(intensity=0.5)
+    place.source.delete("a.jpg")
+    place.source.delete("d.jpg")
+    place.destination.put("somebody's.jpg", b"not ours")
+    job = resolve(place.settings(mirror_max_share=0.5))
+    assert mirror_deletions(job, dry_run=True).counts == {REMOVED: 2}
+    forget_keys(ForgetSettings(destination=place.destination.url, keys=["a.jpg"]))
+    runs = list_runs(place.destination.url)
+    records = list_removed(runs[0].runs)
+    with lease.held(place.destination, logging.getLogger()):
+        assert mirror_deletions(job).removed == ["d.jpg"]
+        assert mirror_deletions(job).counts == {}
+    assert place.outputs() == {"b", "c", "e", "f", "somebody's"}
+    new = [key for key in list_removed(runs[0].runs) if key not in records]
+    rows = [
+        row
+        for listed in runs
+        for table in read_removed(runs[0].runs, new, listed.run.lineage)
+        for row in table.to_pylist()
+    ]
+    assert {(row["key"], row["why"]) for row in rows} == {("d.jpg", "its source was deleted")}
+
+
+def test_a_source_that_lacks_too_much_is_not_mirrored(place: SmallEdit) -> None:
+    place.put(a="1", b="2", c="3")
+    place.run()
+    place.source.delete("a.jpg")
+    with refused("mirror-share-exceeded"):
+        mirror_deletions(resolve(place.settings(mirror_max_share=0.3)))
+    for name in "bc":
+        place.source.delete(f"{name}.jpg")
+    with refused("source-empty"):
+        mirror_deletions(resolve(place.settings(mirror_max_share=1)))
+    assert place.outputs() == {"a", "b", "c"}
