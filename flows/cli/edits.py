@@ -14,6 +14,7 @@ from flows.settings import (
     EvaluateSettings,
     ForgetSettings,
     PreviewSettings,
+    PruneSettings,
     ReportSettings,
     UndoSettings,
 )
@@ -23,7 +24,7 @@ _GROUP = Group("Editing", sort_key=1)
 
 def add_to(app: App) -> None:
     """Add these commands to the command line."""
-    for command in (edit, report, runs, preview, evaluate, undo, forget):
+    for command in (edit, report, runs, preview, evaluate, undo, forget, prune):
         app.command(command, group=_GROUP)
 
 
@@ -118,3 +119,12 @@ def forget(settings: Annotated[ForgetSettings, Parameter(name="*")]) -> None:
 
     outcome = removing.forget_keys(settings)
     removing.show("forget", outcome, dry_run=settings.dry_run, with_removed=True)
+
+
+def prune(settings: Annotated[PruneSettings, Parameter(name="*")]) -> None:
+    """Remove old files of edit runs that nothing needs any more: plans, pictures, lists of ignored keys."""
+    adopt_stack()
+    from flows.operate.prune import prune as prune_runs
+
+    title = "What would be removed" if settings.dry_run else "Removed"
+    print_rows(title, prune_runs(settings))

@@ -8,7 +8,7 @@ from typing import Any
 
 from attgan.errors import DataError
 from flows.edit.job import resolve
-from flows.edit.ledger import read_summary
+from flows.edit.ledger import finished_shards, read_summary
 from flows.edit.plan.prepared_run import NothingToDo, prepare
 from flows.edit.report.finish import finish
 from flows.edit.shard.output import put_item
@@ -56,7 +56,7 @@ class SmallEdit:
             return None
         todo = list(prepared.todo)[:shards]
         for number in todo:
-            shard = open_shard(prepared.run.url, number, settings)
+            shard = open_shard(prepared.run.url, number, settings, prepared.todo[number])
             for item in shard.items:
                 if item.row.key in failing:
                     item.fail(DataError("decode", "no image"))
@@ -66,8 +66,8 @@ class SmallEdit:
             if ledgers or number != todo[-1]:
                 close_shard(shard, {}, 0.0)
         if shards is None:
-            found = [read_summary(prepared.store, f"ledger/{number:05d}.0000.parquet") for number in todo]
-            finish(prepared, found, 0.0, [])
+            ledgers_of_all = finished_shards(prepared.store).values()
+            finish(prepared, [read_summary(prepared.store, key) for key in ledgers_of_all], 0.0, [])
         return prepared.run.run_id
 
     def outputs(self) -> set[str]:
