@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter
+from prefect.client.schemas.sorting import FlowRunSort
 
+from attgan.errors import CapReached
 from flows.edit.flow import edit
 from flows.edit.ledger import finished_shards, read_rows
 from flows.evaluation.preview import write_preview
@@ -146,6 +148,21 @@ def test_a_lost_ledger_is_made_again_and_nothing_is_written_twice(bucket: str) -
     assert again["shards_done_before"] == 2
     assert objects(bucket, "out") == before
     assert {info.key: info.modified for info in open_store(join(bucket, "out")).list("sub/")} == modified
+
+
+def test_a_run_that_a_deadline_ends_is_continued_and_deletions_are_mirrored(bucket: str) -> None:
+    with pytest.raises(CapReached) as reached:
+        run(bucket, deadline="0s")
+    assert reached.value.code == "deadline-reached"
+    report = run(bucket, max_rate=1000)
+    assert report["inputs"] == 28
+    with get_client(sync_client=True) as client:
+        last, before = client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=2)
+    assert [flow_run.state_name for flow_run in (before, last)] == ["Stopped", "Completed"]
+    boto3.client("s3").delete_object(Bucket=bucket.removeprefix("s3://"), Key="in/sub/000.jpg")
+    there = set(objects(bucket, "out"))
+    run(bucket, mirror_deletions=True)
+    assert set(objects(bucket, "out")) == there - {"sub/000.jpg"}
 
 
 def test_too_many_failures_are_a_failed_run_with_everything_listed(bucket: str) -> None:
