@@ -11,8 +11,8 @@ from flows.edit.job import resolve
 from flows.edit.ledger import finished_shards, read_summary
 from flows.edit.plan.prepared_run import NothingToDo, prepare
 from flows.edit.report.finish import finish
-from flows.edit.shard.output import put_item
-from flows.edit.shard.shard import close_shard, open_shard
+from flows.edit.shard.one_shard import close_shard, open_shard
+from flows.edit.shard.writing import put
 from flows.settings import EditSettings, InitSettings
 from flows.storage import join, open_store
 from flows.training.weights import init
@@ -62,7 +62,7 @@ class SmallEdit:
                     item.fail(DataError("decode", "no image"))
                 else:
                     item.data = b"with glasses: " + self.source.get(item.row.key).data
-                put_item(item, shard.job)
+                put(item, shard.job)
             if ledgers or number != todo[-1]:
                 close_shard(shard, {}, 0.0)
         if shards is None:
