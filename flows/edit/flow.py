@@ -27,10 +27,12 @@ from flows.edit.report import finish, tables
 from flows.edit.report.content import build_empty_report, failed_share
 from flows.edit.report.finished_runs import read_report
 from flows.edit.run import EditRun
+from flows.edit.run_counts import RunCounts
 from flows.edit.shard.isolation import edit_shard_in_isolation
+from flows.edit.shard.live_counts import live_prefix
 from flows.edit.shard.model import editor_of
 from flows.edit.shard.one_shard import edit_shard
-from flows.runtime import cancelling, reporting
+from flows.runtime import cancelling, live_reports, reporting
 from flows.runtime.cluster import capacity, nodes, tasks
 from flows.runtime.running import Unfinished, cause_of, is_retryable, refusals_as_states, retries_if
 from flows.settings import EditSettings
@@ -38,6 +40,9 @@ from flows.words import counted
 
 FAILURE_SHARE_FROM = 1000
 """Images after which the share of failures can stop a run. One broken file among the first seven proves nothing."""
+
+# Between lines while no worker has begun yet.
+_SECONDS_BETWEEN_WAITS = 20.0
 
 
 @task(
@@ -201,6 +206,7 @@ def _run_shards(
     run, settings = prepared.run, prepared.run.settings
     done = sum(summary.images for summary in summaries.values())
     progress = reporting.Progress("edit-progress", "images", run.inputs, log, done)
+    counts = RunCounts(len(prepared.todo))
     calls = (
         None
         if shard is None
@@ -208,25 +214,43 @@ def _run_shards(
         for shard in caps.spaced(prepared.todo, lambda shard: _images_to_do(prepared, shard))
     )
     asks = settings.cpus_per_shard, settings.gpus_per_shard
+
+    def look() -> None:
+        check_stop()
+        counts.follow(reports())
+        totals = counts.totals()
+        at_work, waiting = totals.shards["running"], totals.shards["waiting"]
+        note = f"{counted(at_work, 'shard')} at work, {waiting:,} waiting"
+        if totals.images or at_work:
+            progress.reach(done + totals.images, note)
+        else:
+            # Workers start, or nodes.
+            progress.start()
+            progress.reach(done, note, _SECONDS_BETWEEN_WAITS)
+
     running = tasks.run_tasks(
         edit_shard_task,
         calls,
         cpus=settings.cpus_per_shard,
         gpus=settings.gpus_per_shard,
         node_timeout=settings.node_timeout,
-        on_wait=check_stop,
+        on_wait=look,
         fallback=lambda call, state: _in_isolation(call, state, log),
     )
     lost: list[str] = []
     lost_in_a_row = 0
     images = failed = 0
-    with contextlib.closing(running) as ended:
+    with (
+        live_reports.reports_below(live_prefix(run.url)) as reports,
+        contextlib.closing(running) as ended,
+    ):
         for call, state in ended:
             if not state.is_completed():
                 cause = cause_of(state)
                 if isinstance(cause, UserError):
                     raise cause
                 lost.append(f"shard {call['shard']}: {state.message}")
+                counts.lose(call["shard"])
                 lost_in_a_row += 1
                 if lost_in_a_row > 2 * max(1, capacity.tasks_now(*asks)):
                     break
@@ -234,11 +258,12 @@ def _run_shards(
             lost_in_a_row = 0
             summary = state.result()
             summaries[summary.shard] = summary
-            progress.advance(summary.images)
+            counts.finish(summary)
             images += summary.images
             failed += summary.counts["failed"]
             if images >= FAILURE_SHARE_FROM and failed / images > settings.max_failed_share:
                 break
+    progress.reach(done + counts.totals().images)
     return lost
 
 

@@ -107,3 +107,34 @@ def reason_of_prefect(output: str) -> str | None:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     answer = re.search(r"""'detail': (["'])(.+)\1}""", lines[-1]) if lines else None
     return answer[2] if answer else lines[-1] if lines else None
+
+
+_VALUES = b"attgan"
+
+
+def put_value(key: str, value: bytes) -> None:
+    """Store a value in the key-value store of the cluster's head. Ray has no public one without a process of its own.
+
+    Raises:
+        Exception: this process is not connected, or the head does not answer.
+    """
+    from ray.experimental.internal_kv import internal_kv_get_gcs_client
+
+    internal_kv_get_gcs_client().internal_kv_put(key.encode(), value, True, _VALUES)
+
+
+def values_below(prefix: str) -> dict[str, bytes]:
+    """All values whose keys begin with a prefix. Errors as for :func:`put_value`."""
+    from ray.experimental.internal_kv import internal_kv_get_gcs_client
+
+    head = internal_kv_get_gcs_client()
+    keys = head.internal_kv_keys(prefix.encode(), _VALUES)
+    found = head.internal_kv_multi_get(keys, _VALUES) if keys else {}
+    return {key.decode(): value for key, value in found.items()}
+
+
+def remove_values(prefix: str) -> None:
+    """Remove all values whose keys begin with a prefix. Errors as for :func:`put_value`."""
+    from ray.experimental.internal_kv import internal_kv_get_gcs_client
+
+    internal_kv_get_gcs_client().internal_kv_del(prefix.encode(), True, _VALUES)

@@ -15,16 +15,15 @@ from uuid import UUID
 from prefect.artifacts import (
     Artifact,
     create_markdown_artifact,
-    create_progress_artifact,
     create_table_artifact,
-    update_progress_artifact,
 )
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
 from prefect.context import FlowRunContext
 from prefect.events import emit_event
 
-_SECONDS_BETWEEN = 2.0
+# Of progress: so that a user sees it move every five seconds.
+_SECONDS_BETWEEN = 4.0
 # Seconds without a further attempt after the server failed: an attempt may take long, and the work waits for it.
 _AWAY_SECONDS = 30.0
 Log = logging.Logger | logging.LoggerAdapter[Any]
@@ -38,15 +37,27 @@ class Progress:
         # Items that an earlier run has done are not part of this run's rate.
         self.done = self._before = before
         self._started = self._said = time.monotonic()
-        self._artifact: UUID = create_progress_artifact(0.0, key=artifact_key(key), description=noun)  # type: ignore[assignment]
+        self._last = before
+        self._artifact = LiveArtifact("progress", key, every=0)
+        self._artifact.show(0.0, noun, log)
+
+    def start(self) -> None:
+        """Begin to count the time only now, for the rate."""
+        self._started = time.monotonic()
 
     def advance(self, count: int, note: str = "") -> None:
-        """Count ``count`` more items as done. Logs a line, with the note, at most every two seconds and at the end."""
-        self.done += count
+        """Count ``count`` more items as done. Says so as :meth:`reach` does."""
+        self.reach(self.done + count, note)
+
+    def reach(self, done: int, note: str = "", every: float = _SECONDS_BETWEEN) -> None:
+        """Say how many items are done by now, with the note: at the first ones, every few seconds, and at the end."""
+        self.done = max(self.done, done)
         now = time.monotonic()
-        if self.done < self.total and now - self._said < _SECONDS_BETWEEN:
+        first = self._last == self._before < self.done
+        last = self._last < self.total <= self.done
+        if not (first or last) and (self._last >= self.total or now - self._said < every):
             return
-        self._said = now
+        self._said, self._last = now, self.done
         new = self.done - self._before
         rate = new / max(now - self._started, 1e-9)
         share = min(1.0, self.done / self.total)
@@ -56,11 +67,7 @@ class Progress:
             line += f", {(self.total - self.done) / rate:,.0f} s left" if self.done < self.total else ""
         line += f"; {note}" if note else ""
         self.log.info(line)
-        try:
-            update_progress_artifact(self._artifact, progress=100 * share, description=line)
-        except Exception as error:
-            # A Prefect server that restarts must not end hours of work.
-            self.log.warning("progress is not shown: %s", error)
+        self._artifact.show(100 * share, line, self.log)
 
 
 class Picture:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from attgan.errors import DataError
 from flows.edit.ledger import Summary
 from flows.edit.shard.child import Child, Death, IsolationError, start_child
+from flows.edit.shard.live_counts import live_counts
 from flows.edit.shard.one_shard import Shard, close_shard, open_shard
 from flows.settings import EditSettings
 
@@ -51,9 +52,11 @@ def edit_shard_in_isolation(run_url: str, shard: int, settings: EditSettings, ge
     opened = open_shard(run_url, shard, settings, generation)
     children = _Children(opened)
     count, size = len(opened.items), opened.job.model.batch_size
-    with contextlib.closing(children):
+    with contextlib.closing(children), live_counts(run_url, shard, opened.kept) as add:
         for start in range(0, count, size):
-            _edit_batch(range(start, min(start + size, count)), opened, children)
+            batch = range(start, min(start + size, count))
+            _edit_batch(batch, opened, children)
+            add((opened.items[index] for index in batch), children.seconds)
     return close_shard(opened, children.seconds, time.perf_counter() - started, isolated=True)
 
 

@@ -20,6 +20,7 @@ from flows.edit.naming import output_key
 from flows.edit.plan import shard_plans as plan
 from flows.edit.run import check_versions, read_run
 from flows.edit.shard.item import Item
+from flows.edit.shard.live_counts import live_counts
 from flows.edit.shard.stall_limit import stall_limit
 from flows.edit.shard.streaming import stream
 from flows.settings import EditSettings
@@ -44,6 +45,12 @@ class Shard:
     rows: list[Row]
     items: list[Item]
 
+    @property
+    def kept(self) -> list[Row]:
+        """The rows that a retry leaves as they are."""
+        retried = {id(item.row) for item in self.items}
+        return [row for row in self.rows if id(row) not in retried]
+
 
 def edit_shard(run_url: str, shard: int, settings: EditSettings, generation: int = 0) -> Summary:
     """Edit one planned shard and write its ledger.
@@ -63,8 +70,8 @@ def edit_shard(run_url: str, shard: int, settings: EditSettings, generation: int
     """
     started = time.perf_counter()
     opened = open_shard(run_url, shard, settings, generation)
-    with stall_limit(settings.stall_timeout) as alive:
-        stages = asyncio.run(stream(opened.job, opened.items, alive))
+    with stall_limit(settings.stall_timeout) as alive, live_counts(run_url, shard, opened.kept) as add:
+        stages = asyncio.run(stream(opened.job, opened.items, alive, add))
     return close_shard(opened, {stage.name: stage.seconds for stage in stages}, time.perf_counter() - started)
 
 

@@ -13,7 +13,7 @@ from flows.edit.naming import is_named_as_image
 from flows.edit.shard.item import Chunk, Item
 from flows.storage import ObjectRefused, denials
 
-# After decoding, a chunk is split so that each part holds about so many pixels.
+# After decoding, a chunk is split so that each part holds about so many pixels, or one batch of images.
 PART_PIXELS = 8_000_000
 
 
@@ -47,8 +47,8 @@ def fetch(item: Item, job: EditJob) -> None:
     item.row.bytes_in = len(fetched.data)
 
 
-def decode_in_parts(chunk: Chunk, limits: Limits) -> Iterator[Chunk]:
-    """Decode a chunk, and pass it on in parts of about :data:`PART_PIXELS`."""
+def decode_in_parts(chunk: Chunk, limits: Limits, most: int) -> Iterator[Chunk]:
+    """Decode a chunk, and pass it on in parts of about :data:`PART_PIXELS`, or of ``most`` images."""
     part: Chunk = []
     pixels = 0
     for item in chunk:
@@ -58,7 +58,7 @@ def decode_in_parts(chunk: Chunk, limits: Limits) -> Iterator[Chunk]:
         if item.photograph is not None:
             height, width = item.photograph.image.pixels.shape[:2]
             pixels += height * width
-        if pixels >= PART_PIXELS:
+        if pixels >= PART_PIXELS or len(part) == most:
             yield part
             part, pixels = [], 0
     if part:

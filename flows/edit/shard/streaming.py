@@ -12,6 +12,7 @@ from attgan.editing.stream_slots import SLOTS_PER_GPU
 from flows.edit.job import EditJob
 from flows.edit.shard import faces, reading, writing
 from flows.edit.shard.item import Chunk, Item
+from flows.edit.shard.live_counts import Add
 from flows.edit.shard.model import editor_of
 from flows.runtime.stages import (
     MemoryBudget,
@@ -33,7 +34,10 @@ REQUESTS_IN_FLIGHT = 32
 
 
 async def stream(
-    job: EditJob, items: list[Item], alive: Callable[[], None] = lambda: None
+    job: EditJob,
+    items: list[Item],
+    alive: Callable[[], None] = lambda: None,
+    add: Add = lambda items, seconds: None,
 ) -> list[Stage[Chunk]]:
     """Send a shard's inputs through all stages, which fill in their rows; returns the stages with their seconds.
 
@@ -41,6 +45,7 @@ async def stream(
         job: of the run.
         items: the inputs.
         alive: called whenever a chunk has been fetched, and whenever a part of one is done.
+        add: called whenever a part of a chunk is done.
 
     Raises:
         StorageError: the storage failed after its retries.
@@ -76,7 +81,7 @@ async def stream(
             Stage("fetch", each(fetch), workers=CHUNKS_IN_FLIGHT),
             Stage(
                 "decode",
-                lambda chunk: reading.decode_in_parts(chunk, job.limits),
+                lambda chunk: reading.decode_in_parts(chunk, job.limits, job.model.batch_size),
                 workers=cpus,
                 pool=compute_pool,
                 admit=lambda chunk: budget.take(_bytes_held(chunk)),
@@ -102,7 +107,12 @@ async def stream(
             Stage("put", each(put), workers=CHUNKS_IN_FLIGHT),
         ]
         chunks = _chunks(items, max(CHUNK_IMAGES, job.model.batch_size))
-        await run_stages(chunks, stages, lambda chunk: alive())
+
+        def finish(chunk: Chunk) -> None:
+            alive()
+            add(chunk, {stage.name: stage.seconds for stage in stages})
+
+        await run_stages(chunks, stages, finish)
     return stages
 
 
