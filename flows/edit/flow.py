@@ -14,7 +14,7 @@ from prefect import State, flow, get_run_logger, task
 from prefect.states import Completed, Failed
 
 from attgan.errors import CapReached, UserError
-from flows.edit import lease
+from flows.edit import lease, metrics
 from flows.edit.caps import Caps
 from flows.edit.job import Model, resolve
 from flows.edit.ledger import Summary, ledger_key, read_summary
@@ -242,6 +242,7 @@ def _run_shards(
     images = failed = 0
     with (
         live_reports.reports_below(live_prefix(run.url)) as reports,
+        metrics.exposed(run, counts, done, log),
         contextlib.closing(running) as ended,
     ):
         for call, state in ended:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, StringConstraints
 
 from attgan.attributes import MAX_INTENSITY
 from flows.settings.base import BundleUrl, Duration, Name, NodeTimeout, Settings, Share, Url
 from flows.settings.groups import RESOURCES
 from flows.settings.layout import FieldGroup, Layout
-from flows.urls import DEFAULT_BUNDLE
+from flows.urls import DEFAULT_BUNDLE, hide_credentials
 
 
 def _edit_form(edit: str) -> str:
@@ -21,6 +21,8 @@ def _edit_form(edit: str) -> str:
 
 
 Edit = Annotated[str, AfterValidator(_edit_form)]
+
+PushUrl = Annotated[str, StringConstraints(pattern="^https?://"), AfterValidator(hide_credentials)]
 
 OutputFormat = Literal["keep", "jpeg", "png", "webp", "tiff"]
 Style = Literal[
@@ -95,6 +97,12 @@ GROUPS = (
             "max_pixels",
             "max_bytes",
         ),
+    ),
+    FieldGroup(
+        "metrics",
+        "Metrics",
+        "Prometheus metrics of the run.",
+        ("metrics_port", "metrics_host", "metrics_push"),
     ),
     RESOURCES,
 )
@@ -258,6 +266,19 @@ class EditOptions(Settings):
         default=None,
         description="Start no more shards so long after the start: 90s, 45m, 6h or 2d. Those at work are finished, and "
         "the same command continues later.",
+    )
+    metrics_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="Serve Prometheus metrics of the run at this port while it runs.",
+    )
+    metrics_host: str = Field(
+        default="127.0.0.1", description="The address that --metrics-port listens at; 0.0.0.0 for all."
+    )
+    metrics_push: PushUrl | None = Field(
+        default=None,
+        description="Push the metrics every ten seconds, and at the end, to the Pushgateway at this URL.",
     )
 
 
