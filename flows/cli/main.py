@@ -15,6 +15,7 @@ from cyclopts import App, Parameter
 
 from attgan.version import VERSION
 from flows.cli import bundles, edits, help, stack, training, trying
+from flows.runtime import json_lines
 from flows.runtime.exits import ending_signal, exit_code, fail, noticing_ctrl_c
 
 _RESUMABLE = (
@@ -32,7 +33,8 @@ _RESUMABLE = (
 app = App(
     name="attgan",
     help="Adds eyeglasses to faces at scale: AttGAN batch jobs on Prefect and Ray, S3 to S3.\n\n"
-    f"`--help` after a command lists its common options, `{help.ALL}` all of them.",
+    f"`--help` after a command lists its common options, `{help.ALL}` all of them. "
+    f"With `{json_lines.OPTION} json`, or {json_lines.VARIABLE}=json, any command prints one JSON object a line.",
     version=VERSION,
     version_flags=["--version"],
     default_parameter=Parameter(negative_iterable=(), negative_bool=()),
@@ -60,6 +62,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     with noticing_ctrl_c() as interrupted:
         try:
+            arguments = json_lines.choose(arguments)
             names = _RENAMED | _RENAMED_OF.get(arguments[0] if arguments else "", {})
             words = [_renamed(argument, names) for argument in arguments]
             _whole_help.set(help.ALL in arguments)

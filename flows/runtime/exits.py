@@ -14,6 +14,7 @@ from cyclopts import CycloptsError, MissingArgumentError, UnknownCommandError, U
 from pydantic import ValidationError
 
 from attgan.errors import CapReached, UserError
+from flows.runtime import json_lines
 from flows.settings import refusal_of
 
 WRONG_USE = 2
@@ -70,8 +71,7 @@ def exit_code(error: BaseException) -> int:
         case ValidationError():
             return _refuse(refusal_of(error))
         case CapReached():
-            print(f"attgan: {error}", file=sys.stderr)
-            return CONTINUES_LATER
+            return _refuse(error, CONTINUES_LATER)
         case UserError():
             return _refuse(error)
         case Exception() if _expected(error):
@@ -98,14 +98,20 @@ def _code_of(error: CycloptsError) -> str:
     return "command-line-invalid"
 
 
-def _refuse(refusal: UserError) -> int:
-    print(f"attgan: {refusal}", file=sys.stderr)
-    return WRONG_USE
+def _refuse(refusal: UserError, code: int = WRONG_USE) -> int:
+    if json_lines.are_wanted():
+        json_lines.write(sys.stderr, "ERROR", refusal.line, code=refusal.code)
+    else:
+        print(f"attgan: {refusal}", file=sys.stderr)
+    return code
 
 
 def fail(line: str, code: int = FAILED) -> int:
     """Print that a command failed, and return the exit code."""
-    print(f"attgan: failed: {line}", file=sys.stderr)
+    if json_lines.are_wanted():
+        json_lines.write(sys.stderr, "ERROR", line)
+    else:
+        print(f"attgan: failed: {line}", file=sys.stderr)
     return code
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
+
+from flows.runtime import json_lines
 
 _SECONDS_BETWEEN = 2.0
 
@@ -22,6 +25,9 @@ def print_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     No word is broken, so that URLs can be copied. If the terminal is too narrow for that, the last columns are left
     out, and a line names them. What is printed to a file is as wide as it needs to be.
     """
+    if json_lines.are_wanted():
+        json_lines.write(sys.stdout, "INFO", title, rows=[dict(row) for row in rows])
+        return
     columns = {name: [str(row[name]) for row in rows] for name in rows[0]}
     narrowest = [_longest_word([name, *values]) for name, values in columns.items()]
     if not console.is_terminal:
@@ -63,6 +69,9 @@ def _width(columns: Sequence[int]) -> int:
 
 def print_mapping(title: str, values: Mapping[str, Any]) -> None:
     """Print names and values: as a table, or as lines if a value is longer than the terminal is wide."""
+    if json_lines.are_wanted():
+        json_lines.write(sys.stdout, "INFO", title, values=dict(values))
+        return
     shown = {what: f"{value:,}" if isinstance(value, int) else str(value) for what, value in values.items()}
     widths = [_longest_word(list(shown)), _longest_word(list(shown.values()))]
     if console.is_terminal and _width(widths) > console.width:
@@ -75,6 +84,9 @@ def print_mapping(title: str, values: Mapping[str, Any]) -> None:
 
 def print_line(line: str) -> None:
     """Print a line without wrapping it, so that addresses and paths in it can be copied."""
+    if json_lines.are_wanted():
+        json_lines.write(sys.stdout, "INFO", line)
+        return
     console.print(line, soft_wrap=True)
 
 
