@@ -1,4 +1,4 @@
-"""What is replaced in Ray's start: the wait for the node, too short for a busy machine, and the client's server."""
+"""What is replaced in the start of Ray: the wait for the node, too short for a busy machine; the client's server."""
 
 import inspect
 
