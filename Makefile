@@ -48,8 +48,8 @@ pipeline: $(READY) ## Subset, align, sweep and edit in one run: on drawn faces h
 train-demo: $(READY) ## Train on drawn faces: from scratch, align, fine-tune for eyeglasses, measure (minutes)
 	@$(BIN)/attgan train-demo
 
-up: $(READY) ## Start the local stack: Prefect server and UI, S3 server, Ray head, a worker for deployments
-	@$(BIN)/attgan up
+up: $(READY) ## Start the local stack: Prefect server and UI, S3, Ray, a worker (ARGS="--database postgresql")
+	@$(BIN)/attgan up $(ARGS)
 
 deploy: $(READY) ## Register the flows as deployments with that Prefect server, or yours (PREFECT_API_URL)
 	@$(BIN)/attgan deploy $(if $(findstring --file,$(ARGS)),,--file infra/prefect.yaml) $(ARGS)

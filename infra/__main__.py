@@ -17,6 +17,7 @@ from infra.errors import Interrupted, RefusedError, StackError
 from infra.local import lifecycle
 from infra.local.environment import client_environment, inherited, shell_lines
 from infra.local.ports import is_free, listener
+from infra.local.postgresql import require_postgresql
 from infra.local.runs import end_runs
 from infra.local.service import program
 from infra.local.stack import SERVICES, Stack, load
@@ -166,6 +167,9 @@ def _choices(options: argparse.Namespace) -> dict[str, Any]:
         )
     if options.worker and "worker" not in options.without and not missing:
         services += ("worker",)
+    if options.database == "postgresql" and "prefect" in services:
+        require_postgresql()
+        services = ("postgresql", *services)
     fixed: dict[str, int] = {}
     for option, name, default, _ in _PORT_OPTIONS:
         port = getattr(options, option[2:].replace("-", "_"))
@@ -282,6 +286,12 @@ def _parser() -> argparse.ArgumentParser:
             default=512,
             metavar="MB",
             help="memory of Ray's object store (default: 512)",
+        )
+        command.add_argument(
+            "--database",
+            choices=("sqlite", "postgresql"),
+            default="sqlite",
+            help="of the Prefect server (default: sqlite); each has data of its own",
         )
         command.add_argument(
             "--without",

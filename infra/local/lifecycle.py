@@ -11,6 +11,8 @@ from infra.errors import RefusedError, StackError
 from infra.local import processes
 from infra.local.environment import client_environment, inherited, write_environment
 from infra.local.ports import free_ports, is_free
+from infra.local.postgresql import PORTS as POSTGRESQL_PORTS
+from infra.local.postgresql import postgresql
 from infra.local.prefect_server import PORTS as PREFECT_PORTS
 from infra.local.prefect_server import prefect_server
 from infra.local.ray_head import PORTS as RAY_PORTS
@@ -22,12 +24,14 @@ from infra.local.stack import SERVICES, Stack, forget, load, locked, new
 from infra.local.worker import worker
 
 _DESCRIBE: Mapping[str, Callable[[Stack], Service]] = {
+    "postgresql": postgresql,
     "prefect": prefect_server,
     "s3": s3_server,
     "ray": ray_head,
     "worker": worker,
 }
 _PORTS: Mapping[str, tuple[str, ...]] = {
+    "postgresql": POSTGRESQL_PORTS,
     "prefect": PREFECT_PORTS,
     "s3": S3_PORTS,
     "ray": RAY_PORTS,
@@ -140,7 +144,8 @@ def stop(stack: Stack) -> None:
     with signals.deferred():
         started = stack.processes
         graces = {started[s.name].pid: s.grace for s in services if s.name in started}
-        for service in services:
+        # The worker is the last one, and needs the others.
+        for service in reversed(services):
             if service.needs and service.name in started:
                 leader = started[service.name]
                 processes.end(processes.offspring(leader), {}, usual=service.works)

@@ -1,4 +1,4 @@
-"""The Prefect server with its UI, on SQLite."""
+"""The Prefect server with its UI, on SQLite or PostgreSQL."""
 
 import contextlib
 import os
@@ -8,6 +8,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+from infra.local.postgresql import connection_url
 from infra.local.service import Service, fetch
 from infra.local.stack import Stack
 
@@ -24,6 +25,7 @@ def prefect_server(stack: Stack) -> Service:
     folder = stack.folder / "prefect"
     folder.mkdir(mode=0o700, exist_ok=True)
     port = str(stack.ports["prefect"])
+    sqlite = "postgresql" not in stack.services
     return Service(
         name="prefect",
         title="Prefect server",
@@ -31,7 +33,11 @@ def prefect_server(stack: Stack) -> Service:
         command=(sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port),
         environment={
             # Relative to its working directory, so that the note of one stack is valid for the copy of another one.
-            "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{_DATABASE}",
+            "PREFECT_SERVER_DATABASE_CONNECTION_URL": (
+                f"sqlite+aiosqlite:///{_DATABASE}" if sqlite else connection_url(stack)
+            ),
+            # Seconds. The default of 5 is too short for PostgreSQL on a busy machine.
+            "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             # The leases of runs on a concurrency limit. By default they are in memory and lost when the server
             # restarts, and minutes later Prefect ends a run that has lost its lease.
@@ -41,8 +47,9 @@ def prefect_server(stack: Stack) -> Service:
         },
         folder=folder,
         check=lambda: _check(stack),
-        before=lambda: _copy_prepared(folder),
-        after=lambda: _keep_prepared(folder),
+        needs=() if sqlite else ("postgresql",),
+        before=lambda: _copy_prepared(folder) if sqlite else None,
+        after=lambda: _keep_prepared(folder) if sqlite else None,
     )
 
 

@@ -6,7 +6,8 @@ All files of a stack are in one folder (mode 0700, default `.local/stack`):
     state.json        this record (0600)
     lock              held while the stack is started or stopped
     logs/             one file for each service
-    prefect/ s3/ ray/ data and secrets of each service; worker/ is the worker's directory
+    prefect/ s3/ ray/ postgresql/
+                      data and secrets of each service; worker/ is the worker's directory
 """
 
 import contextlib
