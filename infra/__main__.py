@@ -67,7 +67,7 @@ def up(options: argparse.Namespace) -> int:
     lifecycle.clear(options.dir)
     stack = lifecycle.up(options.dir, report=_say, **_choices(options))
     _, table = status(stack)
-    print(*table, _secrets_line(stack), sep="\n")
+    print(*table, *_ways_in(stack), sep="\n")
     return 0
 
 
@@ -75,7 +75,7 @@ def show(options: argparse.Namespace) -> int:
     """Print the table of services; 0 if all are healthy, else 1."""
     stack = _recorded(options.dir)
     healthy, table = status(stack)
-    print(*table, _secrets_line(stack), sep="\n")
+    print(*table, *_ways_in(stack), sep="\n")
     return 0 if healthy else 1
 
 
@@ -205,9 +205,18 @@ def _recorded(folder: Path) -> Stack:
     return stack
 
 
-def _secrets_line(stack: Stack) -> str:
-    folder = os.path.relpath(stack.folder)
-    return f"addresses and credentials for clients: {folder}/env; logs: {folder}/logs"
+def _ways_in(stack: Stack) -> list[str]:
+    """How to get into the dashboards, and from a shell to the servers: where secrets are, but none of them."""
+    folder, program = (_shortest(path) for path in (stack.folder, Path(sys.executable).with_name("attgan")))
+    lines = [f'in a shell, for any client: eval "$({program} env --dir {folder})"', f"logs: {folder}/logs"]
+    if "ray" in stack.services and stack.dashboard:
+        lines.insert(0, f"the Ray dashboard asks for a token: paste what `cat {folder}/ray/token` prints")
+    return lines
+
+
+def _shortest(path: Path) -> str:
+    """The path, seen from here or from the root."""
+    return min(os.path.relpath(path), str(path.absolute()), key=len)
 
 
 def _say(line: str) -> None:
@@ -242,7 +251,8 @@ def _number(low: float, high: float = math.inf, whole: bool = True) -> Callable[
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="python -m infra",
+        # A program that this one stands for, such as `attgan`. Nothing that is started here inherits the name.
+        prog=os.environ.pop("ATTGAN_PROGRAM", "python -m infra"),
         description="The local stack: Prefect server and UI, S3 server (SeaweedFS), Ray head, and a worker that runs "
         "the deployments, all on 127.0.0.1.",
     )
@@ -321,7 +331,11 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "down", down, "Cancel the runs that are at work, and stop the stack. Its data and logs stay."
     ).add_argument("--force", action="store_true", help="stop at once, without waiting for runs to end")
-    add("env", env, 'Print the environment of the stack\'s clients: eval "$(python -m infra env)".')
+    add(
+        "env",
+        env,
+        f'Print the environment of the stack\'s clients, with its secrets: eval "$({parser.prog} env)".',
+    )
     text = "Print the path of the file that describes the deployments, for `prefect deploy --prefect-file`."
     add("deployments", deployments, text)
     return parser

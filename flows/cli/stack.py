@@ -7,7 +7,8 @@ from typing import Annotated, NoReturn
 
 from cyclopts import App, Group, Parameter
 
-from flows.operate.stack_choice import adopt_stack, become
+from flows.operate.stack_choice import adopt_stack, become, print_stacks_elsewhere
+from flows.runtime.local_stack import adopt_local_stack
 from flows.runtime.terminal import print_rows
 from flows.settings import DeploySettings, ScheduleSettings
 
@@ -17,7 +18,7 @@ StackOption = Annotated[str, Parameter(allow_leading_hyphen=True)]
 
 def add_to(app: App) -> None:
     """Add these commands to the command line."""
-    for command in (up, status, down):
+    for command in (up, status, down, env):
         # They pass --help on to the stack's own command line.
         app.command(command, group=_GROUP, help_flags=(), version_flags=())
     app.command(doctor, group=_GROUP)
@@ -34,13 +35,20 @@ def up(*options: StackOption) -> NoReturn:
 
 
 def status(*options: StackOption) -> NoReturn:
-    """Show the services of the local stack: their addresses, and whether they are healthy."""
+    """Show the services of the local stack: addresses, health, and how to get into the dashboards."""
+    if not options and not adopt_local_stack().services:
+        print_stacks_elsewhere()
     become("infra", "status", *options)
 
 
 def down(*options: StackOption) -> NoReturn:
     """Cancel the runs that are at work, and stop the local stack. Its data and logs stay."""
     become("infra", "down", *options)
+
+
+def env(*options: StackOption) -> NoReturn:
+    """Print the variables by which any client reaches the local stack, with its secrets: eval "$(attgan env)"."""
+    become("infra", "env", *options)
 
 
 def doctor(

@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from typing import Any, NoReturn
 
-from flows.runtime.local_stack import Adoption, adopt_local_stack
+from flows.runtime.local_stack import STACK_FOLDER, Adoption, adopt_local_stack, stacks_elsewhere
 from flows.runtime.terminal import print_line
 from flows.settings import Settings
 
 # Set in a demo's process: the id of the parent process, which runs a stack for this demo alone.
 _OWNER = "ATTGAN_DEMO_OWNER"
+# What a user names who has servers elsewhere.
+_NAMED = ("PREFECT_API_URL", "RAY_ADDRESS")
 
 
 def adopt_stack() -> None:
-    """Use the local stack if it is up, and print which services of it are used."""
-    _print_adoption(adopt_local_stack())
+    """Use the local stack if it is up, and print which services of it are used, or where one is that is not used."""
+    stack = adopt_local_stack()
+    _print_adoption(stack)
+    if not stack.services and not stack.because_of and not all(os.environ.get(name) for name in _NAMED):
+        print_stacks_elsewhere()
+
+
+def print_stacks_elsewhere() -> None:
+    """Print where stacks are up, for a command that finds none in its own folder."""
+    for folder in stacks_elsewhere():
+        print_line(
+            f"no stack is up in this folder, but one is in {folder}; to use it from here: "
+            f"export {STACK_FOLDER}={shlex.quote(str(folder))}"
+        )
 
 
 def ensure_stack(demo: str, settings: Settings) -> None:
@@ -54,7 +69,7 @@ def stack_for(command: str, settings: Settings, *, own: bool) -> None:
         own: whether the command can use a stack of its own. Such a stack is empty, so it does not have a bucket that
             the settings name.
     """
-    named = [name for name in ("PREFECT_API_URL", "RAY_ADDRESS") if os.environ.get(name)]
+    named = [name for name in _NAMED if os.environ.get(name)]
     if own and not named and "s3://" not in settings.model_dump_json():
         ensure_stack(command, settings)
     else:
@@ -66,6 +81,7 @@ def become(module: str, *arguments: str) -> NoReturn:
 
     Ctrl-C in the terminal then reaches one process, and no parent process ends before it does.
     """
+    os.environ["ATTGAN_PROGRAM"] = "attgan"
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])

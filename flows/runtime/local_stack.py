@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 STACK_FOLDER = "ATTGAN_STACK_FOLDER"
+# In the environment of every server of a stack.
+_MARK = "ATTGAN_STACK"
 DEFAULT_STACK_FOLDER = ".local/stack"
 # The address of the cluster whose workers import the same code as its drivers.
 LOCAL_RAY = "ATTGAN_LOCAL_RAY"
@@ -92,6 +96,29 @@ def adopt_local_stack() -> Adoption:
     if own_s3 is None and "S3" in present:
         left += s3
     return Adoption(services, left, own_s3)
+
+
+def stacks_elsewhere() -> list[Path]:
+    """The folders of stacks that this user has started and left running, found by the environment of their servers."""
+    # Only needed where no stack is found.
+    import psutil
+
+    found = set()
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            variables = process.environ()
+            if variables.get(_MARK) and "PREFECT_HOME" in variables:
+                found.add(Path(variables["PREFECT_HOME"]).parent)
+    return sorted(folder for folder in found if _is_left_running(folder))
+
+
+def _is_left_running(folder: Path) -> bool:
+    """Whether the stack is ready and belongs to no command, such as a demo, which will stop it."""
+    try:
+        record = json.loads((folder / "state.json").read_text())
+        return bool(record["ready"] and record["owner"] is None)
+    except (OSError, ValueError, KeyError):
+        return False
 
 
 def shares_s3() -> bool:

@@ -38,6 +38,8 @@ _PORTS: Mapping[str, tuple[str, ...]] = {
     "worker": (),
 }
 _ATTEMPTS = 3
+# Seconds without a line while services start.
+_SILENCE = 4.0
 # For all services to become healthy. A busy machine needs minutes.
 START_SECONDS = 300.0
 
@@ -85,7 +87,7 @@ def start(stack: Stack, report: Callable[[str], None] = print, seconds: float = 
 
     Raises: StackError if a service ends, or is not healthy within `seconds`.
     """
-    began = time.monotonic()
+    began = said = time.monotonic()
     try:
         # Saved before anything runs, so that `down` can stop whatever has been started.
         stack.save()
@@ -108,10 +110,15 @@ def start(stack: Stack, report: Callable[[str], None] = print, seconds: float = 
                 if problem is None:
                     del waiting[name]
                     service.after()
+                    said = time.monotonic()
                     report(f"{service.title}: ready after {took:.1f} s")
                 elif took > seconds:
                     last = _last_log_line(stack, name)
                     raise StackError(f"{service.title}: not ready after {seconds:.0f} s ({problem}); {last}")
+            if waiting and time.monotonic() - said > _SILENCE:
+                said = time.monotonic()
+                titles = ", ".join(service.title for service in waiting.values())
+                report(f"still starting after {said - began:.0f} s: {titles}")
         stack.ready = True
         stack.save()
         report(f"the stack: ready after {time.monotonic() - began:.1f} s")

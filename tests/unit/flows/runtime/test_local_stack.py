@@ -1,12 +1,15 @@
 """What a flow takes up of the local stack, and when it leaves it alone."""
 
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from flows.runtime.local_stack import STACK_FOLDER, adopt_local_stack, shares_s3
+from flows.runtime.local_stack import STACK_FOLDER, adopt_local_stack, shares_s3, stacks_elsewhere
 
 STACK = {
     "DO_NOT_TRACK": "1",
@@ -153,3 +156,18 @@ def test_a_stack_without_s3_takes_the_user_s(tmp_path: Path, variables: dict[str
     assert adoption.own_s3 == source
     assert not adoption.complete
     assert not shares_s3()
+
+
+@pytest.mark.parametrize(("owner", "is_found"), [(None, True), ({"pid": 1, "started": 0.0}, False)])
+def test_a_stack_in_another_folder_is_found_unless_it_belongs_to_a_command(
+    tmp_path: Path, owner: object, is_found: bool
+) -> None:
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "state.json").write_text(json.dumps({"ready": True, "owner": owner}))
+    marked = {**os.environ, "ATTGAN_STACK": "mark", "PREFECT_HOME": str(folder / "prefect")}
+    server = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env=marked, text=True)
+    try:
+        assert (folder in stacks_elsewhere()) == is_found
+    finally:
+        server.communicate("\n")
