@@ -96,9 +96,9 @@ class AttganLearner:
         save_state(self.plan, folder, state)
 
     def draw(self, folder: OwnedFolder, step: int) -> None:
-        """Write a grid at the end of each epoch."""
+        """Write a grid of faces at the end of each epoch, unless no face is to be shown."""
         plan = self.plan
-        if not plan.table.is_epoch_end(step):
+        if self.config.no_faces or not plan.table.is_epoch_end(step):
             return
         if plan.paired is not None:
             write_pair_grid(folder, plan.networks, plan.paired.held_out, step)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 _LAYERS = 5
 
 # What may change when a run resumes, because no weight depends on it.
-EXECUTION_ONLY = frozenset({"log_every", "checkpoint_every"})
+EXECUTION_ONLY = frozenset({"log_every", "checkpoint_every", "no_faces"})
 
 
 class RunConfig(BaseModel):
@@ -85,6 +85,9 @@ class LoopConfig(RunConfig):
         default=1e6, gt=0, description="A loss beyond this, or not a number, ends the run as diverged."
     )
     log_every: int = Field(default=20, ge=1, description="Steps between readings of the losses.")
+    no_faces: bool = Field(
+        default=False, description="Show no face: write no pictures of original and edited faces."
+    )
 
 
 class TrainingConfig(LoopConfig):

@@ -47,6 +47,7 @@ MAY_CHANGE = (
     "metrics_push",
     "mirror_deletions",
     "mirror_max_share",
+    "no_faces",
     "notice_share",
     "node_timeout",
     "on_existing",

@@ -35,6 +35,7 @@ from flows.runtime.terminal import ProgressLines
 from flows.settings import PreviewSettings
 from flows.storage import StorageError, Store, join, open_store
 from flows.storage.bundles import open_bundle
+from flows.storage.links import link_of
 
 LARGEST = 50 * 10**6
 """The largest page in bytes. Further pictures are left out."""
@@ -65,7 +66,7 @@ def write_preview(settings: PreviewSettings) -> dict[str, Any]:
     """Write the page.
 
     Returns:
-        ``page``, its URL; ``images`` on it; ``left_out``; ``bytes``.
+        ``page``, its URL; ``link``, which a browser opens; ``images`` on it; ``left_out``; ``bytes``.
 
     Raises:
         UserError: there is no such run, or the page cannot be written.
@@ -74,15 +75,17 @@ def write_preview(settings: PreviewSettings) -> dict[str, Any]:
     run, store = find_run(settings.run)
     counts, chosen = _choose(store, settings.images)
     shown = [Shown(row) for row in chosen]
-    if not settings.no_faces:
+    if not (settings.no_faces or run.settings.no_faces):
         with_faces(run, shown, open_bundle(settings.bundle or run.settings.bundle, with_discriminator=False))
     shown.sort(key=lambda one: (one.sure is None, one.sure or 0.0, one.row["key"]))
     place, _, name = (settings.output or join(run.url, PREVIEW)).rpartition("/")
     content = page_of(run, counts, shown)
-    open_store(place, option="--output").put(name, content, content_type="text/html; charset=utf-8")
+    store = open_store(place, option="--output")
+    store.put(name, content, content_type="text/html; charset=utf-8")
     total = sum(counts.values())
     return {
         "page": join(place, name),
+        "link": link_of(store, name, settings.link_hours),
         "images": len(shown),
         "left_out": total - len(shown),
         "bytes": len(content),

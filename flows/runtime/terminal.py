@@ -72,7 +72,10 @@ def print_mapping(title: str, values: Mapping[str, Any]) -> None:
     if json_lines.are_wanted():
         json_lines.write(sys.stdout, "INFO", title, values=dict(values))
         return
-    shown = {what: f"{value:,}" if isinstance(value, int) else str(value) for what, value in values.items()}
+    shown = {
+        what.replace("_", " "): f"{value:,}" if isinstance(value, int) else str(value)
+        for what, value in values.items()
+    }
     widths = [_longest_word(list(shown)), _longest_word(list(shown.values()))]
     if console.is_terminal and _width(widths) > console.width:
         print_line(title)

@@ -124,6 +124,13 @@ CacheGb = Annotated[
 ]
 # The same as attgan.models.layers.blocks.Activation, which a test checks. Importing it would load torch.
 Activation = Literal["relu", "leaky_relu"]
+NoFaces = Annotated[
+    bool,
+    Field(
+        description="Show no face: make no picture and no page of the images, in the UI or beside the report. The "
+        "preview page of such a run lists keys and reasons only."
+    ),
+]
 WeightsLicence = Annotated[
     Line | None,
     Field(description="One line on what the weights may be used for; by default that of the data."),

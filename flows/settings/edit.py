@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, StringConstraints
 
 from attgan.attributes import MAX_INTENSITY
-from flows.settings.base import BundleUrl, Duration, Name, NodeTimeout, Settings, Share, Url
+from flows.settings.base import BundleUrl, Duration, Name, NodeTimeout, NoFaces, Settings, Share, Url
 from flows.settings.groups import RESOURCES
 from flows.settings.layout import FieldGroup, Layout
 from flows.urls import DEFAULT_BUNDLE, hide_credentials
@@ -241,6 +241,7 @@ class EditOptions(Settings):
         default=0, ge=0, le=1, description="GPUs, or the fraction of one, that each task on Ray asks for."
     )
     node_timeout: NodeTimeout = 10
+    no_faces: NoFaces = False
     max_images: int | None = Field(
         default=None,
         ge=1,

@@ -91,6 +91,7 @@ VALIDATION = FieldGroup(
         "checks_per_epoch",
         "checkpoint_every",
         "log_every",
+        "no_faces",
         "explode_above",
         "licence",
     ),

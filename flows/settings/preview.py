@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from flows.settings.base import BundleUrl, Url
+from flows.settings.base import BundleUrl, NoFaces, Url
 from flows.settings.edit import ReportSettings
 
 
@@ -26,4 +26,10 @@ class PreviewSettings(ReportSettings):
         description="The bundle whose attribute classifier sorts the edited faces, the least sure first; by default "
         "the run's own.",
     )
-    no_faces: bool = Field(default=False, description="List keys and reasons only, and read no image.")
+    no_faces: NoFaces = False
+    link_hours: float = Field(
+        default=24,
+        gt=0,
+        le=168,
+        description="Hours after which the link to a page on S3 expires, which everybody can open who has it.",
+    )

@@ -40,6 +40,8 @@ def finish(
     run, store = prepared.run, prepared.store
     in_order = sorted(summaries, key=lambda summary: summary.shard)
     result = build_report(run, in_order, wall, before)
+    if run.settings.no_faces:
+        result["sample"] = []
     grid = before_after(prepared.request, result["sample"])
     if grid is not None:
         store.put(PICTURE, grid, content_type="image/jpeg")
@@ -56,6 +58,12 @@ def show_in_ui(result: dict[str, Any], grid: bytes | None) -> None:
     of = f"Run {result['run_id']}"
     if grid is not None:
         reporting.picture("edit-before-after", grid, f"Before and after, {of[0].lower()}{of[1:]}")
+    reporting.markdown(
+        "edit-look",
+        f"`attgan preview {result['url']}` writes one HTML page beside the report: faces before and after, the least "
+        "sure first, and what failed. It prints a link that a browser opens.",
+        f"Look at the results, {of[0].lower()}{of[1:]}",
+    )
     reporting.table("edit-counts", tables.count_rows(result), f"{of}: inputs by outcome")
     reporting.table("edit-stages", tables.stage_rows(result), f"{of}: seconds and rate per stage")
     reporting.table("edit-slowest-shards", tables.slowest_rows(result), f"{of}: the slowest shards")

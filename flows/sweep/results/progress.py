@@ -283,7 +283,7 @@ class SweepWatch:
         """Show the newest grid of the best trial so far."""
         self._pictured = time.monotonic()
         ahead = self.status.ahead
-        if ahead is None:
+        if ahead is None or self._plan.settings.no_faces:
             return
         store = self._plan.folder(ahead)
         try:

@@ -109,6 +109,8 @@ def _write_curves(plan: SweepPlan, rows: Sequence[Row], labels: dict[str, str]) 
 
 def _write_faces(plan: SweepPlan, rows: Sequence[Row], labels: dict[str, str]) -> str | None:
     originals, columns = None, []
+    if plan.settings.no_faces:
+        return None
     for row in [*(row for row in rows if row.name == START), *_pictured(rows, _COLUMNS)]:
         if not row.test:
             # It kept no weights, or could not be measured.

@@ -222,7 +222,10 @@ def test_a_run_that_is_taken_over_ends_and_touches_nothing_more(small_faces: Fac
 
 
 def test_settings_that_no_weight_depends_on_may_change(small_faces: Faces, tmp_path: Path) -> None:
-    for folder, changes in (("same", {}), ("other", {"log_every": 3, "checkpoint_every": 2})):
+    for folder, changes in (
+        ("same", {}),
+        ("other", {"log_every": 3, "checkpoint_every": 2, "no_faces": True}),
+    ):
         config = small_config(max_steps=9)
         small_train(small_faces, tmp_path / folder, config, should_stop=stop_after(4))
         changed = config.model_copy(update=changes)

@@ -1,6 +1,7 @@
 """The page of an edit run, made of rows and pictures without a run."""
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from flows.edit.run import EditRun
 from flows.evaluation import preview
 from flows.evaluation.preview import Shown, page_of
-from flows.settings import EditSettings
+from flows.settings import EditSettings, PreviewSettings
+from flows.storage import open_store
 
 
 @pytest.fixture
@@ -23,6 +25,19 @@ def run() -> EditRun:
 def row(key: str, **changes: Any) -> dict[str, Any]:
     usual = {"key": key, "status": "edited", "stage": None, "reason": None, "style": "Round", "notes": None}
     return usual | changes
+
+
+def test_a_run_that_shows_no_faces_has_a_page_without_pictures(
+    run: EditRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run = run.under(run.settings.model_copy(update={"no_faces": True}))
+    monkeypatch.setattr(preview, "find_run", lambda url: (run, open_store(url)))
+    monkeypatch.setattr(preview, "_choose", lambda *_: (Counter(edited=1), [row("a.jpg")]))
+    page = tmp_path / "page.html"
+    result = preview.write_preview(PreviewSettings(run=str(tmp_path), output=str(page)))
+    assert result["link"] == page.as_uri()
+    assert "a.jpg" in page.read_text()
+    assert "<img" not in page.read_text()
 
 
 def test_what_a_key_or_a_reason_holds_is_text(run: EditRun) -> None:
