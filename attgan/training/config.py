@@ -49,19 +49,22 @@ class LoopConfig(RunConfig):
         default="wgan", description="Adversarial loss: wgan as in the reference study, lsgan or dcgan."
     )
     intensities: Literal["fixed", "uniform", "truncated_normal"] = Field(
-        default="fixed", description="How strong the target attributes are: always 0.5, or drawn up to 1."
+        default="fixed",
+        description="How strongly target attributes are set in training: always 0.5, or drawn up to 1.",
     )
     lambda_classification: float = Field(
         default=1, ge=0, description="Weight of the attribute loss on real faces, for the discriminator."
     )
     lambda_penalty: float = Field(default=10, ge=0, description="Weight of the gradient penalty.")
     batch_size: int = Field(default=128, ge=2, le=4096, description="Images per step.")
-    learning_rate: float = Field(default=1e-4, gt=0, le=1, description="Adam's, after the warm-up.")
-    adam_beta1: float = Field(default=0.5, ge=0, lt=1, description="Adam's first decay rate.")
-    adam_beta2: float = Field(default=0.999, ge=0, lt=1, description="Adam's second decay rate.")
-    epochs: int = Field(default=30, ge=1, description="At most so many passes over the edited images.")
+    learning_rate: float = Field(
+        default=1e-4, gt=0, le=1, description="Learning rate of Adam, after the warm-up."
+    )
+    adam_beta1: float = Field(default=0.5, ge=0, lt=1, description="First decay rate of Adam.")
+    adam_beta2: float = Field(default=0.999, ge=0, lt=1, description="Second decay rate of Adam.")
+    epochs: int = Field(default=30, ge=1, description="The most passes over the images to edit.")
     max_steps: int | None = Field(
-        default=None, ge=1, description="Stop after so many steps, if the epochs last longer."
+        default=None, ge=1, description="Stop after this many steps, if the epochs have more."
     )
     discriminator_warmup: float = Field(
         default=1, ge=0, description="Epochs in which the discriminator's learning rate rises from 0."
@@ -70,21 +73,22 @@ class LoopConfig(RunConfig):
         default="constant", description="The learning rate after the warm-up: constant, or down to 0."
     )
     clip_gradients: float | None = Field(
-        default=None, gt=0, description="Largest norm of a network's gradient; unlimited by default."
+        default=None, gt=0, description="The largest norm of a network's gradient; unlimited by default."
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto",
-        description="Of convolutions and linear layers; auto: bfloat16 on a GPU, float32 on a CPU. The reference study "
+        description="Number format of convolutions and linear layers; auto: bfloat16 on a GPU, float32 on a CPU. "
+        "The reference study "
         "computed in float32.",
     )
     checks_per_epoch: int = Field(default=4, ge=1, description="Validations in each epoch.")
     validation_images: int = Field(
-        default=512, ge=2, description="At most so many of the held-out images are validated on."
+        default=512, ge=2, description="The most held-out images that a validation uses."
     )
     explode_above: float = Field(
         default=1e6, gt=0, description="A loss beyond this, or not a number, ends the run as diverged."
     )
-    log_every: int = Field(default=20, ge=1, description="Steps between readings of the losses.")
+    log_every: int = Field(default=20, ge=1, description="Steps between two records of the losses.")
     no_faces: bool = Field(
         default=False, description="Show no face: write no pictures of original and edited faces."
     )
@@ -95,8 +99,8 @@ class TrainingConfig(LoopConfig):
 
     strategy: Literal["permutation", "inverse", "alternate", "paired"] = Field(
         default="inverse",
-        description="Who sees which images, and with which target attributes; paired: bare faces beside themselves "
-        "with rendered glasses, without an adversary.",
+        description="Which images the networks see, and with which target attributes. paired: bare faces, and the same "
+        "faces with rendered glasses, without an adversary.",
     )
     attribute: str = Field(default="Eyeglasses", description="The attribute that is to be edited.")
     subset: Literal["all", "only", "extended"] = Field(
@@ -111,13 +115,13 @@ class TrainingConfig(LoopConfig):
     lambda_pairs: float = Field(
         default=100,
         ge=0,
-        description="Paired: weight of the distance between composite and rendered glasses.",
+        description="Strategy paired: weight of the distance between composite and rendered glasses.",
     )
     lambda_edges: float = Field(
-        default=50, ge=0, description="Paired: weight of the distance between their gradients."
+        default=50, ge=0, description="Strategy paired: weight of the distance between their image gradients."
     )
     pair_variants: int = Field(
-        default=8, ge=1, le=256, description="Paired: pairs of glasses rendered for each bare face."
+        default=8, ge=1, le=256, description="Strategy paired: glasses rendered for each bare face."
     )
     discriminator_steps: int = Field(
         default=3, ge=1, le=100, description="Discriminator steps for each generator step."
@@ -128,14 +132,14 @@ class TrainingConfig(LoopConfig):
     patience: int = Field(
         default=20,
         ge=0,
-        description="Stop after so many epochs without a better generator loss, measured at each epoch's end; 0 "
+        description="Stop after this many epochs without a better generator loss, measured at each epoch's end; 0 "
         "never stops.",
     )
     freeze_d: int = Field(
         default=0,
         ge=0,
         le=_LAYERS,
-        description="FreezeD: so many of the discriminator's lowest convolution layers stay as they are.",
+        description="FreezeD: how many of the discriminator's lowest convolution layers stay as they are.",
     )
 
 
@@ -145,20 +149,20 @@ class AlignmentConfig(LoopConfig):
     random_images: int | None = Field(
         default=70_000,
         ge=1,
-        description="Train on at most so many of the dataset's images, drawn at random by the seed, as the reference "
-        "study does.",
+        description="The most images of the dataset to train on, drawn at random by the seed, as in the "
+        "reference study.",
     )
     critic_accuracy: float = Field(
         default=0.9,
         ge=0,
         le=1,
-        description="Stop only when so many held-out faces are classified correctly as real or edited …",
+        description="Stop only when this share of the held-out faces is classified correctly as real or edited.",
     )
     classifier_accuracy: float = Field(
-        default=0.9, ge=0, le=1, description="… and so many of their attributes are recognised …"
+        default=0.9, ge=0, le=1, description="Stop only when this share of their attributes is recognised."
     )
     patience: int = Field(
-        default=4, ge=1, description="… and the loss has been flat for so many validations."
+        default=4, ge=1, description="Stop only when the loss has been flat for this many validations."
     )
     flatness: float = Field(
         default=0.02, ge=0, lt=1, description="An improvement below this share of the loss counts as flat."

@@ -26,14 +26,16 @@ class DemoTrainingSettings(Settings):
     size: int = Field(default=64, ge=64, multiple_of=32, description="Side of the faces that are trained on.")
     width: int = Field(default=12, ge=1, le=256, description="Width of both networks; 64 is full width.")
     batch_size: int = Field(default=16, ge=2, description="Images per step.")
-    learning_rate: float = Field(default=1e-3, gt=0, description="Of all three trainings.")
-    discriminator_steps: int = Field(default=2, ge=1, description="For each generator step.")
-    scratch_steps: int = Field(
-        default=5000, ge=1, description="Of the training from scratch, with Permutation."
+    learning_rate: float = Field(default=1e-3, gt=0, description="Learning rate of all three trainings.")
+    discriminator_steps: int = Field(
+        default=2, ge=1, description="Discriminator steps for each generator step."
     )
-    align_steps: int = Field(default=1000, ge=1, description="Of the alignment, at most.")
+    scratch_steps: int = Field(
+        default=5000, ge=1, description="Steps of the training from scratch, with Permutation."
+    )
+    align_steps: int = Field(default=1000, ge=1, description="The most steps of the alignment.")
     tune_steps: int = Field(
-        default=6000, ge=1, description="Of the fine-tuning for eyeglasses, with Inverse."
+        default=6000, ge=1, description="Steps of the fine-tuning for eyeglasses, with Inverse."
     )
     freeze_d: int = Field(default=4, ge=0, le=5, description="Layers frozen while fine-tuning.")
     pairs: int = Field(default=100, ge=1, description="Pairs of held-out faces to measure with.")

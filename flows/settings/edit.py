@@ -247,7 +247,7 @@ class EditOptions(Settings):
         ge=1,
         # Up to version 0.2 it was called limit. That name is still accepted.
         validation_alias=AliasChoices("max_images", "limit"),
-        description="Edit at most so many images. The same command then edits the next ones.",
+        description="Edit at most this many images. The same command then edits the next ones.",
     )
     max_rate: float | None = Field(
         default=None,
@@ -265,7 +265,7 @@ class EditOptions(Settings):
     )
     deadline: Duration | None = Field(
         default=None,
-        description="Start no more shards so long after the start: 90s, 45m, 6h or 2d. Those at work are finished, and "
+        description="Start no more shards after this time: 90s, 45m, 6h or 2d. Those at work are finished, and "
         "the same command continues later.",
     )
     metrics_port: int | None = Field(

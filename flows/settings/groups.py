@@ -82,7 +82,7 @@ NETWORKS = FieldGroup(
 VALIDATION = FieldGroup(
     "validation",
     "Validation and results",
-    "What is measured while the training is at work, how often, and the licence of the weights.",
+    "What is measured during the training and how often, what is kept, and the licence of the weights.",
     (
         "evaluator",
         "test_faces",
@@ -99,7 +99,7 @@ VALIDATION = FieldGroup(
 RESOURCES = FieldGroup(
     "resources",
     "Tasks and resources",
-    "What each task on Ray asks for, and how long it is waited for.",
+    "What each task on Ray asks for, and how long a run waits for it.",
     (
         "parallel",
         "shard_size",

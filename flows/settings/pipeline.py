@@ -12,7 +12,7 @@ from flows.settings.sweep import PresetName
 from flows.urls import DEFAULT_BUNDLE, parse_url
 
 _PLACE = ".local/pipeline"
-_OPTIONS = "Further settings of this step, by name, such as {}. They override the ones above."
+_OPTIONS = "Further settings of this step, by name, such as {}. They override the common ones."
 
 
 class PipelineSettings(Settings):

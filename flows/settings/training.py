@@ -53,11 +53,11 @@ class FreshDiscriminator(Settings):
     )
     discriminator_activation: Activation | None = Field(
         default=None,
-        description="Of a new discriminator: activation of its convolutions; leaky_relu by default.",
+        description="New discriminator: activation of its convolutions; leaky_relu by default.",
     )
     head_activation: Activation | None = Field(
         default=None,
-        description="Of a new discriminator: activation of the hidden layers of its two heads; relu by default.",
+        description="New discriminator: activation of the hidden layers of its two heads; relu by default.",
     )
 
 
@@ -125,8 +125,8 @@ class TrainSettings(TrainingConfig, NetworkShape, RunSettings):
 
     bundle: BundleUrl | None = Field(
         default=None,
-        description="A trained model to start from: URL, path, or `default`: the one that is shipped; without it from "
-        "scratch.",
+        description="The trained model to start from: URL, path, or `default`: the one that is shipped. Without one, "
+        "training starts from scratch.",
     )
     evaluator: EvaluatorUrl = Field(
         default=None,
@@ -201,8 +201,9 @@ class ClassifierSettings(_ClassifierRun):
     )
 
     bundle: BundleUrl = Field(
-        description="The model that it is for, which decides attributes and size: URL, path or `default`. It is not "
-        "changed."
+        description="The model to add the classifier to, which decides its attributes and size: URL, path or "
+        "`default`. "
+        "It is not changed."
     )
     destination: Url = Field(
         description="The bundle to make: the same model with the classifier. The training run is stored below it."

@@ -114,8 +114,8 @@ def make_default(settings: MakeDefaultSettings) -> list[dict[str, Any]]:
         cpus=settings.cpus,
         licence=settings.licence,
     )
-    outcome = classifier_trial(classifier, on_progress=_reporter("seeing"))
-    print_line(f"seeing: {outcome['reason']}")
+    outcome = classifier_trial(classifier, on_progress=_reporter("attribute classifier"))
+    print_line(f"attribute classifier: {outcome['reason']}")
     return _finish(settings, classifier)
 
 
