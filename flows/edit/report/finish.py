@@ -60,8 +60,8 @@ def show_in_ui(result: dict[str, Any], grid: bytes | None) -> None:
         reporting.picture("edit-before-after", grid, f"Before and after, {of[0].lower()}{of[1:]}")
     reporting.markdown(
         "edit-look",
-        f"`attgan preview {result['url']}` writes one HTML page beside the report: faces before and after, the least "
-        "sure first, and what failed. It prints a link that a browser opens.",
+        f"`attgan preview {result['url']}` writes one HTML page beside the report, to look at the results, the "
+        "least sure first, and at what failed. It prints a link that a browser opens.",
         f"Look at the results, {of[0].lower()}{of[1:]}",
     )
     reporting.table("edit-counts", tables.count_rows(result), f"{of}: inputs by outcome")
