@@ -6,12 +6,13 @@ the process that has started Ray allows.
 
 The server of the Ray client (`ray://`) is not started, because the flows refuse it.
 
-Ray's node process aborts if its helpers have not started within 15 seconds, another constant, and nobody notices while
-the node is waited for. The first start after an installation compiles Ray's modules, which takes longer on a busy
-machine. Then everything is started once more.
+Ray's node process aborts if its helpers have not written down their ports within 15 seconds, another constant, and
+nobody notices while the node is waited for. It does not wait for ports that are options. For the one that Ray does not
+pass on, the file is written before. If the node process dies all the same, everything is started once more.
 """
 
 import contextlib
+import inspect
 import os
 import sys
 import threading
@@ -19,6 +20,7 @@ import time
 
 import psutil
 from ray._private import services
+from ray._raylet import DASHBOARD_AGENT_LISTEN_PORT_NAME, persist_port  # type: ignore[attr-defined]  # not in its stubs
 from ray.scripts import scripts
 
 # The most seconds that it waits, if no other process ends it.
@@ -63,6 +65,20 @@ def patch_client_server() -> None:
     scripts.get_ray_client_dependency_error = lambda: "not used here"
 
 
+def patch_helper_wait() -> None:
+    """Write the file with the port of the dashboard agent before the agent does, so that the node process finds it."""
+    start = services.start_raylet
+    signature = inspect.signature(start)
+
+    def start_raylet(*args: object, **options: object) -> object:
+        given = signature.bind(*args, **options).arguments
+        if port := given.get("dashboard_agent_listen_port"):
+            persist_port(given["session_dir"], given["node_id"], DASHBOARD_AGENT_LISTEN_PORT_NAME, port)
+        return start(*args, **options)
+
+    services.start_raylet = start_raylet
+
+
 def _node_has_died() -> bool:
     return any(
         child.name() == "raylet" and child.status() == psutil.STATUS_ZOMBIE
@@ -78,7 +94,8 @@ def _start_again() -> None:
         os._exit(1)
     print(f"Ray's node process has died while it started; start {start + 1} of {_STARTS}", flush=True)
     os.environ[_START] = str(start + 1)
-    os.execv(sys.executable, [sys.executable, "-m", "infra.local.ray_start", *sys.argv[1:]])
+    # By its path: a node's Python may not have our packages.
+    os.execv(sys.executable, [sys.executable, "-P", __file__, *sys.argv[1:]])
 
 
 def _clear_earlier_start() -> None:
@@ -100,4 +117,7 @@ if __name__ == "__main__":
         _clear_earlier_start()
     patch_node_wait()
     patch_client_server()
+    patch_helper_wait()
+    # Milliseconds in which the helpers must answer the node process. The default is 30 seconds.
+    os.environ.setdefault("RAY_agent_register_timeout_ms", "600000")
     scripts.main()

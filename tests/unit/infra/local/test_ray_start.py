@@ -1,12 +1,13 @@
-"""What is replaced in the start of Ray: the wait for the node, too short for a busy machine; the client's server."""
+"""What is replaced in Ray's start: waits that are too short for a busy machine, and the client's server."""
 
 import inspect
+from pathlib import Path
 
 import pytest
 from ray._private import node, services
 from ray.scripts import scripts
 
-from infra.local.ray_start import patch_client_server, patch_node_wait
+from infra.local.ray_start import patch_client_server, patch_helper_wait, patch_node_wait
 
 
 def test_a_node_is_asked_for_until_it_has_joined(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,3 +37,20 @@ def test_ray_starts_its_clients_server_only_if_its_dependencies_are_there(
     patch_client_server()
     assert scripts.get_ray_client_dependency_error() is not None
     assert "has_ray_client = get_ray_client_dependency_error() is None" in inspect.getsource(scripts)
+
+
+def test_a_node_process_finds_the_port_of_its_agent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    started: list[dict[str, object]] = []
+    signature = inspect.signature(services.start_raylet)
+
+    def start_raylet(*args: object, **options: object) -> None:
+        assert (tmp_path / f"dashboard_agent_listen_port_{node_id}").read_text() == "7002"
+        started.append(options)
+
+    start_raylet.__signature__ = signature  # type: ignore[attr-defined]
+    monkeypatch.setattr(services, "start_raylet", start_raylet)
+    patch_helper_wait()
+    node_id = "ab" * 28
+    given = dict.fromkeys(signature.parameters, 0) | {"node_id": node_id, "session_dir": str(tmp_path)}
+    services.start_raylet(**given | {"dashboard_agent_listen_port": 7002})
+    assert started
