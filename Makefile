@@ -68,7 +68,7 @@ test-all: $(READY_DEV) ## Every test that runs without a GPU, one group after th
 	@$(MAKE) --no-print-directory --keep-going --jobs=1 lint $(GROUPS_OF_TESTS) test-moto faults
 
 test-unit: $(READY_DEV) ## The tests without servers
-	@$(BIN)/python -u -m pytest -m "not stack and not fault and not long" $(MARKED)
+	@$(BIN)/python -u -m pytest -m "not stack and not fault and not long and not cluster" $(MARKED)
 
 test-stack: $(READY_DEV) ## The tests with real servers
 	@$(BIN)/python -u -m pytest -m "stack and not fault and not long" $(MARKED)
@@ -84,10 +84,13 @@ faults: $(READY_DEV) ## The fault campaign: injects hundreds of faults into edit
 	@$(BIN)/python -u -m pytest -m long
 
 # Its packages are not the developers' (pyproject.toml); where they cannot be installed, their checks are skipped.
-cluster-check: $(READY_DEV) ## Check infra/cluster against its programs' schemas, build the image (root or Docker) and try it (minutes)
+# Machines are made of Linux namespaces. They end, with all that is theirs, when the first process of the outer ones ends.
+OWN_NAMESPACES := unshare --net --mount --pid --fork --kill-child --mount-proc
+cluster-check: $(READY_DEV) ## Check infra/cluster: schemas, the image (root or Docker), a cluster of machines (root); half an hour
 	@$(BIN)/python -m pip install --quiet --constraint infra/constraints.txt --editable ".[cluster]" || true
 	@$(BIN)/python -u -m pytest tests/unit/infra/cluster
 	@$(BIN)/python -m tests.support.cluster_image $(ARGS)
+	@$(if $(filter 0,$(shell id -u)),$(OWN_NAMESPACES)) $(BIN)/python -u -m pytest -m cluster -rs --capture=no tests/faults/test_machines.py
 
 bench: $(READY_DEV) ## Measure storage, codec, generator and the flows, each with its ceiling
 	@$(BIN)/python -m infra run --free-ports -- $(BIN)/python -m tests.benchmarks
