@@ -5,7 +5,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from attgan.errors import CapReached
 from flows.edit.caps import Caps
+from flows.runtime.exits import CONTINUES_LATER, exit_code
+from flows.runtime.running import STOPPED, refusals_as_states
 from flows.settings import EditSettings, refusal_of, seconds_of
 
 
@@ -58,3 +61,14 @@ def test_the_number_of_images_is_known_by_its_former_name() -> None:
     settings = EditSettings.model_validate({"source": "in", "destination": "out", "limit": 7})
     assert settings.max_images == 7
     assert "limit" not in settings.model_dump()
+
+
+def test_a_run_that_a_cap_ends_is_neither_done_nor_failed() -> None:
+    reached = CapReached("deadline-reached", "--deadline 6h: 3 of 5 images are done")
+
+    def body() -> None:
+        raise reached
+
+    state: Any = refusals_as_states(body)()
+    assert (state.name, state.is_cancelled()) == (STOPPED, True)
+    assert exit_code(reached) == CONTINUES_LATER
