@@ -2,6 +2,10 @@
 
 The lease is the object ``_runs/lease.json``. It is only taken and renewed by compare-and-swap, so only one of two
 simultaneous commands gets it. Its age is measured by the storage's clock, because machines' clocks may differ.
+
+Trainings, and so the trials of a sweep, have the opposite rule (:mod:`attgan.training.run_folder.ownership`): there the
+newest process owns the folder at once, because it is the retry of one that is believed dead, and waiting for a lease to
+expire would only delay it. An older one that lives ends at its next write, and loses nothing that it saved.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psutil
@@ -61,87 +65,79 @@ class Owner(BaseModel):
 
 
 class Lease:
-    """A lease that this process holds, and that a thread renews.
+    """A lease that this process has taken. It must be renewed, or it expires.
 
     Attributes:
-        lost: who has taken the lease over; None while this process holds it. The run checks it and stops.
+        lost: who has taken it over; None while this process holds it, as far as it knows.
     """
 
-    def __init__(self, store: Store, owner: Owner, etag: str, log: Log) -> None:
-        self._store, self._owner, self._etag, self._log = store, owner, etag, log
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._keep_renewing, name="lease", daemon=True)
+    def __init__(self, store: Store, owner: Owner, etag: str) -> None:
+        self._store, self._owner, self._etag = store, owner, etag
         self.lost: str | None = None
-        self._thread.start()
+
+    def renew(self) -> None:
+        """Renew the lease, or find out that it is lost.
+
+        Raises:
+            StorageError: the storage failed after its retries. The lease may still be ours.
+            UserError: the credentials are no longer accepted, or the object is not a lease.
+        """
+        body = self._owner.model_copy(update={"beat": self._owner.beat + 1})
+        try:
+            self._etag = self._store.put(LEASE, _body(body), if_match=self._etag)
+            self._owner = body
+        except PreconditionFailed:
+            there = _read(self._store)
+            if there is not None and there[0].token == self._owner.token:
+                # An earlier renewal had succeeded, and only its answer was lost.
+                self._owner, self._etag = there
+            elif there is not None:
+                self.lost = f"{there[0].host} (process {there[0].pid})"
+            else:
+                self.lost = "a program that deleted the lease"
 
     def release(self) -> None:
         """Give the lease back, so that the next command need not wait. If the storage fails, the lease expires."""
-        self._ended.set()
-        self._thread.join(_RETRY_SECONDS)
-        if self.lost is None and not self._thread.is_alive():
+        if self.lost is None:
             body = self._owner.model_copy(update={"released": True})
             with contextlib.suppress(StorageError, PreconditionFailed, UserError):
                 self._store.put(LEASE, _body(body), if_match=self._etag)
 
-    def _keep_renewing(self) -> None:
-        pause = RENEW_SECONDS
-        while not self._ended.wait(pause):
-            try:
-                pause = RENEW_SECONDS if self._renew() else _RETRY_SECONDS
-            except (StorageError, UserError) as error:
-                # The lease may still be ours. If another command takes it, the next renewal finds out.
-                self._log.warning("the lease of %s is not renewed: %s", self._store.url, error)
-                pause = _RETRY_SECONDS
-            if self.lost is not None:
-                return
-
-    def _renew(self) -> bool:
-        body = self._owner.model_copy(update={"beat": self._owner.beat + 1})
-        try:
-            self._etag = self._store.put(LEASE, _body(body), if_match=self._etag)
-        except PreconditionFailed:
-            there = _read(self._store)
-            if there is None or there[0].token != self._owner.token:
-                who = (
-                    f"{there[0].host} (process {there[0].pid})"
-                    if there
-                    else "a program that deleted the lease"
-                )
-                self.lost = who
-                return False
-            # An earlier renewal had succeeded, and only its answer was lost.
-            self._owner, self._etag = there
-            return True
-        self._owner = body
-        return True
-
 
 @contextlib.contextmanager
 def held(destination: Store, log: Log) -> Iterator[Lease]:
-    """Hold the destination's lease.
+    """Hold the destination's lease, which a thread renews; errors and waiting as for :func:`take`."""
+    lease = take(destination, this_process(), log)
+    ended = threading.Event()
+    thread = threading.Thread(
+        target=_keep_renewing, args=(lease, destination.url, ended, log), name="lease", daemon=True
+    )
+    thread.start()
+    try:
+        yield lease
+    finally:
+        ended.set()
+        thread.join(_RETRY_SECONDS)
+        if not thread.is_alive():
+            lease.release()
 
-    The lease of another command is taken over when it was released, when its process on this machine has ended, or
-    when it was not renewed for :data:`EXPIRED_SECONDS`. This function waits that long if necessary.
+
+def take(store: Store, owner: Owner, log: Log, sleep: Callable[[float], None] = time.sleep) -> Lease:
+    """Take the lease of a destination.
+
+    That of another command is taken over when it was released, when its process on this machine has ended, or when it
+    was not renewed for :data:`EXPIRED_SECONDS`. This function waits that long if necessary.
+
+    Args:
+        store: the destination.
+        owner: who takes it.
+        log: says that it waits.
+        sleep: waits for a number of seconds.
 
     Raises:
         UserError: another command holds the lease and keeps renewing it.
         StorageError: the storage failed after its retries.
     """
-    lease = _take(destination, log)
-    try:
-        yield lease
-    finally:
-        lease.release()
-
-
-def _take(store: Store, log: Log) -> Lease:
-    owner = Owner(
-        token=secrets.token_hex(16),
-        host=socket.gethostname(),
-        machine=_machine(),
-        pid=os.getpid(),
-        started=psutil.Process().create_time(),
-    )
     # The ETag of the other lease when it was first read. Another ETag means that its holder is alive.
     seen: str | None = None
     while True:
@@ -162,9 +158,32 @@ def _take(store: Store, log: Log) -> Lease:
                     left,
                 )
             seen = etag
-            time.sleep(min(_POLL_SECONDS, left))
+            sleep(min(_POLL_SECONDS, left))
         elif (taken := _try(store, owner, there[1] if there else None)) is not None:
-            return Lease(store, owner, taken, log)
+            return Lease(store, owner, taken)
+
+
+def this_process() -> Owner:
+    """This process as the owner of a new lease."""
+    return Owner(
+        token=secrets.token_hex(16),
+        host=socket.gethostname(),
+        machine=_machine(),
+        pid=os.getpid(),
+        started=psutil.Process().create_time(),
+    )
+
+
+def _keep_renewing(lease: Lease, url: str, ended: threading.Event, log: Log) -> None:
+    pause = RENEW_SECONDS
+    while lease.lost is None and not ended.wait(pause):
+        try:
+            lease.renew()
+            pause = RENEW_SECONDS
+        except (StorageError, UserError) as error:
+            # The lease may still be ours. If another command takes it, the next renewal finds out.
+            log.warning("the lease of %s is not renewed: %s", url, error)
+            pause = _RETRY_SECONDS
 
 
 def _seconds_left(store: Store, owner: Owner) -> float:

@@ -212,7 +212,8 @@ def _masked(pixels: Pixels, placement: Placement, mask: Tensor) -> np.ndarray:
 def _landmarks(photograph: Photograph, detector: FaceDetector) -> np.ndarray | None:
     """The five landmarks of the measured face, ``(5, 2)`` in the image's pixels; None if no face is found."""
     if (face := photograph.faces[0].found) is not None:
-        return face.landmarks
+        # As a ledger has them.
+        return np.reshape([round(value, 2) for value in face.landmarks.ravel().tolist()], (5, 2))
     found = detector.find([photograph.image.pixels])[0]
     return max(found, key=lambda face: face.size).landmarks if found else None
 

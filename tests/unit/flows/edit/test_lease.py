@@ -57,7 +57,7 @@ def test_it_is_free_again_after_an_error(store: Store) -> None:
 def test_a_second_command_is_refused_while_the_first_renews(store: Store) -> None:
     with lease.held(store, LOG) as first:
         with refused("destination-in-use"):
-            lease._take(store, LOG)
+            lease.take(store, lease.this_process(), LOG)
         assert first.lost is None
 
 
@@ -87,7 +87,7 @@ def test_one_whose_process_here_is_gone_is_taken_over_at_once(
     monkeypatch.setattr(lease, "EXPIRED_SECONDS", 3600.0)
     script = (
         "import logging, os, sys; from flows.edit import lease; from flows.storage import open_store\n"
-        "lease._take(open_store(sys.argv[1]), logging.getLogger()); os._exit(1)"
+        "lease.take(open_store(sys.argv[1]), lease.this_process(), logging.getLogger()); os._exit(1)"
     )
     subprocess.run([sys.executable, "-c", script, store.url], check=False)
     assert json.loads(store.get(lease.LEASE).data)["released"] is False
