@@ -1,0 +1,355 @@
+"""Ledger and lease against a simple model, in programs that hypothesis writes.
+
+A program is a sequence of steps: sources appear and change, commands begin and continue in any order, each between two
+of its images, time passes, images cannot be decoded for a while, the cache of what is done is damaged. At any write of
+a command its process may be killed, the storage fail, or the answer be lost. Planning, lease, ledgers, outputs and
+report are the real ones; only the networks are left out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from attgan.attributes import parse_edits
+from attgan.errors import DataError, UserError
+from flows.edit import job as job_module
+from flows.edit import lease
+from flows.edit.job import EditRequest
+from flows.edit.ledger import read_summary
+from flows.edit.plan import closing, runs
+from flows.edit.plan.done import open_done
+from flows.edit.plan.prepared_run import NothingToDo, prepare
+from flows.edit.plan.runs import list_runs
+from flows.edit.plan.tables import SourceLabels, Styles
+from flows.edit.report.finish import finish
+from flows.edit.run import hash_of, lineage_of, versions
+from flows.edit.shard import one_shard, reading, writing
+from flows.settings import EditSettings
+from flows.storage import StorageError
+from tests.support.fake_storage import KINDS, FakeStorage, Killed, Kind
+
+LOG = logging.getLogger("test")
+SOURCE, DESTINATION = "s3://model/in", "s3://model/out"
+KEYS, COMMANDS = ("a", "b", "c", "d", "e"), ("first", "second")
+ATTRIBUTES = ["Eyeglasses"]
+# Refusals that two commands beside each other may meet.
+EXPECTED = ("destination-in-use", "run-begun-elsewhere", "run-unfinished")
+
+DAMAGES = ("file cut", "file lost", "index cut", "index lost")
+NEVER: tuple[int, Kind] = (10**6, "lost")
+
+# What has happened in all programs of a test.
+HAPPENED: Counter[str] = Counter()
+
+
+@dataclass
+class Command:
+    """A command that has begun, and its lease once it has one."""
+
+    steps: Iterator[lease.Lease]
+    held: lease.Lease | None = None
+
+
+def request_of(storage: FakeStorage, version: str, *, retry: bool = False) -> EditRequest:
+    """What :func:`flows.edit.job.resolve` makes of a command, for a bundle that nobody reads."""
+    asked = EditSettings(source=SOURCE, destination=DESTINATION, shard_size=2, retry_failed=retry)
+    made_of: dict[str, Any] = {
+        **versions(),
+        "software": version,
+        "bundle": "b",
+        "edits": [["Eyeglasses", True, 1]],
+    }
+    nothing: Any = None
+    return EditRequest(
+        asked,
+        storage.open(SOURCE),
+        storage.open(DESTINATION),
+        ATTRIBUTES,
+        parse_edits(asked.set, asked.intensity, ATTRIBUTES),
+        made_of,
+        hash_of(made_of),
+        bundle=nothing,
+        labels=SourceLabels({}, None),
+        styles=Styles({}, None),
+        lineage=lineage_of(asked, made_of),
+    )
+
+
+class Programs(RuleBasedStateMachine):
+    """One source, one destination, and two commands at most."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cleanup = contextlib.ExitStack()
+        folder = self._cleanup.enter_context(tempfile.TemporaryDirectory())
+        self.storage = FakeStorage(Path(folder))
+        patch = self._cleanup.enter_context(pytest.MonkeyPatch.context())
+        for module in (job_module, runs, closing, one_shard):
+            patch.setattr(module, "open_store", self.storage.open)
+        self.commands: dict[str, Command] = {}
+        self.undecodable: set[str] = set()
+        self.alive = False
+        self.begun = 0
+        HAPPENED["programs"] += 1
+
+    @initialize(keys=st.sets(st.sampled_from(KEYS), min_size=3))
+    def begin(self, keys: set[str]) -> None:
+        for key in keys:
+            self.change(key)
+        self.start("first", "1", retry=False, alive=True, fault=NEVER)
+
+    @rule(what=st.sampled_from(("change", "decode", "wait", "expire", "cache")), key=st.sampled_from(KEYS))
+    def go_on(self, what: str, key: str) -> None:
+        """The world goes on: a source appears or changes, cannot be decoded or can be again, time passes."""
+        if what == "change":
+            self.change(key)
+        elif what == "decode":
+            self.undecodable ^= {key}
+        elif what == "cache":
+            self.damage_the_cache(DAMAGES[KEYS.index(key) % len(DAMAGES)])
+        else:
+            self.storage.sleep(10.0 if what == "wait" else 1.5 * lease.EXPIRED_SECONDS)
+
+    def change(self, key: str) -> None:
+        """A source appears, or has another content."""
+        self.storage.open(SOURCE).put(key, b"%s %d" % (key.encode(), len(self.storage.writes)))
+
+    def damage_the_cache(self, what: str) -> None:
+        """What is known to be done is cut off, or lost."""
+        state = f"model/out/_state/{self.lineage}"
+        for file in self.storage.on_disk(state).glob("done-*"):
+            if what == "file cut":
+                file.write_bytes(file.read_bytes()[:-9])
+            elif what == "file lost":
+                file.unlink()
+        index = f"{state}/done.json"
+        if what == "index lost":
+            self.storage.objects.pop(index, None)
+        elif what == "index cut" and index in self.storage.objects:
+            self.storage.store(index, b"{", {})
+        HAPPENED["cache damaged"] += 1
+
+    @rule(
+        who=st.sampled_from(COMMANDS),
+        version=st.sampled_from(("1", "1", "1", "2")),
+        retry=st.sampled_from((False, False, True)),
+        alive=st.booleans(),
+        fault=st.tuples(st.integers(0, 3), st.sampled_from(KINDS)),
+    )
+    def start(self, who: str, version: str, retry: bool, alive: bool, fault: tuple[int, Kind]) -> None:
+        """A command is given. If one of this name is at work, that is killed first; the other one may be alive."""
+        self.begun += 1
+        self.commands.pop(who, None)
+        self.alive = alive
+        self.commands[who] = Command(self._steps(version, retry=retry))
+        self.storage.fault = fault
+        self._advance(who)
+        self.storage.fault = None
+
+    @precondition(lambda self: self.commands)
+    @rule(
+        who=st.sampled_from(COMMANDS),
+        renews=st.booleans(),
+        steps=st.integers(2, 9),
+        fault=st.tuples(st.integers(0, 9), st.sampled_from(KINDS)),
+    )
+    def continue_(self, who: str, renews: bool, steps: int, fault: tuple[int, Kind]) -> None:
+        """A command continues. If it was frozen meanwhile, it may not have renewed its lease before."""
+        if (command := self.commands.get(who)) is None:
+            return
+        if renews and command.held is not None:
+            command.held.renew()
+            if command.held.lost:
+                HAPPENED["lost its lease"] += 1
+                del self.commands[who]
+                return
+        self.storage.fault = fault
+        for _ in range(steps):
+            self._advance(who)
+        self.storage.fault = None
+
+    @rule(version=st.sampled_from(("1", "2")))
+    def compare_what_is_done(self, version: str) -> None:
+        """What planning takes for done is what the ledgers say."""
+        found = list_runs(DESTINATION, self.lineage)
+        expected: dict[str, tuple[int, str]] = {}
+        for one in found:
+            closed = one.is_finished and "planned_anew" in self._text(f"{one.run.run_id}/report.json")
+            for key, written in one.ledgers.items():
+                table = pq.read_table(pa.BufferReader(one.runs.get(key).data)).to_pylist()
+                newest = max(row["generation"] for row in table)
+                for row in table:
+                    left = row["status"] == "failed" and (closed or not one.is_finished)
+                    if (
+                        row["generation"] == newest
+                        and not left
+                        and written > expected.get(row["key"], (0, ""))[0]
+                    ):
+                        expected[row["key"]] = (written, row["source_etag"])
+        state = request_of(self.storage, version).open_state()
+        with open_done(state, found, may_write=False) as done:
+            rows = done.execute("SELECT key, etag FROM done").fetchall()
+        assert dict(rows) == {key: etag for key, (_, etag) in expected.items()}
+
+    def teardown(self) -> None:
+        """After all, two undisturbed commands: nothing is lost, nothing written twice, and nothing is left to do."""
+        try:
+            if self.storage.objects:
+                self._end()
+                self._check_writes()
+        finally:
+            HAPPENED["faults"] += len(self.storage.struck)
+            HAPPENED.update(self.storage.struck)
+            HAPPENED["commands"] += self.begun
+            self._cleanup.close()
+
+    @property
+    def lineage(self) -> str:
+        return request_of(self.storage, "1").lineage
+
+    def _text(self, key: str) -> str:
+        return self.storage.objects[f"model/out/_runs/{key}"].data.decode()
+
+    def _sleep(self, seconds: float) -> None:
+        """A command waits for the lease of the other one, which may be alive and renew it."""
+        self.storage.sleep(seconds)
+        fault, self.storage.fault = self.storage.fault, None
+        for command in self.commands.values():
+            if self.alive and command.held is not None:
+                command.held.renew()
+        self.storage.fault = fault
+
+    def _advance(self, who: str) -> None:
+        """One step of a command, which may end it."""
+        if (command := self.commands.get(who)) is None:
+            return
+        try:
+            command.held = next(command.steps)
+        except StopIteration:
+            HAPPENED["ended"] += 1
+            del self.commands[who]
+        except (Killed, StorageError):
+            del self.commands[who]
+        except UserError as error:
+            if error.code not in EXPECTED:
+                raise
+            HAPPENED[error.code] += 1
+            del self.commands[who]
+
+    def _steps(self, version: str, *, retry: bool = False) -> Iterator[lease.Lease]:
+        """What the flow does. It may be held up, or end for good, wherever it yields."""
+        request = request_of(self.storage, version, retry=retry)
+        owner = lease.this_process().model_copy(update={"machine": "elsewhere"})
+        held = lease.take(request.destination, owner, LOG, self._sleep)
+        yield held
+        prepared = prepare(request)
+        yield held
+        if not isinstance(prepared, NothingToDo) and not prepared.is_reported:
+            before = [
+                read_summary(prepared.store, key)
+                for shard, key in prepared.finished.items()
+                if shard not in prepared.todo
+            ]
+            summaries = list(before)
+            for number, generation in prepared.todo.items():
+                shard = one_shard.open_shard(prepared.run.url, number, prepared.run.settings, generation)
+                for item in shard.items:
+                    reading.fetch(item, shard.job)
+                    if item.data is not None and item.row.key in self.undecodable:
+                        item.fail(DataError("decode", "not now"))
+                    writing.put(item, shard.job)
+                    yield held
+                summaries.append(one_shard.close_shard(shard, {}, 0.0))
+                yield held
+            finish(prepared, summaries, 0.0, before)
+            yield held
+        held.release()
+
+    def _run(self, version: str, *, retry: bool = False) -> None:
+        for _ in self._steps(version, retry=retry):
+            pass
+
+    def _end(self) -> None:
+        self.commands.clear()
+        self.undecodable.clear()
+        self.storage.sleep(2 * lease.EXPIRED_SECONDS)
+        self._run("1")
+        self._run("1", retry=True)
+        assert isinstance(prepare(request_of(self.storage, "1")), NothingToDo)
+        self.compare_what_is_done("1")
+        source = {
+            path.rpartition("/")[2]: one.data for path, one in self.storage.objects.items() if "/in/" in path
+        }
+        outputs = {
+            path.removeprefix("model/out/"): one.data
+            for path, one in self.storage.objects.items()
+            if path.startswith("model/out/")
+            and not path.startswith(("model/out/_runs/", "model/out/_state/"))
+        }
+        assert outputs == source
+
+    def _check_writes(self) -> None:
+        """No output is written twice from one source, no ledger is replaced, and no lease is taken too early."""
+        made: Counter[tuple[str, ...]] = Counter()
+        holder: tuple[str, bool, float] | None = None
+        for write in self.storage.writes:
+            if write.object is None:
+                continue
+            if write.path == f"model/out/{lease.LEASE}":
+                owner = lease.Owner.model_validate_json(write.object.data)
+                now = write.object.modified.timestamp()
+                if holder is not None and holder[0] != owner.token:
+                    assert holder[1] or now - holder[2] >= lease.EXPIRED_SECONDS
+                holder = owner.token, owner.released, now
+            elif "/ledger/" in write.path:
+                made[(write.path,)] += 1
+            elif write.object.metadata:
+                made[(write.path, *write.object.metadata.values())] += 1
+        assert set(made.values()) <= {1}, made.most_common(3)
+
+
+def run_programs(count: int, steps: int, *, always_the_same: bool) -> None:
+    HAPPENED.clear()
+    run_state_machine_as_test(
+        Programs,
+        settings=settings(
+            max_examples=count,
+            stateful_step_count=steps,
+            deadline=None,
+            database=None,
+            derandomize=always_the_same,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    programs, faults = HAPPENED["programs"], HAPPENED["faults"]
+    print(f"{programs} programs, {faults / programs:.1f} faults each; {dict(HAPPENED)}")
+    assert faults > programs
+
+
+def test_short_programs() -> None:
+    run_programs(20, 20, always_the_same=True)
+
+
+@pytest.mark.long
+def test_long_programs() -> None:
+    run_programs(1_000, 40, always_the_same=False)
