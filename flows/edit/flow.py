@@ -160,6 +160,7 @@ def _edit(
     }
     before = list(summaries.values())
     caps = Caps(run.settings, started)
+    submitted = time.monotonic()
     if lost := _run_shards(prepared, summaries, caps, check_stop, log):
         message = f"{len(lost)} of {run.shards} shards did not finish ({lost[0]}); {cancelling.RESUMES}"
         return Failed(message=message)
@@ -172,7 +173,15 @@ def _edit(
     if len(summaries) < run.shards:
         message = _report_failed_share(run, summaries)
         return Failed(message=f"{message}; stopped. With a higher limit the same command resumes")
-    result, grid = finish.finish(prepared, list(summaries.values()), time.monotonic() - started, before)
+    ended = time.monotonic()
+    result, grid = finish.finish(
+        prepared,
+        list(summaries.values()),
+        ended - started,
+        before,
+        shards_wall=ended - submitted,
+        workers=capacity.tasks_now(run.settings.cpus_per_shard, run.settings.gpus_per_shard),
+    )
     finish.show_in_ui(result, grid)
     for remark in result["remarks"]:
         log.warning("%s", remark)

@@ -62,6 +62,16 @@ def shard_sizes(settings: EditSettings) -> Callable[[int], int]:
     return lambda before: min(max(before // SHARDS, smallest), largest)
 
 
+def sizes_of(inputs: int, size_of: Callable[[int], int]) -> list[int]:
+    """The sizes of the shards that so many inputs are planned in (:func:`shard_sizes`)."""
+    sizes: list[int] = []
+    before = 0
+    while before < inputs:
+        sizes.append(min(size_of(before), inputs - before))
+        before += sizes[-1]
+    return sizes
+
+
 def write_plan(
     run: Store,
     plan: str,

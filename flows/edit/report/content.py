@@ -21,7 +21,13 @@ class ConservationError(RuntimeError):
 
 
 def build_report(
-    run: EditRun, summaries: Sequence[Summary], wall: float, before: Sequence[Summary] = ()
+    run: EditRun,
+    summaries: Sequence[Summary],
+    wall: float,
+    before: Sequence[Summary] = (),
+    *,
+    shards_wall: float = 0.0,
+    workers: int = 0,
 ) -> dict[str, Any]:
     """The content of ``report.json``.
 
@@ -30,6 +36,8 @@ def build_report(
         summaries: one for each shard's ledger.
         wall: seconds that this command took.
         before: the summaries of the shards that an earlier command finished.
+        shards_wall: seconds of ``wall`` from the submission of the first shard to the end of the last one.
+        workers: shards that the cluster could edit at a time, at the end.
 
     Raises:
         ConservationError: inputs ≠ edited + copied + skipped + failed.
@@ -75,6 +83,12 @@ def build_report(
         "bytes_out": sum(summary.bytes_out for summary in summaries),
         "seconds": seconds,
         "wall": round(wall, 3),
+        "shards_wall": round(shards_wall, 3),
+        "worker_seconds": round(sum(summary.wall for summary in summaries), 3),
+        "workers": workers,
+        "nodes": len({summary.host.partition("/")[0] for summary in summaries}),
+        "cpus_per_shard": run.settings.cpus_per_shard,
+        "gpus_per_shard": run.settings.gpus_per_shard,
         "peak_mb": max((summary.peak_mb for summary in summaries), default=0),
         "slowest_shards": [
             {"shard": s.shard, "images": s.images, "seconds": s.wall, "worker": s.host}

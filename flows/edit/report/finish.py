@@ -17,7 +17,13 @@ from flows.storage import join
 
 
 def finish(
-    prepared: PreparedRun, summaries: Sequence[Summary], wall: float, before: Sequence[Summary]
+    prepared: PreparedRun,
+    summaries: Sequence[Summary],
+    wall: float,
+    before: Sequence[Summary],
+    *,
+    shards_wall: float = 0.0,
+    workers: int = 0,
 ) -> tuple[dict[str, Any], bytes | None]:
     """Write a run's report, which is written last and marks the run as finished.
 
@@ -29,6 +35,7 @@ def finish(
         summaries: one for each shard's ledger.
         wall: seconds that this command took.
         before: the summaries of the shards that an earlier command finished.
+        shards_wall, workers: as in :func:`~.content.build_report`.
 
     Returns:
         The report, and a JPEG of a few images before and after; None if none was edited.
@@ -39,7 +46,7 @@ def finish(
     """
     run, store = prepared.run, prepared.store
     in_order = sorted(summaries, key=lambda summary: summary.shard)
-    result = build_report(run, in_order, wall, before)
+    result = build_report(run, in_order, wall, before, shards_wall=shards_wall, workers=workers)
     if run.settings.no_faces:
         result["sample"] = []
     grid = before_after(prepared.request, result["sample"])

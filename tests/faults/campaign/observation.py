@@ -25,7 +25,10 @@ from tests.faults.campaign.faulty_store import read_journal
 
 OURS = ("_runs/", "_state/")
 _VARYING = ("url", "destination", "shards_done_before", "images_done_before", "found", "picture")
-_MEASURED = ("seconds", "wall", "peak_mb", "slowest_shards")
+_MEASURED = (
+    *("seconds", "wall", "peak_mb", "slowest_shards"),
+    *("shards_wall", "worker_seconds", "workers", "nodes"),
+)
 
 
 @dataclass(frozen=True)
