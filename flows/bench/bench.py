@@ -59,6 +59,7 @@ class Reached:
         shards: seconds that the shards would have taken if all workers were always busy.
         busy: seconds per stage, summed over the workers.
         peak_mb: the memory of the largest worker.
+        report: of the flow.
     """
 
     images: int
@@ -66,6 +67,7 @@ class Reached:
     shards: float
     busy: dict[str, float]
     peak_mb: int
+    report: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -223,4 +225,5 @@ def _edit(settings: EditSettings, parallel: int) -> Reached:
         shards=sum(summary.wall for summary in summaries) / min(parallel, len(summaries)),
         busy=report["seconds"],
         peak_mb=report["peak_mb"],
+        report=report,
     )

@@ -1,12 +1,17 @@
-"""Prints the result of a bench."""
+"""Prints and saves the result of a bench."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from flows.bench.bench import Result
+from flows.bench.estimates import estimate_rows, measured_in
 from flows.bench.together import bottleneck, combined, with_twice
+from flows.bench.what_if import MeasuredRun
 from flows.runtime.terminal import print_line, print_rows
+from flows.settings import BenchSettings, EditSettings
+from flows.storage import open_store
 from flows.words import counted
 
 # The stages of the flow that each measured stage consists of.
@@ -16,6 +21,25 @@ _STAGES = {
     "codec": ("decode", "encode"),
     "generator": ("edit",),
 }
+
+
+def finish(settings: BenchSettings, result: Result) -> None:
+    """Print the result, save it if that is asked for, and answer what was asked with it."""
+    show(result)
+    report = result.reached.report
+    if settings.save is not None:
+        folder, _, name = settings.save.rpartition("/")
+        body = json.dumps(report, indent=2).encode()
+        open_store(folder or "/", option="--save").put(name, body, content_type="application/json")
+        print_line(f"rates: {settings.save}")
+    if settings.what_if:
+        show_what_if(settings, measured_in(report, "of this bench"))
+
+
+def show_what_if(settings: BenchSettings, measured: MeasuredRun) -> None:
+    """Print what the rates say about the scenarios of ``--what-if``."""
+    like = EditSettings(source="/", destination="/", gpus_per_shard=measured.gpus_per_shard)
+    print_rows("What if", estimate_rows(settings, measured, like))
 
 
 def show(result: Result) -> None:

@@ -11,6 +11,7 @@ from flows.operate.stack_choice import adopt_stack
 from flows.runtime.terminal import print_line, print_mapping, print_rows
 from flows.settings import (
     EditSettings,
+    EstimateSettings,
     EvaluateSettings,
     ForgetSettings,
     PreviewSettings,
@@ -31,6 +32,7 @@ def add_to(app: App) -> None:
 def edit(
     settings: Annotated[EditSettings, Parameter(name="*")],
     *,
+    estimates: Annotated[EstimateSettings, Parameter(name="*")] = EstimateSettings(),  # noqa: B008
     slide: Annotated[
         bool,
         Parameter(
@@ -56,10 +58,13 @@ def edit(
         )
     adopt_stack()
     if settings.dry_run:
+        from flows.bench.estimates import show_estimates
         from flows.edit.job import resolve
-        from flows.edit.plan.dry_run import describe
+        from flows.edit.plan.dry_run import dry_run
 
-        print_rows("What this run would do", describe(resolve(settings)))
+        found = dry_run(resolve(settings))
+        print_rows("What this run would do", found.rows)
+        show_estimates(estimates, settings, found.images)
         return
     from flows.edit import flow
     from flows.edit.report import tables

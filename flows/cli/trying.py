@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import App, Group, Parameter
 
-from flows.operate.stack_choice import ensure_stack, stack_for
+from flows.operate.stack_choice import adopt_stack, ensure_stack, stack_for
 from flows.settings import BenchSettings, DemoSettings, DemoTrainingSettings
 
 _GROUP = Group("Trying and measuring", sort_key=5)
@@ -23,14 +23,21 @@ def bench(*, settings: Annotated[BenchSettings, Parameter(name="*")] = BenchSett
 
     Without --destination it works on the local stack, and where none is up starts one for itself.
     """
+    if settings.rates is not None:
+        adopt_stack()
+        from flows.bench.estimates import read_measured
+        from flows.bench.report import show_what_if
+
+        show_what_if(settings, read_measured(settings.rates))
+        return
     if settings.destination is None:
         ensure_stack("bench", settings)
     else:
         stack_for("bench", settings, own=True)
     from flows.bench.bench import run_bench
-    from flows.bench.report import show
+    from flows.bench.report import finish
 
-    show(run_bench(settings))
+    finish(settings, run_bench(settings))
 
 
 def demo(*, settings: Annotated[DemoSettings, Parameter(name="*")] = DemoSettings()) -> None:  # noqa: B008

@@ -5,7 +5,7 @@ field is its help text in all three. Rules for single fields are checked here an
 """
 
 from flows.settings.base import BundleUrl, Settings, Url, refusal_of, seconds_of
-from flows.settings.bench import BenchSettings
+from flows.settings.bench import BenchSettings, EstimateSettings, Scenario, scenario_of
 from flows.settings.dataset import IngestSettings, SubsetSettings
 from flows.settings.demo import DemoSettings, DemoTrainingSettings
 from flows.settings.deploy import DeploySettings, ScheduleSettings
@@ -41,6 +41,7 @@ __all__ = [
     "DemoTrainingSettings",
     "DeploySettings",
     "EditSettings",
+    "EstimateSettings",
     "EvaluateSettings",
     "ExportSettings",
     "ForgetSettings",
@@ -52,6 +53,7 @@ __all__ = [
     "PreviewSettings",
     "PruneSettings",
     "ReportSettings",
+    "Scenario",
     "ScheduleSettings",
     "Settings",
     "SubsetSettings",
@@ -61,5 +63,6 @@ __all__ = [
     "UndoSettings",
     "Url",
     "refusal_of",
+    "scenario_of",
     "seconds_of",
 ]
