@@ -164,6 +164,9 @@ class VirtualCluster:
             stack.enter_context(
                 mock.patch("flows.runtime.cluster.watch.cluster_id_at", return_value="virtual")
             )
+            # Nothing is shown of a shard that is at work.
+            stack.enter_context(mock.patch("flows.runtime.internals.values_below", return_value={}))
+            stack.enter_context(mock.patch("flows.runtime.internals.remove_values"))
             for module in ("flows.edit.flow", "flows.runtime.cluster.capacity", "flows.runtime.reporting"):
                 stack.enter_context(mock.patch(f"{module}.time", clock))
             yield
