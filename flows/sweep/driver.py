@@ -20,10 +20,12 @@ from flows.storage import StorageError, Store
 from flows.sweep.plan import SweepPlan, Trial
 from flows.sweep.records import (
     Decision,
+    Record,
     finite,
     is_complete,
     new_record,
     numbers_of,
+    patiently,
     read_decisions,
     read_json,
     read_record,
@@ -150,8 +152,9 @@ class SweepDriver:
             if trial is None:
                 return
             store = self._plan.folder(trial.number)
+            decisions = patiently(read_decisions, store, unless=self._stop)
             self._submitted[trial.number] = _Submitted(
-                trial, store, read_decisions(store), TrialEvent(trial.number, "running")
+                trial, store, decisions, TrialEvent(trial.number, "running")
             )
             order = TrialOrder(
                 trial=trial,
@@ -170,7 +173,8 @@ class SweepDriver:
         if changes is None:
             return None
         trial = self._plan.trial(self.count, changes)
-        write_record(self._plan.folder(trial.number), new_record(trial.number, trial.changes, trial.label))
+        record = new_record(trial.number, trial.changes, trial.label)
+        patiently(write_record, self._plan.folder(trial.number), record, unless=self._stop)
         self.count += 1
         return trial
 
@@ -212,7 +216,9 @@ class SweepDriver:
         # A trial that has begun since the last look gets its time to stop, too.
         self._look_at = 0.0
         for one in self._submitted.values():
-            request_stop(one.store, self._command)
+            # If the storage fails, ``abandon`` asks once more, and the trials end with this process.
+            with contextlib.suppress(StorageError):
+                request_stop(one.store, self._command)
 
     def _follow(self, one: _Submitted) -> None:
         """Read what is new about a trial; pass it on, and decide about the validations of a running one."""
@@ -256,15 +262,22 @@ class SweepDriver:
             return
         with contextlib.suppress(StorageError):
             self._follow(one)
+        record = patiently(self._final_record, one, state, unless=self._stop)
+        self._failures += record["state"] == "failed"
+        if self._searches:
+            metrics = list(self._settings.modes)
+            values = patiently(results_of, one.store, record, metrics, unless=self._stop)
+            self._study.tell(trial.number, values)
+        self._pass_on(one, state=record["state"], note=record["reason"])
+
+    def _final_record(self, one: _Submitted, state: State[Any]) -> Record:
+        trial = one.trial
         record = read_record(one.store) or new_record(trial.number, trial.changes, trial.label)
         if record["command"] != self._command or record["state"] in ("waiting", "running"):
             # Its process died once too often, or could not write the record.
             record |= {"state": "failed", "reason": one_line(state.message), "command": self._command}
             write_record(one.store, record)
-        self._failures += record["state"] == "failed"
-        if self._searches:
-            self._study.tell(trial.number, results_of(one.store, record, list(self._settings.modes)))
-        self._pass_on(one, state=record["state"], note=record["reason"])
+        return record
 
     def abandon(self) -> None:
         """Ask the trials that have not ended to stop, however this run of the sweep ended."""

@@ -9,15 +9,17 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Literal, NotRequired, TypedDict, TypeGuard
+from typing import Any, Literal, NotRequired, TypedDict, TypeGuard, TypeVar
 
 from attgan.models.bundle_config import CONFIG
 from attgan.training.run_folder.metrics_log import METRICS
 from attgan.training.run_folder.run_files import RESULT
-from flows.storage import Store, join, open_store
+from flows.storage import StorageError, Store, join, open_store
+from flows.storage.errors import CredentialsRefused
 
 TRIALS = "trials"
 RECORD = "trial.json"
@@ -30,6 +32,9 @@ SCHEMA = 1
 State = Literal["waiting", "running", "finished", "stopped_early", "diverged", "failed", "interrupted"]
 COMPLETE = frozenset({"finished", "stopped_early", "diverged"})
 _BEST = re.compile(r"best/step-(\d+)/" + re.escape(CONFIG))
+
+
+T = TypeVar("T")
 
 
 class Record(TypedDict):
@@ -136,11 +141,7 @@ def trial_folder(sweep: Store, number: int) -> Store:
 
 
 def read_trials(sweep: Store, first: int = 0) -> Iterator[tuple[Store, Record]]:
-    """The folders and records of a sweep's trials in order, from the number ``first`` until one has no record.
-
-    Raises:
-        StorageError: the storage failed for longer than its retries last.
-    """
+    """The folders and records of a sweep's trials in order, from the number ``first`` until one has no record."""
     for number in count(first):
         folder = trial_folder(sweep, number)
         record = read_record(folder)
@@ -269,3 +270,29 @@ def read_json(store: Store, key: str) -> Any:
 def finite(value: Any) -> float | None:
     """The value if it is a finite number; else None."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def patiently(
+    action: Callable[..., T],
+    *args: Any,
+    unless: Callable[[], object],
+    every: float = 5.0,
+    outage: float = 300.0,
+) -> T:
+    """Call an action of the driver again, every few seconds, while the storage fails; returns its result.
+
+    Otherwise one failing request would end the sweep, while each of its trials has several attempts.
+
+    Raises:
+        StorageError: it failed for ``outage`` seconds, or refuses the credentials, or ``unless`` returned a true value.
+    """
+    until = time.monotonic() + outage
+    while True:
+        try:
+            return action(*args)
+        except CredentialsRefused:
+            raise
+        except StorageError:
+            if time.monotonic() > until or unless():
+                raise
+        time.sleep(every)

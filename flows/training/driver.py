@@ -34,7 +34,9 @@ def may_retry(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     return isinstance(state.data, StorageError | OSError)
 
 
-RETRIES = retries_if(may_retry)
+# The delays outlast a storage that refuses for a minute: a request gives up after five to twenty seconds.
+OUTLASTING = (10, 60)
+RETRIES = retries_if(may_retry, OUTLASTING)
 
 
 def run_on_ray(

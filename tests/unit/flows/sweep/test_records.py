@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from flows.storage import PreconditionFailed, open_store
+from flows.storage import PreconditionFailed, StorageError, open_store
+from flows.storage.errors import CredentialsRefused
 from flows.sweep.records import (
     RECORD,
     Kept,
@@ -12,6 +13,7 @@ from flows.sweep.records import (
     is_complete,
     kept_weights,
     new_record,
+    patiently,
     read_metrics,
     read_record,
     read_validations,
@@ -105,3 +107,29 @@ def test_of_another_trial_the_newest_whole_bundle_counts(
     for key in files:
         store.put(key, b"{}")
     assert kept_weights(store) == kept
+
+
+@pytest.mark.parametrize(
+    ("errors", "stops", "calls"),
+    [
+        ([StorageError("503"), StorageError("503")], False, 3),
+        ([StorageError("503")], True, 1),
+        ([CredentialsRefused("a-rule", "403")], False, 1),
+    ],
+    ids=["an outage passes", "the sweep is to stop", "the credentials are refused"],
+)
+def test_an_action_of_the_driver_outlasts_an_outage(errors: list[Exception], stops: bool, calls: int) -> None:
+    left, called = list(errors), []
+
+    def action(value: int) -> int:
+        called.append(value)
+        if left:
+            raise left.pop(0)
+        return value
+
+    if calls > len(errors):
+        assert patiently(action, 7, unless=lambda: stops, every=0) == 7
+    else:
+        with pytest.raises(StorageError):
+            patiently(action, 7, unless=lambda: stops, every=0)
+    assert len(called) == calls
