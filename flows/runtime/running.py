@@ -76,11 +76,12 @@ def is_retryable(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     return not isinstance(state.data, UserError)
 
 
-def retries_if(
-    condition: Callable[[Task[..., Any], TaskRun, State[Any]], bool], delays: tuple[float, float] = (2, 20)
-) -> dict[str, Any]:
-    """The options of a task that is retried twice, after ``delays`` in seconds, where the condition holds."""
-    return {"retries": 2, "retry_delay_seconds": list(delays), "retry_condition_fn": condition}
+def retries_if(condition: Callable[[Task[..., Any], TaskRun, State[Any]], bool]) -> dict[str, Any]:
+    """The options of a task that is retried twice, after 5 and after 60 seconds, where the condition holds.
+
+    This outlasts a storage that refuses for a minute: a request gives up after five to twenty seconds.
+    """
+    return {"retries": 2, "retry_delay_seconds": [5, 60], "retry_condition_fn": condition}
 
 
 def cause_of(state: State[Any]) -> Any:

@@ -18,7 +18,7 @@ from typing import Any, Literal, NotRequired, TypedDict, TypeGuard, TypeVar
 from attgan.models.bundle_config import CONFIG
 from attgan.training.run_folder.metrics_log import METRICS
 from attgan.training.run_folder.run_files import RESULT
-from flows.storage import StorageError, Store, join, open_store
+from flows.storage import ObjectRefused, StorageError, Store, join, open_store
 from flows.storage.errors import CredentialsRefused
 
 TRIALS = "trials"
@@ -284,13 +284,14 @@ def patiently(
     Otherwise one failing request would end the sweep, while each of its trials has several attempts.
 
     Raises:
-        StorageError: it failed for ``outage`` seconds, or refuses the credentials, or ``unless`` returned a true value.
+        StorageError: it failed for ``outage`` seconds, or ``unless`` returned a true value. It refuses the credentials
+            or the object: at once.
     """
     until = time.monotonic() + outage
     while True:
         try:
             return action(*args)
-        except CredentialsRefused:
+        except (CredentialsRefused, ObjectRefused):
             raise
         except StorageError:
             if time.monotonic() > until or unless():

@@ -32,7 +32,6 @@ from flows.sweep.records import (
     value_of,
     write_record,
 )
-from flows.training.driver import OUTLASTING
 from flows.training.stopping import stop_requested
 from flows.training.trial import train_trial
 from flows.training.watch import describe_progress
@@ -76,7 +75,7 @@ def may_retry(task: Any, run: Any, state: State[Any]) -> bool:
     return not isinstance(state.data, UserError | Diverged)
 
 
-@task(name="trial", task_run_name="trial {order.task_run_label}", **retries_if(may_retry, OUTLASTING))
+@task(name="trial", task_run_name="trial {order.task_run_label}", **retries_if(may_retry))
 def trial_task(order: TrialOrder) -> State[Any]:
     """Run one trial, on Ray."""
     return run_trial(order, get_run_logger().info)

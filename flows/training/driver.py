@@ -34,9 +34,7 @@ def may_retry(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     return isinstance(state.data, StorageError | OSError)
 
 
-# The delays outlast a storage that refuses for a minute: a request gives up after five to twenty seconds.
-OUTLASTING = (10, 60)
-RETRIES = retries_if(may_retry, OUTLASTING)
+RETRIES = retries_if(may_retry)
 
 
 def run_on_ray(
