@@ -80,8 +80,9 @@ class Outcome:
 
     def one_line(self) -> str:
         """The counts on one line."""
-        counts = ", ".join(f"{count:,} {fate}" for fate, count in self.counts.most_common())
-        return counts or "no outputs"
+        ended = [f"{self.counts[fate]:,} {fate}" for fate in (REMOVED, GONE) if self.counts[fate]]
+        left = [(why, count) for why, count in self.counts.most_common() if why not in (REMOVED, GONE)]
+        return ", ".join([*ended, *(f"{count:,} left alone ({why})" for why, count in left)]) or "no outputs"
 
     def rows(self, *, with_removed: bool = True) -> list[dict[str, str]]:
         """The rows of a table: what was removed, and what was left alone and why."""

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 
 from flows.edit.plan.runs import ListedRun
 from flows.edit.run import PICTURE, PREVIEW, REPORT
-from flows.storage import join
+from flows.storage import has, join, open_store
 
 # A key on the page of `attgan preview`.
 _KEY = re.compile(r"<figcaption><b>(.*?)</b>", re.DOTALL)
@@ -29,23 +29,22 @@ def remove_pictures(runs: Iterable[ListedRun], keys: Collection[str]) -> list[st
     """
     removed = []
     for listed in runs:
-        folder = listed.run.run_id
+        folder = open_store(join(listed.runs.url, listed.run.run_id), option="--destination")
         with contextlib.suppress(FileNotFoundError):
-            report = json.loads(listed.runs.get(f"{folder}/{REPORT}").data)
-            if any(image[0] in keys for image in report.get("sample", ())):
-                listed.runs.delete(f"{folder}/{PICTURE}")
-                removed.append(join(listed.runs.url, folder, PICTURE))
-                report.pop("picture", None)
+            report = json.loads(folder.get(REPORT).data)
             shown = {
                 "sample": [image for image in report.get("sample", ()) if image[0] not in keys],
                 "failures": [failed for failed in report.get("failures", ()) if failed["key"] not in keys],
             }
-            if report != (report := report | shown):
-                text = json.dumps(report, indent=2).encode()
-                listed.runs.put(f"{folder}/{REPORT}", text, content_type="application/json")
+            if len(shown["sample"]) < len(report.get("sample", ())) and has(folder.url, PICTURE):
+                folder.delete(PICTURE)
+                removed.append(join(folder.url, PICTURE))
+            if report != report | shown:
+                text = json.dumps(report | shown, indent=2).encode()
+                folder.put(REPORT, text, content_type="application/json")
         with contextlib.suppress(FileNotFoundError):
-            page = listed.runs.get(f"{folder}/{PREVIEW}").data.decode()
+            page = folder.get(PREVIEW).data.decode()
             if any(html.unescape(found) in keys for found in _KEY.findall(page)):
-                listed.runs.delete(f"{folder}/{PREVIEW}")
-                removed.append(join(listed.runs.url, folder, PREVIEW))
+                folder.delete(PREVIEW)
+                removed.append(join(folder.url, PREVIEW))
     return removed
