@@ -187,7 +187,9 @@ def pause_before_next(error: Exception, pauses: Iterator[float], left_to_us: boo
         fault = of_obstore(error)
         # obstore has already retried to connect.
         unanswered = fault.status is None and "kind: Connect," not in str(error)
-        again = fault.code in TRANSIENT or (left_to_us and unanswered)
+        # obstore resumes such an answer, but not every time.
+        cut_off = fault.status is None and fault.detail == "IncompleteBody"
+        again = fault.code in TRANSIENT or cut_off or (left_to_us and unanswered)
     else:
         again = isinstance(error, IncompleteReadError | ResponseStreamingError)
     return next(pauses, None) if again else None
