@@ -169,7 +169,7 @@ def test_a_sweep_whose_node_is_cut_off(machines: Machines, tmp_path: Path) -> No
         made.append(results(open_store(url)))
     assert made[0] == made[1]
     print(
-        f"  {len(made[0])} files of metrics and weights: none lost, none more, equal to the undisturbed ones to the byte"
+        f"  {len(made[0])} files of metrics and weights: 0 lost, 0 more; equal to the undisturbed ones to the byte"
     )
 
 
