@@ -13,7 +13,8 @@ first test that asks for it to the end:
     def test_that(stack, fresh_bucket):
         bucket = fresh_bucket()               # on the stack's S3 server
 
-With ``--s3 moto`` that server, and the one alone, is moto's instead of SeaweedFS.
+With ``--s3 moto`` that server, and the one alone, is moto's instead of SeaweedFS. With ``--database postgresql`` the
+stack's Prefect server is on PostgreSQL.
 """
 
 import contextlib
@@ -35,7 +36,7 @@ import pytest
 from infra.local import lifecycle, processes
 from infra.local.prefect_server import prefect_server
 from infra.local.service import Service
-from infra.local.stack import Stack, load
+from infra.local.stack import SERVICES, Stack, load
 from tests.support.servers.moto_service import moto_service
 from tests.support.waiting import LIMIT
 
@@ -54,6 +55,9 @@ _ENDING = (signal.SIGTERM, signal.SIGHUP)
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--s3", choices=("seaweedfs", "moto"), default="seaweedfs", help="the S3 server of the stack"
+    )
+    parser.addoption(
+        "--database", choices=("sqlite", "postgresql"), default="sqlite", help="of the stack's Prefect server"
     )
 
 
@@ -106,18 +110,21 @@ def chosen_s3_server(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[Variables]:
+def stack(request: pytest.FixtureRequest) -> Iterator[Variables]:
     """Prefect server, S3 server and Ray head (2 CPUs, no GPU, no dashboard); the environment leads to them.
 
     Its workers' decoder dies of images that ask for it (``tests/faults/poison``).
     """
+    services = SERVICES
+    if request.config.getoption("--database") == "postgresql":
+        services = ("postgresql", *SERVICES)
     options = {"cpus": 2, "gpus": 0, "dashboard": False, "report": _silent, "seconds": LIMIT}
     with _folder() as folder, contextlib.ExitStack() as cleanup:
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(lifecycle._DESCRIBE, "prefect", _prompt_prefect)  # type: ignore[arg-type]
             paths = [str(_TESTS / "faults" / "poison"), str(_TESTS.parent), os.environ.get("PYTHONPATH", "")]
             patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
-            variables = cleanup.enter_context(lifecycle.running(folder, **options))
+            variables = cleanup.enter_context(lifecycle.running(folder, services, **options))
         cleanup.enter_context(_environment(variables))
         yield variables
         _assert_servers_live(folder)
