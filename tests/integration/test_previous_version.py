@@ -33,7 +33,7 @@ from flows.storage import open_store
 from flows.sweep.driver import SweepDriver
 from flows.sweep.plan import Places, make_plan, resolve, write_or_check
 from flows.sweep.records import RECORD, read_json, read_record
-from flows.sweep.results import results
+from flows.sweep.results import result_files
 from flows.sweep.trial import run_trial
 from flows.training.plan import prepare as prepare_training
 from flows.training.trial import train_trial
@@ -190,7 +190,7 @@ def test_its_finished_sweep_is_found_finished(previous: Path) -> None:
     report = json.loads((previous / "sweep" / "report.json").read_text())
     best = load_bundle(previous / "sweep" / "best")
     assert best.digest == report["digest"]
-    again = results.finish(plan, logging.getLogger("sweep"), seconds=1.0, reason="all 2 trials are done")
+    again = result_files.finish(plan, logging.getLogger("sweep"), seconds=1.0, reason="all 2 trials are done")
     same = ("best", "start", "states", "trials", "metric", "licence", "leaderboard")
     assert {name: again[name] for name in same} == {name: report[name] for name in same}
     assert files(previous / "sweep" / "trials") == before
