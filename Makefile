@@ -57,7 +57,7 @@ deploy: $(READY) ## Register the flows as deployments with that Prefect server, 
 status: $(READY) ## Show the services of the local stack, their addresses and health
 	@$(BIN)/attgan status
 
-down: $(READY) ## Stop the local stack, after the runs that are at work (ARGS="--force" does not wait)
+down: $(READY) ## Cancel the runs that are at work, which resume later, and stop the local stack (ARGS="--force" does not wait)
 	@$(BIN)/attgan down $(ARGS)
 
 test: $(READY_DEV) ## Lint, types and the tests that every change must pass (PYTEST_ADDOPTS=--durations=20 shows the slowest)

@@ -104,8 +104,9 @@ def show_estimates(asked: EstimateSettings, settings: EditSettings, images: int)
         return
     try:
         measured = read_measured(asked.rates or settings.destination)
-    except UserError as error:
-        if asked.rates is not None or error.code not in ("run-missing", "run-unfinished", "rates-missing"):
+    except UserError:
+        # Without named rates: no run, none that has finished, or no destination yet.
+        if asked.rates is not None:
             raise
         print_line(
             "time and cost: unknown, because no run of this version has finished at the destination; --rates names a "

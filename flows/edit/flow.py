@@ -174,6 +174,8 @@ def _edit(
         message = _report_failed_share(run, summaries)
         return Failed(message=f"{message}; stopped. With a higher limit the same command resumes")
     ended = time.monotonic()
+    # A run that has taken over the destination reports for both.
+    check_stop()
     result, grid = finish.finish(
         prepared,
         list(summaries.values()),
@@ -248,7 +250,8 @@ def _run_shards(
     )
     lost: list[str] = []
     lost_in_a_row = 0
-    images = failed = 0
+    images = done
+    failed = sum(summary.counts["failed"] for summary in summaries.values())
     with (
         live_reports.reports_below(live_prefix(run.url)) as reports,
         metrics.exposed(run, counts, done, log),

@@ -42,7 +42,8 @@ def fetch(item: Item, job: EditJob) -> None:
         item.refuse("fetch", error)
         return
     item.data = fetched.data
-    item.original = fetched.data if job.settings.on_present == "copy" else None
+    may_be_copied = "copy" in (job.settings.on_present, job.settings.on_unsure)
+    item.original = fetched.data if may_be_copied else None
     item.row.source_etag = fetched.etag
     item.row.bytes_in = len(fetched.data)
 

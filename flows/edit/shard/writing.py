@@ -39,7 +39,8 @@ def encode(chunk: Chunk, generator: GeneratorConfig, job: EditJob) -> None:
         own = format or original
         as_it_is = settings.output == "image" and own == original and settings.metadata == "keep"
         if item.present and as_it_is:
-            data, item.row.notes = item.original or b"", None
+            assert item.original is not None
+            data, item.row.notes = item.original, None
         else:
             try:
                 image = put_back(item.photograph, generator, job.options, in_place=True)

@@ -135,3 +135,13 @@ def test_faces_the_classifier_is_unsure_of_are_treated_as_asked(
     assert {row["status"] for row in rows.values()} == {status}
     assert {row["attributes_from"] for row in rows.values()} == {"unsure"}
     assert {value for row in rows.values() for value in row["predicted"]} == {None}
+
+
+@pytest.mark.parametrize("on_present", ["copy", "skip", "edit"])
+def test_an_unsure_face_that_is_copied_keeps_its_file(
+    settings: MakeSettings, faces: list[str], unsure_bundle: str, on_present: str
+) -> None:
+    asked = settings(bundle=unsure_bundle, faces="aligned", on_unsure="copy", on_present=on_present)
+    rows_and_results(asked)
+    for name in faces:
+        assert (Path(asked.destination) / name).read_bytes() == (Path(asked.source) / name).read_bytes()
