@@ -73,6 +73,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_configure() -> None:
+    # What a shell runs in the background ignores Ctrl-C, and so would the commands that tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # The networks are tiny: several threads would wait for each other, and lanes of tests run side by side.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     # How long an example takes says how busy the machine is.
