@@ -38,6 +38,7 @@ class Progress:
         self.done = self._before = before
         self._started = self._said = time.monotonic()
         self._last = before
+        self._is_over = False
         self._artifact = LiveArtifact("progress", key, every=0)
         self._artifact.show(0.0, noun, log)
 
@@ -54,10 +55,11 @@ class Progress:
         self.done = max(self.done, done)
         now = time.monotonic()
         first = self._last == self._before < self.done
-        last = self._last < self.total <= self.done
-        if not (first or last) and (self._last >= self.total or now - self._said < every):
+        # A short work may be over before anything is heard of it.
+        last = self.done >= self.total and not self._is_over
+        if not (first or last) and (self._is_over or now - self._said < every):
             return
-        self._said, self._last = now, self.done
+        self._said, self._last, self._is_over = now, self.done, self.done >= self.total
         new = self.done - self._before
         rate = new / max(now - self._started, 1e-9)
         share = min(1.0, self.done / self.total)
