@@ -16,7 +16,8 @@ ROWS = [
 
 def printed(monkeypatch: pytest.MonkeyPatch, width: int, *, is_terminal: bool, mapping: bool = False) -> str:
     out = io.StringIO()
-    console = Console(file=out, width=width, force_terminal=is_terminal, color_system=None)
+    # With both given, a dumb terminal has this size, too.
+    console = Console(file=out, width=width, height=25, force_terminal=is_terminal, color_system=None)
     monkeypatch.setattr(terminal, "console", console)
     if mapping:
         terminal.print_mapping("Run", {"place": URL, "images": 1234})
