@@ -232,7 +232,7 @@ class Second:
         if ends == ["done", "nothing"]:
             return outcomes, 0  # one began when the other had ended
         refused = [outcome.text for outcome in outcomes if outcome.end == "refused"]
-        if ends != ["done", "refused"] or "another run is at work there" not in refused[0]:
+        if ends != ["done", "refused"] or "[destination-in-use]" not in refused[0]:
             wrong.append(f"of two commands: {outcomes}")
         return outcomes, 1
 
