@@ -108,18 +108,18 @@ def _pushing(url: str, run_id: str, registry: CollectorRegistry, log: Log) -> It
             f"--metrics-push {url}: a password would be stored with the run's settings",
         )
     ended = threading.Event()
-    is_told = False
+    has_warned = False
 
     def push() -> None:
-        nonlocal is_told
+        nonlocal has_warned
         try:
             push_to_gateway(url, JOB, registry, {"run": run_id}, timeout=_PUSH_SECONDS)
         except Exception as error:
-            if not is_told:
+            if not has_warned:
                 log.warning("metrics cannot be pushed to %s: %s", url, error)
-            is_told = True
+            has_warned = True
         else:
-            is_told = False
+            has_warned = False
 
     def loop() -> None:
         while not ended.wait(_PUSH_EVERY):

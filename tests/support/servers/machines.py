@@ -51,7 +51,7 @@ _BIN = Path(sys.prefix) / "bin"
 # It starts Ray on a busy machine, too.
 _RAY_START = ROOT / "infra" / "local" / "ray_start.py"
 _PROGRAMS = ("/usr", "/etc", "/sys", sys.base_prefix, sys.prefix, str(_RAY_START))
-# What `ray start` is told besides. Small object stores leave memory to the work. For fixed ports a node does not wait.
+# Further options of `ray start`. Small object stores leave memory to the work. For fixed ports a node does not wait.
 _RAY = (
     "--object-store-memory=100000000",
     "--temp-dir=/tmp/ray",
@@ -133,7 +133,7 @@ class Machine:
         return self.holder.poll() is None
 
     def cut_off(self) -> None:
-        """Pull its network cable. Whatever runs there goes on."""
+        """Pull its network cable. Its processes keep running."""
         _do("ip", "link", "set", self.name, "down")
 
     def reconnect(self) -> None:

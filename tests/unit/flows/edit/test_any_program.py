@@ -120,7 +120,7 @@ class Programs(RuleBasedStateMachine):
 
     @rule(what=st.sampled_from(("change", "decode", "wait", "expire", "cache")), key=st.sampled_from(KEYS))
     def go_on(self, what: str, key: str) -> None:
-        """The world goes on: a source appears or changes, cannot be decoded or can be again, time passes."""
+        """The world changes: a source appears or changes, cannot be decoded or can be again, time passes."""
         if what == "change":
             self.change(key)
         elif what == "decode":
