@@ -25,8 +25,7 @@ from flows.edit.removal.deleted_sources import mirror_deletions
 from flows.edit.removal.outputs import Outcome
 from flows.edit.report import finish, tables
 from flows.edit.report.content import build_empty_report, failed_share
-from flows.edit.report.finished_runs import read_report
-from flows.edit.run import EditRun
+from flows.edit.run import EditRun, read_report
 from flows.edit.run_counts import RunCounts
 from flows.edit.shard.isolation import edit_shard_in_isolation
 from flows.edit.shard.live_counts import live_prefix

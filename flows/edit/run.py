@@ -27,7 +27,9 @@ RUNS = "_runs"
 STATE = "_state"
 # Names the run that finished last.
 LATEST = "_runs/latest.json"
-# Of a run's folder. It is written last, and marks the run as finished.
+# Of a run's folder. The first is written after the plan, and marks the run as begun; the second is written last, and
+# marks it as finished.
+RUN_FILE = "run.json"
 REPORT = "report.json"
 # Of a run's folder: pictures of some of its faces, and the page of `attgan preview`.
 PICTURE, PREVIEW = "before-after.jpg", "preview.html"
@@ -124,7 +126,7 @@ def read_run(store: Store, run_id: str | None = None) -> EditRun | None:
     Raises:
         UserError: ``run.json`` is damaged, or of another version.
     """
-    key = f"{run_id}/run.json" if run_id else "run.json"
+    key = f"{run_id}/{RUN_FILE}" if run_id else RUN_FILE
     try:
         return EditRun.model_validate_json(store.get(key).data)
     except FileNotFoundError:
@@ -133,6 +135,21 @@ def read_run(store: Store, run_id: str | None = None) -> EditRun | None:
         raise UserError(
             "run-foreign", f"{store.url}/{key}: is not a run of this version; it is left alone"
         ) from error
+
+
+def read_report(store: Store, run_id: str | None = None) -> dict[str, Any]:
+    """Read the report in a run's folder, or that of this run below all runs' folder.
+
+    Raises:
+        FileNotFoundError: the run has not finished.
+    """
+    report: dict[str, Any] = json.loads(store.get(f"{run_id}/{REPORT}" if run_id else REPORT).data)
+    return report
+
+
+def write_report(store: Store, report: Mapping[str, Any]) -> None:
+    """Write the report into a run's folder."""
+    store.put(REPORT, json.dumps(report, indent=2).encode(), content_type="application/json")
 
 
 def edits_text(made_of: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from attgan.errors import UserError
 from flows.edit import lease
 from flows.edit.ledger import LEDGER
 from flows.edit.plan.runs import ListedRun, list_runs
-from flows.edit.run import PICTURE, PREVIEW, RUNS
+from flows.edit.run import PICTURE, PREVIEW, RUN_FILE, RUNS
 from flows.settings import PruneSettings, seconds_of
 from flows.storage import ObjectInfo, join, open_store
 
@@ -77,7 +77,7 @@ def _needless(listed: ListedRun | None, files: list[ObjectInfo]) -> list[ObjectI
     """The files of a run's folder that nothing needs. ``listed`` is None if it has not begun, or cannot be read."""
     by_key = {info.key.partition("/")[2]: info for info in files}
     if listed is None:
-        begun = "run.json" in by_key
+        begun = RUN_FILE in by_key
         return (
             [] if begun else [info for key, info in by_key.items() if key.startswith(("plan/", "ignored/"))]
         )

@@ -8,11 +8,9 @@ not change (:mod:`flows.edit.removal.removed`). An unfinished run is closed firs
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import pyarrow as pa
 
@@ -27,7 +25,7 @@ from flows.edit.plan.shard_plans import read_shard
 from flows.edit.removal.outputs import REMOVED, Claim, Outcome, Output, remove, summed
 from flows.edit.removal.removed import Removed, time_of_removal, write_removed
 from flows.edit.report.finished_runs import find_run
-from flows.edit.run import REPORT, EditRun
+from flows.edit.run import EditRun, read_report, write_report
 from flows.settings import UndoSettings
 from flows.storage import Store, open_store
 
@@ -76,9 +74,9 @@ def _undo(run: EditRun, store: Store, destination: Store, *, dry_run: bool) -> O
         outputs = _outputs(run, store, finished, elsewhere)
         outcome = summed(remove(destination, outputs, f"undo {run.run_id}", written, dry_run=dry_run))
     if not dry_run:
-        report: dict[str, Any] = json.loads(store.get(REPORT).data)
+        report = read_report(store)
         report["undone"] = report.get("undone", 0) + outcome.counts[REMOVED]
-        store.put(REPORT, json.dumps(report, indent=2).encode(), content_type="application/json")
+        write_report(store, report)
     return outcome
 
 

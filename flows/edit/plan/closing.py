@@ -10,14 +10,13 @@ the old run's report marks it as closed.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flows.edit.ledger import Summary, finished_shards, read_summary
 from flows.edit.plan.runs import ListedRun
 from flows.edit.report.content import build_report
-from flows.edit.run import REPORT, EditRun, hash_of
+from flows.edit.run import EditRun, hash_of, write_report
 from flows.storage import Store, join, open_store
 
 
@@ -59,7 +58,7 @@ class UnfinishedRun:
         held = self.run.model_copy(update={"inputs": images, "shards": len(self.summaries)})
         report = build_report(held, self.summaries, 0.0, self.summaries)
         report |= {"planned_anew": self.run.inputs - self.done}
-        self.store.put(REPORT, json.dumps(report, indent=2).encode(), content_type="application/json")
+        write_report(self.store, report)
 
 
 def find_unfinished(runs: Iterable[ListedRun], made_of: dict[str, object]) -> list[UnfinishedRun]:

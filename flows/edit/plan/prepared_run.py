@@ -15,7 +15,7 @@ from flows.edit.plan.done import open_done
 from flows.edit.plan.listing import NotPlanned, ignored_text, list_inputs, write_ignored
 from flows.edit.plan.runs import ListedRun, list_runs
 from flows.edit.plan.shard_plans import shard_sizes, write_plan
-from flows.edit.run import EditRun, hash_of, read_run
+from flows.edit.run import RUN_FILE, EditRun, hash_of, read_run
 from flows.storage import Store
 
 
@@ -197,11 +197,11 @@ def _begin(store: Store, run: EditRun) -> None:
     """Write ``run.json``, which makes the plan final."""
     data = run.model_dump_json(indent=2).encode()
     try:
-        store.put("run.json", data, create_only=True, content_type="application/json")
+        store.put(RUN_FILE, data, create_only=True, content_type="application/json")
     except FileExistsError:
         # The content includes the plan's random name. If it is equal, an earlier attempt of this command wrote it and
         # only the answer was lost.
-        if store.get("run.json").data != data:
+        if store.get(RUN_FILE).data != data:
             raise UserError(
                 "run-begun-elsewhere", f"--destination {store.url}: another command has just begun this run"
             ) from None

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from attgan.errors import UserError
 from flows.edit.ledger import LEDGER
-from flows.edit.run import REPORT, RUNS, EditRun, read_run
+from flows.edit.run import REPORT, RUN_FILE, RUNS, EditRun, read_report, read_run
 from flows.storage import Store, join, open_store
 from flows.words import counted
 
@@ -26,6 +24,7 @@ class ListedRun:
 
     Attributes:
         run: from its ``run.json``.
+        began: when that was written, by the storage's clock.
         runs: the folder of all runs. One store for all of them is one connection.
         is_finished: whether it has its report.
         ledgers: when each ledger was written, by its key in ``runs``: in microseconds, distinct for each run. They
@@ -33,6 +32,7 @@ class ListedRun:
     """
 
     run: EditRun
+    began: datetime
     runs: Store
     is_finished: bool
     ledgers: dict[str, int]
@@ -42,18 +42,13 @@ class ListedRun:
 
         None of a run that was closed as it stood, or undone: the next run plans them again.
         """
-        report = self.read_report()
+        report = read_report(self.runs, self.run.run_id)
         failed: int = report["counts"]["failed"]
         return 0 if "planned_anew" in report or "undone" in report else failed
 
     def is_undone(self) -> bool:
         """Whether ``attgan undo`` has removed what the run wrote."""
-        return self.is_finished and "undone" in self.read_report()
-
-    def read_report(self) -> dict[str, Any]:
-        """The report of a finished run."""
-        report: dict[str, Any] = json.loads(self.runs.get(f"{self.run.run_id}/{REPORT}").data)
-        return report
+        return self.is_finished and "undone" in read_report(self.runs, self.run.run_id)
 
 
 def list_runs(destination: str, lineage: str | None = None) -> list[ListedRun]:
@@ -75,11 +70,11 @@ def list_runs(destination: str, lineage: str | None = None) -> list[ListedRun]:
             return read_run(store, run_id)
         return None
 
-    begun = sorted((files["run.json"], run_id) for run_id, files in written.items() if "run.json" in files)
+    begun = sorted((files[RUN_FILE], run_id) for run_id, files in written.items() if RUN_FILE in files)
     with ThreadPoolExecutor(_PARALLEL) as pool:
         runs = list(pool.map(read, (run_id for _, run_id in begun)))
     found = []
-    for order, ((_, run_id), run) in enumerate(zip(begun, runs, strict=True)):
+    for order, ((began, run_id), run) in enumerate(zip(begun, runs, strict=True)):
         if run is not None and lineage in (None, run.lineage):
             # S3 gives whole seconds: within one, the run that began later counts as later.
             ledgers = {
@@ -87,7 +82,7 @@ def list_runs(destination: str, lineage: str | None = None) -> list[ListedRun]:
                 for key, modified in written[run_id].items()
                 if LEDGER.fullmatch(key)
             }
-            found.append(ListedRun(run, store, REPORT in written[run_id], ledgers))
+            found.append(ListedRun(run, began, store, REPORT in written[run_id], ledgers))
     return found
 
 
@@ -108,15 +103,14 @@ def show_runs(destination: str) -> list[dict[str, str]]:
 
 
 def _row(listed: ListedRun) -> dict[str, str]:
-    run, store = listed.run, listed.runs
-    began = store.head(f"{run.run_id}/run.json").modified
-    report = listed.read_report() if listed.is_finished else {"counts": {}}
+    run = listed.run
+    report = read_report(listed.runs, run.run_id) if listed.is_finished else {"counts": {}}
     done = ", ".join(f"{count:,} {status}" for status, count in report["counts"].items() if count)
     if "undone" in report:
         done += f"; undone, {counted(report['undone'], 'output')} removed"
     return {
         "run": run.run_id,
-        "began": f"{began:%Y-%m-%d %H:%M} UTC",
+        "began": f"{listed.began:%Y-%m-%d %H:%M} UTC",
         "images": f"{run.inputs:,}",
         "outcome": done or f"unfinished: {len(listed.ledgers):,} of {counted(run.shards, 'shard')} done",
         "edits": run.edits_text,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import html
-import json
 import re
 from collections.abc import Collection, Iterable
 
 from flows.edit.plan.runs import ListedRun
-from flows.edit.run import PICTURE, PREVIEW, REPORT
+from flows.edit.run import PICTURE, PREVIEW, read_report, write_report
 from flows.storage import has, join, open_store
 
 # A key on the page of `attgan preview`.
@@ -31,7 +30,7 @@ def remove_pictures(runs: Iterable[ListedRun], keys: Collection[str]) -> list[st
     for listed in runs:
         folder = open_store(join(listed.runs.url, listed.run.run_id), option="--destination")
         with contextlib.suppress(FileNotFoundError):
-            report = json.loads(folder.get(REPORT).data)
+            report = read_report(folder)
             shown = {
                 "sample": [image for image in report.get("sample", ()) if image[0] not in keys],
                 "failures": [failed for failed in report.get("failures", ()) if failed["key"] not in keys],
@@ -40,8 +39,7 @@ def remove_pictures(runs: Iterable[ListedRun], keys: Collection[str]) -> list[st
                 folder.delete(PICTURE)
                 removed.append(join(folder.url, PICTURE))
             if report != report | shown:
-                text = json.dumps(report | shown, indent=2).encode()
-                folder.put(REPORT, text, content_type="application/json")
+                write_report(folder, report | shown)
         with contextlib.suppress(FileNotFoundError):
             page = folder.get(PREVIEW).data.decode()
             if any(html.unescape(found) in keys for found in _KEY.findall(page)):

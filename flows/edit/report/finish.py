@@ -11,7 +11,7 @@ from flows.edit.plan.prepared_run import PreparedRun
 from flows.edit.report import tables
 from flows.edit.report.content import build_report
 from flows.edit.report.picture import before_after
-from flows.edit.run import LATEST, PICTURE, REPORT
+from flows.edit.run import LATEST, PICTURE, write_report
 from flows.runtime import reporting
 from flows.storage import join
 
@@ -56,7 +56,7 @@ def finish(
     latest = json.dumps({"run_id": run.run_id}).encode()
     # The run that `attgan report DESTINATION` finds.
     prepared.request.destination.put(LATEST, latest, content_type="application/json")
-    store.put(REPORT, json.dumps(result, indent=2).encode(), content_type="application/json")
+    write_report(store, result)
     return result, grid
 
 

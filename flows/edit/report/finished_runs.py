@@ -8,19 +8,9 @@ from typing import Any
 
 from attgan.errors import UserError
 from flows.edit.ledger import finished_shards
-from flows.edit.run import LATEST, REPORT, EditRun, read_run, run_url
+from flows.edit.run import LATEST, EditRun, read_report, read_run, run_url
 from flows.settings import ReportSettings
 from flows.storage import Store, open_store
-
-
-def read_report(run: Store) -> dict[str, Any]:
-    """Read the report of a finished run.
-
-    Raises:
-        FileNotFoundError: the run has not finished.
-    """
-    found: dict[str, Any] = json.loads(run.get(REPORT).data)
-    return found
 
 
 def find_run(url: str) -> tuple[EditRun, Store]:

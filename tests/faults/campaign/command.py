@@ -22,7 +22,7 @@ from flows.edit.job import resolve
 from flows.edit.ledger import read_summary
 from flows.edit.plan.prepared_run import NothingToDo, prepare
 from flows.edit.report import finish
-from flows.edit.report.finished_runs import read_report
+from flows.edit.run import read_report
 from flows.edit.shard.one_shard import edit_shard
 from flows.runtime.running import Unfinished
 from flows.settings import EditSettings
