@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -29,25 +30,18 @@ def propose(network: ProposalNet, photograph: Photograph, smallest: float, image
         smallest: side of the smallest window, in pixels of the photograph.
         image: the number of the photograph among others.
     """
-    height, width = photograph.size
-    confidences, corrections, windows, groups = [], [], [], []
-    for number, level in enumerate(pyramid(photograph, WINDOW / smallest)):
-        confidence, moved = network(level)
-        rows, columns = confidence.shape[1:]
-        confidences.append(confidence.flatten())
-        corrections.append(moved[0].flatten(1).T)
-        windows.append(_windows(rows, columns, (width / level.shape[3], height / level.shape[2])))
-        groups.append(np.full(rows * columns, number))
-    if not windows:
+    levels = pyramid(photograph, WINDOW / smallest)
+    if not levels:
         return Candidates(np.empty(0, np.int64), np.empty((0, 4)), np.empty(0, np.float32))
-    every = torch.cat(confidences)
+    confidences, corrections = zip(*map(network, levels), strict=True)
+    every = torch.cat([confidence.flatten() for confidence in confidences])
     chosen = torch.nonzero(every >= CONFIDENCE)[:, 0]
-    rows = chosen.cpu().numpy()
-    candidates = Candidates(
-        np.full(len(rows), image), np.concatenate(windows)[rows], every[chosen].cpu().numpy()
+    number, boxes = _windows(
+        chosen.cpu().numpy(), [confidence.shape[1:] for confidence in confidences], levels, photograph.size
     )
-    moves = torch.cat(corrections)[chosen].cpu().numpy()
-    best = best_rows(candidates, np.concatenate(groups)[rows], WITHIN_LEVEL)
+    candidates = Candidates(np.full(len(boxes), image), boxes, every[chosen].cpu().numpy())
+    moves = torch.cat([moved[0].flatten(1).T for moved in corrections])[chosen].cpu().numpy()
+    best = best_rows(candidates, number, WITHIN_LEVEL)
     candidates, moves = candidates.take(best), moves[best]
     best = best_rows(candidates, candidates.image, AMONG_LEVELS)
     return candidates.take(best).corrected(moves[best])
@@ -71,8 +65,24 @@ def pyramid(photograph: Photograph, scale: float) -> list[Tensor]:
     return made
 
 
-def _windows(rows: int, columns: int, pixel: tuple[float, float]) -> NDArray[np.float64]:
-    """The windows of a level, ``(rows · columns, 4)``, where a pixel of it covers ``pixel`` of the photograph's."""
-    top, left = np.divmod(np.arange(rows * columns), columns)
+def _windows(
+    chosen: NDArray[np.int64],
+    shapes: Sequence[Sequence[int]],
+    levels: Sequence[Tensor],
+    size: tuple[int, int],
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The number of the level that each window is of, ``(N,)``, and its box ``(N, 4)`` in the photograph's pixels.
+
+    Args:
+        chosen: ``(N,)``, the windows' places among those of all levels, one level after the other, row by row.
+        shapes: of the windows of each level: rows and columns.
+        levels: as :func:`pyramid` returns them.
+        size: of the photograph: height and width.
+    """
+    ends = np.cumsum([rows * columns for rows, columns in shapes])
+    number = np.searchsorted(ends, chosen, side="right")
+    columns = np.array([columns for _, columns in shapes])[number]
+    top, left = np.divmod(chosen - np.concatenate([[0], ends])[number], columns)
     corners = np.stack([left, top], axis=1) * STRIDE
-    return np.concatenate([corners, corners + WINDOW], axis=1) * np.tile(pixel, 2)
+    pixel = np.array([[size[1] / level.shape[3], size[0] / level.shape[2]] for level in levels])[number]
+    return number, np.concatenate([corners, corners + WINDOW], axis=1) * np.tile(pixel, 2)
