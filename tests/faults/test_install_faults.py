@@ -101,7 +101,8 @@ def test_an_interrupted_installation_leaves_no_process_and_is_done_anew(project:
 @pytest.mark.parametrize(
     ("fault", "variables", "line"),
     [
-        (FILLS_THE_DISK, {}, "no space is left"),
+        # Each is half a minute of pip at times; the other one stays for every change.
+        pytest.param(FILLS_THE_DISK, {}, "no space is left", marks=pytest.mark.long),
         (
             None,
             {"PIP_NO_INDEX": "0", "PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "1"},

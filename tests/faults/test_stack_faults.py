@@ -125,6 +125,8 @@ def test_down_clears_everything_after_its_parents_were_killed(tmp_path):
     assert leftovers(state) == []
 
 
+# Starts two stacks; Ctrl-C and a killed parent stand above.
+@pytest.mark.long
 def test_terminated_run_leaves_nothing_neither_of_itself_nor_of_one_that_was_killed_before(tmp_path):
     words = ("run", "--free-ports", "--without", "prefect", "--without", "ray", "--", "sleep", "987")
     killed = _infra(*words, cwd=tmp_path)

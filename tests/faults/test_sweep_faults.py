@@ -31,10 +31,10 @@ from tests.support.waiting import LIMIT, wait_until
 # Processes begin several times, and each loads torch: on a machine with other work that takes minutes.
 pytestmark = [pytest.mark.stack, pytest.mark.fault, pytest.mark.timeout(1800)]
 
-# So many steps that a trial still runs when it is asked to stop, which takes up to four seconds.
+# So many steps that a trial still runs when it is killed.
 LONG: dict[str, Any] = {
-    "max_steps": 900,
-    "checkpoint_every": 150,
+    "max_steps": 500,
+    "checkpoint_every": 100,
     "space": ["lambda_reconstruction=1,100"],
 }
 BUNDLE = ("metrics.jsonl", "bundle/generator.safetensors", "bundle/discriminator.safetensors")
@@ -53,7 +53,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> str:
 def many_faces(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A dataset with long epochs, so that long trials are not validated all the time."""
     folder = tmp_path_factory.mktemp("many")
-    write_drawn_dataset(folder, 600)
+    write_drawn_dataset(folder, 400)
     return str(folder)
 
 
@@ -124,7 +124,7 @@ def driver(tmp_path: Path, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
-def test_a_sweep_goes_on_after_a_stop_a_killed_driver_and_a_killed_trial(
+def test_a_sweep_goes_on_after_a_killed_driver_and_a_killed_trial(
     stack: dict[str, str],
     fresh_bucket: Callable[[], str],
     many_faces: str,
@@ -134,18 +134,6 @@ def test_a_sweep_goes_on_after_a_stop_a_killed_driver_and_a_killed_trial(
     options = LONG | {"dataset": many_faces, "destination": f"s3://{fresh_bucket()}/sweep"}
     plan = small_plan(**options)
     log, token = (tmp_path / "log").read_text, stack["RAY_AUTH_TOKEN_PATH"]
-
-    # All trials end after a checkpoint, and free what they held.
-    events: list[TrialEvent] = []
-    stop = lambda: "enough" if min(map(step_of, plan.known)) > 20 else None  # noqa: E731
-    ending = run_small(plan, events.append, stop)
-    assert (ending.reason, ending.interrupted) == ("enough", True)
-    wait_until_free(stack)
-    assert {event.number: event.state for event in events} == dict.fromkeys((0, 1), "interrupted")
-    for trial in plan.known:
-        record, newest = record_of(trial), json.loads(store_of(trial).get("checkpoints/latest.json").data)
-        assert record["state"] == "interrupted"
-        assert record["reason"] == f"stopped on demand after step {newest['checkpoints'][0]['step']}"
 
     def wait_for_steps(count: int) -> None:
         begun = [step_of(trial) for trial in plan.known]
@@ -169,12 +157,12 @@ def test_a_sweep_goes_on_after_a_stop_a_killed_driver_and_a_killed_trial(
     assert [results(trial) for trial in plan.known] == undisturbed
     records = [record_of(trial) for trial in plan.known]
     assert [record["state"] for record in records] == ["finished"] * 2
-    # Each was begun, went on after the stop and after the driver's death; one went on after its own.
-    assert sum(record["attempts"] for record in records) == 2 * 3 + 1
+    # Each was begun, and went on after the driver's death; one went on after its own.
+    assert sum(record["attempts"] for record in records) == 2 * 2 + 1
     assert "its process died" in log()
     assert {info.key.split("/")[1] for info in plan.store.list("trials/")} == {"000", "001"}
 
-    events.clear()
+    events: list[TrialEvent] = []
     ending = run_small(small_plan(**options), on_event=events.append)
     assert (ending.interrupted, events) == (False, [])
 

@@ -26,7 +26,8 @@ def test_that_waits(s3_server):
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+# A terminal that is closed takes the same path as Ctrl-C.
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGHUP, marks=pytest.mark.long)])
 def test_interrupted_tests_leave_no_server(tmp_path: Path, number: signal.Signals) -> None:
     (tmp_path / "test_waiting.py").write_text(WAITS)
     started = tmp_path / "started"

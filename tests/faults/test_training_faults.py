@@ -33,9 +33,9 @@ SETTINGS: dict[str, Any] = {
     "checkpoint_every": 4,
     "checks_per_epoch": 1,
     "epochs": 100,
-    "max_steps": 70,
+    "max_steps": 40,
 }
-KILLS = 2
+KILLS = 1
 
 
 @pytest.fixture(scope="module")

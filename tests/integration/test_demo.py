@@ -14,7 +14,7 @@ from flows.settings import DemoSettings
 from flows.storage import open_store
 from flows.storage.bundles import open_bundle
 
-IMAGES = 60
+IMAGES = 24
 
 
 pytestmark = pytest.mark.stack

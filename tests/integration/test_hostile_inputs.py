@@ -1,4 +1,4 @@
-"""A bucket as nobody wants it: 1,000 good images among hundreds of damaged, odd and malicious files.
+"""A bucket as nobody wants it: hundreds of good images among hundreds of damaged, odd and malicious files.
 
 The oracle is the decoder, asked in a process of its own: a damaged file may still be a good image.
 """
@@ -30,7 +30,7 @@ from tests.support.images.pictures import noise, saved
 
 pytestmark = pytest.mark.stack
 
-GOOD, DAMAGED = 1000, 300
+GOOD, DAMAGED = 300, 120
 MAX_BYTES, MAX_PIXELS = 8 * 2**20, 4_000_000
 # Decoders, two to a worker, each at its worst; and what edits hold on their way (see the tests of the stages).
 ROOM_MB = 2 * (28 * MAX_PIXELS + 6 * MAX_BYTES) // 10**6 + 300
@@ -116,9 +116,9 @@ def fate(verdict: Verdict) -> tuple[str, str | None, str | None]:
 
 def test_the_good_are_edited_the_bad_are_listed_and_nothing_dies(bucket: str) -> None:
     good, hostile = good_ones(), hostile_ones()
-    assert len(good) == 1000
-    assert len(hostile) >= 300
-    put_all(bucket, "calm", dict(list(good.items())[:100]))
+    assert len(good) == GOOD
+    assert len(hostile) >= DAMAGED
+    put_all(bucket, "calm", dict(list(good.items())[:60]))
     put_all(bucket, "in", {**good, **hostile})
     judged, _ = verdicts(hostile, limits=(MAX_BYTES, MAX_PIXELS))
     wanted = dict.fromkeys(good, ("edited", None, None)) | {
@@ -131,7 +131,7 @@ def test_the_good_are_edited_the_bad_are_listed_and_nothing_dies(bucket: str) ->
     statuses = Counter(status for status, *_ in wanted.values())
     assert report["inputs"] == len(wanted)
     assert report["counts"] == {"copied": 0, **statuses}
-    assert statuses["failed"] > 200, "the bad ones are many"
+    assert statuses["failed"] > DAMAGED // 2, "the bad ones are many"
     assert statuses["edited"] > GOOD, "some that are damaged are good"
     assert not report["ignored"]
     store = open_store(join(bucket, "out", "_runs", report["run_id"]))

@@ -9,6 +9,8 @@ from tests.benchmarks.simulation import simulate
 from tests.benchmarks.virtual_cluster import Conditions
 
 
+# It proves a tool of `make bench`, of which no user's run depends.
+@pytest.mark.long
 @pytest.mark.stack
 def test_an_edit_on_a_virtual_cluster_loses_nothing(stack: dict[str, str], tmp_path: Path) -> None:
     conditions = Conditions(
