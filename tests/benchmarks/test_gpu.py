@@ -111,6 +111,8 @@ def test_the_rates_of_an_edit_are_the_seconds_of_its_own_stages(
     assert 6 / rows["compositing"].rate + 6 / rows["encode"].rate <= own["encode"] + 1e-3
 
 
+# Trains; the test below proves that there is no other loop.
+@pytest.mark.long
 def test_the_steps_are_those_of_the_training_loop(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[str] = []
     for name in ("discriminator_step", "generator_step"):

@@ -14,7 +14,7 @@ from flows.settings import DemoSettings
 from flows.storage import open_store
 from flows.storage.bundles import open_bundle
 
-IMAGES = 24
+IMAGES = 60
 
 
 pytestmark = pytest.mark.stack

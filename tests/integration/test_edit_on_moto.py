@@ -102,8 +102,6 @@ def test_an_object_that_is_refused_is_a_row_and_expired_credentials_stop_the_run
         for number, (fault, only) in enumerate(
             [
                 ("403 InvalidObjectState", r"GET \S*/in/plain\.jpg"),
-                ("403 AccessDenied", r"GET \S*/in/plain\.jpg"),
-                ("400 KMS.DisabledException", r"GET \S*/in/plain\.jpg"),
                 ("403 AccessDenied", r"PUT \S*/plain\.jpg"),
             ]
         ):

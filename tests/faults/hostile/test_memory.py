@@ -6,6 +6,7 @@ Measured in what a photograph needs on the same machine, which is 10 bytes per p
 import struct
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from tests.faults.hostile.verdicts import PHOTOGRAPH_SIDE, photograph_cost, too_dear, verdicts
@@ -119,6 +120,8 @@ def test_memory_is_bounded_by_the_pixels() -> None:
     )
 
 
+# Pixels cost far more than bytes do.
+@pytest.mark.long
 def test_memory_is_bounded_by_the_bytes() -> None:
     files = many_bytes()
     found, _ = verdicts(files)

@@ -106,6 +106,8 @@ def test_without_a_server_a_flow_is_refused(image_folder: Path, capsys: pytest.C
     assert codes_in(capsys.readouterr().err) == ["prefect-not-set"]
 
 
+# Starts a process that loads everything; a cluster that is gone is asked for below.
+@pytest.mark.long
 def test_the_stack_of_an_env_file_that_is_gone_is_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -354,7 +354,7 @@ def run_programs(count: int, steps: int, *, always_the_same: bool) -> None:
 
 
 def test_short_programs() -> None:
-    run_programs(20, 20, always_the_same=True)
+    run_programs(10, 20, always_the_same=True)
 
 
 def test_a_source_that_changes_after_its_run_was_planned_is_edited_by_the_next_command() -> None:

@@ -371,7 +371,7 @@ nights = st.lists(
 )
 
 
-@hypothesis.settings(deadline=None, max_examples=25)
+@hypothesis.settings(deadline=None, max_examples=10)
 @given(nights)
 def test_night_after_night_a_run_plans_what_a_plain_reading_says(
     tmp_path_factory: pytest.TempPathFactory,

@@ -112,13 +112,13 @@ def test_another_version_of_what_decodes_or_resizes_makes_its_own(
 
 
 def test_of_processes_that_begin_together_one_decodes(dataset: Dataset, folder: Path) -> None:
-    started = [start(dataset, folder) for _ in range(3)]
+    started = [start(dataset, folder) for _ in range(2)]
     for _, pipe in started:
         pipe.send(True)
     reports, decoded, sums = zip(*(pipe.recv() for _, pipe in started), strict=True)
     for process, _ in started:
         process.join()
-    assert sorted(decoded) == [0, 0, ROWS]
+    assert sorted(decoded) == [0, ROWS]
     assert set(sums) == {decode_all(dataset, SIZE, 1).sum()}
     assert all(rows == sorted(rows) for rows in reports)
     assert len(found(folder)) == 1

@@ -89,37 +89,25 @@ def test_it_sees_glasses(faces: Faces, tmp_path: Path) -> None:
     assert fitted.best_step == min(losses, key=lambda step: losses[step])
 
 
-@pytest.mark.parametrize(
-    ("checkpoint_every", "kept"), [pytest.param(None, 100, marks=pytest.mark.long), (7, 105)]
-)
 def test_a_run_that_was_stopped_or_killed_ends_as_one_that_was_not(
-    faces: Faces, dataset: Dataset, tmp_path: Path, checkpoint_every: int | None, kept: int
+    faces: Faces, dataset: Dataset, tmp_path: Path
 ) -> None:
-    config = QUICK.model_copy(
-        update={"checkpoint_every": checkpoint_every, "max_steps": 120, "min_steps": 120}
-    )
+    config = QUICK.model_copy(update={"checkpoint_every": 7, "max_steps": 40, "min_steps": 40})
     whole = fit_classifier(faces, config, Folder(tmp_path / "whole"))
     broken = Folder(tmp_path / "broken")
-    stopped = fit_classifier(faces, config, broken, should_stop=stopping_after(52))
-    assert (stopped.ended, stopped.step, stopped.classifier) == ("stopped", 52, None)
+    stopped = fit_classifier(faces, config, broken, should_stop=stopping_after(19))
+    assert (stopped.ended, stopped.step, stopped.classifier) == ("stopped", 19, None)
     with pytest.raises(KeyboardInterrupt):
-        fit_classifier(faces, config, broken, should_stop=dying_after(110 - 52))
+        fit_classifier(faces, config, broken, should_stop=dying_after(37 - 19))
     with open_faces(dataset, size=64, attributes=NAMES, cache_bytes=0) as streamed:
         resumed = fit_classifier(streamed, config, broken)
-    assert resumed.resumed_from == kept
-    assert (resumed.step, resumed.best_step, resumed.scores) == (120, whole.best_step, whole.scores)
+    assert resumed.resumed_from == 35
+    assert (resumed.step, resumed.best_step, resumed.scores) == (40, whole.best_step, whole.scores)
     assert equal(resumed.classifier, whole.classifier)
     assert rows_of(tmp_path / "broken") == rows_of(tmp_path / "whole")
     again = fit_classifier(faces, config, broken)
     assert equal(again.classifier, whole.classifier), "a finished run has nothing left to do"
-    assert again.resumed_from == again.step == 120
-
-
-def test_without_a_checkpoint_it_begins_again(faces: Faces, tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        fit_classifier(faces, QUICK, Folder(tmp_path), should_stop=dying_after(9))
-    fitted = fit_classifier(faces, QUICK, Folder(tmp_path))
-    assert (fitted.resumed_from, fitted.step) == (None, 24)
+    assert again.resumed_from == again.step == 40
 
 
 def test_it_stops_when_it_learns_no_more(faces: Faces, tmp_path: Path) -> None:

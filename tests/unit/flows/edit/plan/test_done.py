@@ -149,7 +149,7 @@ steps = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=12)
 @given(st.lists(steps, max_size=8), st.dictionaries(keys, etags, min_size=1), st.booleans())
 def test_it_equals_a_plain_reading_of_all_ledgers(
     tmp_path_factory: pytest.TempPathFactory,

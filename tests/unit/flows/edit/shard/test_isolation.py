@@ -188,6 +188,8 @@ def test_failed_images_are_tried_again_by_another_decoder(
     assert (mended["status"], mended["attempts"], mended["generation"]) == ("edited", 3, 1)
 
 
+# Starts a process; one_shard's tests have a failing storage without one.
+@pytest.mark.long
 def test_a_failing_storage_is_nobodys_row(
     tmp_path: Path, settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,6 +251,8 @@ def start_and_order(prepared: PreparedRun) -> Child:
     return child
 
 
+# That a shard which hangs becomes rows is proven with servers (tests/faults/test_poison.py).
+@pytest.mark.long
 def test_a_silent_child_is_killed(looping: PreparedRun) -> None:
     child = start_and_order(looping)
     answer = child.ask({"edit": [0], "cpu_seconds": 1000}, seconds=1.5)
@@ -271,9 +275,8 @@ def run_elsewhere(call: str, prepared: PreparedRun) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.usefixtures("poison")
-@pytest.mark.parametrize("how", ["hang", "loop"])
-def test_a_shard_that_gets_nothing_done_is_ended(tmp_path: Path, settings: MakeSettings, how: str) -> None:
-    write_inputs(tmp_path, [f"00-{how}.jpg"])
+def test_a_shard_that_gets_nothing_done_is_ended(tmp_path: Path, settings: MakeSettings) -> None:
+    write_inputs(tmp_path, ["00-loop.jpg"])
     prepared = begin(settings(stall_timeout=2))
     worker = run_elsewhere("one_shard.edit_shard", prepared)
     try:
@@ -296,6 +299,8 @@ def test_an_image_that_hangs_is_a_row(tmp_path: Path, settings: MakeSettings) ->
     assert rows_of(prepared)["01-hang.jpg"]["stage"] == "process"
 
 
+# Seconds of waiting.
+@pytest.mark.long
 def test_a_process_that_gets_something_done_in_time_may_go_on() -> None:
     program = (
         "import time; from flows.edit.shard.stall_limit import stall_limit\n"
