@@ -2,8 +2,8 @@
 
 ``python -m tests.benchmarks.planning --keys 1000000``
 
-Each row is a process of its own, so that its peak is its own; the keys are on a disk (hard links), on a server that
-makes listings up as S3 has them, and with ``--on seaweedfs`` on a real SeaweedFS, which lists folder by folder.
+Each row is a process of its own, so that its peak is its own; the keys are on a disk (hard links), or on a server that
+makes listings up as S3 has them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from flows.training.weights import init
 from tests.benchmarks import many_keys
 from tests.benchmarks.table import Row, show
 
-PLACES = ("disk", "server", "seaweedfs")
+PLACES = ("disk", "server")
 
 
 @dataclass(frozen=True)
@@ -149,9 +149,7 @@ def _source(
     """The URL of so many keys, and the environment that leads there."""
     if place == "disk":
         return cleanup.enter_context(many_keys.on_disk(keys, folder)), {}
-    if place == "server":
-        return f"s3://{many_keys.BUCKET}", cleanup.enter_context(many_keys.on_listing_server(keys))
-    return f"s3://{many_keys.BUCKET}", cleanup.enter_context(many_keys.on_seaweedfs(keys, folder))
+    return f"s3://{many_keys.BUCKET}", cleanup.enter_context(many_keys.on_listing_server(keys))
 
 
 def _in_process(
