@@ -1,6 +1,5 @@
 """The command line: one line and exit code 2 for a mistake, readable help, no traceback."""
 
-import os
 import socket
 import subprocess
 import sys
@@ -104,29 +103,6 @@ def test_without_a_server_a_flow_is_refused(image_folder: Path, capsys: pytest.C
     with temporary_settings(restore_defaults={PREFECT_API_URL}):
         assert run("edit", *places) == exits.WRONG_USE
     assert codes_in(capsys.readouterr().err) == ["prefect-not-set"]
-
-
-# Starts a process that loads everything; a cluster that is gone is asked for below.
-@pytest.mark.long
-def test_the_stack_of_an_env_file_that_is_gone_is_one_line(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    (tmp_path / "env").write_text(
-        f"PREFECT_API_URL=http://127.0.0.1:{port}/api\nRAY_ADDRESS=127.0.0.1:{port}\n"
-        f"AWS_ENDPOINT_URL=http://127.0.0.1:{port}\nAWS_ACCESS_KEY_ID=x\nAWS_SECRET_ACCESS_KEY=x\n"
-    )
-    own = {n: v for n, v in os.environ.items() if not n.startswith(("PREFECT_", "RAY_", "AWS_"))}
-    demo = subprocess.run(
-        [sys.executable, "-m", "flows.cli", "demo"],
-        env={**own, "ATTGAN_STACK_FOLDER": str(tmp_path)},
-        capture_output=True,
-        text=True,
-    )
-    assert demo.returncode == exits.WRONG_USE
-    assert demo.stdout == "using the local stack's Prefect, Ray, S3\n"
-    assert codes_in(demo.stderr) == ["prefect-unreachable"]
-    assert f"http://127.0.0.1:{port}/api" in demo.stderr
-    assert demo.stderr.count("\n") == 1
 
 
 def test_a_cluster_that_is_gone_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

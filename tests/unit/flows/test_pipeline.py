@@ -85,11 +85,6 @@ def test_what_an_older_version_has_made_is_used_as_it_is_and_named(tmp_path: Pat
     assert steps(tmp_path / "new", bundle=bundle, source="s3://celeba/all").kept == []
 
 
-def test_photos_of_the_users_own_have_no_labels(tmp_path: Path, bundle: str) -> None:
-    edit = steps(tmp_path, bundle=bundle, photos="s3://mine", edited="s3://theirs").edit
-    assert (edit.source, edit.destination, edit.labels) == ("s3://mine", "s3://theirs", None)
-
-
 def test_what_earlier_weights_have_edited_is_not_left_as_that_of_the_best(
     tmp_path: Path, bundle: str
 ) -> None:

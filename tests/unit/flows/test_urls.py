@@ -1,4 +1,4 @@
-"""Storage URLs: what is accepted, what is refused and how, and that what is joined lies below."""
+"""Storage URLs: what is accepted, what is refused and how."""
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,6 @@ from flows.storage import is_within, join, open_store, parse_url
 from tests.support.refusals import refused
 
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
-segment = text.filter(lambda s: s not in ("", ".", "..") and "/" not in s)
 
 
 @pytest.mark.parametrize(
@@ -60,23 +59,6 @@ def test_a_normal_url_names_the_same_place(path: str) -> None:
     location = parse_url("s3://faces/" + path)
     assert parse_url(location.url) == location
     assert open_store(location.url).url == location.url
-
-
-@given(text, st.lists(segment, min_size=1, max_size=4))
-def test_what_is_joined_lies_below(path: str, parts: list[str]) -> None:
-    for base in ("s3://faces/" + path, "/data/faces", "/", "relative"):
-        joined = join(base, *parts)
-        assert joined == join(base, "/".join(parts))
-        assert is_within(joined, base)
-        assert not is_within(base, joined)
-
-
-def test_join_keeps_the_exact_prefix() -> None:
-    assert join("s3://bkt") == "s3://bkt"
-    assert join("s3://bkt/", "x") == "s3://bkt/x"
-    assert join("s3://bkt/run/", "plan", "00012.parquet") == "s3://bkt/run/plan/00012.parquet"
-    assert join("s3://bkt/a//", "x") == "s3://bkt/a//x"
-    assert join("file:///data/a%20b", "c d") == "/data/a b/c d"
 
 
 @pytest.mark.parametrize("part", ["", "/etc/passwd", "..", "a/", "a//b", "a\0b"])

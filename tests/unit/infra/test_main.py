@@ -2,8 +2,7 @@ import socket
 
 import pytest
 
-from flows.sweep import driver
-from infra.__main__ import PATIENCE, main
+from infra.__main__ import main
 from infra.errors import StackError
 from tests.support.refusals import codes_in
 
@@ -41,11 +40,6 @@ def test_refusal_is_one_line_with_code_2_and_nothing_is_made(arguments, code, op
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_command_has_the_time_that_a_sweep_takes_to_stop():
-    """Its trials write their checkpoints first; then processes end and servers are told."""
-    assert PATIENCE >= 2 * driver.GRACE
-
-
 @pytest.mark.parametrize("option", ["--s3-port"])
 @pytest.mark.parametrize("host", ["127.0.0.1"])
 def test_taken_port_is_named_with_its_option_and_nothing_is_made(option, host, capsys, tmp_path):
@@ -63,12 +57,6 @@ def test_taken_port_is_named_with_its_option_and_nothing_is_made(option, host, c
 def test_without_a_stack_there_is_nothing_to_show(command, capsys):
     assert _code([command]) == 1
     assert "no stack is up in .local/stack" in capsys.readouterr().err
-
-
-def test_without_a_stack_down_is_content(capsys, tmp_path):
-    assert _code(["down"]) == 0
-    assert "no stack is up" in capsys.readouterr().out
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

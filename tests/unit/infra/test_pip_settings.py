@@ -70,13 +70,6 @@ def test_each_option_gets_uvs_name(option: str, value: str, expected: dict[str, 
     assert uv_variables({option: value}) == expected | {"UV_INDEX_STRATEGY": "unsafe-best-match"}
 
 
-def test_what_uv_could_not_be_told_is_named() -> None:
-    assert unknown_to_uv({"only-binary": ":all:", "cert": "x", "require-hashes": "true"}) == [
-        "only-binary",
-        "require-hashes",
-    ]
-
-
 @pytest.fixture
 def index(tmp_path: Path) -> Iterator[str]:
     """The URL of a package index with one package."""

@@ -96,11 +96,6 @@ def test_csv_with_header_is_read_like_the_text(tmp_path: Path) -> None:
     assert labels.partition.tolist() == [0, 1, 2, 0, 1]
 
 
-def test_zero_and_one_are_accepted_and_columns_go_by_name(tmp_path: Path) -> None:
-    text = attribute_text(values=VALUES[:, ::-1], names=CELEBA[::-1]).replace(" -1", " 0")
-    np.testing.assert_array_equal(read(tmp_path, list_attr_celeba__txt=text).attributes, VALUES)
-
-
 def test_rows_are_matched_by_name_not_by_order(tmp_path: Path) -> None:
     labels = read(
         tmp_path,

@@ -93,12 +93,6 @@ def test_a_part_cannot_point_elsewhere(name: str) -> None:
         from_bytes(changed(parts=[part, MANIFEST.parts[1].model_dump()]), "there")
 
 
-def test_parts_out_of_order_or_missing_are_refused() -> None:
-    first, second = (part.model_dump() for part in MANIFEST.parts)
-    with refused("manifest-invalid"):
-        from_bytes(changed(parts=[second, first]), "there")
-
-
 def test_a_folder_without_a_manifest_is_no_data_set(tmp_path: Path) -> None:
     local = fs.LocalFileSystem()
     with refused("manifest-missing", "manifest.json"):

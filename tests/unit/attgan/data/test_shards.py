@@ -52,20 +52,6 @@ def test_the_same_rows_give_the_same_bytes() -> None:
     assert write_part(*make_rows(50), NOTE) == write_part(*make_rows(50), NOTE)
 
 
-def test_without_partition_and_identity() -> None:
-    labels, images = make_rows(3, partition=False, identity=False)
-    table, _ = read_part(write_part(labels, images, NOTE), "there")
-    assert table.column("partition").to_pylist() == [None, None, None]
-    assert "identity" not in table.column_names
-
-
-def test_a_part_may_be_empty() -> None:
-    labels, images = make_rows(0)
-    table, note = read_part(write_part(labels, images, NOTE), "there")
-    assert table.num_rows == 0
-    assert note == NOTE
-
-
 def test_pandas_and_duckdb_read_it(tmp_path: Path) -> None:
     labels, images = make_rows(40)
     path = tmp_path / "part-00000.parquet"

@@ -55,11 +55,6 @@ def test_mistakes_are_refused_by_option(name: str, options: dict[str, object], r
         parse_subset(name, **options)  # type: ignore[arg-type]
 
 
-def test_partitions_by_name_and_by_number_are_the_same() -> None:
-    assert parse_subset("all", partitions=["Test", "train"]).partitions == ("train", "test")
-    assert parse_subset("all", partitions=["2", "0", "test"]).partitions == ("train", "test")
-
-
 def test_partitions_without_a_partition_file_are_refused() -> None:
     labels = make_labels(10, 3, partition=False)
     assert eligible(labels, parse_subset("all")).all()
@@ -109,25 +104,6 @@ def test_a_random_subset_without_a_count_is_what_the_reference_study_aligns_on(r
     assert len(set(chosen.tolist())) == drawn
     # As frequent as in the data, and not a third of the rows as in the extended subset.
     assert abs(labels.attributes[chosen, GLASSES].mean() - 1 / 15) < 0.01
-
-
-@given(count=st.integers(1, 50), more=st.integers(0, 20), seed=st.integers(0, 2**64 - 1))
-def test_a_larger_random_draw_holds_the_smaller_one(count: int, more: int, seed: int) -> None:
-    labels = make_labels(80, 10)
-    small = draw(labels, parse_subset("random", count=count), seed)
-    large = draw(labels, parse_subset("random", count=count + more), seed)
-    assert len(small) == count
-    assert set(small.tolist()) <= set(large.tolist())
-
-
-@given(seed=st.integers(0, 2**64 - 1), shuffle=st.randoms(use_true_random=False))
-def test_the_order_of_the_label_file_makes_no_difference(seed: int, shuffle: object) -> None:
-    labels = make_labels(60, 12)
-    order = np.arange(60)
-    shuffle.shuffle(order)  # type: ignore[attr-defined]
-    shuffled = labels.take(order)
-    for subset in (parse_subset("eyeglasses-extended"), parse_subset("random", count=30)):
-        assert ids(labels, draw(labels, subset, seed)) == ids(shuffled, draw(shuffled, subset, seed))
 
 
 def test_a_draw_is_the_same_for_ever() -> None:

@@ -50,13 +50,6 @@ def test_what_is_no_label_is_refused(tmp_path: Path, values: list[object]) -> No
         labels_of(tmp_path, values)
 
 
-def test_labels_are_judged_over_all_files(tmp_path: Path) -> None:
-    write_table(tmp_path / "a.parquet", {"image": [b"x"], "Eyeglasses": [-1]})
-    write_table(tmp_path / "b.parquet", {"image": [b"x"], "Eyeglasses": [0]})
-    with refused("label-value-invalid", "0"):
-        read(tmp_path)
-
-
 def test_partitions_as_numbers_or_words(tmp_path: Path) -> None:
     def partition(values: object, name: str = "split") -> list[int]:
         columns = {"image": [b"x"] * len(values), "Bald": [True] * len(values), name: values}  # type: ignore[arg-type]
@@ -167,14 +160,3 @@ def test_what_is_no_table_of_images_is_refused(tmp_path: Path) -> None:
     write_table(tmp_path / "b.parquet", {"image": [b"x"], "Young": [True]})
     with refused("table-columns-differ", "b.parquet", "a.parquet"):
         read(tmp_path)
-
-
-def test_the_digest_is_of_what_decides_the_dataset(tmp_path: Path) -> None:
-    def digest(folder: str, labels: list[bool], **choices: object) -> str:
-        columns = {"image": [b"x", b"y"], "Bald": labels}
-        write_table(tmp_path / folder / "faces.parquet", columns)
-        return read(tmp_path / folder).digest(choices)
-
-    one = digest("a", [True, False], size=64)
-    assert one == digest("b", [True, False], size=64)
-    assert len({one, digest("a", [True, True], size=64), digest("a", [True, False], size=96)}) == 3

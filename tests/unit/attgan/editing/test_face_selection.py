@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from attgan.detection import Face, FaceDetector, make_mtcnn
+from attgan.detection import Face, FaceDetector
 from attgan.drawn_faces import draw, sample_face
 from attgan.editing.face_selection import Faces, choose_faces, find_places
 from attgan.editing.placement import TEMPLATE, Placement
 from attgan.errors import DataError
 from tests.support.images.pictures import noise
-from tests.support.images.scenes import photograph, placement
 
 
 class FixedDetector:
@@ -91,18 +90,3 @@ def test_detected_face_counts_as_aligned_only_at_its_place(x: float, is_aligned:
     found = Face((30.0, 60.0, 150.0, 190.0), np.add(TEMPLATE, (x, 0)).astype(np.float32), 1.0)
     ((face, _),) = places(noise(1), FixedDetector(found))
     assert (face is None) == is_aligned
-
-
-def test_square_without_a_detected_face_gets_the_quick_check() -> None:
-    # The detector does not see faces this small.
-    detector = FixedDetector()
-    assert len(places(drawn_face(32), detector)) == 1
-    assert places(blank(200, 200), detector) == []
-
-
-def test_square_is_a_face_or_a_photograph_by_its_content() -> None:
-    detector = make_mtcnn()
-    scene = photograph(500, 500, {3: placement(100, 200)})
-    assert places(drawn_face(170), detector)[0][0] is None
-    assert places(drawn_face(170), detector, "all")[0][0] is not None
-    assert places(scene, detector)[0][0] is not None

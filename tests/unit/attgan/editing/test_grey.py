@@ -4,11 +4,10 @@ import io
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from attgan.drawn_faces import draw, sample_face
-from attgan.editing.grey import greyed, is_grey
+from attgan.editing.grey import is_grey
 from attgan.editing.placement import aligned_placement, put_change, put_whole
 from attgan.editing.thresholded import thresholded_change
 from tests.support.images.scenes import photograph, placement
@@ -36,18 +35,6 @@ def test_coloured_photograph_is_not_grey(quality: int) -> None:
     assert not is_grey(photograph(900, 700, {3: placement(100, 100)}))
     pale = (GREY * 0.9 + COLOURED * 0.1).round().astype(np.uint8)
     assert not is_grey(np.where(np.arange(178)[None, :, None] < 90, COLOURED, pale))
-
-
-def test_grey_change_is_the_luma_and_zero_stays_zero() -> None:
-    change = torch.zeros(3, 4, 4)
-    change[:, 1, 1] = torch.tensor([1.0, 0.5, -1.0])
-    grey = greyed(change)
-    assert torch.equal(grey[0], grey[1])
-    assert torch.equal(grey[0], grey[2])
-    assert grey[0, 1, 1].item() == pytest.approx(0.299 + 0.2935 - 0.114)
-    assert (grey != 0).sum() == 3
-    same = torch.full((3, 2, 2), 0.25)
-    torch.testing.assert_close(greyed(same), same)
 
 
 @pytest.mark.parametrize("paste", ["difference", "whole"])

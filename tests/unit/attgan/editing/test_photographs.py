@@ -67,14 +67,6 @@ def test_photographs_are_searched_in_one_call() -> None:
     assert [photograph.problem is None for photograph in photographs] == [True, True, False, True]
 
 
-def test_images_declared_as_aligned_are_not_searched() -> None:
-    detector = WidthDetector()
-    photographs = [of(blank(300, 200)), of(blank(200, 200))]
-    find_faces(photographs, detector, 64, options(faces="aligned"))
-    assert [photograph.problem is None for photograph in photographs] == [False, True]
-    assert not detector.calls
-
-
 def test_each_photograph_has_its_own_style_whatever_is_left_alone_beside_it(editor: Editor) -> None:
     labels = np.zeros(len(PUBLISHED))
     wearer, bare = labels.copy(), labels

@@ -42,14 +42,6 @@ def test_results_are_in_the_order_of_the_faces(count: int) -> None:
         np.testing.assert_array_equal(edited[i : i + 1], editor.edit(FACES[i : i + 1], TARGETS[i : i + 1]))
 
 
-def test_padding_of_a_batch_does_not_affect_the_next() -> None:
-    slot = StreamSlot(make_forward(small_generator(), CPU), CPU, (8, 64, 64, 3), 13)
-    whole, some = np.empty_like(FACES[:8]), np.empty_like(FACES[:3])
-    slot.edit(FACES[:8], TARGETS[:8], whole)
-    slot.edit(FACES[:3], TARGETS[:3], some)
-    np.testing.assert_array_equal(some, whole[:3])
-
-
 def test_shared_slot_serves_one_thread_at_a_time() -> None:
     generator = small_generator()
     forward = make_forward(generator, CPU)

@@ -11,12 +11,6 @@ from attgan.glasses.designs import DESIGNS
 from tests.support.refusals import refused
 
 
-def test_given_names_are_positive_and_the_others_negative() -> None:
-    vector = dict(zip(STYLES, style_vector(["round", "metal"], STYLES), strict=True))
-    assert {name for name, value in vector.items() if value > 0} == {"Round", "Metal"}
-    assert set(vector.values()) == {np.float32(0.5), np.float32(-0.5)}
-
-
 def test_every_requested_style_is_a_design_of_training() -> None:
     """One without a shape gets a shape that goes with it."""
     mixed = {mixed_style(str(number), 0) for number in range(100)}
@@ -32,12 +26,6 @@ def test_every_requested_style_is_a_design_of_training() -> None:
 def test_impossible_styles_are_refused(styles: list[str], code: str) -> None:
     with refused(code, "--style"):
         check_styles(styles, STYLES, "--style x")
-
-
-def test_bundle_without_styles_accepts_none() -> None:
-    check_styles([], (), "--style")
-    with refused("styles-unsupported"):
-        check_styles(["round"], (), "--style round")
 
 
 def test_mixed_styles_depend_on_key_and_face_alone() -> None:

@@ -19,7 +19,6 @@ from attgan.evaluation.pairs import TruePairs, draw_true_pairs
 from attgan.evaluation.region import edit_region
 from attgan.models import AttributeClassifier, ClassifierConfig, Generator, GeneratorConfig, fresh
 from tests.support.data.drawn_dataset import write_drawn_dataset
-from tests.support.refusals import refused
 
 NAMES = ("Male", "Bangs", "Eyeglasses", "Bald")
 JUDGED = ("Bald", "Eyeglasses", "Bangs", "Young")
@@ -108,20 +107,3 @@ def test_faces_are_of_the_test_partition_where_there_is_one_and_lack_the_attribu
     chosen = choose_test_faces(faces, "Eyeglasses", 99, 0)
     assert chosen.partition == "test"
     np.testing.assert_array_equal(chosen.rows, faces.test[lacking[faces.test]])
-
-
-def test_a_few_are_drawn_by_the_seed(faces: Faces) -> None:
-    faces.training, faces.test = faces.training[:10], faces.training[10:]
-    draws = [choose_test_faces(faces, "Eyeglasses", 5, seed).rows for seed in (0, 0, 1, 2)]
-    assert [len(rows) for rows in draws] == [5, 5, 5, 5]
-    np.testing.assert_array_equal(draws[0], draws[1])
-    assert len({tuple(rows) for rows in draws}) == 3
-    assert all((np.diff(rows) > 0).all() for rows in draws)
-
-
-def test_where_every_face_has_it_there_is_nothing_to_edit(faces: Faces) -> None:
-    faces.labels[faces.held_out, NAMES.index("Eyeglasses")] = True
-    with refused("test-faces-missing", "--attribute Eyeglasses", "0", "6"):
-        choose_test_faces(faces, "Eyeglasses", 5, 0)
-    with refused("attribute-unknown", "--attribute Smiling"):
-        choose_test_faces(faces, "Smiling", 5, 0)

@@ -76,14 +76,6 @@ def test_it_comes_back_as_it_was(evaluator: Evaluator, tmp_path: Path, known: bo
     assert not again.classifier.training
 
 
-def test_another_one_takes_its_place_and_has_another_digest(evaluator: Evaluator, tmp_path: Path) -> None:
-    folder = Folder(tmp_path)
-    for one in (evaluator, replace(evaluator, classifier=classifier(7))):
-        save_evaluator(folder, one)
-        assert load_evaluator(folder).digest == one.digest
-    assert replace(evaluator, names=("Young", "Eyeglasses", "Male")).digest != evaluator.digest
-
-
 def test_damage_is_refused_by_the_file_it_is_in(evaluator: Evaluator, tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     with refused("evaluator-missing", "--evaluator there", "judge.json"):

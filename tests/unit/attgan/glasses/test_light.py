@@ -19,13 +19,3 @@ def test_direction_and_level_of_light_are_measured():
         read_light((0.4 * face).astype(np.uint8), points).level
         < read_light(face.astype(np.uint8), points).level
     )
-
-
-def test_grey_and_sepia_pictures_are_monochrome():
-    points = turned_landmarks(0, 0, 0, 36.0, (64.0, 58.0))
-    face = mannequin(points, SIDE)
-    noise = np.random.default_rng(0).integers(20, 235, (SIDE, SIDE, 1))
-    sepia = np.rint(noise * [1.0, 0.86, 0.68]).astype(np.uint8)
-    assert read_light(np.repeat(face[..., :1], 3, -1), points).saturation == 0
-    assert read_light(sepia, points).tones is not None
-    assert read_light(face, points).tones is None

@@ -95,15 +95,6 @@ def test_diverged_network_is_not_saved(saved, generator, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_discriminator_can_be_left_unread(saved):
-    folder = saved()
-    (folder / "discriminator.safetensors").unlink()
-    bundle = load_bundle(folder, with_discriminator=False)
-    assert bundle.discriminator is None
-    with refused("bundle-missing", "discriminator.safetensors"):
-        load_bundle(folder)
-
-
 def test_digest_is_that_of_the_files(saved):
     first, second = saved("first"), saved("second")
     digest = load_bundle(first).digest
@@ -206,34 +197,6 @@ def test_contradictory_config_is_refused(saved, changes, named):
     (folder / "config.json").write_text(json.dumps(config | changes))
     with refused("bundle-config-invalid", "config.json", named):
         inspect_bundle(folder)
-
-
-@pytest.mark.parametrize(
-    ("network", "change"), [("discriminator", {"image_size": 96}), ("classifier", {"n_attributes": 12})]
-)
-def test_networks_of_different_settings_are_not_saved(saved, classifier, network, change):
-    folder = saved(classifier=classifier)
-    config = json.loads((folder / "config.json").read_text())
-    config[network] |= change
-    (folder / "config.json").write_text(json.dumps(config))
-    with refused("bundle-config-invalid", network):
-        inspect_bundle(folder)
-
-
-def test_nothing_is_written_if_settings_are_invalid(saved, tmp_path):
-    for changes in ({"attributes": PUBLISHED[:5]}, {"licence": "two\nlines"}):
-        with refused("bundle-config-invalid"):
-            saved(**changes)
-    assert not list(tmp_path.iterdir())
-
-
-def test_path_of_a_file_is_refused(tmp_path, saved):
-    for name in ("model.txt", "weights.pth"):
-        (tmp_path / name).write_text("hello")
-        with refused("bundle-missing", "config.json"):
-            load_bundle(tmp_path / name)
-        with refused("bundle-not-folder"):
-            saved(name)
 
 
 def test_bundle_is_replaced_only_on_request(saved, generator):

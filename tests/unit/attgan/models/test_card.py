@@ -12,7 +12,3 @@ def test_card_is_read_as_it_was_written():
     assert write_card(*(read_card(card)[0], "Free"), ("Male",), {}, {}).startswith(
         "# AttGAN bundle\n\nTrained."
     )
-
-
-def test_card_written_by_hand_is_kept_whole():
-    assert read_card("# My model\n\nIs good.\n") == ("# My model\n\nIs good.", {})

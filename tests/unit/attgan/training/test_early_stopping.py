@@ -1,11 +1,8 @@
 """When runs end by themselves, and that the rules survive a checkpoint."""
 
-import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from attgan.training.early_stopping import AlignmentStopRule, EarlyStopping, StopRule
 
@@ -70,10 +67,3 @@ IN_STEP = AlignmentStopRule(critic_accuracy=0.9, classifier_accuracy=0.9, patien
 )
 def test_alignment_stops_when_accurate_and_flat(rows: list[dict[str, float]], stops: bool) -> None:
     assert bool(after(IN_STEP, rows).reason) == stops
-
-
-@given(st.lists(st.floats(-1e3, 1e3), max_size=20))
-def test_rules_go_through_json_and_back(values: list[float]) -> None:
-    for start, rows in ((EarlyStopping(4), losses(*values)), (IN_STEP, [aligned(value) for value in values])):
-        rule = after(start, rows)
-        assert start.restored(json.loads(json.dumps(rule.to_json()))) == rule

@@ -76,11 +76,3 @@ def test_the_reports_warm_up_ends_with_the_first_and_the_second_epoch() -> None:
         assert learning_rate(config, warmup, last, table) == 1e-4
         assert learning_rate(config, warmup, last - 1, table) < 1e-4
     assert learning_rate(config, 1, 0, table) == pytest.approx(1e-6)
-
-
-def test_linear_and_cosine_are_halfway_down_in_the_middle_and_nearly_zero_at_the_end() -> None:
-    table = StepSchedule(10, 1010, 1, 3)
-    for schedule in ("linear", "cosine"):
-        config = TrainingConfig(learning_rate=0.1, schedule=schedule)  # type: ignore[arg-type]
-        assert learning_rate(config, 1, 510, table) == pytest.approx(0.05)
-        assert 0 < learning_rate(config, 1, 1009, table) < 0.001

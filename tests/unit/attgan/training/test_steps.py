@@ -262,18 +262,3 @@ def test_low_precision_is_kept_from_the_penalty_and_the_losses() -> None:
     whole = generator_losses(generator, discriminator, **generator_arguments())
     torch.testing.assert_close(edited.total, whole.total, rtol=0.01, atol=0)
     assert edited.total != whole.total
-
-
-def test_a_draw_depends_on_seed_network_and_step_alone() -> None:
-    _, labels = faces(1, count=9)
-    settings = {"strategy": STRATEGIES["permutation"], "intensities": "uniform", "mode": "dcgan"}
-    one, again = drawn(labels, **settings), drawn(labels, **settings)
-    for found, expected in zip(one, again, strict=True):
-        assert torch.equal(found, expected)
-    for other in ({"seed": 2}, {"network": "generator"}, {"step": 1}):
-        changed = drawn(labels, **settings | other)
-        assert not torch.equal(one.alpha, changed.alpha)
-        assert not torch.equal(one.target_values, changed.target_values)
-    # What a setting does not concern stays: runs that differ in it see the same targets and points.
-    assert torch.equal(one.alpha, drawn(labels, **settings | {"mode": "wgan"}).alpha)
-    assert torch.equal(one.targets, drawn(labels, **settings | {"intensities": "fixed"}).targets)

@@ -1,6 +1,5 @@
 """A run on drawn faces: what it leaves, that an interruption changes nothing, and what it refuses."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,11 @@ from safetensors.torch import load_file
 
 from attgan.data.loading.loader import Faces
 from attgan.errors import Diverged
-from attgan.models import AttributeClassifier, ClassifierConfig, fresh, load_bundle
+from attgan.models import load_bundle
 from attgan.models.folder import Folder
 from attgan.training.networks import digest
-from attgan.training.plan import Card
 from attgan.training.run_folder.checkpoint import read_checkpoint
 from attgan.training.run_folder.progress import Outcome, Progress
-from attgan.training.trainer import train
 from tests.support.refusals import refused
 from tests.support.small_training import (
     CARD,
@@ -27,7 +24,6 @@ from tests.support.small_training import (
     record_order,
     small_config,
     small_discriminator,
-    small_generator,
     small_train,
     stop_after,
 )
@@ -105,23 +101,6 @@ def test_where_nobody_can_judge_edits_the_result_is_the_last_state_and_it_says_s
     last = load_file(tmp_path / "checkpoints/step-0000000008/generator.safetensors")
     kept = load_bundle(tmp_path / "bundle").generator.state_dict()
     assert all(torch.equal(tensor, last[name]) for name, tensor in kept.items())
-
-
-def test_the_bundles_classifier_judges_the_edits_of_one_that_sees_images_of_one_kind(
-    small_faces: Faces, tmp_path: Path
-) -> None:
-    classifier = fresh(AttributeClassifier, ClassifierConfig(image_size=64, width=2), 5).train()
-    before = digest(classifier)
-    card = Card(CARD.licence, CARD.about, classifier)
-    config = small_config(strategy="alternate", batch_size=5, max_steps=15, learning_rate=2e-3)
-    outcome = train(
-        small_generator(), small_discriminator(), small_faces, config, Folder(tmp_path), card=card
-    )
-    assert "the result is the last state" not in outcome.reason
-    checks = {row["step"]: row for row in rows(tmp_path, "check") if row["step"]}
-    assert checks[outcome.best_step]["quality"] == max(row["quality"] for row in checks.values())
-    assert digest(classifier) == before
-    assert load_bundle(tmp_path / "bundle").classifier is not None
 
 
 def test_frozen_layers_are_named_at_the_start_and_stay_bit_for_bit(finished: Any) -> None:
@@ -221,18 +200,6 @@ def test_a_run_that_is_taken_over_ends_and_touches_nothing_more(small_faces: Fac
     assert (run / "metrics.jsonl").read_bytes() == (tmp_path / "whole/metrics.jsonl").read_bytes()
 
 
-def test_settings_that_no_weight_depends_on_may_change(small_faces: Faces, tmp_path: Path) -> None:
-    for folder, changes in (
-        ("same", {}),
-        ("other", {"log_every": 3, "checkpoint_every": 2, "no_faces": True}),
-    ):
-        config = small_config(max_steps=9)
-        small_train(small_faces, tmp_path / folder, config, should_stop=stop_after(4))
-        changed = config.model_copy(update=changes)
-        assert small_train(small_faces, tmp_path / folder, changed).ended == "finished"
-    assert last_state(tmp_path / "same")["files"] == last_state(tmp_path / "other")["files"]
-
-
 def test_a_loss_that_explodes_ends_the_run_with_the_state_before(small_faces: Faces, tmp_path: Path) -> None:
     config = small_config(explode_above=1e9, checks_per_epoch=4)
     small_train(small_faces, tmp_path, config, should_stop=stop_after(7))
@@ -273,31 +240,6 @@ def test_early_stopping_ends_it_and_survives_a_stop(small_faces: Faces, tmp_path
     assert whole.step < 150
     assert whole.step % 3 == 0, "the end of an epoch"
     assert (parts.reason, parts.step, parts.digest) == (whole.reason, whole.step, whole.digest)
-
-
-def test_a_run_of_a_version_whose_patience_counted_validations_keeps_that_and_says_so(
-    small_faces: Faces, tmp_path: Path
-) -> None:
-    config = small_config(patience=2, learning_rate=1e-12, epochs=50, checks_per_epoch=6)
-    small_train(small_faces, tmp_path, config, should_stop=stop_after(3))
-    as_an_older_version_wrote_it(tmp_path)
-    told: list[Progress] = []
-    outcome = small_train(small_faces, tmp_path, config, on_progress=told.append)
-    assert "patience: 2 validations" in told[0].note
-    assert "no better generator loss in 2 validations" in outcome.reason
-
-
-def as_an_older_version_wrote_it(folder: Path) -> None:
-    """Remove from the newest checkpoint what its stop rule counts."""
-    latest = folder / "checkpoints/latest.json"
-    content = json.loads(latest.read_text())
-    newest = content["checkpoints"][0]
-    state = folder / "checkpoints" / newest["name"] / "state.json"
-    memory = json.loads(state.read_text())
-    del memory["rule"]["counts"]
-    state.write_text(json.dumps(memory))
-    newest["files"]["state.json"] = hashlib.sha256(state.read_bytes()).hexdigest()
-    latest.write_text(json.dumps(content))
 
 
 @pytest.mark.gpu

@@ -56,14 +56,6 @@ def test_it_judges_the_edits_and_the_bundle_keeps_its_own_classifier(
     assert by_evaluator != pytest.approx(by_own), "the two disagree, so that it can be told who judged"
 
 
-def test_a_bundle_without_a_classifier_gets_the_judge(small_faces: Faces, tmp_path: Path) -> None:
-    evaluator = classifier(small_faces, 5)
-    run(small_faces, tmp_path, evaluator=evaluator)
-    kept = load_bundle(tmp_path / "bundle").classifier
-    assert kept is not None
-    assert digest(kept) == digest(evaluator)
-
-
 def test_another_judge_or_none_is_another_run(small_faces: Faces, tmp_path: Path) -> None:
     evaluator, own = classifier(small_faces, 5), classifier(small_faces, 6)
     card = Card(CARD.licence, CARD.about, own)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flows.bench import ceilings
-from flows.bench.bench import Result, prepare, run_bench
+from flows.bench.bench import prepare, run_bench
 from flows.bench.ceilings import Work
 from flows.bench.faces import drawn_faces
 from flows.bench.together import Ceiling, bottleneck, combined, serves_here, with_twice
@@ -41,44 +41,6 @@ def test_files_that_are_no_images_are_passed_over(tmp_path: Path) -> None:
     assert measured.pop("classifier") is None
     assert all(rate is not None and rate.images > 0 for rate in measured.values())
     assert serves_here(store)
-
-
-@pytest.fixture(scope="module")
-def result(stack: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
-    """A bench on drawn faces, on disk, with a folder that is not its own beside it."""
-    place = tmp_path_factory.mktemp("bench")
-    (place / "mine").mkdir()
-    (place / "mine" / "kept.txt").write_text("mine")
-    init(InitSettings(destination=str(place / "bundle"), width=2, image_size=64))
-    settings = BenchSettings(
-        bundle=str(place / "bundle"), destination=str(place), images=30, shard_size=8, seconds=0.1
-    )
-    return run_bench(settings), place
-
-
-@pytest.mark.stack
-@pytest.mark.long
-def test_it_measures_the_stages_and_the_flow(result: tuple[Result, Path]) -> None:
-    measured, _ = result
-    assert [ceiling.stage for ceiling in measured.ceilings] == [
-        "storage, GET",
-        "storage, PUT",
-        "codec",
-        "generator",
-    ]
-    assert all(ceiling.rate > 0 and ceiling.on_cores for ceiling in measured.ceilings)
-    assert measured.workers == 2
-    assert measured.reached.images == 30
-    assert measured.reached.shards > 0
-    assert measured.reached.busy["edit"] > 0
-
-
-@pytest.mark.stack
-@pytest.mark.long
-def test_it_leaves_nothing_behind_and_all_else_alone(result: tuple[Result, Path]) -> None:
-    _, place = result
-    files = {path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()}
-    assert {file for file in files if not file.startswith("bundle/")} == {"mine/kept.txt"}
 
 
 @pytest.mark.stack

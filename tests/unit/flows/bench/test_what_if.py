@@ -92,11 +92,6 @@ def test_what_bounds_it(values: dict[str, object], cluster: Cluster, bound: str)
         assert found.seconds > 2000 * DRIVER_SECONDS
 
 
-def test_a_run_that_was_resumed_counts_only_what_its_last_command_did() -> None:
-    half = measured(images_done_before=5000, shards_done_before=10, shards_wall=26.0)
-    assert half.between_shards == pytest.approx(0.2)
-
-
 def test_rates_are_read_from_a_file_and_answer_for_the_kind_of_node_that_was_measured(tmp_path: Path) -> None:
     file = tmp_path / "rates.json"
     file.write_text(json.dumps(CPUS | {"counts": {"edited": 10_000}}))

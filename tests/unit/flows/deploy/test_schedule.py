@@ -7,7 +7,6 @@ from uuid import uuid4
 import pytest
 import yaml
 from prefect import Flow
-from prefect.utilities.importtools import import_object
 
 from flows import cli
 from flows.deploy import automations, deployments, schedule
@@ -45,19 +44,6 @@ def test_all_flows_are_deployed_and_the_edit_alone_has_a_schedule_which_waits_to
     assert list(scheduled) == ["edit"]
     (nightly,) = scheduled["edit"]
     assert nightly == {"active": False, **schedule.NIGHTLY.model_dump(include={"cron", "timezone"})}
-
-
-@pytest.mark.parametrize(
-    ("before", "now"),
-    [
-        ("flows.subset.flow.subset", "flows.dataset.subset.flow.subset"),
-        ("flows.align.flow.align", "flows.training.flow.align"),
-        ("flows.train.flow.train", "flows.training.flow.train"),
-        ("flows.classifier.flow.train_classifier", "flows.training.flow.train_classifier"),
-    ],
-)
-def test_deployments_of_earlier_versions_lead_to_the_same_flows(before: str, now: str) -> None:
-    assert import_object(before) is import_object(now)
 
 
 def test_a_heartbeat_may_be_missed_before_a_run_is_crashed() -> None:

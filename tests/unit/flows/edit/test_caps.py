@@ -57,12 +57,6 @@ def test_another_form_of_duration_is_refused(wrong: str) -> None:
     assert refusal_of(caught.value).code == "setting-invalid"
 
 
-def test_the_number_of_images_is_known_by_its_former_name() -> None:
-    settings = EditSettings.model_validate({"source": "in", "destination": "out", "limit": 7})
-    assert settings.max_images == 7
-    assert "limit" not in settings.model_dump()
-
-
 def test_a_run_that_a_cap_ends_is_neither_done_nor_failed() -> None:
     reached = CapReached("deadline-reached", "--deadline 6h: 3 of 5 images are done")
 

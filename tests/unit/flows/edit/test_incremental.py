@@ -1,25 +1,19 @@
 """Runs over the same images again: only what is new or changed, only what failed, or all of it."""
 
-import json
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import hypothesis
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from attgan.attributes import CELEBA
 from attgan.data.codec.provenance import read_mark
 from flows.edit.job import resolve
-from flows.edit.ledger import Row, finished_shards, read_rows, read_summary, summarise, write_ledger
+from flows.edit.ledger import finished_shards, read_rows, read_summary
 from flows.edit.plan.dry_run import describe
 from flows.edit.plan.prepared_run import NothingToDo, PreparedRun, prepare
 from flows.edit.plan.runs import show_runs
-from flows.edit.plan.shard_plans import read_shard
 from flows.edit.report.finish import finish
 from flows.edit.report.finished_runs import find_report
 from flows.edit.run import FIRST_SHIPPED, fingerprint_inputs, hash_of, lineage_of
@@ -244,27 +238,6 @@ def test_a_retry_that_died_after_its_ledgers_is_ended_by_the_next_one(
     assert run_all(settings()) is None, "the state has it too"
 
 
-def test_a_run_whose_report_is_missing_is_not_retried(tmp_path: Path, settings: MakeSettings) -> None:
-    put(tmp_path, a=0)
-    (tmp_path / "in" / "b.jpg").write_bytes(b"no image")
-    begun = prepare(resolve(settings(run_id="mine")))
-    assert isinstance(begun, PreparedRun)
-    edit_shard(begun.run.url, 0, settings())  # and then it was killed: the state does not know its images
-    with refused("run-unfinished"):
-        prepare(resolve(settings(retry_failed=True, run_id="mine")))
-
-
-def test_a_run_that_died_before_its_report_ends_the_same(tmp_path: Path, settings: MakeSettings) -> None:
-    put(tmp_path, a=0, b=1)
-    first = run_all(settings())
-    assert first is not None
-    (tmp_path / "out" / "_runs" / first["run_id"] / "report.json").unlink()
-    again = run_all(settings())
-    assert again is not None
-    assert (again["run_id"], again["counts"]) == (first["run_id"], first["counts"])
-    assert run_all(settings()) is None
-
-
 def test_with_another_format_keys_and_bytes_are_that_formats(tmp_path: Path, settings: MakeSettings) -> None:
     put(tmp_path, a=0)
     (tmp_path / "in" / "b.webp").write_bytes(saved(noise(1), "WEBP"))
@@ -345,75 +318,6 @@ def test_a_report_is_found_by_its_run_or_by_its_destination(tmp_path: Path, sett
         find_report(ReportSettings(run=begun.run.url))
     with refused("run-missing"):
         find_report(ReportSettings(run=str(tmp_path / "in")))
-
-
-class Planned(NamedTuple):
-    """What a run plans, by a plain reading of what has happened so far."""
-
-    etags: dict[str, str]
-    outcomes: dict[str, tuple[str, str]]
-
-    def keys(self, *, redo: bool) -> list[str]:
-        done = self.outcomes if not redo else {}
-        return sorted(key for key, etag in self.etags.items() if done.get(key, ("", ""))[0] != etag)
-
-
-names = st.sampled_from(["a.jpg", "b/a.jpg", "b.jpg", "é.jpg", "z z.jpg"])
-nights = st.lists(
-    st.tuples(
-        st.dictionaries(names, st.booleans(), max_size=3),
-        st.sets(names, max_size=2),
-        st.sampled_from(["finish", "finish", "die"]),
-        st.booleans(),
-        st.booleans(),
-    ),
-    max_size=6,
-)
-
-
-@hypothesis.settings(deadline=None, max_examples=10)
-@given(nights)
-def test_night_after_night_a_run_plans_what_a_plain_reading_says(
-    tmp_path_factory: pytest.TempPathFactory,
-    bundle: str,
-    nights: list[tuple[dict[str, bool], set[str], str, bool, bool]],
-) -> None:
-    place = tmp_path_factory.mktemp("nights")
-    wanted = EditSettings(source=str(place / "in"), destination=str(place / "out"), bundle=bundle)
-    model = Planned({}, {})
-    unfinished: dict[bool, list[str]] = {}
-    (place / "in").mkdir()
-    for night, (changes, failing, end, redo, forget) in enumerate(nights):
-        for key, is_there in changes.items():
-            file = place / "in" / key
-            file.parent.mkdir(exist_ok=True)
-            file.unlink(missing_ok=True)
-            model.etags.pop(key, None)
-            if is_there:
-                file.write_bytes(b"x" * (night + 1))
-                model.etags[key] = open_store(wanted.source).head(key).etag
-        if forget:
-            shutil.rmtree(place / "out" / "_state", ignore_errors=True)
-        if not model.etags:
-            continue
-        prepared = prepare(resolve(wanted.model_copy(update={"redo": redo})))
-        expected = unfinished.pop(redo, None) or model.keys(redo=redo)
-        if isinstance(prepared, NothingToDo):
-            assert expected == []
-            continue
-        shards = range(prepared.run.shards)
-        planned = [row for shard in shards for row in read_shard(prepared.store, prepared.run, shard)]
-        assert [row["key"] for row in planned] == expected
-        if end == "die":
-            unfinished[redo] = expected
-            continue
-        rows = [
-            Row(row["key"], row["key"], row["etag"], "failed" if row["key"] in failing else "edited")
-            for row in planned
-        ]
-        summary = write_ledger(prepared.store, rows, summarise(0, 0, rows))
-        prepared.store.put("report.json", json.dumps({"counts": summary.counts}).encode())
-        model.outcomes.update({row.key: (row.source_etag, row.status) for row in rows})
 
 
 def test_all_runs_at_a_destination_are_listed(settings: MakeSettings, tmp_path: Path) -> None:

@@ -47,13 +47,6 @@ def test_it_is_free_again_at_the_end(store: Store) -> None:
     assert json.loads(store.get(lease.LEASE).data)["released"]
 
 
-def test_it_is_free_again_after_an_error(store: Store) -> None:
-    with pytest.raises(RuntimeError), lease.held(store, LOG):
-        raise RuntimeError
-    with lease.held(store, LOG):
-        pass
-
-
 def test_a_second_command_is_refused_while_the_first_renews(store: Store) -> None:
     with lease.held(store, LOG) as first:
         with refused("destination-in-use"):

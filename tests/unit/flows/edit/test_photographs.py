@@ -12,7 +12,7 @@ from attgan.drawn_faces import draw, sample_face
 from flows.edit import one_file
 from flows.edit.job import resolve
 from flows.edit.ledger import finished_shards, read_rows
-from flows.edit.one_file import PANEL, NotEdited, edit_file, slide_file
+from flows.edit.one_file import NotEdited, edit_file, slide_file
 from flows.edit.plan.prepared_run import PreparedRun, prepare
 from flows.edit.shard.one_shard import edit_shard
 from flows.settings import EditSettings
@@ -81,15 +81,6 @@ def test_the_largest_face_alone(tmp_path: Path, settings: MakeSettings, group: n
     changed = (results["group.png"] != group).any(axis=2)
     assert changed.any()
     assert not changed[:, 400:].any()
-
-
-def test_small_faces_are_left_alone_if_the_user_says_so(
-    tmp_path: Path, settings: MakeSettings, group: np.ndarray
-) -> None:
-    (tmp_path / "in" / "group.png").write_bytes(saved(group, "PNG"))
-    rows, _ = run_all(settings(bundle="default", min_face=1000))
-    assert (rows["group.png"]["status"], rows["group.png"]["stage"]) == ("skipped", "find")
-    assert str(rows["group.png"]["reason"]).startswith("no face found")
 
 
 def test_aligned_images_and_photographs_may_be_mixed(
@@ -178,15 +169,6 @@ def test_a_format_that_is_not_written_is_refused_by_the_name(
     assert not list(tmp_path.glob("john*"))
 
 
-def test_a_format_that_is_only_read_is_written_from_itself(
-    tmp_path: Path, settings: MakeSettings, group: np.ndarray
-) -> None:
-    photo = tmp_path / "in" / "group.bmp"
-    photo.write_bytes(saved(group, "BMP"))
-    edit_file(settings(bundle="default", source=str(photo), destination=str(tmp_path / "one.bmp")))
-    assert Image.open(tmp_path / "one.bmp").format == "BMP"
-
-
 def test_one_file_is_never_written_over_itself(tmp_path: Path, settings: MakeSettings) -> None:
     photo = tmp_path / "in" / "group.png"
     photo.write_bytes(b"the only copy")
@@ -214,17 +196,6 @@ def test_one_file_without_a_face_or_with_its_place_taken(
     assert (tmp_path / "mine.png").read_bytes() == b"mine"
 
 
-def test_one_file_gets_the_style_that_a_table_has_for_it(
-    tmp_path: Path, settings: MakeSettings, group: np.ndarray
-) -> None:
-    photo, table = tmp_path / "in" / "group.png", tmp_path / "styles.csv"
-    photo.write_bytes(saved(group, "PNG"))
-    table.write_text("key,style\ngroup.png,rimless\nother.png,aviator\n")
-    wanted = settings(bundle="default", source=str(photo), destination=str(tmp_path / "one.png"))
-    row = edit_file(wanted.model_copy(update={"style_from": str(table)}))
-    assert {face["style"] for face in row.faces or ()} == {"rimless"}
-
-
 def test_a_slide_shows_the_glasses_that_the_edit_would_draw(
     tmp_path: Path, settings: MakeSettings, group: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,22 +208,6 @@ def test_a_slide_shows_the_glasses_that_the_edit_would_draw(
         slide_file(settings(bundle="default", source=str(photo), destination=str(strip), style=style))
         strips.append(strip.read_bytes())
     assert strips[0] == strips[1] != strips[2]
-
-
-def test_a_slide_shows_each_face_at_rising_intensities(
-    tmp_path: Path, settings: MakeSettings, group: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(one_file, "INTENSITIES", (0.5, 1.0))
-    photo, strip = tmp_path / "in" / "group.png", tmp_path / "strip.jpg"
-    photo.write_bytes(saved(group, "PNG"))
-    wanted = settings(bundle="default", source=str(photo), destination=str(strip))
-    slide_file(wanted)
-    sheet = opened(strip.read_bytes())
-    assert sheet.shape[0] > 2 * PANEL
-    assert sheet.shape[1] > (1 + 2) * PANEL
-    with pytest.raises(NotEdited) as caught:
-        slide_file(wanted)
-    assert caught.value.code == "file-exists"
 
 
 @pytest.mark.parametrize("options", [{"paste": "difference"}, {"paste": "whole"}, {"output": "face"}])

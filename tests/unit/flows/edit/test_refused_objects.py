@@ -14,13 +14,11 @@ import pytest
 
 from flows.edit.job import resolve
 from flows.edit.ledger import finished_shards, read_rows
-from flows.edit.plan.prepared_run import NothingToDo, PreparedRun, prepare
-from flows.edit.report.finish import finish
+from flows.edit.plan.prepared_run import PreparedRun, prepare
 from flows.edit.shard.one_shard import edit_shard
 from flows.settings import EditSettings
 from tests.support.images.pictures import noise, saved
 from tests.support.processes import bound_by_modes
-from tests.support.refusals import refused
 
 MakeSettings = Callable[..., EditSettings]
 
@@ -159,14 +157,6 @@ def test_every_key_has_a_row_or_a_listed_reason(
     assert {path.name for path in source.iterdir()} == outcomes.keys() | {row["key"] for row in listed}
 
 
-def test_a_folder_of_links_says_so(tmp_path: Path, settings: MakeSettings) -> None:
-    (tmp_path / "face.jpg").write_bytes(saved(noise(0)))
-    for i in range(3):
-        (tmp_path / "in" / f"{i}.jpg").symlink_to(tmp_path / "face.jpg")
-    with refused("source-empty", "3 link that leads out"):
-        prepare(resolve(settings()))
-
-
 def test_an_object_that_has_vanished_or_changed_since_it_was_planned(
     tmp_path: Path, settings: MakeSettings
 ) -> None:
@@ -184,22 +174,3 @@ def test_an_object_that_has_vanished_or_changed_since_it_was_planned(
         "vanished.jpg": "failed",
     }
     assert (tmp_path / "out" / "changed.jpg").read_bytes() != (tmp_path / "out" / "good.jpg").read_bytes()
-
-
-def test_what_the_listing_refuses_is_refused_once(tmp_path: Path, settings: MakeSettings) -> None:
-    (tmp_path / "in" / "good.jpg").write_bytes(saved(noise(0)))
-    name = tmp_path / "in" / os.fsdecode(b"caf\xe9.jpg")
-    name.write_bytes(saved(noise(1)))
-    prepared = prepare(resolve(settings()))
-    assert isinstance(prepared, PreparedRun)
-    finish(prepared, [edit_shard(prepared.run.url, 0, prepared.run.settings)], 1.0, [])
-    again = prepare(resolve(settings()))
-    assert isinstance(again, NothingToDo)
-    assert again.not_planned.unchanged == 2
-    name.rename(tmp_path / "in" / "café.jpg")
-    renamed = prepare(resolve(settings()))
-    assert isinstance(renamed, PreparedRun)
-    edit_shard(renamed.run.url, 0, renamed.run.settings)
-    assert {key: row["status"] for key, row in rows_of(renamed.run.settings).items()} == {
-        "café.jpg": "edited"
-    }

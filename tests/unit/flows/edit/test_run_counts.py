@@ -37,19 +37,3 @@ def test_a_shard_counts_once_through_attempts_and_isolation_until_its_summary() 
     assert counts.totals().images == 8
     assert counts.totals().bytes_in == 8
     assert counts.totals().shards == {"waiting": 1, "running": 1, "done": 1, "lost": 0}
-
-
-def test_a_lost_shard_keeps_its_images_until_the_run_ends() -> None:
-    counts = RunCounts(shards=2)
-    counts.follow({"1": report("a", 4)})
-    counts.lose(1)
-    counts.lose(0)
-    assert counts.totals().images == 4
-    assert counts.totals().shards == {"waiting": 0, "running": 0, "done": 0, "lost": 2}
-
-
-def test_busy_seconds_of_a_died_attempt_are_not_taken_back() -> None:
-    counts = RunCounts(shards=1)
-    counts.follow({"0": report("a", 4, fetch=9.0)})
-    counts.finish(summary(0, 5, fetch=2.0))
-    assert counts.totals().seconds["fetch"] == 9.0

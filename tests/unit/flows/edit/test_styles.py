@@ -116,15 +116,6 @@ def test_style_that_the_bundle_cannot_draw_is_refused(
         prepare(resolve(settings(bundle=styled_bundle, style_from=str(table))))
 
 
-def test_runs_with_bundles_without_styles_keep_their_lineage(
-    settings: MakeSettings, faces: list[str]
-) -> None:
-    prepared = prepare(resolve(settings()))
-    assert isinstance(prepared, PreparedRun)
-    assert "style" not in prepared.run.made_of
-    assert "on_unsure" not in prepared.run.made_of
-
-
 @pytest.mark.parametrize(
     ("on_unsure", "status"), [("edit", "edited"), ("copy", "copied"), ("skip", "skipped")]
 )

@@ -102,40 +102,11 @@ def test_it_is_known_where_the_user_s_credentials_come_from(variables: dict[str,
     assert adopt_local_stack().own_s3 == source
 
 
-def test_credentials_named_after_the_stack_s_environment_was_taken_over_win() -> None:
-    os.environ.update(STACK, AWS_PROFILE="work", AWS_DEFAULT_REGION="eu-west-1")
-    assert adopt_local_stack().own_s3 == "profile work"
-    assert {n: v for n, v in _environment().items() if n.startswith("AWS_")} == {
-        "AWS_PROFILE": "work",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-    }
-    assert not shares_s3()
-
-
-def test_an_endpoint_alone_keeps_the_credentials_that_were_taken_over() -> None:
-    os.environ.update(STACK, AWS_ENDPOINT_URL_S3="http://proxy:1")
-    adopt_local_stack()
-    assert os.environ["AWS_ACCESS_KEY_ID"] == STACK["AWS_ACCESS_KEY_ID"]
-    assert not shares_s3()
-
-
 @pytest.mark.parametrize("name", ["PREFECT_API_URL", "PREFECT_API_KEY"])
 def test_another_prefect_is_left_alone(name: str) -> None:
     os.environ[name] = "mine"
     assert adopt_local_stack().services == ["Ray", "S3"]
     assert {n: v for n, v in _environment().items() if n.startswith("PREFECT_")} == {name: "mine"}
-
-
-def test_variables_that_lead_to_the_stack_already_are_no_other_choice() -> None:
-    os.environ.update(STACK)
-    assert adopt_local_stack().complete
-    assert _environment() == STACK
-
-
-def test_a_region_or_an_empty_variable_is_no_choice() -> None:
-    os.environ.update(AWS_DEFAULT_REGION="eu-west-1", AWS_REGION="eu-west-1", AWS_PROFILE="")
-    assert adopt_local_stack().complete
-    assert os.environ["AWS_REGION"] == "us-east-1"
 
 
 def test_exceptions_from_a_proxy_are_added_to_the_users() -> None:

@@ -1,13 +1,10 @@
 """Stages overlap, keep memory bounded, lose nothing and stop at the first fault."""
 
 import asyncio
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from flows.runtime.stages import Stage, each, in_threads, run_stages
+from flows.runtime.stages import Stage, each, run_stages
 
 
 def run(chunks: list[list[int]], stages: list[Stage[list[int]]]) -> list[list[int]]:
@@ -29,37 +26,6 @@ def test_everything_comes_through_every_stage() -> None:
     ]
     finished = run([[value] for value in range(100)], stages)
     assert sorted(finished) == [[8 * value] for value in range(100)]
-
-
-def test_a_fault_in_one_thread_stops_the_others() -> None:
-    seen: list[int] = []
-    lock = threading.Lock()
-
-    def fails(item: int) -> None:
-        with lock:
-            seen.append(item)
-        time.sleep(0.001)
-        if item == 10:
-            raise ConnectionError("the network is gone")
-
-    with ThreadPoolExecutor(4) as pool, pytest.raises(ConnectionError, match="gone"):
-        asyncio.run(in_threads(pool, 4, fails, list(range(100_000))))
-    assert len(seen) < 100_000
-
-
-def test_stages_overlap() -> None:
-    at_work: list[int] = []
-    together: list[int] = []
-
-    async def slow(chunk: list[int]) -> list[int]:
-        at_work.append(chunk[0])
-        together.append(len(at_work))
-        await asyncio.sleep(0.002)
-        at_work.remove(chunk[0])
-        return chunk
-
-    run([[value] for value in range(20)], [Stage(name, each(slow)) for name in "abc"])
-    assert max(together) >= 3
 
 
 def test_a_slow_last_stage_holds_the_others_back() -> None:

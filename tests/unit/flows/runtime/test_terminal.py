@@ -43,8 +43,3 @@ def test_no_word_of_a_column_that_is_shown_is_broken_and_the_others_are_named(
 def test_what_goes_to_a_file_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     output = printed(monkeypatch, 40, is_terminal=False)
     assert all(word in output.split() for row in ROWS for cell in row.values() for word in cell.split())
-
-
-def test_long_values_of_a_mapping_become_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    output = printed(monkeypatch, 40, is_terminal=True, mapping=True)
-    assert output.splitlines() == ["Run", f"  place: {URL}", "  images: 1,234"]

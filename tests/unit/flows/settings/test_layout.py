@@ -48,12 +48,6 @@ def test_a_mistake_in_a_group_is_named(wrong: dict[str, Any]) -> None:
     assert refusal_of(caught.value).line.startswith("--quality 0: ")
 
 
-def test_a_field_is_given_once() -> None:
-    twice = {"source": "/in", "destination": "/out", "quality": 80, "results": {"quality": 90}}
-    with pytest.raises(ValidationError, match="given twice"):
-        EditSettings.model_validate(twice)
-
-
 def test_a_former_name_is_accepted_and_shown_as_the_present_one() -> None:
     assert validate({"judge": "/there"}, SweepSettings.model_json_schema()) == []
     assert SweepSettings.grouped({"judge": "/there"}) == {"validation": {"evaluator": "/there"}}
@@ -64,11 +58,6 @@ def test_a_form_left_as_it_is_chooses_nothing(model: type[Settings]) -> None:
     """So the values of a preset, or of a sweep's best trial, hold."""
     properties = model.model_json_schema()["properties"]
     assert {name for name, field in properties.items() if "default" in field} == {"dry_run"}
-
-
-def test_texts_speak_of_fields_in_forms() -> None:
-    for model in OF_FLOW.values():
-        assert "--" not in str(model.model_json_schema())
 
 
 def _without_none(parameters: dict[str, Any]) -> dict[str, Any]:

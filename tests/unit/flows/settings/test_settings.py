@@ -1,7 +1,5 @@
 """A mistake in a setting is one line: the option, the value and the rule."""
 
-from pathlib import Path
-
 import pytest
 from pydantic import ValidationError
 
@@ -16,10 +14,6 @@ def mistake(**options: object) -> UserError:
     with pytest.raises(ValidationError) as caught:
         EditSettings.model_validate(GIVEN | options)
     return refusal_of(caught.value)
-
-
-def test_the_defaults_add_eyeglasses() -> None:
-    assert EditSettings.model_validate(GIVEN).set == ["Eyeglasses=1"]
 
 
 @pytest.mark.parametrize(
@@ -56,11 +50,6 @@ def test_a_missing_option_is_named() -> None:
 )
 def test_a_place_has_one_spelling(given: str, meant: str) -> None:
     assert EditSettings.model_validate(GIVEN | {"source": given}).source == meant
-
-
-def test_a_path_is_the_drivers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert EditSettings.model_validate(GIVEN).source == str(tmp_path / "in")
 
 
 @pytest.mark.parametrize("url", ["s3://KEY:SECRET@bucket/in", "ftp://user:SECRET@host/in"])

@@ -101,13 +101,6 @@ def test_links_that_lead_outside_are_not_followed(
     assert (outside / "secret").read_bytes() == b"secret"
 
 
-def test_the_directory_itself_may_be_a_link(tmp_path: Path) -> None:
-    (tmp_path / "real").mkdir()
-    (tmp_path / "link").symlink_to("real")
-    open_store(str(tmp_path / "link")).put("a/b", b"x")
-    assert (tmp_path / "real" / "a" / "b").read_bytes() == b"x"
-
-
 def test_pipes_are_no_objects(store: Store, tmp_path: Path) -> None:
     store.make_bucket()
     os.mkfifo(tmp_path / "store" / "pipe")
@@ -140,20 +133,6 @@ def test_every_put_gives_another_etag(store: Store) -> None:
     etags = [store.put("same", b"same") for _ in range(30)]
     assert len(set(etags)) == 30
     assert store.head("same").etag == etags[-1]
-
-
-def test_a_file_put_over_another_is_always_younger(store: Store, tmp_path: Path) -> None:
-    store.put("same", b"same")
-    ahead = time.time_ns() + 10**12  # by a clock that ran fast
-    os.utime(tmp_path / "store" / "same", ns=(ahead, ahead))
-    store.put("same", b"same")
-    assert (tmp_path / "store" / "same").stat().st_mtime_ns == ahead + 1
-
-
-def test_etags_survive_a_copy_that_keeps_times(store: Store, tmp_path: Path) -> None:
-    etag = store.put("a", b"data")
-    subprocess.run(["cp", "-a", tmp_path / "store", tmp_path / "copy"], check=True)
-    assert open_store(str(tmp_path / "copy")).head("a").etag == etag
 
 
 def test_a_full_disk_leaves_the_old_file_and_no_debris(store: Store, tmp_path: Path) -> None:
@@ -235,11 +214,6 @@ def test_check(tmp_path: Path) -> None:
         open_store(file + "/below").check(write=True)
     open_store(missing).make_bucket()
     open_store(missing).check()
-
-
-def test_check_sees_where_not_even_root_can_write() -> None:
-    with refused("directory-unwritable"):
-        open_store("/proc/anywhere").check(write=True)
 
 
 def test_check_sees_missing_rights() -> None:

@@ -141,20 +141,6 @@ def test_a_stopped_sweep_asks_its_trials_to_stop_and_waits_for_those_that_have_b
     assert store.get("stop").data == running.command.encode()
 
 
-def test_a_trial_that_begins_between_the_last_look_and_the_stop_is_waited_for(
-    plan: SweepPlan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("flows.sweep.driver._LOOKS_EVERY", 3600.0)
-    sweep = Sweep(plan)
-    order = sweep.submit()
-    sweep.driver.look()
-    store = sweep.begin(order, 0.1)
-    sweep.reason = "enough"
-    sweep.driver.look()
-    assert stop_requested(store, order.command)
-    assert sweep.events[0].state == "running"
-
-
 def test_trials_that_do_not_stop_in_time_are_given_up(
     plan: SweepPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from attgan.models import Generator, GeneratorConfig, fresh, save_bundle
 from flows.settings import SweepSettings
 from flows.storage import open_store
 from flows.sweep.fingerprint import SWEEP
-from flows.sweep.plan import Places, SweepPlan, describe, make_plan, resolve, write_or_check
+from flows.sweep.plan import Places, SweepPlan, make_plan, resolve, write_or_check
 from flows.sweep.prerequisites.places import check_before
 from flows.sweep.records import new_record, write_record
 from tests.support.data.drawn_dataset import write_drawn_dataset
@@ -64,11 +64,6 @@ def test_a_search_that_suggests_goes_on_after_what_it_has_suggested(options: Opt
         {"freeze_d": 4, "lambda_reconstruction": 50},
         {"freeze_d": 0, "lambda_reconstruction": 1},
     ]
-
-
-def test_what_a_training_refuses_is_refused_by_its_trial(options: Options, places: Places) -> None:
-    with refused("setting-invalid"):
-        plan(options, places).trial(7, {"freeze_d": 9})
 
 
 @pytest.mark.parametrize(
@@ -163,10 +158,3 @@ def test_a_sweep_of_another_version_is_named(options: Options, places: Places) -
     made.store.put(SWEEP, json.dumps(content | {"schema_version": 2}).encode())
     with refused("sweep-schema-unknown"):
         write_or_check(made)
-
-
-def test_nothing_is_written_before_it_is_asked_for(options: Options, places: Places) -> None:
-    check_before(resolve(SweepSettings.model_validate(options)))
-    plan(options, places)
-    describe(SweepSettings.model_validate(options))
-    assert not Path(options["destination"]).exists()

@@ -82,13 +82,6 @@ def test_a_trial_that_is_asked_to_stop_before_it_begins_writes_nothing(
     assert read_record(store) is None
 
 
-def test_a_recorded_decision_is_followed_after_the_driver_was_killed(order: TrialOrder, store: Store) -> None:
-    write_decisions(store, [decision(0, False), decision(12, True)])
-    assert run_trial(replace(order, waits=True), silent).is_completed()
-    assert record_of(store)["state"] == "stopped_early"
-    assert "at step 12" in record_of(store)["reason"]
-
-
 @pytest.mark.parametrize("stop", [True, False])
 def test_a_trial_waits_for_the_decision_about_each_validation(
     order: TrialOrder, store: Store, stop: bool
@@ -101,13 +94,6 @@ def test_a_trial_waits_for_the_decision_about_each_validation(
     assert control.should_stop() is stop
     # The last validation needs no decision.
     control.follow(Progress("training", 90, 90, 1.0, checked=90))
-
-
-def test_a_trial_that_waits_for_a_decision_can_be_asked_to_stop(order: TrialOrder, store: Store) -> None:
-    control = TrialControl(replace(order, waits=True), store, silent, None)
-    request_stop(store, COMMAND)
-    control.follow(Progress("training", 10, 90, 0.5, checked=10))
-    assert not control.reason, "it resumes another time"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from flows.dataset.ingest import ingest
 from flows.runtime.exits import WRONG_USE
 from flows.settings import IngestSettings, TrainSettings
 from flows.training.trial import train_trial
-from tests.support.data.drawn_dataset import write_drawn_dataset
 from tests.support.data.foreign_tables import pictures, write_table
 from tests.support.refusals import codes_in
 
@@ -73,13 +72,6 @@ def test_a_mistake_is_one_line(
     assert not out.exists()
 
 
-def test_alternate_needs_faces_of_both_kinds(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    write_drawn_dataset(tmp_path / "one-kind", 20, parts=1, glasses_share=1.0)
-    places = [f"--dataset={tmp_path / 'one-kind'}", f"--destination={tmp_path / 'out'}"]
-    line = refusal(capsys, "training-rows-missing", "train", *places, *SCRATCH, "--strategy=alternate")
-    assert " without Eyeglasses" in line
-
-
 def test_alternate_needs_held_out_faces_of_both_kinds_too(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -113,14 +105,6 @@ def test_a_dataset_that_is_damaged_or_not_there(
     assert line.startswith(f"--dataset {damaged}: manifest.json: ")
     places = [f"--dataset={damaged}", f"--destination={damaged}/run"]
     refusal(capsys, "destination-overlaps-source", "train", *places, *SCRATCH)
-
-
-def test_a_run_is_not_written_into_its_evaluator(
-    capsys: pytest.CaptureFixture[str], dataset: Path, tmp_path: Path
-) -> None:
-    options = [f"--dataset={dataset}", f"--evaluator={tmp_path / 'evaluator'}", *SCRATCH]
-    place = f"--destination={tmp_path / 'evaluator' / 'run'}"
-    assert "--evaluator" in refusal(capsys, "destination-overlaps-source", "train", place, *options)
 
 
 def test_an_attribute_that_the_dataset_does_not_know(

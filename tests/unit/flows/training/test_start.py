@@ -5,17 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from attgan.evaluation.attribute_scores import AttributeScore
-from attgan.evaluation.evaluator import Evaluator, save_evaluator
 from attgan.models import (
-    AttributeClassifier,
-    ClassifierConfig,
     Discriminator,
     DiscriminatorConfig,
-    fresh,
     save_bundle,
 )
-from attgan.models.folder import Folder
 from flows.settings import AlignSettings, InitSettings, TrainSettings
 from flows.training.start import Start, licence_line, make_start
 from flows.training.weights import init
@@ -123,23 +117,3 @@ def test_the_licence_joins_that_of_the_weights_and_that_of_the_data(
     mit = write_bundle(tmp_path / "b", start, None, "MIT")
     bundled = TrainSettings.model_validate(PLACES | {"bundle": mit, "licence": given})
     assert licence_line(bundled, "random", make_start(bundled)) == f"MIT; {line}"
-
-
-def test_an_evaluator_is_that_of_the_networks_attributes(tmp_path: Path) -> None:
-    names = ("Male", "Young", "Eyeglasses")
-    network = fresh(AttributeClassifier, ClassifierConfig(n_attributes=3, image_size=64, width=2), 5).eval()
-    scores = tuple(AttributeScore(name, 0.3, 0.97, 0.9, 0.94, 0.02) for name in names)
-    evaluator = Evaluator(
-        network, names, scores, "trained on drawn faces", faces=512, licence="for study only"
-    )
-    save_evaluator(Folder(tmp_path / "evaluator"), evaluator)
-    small = PLACES | {"size": 64, "width": 2, "attributes": ["Eyeglasses", "Male"]}
-    settings = TrainSettings.model_validate(small | {"evaluator": str(tmp_path / "evaluator")})
-    start = make_start(settings)
-    assert start.evaluator is not None
-    assert start.evaluator.names == ("Eyeglasses", "Male")
-    assert torch.equal(start.evaluator.classifier.head.weight, evaluator.classifier.head.weight[[2, 0]])
-    assert start.evaluator_from == f"{tmp_path / 'evaluator'} ({evaluator.digest[:16]})"
-    assert licence_line(settings, "all", start).endswith(
-        "the terms of its images apply; its classifier: for study only"
-    )

@@ -73,6 +73,8 @@ class FarStore(DiskStore):
         return super().get(key)
 
 
+# Seconds of waiting between looks.
+@pytest.mark.long
 def test_a_slow_storage_in_trouble_holds_no_step_up_and_ends_no_looking(tmp_path: Path) -> None:
     store, command = FarStore(Location(None, str(tmp_path))), new_command()
     # It leads to itself.

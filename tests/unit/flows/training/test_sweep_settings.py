@@ -50,12 +50,6 @@ def test_what_the_command_says_comes_first(sweep: Path) -> None:
     assert (with_best_settings(filled).seed, with_best_settings(filled).freeze_d) == (7, 4)
 
 
-def test_a_discriminator_that_the_sweep_aligned_is_used(sweep: Path) -> None:
-    (sweep / "aligned").mkdir()
-    (sweep / "aligned" / "result.json").write_text("{}")
-    assert taken(sweep).bundle == f"{sweep}/aligned/bundle"
-
-
 def test_fresh_networks_have_the_trials_shape_and_a_bundle_its_own(tmp_path: Path) -> None:
     scratch = write_sweep(tmp_path / "scratch", from_scratch=True, bundle=None, size=64, width=8)
     assert (taken(scratch).bundle, taken(scratch).size, taken(scratch).width) == (None, 64, 8)

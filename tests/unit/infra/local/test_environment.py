@@ -54,15 +54,3 @@ def test_other_accounts_and_clusters_are_not_inherited(monkeypatch):
     kept = inherited()
     assert kept["OMP_NUM_THREADS"] == "x"
     assert not set(others) & set(kept)
-
-
-@pytest.mark.parametrize("before", ["example.org"])
-def test_proxy_is_not_asked_for_servers_of_this_machine(made, monkeypatch, before):
-    for name in ("NO_PROXY", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        if before:
-            monkeypatch.setenv(name, before)
-    monkeypatch.setenv("https_proxy", "http://proxy:3128")
-    variables = client_environment(made)
-    expected = [*([before] if before else []), "127.0.0.1", "localhost"]
-    assert variables["no_proxy"].split(",") == variables["NO_PROXY"].split(",") == expected

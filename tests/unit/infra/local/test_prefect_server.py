@@ -41,12 +41,3 @@ def test_a_second_stack_gets_the_first_ones_database_and_keeps_its_own(
     assert _start(first, "other") == ["made", "used"]
     # What a stack has been used for is not in the copies.
     assert _start(_stack(tmp_path / "third"), "other") == ["made"]
-
-
-def test_an_environment_that_cannot_be_written_to_costs_nothing_but_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "environment").touch()
-    monkeypatch.setattr(sys, "prefix", str(tmp_path / "environment"))
-    assert _start(_stack(tmp_path / "first"), "made") == []
-    assert _start(_stack(tmp_path / "second"), "made") == []

@@ -2,12 +2,11 @@
 
 import io
 import struct
-from concurrent.futures import ThreadPoolExecutor
 
 import imagecodecs
 import numpy as np
 import pytest
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from attgan.data.codec import decode, encode
 from tests.support.images.colour_profiles import SRGB, black_ink_only, linear_grey, swapped_primaries
@@ -90,17 +89,6 @@ def test_a_transparent_grey_is_found_at_any_depth(bits: int) -> None:
     assert decoded.alpha is not None
     assert np.array_equal(decoded.alpha[0] == 0, stored == clear)
     assert np.array_equal(decoded.pixels[0, :, 0], stored * 255 // (2**bits - 1))
-
-
-def test_a_transparent_colour_of_sixteen_bits_is_found() -> None:
-    grey = np.array([[[300], [301], [65535]]], np.uint16)
-    decoded = decode(wide_png(grey, chunk(b"tRNS", struct.pack(">H", 300))))
-    assert decoded.alpha is not None
-    assert decoded.alpha.tolist() == [[0, 255, 255]]
-    colours = np.array([[[300, 5000, 65535], [300, 5000, 0]]], np.uint16)
-    decoded = decode(wide_png(colours, chunk(b"tRNS", struct.pack(">3H", 300, 5000, 65535))))
-    assert decoded.alpha is not None
-    assert decoded.alpha.tolist() == [[0, 255]]
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF", "WEBP"])
@@ -223,17 +211,6 @@ def test_transparency_is_turned_with_its_image() -> None:
     assert np.array_equal(decoded.pixels, np.rot90(PIXELS, -1))
 
 
-@pytest.mark.parametrize("format", ["JPEG", "PNG"])
-def test_an_orientation_in_xmp_alone_is_seen_the_short_way_too(format: str) -> None:
-    xmp = '<x:xmpmeta><rdf:Description tiff:Orientation="3"/></x:xmpmeta>'
-    text = PngImagePlugin.PngInfo()
-    text.add_itxt("XML:com.adobe.xmp", xmp)
-    decoded = decode(saved(PIXELS, format, xmp=xmp.encode(), pnginfo=text, quality=95))
-    assert decoded.orientation == 3
-    plain = decode(saved(PIXELS, format, quality=95))
-    assert np.array_equal(decoded.pixels, np.rot90(plain.pixels, 2))
-
-
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("exif", [b"Exif\0\0MM\0*" + b"\xff" * 60, b"Exif\0\0"])
 def test_damaged_exif_is_no_reason_to_refuse_a_photograph(exif: bytes) -> None:
@@ -241,11 +218,3 @@ def test_damaged_exif_is_no_reason_to_refuse_a_photograph(exif: bytes) -> None:
     decoded = decode(saved(PIXELS, "JPEG", quality=90, exif=exif))
     assert np.array_equal(decoded.pixels, plain.pixels)
     assert set(decoded.notes) <= {"EXIF ignored"}
-
-
-def test_threads_share_a_profile() -> None:
-    files = [saved(noise(i, 200, 200), "PNG", icc_profile=swapped_primaries()) for i in range(8)]
-    with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(decode, files * 4))
-    for i, image in enumerate(together):
-        assert np.abs(image.pixels.astype(int) - noise(i % 8, 200, 200)[..., ::-1]).max() <= 1

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image, JpegImagePlugin
+from PIL import Image
 
 from attgan.data import codec
 from attgan.data.codec import Decoded, decode, encode, prepare, write
@@ -87,35 +87,6 @@ def test_transparency_lies_on_white_where_there_is_none(format: str) -> None:
     assert np.array_equal(image.pixels, noise(1, 60, 40)), "the image itself is as it was"
     again = decode(encode(image, format=format, quality=100))
     assert np.abs(again.pixels - held.pixels.astype(int)).mean() < 4
-
-
-@pytest.mark.parametrize("format", codec.FORMATS)
-def test_what_a_format_holds_is_not_noted(format: str) -> None:
-    assert Decoded(PIXELS, "PNG", alpha=np.full_like(ALPHA, 255)).in_format(format).notes == ()
-    assert Decoded(PIXELS, "PNG").in_format(format).notes == ()
-    if format not in ("JPEG", "BMP"):
-        held = Decoded(PIXELS, "WEBP", alpha=ALPHA).in_format(format)
-        assert held.alpha is ALPHA
-        assert held.notes == ()
-
-
-def test_a_jpeg_from_another_format_has_the_usual_subsampling() -> None:
-    written = Image.open(io.BytesIO(encode(decode(saved(PIXELS, "PNG")), format="JPEG")))
-    assert JpegImagePlugin.get_sampling(written) == 2
-
-
-@pytest.mark.parametrize("subsampling", ["444", "422", "420", "440", "411"])
-def test_rarer_subsamplings_are_kept(subsampling: str) -> None:
-    data = encode(Decoded(PIXELS, "JPEG", subsampling=subsampling))
-    assert encode(decode(data))[:600] == data[:600], "the header, with its sampling factors, is the same"
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 3000)])
-@pytest.mark.parametrize("format", codec.FORMATS)
-def test_narrow_images_go_back(format: str, size: tuple[int, int]) -> None:
-    image = Decoded(noise(1, *size), format)
-    again = decode(encode(image))
-    assert again.pixels.shape == image.pixels.shape
 
 
 def test_what_a_format_cannot_hold_is_a_data_error() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, JpegImagePlugin
 
-from attgan.data.codec import Decoded, decode, encode
+from attgan.data.codec import decode, encode
 from attgan.drawn_faces import draw, sample_face
 from tests.support.images.pictures import noise, saved
 
@@ -101,18 +101,3 @@ def test_a_sampling_that_cannot_be_written_is_noted(factors: tuple[int, str], ow
 def test_noise_of_the_best_quality_fits_into_the_encoders_buffer(options: dict[str, object]) -> None:
     data = saved(noise(1, 500, 400), "JPEG", quality=100, subsampling=0, **options)
     assert len(encode(decode(data))) == pytest.approx(len(data), rel=0.1)
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (2, 1)])
-def test_small_pictures_are_coded_by_both_libraries(size: tuple[int, int]) -> None:
-    for options in ({"quality": 100}, {"qtables": [[1] * 64], "progressive": True}):
-        data = saved(noise(1, *size), "JPEG", subsampling=0, **options)
-        decoded = decode(data)
-        assert np.abs(decode(encode(decoded)).pixels.astype(int) - decoded.pixels).max() <= 3
-
-
-def test_a_frame_header_that_is_cut_is_no_coding() -> None:
-    decoded = decode(saved(FACE, "JPEG", quality=75))
-    for cut in range(0, len(decoded.coding), 7):
-        short = Decoded(decoded.pixels, "JPEG", coding=decoded.coding[:cut])
-        assert decode(encode(short)).pixels.shape == decoded.pixels.shape

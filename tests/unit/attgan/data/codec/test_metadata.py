@@ -160,21 +160,6 @@ def test_another_format_gets_what_it_can_hold(source: str, target: str) -> None:
     assert THUMBNAIL[:40] not in written
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-@pytest.mark.parametrize("unit", [0, 1, 2])
-def test_a_jpegs_resolution_stays_in_its_unit(unit: int, mode: str) -> None:
-    data = bytearray(
-        saved(Image.fromarray(PIXELS).convert(mode if mode != "CMYK" else "RGB"), "JPEG", dpi=(7, 7))
-    )
-    if mode == "CMYK":
-        ink = saved(Image.fromarray(PIXELS).convert("CMYK"), "JPEG")
-        data = bytearray(ink[:2] + data[2:20] + ink[2:])
-    data[13:18] = struct.pack(">BHH", unit, 118, 120)
-    written, _ = edited(bytes(data))
-    assert written[:20] == data[:20]
-    assert edited(bytes(data), policy="none")[0][13:18] != data[13:18]
-
-
 HOSTILE_EXIF = b"MM\0*" + b"\xff" * 60
 BOMB = b'<!DOCTYPE x [<!ENTITY a "aaaa">]><x>&a;</x>'
 

@@ -111,32 +111,6 @@ def test_half_of_the_images_are_mirrored(cached: Faces) -> None:
     assert not same(mirrored[:9], first(cached, 9, seed=1))
 
 
-def test_alternating_streams_are_independent(dataset: Dataset) -> None:
-    with opened(dataset, cache_bytes=0, window=2) as faces:
-        glasses = faces.labels[:, 0]
-        groups = [faces.training[glasses[faces.training]], faces.training[~glasses[faces.training]]]
-        alone = [first(faces, 15, rows, 3, name=name) for rows, name in zip(groups, "ab", strict=True)]
-        streams = [faces.batches(rows, 3, seed=0, name=name) for rows, name in zip(groups, "ab", strict=True)]
-        mixed: list[list[Batch]] = [[], []]
-        for turn in (0, 1, 1, 1, 0) * 5:
-            mixed[turn].append(next(streams[turn]))
-        for group, one, other, value in zip(groups, alone, mixed, (1, 0), strict=True):
-            assert same(one[: len(other)], other[: len(one)])
-            assert {row for batch in other for row in batch.rows.tolist()} <= set(group.tolist())
-            assert all((batch.labels[:, 0] == value).all() for batch in other)
-
-
-def test_faces_are_taken_by_number(cached: Faces, streamed: Faces) -> None:
-    rows = np.array([39, 3, 20, 3])
-    for faces in (cached, streamed):
-        batch = faces.take(rows)
-        assert batch.rows.tolist() == rows.tolist()
-        assert all(torch.equal(i, pixels_of(row)) for row, i in zip(rows.tolist(), batch.images, strict=True))
-        assert faces.take(np.array([], dtype=np.int64)).images.shape == (0, 3, 64, 64)
-        with pytest.raises(ValueError, match="there are 40"):
-            faces.take(np.array([40]))
-
-
 def test_faces_are_cropped_and_resized_as_everywhere(tmp_path: Path) -> None:
     aligned = {row: saved(noise(row), quality=90) for row in range(6)}
     dataset = write_dataset(tmp_path, (6,), size=128, instead=aligned)

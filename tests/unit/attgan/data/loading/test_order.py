@@ -39,18 +39,6 @@ def test_every_pass_has_every_row_once_less_what_fills_no_batch(order: Order, da
 
 @given(orders(), st.data())
 @settings(max_examples=80, deadline=None)
-def test_a_jump_is_what_going_there_gives(order: Order, data: st.DataObject) -> None:
-    size = data.draw(st.integers(1, len(order.rows)))
-    start = data.draw(st.integers(0, 30))
-    went, jumped = first(order, size, start + 4)[start:], first(order, size, 4, start)
-    for one, other in zip(went, jumped, strict=True):
-        np.testing.assert_array_equal(one.rows, other.rows)
-        assert one[2:] == other[2:]
-        assert one.number == other.number
-
-
-@given(orders(), st.data())
-@settings(max_examples=80, deadline=None)
 def test_a_step_needs_few_parts_and_announces_the_next_ones(order: Order, data: st.DataObject) -> None:
     size = data.draw(st.integers(1, len(order.rows)))
     part_of = dict(zip(order.rows.tolist(), order.parts.tolist(), strict=True))
@@ -72,15 +60,6 @@ def test_seeds_names_and_passes_have_orders_of_their_own() -> None:
 
     assert len({of(0, "a"), of(1, "a"), of(0, "b"), of(0, "a", 1), of(0, "a", 2)}) == 5
     assert of(0, "a") == of(0, "a")
-
-
-def test_one_window_is_a_permutation_without_a_bias() -> None:
-    rows = np.arange(6)
-    order = Order(rows, rows // 2, 7, "all", 3)
-    steps = first(order, 6, 3000)
-    places = np.stack([step.rows for step in steps])  # (3000, 6)
-    counts = np.stack([(places == row).sum(axis=0) for row in rows])
-    assert np.abs(counts - 500).max() < 5 * np.sqrt(3000 * 1 / 6 * 5 / 6)
 
 
 def test_the_random_numbers_are_those_of_every_version() -> None:

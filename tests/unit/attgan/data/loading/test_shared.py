@@ -3,7 +3,6 @@
 import logging
 import os
 import resource
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from filelock import FileLock
 
 from attgan.attributes import CELEBA
 from attgan.data.loading import shared
@@ -203,20 +201,6 @@ def test_a_disk_that_fills_up_meanwhile_costs_memory_and_one_line(
     assert found(folder) == [], "the half is not left on the full disk"
 
 
-def test_a_disk_that_is_nearly_full_is_left_alone(
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    share: Callable[..., np.ndarray | None],
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    folder.mkdir(parents=True, mode=0o700)
-    disk = shutil.disk_usage(folder)
-    monkeypatch.setattr(shared, "FREE_SHARE", disk.free / disk.total + 0.01)
-    assert share() is None
-    assert "of the disk free" in caplog.text
-    assert found(folder) == []
-
-
 def test_old_files_are_removed_and_what_is_mapped_stays_readable(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -252,15 +236,3 @@ def test_old_files_are_removed_and_what_is_mapped_stays_readable(
     share(3)
     assert rows_there() == [11, 13], "beyond the limit the least recently used one goes"
     assert np.array_equal(mapped, decode_all(data[0], SIZE, 1))
-
-
-def test_what_another_process_writes_is_not_removed(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, share: Callable[..., np.ndarray | None]
-) -> None:
-    folder.mkdir(parents=True, mode=0o700)
-    written = folder / f"x{PARTIAL}"
-    written.write_bytes(b"")
-    os.utime(written, (0, 0))
-    with FileLock(written.with_suffix(LOCK)):
-        share()
-        assert written in found(folder)

@@ -170,15 +170,6 @@ def test_a_validation_that_is_not_finite_ends_it_and_it_never_finishes_untrained
     assert [row["step"] for row in rows_of(tmp_path) if row["kind"] == "check"] == [24]
 
 
-def test_progress_is_told(faces: Faces, tmp_path: Path) -> None:
-    told: list[Progress] = []
-    fit_classifier(faces, QUICK, Folder(tmp_path), on_progress=told.append)
-    assert (told[0].state, told[-1].state) == ("training", "finished")
-    assert (told[-1].step, told[-1].steps) == (24, 24)
-    assert {"loss", "classifier_accuracy", "balanced_accuracy"} <= told[-1].check.keys()
-    assert json.loads((tmp_path / "progress.json").read_text())["state"] == "finished"
-
-
 def test_another_run_is_refused(faces: Faces, dataset: Dataset, tmp_path: Path) -> None:
     fit_classifier(faces, QUICK, Folder(tmp_path), bundle="one", should_stop=stopping_after(2))
     for change, rule in (

@@ -76,12 +76,6 @@ def test_kept_pairs_are_loaded_again(small_data: Path, tmp_path: Path, pairs: Pa
         assert np.array_equal(one.styles, pairs.styles)
 
 
-def test_step_decides_the_pairs(pairs: Pairs, small_faces: Faces) -> None:
-    first, same, other = (drawn(pairs, small_faces, step) for step in (3, 3, 4))
-    assert all(torch.equal(one, two) for one, two in zip(first, same, strict=True))
-    assert not torch.equal(first.source, other.source)
-
-
 def test_source_and_target_differ_only_inside_the_mask(pairs: Pairs, small_faces: Faces) -> None:
     batch = drawn(pairs, small_faces)
     outside = edit_mask(SIZE) == 0

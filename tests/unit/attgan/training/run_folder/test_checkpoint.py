@@ -89,18 +89,6 @@ def test_a_damaged_state_gives_way_to_the_one_before(folder: Folder, harm: str) 
                 read_checkpoint(folder)
 
 
-def test_after_a_damaged_state_the_next_one_is_kept_beside_a_good_one(folder: Folder) -> None:
-    for step in (5, 10):
-        write_checkpoint(folder, checkpoint(step))
-    harm = Path(folder.path) / "checkpoints/step-0000000010/adam.safetensors"
-    harm.write_bytes(b"x")
-    assert_same(read_checkpoint(folder), 5)
-    write_checkpoint(folder, checkpoint(12))
-    assert folders(folder) == ["latest.json", "step-0000000005", "step-0000000012"]
-    (Path(folder.path) / "checkpoints/step-0000000012/adam.safetensors").write_bytes(b"x")
-    assert_same(read_checkpoint(folder), 5)
-
-
 def test_removing_what_another_process_removes_just_now_is_no_error(tmp_path: Path) -> None:
     class Racing(Limited):
         def delete_dir(self, path: str) -> None:
@@ -150,15 +138,6 @@ def test_a_disk_that_becomes_full_at_any_file_leaves_the_state_before(tmp_path: 
     store.room = 4
     write_checkpoint(folder, checkpoint(10))
     assert_same(read_checkpoint(folder), 10)
-
-
-def test_another_error_of_the_filesystem_is_not_called_a_full_disk(tmp_path: Path) -> None:
-    class Broken(Limited):
-        def open_output_stream(self, path: str, metadata: Any) -> pyarrow.NativeFile:
-            raise OSError(errno.EIO, "Input/output error")
-
-    with pytest.raises(OSError, match="Input/output error"):
-        write_checkpoint(Folder(tmp_path / "run", fs.PyFileSystem(Broken())), checkpoint(5))
 
 
 @pytest.mark.parametrize(

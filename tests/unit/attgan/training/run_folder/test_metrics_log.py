@@ -41,12 +41,6 @@ def test_rows_after_the_checkpoint_are_dropped_and_so_is_a_torn_line(tmp_path: P
     assert there(folder) == log.rows == [step(number) for number in range(1, 7)]
 
 
-def test_without_a_checkpoint_no_row_counts(tmp_path: Path) -> None:
-    filled(Folder(tmp_path), 0, 3).flush()
-    assert filled(Folder(tmp_path), 1, 0).rows == []
-    assert (tmp_path / METRICS).read_bytes() == b""
-
-
 def test_what_is_not_finite_is_null(tmp_path: Path) -> None:
     log = filled(Folder(tmp_path), 1, 0)
     log.add({"kind": "check", "step": 0, "psnr": math.inf, "loss": math.nan})

@@ -42,13 +42,6 @@ def test_only_those_with_the_attribute_or_twice_as_many_others_beside_them(
     assert subset_rows(small_faces, "all", glasses, 0) is small_faces.training
 
 
-def test_extended_takes_all_others_where_there_are_fewer_than_two_for_each(
-    small_faces: Faces, glasses: int
-) -> None:
-    let_have(small_faces, glasses, 25)  # of 72: more than a third
-    assert np.array_equal(subset_rows(small_faces, "extended", glasses, 0), small_faces.training)
-
-
 def test_a_dataset_without_a_kind_that_a_subset_needs_is_refused(small_faces: Faces, glasses: int) -> None:
     small_faces.labels[:, glasses] = True
     with refused("training-rows-missing", "--subset extended"):

@@ -51,16 +51,6 @@ def test_permutation_shuffles_whole_rows(batch: tuple[Tensor, int], seed: int) -
     assert Counter(map(tuple, targets.tolist())) == Counter(map(tuple, labels.tolist()))
 
 
-def test_permutation_takes_every_order_alike() -> None:
-    labels = torch.eye(3)
-    generator = random(0)
-    orders = Counter(
-        tuple(STRATEGIES["permutation"].targets(labels, 0, generator).argmax(1).tolist()) for _ in range(1200)
-    )
-    assert len(orders) == 6
-    assert all(140 < count < 260 for count in orders.values())
-
-
 @given(batches(), st.integers(0, 99))
 @fixed
 def test_inverse_turns_round_the_target_attribute_alone(batch: tuple[Tensor, int], seed: int) -> None:
@@ -129,9 +119,3 @@ def test_sizes_follow_their_distribution(distribution: str) -> None:
         expected = torch.tensor([(normal(4 * size - 2) - normal(-2)) / span for size in sizes.tolist()])
     reached = torch.arange(1, count + 1) / count
     assert (expected - reached).abs().max() < 1.63 / math.sqrt(count)
-
-
-@pytest.mark.parametrize("distribution", ["uniform", "truncated_normal"])
-def test_each_value_is_drawn_for_itself(distribution: str) -> None:
-    values = network_values(torch.ones(50, 6), distribution, random(1))
-    assert len(values.unique()) == values.numel()

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from attgan.data import codec
-from attgan.data.manifest import Manifest, from_bytes, to_bytes
+from attgan.data.manifest import Manifest, to_bytes
 from attgan.data.shards import attribute_matrix, open_dataset
 from attgan.data.stored import unpack_face
 from attgan.data.transforms import face_box, take_face
-from attgan.errors import UserError
 from flows.dataset.datasets import find_finished, publish
 from flows.dataset.subset.part import PartResult, make_part
 from flows.dataset.subset.plan import Plan, make_plan
@@ -122,15 +121,6 @@ def test_a_part_of_another_plan_is_refused_and_left_alone(folder: Path, tmp_path
     assert (out / "part-00000.parquet").read_bytes() == before
 
 
-def test_a_file_that_is_no_part_is_refused_and_left_alone(folder: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "part-00000.parquet").write_bytes(b"mine")
-    with pytest.raises(UserError, match=r"part-00000\.parquet: is not a Parquet file"):
-        make_all(plan_of(folder, out), out)
-    assert (out / "part-00000.parquet").read_bytes() == b"mine"
-
-
 def test_a_finished_dataset_is_recognised_and_another_one_refused(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     store = open_store(str(out), option="--destination")
@@ -143,16 +133,6 @@ def test_a_finished_dataset_is_recognised_and_another_one_refused(folder: Path, 
     (out / "part-00002.parquet").unlink()
     with refused("dataset-damaged"):
         find_finished(store, plan.digest)
-
-
-def test_a_manifest_is_never_replaced(folder: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    manifest = make_dataset(plan_of(folder, out), out)
-    store = open_store(str(out))
-    publish(store, manifest)  # a second run that ended at the same time
-    with refused("destination-holds-other-dataset"):
-        publish(store, manifest.model_copy(update={"seed": 9}))
-    assert from_bytes((out / "manifest.json").read_bytes(), "there") == manifest
 
 
 def test_an_image_that_has_gone_since_the_listing_is_left_out(folder: Path, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import pytest
 from flows.dataset.subset import describe
 from flows.settings import SubsetSettings
 from tests.support.data.celeba_folder import GLASSES, attributes, write_folder
-from tests.support.refusals import codes_in
 
 
 @pytest.fixture
@@ -32,19 +31,6 @@ def test_it_counts_labelled_rows_and_those_at_hand(folder: Path) -> None:
     assert rows["with Eyeglasses"] == (str(positives[0]), str(positives[1]))
     assert rows["drawn"] == (str(3 * positives[0]), str(3 * positives[1]))
     assert rows["parts"] == (str(-(-3 * positives[0] // 10)), str(-(-3 * positives[1] // 10)))
-
-
-def test_too_few_images_at_hand_are_said_beside_the_labelled_rows(folder: Path) -> None:
-    options = {"source": str(folder), "subset": "random", "count": 50}
-    text = describe(SubsetSettings.model_validate(options))
-    assert codes_in(text) == ["subset-too-few-rows"]
-    assert "--count 50: there are 40 rows" in text
-    assert preview(folder, **options)["drawn"] == ("50", "-")
-
-
-def test_it_works_on_label_files_alone(tmp_path: Path) -> None:
-    folder = write_folder(tmp_path / "celeba", rows=30, positives=6, missing=30)
-    assert preview(folder)["drawn"] == ("18", "-")
 
 
 def test_nothing_is_written(folder: Path, tmp_path: Path) -> None:

@@ -203,12 +203,6 @@ def test_a_range_of_keys_is_found_across_row_groups(place: Place, monkeypatch: p
         assert place.not_done(dict.fromkeys(keys, "1")) == {keys[1]: None}
 
 
-def test_runs_within_one_second_count_in_the_order_in_which_they_began(place: Place) -> None:
-    place.add("run-1", rows({"a": ("1", "edited")}), 1)
-    place.add("run-2", rows({"a": ("2", "edited")}), 1)
-    assert place.done() == done_rows({"a": ("2", "edited")})
-
-
 def test_the_cache_is_rewritten_when_it_lacks_a_tenth(place: Place) -> None:
     place.add("run-1", rows({f"k{number:02d}": ("1", "edited") for number in range(40)}), 1)
     place.done()
@@ -218,12 +212,6 @@ def test_the_cache_is_rewritten_when_it_lacks_a_tenth(place: Place) -> None:
         assert len(place.done()) == 40 + number - 1
         assert place.included() == ({"run-1"} if number < 4 else {"run-1", "run-2", "run-3", "run-4"})
     assert len(list(place.state.glob("done-*"))) == 1
-
-
-def test_a_dry_run_writes_nothing(place: Place) -> None:
-    place.add("run-1", rows({"a": ("1", "edited")}), 1)
-    assert len(place.done(may_write=False)) == 1
-    assert not place.state.exists()
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

@@ -19,7 +19,7 @@ from flows.edit.ledger import finished_shards, read_rows, read_summary
 from flows.edit.plan.prepared_run import PreparedRun, prepare
 from flows.edit.report.content import build_report
 from flows.edit.shard import isolation
-from flows.edit.shard.child import Child, Death, IsolationError, start_child
+from flows.edit.shard.child import Child, Death, IsolationError
 from flows.edit.shard.isolation import edit_shard_in_isolation
 from flows.edit.shard.one_shard import edit_shard
 from flows.settings import EditSettings
@@ -241,25 +241,6 @@ def looping(tmp_path: Path, settings: MakeSettings, poison: None) -> PreparedRun
     return begin(settings())
 
 
-def start_and_order(prepared: PreparedRun) -> Child:
-    child = start_child()
-    settings = prepared.run.settings.model_dump(mode="json")
-    child.ask(
-        {"run_url": prepared.run.url, "shard": 0, "generation": 0, "settings": settings},
-        isolation.START_SECONDS,
-    )
-    return child
-
-
-# That a shard which hangs becomes rows is proven with servers (tests/faults/test_poison.py).
-@pytest.mark.long
-def test_a_silent_child_is_killed(looping: PreparedRun) -> None:
-    child = start_and_order(looping)
-    answer = child.ask({"edit": [0], "cpu_seconds": 1000}, seconds=1.5)
-    assert answer == Death("the process that edited it did not answer for 0.025 minutes", hung=True)
-    assert child.process.returncode is not None
-
-
 def run_elsewhere(call: str, prepared: PreparedRun) -> subprocess.Popen[bytes]:
     """Another process that edits the run's one shard."""
     program = (
@@ -287,30 +268,6 @@ def test_a_shard_that_gets_nothing_done_is_ended(tmp_path: Path, settings: MakeS
         worker.kill()
         worker.wait()
     assert not finished_shards(prepared.store)
-
-
-@pytest.mark.long
-@pytest.mark.usefixtures("poison")
-def test_an_image_that_hangs_is_a_row(tmp_path: Path, settings: MakeSettings) -> None:
-    write_inputs(tmp_path, ["00.jpg", "01-hang.jpg", "02.jpg"])
-    prepared = begin(settings(stall_timeout=5))
-    summary = edit_shard_in_isolation(prepared.run.url, 0, prepared.run.settings)
-    assert summary.counts == {"edited": 2, "copied": 0, "skipped": 0, "failed": 1}
-    assert rows_of(prepared)["01-hang.jpg"]["stage"] == "process"
-
-
-# Seconds of waiting.
-@pytest.mark.long
-def test_a_process_that_gets_something_done_in_time_may_go_on() -> None:
-    program = (
-        "import time; from flows.edit.shard.stall_limit import stall_limit\n"
-        "with stall_limit(2) as alive:\n"
-        "    for _ in range(6):\n"
-        "        time.sleep(0.5)\n"
-        "        alive()\n"
-        "time.sleep(2.5)\n"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_a_child_does_not_outlive_its_parent(looping: PreparedRun) -> None:

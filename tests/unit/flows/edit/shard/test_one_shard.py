@@ -109,12 +109,6 @@ def test_alpha_survives(tmp_path: Path, settings: MakeSettings) -> None:
     assert (edited[..., 3] == 77).all()
 
 
-def test_the_bare_face_is_the_models_own_size(tmp_path: Path, settings: MakeSettings) -> None:
-    (tmp_path / "in" / "a.png").write_bytes(saved(noise(0), "PNG"))
-    run_all(settings(output="face"))
-    assert opened((tmp_path / "out" / "a.png").read_bytes()).shape == (64, 64, 3)
-
-
 def test_the_same_bytes_whatever_the_shards(tmp_path: Path, settings: MakeSettings) -> None:
     for i in range(9):
         (tmp_path / "in" / f"{i}.jpg").write_bytes(saved(noise(i)))
@@ -128,23 +122,6 @@ def test_the_same_bytes_whatever_the_shards(tmp_path: Path, settings: MakeSettin
     assert results[0] == results[1] == results[2]
 
 
-def test_a_second_attempt_at_a_shard_finds_its_work_done(tmp_path: Path, settings: MakeSettings) -> None:
-    for i in range(4):
-        (tmp_path / "in" / f"{i}.jpg").write_bytes(saved(noise(i)))
-    prepared, [first] = run_all(settings())
-    before = {
-        path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in (tmp_path / "out").glob("*.jpg")
-    }
-    (key,) = finished_shards(prepared.store).values()
-    prepared.store.delete(key)  # as if it had been killed between its last image and its ledger
-    again = edit_shard(prepared.run.url, 0, prepared.run.settings)
-    assert again.counts == first.counts == {"edited": 4, "copied": 0, "skipped": 0, "failed": 0}
-    after = {
-        path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in (tmp_path / "out").glob("*.jpg")
-    }
-    assert after == before, "nothing was written twice"
-
-
 @pytest.mark.parametrize(
     ("rule", "status"), [("skip", "skipped"), ("fail", "failed"), ("overwrite", "edited")]
 )
@@ -155,18 +132,6 @@ def test_what_is_not_ours(tmp_path: Path, settings: MakeSettings, rule: str, sta
     assert rows_of(prepared)["a.jpg"]["status"] == status
     kept = (tmp_path / "out" / "a.jpg").read_bytes() == b"somebody's only copy"
     assert kept == (rule != "overwrite")
-
-
-def test_an_unfinished_run_is_taken_up_and_a_finished_one_is_not(
-    tmp_path: Path, settings: MakeSettings
-) -> None:
-    (tmp_path / "in" / "a.jpg").write_bytes(saved(noise(0)))
-    first = prepare(resolve(settings()))
-    (tmp_path / "in" / "b.jpg").write_bytes(saved(noise(1)))
-    resumed = prepare(resolve(settings()))
-    assert resumed.run == first.run, "the plan does not change once it stands"
-    first.store.put("report.json", b"{}")
-    assert prepare(resolve(settings())).run.run_id.endswith("-0002")
 
 
 def test_a_named_run_of_something_else_is_refused(tmp_path: Path, settings: MakeSettings) -> None:

@@ -38,11 +38,6 @@ def test_what_may_be_added_counts_as_long_as_it_may(cluster: Cluster) -> None:
     assert (capacity.tasks_now(1, 0), capacity.tasks_at_most(1, 0)) == (5, 5)
 
 
-def test_the_largest_node_may_be_one_that_is_still_to_come(cluster: Cluster) -> None:
-    assert capacity.largest_node(0) == 1
-    assert capacity.resources() == capacity.Resources(1, 0, 0)
-
-
 def looks(cluster: Cluster, look: Callable[[], int], seconds: float) -> int:
     cluster.seconds += seconds
     return look()

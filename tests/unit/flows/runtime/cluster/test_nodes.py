@@ -54,10 +54,6 @@ def test_a_node_with_gpus_needs_a_torch_with_cuda() -> None:
     ]
 
 
-def test_other_versions_of_the_rest_do_not_matter() -> None:
-    assert differences(having(numpy="3", matplotlib="2"), WANTED, gpus=1) == []
-
-
 def test_a_worker_checks_its_node_before_its_first_task(monkeypatch: pytest.MonkeyPatch) -> None:
     nodes.require_fit.cache_clear()
     mine = report([])

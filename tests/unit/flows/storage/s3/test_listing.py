@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.storage import StorageError
-from flows.storage.s3.listing import by_folder, flat, in_order
+from flows.storage.s3.listing import by_folder, in_order
 
 names = st.text(alphabet=" -./0aé", min_size=1, max_size=8).filter(lambda key: not key.startswith("/"))
 
@@ -48,9 +48,3 @@ def test_a_server_out_of_order_is_an_error() -> None:
     entries = iter([("a/b", {}), ("a-b", {})])
     with pytest.raises(StorageError, match="'a-b' after 'a/b'"):
         list(in_order(entries, "s3://bucket"))
-
-
-def test_a_listing_that_stands_still_ends() -> None:
-    page = {"Contents": [{"Key": "a"}], "IsTruncated": True, "NextContinuationToken": "same"}
-    with pytest.raises(StorageError, match="does not get past"):
-        list(flat(lambda **_: page, ""))

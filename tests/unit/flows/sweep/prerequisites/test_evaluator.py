@@ -4,25 +4,20 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from pyarrow import fs
 
 from attgan.data.loading.loader import open_faces
 from attgan.data.shards import open_dataset
 from attgan.evaluation.edit_measures import choose_test_faces, edit_faces
-from attgan.evaluation.evaluator import load_evaluator
 from attgan.models import inspect_bundle, load_bundle
-from attgan.models.folder import Folder
 from flows.settings import SweepEvaluatorSettings
 from flows.storage import open_store
 from flows.sweep.plan import Places, SweepPlan
 from flows.sweep.prerequisites.evaluator import (
     EvaluationSpec,
     calls,
-    evaluator_trial,
     measure_weights,
-    pack_faces,
     spec_of,
     unpack_faces,
 )
@@ -44,21 +39,6 @@ def settings(folder: Path, name: str) -> SweepEvaluatorSettings:
         max_steps=12,
         cpus=1,
     )
-
-
-def test_a_stopped_evaluator_resumes_to_the_same_end(tmp_path: Path) -> None:
-    write_drawn_dataset(tmp_path / "faces", 60)
-    whole = evaluator_trial(settings(tmp_path, "whole"))
-    asked = iter([False] * 5)
-    stopped = evaluator_trial(settings(tmp_path, "parts"), should_stop=lambda: next(asked, True))
-    assert (stopped["ended"], "digest" in stopped) == ("stopped", False)
-    assert evaluator_trial(settings(tmp_path, "parts")) == whole
-    evaluator = load_evaluator(Folder(str(tmp_path / "parts")))
-    assert (evaluator.digest, evaluator.names, evaluator.size) == (whole["digest"], NAMES[:2], SIZE)
-    assert evaluator.scores is not None
-    assert [score.attribute for score in evaluator.scores] == list(NAMES[:2])
-    assert evaluator.faces == 9
-    assert "51 rows" in evaluator.about
 
 
 @pytest.fixture
@@ -106,18 +86,6 @@ def test_what_was_measured_of_the_same_weights_on_the_same_faces_is_left_alone(
     assert len(unpack_faces(store.get(EDITED).data)[0]) == 2
 
 
-def test_a_sweep_that_was_moved_is_not_measured_again(
-    places: Places, spec: EvaluationSpec, tmp_path: Path
-) -> None:
-    assert places.bundle is not None
-    moved = tmp_path / "moved"
-    moved.mkdir()
-    for path in Path(places.bundle).iterdir():
-        (moved / path.name).write_bytes(path.read_bytes())
-    first = measure_weights(str(tmp_path), places.bundle, spec)
-    assert measure_weights(str(tmp_path), str(moved), spec) == first
-
-
 def test_faces_without_the_attribute_have_to_be_there(
     places: Places, spec: EvaluationSpec, tmp_path: Path
 ) -> None:
@@ -126,15 +94,6 @@ def test_faces_without_the_attribute_have_to_be_there(
     with refused("test-faces-missing"):
         measure_weights(str(tmp_path), places.bundle, replace(spec, dataset=str(tmp_path / "faces")))
     assert not (tmp_path / MEASURES).exists()
-
-
-def test_faces_are_packed_without_pickles_and_always_alike() -> None:
-    faces = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)
-    packed = pack_faces(faces, 255 - faces)
-    original, edited = unpack_faces(packed)
-    assert (original == faces).all()
-    assert (edited == 255 - faces).all()
-    assert packed == pack_faces(faces, 255 - faces)
 
 
 def test_the_start_and_each_trial_with_weights_are_measured_alike(finished: SweepPlan) -> None:

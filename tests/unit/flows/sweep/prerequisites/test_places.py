@@ -10,7 +10,7 @@ from attgan.evaluation.evaluator import save_evaluator
 from attgan.models.folder import Folder
 from flows.settings import SweepSettings
 from flows.storage.bundles import inspect
-from flows.sweep.plan import Places, make_plan, resolve, write_or_check
+from flows.sweep.plan import Places, resolve
 from flows.sweep.prerequisites.places import check_before, licence_lines
 from flows.training.evaluators import open_evaluator
 from tests.support.data.drawn_dataset import write_drawn_dataset
@@ -35,12 +35,6 @@ def test_mistakes_are_found_before_anything_is_made(
     with refused(code) as caught:
         check_before(resolve(SweepSettings.model_validate(options | changes)))
     assert caught.value.line.startswith(option)
-
-
-def test_a_begun_sweep_is_checked_too(options: Options, places: Places) -> None:
-    """Its trials' folders are not those that the check looks at."""
-    write_or_check(make_plan(resolve(SweepSettings.model_validate(options)), places=places))
-    check_before(resolve(SweepSettings.model_validate(options)))
 
 
 def test_seeds_are_searched_only_where_they_do_not_choose_the_faces_that_measure(

@@ -1,14 +1,10 @@
 """The best trial's bundle and its card."""
 
 import logging
-import shutil
-from dataclasses import replace
-from pathlib import Path
 
 from attgan.models import inspect_bundle, load_bundle
 from flows.sweep.plan import Places, SweepPlan
 from flows.sweep.results.result_files import finish
-from tests.support.finished_sweep import plan_at, with_a_trial_of
 
 LOG = logging.getLogger("test")
 
@@ -37,15 +33,3 @@ def test_the_best_bundle_is_the_best_trials_with_a_card_that_says_so(
     ):
         assert words in best.card, words
     assert finished.store.url not in best.card, "a bundle is passed on, and addresses are nobody's business"
-
-
-def test_the_card_says_what_the_discriminator_came_from(
-    finished: SweepPlan, places: Places, tmp_path: Path
-) -> None:
-    aligned = tmp_path / "aligned"
-    shutil.copytree(str(places.bundle), aligned)
-    plan = plan_at(str(tmp_path / "sweep"), replace(places, bundle=str(aligned)), bundle=places.bundle)
-    with_a_trial_of(finished, plan, 0, "finished")
-    card = load_bundle(finish(plan, LOG, seconds=1, reason="done")["bundle"]).card
-    start = inspect_bundle(str(places.bundle)).digest
-    assert f"bundle whose digest is `{start}`, with a discriminator that was aligned with it first." in card

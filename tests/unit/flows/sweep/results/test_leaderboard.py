@@ -1,11 +1,8 @@
 """How trials are ordered, and where the numbers of their rows come from."""
 
-import csv
 import io
 import json
-import shutil
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -16,11 +13,10 @@ from hypothesis import strategies as st
 from attgan.models import inspect_bundle
 from flows.settings.sweep import Mode
 from flows.storage import open_store
-from flows.sweep.plan import Places, SweepPlan
+from flows.sweep.plan import SweepPlan
 from flows.sweep.records import MEASURES, read_validations
 from flows.sweep.results.display import shown
-from flows.sweep.results.leaderboard import Row, ranked, read_rows, table_of, to_csv, to_parquet, with_front
-from tests.support.finished_sweep import plan_at
+from flows.sweep.results.leaderboard import Row, ranked, read_rows, table_of, to_parquet, with_front
 
 NOT_COMPARED = ("failed", "diverged", "waiting")
 STATES = (*NOT_COMPARED, "finished", "stopped_early", "interrupted", "running")
@@ -77,20 +73,6 @@ def test_the_start_has_the_numbers_from_before_the_first_step_and_no_rank(finish
     assert start.test["faces"] == 5
 
 
-def test_what_was_measured_of_other_weights_is_not_shown(
-    finished: SweepPlan, places: Places, tmp_path: Path
-) -> None:
-    plan = plan_at(str(tmp_path), places)
-    folder = tmp_path / "trials" / "000"
-    shutil.copytree(finished.known[0].url, folder)
-    content = json.loads((folder / MEASURES).read_text())
-    content["made_of"]["bundle"] = "0" * 64
-    (folder / MEASURES).write_text(json.dumps(content))
-    row = read_rows(plan, plan.known[:1])[1]
-    assert row.test == {}
-    assert row.value is not None, "its validation still counts"
-
-
 def columns_of(rows: list[Row], metric: str = "quality") -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = pq.read_table(io.BytesIO(to_parquet(table_of(rows, metric)))).to_pydict()
     return columns
@@ -116,15 +98,6 @@ def test_the_parquet_file_has_a_row_for_each_trial_and_all_numbers(finished: Swe
 def test_settings_of_any_kind_have_their_column(values: list[Any], stored: list[Any]) -> None:
     rows = [Row(str(number), "", "finished", {"x": value}) for number, value in enumerate(values)]
     assert columns_of(rows)["set_x"] == stored
-
-
-def test_the_csv_file_has_the_same_columns_and_values(finished: SweepPlan) -> None:
-    table = table_of(read_rows(finished, finished.known), "quality")
-    with io.StringIO(to_csv(table).decode()) as file:
-        rows = list(csv.DictReader(file))
-    assert list(rows[0]) == table.column_names
-    assert [row["trial"] for row in rows] == table["trial"].to_pylist()
-    assert float(rows[1]["value"]) == table["value"][1].as_py()
 
 
 MODES = st.sampled_from(["max", "min"])

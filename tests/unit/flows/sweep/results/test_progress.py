@@ -7,8 +7,8 @@ import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.runtime.reporting import LiveArtifact
-from flows.sweep.plan import Places, SweepPlan
-from flows.sweep.results.progress import SweepWatch, TrialEvent, TrialStatus
+from flows.sweep.plan import Places
+from flows.sweep.results.progress import TrialEvent, TrialStatus
 from tests.support.finished_sweep import plan_at
 
 pytestmark = pytest.mark.filterwarnings("ignore:Artifact creation outside")
@@ -46,21 +46,6 @@ def test_trials_are_counted_by_their_state(status: TrialStatus) -> None:
     )
 
 
-def test_half_of_the_steps_are_half_of_the_way_and_what_has_ended_is_all_of_its_own(
-    status: TrialStatus,
-) -> None:
-    assert status.percent == 0
-    status.take(running(0, 500, None))
-    assert status.percent == pytest.approx(100 * 0.5 / 6, abs=0.05)
-    status.take(TrialEvent(1, "failed"))
-    assert status.percent == pytest.approx(100 * 1.5 / 6, abs=0.05)
-    for number in (4, 5):
-        status.add(number, "λ1 3")
-    for number in range(6):
-        status.take(TrialEvent(number, "finished", 1000, 1000))
-    assert status.percent == 100
-
-
 def test_the_best_trial_is_ahead_by_what_its_trained_weights_came_to(status: TrialStatus) -> None:
     assert status.ahead is None
     status.take(running(0, 0, 0.9))
@@ -86,10 +71,3 @@ def test_a_server_that_is_away_is_said_and_ends_nothing(caplog: pytest.LogCaptur
     assert [line.split(":")[0] for line in caplog.messages] == ["some-progress is not shown"], (
         "asked once, not again"
     )
-
-
-def test_what_earlier_commands_have_completed_is_compared_too(finished: SweepPlan) -> None:
-    with temporary_settings(NOWHERE):
-        status = SweepWatch(finished, LOG).status
-    assert status.words() == "3 of 4 trials have ended: 3 finished; 1 waiting"
-    assert status.ahead is not None

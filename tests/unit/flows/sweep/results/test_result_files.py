@@ -3,7 +3,6 @@
 import json
 import logging
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,9 @@ from attgan.models import inspect_bundle, load_bundle
 from flows.storage import open_store
 from flows.sweep.plan import Places, SweepPlan
 from flows.sweep.records import new_record, write_record
-from flows.sweep.results.display import measure_rows, show
+from flows.sweep.results.display import show
 from flows.sweep.results.result_files import finish
-from tests.support.finished_sweep import NAMES, SIZE, plan_at, with_a_trial_of
+from tests.support.finished_sweep import plan_at, with_a_trial_of
 
 LOG = logging.getLogger("test")
 
@@ -70,16 +69,6 @@ def test_a_sweep_whose_trials_all_failed_says_so(
     assert "no trial kept weights" in capsys.readouterr().out
 
 
-def test_a_diverged_trial_stays_in_the_pictures_but_is_not_the_best(
-    finished: SweepPlan, places: Places, tmp_path: Path
-) -> None:
-    plan = plan_at(str(tmp_path), places)
-    with_a_trial_of(finished, plan, 1, "diverged")
-    again = finish(plan, LOG, seconds=1, reason="all 4 trials are done")
-    assert again["best"] is None
-    assert again["pictures"] == ["curves.png", "faces.jpg"]
-
-
 def test_an_interrupted_trial_is_worth_the_best_weights_that_it_kept(
     finished: SweepPlan, places: Places, tmp_path: Path
 ) -> None:
@@ -95,18 +84,3 @@ def test_an_interrupted_trial_is_worth_the_best_weights_that_it_kept(
     assert best["digest"] == inspect_bundle(trial / "best" / f"step-{best['step']:010d}").digest
     assert "Measured on" not in load_bundle(again["bundle"]).card
     assert again["pictures"] == ["curves.png"], "what was not measured has no faces to show"
-
-
-def test_from_scratch_there_is_no_start_to_compare_with(
-    finished: SweepPlan, places: Places, tmp_path: Path
-) -> None:
-    fresh = {"bundle": None, "from_scratch": True, "size": SIZE, "width": 2, "attributes": list(NAMES)}
-    plan = plan_at(str(tmp_path), replace(places, bundle=None), **fresh)
-    with_a_trial_of(finished, plan, 0, "finished")
-    result = finish(plan, LOG, seconds=1, reason="done")
-    assert [row["trial"] for row in result["leaderboard"]] == ["000", "001", "002", "003"]
-    assert result["start"] is None
-    card = load_bundle(result["bundle"]).card
-    assert "It started from fresh networks." in card
-    assert "| measure | this bundle |\n" in card
-    assert set(measure_rows(result)[0]) == {"measure", "best"}

@@ -69,7 +69,3 @@ def test_settings_and_metric_are_there_for_the_page_that_compares_trials() -> No
     assert {name: getattr(value, str(value.WhichOneof("kind"))) for name, value in told.items()} == settings
     experiment = hparams["_hparams_/experiment"].experiment
     assert [metric.name.tag for metric in experiment.metric_infos] == ["held out/quality"]
-
-
-def test_the_same_rows_give_the_same_file() -> None:
-    assert event_file(ROWS, {"x": 1}, ["y"]) == event_file(ROWS, {"x": 1}, ["y"])

@@ -1,8 +1,5 @@
 """A space is what was written, its trials are those of the seed, and what cannot be searched is refused by name."""
 
-import math
-from itertools import pairwise
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,40 +64,10 @@ def test_what_is_drawn_is_on_its_axis_and_a_training_takes_it(space: tuple[Axis,
             assert check_value(axis.name, value, "--space") == value
 
 
-@given(axes(finite=True), st.integers(0, 2**32 - 1))
-def test_random_trials_of_lists_are_the_whole_grid_in_the_end(space: tuple[Axis, ...], seed: int) -> None:
-    size = grid_size(space)
-    assert size is not None
-    if size <= 60:
-        drawn = {tuple(sorted(trial.items())) for trial in draws(space, 1000, seed)}
-        assert drawn == {tuple(sorted(trial.items())) for trial in grid(space)}
-
-
 @given(axes(finite=True))
 def test_a_grid_has_every_combination_once(space: tuple[Axis, ...]) -> None:
     trials = [tuple(trial.values()) for trial in grid(space)]
     assert len(trials) == len(set(trials)) == grid_size(space)
-
-
-def test_the_last_axis_of_a_grid_changes_fastest() -> None:
-    space = parse_space(["lambda_reconstruction=10,50", "freeze_d=0,4"])
-    assert [list(trial.values()) for trial in grid(space)] == [[10, 0], [10, 4], [50, 0], [50, 4]]
-
-
-def test_a_log_range_has_as_many_draws_in_each_decade() -> None:
-    (axis,) = parse_space(["learning_rate=log:1e-5:1e-2"])
-    drawn = [trial["learning_rate"] for trial in draws([axis], 900, 0)]
-    counts = [sum(low <= value < high for value in drawn) for low, high in pairwise((1e-5, 1e-4, 1e-3, 1e-2))]
-    assert all(math.isclose(count, 300, rel_tol=0.15) for count in counts)
-
-
-def test_both_ends_of_an_int_range_are_drawn() -> None:
-    drawn = {trial["freeze_d"] for trial in draws(parse_space(["freeze_d=int:2:4"]), 3, 0)}
-    assert drawn == {2, 3, 4}
-
-
-def test_a_range_with_hardly_any_numbers_ends() -> None:
-    assert len(draws([Range("learning_rate", "uniform", 0.5, 0.5000001)], 10, 0)) < 10
 
 
 @pytest.mark.parametrize(

@@ -55,12 +55,6 @@ def test_an_experiment_mirrors_nothing_and_is_in_float32_on_a_gpu_too(
     assert precision_on(other, other.device) == "bfloat16"
 
 
-def test_a_search_of_ones_own_mirrors_and_takes_what_suits_the_device() -> None:
-    resolved = resolve(SweepSettings(dataset="/faces", gpus_per_trial=1))
-    assert resolved.flip
-    assert precision_on(resolved, resolved.device) == "bfloat16"
-
-
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

@@ -101,12 +101,6 @@ def test_a_form_that_sends_every_field_leaves_the_preset_its_say() -> None:
     assert resolved(preset="final", lambda_reconstruction=100).lambda_reconstruction == 100
 
 
-def test_no_more_trials_than_a_space_has() -> None:
-    for search in ("grid", "random", "optuna"):
-        assert resolved(space=["freeze_d=0,1,2"], search=search, trials=50).trials == 3
-    assert resolved(space=["freeze_d=0,1,2"], trials=2).trials == 2
-
-
 @pytest.mark.parametrize(
     ("options", "code", "option"),
     [
@@ -147,21 +141,6 @@ def test_options_that_do_not_go_together_are_one_line(
 def test_a_file_that_is_not_in_order_is_named(tmp_path: Path, content: object, code: str, name: str) -> None:
     file = file_of(tmp_path, content)
     assert refusal(code, space_file=file).startswith(f"--space-file {file}: {name}")
-
-
-def test_fresh_networks_that_see_drawn_faces_are_small() -> None:
-    assert (resolved(from_scratch=True).size, resolved(from_scratch=True).width) == (64, 8)
-    assert resolved(from_scratch=True, width=12).width == 12
-    assert resolved(from_scratch=True, space=["width=4,8"]).space == ["width=4,8"]
-    assert resolved(from_scratch=True, dataset="faces").width is None
-    small = resolved(from_scratch=True)
-    assert resolve(small) == small
-
-
-def test_a_bundle_has_no_use_for_the_shape_that_a_preset_or_a_file_names(tmp_path: Path) -> None:
-    file = file_of(tmp_path, {"settings": {"from_scratch": True, "size": 64}})
-    chosen = resolved(space_file=file, bundle="default", space=["freeze_d=0,4"])
-    assert (chosen.size, chosen.from_scratch) == (None, False)
 
 
 @pytest.mark.parametrize(

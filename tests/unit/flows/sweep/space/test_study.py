@@ -103,15 +103,6 @@ def test_a_trial_is_not_stopped_there(step: int, value: float | None) -> None:
     assert not sweep.decide(1, step, STEPS, value)["stop"]
 
 
-def test_a_short_trial_does_not_move_the_rungs_of_the_others() -> None:
-    """With the subset as an axis, trials have as many steps as there are images."""
-    sweep = study(grace_steps=None)
-    for number in range(2):
-        sweep.add(number, {"learning_rate": 1e-3, "freeze_d": number, "clip_gradients": None})
-    assert sweep.decide(0, 10, 40, 0.5)["grace_steps"] == 10
-    assert sweep.decide(1, 10, 4000, 0.4) == Decision(order=1, step=10, value=0.4, stop=True, grace_steps=10)
-
-
 def test_validations_of_an_earlier_version_count_for_the_trials_that_follow() -> None:
     sweep = study()
     for number in range(2):
@@ -163,13 +154,6 @@ def test_with_two_metrics_both_are_searched() -> None:
     )
     rates = [changes["learning_rate"] for changes in tried[20:]]
     assert max(rates) > 30 * min(rates)
-
-
-def test_a_trial_without_one_of_its_values_does_not_disturb_the_search() -> None:
-    sweep = Study(SweepSettings(trials=6, search="optuna", second_metric="steps"), AXES)
-    for number in range(6):
-        assert sweep.suggest(number) is not None
-        sweep.tell(number, [0.5, None] if number % 2 else [0.5, 10.0])
 
 
 def test_results_of_another_sweep_guide_the_first_suggestions() -> None:

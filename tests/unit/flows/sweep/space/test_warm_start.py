@@ -46,14 +46,6 @@ def test_the_results_within_the_space_are_copied_and_stay_when_the_sweep_resumes
     assert first_suggestion(again) == first_suggestion(plan)
 
 
-def test_each_metric_of_the_new_sweep_is_read(finished: SweepPlan, places: Places, tmp_path: Path) -> None:
-    plan = plan_after(
-        finished.store.url, tmp_path, places, "lambda_reconstruction=1,10,50,100", second_metric="steps"
-    )
-    warm_start.write(plan, LOG)
-    assert [len(one["values"]) for one in warm_start.read(plan.store)] == [2, 2, 2]
-
-
 @pytest.mark.parametrize("there", [True, False], ids=["a sweep over other settings", "no sweep"])
 def test_a_start_that_is_of_no_use_is_refused(
     finished: SweepPlan, places: Places, tmp_path: Path, there: bool

@@ -121,19 +121,6 @@ def test_a_foreign_bundle_is_never_replaced(settings: MakeSettings) -> None:
     assert content(out) == before
 
 
-def test_a_foreign_bundle_that_comes_during_the_training_is_not_replaced(settings: MakeSettings) -> None:
-    out = Path(settings().destination)
-
-    def never_but_save() -> bool:
-        if not (out / "config.json").exists():
-            save_other(out)
-        return False
-
-    with refused("bundle-exists"):
-        classifier_trial(settings(), should_stop=never_but_save)
-    assert load_bundle(out).config.licence == "Another's"
-
-
 def test_a_run_killed_before_its_result_was_noted_is_finished(settings: MakeSettings) -> None:
     outcome = classifier_trial(settings())
     result = Path(settings().destination) / "training" / "result.json"

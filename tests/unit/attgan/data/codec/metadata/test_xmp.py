@@ -3,8 +3,6 @@
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from attgan.data.codec.metadata import xmp
 from attgan.data.codec.provenance import EDITED, Provenance, read_mark, xmp_packet
@@ -100,7 +98,6 @@ def test_packets_as_others_write_them_are_read(packet: bytes) -> None:
     assert properties(xmp.cleaned(packet)) == properties(sample())
 
 
-DEEP = "<a>" * 30_000 + "</a>" * 30_000
 HOSTILE = {
     "text": b"hello",
     "cut": sample()[:700],
@@ -119,22 +116,3 @@ HOSTILE = {
 def test_hostile_packets_are_refused(packet: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         xmp.cleaned(packet, MARK, location=False)
-
-
-def test_a_deep_packet_is_refused_or_read() -> None:
-    try:
-        assert read_mark(xmp.cleaned(sample("", DEEP), MARK)) is not None
-    except ValueError:
-        return
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.data())
-def test_damaged_packets_raise_nothing_else(data: st.DataObject) -> None:
-    packet = bytearray(sample('GCamera:MotionPhoto="1"'))
-    for _ in range(data.draw(st.integers(1, 6))):
-        packet[data.draw(st.integers(0, len(packet) - 1))] = data.draw(st.integers(0, 255))
-    try:
-        xmp.cleaned(bytes(packet), MARK, location=False)
-    except ValueError:
-        return
