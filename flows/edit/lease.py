@@ -16,7 +16,6 @@ import logging
 import os
 import secrets
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -25,6 +24,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from attgan.errors import UserError
+from flows.runtime.repeating import repeated
 from flows.storage import Fetched, PreconditionFailed, StorageError, Store
 
 LEASE, CLOCK = "_runs/lease.json", "_runs/clock"
@@ -32,6 +32,8 @@ RENEW_SECONDS = 15.0
 EXPIRED_SECONDS = 60.0
 # Pause after a renewal that failed.
 _RETRY_SECONDS = 3.0
+# Time for the last renewal and the release. After that the lease expires by itself.
+_RELEASE_SECONDS = 10.0
 # Pause between two looks at another command's lease.
 _POLL_SECONDS = 1.0
 
@@ -76,12 +78,14 @@ class Lease:
         self.lost: str | None = None
 
     def renew(self) -> None:
-        """Renew the lease, or find out that it is lost.
+        """Renew the lease, or find out that it is lost. A lost one stays lost.
 
         Raises:
             StorageError: the storage failed after its retries. The lease may still be ours.
             UserError: the credentials are no longer accepted, or the object is not a lease.
         """
+        if self.lost is not None:
+            return
         body = self._owner.model_copy(update={"beat": self._owner.beat + 1})
         try:
             self._etag = self._store.put(LEASE, _body(body), if_match=self._etag)
@@ -108,18 +112,16 @@ class Lease:
 def held(destination: Store, log: Log) -> Iterator[Lease]:
     """Hold the destination's lease, which a thread renews; errors and waiting as for :func:`take`."""
     lease = take(destination, this_process(), log)
-    ended = threading.Event()
-    thread = threading.Thread(
-        target=_keep_renewing, args=(lease, destination.url, ended, log), name="lease", daemon=True
-    )
-    thread.start()
-    try:
+    with repeated(
+        "lease",
+        lease.renew,
+        RENEW_SECONDS,
+        retry_after=_RETRY_SECONDS,
+        failed=lambda error: log.warning("the lease of %s is not renewed: %s", destination.url, error),
+        at_end=lease.release,
+        patience=_RELEASE_SECONDS,
+    ):
         yield lease
-    finally:
-        ended.set()
-        thread.join(_RETRY_SECONDS)
-        if not thread.is_alive():
-            lease.release()
 
 
 def take(store: Store, owner: Owner, log: Log, sleep: Callable[[float], None] = time.sleep) -> Lease:
@@ -172,18 +174,6 @@ def this_process() -> Owner:
         pid=os.getpid(),
         started=psutil.Process().create_time(),
     )
-
-
-def _keep_renewing(lease: Lease, url: str, ended: threading.Event, log: Log) -> None:
-    pause = RENEW_SECONDS
-    while lease.lost is None and not ended.wait(pause):
-        try:
-            lease.renew()
-            pause = RENEW_SECONDS
-        except (StorageError, UserError) as error:
-            # The lease may still be ours. If another command takes it, the next renewal finds out.
-            log.warning("the lease of %s is not renewed: %s", url, error)
-            pause = _RETRY_SECONDS
 
 
 def _seconds_left(store: Store, owner: Owner) -> float:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 
 from prometheus_client import CollectorRegistry, push_to_gateway, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -14,6 +14,7 @@ from attgan.errors import UserError
 from flows.edit.ledger import STAGES, STATUSES
 from flows.edit.run import EditRun
 from flows.edit.run_counts import RunCounts, Totals
+from flows.runtime.repeating import repeated
 from flows.runtime.reporting import Log
 
 JOB = "attgan-edit"
@@ -99,37 +100,22 @@ class _RunCollector(Collector):
         return family
 
 
-@contextlib.contextmanager
-def _pushing(url: str, run_id: str, registry: CollectorRegistry, log: Log) -> Iterator[None]:
-    """Push the metrics every ten seconds while the block runs, and at its end."""
+def _pushing(url: str, run_id: str, registry: CollectorRegistry, log: Log) -> AbstractContextManager[None]:
+    """Push the metrics every ten seconds while a block runs, and at its end."""
     if "@" in url:
         raise UserError(
             "metrics-push-password",
             f"--metrics-push {url}: a password would be stored with the run's settings",
         )
-    ended = threading.Event()
-    has_warned = False
 
     def push() -> None:
-        nonlocal has_warned
-        try:
-            push_to_gateway(url, JOB, registry, {"run": run_id}, timeout=_PUSH_SECONDS)
-        except Exception as error:
-            if not has_warned:
-                log.warning("metrics cannot be pushed to %s: %s", url, error)
-            has_warned = True
-        else:
-            has_warned = False
+        push_to_gateway(url, JOB, registry, {"run": run_id}, timeout=_PUSH_SECONDS)
 
-    def loop() -> None:
-        while not ended.wait(_PUSH_EVERY):
-            push()
-        push()
-
-    thread = threading.Thread(target=loop, name="metrics-push", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join(2 * _PUSH_SECONDS)
+    return repeated(
+        "metrics-push",
+        push,
+        _PUSH_EVERY,
+        failed=lambda error: log.warning("metrics cannot be pushed to %s: %s", url, error),
+        at_end=push,
+        patience=2 * _PUSH_SECONDS,
+    )

@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 from flows.runtime import internals
+from flows.runtime.repeating import repeated
 
 # Seconds between two reports of a task, and between two looks at all of them.
 _BETWEEN = 1.5
@@ -47,7 +48,7 @@ def reporting(key: str, report: Callable[[], Report]) -> Iterator[None]:
     if ray is None or not ray.is_initialized():
         yield
         return
-    with _repeated(send, lambda: internals.remove_values(key)):
+    with _repeated(send, key):
         yield
 
 
@@ -68,28 +69,13 @@ def reports_below(prefix: str) -> Iterator[Callable[[], dict[str, Report]]]:
         found = internals.values_below(prefix)
         latest = {key.removeprefix(prefix): json.loads(value) for key, value in found.items()}
 
-    with _repeated(look, lambda: internals.remove_values(prefix)):
+    with _repeated(look, prefix):
         yield lambda: latest
 
 
-@contextlib.contextmanager
-def _repeated(work: Callable[[], None], at_end: Callable[[], None]) -> Iterator[None]:
-    """Call ``work`` in a thread again and again while the block runs, and then ``at_end``; errors are ignored."""
-    ended = threading.Event()
-
-    def loop() -> None:
-        while not ended.is_set():
-            with contextlib.suppress(Exception):
-                work()
-            ended.wait(_BETWEEN)
-        with contextlib.suppress(Exception):
-            at_end()
-
-    thread = threading.Thread(target=loop, name="live-reports", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        # A head that does not answer is not waited for.
-        thread.join(_BETWEEN)
+def _repeated(work: Callable[[], None], prefix: str) -> AbstractContextManager[None]:
+    """Repeat the work while a block runs, and remove all values below the prefix at its end."""
+    # A head that does not answer is not waited for.
+    return repeated(
+        "live-reports", work, _BETWEEN, at_end=lambda: internals.remove_values(prefix), patience=_BETWEEN
+    )
