@@ -11,6 +11,7 @@ import contextvars
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 RESUMES = "the same command resumes where it stopped"
 # Seconds between two requests to the server.
 _INTERVAL = 2.0
+AFTER_SIGTERM = 5.0
+"""Seconds within which a cancellation is known here, too, once the worker has sent its SIGTERM."""
+
 # Seconds that a request in flight may still take when the flow ends.
 _LAST_REQUEST = 5.0
 
@@ -41,7 +45,7 @@ def say_how_to_cancel() -> None:
 
 
 @contextlib.contextmanager
-def cancel_requests(log: Log) -> Iterator[Callable[[], str | None]]:
+def cancel_requests(log: Log) -> Iterator[Callable[..., str | None]]:
     """Watch, in a thread, whether this flow run or one of its parent runs is cancelled.
 
     A server that does not answer is asked again. Outside a flow run nothing can be cancelled.
@@ -50,25 +54,31 @@ def cancel_requests(log: Log) -> Iterator[Callable[[], str | None]]:
         log: receives a warning when the server does not answer.
 
     Yields:
-        A function that returns the reason to stop, or None. It never blocks. A cancellation is seen within about two
-        seconds.
+        A function that returns the reason to stop, or None. A cancellation is seen within about two seconds. It waits
+        for one as long as its argument says: by default not at all.
     """
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
-        yield lambda: None
+        yield lambda seconds=0.0: None
         return
-    found: list[str] = []
+    reason: Future[str] = Future()
     ended = threading.Event()
     polling = threading.Thread(
         # The server's address is in the flow's context.
         target=contextvars.copy_context().run,
-        args=(_poll, context.flow_run.id, found, ended, log),
+        args=(_poll, context.flow_run.id, reason, ended, log),
         name="cancel-requests",
         daemon=True,
     )
     polling.start()
+
+    def cancelled(seconds: float = 0.0) -> str | None:
+        with contextlib.suppress(TimeoutError):
+            return reason.result(seconds)
+        return None
+
     try:
-        yield lambda: found[0] if found else None
+        yield cancelled
     finally:
         ended.set()
         polling.join(_LAST_REQUEST)
@@ -86,7 +96,7 @@ def ended_by_cancelling(log: Log) -> Iterator[Callable[[], None]]:
         yield check
 
 
-def _poll(run: UUID, found: list[str], ended: threading.Event, log: Log) -> None:
+def _poll(run: UUID, reason: Future[str], ended: threading.Event, log: Log) -> None:
     unreachable = False
     while not ended.wait(_INTERVAL):
         try:
@@ -102,7 +112,7 @@ def _poll(run: UUID, found: list[str], ended: threading.Event, log: Log) -> None
             log.info("the Prefect server answers again")
         unreachable = False
         if name is not None:
-            found.append(f"the run {name} was cancelled in Prefect")
+            reason.set_result(f"the run {name} was cancelled in Prefect")
             return
 
 
