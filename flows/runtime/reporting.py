@@ -21,6 +21,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
 from prefect.context import FlowRunContext
 from prefect.events import emit_event
+from prefect.utilities.urls import url_for
 
 # Of progress: so that a user sees it move every five seconds.
 _SECONDS_BETWEEN = 4.0
@@ -153,6 +154,12 @@ def picture(key: str, image: bytes, description: str) -> None:
 def markdown(key: str, text: str, description: str) -> None:
     """Add a page of Markdown to the run's artifacts."""
     create_markdown_artifact(text, key=artifact_key(key), description=description)
+
+
+def task_run_link(text: str, task_run: str | None) -> str:
+    """Markdown that leads to a task run and its log in the UI, for a cell of a table; the text alone without a run."""
+    url = url_for("task-run", task_run) if task_run else None
+    return f"[{text}]({url})" if url else text
 
 
 def event(name: str, resource: str, payload: Mapping[str, Any]) -> None:

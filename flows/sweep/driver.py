@@ -63,6 +63,7 @@ class _Submitted:
 
     Attributes:
         attempts: as in its record when this command's worker last wrote it; 0 until the trial has begun.
+        task_run: likewise.
         validated: the step of the last validation that was handled.
         passed_on: the steps of all that were handled.
         decisions: about it so far.
@@ -75,6 +76,7 @@ class _Submitted:
     decisions: list[Decision]
     event: TrialEvent
     attempts: int = 0
+    task_run: str | None = None
     validated: int = -1
     passed_on: set[int] = field(default_factory=set)
     unwritten: bool = False
@@ -227,6 +229,7 @@ class SweepDriver:
             return
         if record["attempts"] != one.attempts:
             first, one.attempts = one.attempts == 0, record["attempts"]
+            one.task_run = record.get("task_run")
             self._pass_on(one, note="begins" if first else f"begins again: {record['reason']}")
         progress = read_json(one.store, PROGRESS) or {}
         if "steps" not in progress:
@@ -290,6 +293,11 @@ class SweepDriver:
                     self._pass_on(one, state="interrupted", note=self.ending.reason)
 
     def _pass_on(self, one: _Submitted, **news: Any) -> None:
-        before = {"number": one.trial.number, "step": one.event.step, "steps": one.event.steps}
+        before = {
+            "number": one.trial.number,
+            "step": one.event.step,
+            "steps": one.event.steps,
+            "task_run": one.task_run,
+        }
         one.event = TrialEvent(**{"state": "running"} | before | news)
         self._on_event(one.event)

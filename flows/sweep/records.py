@@ -55,6 +55,8 @@ class Record(TypedDict):
         permanent: whether it failed in a way that another attempt would repeat.
         value: of the sweep's metric when the last attempt ended, as of :func:`value_of`. Missing before that, and in
             records of version 0.2.
+        task_run: the id of Prefect's task run in which it ran last. Missing before the first attempt, and in records
+            of version 0.2.
     """
 
     schema: int
@@ -69,6 +71,7 @@ class Record(TypedDict):
     seconds: float
     permanent: bool
     value: NotRequired[float | None]
+    task_run: NotRequired[str | None]
 
 
 class Decision(TypedDict):

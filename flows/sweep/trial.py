@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
-from prefect import State, get_run_logger, task
+from prefect import State, get_run_logger, runtime, task
 from prefect.states import Cancelled, Completed
 
 from attgan.errors import Diverged, UserError
@@ -78,15 +78,16 @@ def may_retry(task: Any, run: Any, state: State[Any]) -> bool:
 @task(name="trial", task_run_name="trial {order.task_run_label}", **retries_if(may_retry))
 def trial_task(order: TrialOrder) -> State[Any]:
     """Run one trial, on Ray."""
-    return run_trial(order, get_run_logger().info)
+    return run_trial(order, get_run_logger().info, runtime.task_run.id)
 
 
-def run_trial(order: TrialOrder, say: Say) -> State[Any]:
+def run_trial(order: TrialOrder, say: Say, task_run: str | None = None) -> State[Any]:
     """Train from the last checkpoint, and write the outcome into the trial's record. Uses neither Prefect nor Ray.
 
     Args:
         order: what to do.
         say: receives lines for the log.
+        task_run: the id of Prefect's task run.
 
     Returns:
         The final state for the task run, whose message is one line: completed, or cancelled if the driver asked the
@@ -100,7 +101,7 @@ def run_trial(order: TrialOrder, say: Say) -> State[Any]:
     store = open_store(order.trial.url, option="--destination")
     if stop_requested(store, order.command):
         return Cancelled(message="the sweep was stopped before this trial began")
-    record = _begin(store, order)
+    record = _begin(store, order) | {"task_run": task_run}
     mine = write_record(store, record)
     say(f"trial {order.trial.name}, attempt {record['attempts']}, in {order.trial.url}")
     began = time.monotonic()

@@ -69,7 +69,9 @@ def show_artifacts(report: dict[str, Any]) -> None:
     """Show leaderboard, the best trial's measurements, curves and faces as artifacts of the flow run."""
     store = open_store(report["sweep"], option="--destination")
     evaluator = f"; evaluator: {report['evaluator']}" if report["evaluator"] else ""
-    reporting.table("sweep-leaderboard", report["leaderboard"], _caption(report) + evaluator)
+    links = {name: reporting.task_run_link(name, run) for name, run in report["task_runs"].items()}
+    rows = [row | {"trial": links.get(row["trial"], row["trial"])} for row in report["leaderboard"]]
+    reporting.table("sweep-leaderboard", rows, _caption(report) + evaluator)
     if report["best"] is not None:
         reporting.table("sweep-result", measure_rows(report), f"The best trial, {report['bundle']}")
     for key in report["pictures"]:

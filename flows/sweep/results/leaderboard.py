@@ -53,7 +53,7 @@ class Row:
         evaluator: the evaluator's own accuracy.
         bundle: URL of the kept weights.
         digest: of that bundle.
-        seconds, attempts, node: as in its record.
+        seconds, attempts, node, task_run: as in its record.
     """
 
     name: str
@@ -75,6 +75,7 @@ class Row:
     seconds: float | None = None
     attempts: int | None = None
     node: str | None = None
+    task_run: str | None = None
 
 
 def read_rows(plan: SweepPlan, trials: Sequence[Trial]) -> list[Row]:
@@ -189,6 +190,7 @@ def _read_row(trial: Trial, metrics: Sequence[str]) -> Row:
         seconds=record["seconds"],
         attempts=record["attempts"],
         node=record["node"],
+        task_run=record.get("task_run"),
     )
 
 

@@ -13,6 +13,7 @@ from flows.storage import StorageError
 from flows.sweep.plan import SweepPlan, Trial
 from flows.sweep.records import (
     COMPLETE,
+    Record,
     State,
     finite,
     is_complete,
@@ -50,6 +51,7 @@ class TrialEvent:
         steps: of the whole trial, at most; 0 while unknown.
         numbers: of the validation at this step; empty if there was none.
         note: one line; often empty.
+        task_run: the id of Prefect's task run in which it runs; None before it begins.
     """
 
     number: int
@@ -58,6 +60,7 @@ class TrialEvent:
     steps: int = 0
     numbers: Mapping[str, float | None] = field(default_factory=dict)
     note: str = ""
+    task_run: str | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class TrialProgress:
         value: the metric at its last validation.
         best: the metric of the weights that it keeps, chosen as in the leaderboard: by the best quality.
         quality: the best so far.
+        task_run: the id of its newest task run.
     """
 
     label: str
@@ -94,6 +98,7 @@ class TrialProgress:
     value: float | None = None
     best: float | None = None
     quality: float | None = None
+    task_run: str | None = None
 
     @property
     def share(self) -> float:
@@ -111,6 +116,7 @@ class TrialProgress:
         """Update with an event; returns whether the state has changed."""
         changed, self.state = self.state != event.state, event.state
         self.step, self.steps = max(self.step, event.step), event.steps or self.steps
+        self.task_run = event.task_run or self.task_run
         if event.numbers:
             self.value = finite(event.numbers.get(metric))
         if event.numbers and event.step:
@@ -143,10 +149,11 @@ class TrialStatus:
         """Add a trial that a search has suggested."""
         self._trials[trial] = TrialProgress(label)
 
-    def complete(self, trial: int, state: State, value: float | None) -> None:
+    def complete(self, record: Record, value: float | None) -> None:
         """Take over the result that a known trial had before."""
-        known = self._trials[trial]
-        known.state, known.value, known.best = state, value, value
+        known = self._trials[record["number"]]
+        known.state, known.value, known.best = record["state"], value, value
+        known.task_run = record.get("task_run")
 
     def take(self, event: TrialEvent) -> bool:
         """Update with an event of a known trial; returns whether the trial's state has changed."""
@@ -194,14 +201,14 @@ class TrialStatus:
         return "; ".join(filter(None, (line, others)))
 
     def rows(self) -> list[dict[str, str]]:
-        """The trials that have begun, as a table: the best first, the failed last."""
+        """The trials that have begun, as a table for the UI: the best first, the failed last."""
         begun = [item for item in self._trials.items() if item[1].state != "waiting"]
         begun.sort(
             key=lambda item: (item[1].state == "failed", sort_value(item[1].best, self._mode), item[0])
         )
         return [
             {
-                "trial": f"{name:03d}",
+                "trial": reporting.task_run_link(f"{name:03d}", trial.task_run),
                 "settings": trial.label,
                 "state": trial.state.replace("_", " "),
                 "step": trial.steps_text,
@@ -253,8 +260,7 @@ class SweepWatch:
             record = read_record(store)
             if record is None or not is_complete(record):
                 continue
-            value = result_of(store, record, self._plan.settings.metric)
-            self.status.complete(trial.number, record["state"], value)
+            self.status.complete(record, result_of(store, record, self._plan.settings.metric))
 
     def _label(self, trial: int) -> str:
         """The label of a trial that a search has suggested."""

@@ -80,6 +80,7 @@ def finish(plan: SweepPlan, log: reporting.Log, *, seconds: float, reason: str) 
         "digest": None if exported is None else exported.digest,
         "licence": None if exported is None else exported.config.licence,
         "leaderboard": shown(rows, settings.metric, settings.second_metric),
+        "task_runs": {row.name: row.task_run for row in rows if row.task_run},
         "pictures": [key for key in pictures if key],
         "seconds": round(seconds, 1),
     }

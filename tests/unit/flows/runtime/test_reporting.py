@@ -3,6 +3,7 @@
 import logging
 
 import pytest
+from prefect.settings import PREFECT_UI_URL, temporary_settings
 
 from flows.runtime import reporting
 
@@ -27,3 +28,11 @@ def test_work_that_is_over_before_anything_is_heard_of_it_is_shown_as_done(shown
     progress.advance(0)
     progress.advance(0)
     assert shown == [0, 100]
+
+
+def test_a_cell_leads_to_the_log_of_its_task_run() -> None:
+    with temporary_settings({PREFECT_UI_URL: "https://prefect.example/ui"}):
+        assert (
+            reporting.task_run_link("003", "0a1b") == "[003](https://prefect.example/ui/runs/task-run/0a1b)"
+        )
+    assert reporting.task_run_link("003", None) == "003"
