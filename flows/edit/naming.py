@@ -6,7 +6,7 @@ import mimetypes
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from attgan.data.codec import EXTENSIONS
+from attgan.data.codec import FORMATS
 from attgan.errors import UserError
 from flows.storage import ObjectInfo
 
@@ -30,7 +30,7 @@ OTHER_EXTENSIONS = frozenset(
         *_FURTHER.split(),
     }
 )
-_IMAGE_EXTENSIONS = frozenset(chain.from_iterable(EXTENSIONS.values()))
+_IMAGE_EXTENSIONS = frozenset(chain.from_iterable(format.extensions for format in FORMATS.values()))
 
 
 def extension_of(key: str) -> str:
@@ -54,7 +54,7 @@ def output_key(key: str, format: str) -> str:
     """
     if format == "keep":
         return key
-    extensions = EXTENSIONS[format.upper()]
+    extensions = FORMATS[format.upper()].extensions
     return key if key.lower().endswith(extensions) else key + extensions[0]
 
 

@@ -9,7 +9,7 @@ from typing import get_args
 import numpy as np
 
 from attgan.data import codec
-from attgan.data.codec import EXTENSIONS
+from attgan.data.codec import FORMATS
 from attgan.editing.photographs import Photograph
 from attgan.editing.slide import slide
 from attgan.errors import DataError, UserError
@@ -162,7 +162,7 @@ def _format_of(new_name: str, name: str) -> str:
     extension = extension_of(new_name)
     formats = [format for format in get_args(OutputFormat) if format != "keep"]
     for format in formats:
-        if extension in EXTENSIONS[format.upper()]:
+        if extension in FORMATS[format.upper()].extensions:
             return format
     if extension not in ("", extension_of(name)):
         raise UserError(

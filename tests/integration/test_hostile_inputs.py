@@ -41,7 +41,7 @@ def good_ones() -> dict[str, bytes]:
     """By key: every format, with their own extension, another one, an upper-case one and none."""
     found = {}
     for i in range(GOOD):
-        format = codec.FORMATS[i % 6]
+        format = list(codec.FORMATS)[i % 6]
         picture = Image.fromarray(noise(i, 64, 64))
         if i % 5 == 0 and format != "WEBP":
             picture = picture.convert("L")

@@ -17,15 +17,14 @@ import simplejpeg
 
 from attgan.data.codec.decoding import decode
 from attgan.data.codec.encoding import encode, prepare, write
-from attgan.data.codec.image import CONTENT_TYPES, EXTENSIONS, FORMATS, Decoded, Limits
+from attgan.data.codec.formats import FORMATS
+from attgan.data.codec.image import Decoded, Limits
 
 VERSION = (
     f"simplejpeg {simplejpeg.__version__}, pillow {PIL.__version__}, imagecodecs {imagecodecs.__version__}"
 )
 
 __all__ = [
-    "CONTENT_TYPES",
-    "EXTENSIONS",
     "FORMATS",
     "VERSION",
     "Decoded",

@@ -12,7 +12,8 @@ from PIL import Image, TiffImagePlugin
 
 from attgan.data.codec import gif, jpeg, png, tiff, webp
 from attgan.data.codec.colour import as_seen
-from attgan.data.codec.image import DEFAULT_LIMITS, FORMATS, Decoded, Limits
+from attgan.data.codec.formats import FORMATS, format_of
+from attgan.data.codec.image import DEFAULT_LIMITS, Decoded, Limits
 from attgan.data.codec.metadata import Metadata
 from attgan.errors import DataError, NotAnImage
 
@@ -21,15 +22,6 @@ Image.MAX_IMAGE_PIXELS = None
 # Pillow's parsers warn and log about every damaged tag. For us a file decodes or it raises.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
-
-_KINDS = {
-    jpeg.MAGIC: "JPEG",
-    png.MAGIC: "PNG",
-    gif.MAGIC: "GIF",
-    webp.MAGIC: "WEBP",
-    b"BM": "BMP",
-    **dict.fromkeys(tiff.MAGICS, "TIFF"),
-}
 
 
 def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Decoded:
@@ -43,7 +35,7 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Decoded:
         raise NotAnImage("decode", "the file is empty (0 bytes)")
     if len(data) > limits.max_bytes:
         raise DataError("decode", f"{len(data):,} bytes; the limit is {limits.max_bytes:,}")
-    if data.startswith(jpeg.MAGIC):
+    if format_of(data) == "JPEG":
         decoded = jpeg.decode_plain(data, limits)
         if decoded is not None:
             return decoded
@@ -51,10 +43,10 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Decoded:
 
 
 def _decode_with_pillow(data: bytes, limits: Limits) -> Decoded:
-    kind, whole = _kind(data), data
+    kind, whole = format_of(data), data
     try:
         data, frames = _checked(kind, data, limits)
-        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+        with Image.open(io.BytesIO(data), formats=tuple(FORMATS)) as picture:
             limits.refuse_beyond(*picture.size)
             metadata, dropped = _metadata(kind, whole, picture)
             if picture.format == "WEBP":
@@ -98,11 +90,6 @@ def _metadata(kind: str, data: bytes, picture: Image.Image) -> tuple[Metadata, t
     if kind == "BMP" and info.get("dpi"):
         return Metadata(density=(1, *info["dpi"])), ()
     return Metadata(), ()
-
-
-def _kind(data: bytes) -> str:
-    """The format by the file's first bytes; empty for an unknown one."""
-    return next((name for magic, name in _KINDS.items() if data.startswith(magic)), "")
 
 
 def _checked(kind: str, data: bytes, limits: Limits) -> tuple[bytes, str]:

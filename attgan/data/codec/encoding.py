@@ -11,13 +11,12 @@ from PIL import Image
 
 from attgan.data.codec import gif, jpeg, png, tiff
 from attgan.data.codec.decoding import one_line
+from attgan.data.codec.formats import FORMATS
 from attgan.data.codec.image import Decoded
 from attgan.data.codec.metadata import Policy, kept
 from attgan.data.codec.metadata.exif import only_orientation
 from attgan.data.codec.orientation import back, turned
 from attgan.errors import DataError
-
-_WITH_GREY = ("PNG", "TIFF", "GIF", "BMP")
 
 
 def encode(
@@ -90,7 +89,7 @@ def _samples(image: Decoded) -> np.ndarray:
     """``(H, W)`` or ``(H, W, C)``, with alpha last, turned as in the file."""
     stored = image.stored
     colours = image.pixels if stored is None else stored.samples
-    if image.grey and colours.ndim == 3 and image.format in _WITH_GREY:
+    if image.grey and colours.ndim == 3 and FORMATS[image.format].grey:
         colours = np.asarray(Image.fromarray(colours).convert("L"))
     alpha = image.alpha
     if alpha is not None:

@@ -11,7 +11,6 @@ from PIL import Image
 from attgan.data.codec.image import Limits
 from attgan.errors import DataError
 
-MAGIC = b"GIF8"
 _IMAGE, _EXTENSION, _TRAILER = 0x2C, 0x21, 0x3B
 _MOST_FRAMES = 1000
 # These are 12 MB of the longest blocks. Pillow keeps each block of a comment: 3 MB of the shortest take 130 MB.

@@ -1,4 +1,4 @@
-"""A decoded image, the known formats, and the limits of an input."""
+"""A decoded image, and the limits of an input."""
 
 from __future__ import annotations
 
@@ -6,26 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from attgan.data.codec.formats import FORMATS
 from attgan.data.codec.metadata import NOTHING, Metadata
 from attgan.data.codec.stored import Stored
 from attgan.errors import DataError
-
-# Every format that is read, and the extensions of its files; the first one is given to new files.
-EXTENSIONS = {
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
-    "PNG": (".png",),
-    "WEBP": (".webp",),
-    "TIFF": (".tif", ".tiff"),
-    "GIF": (".gif",),
-    "BMP": (".bmp",),
-}
-FORMATS = tuple(EXTENSIONS)
-CONTENT_TYPES = {name: f"image/{name.lower()}" for name in FORMATS}
-_OPAQUE_FORMATS = ("JPEG", "BMP")
-# What is written of an image's own samples: colour profiles, more than eight bits, and modes, in each of the formats.
-_PROFILED = ("JPEG", "PNG", "WEBP", "TIFF")
-_DEEP = ("PNG", "TIFF")
-_MODES = {"L": ("JPEG", "PNG", "TIFF"), "RGB": _PROFILED, "CMYK": ("JPEG", "TIFF")}
 
 
 @dataclass(frozen=True)
@@ -55,7 +39,7 @@ class Decoded:
 
     Attributes:
         pixels: ``(H, W, 3)`` uint8, RGB; of a grey image all three are equal.
-        format: one of :data:`FORMATS`, by content, not by the key's extension.
+        format: one of :data:`attgan.data.codec.formats.FORMATS`, by content, not by the key's extension.
         alpha: ``(H, W)`` uint8, or None; separate, so that an edit does not change it.
         grey: stored without colour, so that it is written in the same way where the format allows it.
         subsampling: the chroma subsampling of a new JPEG (``444``, ``422``, ``420`` …).
@@ -97,13 +81,13 @@ class Decoded:
         return replace(self, pixels=pixels, stored=stored)
 
     def in_format(self, format: str) -> Decoded:
-        """The image as it can be written in one of :data:`FORMATS`, with notes on what that format cannot hold.
+        """The image as it can be written in another format, with notes on what that format cannot hold.
 
         JPEG and BMP have no transparency: for them the image is put on white, as browsers show it.
         """
         image = self if format == self.format else replace(self, format=format)
         notes = list(self.notes)
-        if self.alpha is not None and format in _OPAQUE_FORMATS:
+        if self.alpha is not None and not FORMATS[format].alpha:
             image = replace(image, alpha=None)
             if self.alpha.min(initial=255) < 255:
                 image = replace(image, pixels=_over_white(self.pixels, self.alpha))
@@ -111,16 +95,16 @@ class Decoded:
         if self.stored is not None:
             stored = self.stored if image.pixels is self.pixels else None
             image = replace(image, stored=_held(self.stored, stored, format, notes))
-        if self.metadata.profile and (format not in _PROFILED or (self.stored and not image.stored)):
+        if self.metadata.profile and (not FORMATS[format].modes or (self.stored and not image.stored)):
             image = replace(image, metadata=replace(image.metadata, profile=b""))
         return replace(image, notes=tuple(notes))
 
 
 def _held(before: Stored, stored: Stored | None, format: str, notes: list[str]) -> Stored | None:
     """The samples that a format holds; None for eight bits of sRGB."""
-    if stored is not None and format not in _MODES.get(stored.mode, ()):
+    if stored is not None and stored.mode not in FORMATS[format].modes:
         stored = None
-    if before.is_deep and (stored is None or format not in _DEEP):
+    if before.is_deep and (stored is None or not FORMATS[format].deep):
         notes.append("16 bit to 8")
         stored = stored and stored.in_eight_bits()
         if stored and not stored.profile:

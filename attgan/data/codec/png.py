@@ -10,10 +10,11 @@ from collections.abc import Iterator
 
 from PIL import PngImagePlugin
 
+from attgan.data.codec.formats import FORMATS
 from attgan.data.codec.metadata import Metadata
 from attgan.errors import DataError
 
-MAGIC = b"\x89PNG\r\n\x1a\n"
+_MAGIC = FORMATS["PNG"].magics[0]
 _GREY, _RGB, _GREY_ALPHA = 0, 2, 4
 # As many as 64 MiB hold of chunks of 640 bytes. Encoders write chunks of 8 KiB or more.
 _MOST_CHUNKS = 100_000
@@ -35,10 +36,10 @@ def picture_alone(data: bytes) -> tuple[bytes, int]:
     if data[12:16] != b"IHDR":
         raise DataError("decode", "a PNG that does not begin with its header")
     view = memoryview(data)
-    kept = [view[: len(MAGIC)]]
+    kept = [view[: len(_MAGIC)]]
     seen: set[bytes] = set()
     frames, still, dropped = 1, True, False
-    at = len(MAGIC)
+    at = len(_MAGIC)
     for _ in range(_MOST_CHUNKS):
         kind, end = data[at + 4 : at + 8], at + 12 + int.from_bytes(data[at : at + 4])
         if kind in _PICTURE or (kind == b"iCCP" and kind not in seen):
@@ -58,7 +59,7 @@ def picture_alone(data: bytes) -> tuple[bytes, int]:
 def samples_alone(data: bytes) -> bytes:
     """The file reduced to header and samples, so that nothing else can be damaged."""
     kept = [data[start - 8 : end + 4] for kind, start, end in _chunks(data) if kind in (b"IHDR", b"IDAT")]
-    return b"".join([MAGIC, *kept, _chunk(b"IEND", b"")])
+    return b"".join([_MAGIC, *kept, _chunk(b"IEND", b"")])
 
 
 def bits(data: bytes) -> int:
@@ -142,7 +143,7 @@ def read(data: bytes, profile: bytes) -> tuple[Metadata, tuple[str, ...]]:
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Kind, and where the content is, of whole chunks."""
-    at = len(MAGIC)
+    at = len(_MAGIC)
     for _ in range(_MOST_CHUNKS):
         kind, end = data[at + 4 : at + 8], at + 12 + int.from_bytes(data[at : at + 4])
         if end > len(data) or kind == b"IEND":
@@ -190,7 +191,7 @@ def write(data: bytes, metadata: Metadata) -> bytes:
         chunks.append(_chunk(b"eXIf", metadata.exif))
     if metadata.xmp:
         chunks.append(_chunk(b"iTXt", _XMP_KEY + bytes(5) + metadata.xmp))
-    header = len(MAGIC) + 25
+    header = len(_MAGIC) + 25
     return b"".join([data[:header], *chunks, *metadata.texts, data[header:]])
 
 

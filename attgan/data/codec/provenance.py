@@ -33,9 +33,6 @@ from attgan.data.codec.metadata.xmp import IPTC, RDF, WRAPPER, XMP
 AI_SYSTEM = "AttGAN"
 EDITED = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 
-# The formats that we write and that can hold XMP where readers look for it (ISO 16684-1; WebP's specification).
-MARKED_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF")
-
 # The length of a JPEG's one segment (XMP specification, part 3, 1.1.3).
 MOST_BYTES = 65_502
 

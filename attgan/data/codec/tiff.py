@@ -22,8 +22,6 @@ from attgan.data.codec.image import Limits
 from attgan.data.codec.metadata import Metadata, iptc
 from attgan.errors import DataError
 
-MAGICS = (b"II*\x00", b"MM\x00*", b"II\x00*", b"MM*\x00", b"II+\x00", b"MM\x00+")
-
 _TILE_WIDTH, _TILE_LENGTH = TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH
 _OFFSETS = (TiffImagePlugin.STRIPOFFSETS, TiffImagePlugin.TILEOFFSETS)
 # Pillow makes a record of each: a million take 350 MB and 8 s.

@@ -10,7 +10,6 @@ import struct
 from attgan.data.codec.image import Limits
 from attgan.errors import DataError
 
-MAGIC = b"RIFF"
 # Files have a few before their pixels. libwebp keeps a record of each.
 _MOST_CHUNKS = 10_000
 

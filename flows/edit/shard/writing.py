@@ -53,7 +53,7 @@ def encode(chunk: Chunk, generator: GeneratorConfig, job: EditJob) -> None:
                 continue
         item.row.bytes_out = len(data)
         item.drop()
-        item.data, item.content_type = data, codec.CONTENT_TYPES[own]
+        item.data, item.content_type = data, codec.FORMATS[own].content_type
 
 
 def put(item: Item, job: EditJob) -> None:

@@ -5,10 +5,7 @@ from attgan.data.codec.jpeg.decoding import decode_plain
 from attgan.data.codec.jpeg.metadata import read, write
 from attgan.data.codec.jpeg.segments import check
 
-MAGIC = b"\xff\xd8\xff"
-
 __all__ = [
-    "MAGIC",
     "QUALITY",
     "check",
     "coding_segments",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from attgan.data.codec.formats import FORMATS
 from attgan.data.codec.metadata import exif, iptc, xmp
 
 # In the key of a PNG's text, or in a profile of another kind, which may have it in any form.
@@ -50,16 +51,6 @@ class Metadata:
 
 NOTHING = Metadata()
 
-# What each format holds, and the most bytes of it. GIF and BMP have no place where readers look for more.
-_ANY = 2**31
-_HELD = {
-    "JPEG": {"exif": 65_527, "xmp": 65_504, "photoshop": _ANY, "comments": _ANY},
-    "PNG": {"exif": _ANY, "xmp": _ANY, "texts": _ANY},
-    "WEBP": {"exif": _ANY, "xmp": _ANY},
-    "TIFF": {"exif": _ANY, "xmp": _ANY, "photoshop": _ANY},
-    "GIF": {"comments": _ANY},
-    "BMP": {},
-}
 _NAMES = {"exif": "EXIF", "xmp": "XMP", "photoshop": "IPTC", "comments": "comments", "texts": "texts"}
 
 
@@ -77,7 +68,7 @@ def kept(
         mark: see :func:`attgan.data.codec.metadata.xmp.cleaned`.
         upright: the pixels are written upright, whatever the orientation was.
     """
-    held = _HELD[format]
+    held = FORMATS[format].metadata
     mark = mark if "xmp" in held else b""
     chunks = metadata.chunks if format == "PNG" else b""
     if policy == "none":
