@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from attgan.editing.stream_slots import StreamSlots, as_images, fill_batch, open_slots
+from attgan.editing.device_slots import StreamSlots, as_images, fill_batch, open_slots
 from attgan.models import AttributeClassifier, Generator
 from attgan.models.layers.folding import folded
 

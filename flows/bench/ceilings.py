@@ -15,6 +15,7 @@ from attgan.data import codec
 from attgan.data.codec import Decoded
 from attgan.data.codec.provenance import Provenance, xmp_packet
 from attgan.data.transforms import Box
+from attgan.editing.device_slots import SLOTS_PER_GPU
 from attgan.editing.editor import Editor
 from attgan.editing.placement import (
     Placement,
@@ -24,7 +25,6 @@ from attgan.editing.placement import (
     put_whole,
     take_face,
 )
-from attgan.editing.stream_slots import SLOTS_PER_GPU
 from attgan.editing.thresholded import thresholded_change
 from attgan.errors import DataError, UserError
 from flows.bench.rate import Rate, repeat

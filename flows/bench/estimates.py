@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from attgan.editing.stream_slots import SLOTS_PER_GPU
+from attgan.editing.device_slots import SLOTS_PER_GPU
 from attgan.errors import UserError
 from flows.bench.what_if import (
     Cluster,

@@ -1,6 +1,7 @@
 """Everything that is used of Ray and Prefect although it is not part of their public interface, one function each.
 
-A test of each fails when an upgrade removes it. Ray's start has three more, in ``infra/local/ray_start.py``.
+A test of each fails when an upgrade removes it. Two stand where a class needs them: Ray's start has some in
+``infra/local/ray_start.py``, and ``flows/runtime/cluster/tasks.py`` overrides a method of Prefect's task runner.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from flows.settings import AlignSettings, ClassifierSettings, TrainSettings
 from flows.storage import Store
-from flows.training import plan, report
+from flows.training import prepared_training, report
 from flows.training.classifier import plan as classifier_plan
 from flows.training.classifier import report as classifier_report
 from flows.training.classifier.trial import classifier_trial
@@ -78,7 +78,7 @@ TRAIN = Kind(
     name="train",
     summary="Train AttGAN with one of the strategies, from a bundle or from scratch.",
     settings=TrainSettings,
-    prepare=plan.prepare,
+    prepare=prepared_training.prepare,
     trial=train_trial,
     describe=report.describe,
     result=report.result,

@@ -11,7 +11,7 @@ from attgan.training.freeze_d import freeze_lowest
 from flows.runtime.terminal import print_line, print_rows
 from flows.settings import TrainSettings
 from flows.storage import join, open_store
-from flows.training.plan import TrainingPlan
+from flows.training.prepared_training import PreparedTraining
 from flows.training.start import describe_evaluator
 
 BUNDLE = "bundle"
@@ -28,7 +28,7 @@ _MEASURES = {
 }
 
 
-def describe(prepared: TrainingPlan) -> dict[str, Any]:
+def describe(prepared: PreparedTraining) -> dict[str, Any]:
     """What will be trained, as names and values."""
     settings, start, faces, table = prepared.settings, prepared.start, prepared.faces, prepared.table
     manifest = faces.dataset.manifest
@@ -73,7 +73,7 @@ def describe(prepared: TrainingPlan) -> dict[str, Any]:
     return rows
 
 
-def result(prepared: TrainingPlan, outcome: dict[str, Any], seconds: float) -> dict[str, Any]:
+def result(prepared: PreparedTraining, outcome: dict[str, Any], seconds: float) -> dict[str, Any]:
     """The flow's result: where the bundle is, what was measured, and how the training ended."""
     return {
         "run": prepared.store.url,
@@ -108,7 +108,7 @@ def show(shown: dict[str, Any]) -> None:
     print_line(f"curves, grids and metrics: {shown['run']}/")
 
 
-def _licence_there(prepared: TrainingPlan) -> str:
+def _licence_there(prepared: PreparedTraining) -> str:
     """The licence line in the finished run's bundle. The options of this command may give another one in vain."""
     url = join(prepared.store.url, BUNDLE)
     filesystem, path = open_store(url, option="--destination").filesystem()
@@ -119,7 +119,7 @@ def _count(network: nn.Module) -> str:
     return f"{sum(parameter.numel() for parameter in network.parameters()):,} parameters"
 
 
-def _frozen(prepared: TrainingPlan) -> str:
+def _frozen(prepared: PreparedTraining) -> str:
     if not isinstance(prepared.settings, TrainSettings):
         return "the whole generator"
     names = freeze_lowest(prepared.start.discriminator, prepared.settings.freeze_d)

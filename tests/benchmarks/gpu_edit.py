@@ -19,8 +19,7 @@ import torch
 
 from attgan.data import codec
 from attgan.detection import make_mtcnn
-from attgan.editing.editor import Editor
-from attgan.editing.stream_slots import (
+from attgan.editing.device_slots import (
     SLOTS_PER_GPU,
     Forward,
     StreamSlot,
@@ -29,6 +28,7 @@ from attgan.editing.stream_slots import (
     make_forward,
     share_slots,
 )
+from attgan.editing.editor import Editor
 from flows.bench.rate import repeat
 from flows.edit.job import model_of, resolve
 from flows.edit.ledger import Summary

@@ -35,7 +35,7 @@ from flows.sweep.plan import Places, make_plan, resolve, write_or_check
 from flows.sweep.records import RECORD, read_json, read_record
 from flows.sweep.results import result_files
 from flows.sweep.trial import run_trial
-from flows.training.plan import prepare as prepare_training
+from flows.training.prepared_training import prepare as prepare_training
 from flows.training.trial import train_trial
 from tests.support import previous_version
 

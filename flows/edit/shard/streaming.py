@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from attgan.editing.stream_slots import SLOTS_PER_GPU
+from attgan.editing.device_slots import SLOTS_PER_GPU
 from flows.edit.job import EditJob
 from flows.edit.shard import faces, reading, writing
 from flows.edit.shard.item import Chunk, Item

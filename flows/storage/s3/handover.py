@@ -128,7 +128,7 @@ def _usable(credentials: Any) -> int:
 
 
 def new_session() -> Any:
-    """A botocore session with this process's settings, or in a worker on the driver's machine with the driver's.
+    """A botocore session with this process's settings; in a worker, those of the driver replace them before.
 
     Raises:
         CredentialRetrievalError: the driver does not answer, or has failed to get credentials.
@@ -136,7 +136,7 @@ def new_session() -> Any:
     session = botocore.session.Session()
     if path := os.environ.get(SOCKET):
         found = _ask(path)
-        _follow(found["settings"])
+        _adopt(found["settings"])
         session.register_component("credential_provider", CredentialResolver([_Driver(path, found)]))
     return session
 
@@ -181,7 +181,7 @@ def _ask(path: str) -> dict[str, Any]:
     return found
 
 
-def _follow(settings: dict[str, str]) -> None:
+def _adopt(settings: dict[str, str]) -> None:
     """Make these the only AWS variables in this process's environment. Only differences are written."""
     with _lock:
         for name in [name for name in os.environ if name.startswith("AWS_") and name not in settings]:

@@ -28,7 +28,7 @@ from flows.sweep.prerequisites.alignment import align_first, needs_alignment, re
 from flows.sweep.prerequisites.evaluator import train_evaluator
 from flows.sweep.space.resolve import axes_of, datasets_of
 from flows.training.evaluators import open_evaluator
-from flows.training.plan import prepare
+from flows.training.prepared_training import prepare
 from flows.training.start import make_start
 
 FACES, DATASET, EVALUATOR = "faces", "dataset", "evaluator"

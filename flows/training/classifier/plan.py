@@ -19,7 +19,7 @@ from flows.settings import ClassifierSettings
 from flows.storage import Store, join, open_store
 from flows.storage.bundles import open_bundle
 from flows.training.data import open_data
-from flows.training.plan import refuse_overlap
+from flows.training.prepared_training import refuse_overlap
 from flows.training.start import joined_licence
 
 TRAINING = "training"

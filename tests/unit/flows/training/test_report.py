@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from flows.settings import TrainSettings
-from flows.training.plan import prepare
+from flows.training.prepared_training import prepare
 from flows.training.report import describe, result
 from flows.training.trial import train_trial
 

@@ -36,7 +36,7 @@ _DISCRIMINATOR = {"discriminator-activation": "activation", "head-activation": "
 
 
 @dataclass(frozen=True)
-class TrainingPlan:
+class PreparedTraining:
     """A training or an alignment that is checked: it may begin, resume, or have finished.
 
     Attributes:
@@ -68,7 +68,7 @@ class TrainingPlan:
         return licence_line(self.settings, self.faces.dataset.manifest.subset.name, self.start)
 
 
-def prepare(settings: TrainSettings | AlignSettings) -> TrainingPlan:
+def prepare(settings: TrainSettings | AlignSettings) -> PreparedTraining:
     """Check everything that can be known before the first step. Writes nothing.
 
     Raises:
@@ -97,7 +97,7 @@ def prepare(settings: TrainSettings | AlignSettings) -> TrainingPlan:
     alternates = settings.discriminator_steps if isinstance(settings, TrainSettings) else None
     if strategy is PAIRED:
         alternates = 0
-    return TrainingPlan(
+    return PreparedTraining(
         settings=settings,
         store=store,
         start=start,

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 import torch
 
-from attgan.editing.editor import Editor, make_editor
-from attgan.editing.stream_slots import (
+from attgan.editing.device_slots import (
     FittingForward,
     StreamSlot,
     compile_if_possible,
     make_forward,
     share_slots,
 )
+from attgan.editing.editor import Editor, make_editor
 from attgan.models import Generator, GeneratorConfig, fresh
 
 CPU = torch.device("cpu")
