@@ -20,21 +20,29 @@ from attgan.attributes import CELEBA
 from attgan.data.celeba import PARTITIONS
 from attgan.data.loading.decoding import decoding_pool
 from attgan.data.loading.prefetch import Prefetched
-from attgan.data.manifest import SCHEMA, AttributeShare, Counts, Manifest, PartEntry, Unreadable, part_name
-from attgan.data.shards import PartNote, entry, write_part
-from attgan.data.stored import StoredImage, pack_image, storage
-from attgan.data.subsets import parse_subset, shares
+from attgan.data.manifest import SCHEMA, Counts, Unreadable, part_name
+from attgan.data.shards import PartNote, write_part
+from attgan.data.stored import StoredImage, pack_image
+from attgan.data.subsets import parse_subset
 from attgan.data.tables import Tables, read_tables
 from attgan.errors import DataError, UserError
-from flows.dataset.datasets import find_finished, find_part, publish
+from flows.dataset.datasets import (
+    Part,
+    build_manifest,
+    figures,
+    find_finished,
+    find_part,
+    known_shares,
+    publish,
+    put_part,
+    too_many_unreadable,
+)
 from flows.runtime.terminal import ProgressLines, print_line
 from flows.settings.dataset import IngestSettings
 from flows.storage import Store, is_within, open_store
 
 # Images that a thread packs at a time.
 _CHUNK = 32
-
-_Part = tuple[PartEntry, PartNote]
 
 
 def ingest(settings: IngestSettings) -> dict[str, Any]:
@@ -55,9 +63,28 @@ def ingest(settings: IngestSettings) -> dict[str, Any]:
     made = 0
     if manifest is None:
         parts, made = _make_parts(settings, tables, store, plan)
-        manifest = _manifest(settings, tables, plan, parts)
+        total = len(tables.labels)
+        counts = Counts(
+            labelled=total,
+            eligible=total,
+            at_hand=total,
+            not_at_hand=0,
+            chosen=total,
+            unreadable=0,
+            rows=total,
+        )
+        manifest = build_manifest(
+            settings, plan, parse_subset("all"), tables.labels, counts, parts, unknown=tables.unknown
+        )
         publish(store, manifest)
-    return _result(store.url, manifest, made, time.monotonic() - started)
+    return {
+        "dataset": store.url,
+        "rows": manifest.counts.rows,
+        "unreadable": manifest.counts.unreadable,
+        **figures(manifest, made),
+        "attributes": len(manifest.attributes),
+        "seconds": round(time.monotonic() - started, 1),
+    }
 
 
 def describe(settings: IngestSettings) -> list[dict[str, Any]]:
@@ -84,7 +111,7 @@ def describe(settings: IngestSettings) -> list[dict[str, Any]]:
         rows.append({"what": f"rows of {name}", "value": f"{count:,}"})
     if labels.identity is not None:
         rows.append({"what": "people", "value": f"{len(np.unique(labels.identity)):,}"})
-    for share in _known_shares(labels.attributes, tables.unknown):
+    for share in known_shares(labels.attributes, tables.unknown):
         rows.append({"what": share.name, "value": f"{share.share:.2f} ({share.rows:,} rows)"})
     rows += [{"what": "remark", "value": line} for line in _remarks(tables)]
     return rows
@@ -131,12 +158,12 @@ def _check_destination(settings: IngestSettings) -> str:
     return settings.destination
 
 
-def _make_parts(settings: IngestSettings, tables: Tables, store: Store, plan: str) -> tuple[list[_Part], int]:
+def _make_parts(settings: IngestSettings, tables: Tables, store: Store, plan: str) -> tuple[list[Part], int]:
     """All parts in order, and how many of them this run has made."""
     total, step = len(tables.labels), settings.rows_per_part
     count = -(-total // step)
     there = {info.key for info in store.list("part-")}
-    parts: dict[int, _Part] = {}
+    parts: dict[int, Part] = {}
     for index in range(count):
         found = find_part(store, plan, index) if part_name(index) in there else None
         if found is not None:
@@ -173,7 +200,7 @@ def _make_part(
     note: PartNote,
     images: Sequence[bytes | None],
     pool: Executor,
-) -> _Part:
+) -> Part:
     first = note.index * settings.rows_per_part
     packed: list[StoredImage | str] = []
     chunks = (images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK))
@@ -194,16 +221,7 @@ def _make_part(
         ),
     )
     data = write_part(tables.labels.take(rows[good]), kept, note, tables.unknown[rows[good]])
-    name = part_name(note.index)
-    try:
-        store.put(name, data, create_only=True)
-    except FileExistsError:
-        # Another run of the same command was faster.
-        found = find_part(store, note.plan, note.index)
-        if found is None:
-            raise
-        return found
-    return entry(name, data, len(kept)), note
+    return put_part(store, data, len(kept), note)[0]
 
 
 def _pack(image: bytes | None, settings: IngestSettings) -> StoredImage | str:
@@ -216,54 +234,10 @@ def _pack(image: bytes | None, settings: IngestSettings) -> StoredImage | str:
         return str(error)
 
 
-def _refuse_too_many(settings: IngestSettings, total: int, parts: dict[int, _Part]) -> None:
-    bad = [image for _, note in parts.values() for image in note.unreadable]
-    if len(bad) > settings.max_unreadable_share * total:
-        raise UserError(
-            "unreadable-share-exceeded",
-            f"--max-unreadable-share {settings.max_unreadable_share:g}: {len(bad):,} of {total:,} images cannot be "
-            f"used ({bad[0].image_id}: {bad[0].reason}); stopped; the same command continues with a higher limit",
-        )
-
-
-def _manifest(settings: IngestSettings, tables: Tables, plan: str, parts: Sequence[_Part]) -> Manifest:
-    unreadable = tuple(image for _, note in parts for image in note.unreadable)
-    total, rows = len(tables.labels), sum(made.rows for made, _ in parts)
-    if not rows:
-        raise UserError(
-            "images-unreadable", f"--source {settings.source}: no image opens ({unreadable[0].reason})"
-        )
-    left_out = {image.image_id for image in unreadable}
-    kept = np.array([name not in left_out for name in tables.labels.image_ids.to_pylist()])
-    return Manifest(
-        plan=plan,
-        subset=parse_subset("all"),
-        seed=0,
-        counts=Counts(
-            labelled=total,
-            eligible=total,
-            at_hand=total,
-            not_at_hand=0,
-            chosen=total,
-            unreadable=len(unreadable),
-            rows=rows,
-        ),
-        images=storage(settings.store, min(note.side for made, note in parts if made.rows)),
-        identity=tables.labels.identity is not None,
-        attributes=tuple(_known_shares(tables.labels.attributes[kept], tables.unknown[kept])),
-        unreadable=unreadable,
-        parts=tuple(made for made, _ in parts),
-    )
-
-
-def _known_shares(attributes: np.ndarray, unknown: np.ndarray) -> list[AttributeShare]:
-    """The shares of the attributes that are known for all rows, in descending order."""
-    known = {name for i, name in enumerate(CELEBA) if not unknown[:, i].any()}
-    return [
-        AttributeShare(name=share.name, rows=share.rows, share=round(share.share, 6))
-        for share in shares(attributes)
-        if share.name in known
-    ]
+def _refuse_too_many(settings: IngestSettings, total: int, parts: dict[int, Part]) -> None:
+    unreadable = [image for _, note in parts.values() for image in note.unreadable]
+    if line := too_many_unreadable(settings, unreadable, total):
+        raise UserError("unreadable-share-exceeded", line)
 
 
 def _remarks(tables: Tables) -> list[str]:
@@ -282,19 +256,3 @@ def _remarks(tables: Tables) -> list[str]:
     if partly:
         lines.append(f"attributes that are unknown for some rows: {', '.join(partly)}")
     return lines
-
-
-def _result(url: str, manifest: Manifest, made: int, seconds: float) -> dict[str, Any]:
-    size = sum(part.bytes for part in manifest.parts)
-    return {
-        "dataset": url,
-        "rows": manifest.counts.rows,
-        "unreadable": manifest.counts.unreadable,
-        "parts": len(manifest.parts),
-        "parts made before": len(manifest.parts) - made,
-        "bytes": size,
-        "bytes per image": round(size / manifest.counts.rows),
-        "images stored": f"{manifest.images.geometry}, faces of {manifest.images.side} pixels",
-        "attributes": len(manifest.attributes),
-        "seconds": round(seconds, 1),
-    }

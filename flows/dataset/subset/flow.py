@@ -15,7 +15,7 @@ from prefect.states import Failed
 
 from attgan.data.manifest import Manifest
 from attgan.errors import UserError
-from flows.dataset.datasets import find_finished, publish
+from flows.dataset.datasets import find_finished, publish, too_many_unreadable
 from flows.dataset.subset import preview, report
 from flows.dataset.subset.part import PartResult, PartTask, make_part
 from flows.dataset.subset.plan import Plan, make_plan, refuse_overlap
@@ -71,7 +71,7 @@ def subset(settings: SubsetSettings) -> dict[str, Any] | State[Any]:
     parts, failure = _make_parts(plan, store, log)
     if failure:
         return Failed(message=failure)
-    manifest = report.build_manifest(plan, parts)
+    manifest = report.manifest_of(plan, parts)
     publish(store, manifest)
     _show(store, manifest, parts)
     return report.result(store.url, manifest, parts, time.monotonic() - started)
@@ -85,7 +85,6 @@ def _make_parts(plan: Plan, store: Store, log: reporting.Log) -> tuple[list[Part
     """
     settings = plan.settings
     progress = reporting.Progress("subset-progress", "images", plan.counts.chosen, log)
-    allowed = settings.max_unreadable_share * plan.counts.chosen
     results: list[PartResult] = []
     lost: list[str] = []
     running = tasks.run_tasks(
@@ -107,8 +106,8 @@ def _make_parts(plan: Plan, store: Store, log: reporting.Log) -> tuple[list[Part
             results.append(made)
             progress.advance(made.entry.rows + len(made.note.unreadable))
             unreadable = [image for result in results for image in result.note.unreadable]
-            if len(unreadable) > allowed:
-                return results, report.too_many_unreadable(unreadable, plan)
+            if line := too_many_unreadable(settings, unreadable, plan.counts.chosen):
+                return results, line
     if lost:
         return (
             results,

@@ -17,11 +17,11 @@ import pyarrow as pa
 from attgan.attributes import CELEBA
 from attgan.data import codec
 from attgan.data.celeba import Labels
-from attgan.data.manifest import PartEntry, Unreadable, part_name
-from attgan.data.shards import PartNote, entry, write_part
+from attgan.data.manifest import PartEntry, Unreadable
+from attgan.data.shards import PartNote, write_part
 from attgan.data.stored import Geometry, StoredImage, pack_image
 from attgan.errors import DataError
-from flows.dataset.datasets import find_part
+from flows.dataset.datasets import find_part, put_part
 from flows.runtime.stages import Stage, each, run_stages, set_torch_threads
 from flows.storage import Store, open_store
 
@@ -93,10 +93,9 @@ def make_part(task: PartTask) -> PartResult:
         StorageError: the storage failed after its retries. The part can be made again.
     """
     store = open_store(task.destination, option="--destination")
-    name = part_name(task.index)
-    there = _made_before(store, task)
-    if there is not None:
-        return there
+    found = find_part(store, task.plan, task.index)
+    if found is not None:
+        return PartResult(*found, reused=True)
     labels, sizes = unpack_rows(task.rows)
     items = [_Item(i, size) for i, size in zip(labels.image_ids.to_pylist(), sizes.tolist(), strict=True)]
     stages = asyncio.run(_fill(task, items))
@@ -113,16 +112,9 @@ def make_part(task: PartTask) -> PartResult:
     seconds["write"] = round(time.perf_counter() - started, 3)
 
     started = time.perf_counter()
-    try:
-        store.put(name, data, create_only=True)
-    except FileExistsError:
-        # Another worker received the same part, and was faster.
-        there = _made_before(store, task)
-        if there is not None:
-            return there
-        raise
+    written, reused = put_part(store, data, len(images), note)
     seconds["put"] = round(time.perf_counter() - started, 3)
-    return PartResult(entry(name, data, len(images)), note, False, seconds)
+    return PartResult(*written, reused, {} if reused else seconds)
 
 
 def pack_rows(labels: Labels, sizes: np.ndarray) -> bytes:
@@ -157,11 +149,6 @@ def unpack_rows(rows: bytes) -> tuple[Labels, np.ndarray]:
     }
     labels = Labels(table.column("image_id").combine_chunks(), bits, **numbers)
     return labels, table.column("size").to_numpy()
-
-
-def _made_before(store: Store, task: PartTask) -> PartResult | None:
-    found = find_part(store, task.plan, task.index)
-    return None if found is None else PartResult(*found, reused=True)
 
 
 async def _fill(task: PartTask, items: list[_Item]) -> list[Stage[_Chunk]]:

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from attgan.data import codec
-from attgan.data.manifest import AttributeShare, Manifest, Unreadable
+from attgan.data.manifest import Manifest
 from attgan.data.shards import read_part
-from attgan.data.stored import storage, unpack_face
-from attgan.data.subsets import shares
-from attgan.errors import UserError
+from attgan.data.stored import unpack_face
+from flows.dataset.datasets import build_manifest, figures
 from flows.dataset.subset.part import PartResult
 from flows.dataset.subset.plan import Plan
 from flows.storage import Store
@@ -21,42 +20,11 @@ SHOWN = 100
 _COLUMNS, _ROWS, _FACE = 8, 4, 128
 
 
-def build_manifest(plan: Plan, parts: Sequence[PartResult]) -> Manifest:
-    """The manifest of these parts, given in order.
-
-    Raises:
-        UserError: no image could be opened.
-    """
-    unreadable = tuple(image for part in parts for image in part.note.unreadable)
-    rows = sum(part.entry.rows for part in parts)
-    if not rows:
-        raise UserError(
-            "images-unreadable", f"--source {plan.settings.source}: no image opens ({_first(unreadable)})"
-        )
-    left_out = {image.image_id for image in unreadable}
-    kept = np.array([name not in left_out for name in plan.labels.image_ids.to_pylist()])
-    return Manifest(
-        plan=plan.digest,
-        subset=plan.subset,
-        seed=plan.settings.seed,
-        counts=plan.counts.model_copy(update={"unreadable": len(unreadable), "rows": rows}),
-        images=storage(plan.settings.store, min(part.note.side for part in parts if part.entry.rows)),
-        identity=plan.labels.identity is not None,
-        attributes=tuple(
-            AttributeShare(name=share.name, rows=share.rows, share=round(share.share, 6))
-            for share in shares(plan.labels.attributes[kept])
-        ),
-        unreadable=unreadable,
-        parts=tuple(part.entry for part in parts),
-    )
-
-
-def too_many_unreadable(unreadable: Sequence[Unreadable], plan: Plan) -> str:
-    """The line for a run that stops because too many images cannot be used."""
-    return (
-        f"--max-unreadable-share {plan.settings.max_unreadable_share:g}: {len(unreadable):,} of "
-        f"{plan.counts.chosen:,} images cannot be used ({_first(unreadable)}); stopped; the same command "
-        "continues with a higher limit"
+def manifest_of(plan: Plan, parts: Sequence[PartResult]) -> Manifest:
+    """The manifest of all parts of a plan, given in order. Raises as :func:`build_manifest`."""
+    made = [(part.entry, part.note) for part in parts]
+    return build_manifest(
+        plan.settings, plan.digest, plan.subset, plan.labels, plan.counts, made, seed=plan.settings.seed
     )
 
 
@@ -64,16 +32,11 @@ def result(url: str, manifest: Manifest, parts: Sequence[PartResult], seconds: f
     """The result of the flow. ``parts`` are those of this run; none if the dataset existed already."""
     made = [part for part in parts if not part.reused]
     images = sum(part.entry.rows + len(part.note.unreadable) for part in made)
-    size = sum(part.bytes for part in manifest.parts)
     return {
         "dataset": url,
         "subset": manifest.subset.name,
         **{name.replace("_", " "): count for name, count in manifest.counts.model_dump().items()},
-        "parts": len(manifest.parts),
-        "parts made before": len(manifest.parts) - len(made),
-        "bytes": size,
-        "bytes per image": round(size / manifest.counts.rows),
-        "images stored": f"{manifest.images.geometry}, faces of {manifest.images.side} pixels",
+        **figures(manifest, len(made)),
         "seconds": round(seconds, 1),
         "images per second": round(images / seconds) if images else 0,
         "worker seconds": _worker_seconds(made),
@@ -125,7 +88,3 @@ def _worker_seconds(made: Sequence[PartResult]) -> str:
         for stage, seconds in part.seconds.items():
             stages[stage] = stages.get(stage, 0.0) + seconds
     return ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in stages.items()) or "none"
-
-
-def _first(unreadable: Sequence[Unreadable]) -> str:
-    return f"{unreadable[0].image_id}: {unreadable[0].reason}" if unreadable else "none was drawn"

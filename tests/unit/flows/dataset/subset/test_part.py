@@ -13,7 +13,7 @@ from attgan.data.transforms import face_box, take_face
 from flows.dataset.datasets import find_finished, publish
 from flows.dataset.subset.part import PartResult, make_part
 from flows.dataset.subset.plan import Plan, make_plan
-from flows.dataset.subset.report import build_manifest
+from flows.dataset.subset.report import manifest_of
 from flows.settings import SubsetSettings
 from flows.storage import open_store
 from tests.support.data.celeba_folder import attributes, image_ids, write_folder
@@ -33,7 +33,7 @@ def make_all(plan: Plan, out: Path) -> list[PartResult]:
 
 
 def make_dataset(plan: Plan, out: Path) -> Manifest:
-    manifest = build_manifest(plan, make_all(plan, out))
+    manifest = manifest_of(plan, make_all(plan, out))
     publish(open_store(str(out)), manifest)
     return manifest
 
@@ -109,7 +109,7 @@ def test_leftovers_of_a_killed_run_are_taken_over(folder: Path, tmp_path: Path) 
     parts = make_all(plan, out)
     assert [part.reused for part in parts] == [False, True, False]
     assert (out / "part-00001.parquet").stat().st_mtime_ns == times
-    assert build_manifest(plan, parts) == make_dataset(plan_of(folder, fresh), fresh)
+    assert manifest_of(plan, parts) == make_dataset(plan_of(folder, fresh), fresh)
 
 
 def test_a_part_of_another_plan_is_refused_and_left_alone(folder: Path, tmp_path: Path) -> None:
