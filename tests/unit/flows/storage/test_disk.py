@@ -6,11 +6,7 @@ import logging
 import os
 import pickle
 import resource
-import signal
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -167,35 +163,6 @@ def test_without_hard_links_one_of_many_creates_a_file(
     there = store.get("a/b")
     assert (there.etag, there.data) == (etags[winner], bytes([winner]) * 100_000)
     assert os.listdir(tmp_path / "store" / "a") == ["b"]
-
-
-WRITER = """
-import sys
-from flows.storage import open_store
-store = open_store(sys.argv[1])
-while True:
-    for letter in b"abc":
-        store.put("file", bytes([letter]) * 3_000_000)
-        print(letter, flush=True)
-"""
-
-
-@pytest.mark.fault
-def test_a_killed_writer_leaves_whole_files(store: Store, tmp_path: Path) -> None:
-    debris = 0
-    for number in range(4):
-        writer = subprocess.Popen([sys.executable, "-c", WRITER, store.url], stdout=subprocess.PIPE)
-        assert writer.stdout is not None
-        writer.stdout.readline()
-        time.sleep(0.003 * number)
-        writer.send_signal(signal.SIGKILL)
-        writer.wait()
-        writer.stdout.close()
-        data = store.get("file").data
-        assert data in (b"a" * 3_000_000, b"b" * 3_000_000, b"c" * 3_000_000)
-        assert keys(store) == ["file"]
-        debris += len(os.listdir(tmp_path / "store")) - 1
-    print(f"{debris} temporary files left by 4 kills, none of them listed")
 
 
 def test_check(tmp_path: Path) -> None:
