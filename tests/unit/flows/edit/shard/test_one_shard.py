@@ -122,18 +122,6 @@ def test_the_same_bytes_whatever_the_shards(tmp_path: Path, settings: MakeSettin
     assert results[0] == results[1] == results[2]
 
 
-@pytest.mark.parametrize(
-    ("rule", "status"), [("skip", "skipped"), ("fail", "failed"), ("overwrite", "edited")]
-)
-def test_what_is_not_ours(tmp_path: Path, settings: MakeSettings, rule: str, status: str) -> None:
-    (tmp_path / "in" / "a.jpg").write_bytes(saved(noise(0)))
-    (tmp_path / "out" / "a.jpg").write_bytes(b"somebody's only copy")
-    prepared, _ = run_all(settings(on_existing=rule))
-    assert rows_of(prepared)["a.jpg"]["status"] == status
-    kept = (tmp_path / "out" / "a.jpg").read_bytes() == b"somebody's only copy"
-    assert kept == (rule != "overwrite")
-
-
 def test_a_named_run_of_something_else_is_refused(tmp_path: Path, settings: MakeSettings) -> None:
     (tmp_path / "in" / "a.jpg").write_bytes(saved(noise(0)))
     prepare(resolve(settings(run_id="mine")))
