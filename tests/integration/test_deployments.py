@@ -249,14 +249,6 @@ def test_a_run_goes_through_the_worker_and_a_second_one_does_not_start_beside_it
     assert limit.active_slots == 0
 
 
-def test_a_run_without_a_source_is_refused_and_told_what_it_lacks(
-    edit: Callable[[], DeploymentResponse],
-) -> None:
-    edit()
-    with pytest.raises(PrefectHTTPStatusError, match="'source' is a required property"):
-        run_deployment("edit/edit", timeout=0)
-
-
 @pytest.mark.long
 def test_a_block_of_the_users_is_told_of_a_failed_run_and_of_too_many_failed_images(
     client: SyncPrefectClient, edit: Callable[[], DeploymentResponse], places: dict[str, Any], told: Told

@@ -14,7 +14,7 @@ from attgan.data.tables import Tables, find_columns, read_tables
 from tests.support.data.foreign_tables import write_table
 from tests.support.refusals import refused
 
-GLASSES, BALD = CELEBA.index("Eyeglasses"), CELEBA.index("Bald")
+GLASSES = CELEBA.index("Eyeglasses")
 LOCAL = fs.LocalFileSystem()
 
 

@@ -20,19 +20,6 @@ def test_the_interval_of_a_ratio_holds_the_truth_nineteen_times_in_twenty() -> N
     assert 0.89 <= held / REPEATS <= 0.99
 
 
-def test_the_interval_is_that_of_a_plain_bootstrap() -> None:
-    rng = np.random.default_rng(RNG_SEED)
-    values, weights = rng.normal(3, 1, 50), rng.random(50)
-    figure = mean_figure(values, "plain", weights=weights)
-    assert figure is not None
-    means = []
-    for _ in range(4000):
-        rows = rng.integers(0, 50, 50)
-        means.append(np.average(values[rows], weights=weights[rows]))
-    assert figure.value == pytest.approx(np.average(values, weights=weights))
-    assert [figure.low, figure.high] == pytest.approx(np.percentile(means, [2.5, 97.5]), abs=0.05)
-
-
 def test_what_was_never_seen_has_an_interval_all_the_same() -> None:
     never, always = mean_figure(np.zeros(30), "x"), mean_figure(np.ones(30), "x")
     assert never is not None

@@ -9,8 +9,6 @@ from PIL import Image
 
 from attgan.evaluation.plots.curves import Panel, draw_curves
 
-BLUE, ORANGE = (0, 114, 178), (213, 94, 0)
-
 
 def test_empty_constant_and_infinite_panels_are_drawn() -> None:
     panels = [
