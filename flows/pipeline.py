@@ -28,8 +28,8 @@ from flows.dataset.datasets import read_manifest_of
 from flows.dataset.drawn_faces import draw_faces
 from flows.dataset.subset import subset
 from flows.dataset.subset.plan import resolve_subset
+from flows.edit.fingerprint import hash_of
 from flows.edit.flow import edit
-from flows.edit.run import hash_of
 from flows.runtime import reporting
 from flows.runtime.cluster import connection, nodes
 from flows.runtime.running import Unfinished, refusals_as_states, run_subflow

@@ -15,8 +15,9 @@ from attgan.data.codec import Limits
 from attgan.editing.photographs import EditOptions
 from attgan.errors import UserError
 from attgan.models import BundleInfo
+from flows.edit.fingerprint import edits_text, fingerprint_inputs, hash_of, lineage_of
 from flows.edit.plan.tables import SourceLabels, Styles, read_source_labels, read_styles
-from flows.edit.run import RUNS, STATE, EditRun, edits_text, fingerprint_inputs, hash_of, lineage_of
+from flows.edit.run import RUNS, STATE, EditRun
 from flows.settings import EditSettings
 from flows.storage import Store, bundles, is_within, join, open_store
 

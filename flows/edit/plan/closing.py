@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from flows.edit.fingerprint import hash_of
 from flows.edit.ledger import Summary, finished_shards, read_summary
 from flows.edit.plan.runs import ListedRun
 from flows.edit.report.content import build_report
-from flows.edit.run import EditRun, hash_of, write_report
+from flows.edit.run import EditRun, write_report
 from flows.storage import Store, join, open_store
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from attgan.errors import UserError
+from flows.edit.fingerprint import SELECTION, hash_of
 from flows.edit.job import EditRequest
 from flows.edit.ledger import finished_shards, read_summary
 from flows.edit.plan.closing import find_unfinished
@@ -15,7 +16,7 @@ from flows.edit.plan.done import open_done
 from flows.edit.plan.listing import NotPlanned, ignored_text, list_inputs, write_ignored
 from flows.edit.plan.runs import ListedRun, list_runs
 from flows.edit.plan.shard_plans import shard_sizes, write_plan
-from flows.edit.run import RUN_FILE, EditRun, hash_of, read_run
+from flows.edit.run import RUN_FILE, EditRun, read_run
 from flows.storage import Store
 
 
@@ -215,7 +216,7 @@ def _refuse_other_settings(run: EditRun, request: EditRequest) -> None:
     """
     settings, made_of = request.settings, request.made_of
     differs = [name for name in made_of if made_of[name] != run.made_of.get(name)]
-    same = ("source",) if settings.retry_failed else ("source", "max_images", "redo")
+    same = ("source",) if settings.retry_failed else SELECTION
     differs += [name for name in same if getattr(run.settings, name) != getattr(settings, name)]
     if differs:
         names = ", ".join(differs)

@@ -14,11 +14,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from flows.edit.fingerprint import check_versions
 from flows.edit.job import EditJob, job_of
 from flows.edit.ledger import Row, Summary, ledger_key, read_rows, summarise, write_ledger
 from flows.edit.naming import output_key
 from flows.edit.plan import shard_plans as plan
-from flows.edit.run import check_versions, read_run
+from flows.edit.run import read_run
 from flows.edit.shard.item import Item
 from flows.edit.shard.live_counts import live_counts
 from flows.edit.shard.stall_limit import stall_limit
@@ -61,7 +62,7 @@ def edit_shard(run_url: str, shard: int, settings: EditSettings, generation: int
         run_url: the run's folder, with ``run.json`` and the plan.
         shard: its number.
         settings: of the current command. Those that may change within a run are taken from here
-            (:data:`flows.edit.run.MAY_CHANGE`).
+            (:data:`flows.edit.fingerprint.CURRENT`).
         generation: of the ledger. 0 edits all inputs; a higher number those that failed in the generation before.
 
     Raises:
@@ -81,7 +82,7 @@ def open_shard(run_url: str, shard: int, settings: EditSettings, generation: int
     begun = read_run(store)
     if begun is None:
         raise FileNotFoundError(f"{run_url}: has no run.json")
-    check_versions(begun)
+    check_versions(begun.made_of)
     run = begun.under(settings)
     planned = plan.read_shard(store, run, shard)
     items = [

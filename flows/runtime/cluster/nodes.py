@@ -29,7 +29,8 @@ from flows.words import counted
 # The packages that are uploaded.
 PACKAGES = ("attgan", "flows")
 # A node needs exactly the driver's version of these, with the build label ("+cu130"). The first two have to understand
-# each other. The others decide the bytes of the results (flows.edit.run.versions), so their versions belong to a run.
+# each other. The others decide the bytes of the results, so their versions belong to a run
+# (flows.edit.fingerprint.versions).
 SAME = ("ray", "prefect", "torch", "pillow", "simplejpeg", "imagecodecs")
 NEEDED = (
     *SAME,

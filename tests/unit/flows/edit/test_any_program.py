@@ -34,6 +34,7 @@ from attgan.attributes import parse_edits
 from attgan.errors import DataError, UserError
 from flows.edit import job as job_module
 from flows.edit import lease
+from flows.edit.fingerprint import hash_of, lineage_of, versions
 from flows.edit.job import EditRequest
 from flows.edit.ledger import read_summary
 from flows.edit.plan import closing, runs
@@ -42,7 +43,6 @@ from flows.edit.plan.prepared_run import NothingToDo, prepare
 from flows.edit.plan.runs import list_runs
 from flows.edit.plan.tables import SourceLabels, Styles
 from flows.edit.report.finish import finish
-from flows.edit.run import hash_of, lineage_of, versions
 from flows.edit.shard import one_shard, reading, writing
 from flows.settings import EditSettings
 from flows.storage import StorageError

@@ -16,7 +16,6 @@ from flows.edit.plan.prepared_run import NothingToDo, PreparedRun, prepare
 from flows.edit.plan.runs import show_runs
 from flows.edit.report.finish import finish
 from flows.edit.report.finished_runs import find_report
-from flows.edit.run import FIRST_SHIPPED, fingerprint_inputs, hash_of, lineage_of
 from flows.edit.shard.one_shard import edit_shard
 from flows.settings import EditSettings, ReportSettings
 from flows.storage import open_store
@@ -24,11 +23,6 @@ from tests.support.images.pictures import noise, opened, saved
 from tests.support.refusals import refused
 
 MakeSettings = Callable[..., EditSettings]
-
-ASKED_FOR_BY_FIRST = (
-    *("bundle", "edits", "faces", "min_face", "min_confidence", "paste"),
-    *("output", "format", "on_present", "quality"),
-)
 
 
 def run_all(settings: EditSettings) -> dict[str, Any] | None:
@@ -135,37 +129,12 @@ def test_another_wish_is_another_lineage(tmp_path: Path, settings: MakeSettings)
     assert (elsewhere["inputs"], elsewhere["unchanged"]) == (1, 0)
 
 
-def test_a_new_shipped_bundle_has_the_lineage_of_the_first_one(settings: MakeSettings) -> None:
-    def lineage(**options: Any) -> str:
-        asked = settings(bundle="default", **options)
-        made_of = fingerprint_inputs(asked, (), "its digest", None, "its style")
-        return lineage_of(asked, made_of)
-
-    # What 0.1.0 wrote for a run with the bundle that it shipped.
-    first = settings(bundle="default", quality=95)
-    earlier = fingerprint_inputs(first, (), FIRST_SHIPPED, None)
-    assert lineage() == hash_of([first.source, {name: earlier[name] for name in ASKED_FOR_BY_FIRST}])
-    assert lineage(style=["round"]) != lineage()
-    assert lineage(quality=77) != lineage()
-
-
-def test_a_table_of_styles_may_grow_without_editing_the_rest_again(settings: MakeSettings) -> None:
-    def lineage(digest: str, **options: Any) -> str:
-        asked = settings(**options)
-        return lineage_of(asked, fingerprint_inputs(asked, (), "its digest", None, digest))
-
-    before = lineage("round 0123", style=["round"], style_from="styles.csv")
-    assert lineage("round 4567", style=["round"], style_from="styles.csv") == before
-    assert lineage("oval 4567", style=["oval"], style_from="styles.csv") != before
-    assert lineage("round", style=["round"]) != before
-
-
 def test_after_an_upgrade_only_what_is_new_is_edited(
     tmp_path: Path, settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(tmp_path, a=0)
     run_all(settings())
-    monkeypatch.setattr("flows.edit.run.EDIT_FORMAT", 99)
+    monkeypatch.setattr("flows.edit.fingerprint.EDIT_FORMAT", 99)
     put(tmp_path, b=1)
     report = run_all(settings())
     assert report is not None

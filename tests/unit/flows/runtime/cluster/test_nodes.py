@@ -28,7 +28,7 @@ def test_this_process_can_do_its_own_work() -> None:
 
 
 def test_the_versions_that_decide_the_results_are_those_that_runs_record() -> None:
-    """Shards refuse others (:func:`flows.edit.run.check_versions`), so a node with others must not be accepted."""
+    """Shards refuse others (:func:`flows.edit.fingerprint.check_versions`), so a node must not have others."""
     decisive = {"torch": torch.__version__} | dict(part.split(" ") for part in codec.VERSION.split(", "))
     assert decisive.items() <= report([]).versions.items()
     assert decisive.keys() <= set(SAME)
