@@ -24,7 +24,7 @@ from flows.bench.rate import total
 from flows.bench.together import Ceiling, serves_here
 from flows.edit.flow import edit
 from flows.edit.job import model_of
-from flows.edit.ledger import finished_shards, read_summary
+from flows.edit.ledger import finished_shards, read_summaries
 from flows.edit.plan.listing import NotPlanned, list_images
 from flows.edit.shard.model import warm_up
 from flows.runtime.cluster import capacity, connection, nodes
@@ -218,7 +218,7 @@ def _edit(settings: EditSettings, parallel: int) -> Reached:
     report = run_from_terminal(edit, settings=settings)
     whole = time.monotonic() - begun
     store = open_store(report["url"])
-    summaries = [read_summary(store, key) for key in finished_shards(store).values()]
+    summaries = read_summaries(store, finished_shards(store).values())
     return Reached(
         images=report["counts"]["edited"] + report["counts"]["copied"],
         whole=whole,

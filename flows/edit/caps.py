@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from flows.settings import EditSettings, seconds_of
 
@@ -24,20 +24,19 @@ class Caps:
         self.reached: str | None = None
         self._ends = math.inf if settings.deadline is None else started + seconds_of(settings.deadline)
 
-    def spaced(self, shards: Iterable[int], images_of: Callable[[int], int]) -> Iterator[int | None]:
+    def spaced(self, images: Mapping[int, int]) -> Iterator[int | None]:
         """Yield the shards that may be submitted; None while the next one has to wait. Ends at the deadline.
 
         A shard waits until its images would have taken their time at the rate. So a run never gets ahead of the rate,
         and a pause in it is not caught up on. Within a shard, images are edited at full speed.
 
         Args:
-            shards: numbers of shards, in order.
-            images_of: how many images of a shard are to be edited. Only asked where there is a rate.
+            images: how many images of each shard are to be edited, by its number.
         """
         next_at = self._clock()
-        for shard in shards:
+        for shard, count in images.items():
             if self._rate is not None:
-                next_at = max(next_at, self._clock()) + images_of(shard) / self._rate
+                next_at = max(next_at, self._clock()) + count / self._rate
             while self._clock() < min(next_at, self._ends):
                 yield None
             if self._clock() >= self._ends:

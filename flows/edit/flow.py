@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from prefect import State, flow, get_run_logger, task
@@ -17,10 +17,9 @@ from attgan.errors import CapReached, UserError
 from flows.edit import lease, metrics
 from flows.edit.caps import Caps
 from flows.edit.job import Model, resolve
-from flows.edit.ledger import Summary, ledger_key, read_summary
+from flows.edit.ledger import Summary
 from flows.edit.plan.dry_run import describe
 from flows.edit.plan.prepared_run import NothingToDo, PreparedRun, prepare
-from flows.edit.plan.shard_plans import count_inputs
 from flows.edit.removal.deleted_sources import mirror_deletions
 from flows.edit.removal.outputs import Outcome
 from flows.edit.report import finish, tables
@@ -152,42 +151,38 @@ def _edit(
     if prepared.is_reported:
         log.info("run %s has finished before", run.run_id)
         return _completed(read_report(prepared.store))
-    summaries = {
-        shard: read_summary(prepared.store, key)
-        for shard, key in prepared.finished.items()
-        if shard not in prepared.todo
-    }
-    before = list(summaries.values())
     caps = Caps(run.settings, started)
     submitted = time.monotonic()
-    if lost := _run_shards(prepared, summaries, caps, check_stop, log):
+    finished: list[Summary] = []
+    lost = _run_shards(prepared, finished, caps, check_stop, log)
+    every = [*prepared.before, *finished]
+    if lost:
         message = f"{len(lost)} of {run.shards} shards did not finish ({lost[0]}); {cancelling.RESUMES}"
         return Failed(message=message)
     if caps.reached:
-        done = sum(summary.images for summary in summaries.values())
+        done = sum(summary.images for summary in every)
         raise CapReached(
             "deadline-reached",
             f"{caps.reached}: {done:,} of {run.inputs:,} images are done; the same command continues",
         )
-    if len(summaries) < run.shards:
-        message = _report_failed_share(run, summaries)
+    if len(every) < run.shards:
+        message = _report_failed_share(run, every)
         return Failed(message=f"{message}; stopped. With a higher limit the same command resumes")
     ended = time.monotonic()
     # A run that has taken over the destination reports for both.
     check_stop()
     result, grid = finish.finish(
         prepared,
-        list(summaries.values()),
+        finished,
         ended - started,
-        before,
         shards_wall=ended - submitted,
         workers=capacity.tasks_now(run.settings.cpus_per_shard, run.settings.gpus_per_shard),
     )
     finish.show_in_ui(result, grid)
     for remark in result["remarks"]:
         log.warning("%s", remark)
-    if failed_share(summaries.values()) > run.settings.max_failed_share:
-        return Failed(message=_report_failed_share(run, summaries) + f"; all results are listed in {run.url}")
+    if failed_share(every) > run.settings.max_failed_share:
+        return Failed(message=_report_failed_share(run, every) + f"; all results are listed in {run.url}")
     return _completed(result)
 
 
@@ -197,12 +192,12 @@ def _completed(result: dict[str, Any]) -> State[Any]:
 
 def _run_shards(
     prepared: PreparedRun,
-    summaries: dict[int, Summary],
+    finished: list[Summary],
     caps: Caps,
     check_stop: Callable[[], None],
     log: reporting.Log,
 ) -> list[str]:
-    """Run the shards that are left and add their summaries to ``summaries``.
+    """Run the shards that are left and add their summaries to ``finished``.
 
     Stops early at the deadline, when too many images have failed, or when so many shards in a row did not finish that
     the storage or the cluster must be gone.
@@ -214,14 +209,19 @@ def _run_shards(
         UserError: a worker refused. Every other shard would be refused, too.
     """
     run, settings = prepared.run, prepared.run.settings
-    done = sum(summary.images for summary in summaries.values())
+    done = sum(summary.images for summary in prepared.before)
     progress = reporting.Progress("edit-progress", "images", run.inputs, log, done)
     counts = RunCounts(len(prepared.todo))
     calls = (
         None
         if shard is None
-        else {"run_url": run.url, "shard": shard, "settings": settings, "generation": prepared.todo[shard]}
-        for shard in caps.spaced(prepared.todo, lambda shard: _images_to_do(prepared, shard))
+        else {
+            "run_url": run.url,
+            "shard": shard,
+            "settings": settings,
+            "generation": prepared.todo[shard].generation,
+        }
+        for shard in caps.spaced({shard: todo.images for shard, todo in prepared.todo.items()})
     )
     asks = settings.cpus_per_shard, settings.gpus_per_shard
 
@@ -250,7 +250,7 @@ def _run_shards(
     lost: list[str] = []
     lost_in_a_row = 0
     images = done
-    failed = sum(summary.counts["failed"] for summary in summaries.values())
+    failed = sum(summary.counts["failed"] for summary in prepared.before)
     with (
         live_reports.reports_below(live_prefix(run.url)) as reports,
         metrics.exposed(run, counts, done, log),
@@ -269,7 +269,7 @@ def _run_shards(
                 continue
             lost_in_a_row = 0
             summary = state.result()
-            summaries[summary.shard] = summary
+            finished.append(summary)
             counts.finish(summary)
             images += summary.images
             failed += summary.counts["failed"]
@@ -277,13 +277,6 @@ def _run_shards(
                 break
     progress.reach(done + counts.totals().images)
     return lost
-
-
-def _images_to_do(prepared: PreparedRun, shard: int) -> int:
-    """How many images of a shard that is left are to be edited: all, or those that a retry finds failed."""
-    if generation := prepared.todo[shard]:
-        return read_summary(prepared.store, ledger_key(shard, generation - 1)).counts["failed"]
-    return count_inputs(prepared.store, prepared.run, shard)
 
 
 def _in_isolation(call: tasks.Call, state: State[Any], log: reporting.Log) -> Any:
@@ -294,11 +287,11 @@ def _in_isolation(call: tasks.Call, state: State[Any], log: reporting.Log) -> An
     return isolate_shard_task
 
 
-def _report_failed_share(run: EditRun, summaries: dict[int, Summary]) -> str:
+def _report_failed_share(run: EditRun, summaries: Sequence[Summary]) -> str:
     """Emit the Prefect event that automations wait for, and return the line that the run ends with."""
     limit = run.settings.max_failed_share
-    failed = sum(summary.counts["failed"] for summary in summaries.values())
-    images = sum(summary.images for summary in summaries.values())
+    failed = sum(summary.counts["failed"] for summary in summaries)
+    images = sum(summary.images for summary in summaries)
     message = f"{failed:,} of {images:,} images failed, more than --max-failed-share {limit:g} allows"
     reporting.event(
         "attgan.edit.failed-share-passed",

@@ -17,7 +17,7 @@ import pyarrow as pa
 from attgan.data.column_reader import read_table
 from attgan.errors import UserError
 from flows.edit import lease
-from flows.edit.ledger import finished_shards, read_rows, read_summary
+from flows.edit.ledger import finished_shards, read_rows, read_summaries
 from flows.edit.naming import output_key
 from flows.edit.plan.closing import UnfinishedRun
 from flows.edit.plan.runs import ListedRun, list_runs
@@ -67,7 +67,7 @@ def _undo(run: EditRun, store: Store, destination: Store, *, dry_run: bool) -> O
     written = 0 if dry_run else time_of_removal(destination, len(runs))
     if not dry_run:
         if not listed.is_finished:
-            summaries = [read_summary(store, key) for _, key in sorted(finished.items())]
+            summaries = read_summaries(store, finished.values())
             UnfinishedRun(run, store, summaries, "").close()
         _uncount_others(listed, run, store, finished)
     with _elsewhere(others) as elsewhere:

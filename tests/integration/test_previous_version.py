@@ -73,7 +73,7 @@ def run_edit(settings: EditSettings) -> tuple[dict[str, Any] | None, list[str]]:
         return None, lines
     assert isinstance(prepared, PreparedRun)
     summaries = [edit_shard(prepared.run.url, shard, settings) for shard in prepared.todo]
-    return finish(prepared, summaries, 1.0, [])[0], lines
+    return finish(prepared, summaries, 1.0)[0], lines
 
 
 def rows_of(report: dict[str, Any]) -> dict[str, dict[str, Any]]:

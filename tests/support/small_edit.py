@@ -8,7 +8,6 @@ from typing import Any
 
 from attgan.errors import DataError
 from flows.edit.job import resolve
-from flows.edit.ledger import finished_shards, read_summary
 from flows.edit.plan.prepared_run import NothingToDo, prepare
 from flows.edit.report.finish import finish
 from flows.edit.shard.one_shard import close_shard, open_shard
@@ -55,8 +54,9 @@ class SmallEdit:
         if isinstance(prepared, NothingToDo):
             return None
         todo = list(prepared.todo)[:shards]
+        summaries = []
         for number in todo:
-            shard = open_shard(prepared.run.url, number, settings, prepared.todo[number])
+            shard = open_shard(prepared.run.url, number, settings, prepared.todo[number].generation)
             for item in shard.items:
                 if item.row.key in failing:
                     item.fail(DataError("decode", "no image"))
@@ -64,10 +64,9 @@ class SmallEdit:
                     item.data = b"with glasses: " + self.source.get(item.row.key).data
                 put(item, shard.job)
             if ledgers or number != todo[-1]:
-                close_shard(shard, {}, 0.0)
+                summaries.append(close_shard(shard, {}, 0.0))
         if shards is None:
-            ledgers_of_all = finished_shards(prepared.store).values()
-            finish(prepared, [read_summary(prepared.store, key) for key in ledgers_of_all], 0.0, [])
+            finish(prepared, summaries, 0.0)
         return prepared.run.run_id
 
     def outputs(self) -> set[str]:

@@ -3,7 +3,15 @@
 Only what a ledger records counts as done.
 """
 
-from flows.edit.ledger.files import LEDGER, finished_shards, ledger_key, read_rows, read_summary, write_ledger
+from flows.edit.ledger.files import (
+    LEDGER,
+    finished_shards,
+    ledger_key,
+    read_rows,
+    read_summaries,
+    read_summary,
+    write_ledger,
+)
 from flows.edit.ledger.summary import Failure, SampledImage, Summary, choose_sample, summarise
 from flows.edit.ledger.table import SCHEMA, STAGES, STATUSES, FaceRow, Row, Status
 
@@ -22,6 +30,7 @@ __all__ = [
     "finished_shards",
     "ledger_key",
     "read_rows",
+    "read_summaries",
     "read_summary",
     "summarise",
     "write_ledger",

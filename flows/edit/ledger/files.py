@@ -9,8 +9,10 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +22,9 @@ from attgan.data.column_reader import read_table
 from flows.edit.ledger.summary import Failure, SampledImage, Summary
 from flows.edit.ledger.table import SCHEMA, Row
 from flows.storage import Store
+
+# Ledgers that are read at a time.
+_PARALLEL = 16
 
 LEDGER = re.compile(r"ledger/(\d+)\.\d+\.parquet")
 
@@ -63,6 +68,12 @@ def read_summary(run: Store, key: str) -> Summary:
     fields["failures"] = [Failure(*failure) for failure in fields["failures"]]
     fields["sample"] = [SampledImage(*image) for image in fields["sample"]]
     return Summary(**fields)
+
+
+def read_summaries(run: Store, keys: Iterable[str]) -> list[Summary]:
+    """Read the summaries of several ledgers, in their order."""
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        return list(pool.map(partial(read_summary, run), keys))
 
 
 def read_rows(run: Store, key: str) -> pa.Table:

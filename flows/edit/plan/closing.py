@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flows.edit.fingerprint import hash_of
-from flows.edit.ledger import Summary, finished_shards, read_summary
+from flows.edit.ledger import Summary, finished_shards, read_summaries
 from flows.edit.plan.runs import ListedRun
 from flows.edit.report.content import build_report
 from flows.edit.run import EditRun, write_report
@@ -73,7 +73,7 @@ def find_unfinished(runs: Iterable[ListedRun], made_of: dict[str, object]) -> li
         run = listed.run
         if not listed.is_finished and run.fingerprint != hash_of(made_of):
             store = open_store(join(listed.runs.url, run.run_id), option="--destination")
-            summaries = [read_summary(store, key) for _, key in sorted(finished_shards(store).items())]
+            summaries = read_summaries(store, finished_shards(store).values())
             found.append(UnfinishedRun(run, store, summaries, _differences(run.made_of, made_of)))
     return found
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from flows.edit.job import EditRequest
-from flows.edit.ledger import read_summary
 from flows.edit.plan.closing import find_unfinished
 from flows.edit.plan.done import open_done
 from flows.edit.plan.listing import NotPlanned, ignored_text, list_inputs
@@ -76,7 +75,7 @@ def _retry_rows(request: EditRequest) -> tuple[int, dict[str, str]]:
     prepared = prepare(request)
     if isinstance(prepared, NothingToDo):
         return 0, {"images": "none has failed"}
-    keys = [prepared.finished[shard] for shard in prepared.todo]
-    failed = sum(read_summary(prepared.store, key).counts["failed"] for key in keys)
-    rows = {"run": prepared.run.run_id, "images": f"{failed:,} failed ones", "shards": f"{len(keys):,}"}
+    todo = prepared.todo
+    failed = sum(shard.images for shard in todo.values())
+    rows = {"run": prepared.run.run_id, "images": f"{failed:,} failed ones", "shards": f"{len(todo):,}"}
     return failed, rows

@@ -6,18 +6,26 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from attgan.errors import UserError
 from flows.edit.fingerprint import SELECTION, hash_of
 from flows.edit.job import EditRequest
-from flows.edit.ledger import finished_shards, read_summary
+from flows.edit.ledger import Summary, finished_shards, read_summaries
 from flows.edit.plan.closing import find_unfinished
 from flows.edit.plan.done import open_done
 from flows.edit.plan.listing import NotPlanned, ignored_text, list_inputs, write_ignored
 from flows.edit.plan.runs import ListedRun, list_runs
-from flows.edit.plan.shard_plans import shard_sizes, write_plan
+from flows.edit.plan.shard_plans import shard_sizes, sizes_of, write_plan
 from flows.edit.run import RUN_FILE, EditRun, read_run
 from flows.storage import Store
+
+
+class ShardToDo(NamedTuple):
+    """A shard that is left: the generation that its ledger will have, and how many of its images are to be edited."""
+
+    generation: int
+    images: int
 
 
 @dataclass(frozen=True)
@@ -28,16 +36,16 @@ class PreparedRun:
         request: of this command.
         run: with the settings of this command.
         store: the run's folder.
-        finished: the key of the valid ledger, for each shard that has one.
-        todo: the shards that are left, and the generation that their ledgers will have.
+        before: the summaries of the shards that are done. They are not read if the run is reported.
+        todo: the shards that are left, by number.
         is_reported: whether no shard is left, and the report counts the failures that are left.
     """
 
     request: EditRequest
     run: EditRun
     store: Store
-    finished: dict[int, str]
-    todo: dict[int, int]
+    before: list[Summary]
+    todo: dict[int, ShardToDo]
     is_reported: bool
 
 
@@ -67,131 +75,60 @@ def prepare(
         UserError: there are no images, or the named run began with other settings.
         StorageError: the storage failed after its retries.
     """
-    if request.settings.retry_failed:
-        return _prepare_retry(request)
-    return _prepare_run(request, planned, on_closed)
-
-
-def _prepare_run(
-    request: EditRequest, planned: Callable[[], None], on_closed: Callable[[str], None]
-) -> PreparedRun | NothingToDo:
     runs = list_runs(request.destination.url, request.lineage)
+    if request.settings.retry_failed:
+        return _prepare_retry(request, runs)
     unfinished = find_unfinished(runs, request.made_of)
-    prepared = _resume_or_plan(request, planned, runs, [other.run.fingerprint for other in unfinished])
+    run_id = request.settings.run_id or _next_id(request, runs)
+    begun = read_run(request.open_run(run_id))
+    if begun is not None:
+        _refuse_to_continue(begun, request, runs)
+    replaces = [other.run.fingerprint for other in unfinished]
+    run = begun or _plan(request, run_id, runs, replaces, planned)
     for other in unfinished:
         other.close()
         on_closed(str(other))
-    return prepared
+    return run if isinstance(run, NothingToDo) else _remaining(request, run, runs)
 
 
-def _resume_or_plan(
-    request: EditRequest, planned: Callable[[], None], runs: Sequence[ListedRun], replaced: list[str]
-) -> PreparedRun | NothingToDo:
+def _next_id(request: EditRequest, runs: Sequence[ListedRun]) -> str:
+    """The id of the unfinished run of this request, which is also that of the next one if all have finished."""
     settings = request.settings
     name = hash_of([request.lineage, request.fingerprint, settings.max_images, settings.redo])
-    finished_before = sum(run.is_finished and run.run.run_id.startswith(f"{name}-") for run in runs)
-    run_id = settings.run_id or f"{name}-{finished_before + 1:04d}"
-    store = request.open_run(run_id)
-    run = read_run(store)
-    if run is None:
-        plan = secrets.token_hex(4)
-        not_planned = NotPlanned(write=partial(write_ignored, store, plan))
-        with open_done(request.open_state(), runs) as done:
-            size = write_plan(
-                store,
-                plan,
-                list_inputs(request, done, not_planned),
-                request.labels.by_name,
-                shard_sizes(settings),
-                planned,
-                request.styles.by_key,
-            )
-        if not size.inputs:
-            return nothing_new(request, not_planned)
-        not_planned.flush()
-        run = EditRun(
-            run_id=run_id,
-            lineage=request.lineage,
-            settings=settings,
-            attributes=request.attributes,
-            fingerprint=request.fingerprint,
-            made_of=request.made_of,
-            plan=plan,
-            replaces=replaced,
-            ignored=not_planned.ignored,
-            unchanged=not_planned.unchanged,
-            **size._asdict(),
-        )
-        _begin(store, run)
-    else:
-        _refuse_other_settings(run, request)
-        _refuse_undone(runs, run_id)
-    finished = finished_shards(store)
-    todo = dict.fromkeys(set(range(run.shards)) - set(finished), 0)
-    is_reported = any(listed.is_finished for listed in runs if listed.run.run_id == run_id)
-    return _preparation(request, run, store, finished, todo, is_reported=is_reported)
+    finished = sum(listed.is_finished and listed.run.run_id.startswith(f"{name}-") for listed in runs)
+    return f"{name}-{finished + 1:04d}"
 
 
-def _prepare_retry(request: EditRequest) -> PreparedRun | NothingToDo:
-    """Find the run to retry, and those of its shards that have failed images."""
-    settings = request.settings
-    runs = list_runs(request.destination.url, request.lineage)
-    finished_runs = {listed.run.run_id: listed for listed in runs if listed.is_finished}
-    run_id = settings.run_id or next(
-        (name for name, listed in reversed(finished_runs.items()) if listed.failed()), None
-    )
-    if run_id is None:
-        return NothingToDo(NotPlanned())
-    store = request.open_run(run_id)
-    run = read_run(store)
-    if run is None:
-        raise UserError(
-            "run-missing",
-            f"--run-id {run_id}: there is no such run below --destination {settings.destination}",
-        )
-    _refuse_other_settings(run, request)
-    _refuse_undone(runs, run_id)
-    finished = finished_shards(store)
-    if run_id not in finished_runs:
-        raise UserError(
-            "run-unfinished", f"--retry-failed: run {run_id} has not finished; without this option it resumes"
-        )
-    summaries = [read_summary(store, key) for key in finished.values()]
-    todo = {summary.shard: summary.generation + 1 for summary in summaries if summary.counts["failed"]}
-    return _preparation(request, run, store, finished, todo, is_reported=not finished_runs[run_id].failed())
-
-
-def _preparation(
+def _plan(
     request: EditRequest,
-    run: EditRun,
-    store: Store,
-    finished: dict[int, str],
-    todo: dict[int, int],
-    *,
-    is_reported: bool,
-) -> PreparedRun:
-    return PreparedRun(
-        request=request,
-        run=run.under(request.settings),
-        store=store,
-        finished=finished,
-        todo=dict(sorted(todo.items())),
-        is_reported=is_reported and not todo,
+    run_id: str,
+    runs: Sequence[ListedRun],
+    replaces: list[str],
+    planned: Callable[[], None],
+) -> EditRun | NothingToDo:
+    """Plan the images that are not done, and begin their run if there are any."""
+    store, plan = request.open_run(run_id), secrets.token_hex(4)
+    not_planned = NotPlanned(write=partial(write_ignored, store, plan))
+    with open_done(request.open_state(), runs) as done:
+        size = write_plan(request, store, plan, list_inputs(request, done, not_planned), planned)
+    if not size.inputs:
+        return nothing_new(request, not_planned)
+    not_planned.flush()
+    run = EditRun(
+        run_id=run_id,
+        lineage=request.lineage,
+        settings=request.settings,
+        attributes=request.attributes,
+        fingerprint=request.fingerprint,
+        made_of=request.made_of,
+        plan=plan,
+        replaces=replaces,
+        ignored=not_planned.ignored,
+        unchanged=not_planned.unchanged,
+        **size._asdict(),
     )
-
-
-def nothing_new(request: EditRequest, not_planned: NotPlanned) -> NothingToDo:
-    """The answer where no image is new.
-
-    Raises:
-        UserError: the source has no images at all.
-    """
-    if not not_planned.unchanged:
-        raise UserError(
-            "source-empty",
-            f"--source {request.source.url}: has no images ({ignored_text(not_planned.ignored)})",
-        )
-    return NothingToDo(not_planned)
+    _begin(store, run)
+    return run
 
 
 def _begin(store: Store, run: EditRun) -> None:
@@ -208,11 +145,58 @@ def _begin(store: Store, run: EditRun) -> None:
             ) from None
 
 
-def _refuse_other_settings(run: EditRun, request: EditRequest) -> None:
-    """Refuse to resume a run with settings that would change its output.
+def _remaining(request: EditRequest, run: EditRun, runs: Sequence[ListedRun]) -> PreparedRun:
+    """What is left of a run that has begun: the shards without a ledger."""
+    store = request.open_run(run.run_id)
+    finished = finished_shards(store)
+    sizes = dict(enumerate(sizes_of(run.inputs, shard_sizes(run.settings))))
+    todo = {
+        # If the plan is of a version with other sizes, they only make the run slower or faster than its cap.
+        shard: ShardToDo(0, sizes.get(shard, 0))
+        for shard in range(run.shards)
+        if shard not in finished
+    }
+    is_reported = not todo and any(listed.is_finished for listed in runs if listed.run.run_id == run.run_id)
+    before = [] if is_reported else read_summaries(store, finished.values())
+    return PreparedRun(request, run.under(request.settings), store, before, todo, is_reported)
+
+
+def _prepare_retry(request: EditRequest, runs: Sequence[ListedRun]) -> PreparedRun | NothingToDo:
+    """Find the run to retry, and those of its shards that have failed images."""
+    finished = {listed.run.run_id: listed for listed in runs if listed.is_finished}
+    run_id = request.settings.run_id or next(
+        (name for name, listed in reversed(finished.items()) if listed.failed()), None
+    )
+    if run_id is None:
+        return NothingToDo(NotPlanned())
+    store = request.open_run(run_id)
+    run = read_run(store)
+    if run is None:
+        raise UserError(
+            "run-missing",
+            f"--run-id {run_id}: there is no such run below --destination {request.settings.destination}",
+        )
+    _refuse_to_continue(run, request, runs)
+    if run_id not in finished:
+        raise UserError(
+            "run-unfinished", f"--retry-failed: run {run_id} has not finished; without this option it resumes"
+        )
+    summaries = read_summaries(store, finished_shards(store).values())
+    todo = {
+        summary.shard: ShardToDo(summary.generation + 1, summary.counts["failed"])
+        for summary in summaries
+        if summary.counts["failed"]
+    }
+    before = [summary for summary in summaries if summary.shard not in todo]
+    is_reported = not todo and not finished[run_id].failed()
+    return PreparedRun(request, run.under(request.settings), store, before, todo, is_reported)
+
+
+def _refuse_to_continue(run: EditRun, request: EditRequest, runs: Sequence[ListedRun]) -> None:
+    """Refuse to continue a run with settings that would change its output, or one that was undone.
 
     Raises:
-        UserError: the settings differ from those that the run began with.
+        UserError: the settings differ from those that the run began with, or it was undone.
     """
     settings, made_of = request.settings, request.made_of
     differs = [name for name in made_of if made_of[name] != run.made_of.get(name)]
@@ -224,8 +208,19 @@ def _refuse_other_settings(run: EditRun, request: EditRequest) -> None:
             "run-settings-differ",
             f"--run-id {run.run_id}: began with another {names}; give a new run another id",
         )
+    if any(listed.is_undone() for listed in runs if listed.run.run_id == run.run_id):
+        raise UserError("run-undone", f"--run-id {run.run_id}: was undone; give a new run another id")
 
 
-def _refuse_undone(runs: Sequence[ListedRun], run_id: str) -> None:
-    if any(listed.is_undone() for listed in runs if listed.run.run_id == run_id):
-        raise UserError("run-undone", f"--run-id {run_id}: was undone; give a new run another id")
+def nothing_new(request: EditRequest, not_planned: NotPlanned) -> NothingToDo:
+    """The answer where no image is new.
+
+    Raises:
+        UserError: the source has no images at all.
+    """
+    if not not_planned.unchanged:
+        raise UserError(
+            "source-empty",
+            f"--source {request.source.url}: has no images ({ignored_text(not_planned.ignored)})",
+        )
+    return NothingToDo(not_planned)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from itertools import islice
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from attgan.data.column_reader import read_table
+from flows.edit.job import EditRequest
 from flows.edit.plan.listing import Planned
 from flows.edit.run import EditRun
 from flows.settings import EditSettings
@@ -73,19 +72,22 @@ def sizes_of(inputs: int, size_of: Callable[[int], int]) -> list[int]:
 
 
 def write_plan(
+    request: EditRequest,
     run: Store,
     plan: str,
     inputs: Iterable[Planned],
-    labels: dict[str, np.ndarray],
-    size_of: Callable[[int], int],
     written: Callable[[], None] = lambda: None,
-    styles: Mapping[str, list[str]] = MappingProxyType({}),
 ) -> PlanSize:
     """Write the plan of each shard, with one shard in memory at a time.
 
-    ``size_of`` gives the size of the next shard, from the number of inputs before it (:func:`shard_sizes`). ``written``
-    is called after each shard.
+    Args:
+        request: the command's, with the labels and styles of single images.
+        run: the run's folder.
+        plan: random name of the plan.
+        inputs: of the run, in key order.
+        written: called after each shard.
     """
+    labels, styles, size_of = request.labels.by_name, request.styles.by_key, shard_sizes(request.settings)
     shards = total = size = 0
     stream = iter(inputs)
     while chunk := list(islice(stream, size_of(total))):
@@ -100,7 +102,7 @@ def write_plan(
         }
         buffer = io.BytesIO()
         pq.write_table(pa.table(columns, schema=SCHEMA), buffer, compression="zstd")
-        # The name ``plan`` is random, so no other command writes to this key.
+        # The name is random, so no other command writes to this key.
         run.put(plan_key(plan, shards), buffer.getvalue())
         shards += 1
         total += len(chunk)
@@ -119,9 +121,3 @@ def read_shard(store: Store, run: EditRun, shard: int) -> list[dict[str, Any]]:
     data = store.get(plan_key(run.plan, shard)).data
     rows: list[dict[str, Any]] = read_table(pa.BufferReader(data)).to_pylist()
     return rows
-
-
-def count_inputs(store: Store, run: EditRun, shard: int) -> int:
-    """The number of a shard's planned inputs."""
-    count: int = pq.read_metadata(pa.BufferReader(store.get(plan_key(run.plan, shard)).data)).num_rows
-    return count

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from flows.edit.ledger import Summary
@@ -18,9 +18,8 @@ from flows.storage import join
 
 def finish(
     prepared: PreparedRun,
-    summaries: Sequence[Summary],
+    summaries: Iterable[Summary],
     wall: float,
-    before: Sequence[Summary],
     *,
     shards_wall: float = 0.0,
     workers: int = 0,
@@ -32,9 +31,8 @@ def finish(
 
     Args:
         prepared: the run.
-        summaries: one for each shard's ledger.
+        summaries: one for each shard that this command has finished.
         wall: seconds that this command took.
-        before: the summaries of the shards that an earlier command finished.
         shards_wall, workers: as in :func:`~.content.build_report`.
 
     Returns:
@@ -45,8 +43,8 @@ def finish(
         StorageError: the storage failed after its retries.
     """
     run, store = prepared.run, prepared.store
-    in_order = sorted(summaries, key=lambda summary: summary.shard)
-    result = build_report(run, in_order, wall, before, shards_wall=shards_wall, workers=workers)
+    every = sorted([*prepared.before, *summaries], key=lambda summary: summary.shard)
+    result = build_report(run, every, wall, prepared.before, shards_wall=shards_wall, workers=workers)
     if run.settings.no_faces:
         result["sample"] = []
     grid = before_after(prepared.request, result["sample"])

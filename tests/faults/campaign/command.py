@@ -19,7 +19,6 @@ from typing import Any, Literal
 from attgan.errors import UserError
 from flows.edit import lease
 from flows.edit.job import resolve
-from flows.edit.ledger import read_summary
 from flows.edit.plan.prepared_run import NothingToDo, prepare
 from flows.edit.report import finish
 from flows.edit.run import read_report
@@ -147,18 +146,13 @@ def _edit(job: Job, script: Script, log: logging.Logger) -> Outcome:
             return Outcome("nothing", unchanged=prepared.not_planned.unchanged)
         if prepared.is_reported:
             return Outcome("done", report=read_report(prepared.store))
-        before = [
-            read_summary(prepared.store, key)
-            for shard, key in prepared.finished.items()
-            if shard not in prepared.todo
-        ]
-        summaries = list(before)
         script.phase = "shard"
-        for shard, generation in prepared.todo.items():
+        summaries = []
+        for shard, todo in prepared.todo.items():
             look()
-            summaries.append(edit_shard(prepared.run.url, shard, settings, generation))
+            summaries.append(edit_shard(prepared.run.url, shard, settings, todo.generation))
         time.sleep(job.linger)
         look()
         script.phase = "finish"
-        report, _ = finish.finish(prepared, summaries, 0.0, before)
+        report, _ = finish.finish(prepared, summaries, 0.0)
         return Outcome("done", report=report)

@@ -1,8 +1,9 @@
 """Ledger and lease against a simple model, in programs that hypothesis writes.
 
 A program is a sequence of steps: sources appear and change, commands begin and continue in any order, each between two
-of its images, time passes, images cannot be decoded for a while, the cache of what is done is damaged. At any write of
-a command its process may be killed, the storage fail, or the answer be lost. Planning, lease, ledgers, outputs and
+of its images, time passes, images cannot be decoded for a while, somebody else writes below an output's key, the cache
+of what is done is damaged. At any write of a command its process may be killed, the storage fail, or the answer be
+lost. Planning, lease, ledgers, outputs and
 report are the real ones; only the networks are left out.
 """
 
@@ -36,7 +37,6 @@ from flows.edit import job as job_module
 from flows.edit import lease
 from flows.edit.fingerprint import hash_of, lineage_of, versions
 from flows.edit.job import EditRequest
-from flows.edit.ledger import read_summary
 from flows.edit.plan import closing, runs
 from flows.edit.plan.done import open_done
 from flows.edit.plan.prepared_run import NothingToDo, prepare
@@ -58,6 +58,8 @@ EXPECTED = ("destination-in-use", "run-begun-elsewhere", "run-unfinished")
 
 DAMAGES = ("file cut", "file lost", "index cut", "index lost")
 NEVER: tuple[int, Kind] = (10**6, "lost")
+# At which of a command's next writes it happens, and what.
+FAULTS = st.tuples(st.integers(0, 15), st.sampled_from(KINDS))
 
 # What has happened in all programs of a test.
 HAPPENED: Counter[str] = Counter()
@@ -109,6 +111,7 @@ class Programs(RuleBasedStateMachine):
             patch.setattr(module, "open_store", self.storage.open)
         self.commands: dict[str, Command] = {}
         self.undecodable: set[str] = set()
+        self.foreign: set[str] = set()
         self.alive = False
         self.begun = 0
         HAPPENED["programs"] += 1
@@ -119,13 +122,19 @@ class Programs(RuleBasedStateMachine):
             self.change(key)
         self.start("first", "1", retry=False, alive=True, fault=NEVER)
 
-    @rule(what=st.sampled_from(("change", "decode", "wait", "expire", "cache")), key=st.sampled_from(KEYS))
+    @rule(
+        what=st.sampled_from(("change", "decode", "wait", "expire", "foreign", "cache")),
+        key=st.sampled_from(KEYS),
+    )
     def go_on(self, what: str, key: str) -> None:
-        """The world changes: a source appears or changes, cannot be decoded or can be again, time passes."""
+        """The world changes: a source or an output changes, one cannot be decoded or can be again, time passes."""
         if what == "change":
             self.change(key)
         elif what == "decode":
             self.undecodable ^= {key}
+        elif what == "foreign":
+            self.storage.open(DESTINATION).put(key, b"not ours")
+            self.foreign.add(key)
         elif what == "cache":
             self.damage_the_cache(DAMAGES[KEYS.index(key) % len(DAMAGES)])
         else:
@@ -155,39 +164,32 @@ class Programs(RuleBasedStateMachine):
         version=st.sampled_from(("1", "1", "1", "2")),
         retry=st.sampled_from((False, False, True)),
         alive=st.booleans(),
-        fault=st.tuples(st.integers(0, 3), st.sampled_from(KINDS)),
+        fault=FAULTS,
+        steps=st.integers(1, 12),
     )
-    def start(self, who: str, version: str, retry: bool, alive: bool, fault: tuple[int, Kind]) -> None:
+    def start(
+        self, who: str, version: str, retry: bool, alive: bool, fault: tuple[int, Kind], steps: int = 1
+    ) -> None:
         """A command is given. If one of this name is at work, that is killed first; the other one may be alive."""
         self.begun += 1
         self.commands.pop(who, None)
         self.alive = alive
         self.commands[who] = Command(self._steps(version, retry=retry))
-        self.storage.fault = fault
-        self._advance(who)
-        self.storage.fault = None
+        self._advance(who, steps, fault)
 
     @precondition(lambda self: self.commands)
-    @rule(
-        who=st.sampled_from(COMMANDS),
-        renews=st.booleans(),
-        steps=st.integers(2, 9),
-        fault=st.tuples(st.integers(0, 9), st.sampled_from(KINDS)),
-    )
+    @rule(who=st.sampled_from(COMMANDS), renews=st.booleans(), steps=st.integers(2, 9), fault=FAULTS)
     def continue_(self, who: str, renews: bool, steps: int, fault: tuple[int, Kind]) -> None:
         """A command continues. If it was frozen meanwhile, it may not have renewed its lease before."""
-        if (command := self.commands.get(who)) is None:
-            return
+        who = who if who in self.commands else next(iter(self.commands))
+        command = self.commands[who]
         if renews and command.held is not None:
             command.held.renew()
             if command.held.lost:
                 HAPPENED["lost its lease"] += 1
                 del self.commands[who]
                 return
-        self.storage.fault = fault
-        for _ in range(steps):
-            self._advance(who)
-        self.storage.fault = None
+        self._advance(who, steps, fault)
 
     @rule(version=st.sampled_from(("1", "2")))
     def compare_what_is_done(self, version: str) -> None:
@@ -240,22 +242,24 @@ class Programs(RuleBasedStateMachine):
                 command.held.renew()
         self.storage.fault = fault
 
-    def _advance(self, who: str) -> None:
-        """One step of a command, which may end it."""
-        if (command := self.commands.get(who)) is None:
-            return
+    def _advance(self, who: str, steps: int, fault: tuple[int, Kind]) -> None:
+        """Some steps of a command, which may end it."""
+        command = self.commands.pop(who)
+        self.storage.fault = fault
         try:
-            command.held = next(command.steps)
+            for _ in range(steps):
+                command.held = next(command.steps)
+            self.commands[who] = command
         except StopIteration:
             HAPPENED["ended"] += 1
-            del self.commands[who]
         except (Killed, StorageError):
-            del self.commands[who]
+            HAPPENED["died"] += 1
         except UserError as error:
             if error.code not in EXPECTED:
                 raise
             HAPPENED[error.code] += 1
-            del self.commands[who]
+        finally:
+            self.storage.fault = None
 
     def _steps(self, version: str, *, retry: bool = False) -> Iterator[lease.Lease]:
         """What the flow does. It may be held up, or end for good, wherever it yields."""
@@ -266,14 +270,10 @@ class Programs(RuleBasedStateMachine):
         prepared = prepare(request)
         yield held
         if not isinstance(prepared, NothingToDo) and not prepared.is_reported:
-            before = [
-                read_summary(prepared.store, key)
-                for shard, key in prepared.finished.items()
-                if shard not in prepared.todo
-            ]
-            summaries = list(before)
-            for number, generation in prepared.todo.items():
-                shard = one_shard.open_shard(prepared.run.url, number, prepared.run.settings, generation)
+            summaries = []
+            for number, todo in prepared.todo.items():
+                settings = prepared.run.settings
+                shard = one_shard.open_shard(prepared.run.url, number, settings, todo.generation)
                 for item in shard.items:
                     reading.fetch(item, shard.job)
                     if item.data is not None and item.row.key in self.undecodable:
@@ -282,7 +282,7 @@ class Programs(RuleBasedStateMachine):
                     yield held
                 summaries.append(one_shard.close_shard(shard, {}, 0.0))
                 yield held
-            finish(prepared, summaries, 0.0, before)
+            finish(prepared, summaries, 0.0)
             yield held
         held.release()
 
@@ -313,7 +313,7 @@ class Programs(RuleBasedStateMachine):
             for path, one in self.storage.objects.items()
             if path.startswith("model/out/") and not path.startswith((f"{RUNS}/", "model/out/_state/"))
         }
-        assert outputs == source
+        assert outputs == source | dict.fromkeys(self.foreign, b"not ours")
 
     def _check_writes(self) -> None:
         """No output is written twice from one source, no ledger is replaced, and no lease is taken too early."""

@@ -26,7 +26,7 @@ class Clock:
 def submitted(clock: Clock, shards: int, **options: Any) -> list[tuple[int, float]]:
     """The shards of ten images that are submitted, and when after the start."""
     settings = EditSettings(source="in", destination="out", **options)
-    spaced = Caps(settings, 1000.0, clock).spaced(range(shards), lambda shard: 10)
+    spaced = Caps(settings, 1000.0, clock).spaced(dict.fromkeys(range(shards), 10))
     return [(shard, clock.now - 1000) for shard in spaced if shard is not None]
 
 

@@ -10,7 +10,7 @@ import pytest
 from attgan.attributes import CELEBA
 from attgan.data.codec.provenance import read_mark
 from flows.edit.job import resolve
-from flows.edit.ledger import finished_shards, read_rows, read_summary
+from flows.edit.ledger import finished_shards, read_rows
 from flows.edit.plan.dry_run import describe
 from flows.edit.plan.prepared_run import NothingToDo, PreparedRun, prepare
 from flows.edit.plan.runs import show_runs
@@ -31,16 +31,11 @@ def run_all(settings: EditSettings) -> dict[str, Any] | None:
     if isinstance(prepared, NothingToDo):
         return None
     assert isinstance(prepared, PreparedRun)
-    done = [
-        read_summary(prepared.store, key)
-        for shard, key in prepared.finished.items()
-        if shard not in prepared.todo
-    ]
     new = [
-        edit_shard(prepared.run.url, shard, settings, generation)
-        for shard, generation in prepared.todo.items()
+        edit_shard(prepared.run.url, shard, settings, todo.generation)
+        for shard, todo in prepared.todo.items()
     ]
-    return finish(prepared, done + new, 1.0, done)[0]
+    return finish(prepared, new, 1.0)[0]
 
 
 def put(tmp_path: Path, **images: int) -> None:
@@ -158,7 +153,10 @@ def test_retry_failed_does_exactly_the_failed_ones(tmp_path: Path, settings: Mak
     assert again is not None
     assert (again["run_id"], again["counts"]["edited"]) == (first["run_id"], 4)
     prepared = prepare(resolve(settings(shard_size=2, run_id=first["run_id"])))
-    assert sorted(prepared.finished.values()) == ["ledger/00000.0001.parquet", "ledger/00001.0000.parquet"]
+    assert sorted(finished_shards(prepared.store).values()) == [
+        "ledger/00000.0001.parquet",
+        "ledger/00001.0000.parquet",
+    ]
     rows = {row["key"]: row for row in read_rows(prepared.store, "ledger/00000.0001.parquet").to_pylist()}
     assert (rows["a.jpg"]["attempts"], rows["a.jpg"]["generation"]) == (1, 0)
     assert (rows["b.jpg"]["attempts"], rows["b.jpg"]["generation"]) == (2, 1)
