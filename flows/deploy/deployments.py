@@ -1,33 +1,42 @@
 """Registers the flows as deployments on a Prefect server, as a file describes them.
 
-``prefect deploy`` does the work. It would reset schedules, parameters and pauses to the file each time, so what users
-have set on the server since is kept here.
+The file is one of ``prefect deploy``, which would reset schedules, parameters and pauses to the file each time; what
+users have set on the server since is kept here. It would also import every flow for the form of its parameters, which
+takes many seconds; here the settings of a flow are its form.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
-import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import WorkPool
+from prefect.client.schemas.actions import DeploymentScheduleCreate, DeploymentUpdate
+from prefect.client.schemas.objects import ConcurrencyOptions, WorkPool
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.exceptions import ObjectNotFound
+from prefect.deployments.steps.core import run_steps
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import PREFECT_DEFAULT_WORK_POOL_NAME, PREFECT_UI_URL
+from prefect.utilities.callables import parameter_schema
+from prefect.utilities.templating import (
+    apply_values,
+    resolve_block_document_references,
+    resolve_variables,
+)
 
 from attgan.errors import UserError
 from attgan.version import VERSION
 from flows.deploy import automations, schedule
 from flows.runtime.cluster.connection import online_workers, require_prefect
-from flows.runtime.internals import reason_of_prefect
 from flows.runtime.terminal import print_line, print_rows
-from flows.settings import OF_FLOW, DeploySettings
+from flows.settings import OF_FLOW, DeploySettings, Settings
 
 
 class NotDeployed(Exception):
@@ -57,27 +66,31 @@ def deploy(settings: DeploySettings) -> Deployed:
     Repeating it only changes what differs in the files of this version.
 
     Raises:
-        UserError: there is no server, or no such file, work pool or block.
+        UserError: there is no server, or no such file, work pool, block or flow.
         NotDeployed: the server did not accept one. Those before it are registered.
     """
     require_prefect()
     file = _file(settings)
     content = _read(file)
+    # What `{{ $PWD }}` in the file stands for, as in a shell of that folder.
+    os.environ["PWD"] = settings.folder or os.getcwd()
     with get_client(sync_client=True) as client:
         pool = _pool(client, settings)
         block = automations.notification_block(client, settings.notify) if settings.notify else None
-        names = [(spec["flow_name"], spec["name"]) for spec in content["deployments"]]
-        specs = [_kept(client, spec, pool) for spec in content["deployments"]]
-        _register({"pull": content["pull"], "deployments": specs}, settings.folder or os.getcwd())
+        for spec in asyncio.run(
+            _filled_in({"pull": content["pull"]} | spec for spec in content["deployments"])
+        ):
+            _register(client, spec, pool)
         automations.register(client, automations.read(file.with_name(automations.CRASH_RULES)))
         if block is not None:
             automations.register(
                 client, automations.read(file.with_name(automations.NOTIFICATIONS), block_document_id=block)
             )
-        for flow, name in names:
-            _regroup_schedules(client, flow, client.read_deployment_by_name(f"{flow}/{name}"))
         return Deployed(
-            deployments=[client.read_deployment_by_name(f"{flow}/{name}") for flow, name in names],
+            deployments=[
+                client.read_deployment_by_name(f"{spec['flow_name']}/{spec['name']}")
+                for spec in content["deployments"]
+            ],
             pool=pool.name,
             workers=online_workers(client, pool.name),
             page=f"{PREFECT_UI_URL.value()}/deployments",
@@ -137,26 +150,90 @@ def _pool(client: SyncPrefectClient, settings: DeploySettings) -> WorkPool:
         ) from None
 
 
-def _kept(client: SyncPrefectClient, spec: dict[str, Any], pool: WorkPool) -> dict[str, Any]:
-    """A deployment of the file, with its pool, its version, and what users have set on the server."""
-    spec = spec | {
-        "work_pool": spec["work_pool"] | {"name": pool.name},
+async def _filled_in(specs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The deployments of the file after their build and push steps, with values for their placeholders.
+
+    References to blocks and variables in pull steps are left to the runs.
+    """
+    found = []
+    async with get_client() as client:
+        for spec in specs:
+            outputs: dict[str, Any] = {}
+            for steps in (spec.pop("build", None), spec.pop("push", None)):
+                outputs |= await run_steps(steps or [], outputs, print_function=print_line)
+            pull = apply_values(spec.pop("pull"), outputs, remove_notset=False)
+            spec = await resolve_block_document_references(spec, client=client)
+            spec = await resolve_variables(spec, client=client)
+            found.append({**apply_values(spec, outputs), "pull": pull})
+    return found
+
+
+def _register(client: SyncPrefectClient, spec: dict[str, Any], pool: WorkPool) -> None:
+    """Create a deployment, or update the one of the same name; what users have set on the server stays."""
+    flow, name = spec["flow_name"], spec["name"]
+    limit = spec.get("concurrency_limit")
+    options = limit if isinstance(limit, dict) else {"limit": limit}
+    fields: dict[str, Any] = {
         "version": VERSION,
+        "description": spec.get("description"),
+        "tags": spec.get("tags", []),
+        "parameters": spec.get("parameters", {}),
+        "parameter_openapi_schema": form_of(flow),
+        "enforce_parameter_schema": spec.get("enforce_parameter_schema", True),
+        "entrypoint": spec["entrypoint"],
+        "pull_steps": spec["pull"],
+        "work_pool_name": pool.name,
+        "job_variables": spec["work_pool"].get("job_variables", {}),
+        "concurrency_limit": options.pop("limit"),
+        "concurrency_options": ConcurrencyOptions(**options) if options else None,
     }
     try:
-        there = client.read_deployment_by_name(f"{spec['flow_name']}/{spec['name']}")
+        there = client.read_deployment_by_name(f"{flow}/{name}")
     except ObjectNotFound:
-        return spec
-    spec.pop("schedules", None)
-    return spec | {"parameters": _in_groups(spec["flow_name"], there.parameters), "paused": there.paused}
+        there = None
+    try:
+        if there is None:
+            schedules = [_schedule(one) for one in spec.get("schedules", ())]
+            client.create_deployment(client.create_flow_from_name(flow), name, schedules=schedules, **fields)
+        else:
+            fields["parameters"] = _in_groups(flow, there.parameters)
+            client.update_deployment(there.id, DeploymentUpdate(**fields))
+            _regroup_schedules(client, flow, there)
+    except PrefectHTTPStatusError as error:
+        raise NotDeployed(f"{flow}/{name}: {error.response.json().get('detail', error)}") from error
+
+
+def form_of(flow: str) -> dict[str, Any]:
+    """The form of a flow's parameters in the UI, made from its settings; the flow itself is not imported.
+
+    Raises:
+        UserError: there is no such flow.
+    """
+    if flow not in OF_FLOW:
+        raise UserError("flow-unknown", f"flow_name {flow}: is none of {', '.join(OF_FLOW)}")
+
+    def alike(settings: Settings) -> None:
+        """Stands for the flow."""
+
+    alike.__annotations__ = {"settings": OF_FLOW[flow]}
+    return parameter_schema(alike).model_dump(exclude_unset=True)
+
+
+def _schedule(spec: dict[str, Any]) -> DeploymentScheduleCreate:
+    """A schedule of the file, in which its times stand beside what else is said of it."""
+    own = {name: value for name, value in spec.items() if name in DeploymentScheduleCreate.model_fields}
+    times = {name: value for name, value in spec.items() if name not in own}
+    return DeploymentScheduleCreate.model_validate({**own, "schedule": times})
 
 
 def _in_groups(flow: str, parameters: dict[str, Any]) -> dict[str, Any]:
     """Parameters as the flow's form shows them. Earlier versions have stored settings without groups."""
-    model, settings = OF_FLOW.get(flow), parameters.get("settings")
-    if model is None or not isinstance(settings, dict):
-        return parameters
-    return parameters | {"settings": model.grouped(settings)}
+    settings = parameters.get("settings")
+    return (
+        parameters | {"settings": OF_FLOW[flow].grouped(settings)}
+        if isinstance(settings, dict)
+        else parameters
+    )
 
 
 def _regroup_schedules(client: SyncPrefectClient, flow: str, deployment: DeploymentResponse) -> None:
@@ -164,21 +241,3 @@ def _regroup_schedules(client: SyncPrefectClient, flow: str, deployment: Deploym
     for one in deployment.schedules:
         if (wanted := _in_groups(flow, one.parameters)) != one.parameters:
             client.update_deployment_schedule(deployment.id, one.id, parameters=wanted)
-
-
-def _register(content: dict[str, Any], folder: str) -> None:
-    with tempfile.TemporaryDirectory(prefix="attgan-deploy-") as scratch:
-        file = Path(scratch) / "prefect.yaml"
-        file.write_text(yaml.safe_dump(content, sort_keys=False))
-        ended = subprocess.run(
-            [sys.executable, "-P", "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", file],
-            env={**os.environ, "PWD": folder},
-            capture_output=True,
-            text=True,
-        )
-    if ended.returncode != 0:
-        raise NotDeployed(
-            reason_of_prefect(ended.stderr)
-            or reason_of_prefect(ended.stdout)
-            or f"prefect deploy: exit code {ended.returncode}"
-        )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -98,16 +97,6 @@ def next_dates(schedule: Any, count: int) -> list[datetime]:
 
     kinds: TypeAdapter[schedules.SCHEDULE_TYPES] = TypeAdapter(schedules.SCHEDULE_TYPES)
     return [*asyncio.run(kinds.validate_python(schedule.model_dump()).get_dates(count))]
-
-
-def reason_of_prefect(output: str) -> str | None:
-    """The reason why a command of Prefect failed: the server's answer in its last line, or that line.
-
-    Prefect prints the answer as a Python mapping, at the end of a traceback. None without output.
-    """
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    answer = re.search(r"""'detail': (["'])(.+)\1}""", lines[-1]) if lines else None
-    return answer[2] if answer else lines[-1] if lines else None
 
 
 _VALUES = b"attgan"

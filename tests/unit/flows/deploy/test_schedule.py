@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 import yaml
 from prefect import Flow
+from prefect.utilities.callables import parameter_schema
 
 from flows import cli
 from flows.deploy import automations, deployments, schedule
@@ -32,9 +33,15 @@ def test_each_deployment_leads_to_a_flow_of_its_name(spec: dict) -> None:
     assert isinstance(found, Flow)
     assert found.name == spec["flow_name"] == spec["name"]
     assert found.should_validate_parameters
+    assert deployments.form_of(spec["flow_name"]) == parameter_schema(found).model_dump(exclude_unset=True)
     assert spec["enforce_parameter_schema"] is True
     assert schedule.TAG in spec["tags"]
     assert spec["description"]
+
+
+def test_a_flow_that_is_not_there_is_refused() -> None:
+    with refused("flow-unknown"):
+        deployments.form_of("nosuch")
 
 
 def test_all_flows_are_deployed_and_the_edit_alone_has_a_schedule_which_waits_to_be_enabled() -> None:

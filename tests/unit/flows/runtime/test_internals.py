@@ -14,7 +14,7 @@ from ray.autoscaler._private.kuberay.node_provider import KubernetesHttpApiClien
 
 from flows.runtime import internals
 from flows.runtime.cluster.autoscaler import Autoscaler, NodeType, Size, limits_of
-from flows.runtime.internals import autoscaling_config, next_dates, reason_of_prefect
+from flows.runtime.internals import autoscaling_config, next_dates
 
 
 def test_ray_still_has_the_client_that_knows_its_cluster() -> None:
@@ -102,10 +102,3 @@ def test_the_next_dates_of_a_cron_expression_are_in_its_time_zone() -> None:
 def test_the_next_dates_of_an_interval_are_that_far_apart() -> None:
     first, second = next_dates(IntervalSchedule(interval=timedelta(hours=6)), 2)
     assert second - first == timedelta(hours=6)
-
-
-def test_the_reason_of_a_failed_command_is_the_servers_answer_or_the_last_line() -> None:
-    answered = "Traceback …\nprefect.exceptions.PrefectHTTPStatusError: {'detail': 'No such pool.'}\n"
-    assert reason_of_prefect(answered) == "No such pool."
-    assert reason_of_prefect("one line\nthe last one\n\n") == "the last one"
-    assert reason_of_prefect("") is None
