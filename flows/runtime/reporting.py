@@ -21,6 +21,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
 from prefect.context import FlowRunContext
 from prefect.events import emit_event
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.utilities.urls import url_for
 
 # Of progress: so that a user sees it move every five seconds.
@@ -77,36 +78,22 @@ class Picture:
     """A picture in the UI that newer ones replace."""
 
     def __init__(self, key: str, description: str) -> None:
-        self._key, self._description = artifact_key(key), description
-        self._artifact: UUID | None = None
-        self._shown: tuple[bytes, str] | None = None
+        self._artifact, self._description = LiveArtifact("markdown", key, every=0), description
 
     def show(self, image: bytes, log: Log, description: str | None = None) -> None:
         """Show a JPEG or PNG, with another description if one is given, unless that is already shown."""
         description = description or self._description
-        if (image, description) == self._shown:
-            return
-        page = _page(image, description)
-        try:
-            if self._artifact is None:
-                created = create_markdown_artifact(page, key=self._key, description=description)
-                self._artifact = created  # type: ignore[assignment]
-            else:
-                with get_client(sync_client=True) as client:
-                    client.update_artifact(self._artifact, ArtifactUpdate(data=page, description=description))
-            self._shown = (image, description)
-        except Exception as error:
-            log.warning("the picture is not shown: %s", error)
+        self._artifact.show(_page(image, description), description, log)
 
 
 class LiveArtifact:
-    """A progress bar or a table in the UI, updated at most every ``every`` seconds, and only if it has changed."""
+    """A progress bar, table or page in the UI, updated at most every ``every`` seconds, and only if it has changed."""
 
     def __init__(self, kind: str, key: str, every: float) -> None:
         """Show nothing yet.
 
         Args:
-            kind: "progress", with a number from 0 to 100 as data, or "table", with a list of mappings.
+            kind: "progress", with a number from 0 to 100 as data; "table", with a list of mappings; or "markdown".
             key: of the artifact, in any alphabet.
             every: seconds between two updates.
         """
@@ -124,12 +111,17 @@ class LiveArtifact:
             return
         text = json.dumps(data) if self._kind == "table" else data
         try:
-            if self._artifact is None:
-                artifact: Any = Artifact(type=self._kind, key=self._key, description=description, data=text)
-                self._artifact = artifact.create(_sync=True).id
-            else:
-                with get_client(sync_client=True) as client:
-                    client.update_artifact(self._artifact, ArtifactUpdate(data=text, description=description))
+            # The work waits for this, and Prefect's client would try again for most of a minute.
+            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+                if self._artifact is None:
+                    artifact: Any = Artifact(
+                        type=self._kind, key=self._key, description=description, data=text
+                    )
+                    self._artifact = artifact.create(_sync=True).id
+                else:
+                    with get_client(sync_client=True) as client:
+                        update = ArtifactUpdate(data=text, description=description)
+                        client.update_artifact(self._artifact, update)
             self._shown = (data, description)
         except Exception as error:
             log.warning("%s is not shown: %s", self._key, error)

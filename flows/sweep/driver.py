@@ -42,6 +42,8 @@ from flows.training.stopping import new_command, request_stop
 
 # Seconds between two looks at the trials, and the share of its time that the driver may spend on looking.
 _LOOKS_EVERY, _LOOK_SHARE = 0.4, 0.3
+# Seconds between them at most, also where looking takes long: trials wait for the scheduler's decisions.
+_LONGEST_PAUSE = 5.0
 # Seconds between two questions whether to stop.
 _ASKS_EVERY = 1.0
 # Threads that read the folders of known trials.
@@ -196,7 +198,7 @@ class SweepDriver:
                 with contextlib.suppress(StorageError):
                     self._follow(one)
             spent = time.monotonic() - now
-            self._look_at = now + max(_LOOKS_EVERY, spent / _LOOK_SHARE)
+            self._look_at = now + max(_LOOKS_EVERY, min(spent / _LOOK_SHARE, spent + _LONGEST_PAUSE))
         if self.ending is not None:
             limit = GRACE if self.ending.interrupted else PATIENCE
             if now - self._asked > limit or not any(one.attempts for one in self._submitted.values()):

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -139,6 +140,28 @@ def test_a_stopped_sweep_asks_its_trials_to_stop_and_waits_for_those_that_have_b
     assert sweep.events[-1].state == "interrupted"
     assert not any(event.number == waiting.trial.number for event in sweep.events)
     assert store.get("stop").data == running.command.encode()
+
+
+def test_a_look_that_takes_minutes_is_followed_by_another_within_seconds(
+    plan: SweepPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the Prefect server is away. Meanwhile the trials wait for decisions."""
+    clock = [0.0]
+    monkeypatch.setattr("flows.sweep.driver.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr("flows.sweep.driver._LOOK_SHARE", 0.3)
+    sweep = Sweep(plan)
+
+    def show(event: TrialEvent) -> None:
+        clock[0] += 100
+
+    sweep.driver._on_event = show
+    order = sweep.submit()
+    sweep.begin(order, 0.1)
+    sweep.driver.look()
+    store = sweep.begin(order, 0.1, 0.2)
+    clock[0] += 6
+    sweep.driver.look()
+    assert len(read_decisions(store)) == 2
 
 
 def test_trials_that_do_not_stop_in_time_are_given_up(
