@@ -19,7 +19,7 @@ from flows.sweep.driver import GaveUp, SweepDriver
 from flows.sweep.plan import SweepPlan, describe, make_plan, resolve, write_or_check
 from flows.sweep.prerequisites.evaluator import measure_all
 from flows.sweep.prerequisites.places import licence_lines, make_places
-from flows.sweep.records import RECORD, TRIALS
+from flows.sweep.records import RECORD, TRIALS, patiently
 from flows.sweep.results.display import show_artifacts
 from flows.sweep.results.progress import Ending, SweepWatch, TrialEvent
 from flows.sweep.results.result_files import finish
@@ -64,8 +64,9 @@ def sweep(settings: SweepSettings) -> dict[str, Any] | State[Any]:
         if ending.interrupted:
             words = f"{ending.reason}; {RESUMES}"
             raise (RunCancelled if cancelled() else Unfinished)(words)
-    measure_all(plan, log)
-    result = finish(plan, log, seconds=time.monotonic() - started, reason=ending.reason)
+    # Both leave out, or write again, what they have done before.
+    patiently(measure_all, plan, log)
+    result = patiently(finish, plan, log, time.monotonic() - started, ending.reason)
     show_artifacts(result)
     if set(result["states"]) == {"failed"}:
         raise Unfinished(f"every trial failed; {result['sweep']}/{TRIALS}/*/{RECORD} say why; {RESUMES}")

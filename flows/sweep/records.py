@@ -278,11 +278,11 @@ def finite(value: Any) -> float | None:
 def patiently(
     action: Callable[..., T],
     *args: Any,
-    unless: Callable[[], object],
+    unless: Callable[[], object] = lambda: False,
     every: float = 5.0,
     outage: float = 300.0,
 ) -> T:
-    """Call an action of the driver again, every few seconds, while the storage fails; returns its result.
+    """Call an action again, every few seconds, while the storage fails; returns its result.
 
     Otherwise one failing request would end the sweep, while each of its trials has several attempts.
 

@@ -33,7 +33,7 @@ REPORT = "report.json"
 _CURVES, _COLUMNS = 12, 10
 
 
-def finish(plan: SweepPlan, log: reporting.Log, *, seconds: float, reason: str) -> dict[str, Any]:
+def finish(plan: SweepPlan, log: reporting.Log, seconds: float, reason: str) -> dict[str, Any]:
     """Compare the trials, and write leaderboard, curves, faces, the best bundle and TensorBoard's files.
 
     Args:
