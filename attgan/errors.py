@@ -50,3 +50,11 @@ class DataError(Exception):
 
 class NotAnImage(DataError):
     """An input whose content is not an image of any format that is read."""
+
+
+def one_line(text: object, most: int | None = 300) -> str:
+    """A text on one line of at most ``most`` letters. An error without a text gives the name of its class."""
+    line = " ".join(str(text).split())
+    if not line and isinstance(text, BaseException):
+        line = type(text).__name__
+    return line if most is None or len(line) <= most else line[: most - 1] + "…"

@@ -14,7 +14,7 @@ from pydantic import (
 from attgan.models.classifier import ClassifierConfig
 from attgan.models.discriminator import DiscriminatorConfig
 from attgan.models.generator import GeneratorConfig
-from attgan.models.tensors import StorageDtype, one_line
+from attgan.models.tensors import StorageDtype, printable
 
 CONFIG = "config.json"
 CARD = "README.md"
@@ -90,4 +90,4 @@ def first_problem(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")
-    return one_line(f"{place}: {message}" if place else message, 200)
+    return printable(f"{place}: {message}" if place else message, 200)

@@ -31,7 +31,7 @@ from attgan.models.folder import local_path
 from attgan.models.generator import Generator, GeneratorConfig
 from attgan.models.layers.blocks import Activation
 from attgan.models.shapes import discriminator_settings, generator_settings
-from attgan.models.tensors import one_line
+from attgan.models.tensors import printable
 
 LICENCE = "AttGAN-PyTorch weights (code MIT), trained on CelebA: non-commercial research only"
 """The licence line of the published weights. CelebA is for non-commercial research."""
@@ -153,7 +153,7 @@ def _unpickle(path: str, filesystem: fs.FileSystem, where: str) -> Any:
         raise UserError("pth-unreadable", f"{where}: is damaged or no PyTorch checkpoint") from None
     except OSError as error:
         raise UserError(
-            "pth-unreadable", f"{where}: is damaged or cannot be read ({one_line(str(error))})"
+            "pth-unreadable", f"{where}: is damaged or cannot be read ({printable(str(error))})"
         ) from None
     # Damaged bytes raise nearly anything, from struct.error to UnicodeDecodeError.
     except Exception:
@@ -179,7 +179,7 @@ def _state_dicts(loaded: Any, where: str) -> dict[str, dict[str, Tensor]]:
         return {letter: _state_dict(loaded[letter], letter, where) for letter in "GD" if letter in loaded}
     if any(str(name).removeprefix(_PREFIX).startswith("enc_layers.") for name in loaded):
         return {"G": _state_dict(loaded, "G", where)}
-    names = one_line(", ".join(repr(name) for name in list(loaded)[:3])) or "nothing"
+    names = printable(", ".join(repr(name) for name in list(loaded)[:3])) or "nothing"
     raise UserError(
         "pth-content-unknown",
         f"{where}: holds {names}, but neither 'G' nor the tensors of an AttGAN generator",
@@ -194,7 +194,7 @@ def _state_dict(loaded: Any, letter: str, where: str) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for key, tensor in loaded.items():
         name = str(key).removeprefix(_PREFIX)
-        shown = one_line(name)
+        shown = printable(name)
         if not isinstance(tensor, Tensor):
             raise UserError(
                 "pth-tensor-invalid",

@@ -61,7 +61,7 @@ def check_finite(tensors: Mapping[str, Tensor], where: str) -> None:
         # may only have overflowed.
         if not tensor.sum().isfinite() and not tensor.isfinite().all():
             raise UserError(
-                "tensor-not-finite", f"{where}: tensor {one_line(name)} holds values that are not finite"
+                "tensor-not-finite", f"{where}: tensor {printable(name)} holds values that are not finite"
             )
 
 
@@ -100,7 +100,7 @@ def unpack(data: bytes, where: str) -> dict[str, Tensor]:
         if entry["dtype"] not in _DTYPES:
             raise UserError(
                 "tensor-dtype-wrong",
-                f"{where}: tensor {one_line(name)} is {entry['dtype']}; float32 or float16 is wanted",
+                f"{where}: tensor {printable(name)} is {entry['dtype']}; float32 or float16 is wanted",
             )
         dtype = _DTYPES[entry["dtype"]]
         flat = torch.frombuffer(entry["data"], dtype=dtype) if entry["data"] else torch.empty(0, dtype=dtype)
@@ -119,7 +119,7 @@ def restore(tensors: Mapping[str, Tensor], dtype: StorageDtype, where: str) -> d
         if tensor.dtype != want:
             raise UserError(
                 "tensor-dtype-wrong",
-                f"{where}: tensor {one_line(name)} is {_dtype(tensor)} where {_name(want)} is recorded",
+                f"{where}: tensor {printable(name)} is {_dtype(tensor)} where {_name(want)} is recorded",
             )
     return {
         name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()
@@ -133,14 +133,14 @@ def stored_dtype(tensor: Tensor, dtype: StorageDtype) -> torch.dtype:
     return torch.float16 if dtype == "float16" and tensor.ndim > 1 else torch.float32
 
 
-def one_line(text: str, limit: int = 120) -> str:
+def printable(text: str, limit: int = 120) -> str:
     """Text from a file, made safe for a terminal: no line breaks, no control characters, and not too long."""
     plain = "".join(letter if letter.isprintable() else "�" for letter in text[: limit + 1])
     return plain if len(plain) <= limit else plain[: limit - 1] + "…"
 
 
 def _first(names: Collection[str]) -> str:
-    first = one_line(next(iter(names)))
+    first = printable(next(iter(names)))
     return first if len(names) == 1 else f"{first} (and {len(names) - 1} more)"
 
 

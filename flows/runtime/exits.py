@@ -13,7 +13,7 @@ from types import FrameType
 from cyclopts import CycloptsError, MissingArgumentError, UnknownCommandError, UnknownOptionError
 from pydantic import ValidationError
 
-from attgan.errors import CapReached, UserError
+from attgan.errors import CapReached, UserError, one_line
 from flows.runtime import json_lines
 from flows.settings import refusal_of
 
@@ -67,7 +67,7 @@ def exit_code(error: BaseException) -> int:
         case CycloptsError():
             if isinstance(error.__cause__, ValidationError):
                 return _refuse(refusal_of(error.__cause__))
-            return _refuse(UserError(_code_of(error), _one_line(error)))
+            return _refuse(UserError(_code_of(error), one_line(error, None)))
         case ValidationError():
             return _refuse(refusal_of(error))
         case CapReached():
@@ -75,10 +75,12 @@ def exit_code(error: BaseException) -> int:
         case UserError():
             return _refuse(error)
         case Exception() if _expected(error):
-            return fail(_one_line(error))
+            return fail(one_line(error, None))
         case Exception() if not os.environ.get(TRACEBACK):
             kind = type(error).__name__
-            return fail(f"{kind}: {_one_line(error)} (unexpected; {TRACEBACK}=1 shows where it comes from)")
+            return fail(
+                f"{kind}: {one_line(error, None)} (unexpected; {TRACEBACK}=1 shows where it comes from)"
+            )
     raise error
 
 
@@ -113,7 +115,3 @@ def fail(line: str, code: int = FAILED) -> int:
     else:
         print(f"attgan: failed: {line}", file=sys.stderr)
     return code
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -15,6 +15,7 @@ from typing import Any
 
 from prefect import State
 
+from attgan.errors import one_line
 from attgan.training.run_folder.progress import PROGRESS
 from flows.storage import StorageError, Store
 from flows.sweep.plan import SweepPlan, Trial
@@ -37,7 +38,7 @@ from flows.sweep.records import (
 from flows.sweep.results.progress import Ending, TrialEvent
 from flows.sweep.space import warm_start
 from flows.sweep.space.study import Study
-from flows.sweep.trial import TrialOrder, one_line
+from flows.sweep.trial import TrialOrder
 from flows.training.stopping import new_command, request_stop
 
 # Seconds between two looks at the trials, and the share of its time that the driver may spend on looking.

@@ -18,7 +18,7 @@ import torch
 from prefect import State, get_run_logger, runtime, task
 from prefect.states import Cancelled, Completed
 
-from attgan.errors import Diverged, UserError
+from attgan.errors import Diverged, UserError, one_line
 from attgan.training.run_folder.progress import Progress
 from flows.runtime.running import retries_if
 from flows.storage import PreconditionFailed, StorageError, Store, open_store
@@ -41,7 +41,6 @@ _DECISION_SECONDS = 600.0
 # Seconds between two looks for a decision: at first, and at most.
 _LOOKS_EVERY = (0.1, 1.0)
 # Characters of a failure's reason, at most.
-_LONGEST = 300
 
 Say = Callable[[str], None]
 
@@ -124,11 +123,6 @@ def run_trial(order: TrialOrder, say: Say, task_run: str | None = None) -> State
             torch.cuda.empty_cache()
     _end(store, order, record, mine, began)
     return state
-
-
-def one_line(error: object) -> str:
-    """The text of an error on one line."""
-    return " ".join(str(error).split())[:_LONGEST]
 
 
 def _begin(store: Store, order: TrialOrder) -> Record:

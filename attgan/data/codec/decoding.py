@@ -15,7 +15,7 @@ from attgan.data.codec.colour import as_seen
 from attgan.data.codec.formats import FORMATS, format_of
 from attgan.data.codec.image import DEFAULT_LIMITS, Decoded, Limits
 from attgan.data.codec.metadata import Metadata
-from attgan.errors import DataError, NotAnImage
+from attgan.errors import DataError, NotAnImage, one_line
 
 # :class:`Limits` limits the pixels. Pillow's own limit, which is global, would refuse what a user has allowed.
 Image.MAX_IMAGE_PIXELS = None
@@ -112,9 +112,3 @@ def _checked(kind: str, data: bytes, limits: Limits) -> tuple[bytes, str]:
         tiff.check(data, limits)
         return data, tiff.pages(data)
     return data, "1"
-
-
-def one_line(error: BaseException) -> str:
-    """An error's text in one line of at most 200 letters."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else text[:197] + "..."

@@ -10,13 +10,12 @@ import numpy as np
 from PIL import Image
 
 from attgan.data.codec import gif, jpeg, png, tiff
-from attgan.data.codec.decoding import one_line
 from attgan.data.codec.formats import FORMATS
 from attgan.data.codec.image import Decoded
 from attgan.data.codec.metadata import Policy, kept
 from attgan.data.codec.metadata.exif import only_orientation
 from attgan.data.codec.orientation import back, turned
-from attgan.errors import DataError
+from attgan.errors import DataError, one_line
 
 
 def encode(

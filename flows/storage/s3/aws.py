@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError
 from botocore.loaders import create_loader
 from obstore.store import S3Store as ObjectStore
 
-from attgan.errors import UserError
+from attgan.errors import UserError, one_line
 from flows.storage.s3 import bucket, faults, handover, pages
 
 # Attempts of a request, unless AWS_MAX_ATTEMPTS or the profile has another number: about 20 s of backoff.
@@ -96,7 +96,7 @@ def open_session(where: str) -> Any:
         found = _is_anonymous() or session.get_credentials() is not None
     except (BotoCoreError, ValueError) as error:
         raise UserError(
-            "aws-settings-invalid", f"{where}: the AWS settings cannot be used: {faults.one_line(error)}"
+            "aws-settings-invalid", f"{where}: the AWS settings cannot be used: {one_line(error)}"
         ) from None
     if not found:
         raise UserError(
@@ -143,7 +143,7 @@ def make_client(session: Any, where: str, *, region: str | None = None, hurried:
         client = session.create_client("s3", config=config, region_name=region)
     except (BotoCoreError, ValueError) as error:
         raise UserError(
-            "aws-settings-invalid", f"{where}: the AWS settings cannot be used: {faults.one_line(error)}"
+            "aws-settings-invalid", f"{where}: the AWS settings cannot be used: {one_line(error)}"
         ) from None
     pages.read_fast(client)
     return client

@@ -26,7 +26,7 @@ from botocore.exceptions import (
 )
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
-from attgan.errors import UserError
+from attgan.errors import UserError, one_line
 from flows.storage.errors import (
     AccessDenied,
     CredentialsRefused,
@@ -76,7 +76,7 @@ def of_boto(error: ClientError) -> Fault:
     code = str(details.get("Code", ""))
     if status is None and code.isdigit():
         status = int(code)
-    return Fault(status, code, _shorten(str(details.get("Message", ""))))
+    return Fault(status, code, one_line(details.get("Message", "")))
 
 
 def of_obstore(error: Exception) -> Fault:
@@ -87,22 +87,12 @@ def of_obstore(error: Exception) -> Fault:
         cause = re.search(r'(?:message|error): "([^"]+)"', debug) or re.search(
             r"(TimedOut|IncompleteBody|InvalidCertificate)", debug
         )
-        return Fault(None, "", _shorten(cause.group(1) if cause else text.rpartition(" - ")[2]))
+        return Fault(None, "", one_line(cause.group(1) if cause else text.rpartition(" - ")[2]))
     code = re.search(r"<Code>([^<]*)</Code>", text)
     message = re.search(r"<Message>([^<]*)</Message>", text)
     return Fault(
-        int(status.group(1)), code.group(1) if code else "", _shorten(message.group(1) if message else "")
+        int(status.group(1)), code.group(1) if code else "", one_line(message.group(1) if message else "")
     )
-
-
-def one_line(error: BaseException) -> str:
-    """An exception's message on one line."""
-    return _shorten(str(error) or type(error).__name__)
-
-
-def _shorten(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 300 else line[:299] + "…"
 
 
 def unreachable(error: BotoCoreError, where: str, endpoint: str) -> Exception:

@@ -22,8 +22,7 @@ import botocore.session
 from botocore.credentials import CredentialProvider, CredentialResolver, RefreshableCredentials
 from botocore.exceptions import CredentialRetrievalError
 
-from attgan.errors import UserError
-from flows.storage.s3 import faults
+from attgan.errors import UserError, one_line
 
 SOCKET = "ATTGAN_S3_SOCKET"
 _SECRET = re.compile("KEY|SECRET|TOKEN")
@@ -101,7 +100,7 @@ def answer() -> dict[str, Any]:
             found["credentials"] = dict(zip(_NAMES, frozen[:3], strict=True))
             found["seconds"] = _usable(credentials)
     except Exception as error:
-        found["problem"] = faults.one_line(error)
+        found["problem"] = one_line(error)
     return found
 
 
@@ -174,7 +173,7 @@ def _ask(path: str) -> dict[str, Any]:
                 found: dict[str, Any] = json.loads(reply.read())
     except (OSError, ValueError) as error:
         raise CredentialRetrievalError(
-            provider=_Driver.METHOD, error_msg=f"it does not answer ({faults.one_line(error)})"
+            provider=_Driver.METHOD, error_msg=f"it does not answer ({one_line(error)})"
         ) from None
     if "problem" in found:
         raise CredentialRetrievalError(provider=_Driver.METHOD, error_msg=found["problem"])
