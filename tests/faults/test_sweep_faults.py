@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.fault, pytest.mark.timeout(1800)]
 
 # So many steps that a trial still runs when it is killed.
 LONG: dict[str, Any] = {
-    "max_steps": 500,
+    "max_steps": 700,
     "checkpoint_every": 100,
     "space": ["lambda_reconstruction=1,100"],
 }

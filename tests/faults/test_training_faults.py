@@ -33,7 +33,7 @@ SETTINGS: dict[str, Any] = {
     "checkpoint_every": 4,
     "checks_per_epoch": 1,
     "epochs": 100,
-    "max_steps": 40,
+    "max_steps": 70,
 }
 KILLS = 1
 
