@@ -132,7 +132,8 @@ def _begin(store: Store, order: TrialOrder) -> Record:
     reason = ""
     if record["command"] == order.command:
         # This command has begun the trial before.
-        reason = "its process died" if record["state"] == "running" else record["reason"]
+        dead = "its process died, or could not write its record"
+        reason = dead if record["state"] == "running" else record["reason"]
     record["attempts"] += 1
     record |= {"state": "running", "reason": reason, "command": order.command, "node": platform.node()}
     return record

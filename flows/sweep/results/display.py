@@ -37,7 +37,7 @@ _PICTURES = {
 
 
 def shown(rows: Sequence[Row], metric: str, second: str | None = None) -> list[dict[str, str]]:
-    """The rows as a table for display; with a second metric, ★ marks those on the Pareto front."""
+    """The columns that fit beside each other in the UI; with a second metric, ★ marks those on the Pareto front."""
     other = "kept at step" if second == "steps" else (second or "").replace("_", " ")
     return [
         {
@@ -49,12 +49,9 @@ def shown(rows: Sequence[Row], metric: str, second: str | None = None) -> list[d
         }
         | ({other: number(row.second) + " ★" * row.on_front} if second else {})
         | {
-            "steps": f"{row.step:,}" + (f", best {row.best_step:,}" if row.best_step else ""),
             "edits seen": number(row.test.get("edit_success")),
-            "PSNR, dB": number(row.test.get("psnr")),
             "SSIM": number(row.test.get("ssim")),
-            "changed outside": number(row.test.get("outside")),
-            "seconds": number(row.seconds),
+            "outside": number(row.test.get("outside")),
         }
         for row in rows
     ]
@@ -112,7 +109,7 @@ def _fitting(rows: list[dict[str, str]], metric: str) -> list[dict[str, str]]:
     """All columns, or in a narrow terminal the most important ones; rows without a rank show their state instead."""
     if console.width >= _WIDE_TERMINAL:
         return rows
-    shown = ("trial", "settings", metric.replace("_", " "), "edits seen", "SSIM", "changed outside")
+    shown = ("trial", "settings", metric.replace("_", " "), "edits seen", "SSIM", "outside")
     return [
         {"rank": row["rank"] if row["rank"] != UNKNOWN else row["state"]}
         | {name: row[name] for name in shown}

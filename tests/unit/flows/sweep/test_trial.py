@@ -128,7 +128,10 @@ def test_a_failure_is_on_record_and_raised(
 
 @pytest.mark.parametrize(
     ("command", "state", "reason"),
-    [(COMMAND, "running", "its process died"), ("an earlier one", "running", "")],
+    [
+        (COMMAND, "running", "its process died, or could not write its record"),
+        ("an earlier one", "running", ""),
+    ],
 )
 def test_a_new_attempt_says_how_the_last_one_of_this_command_ended(
     order: TrialOrder, store: Store, monkeypatch: pytest.MonkeyPatch, command: str, state: Any, reason: str
