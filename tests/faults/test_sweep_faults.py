@@ -1,16 +1,10 @@
-"""A sweep loses its driver, a trial's process or a node, is stopped, or has trials that cannot end well."""
+"""A sweep loses a node, runs out of time, or has trials that cannot end well."""
 
-import contextlib
 import json
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import ray
 import torch
@@ -23,13 +17,13 @@ from flows.sweep.results.progress import TrialEvent
 from flows.training.trial import train_trial
 from tests.support import small_sweep
 from tests.support.data.drawn_dataset import write_drawn_dataset
-from tests.support.processes import kill_all, ray_tasks
+from tests.support.processes import ray_tasks
 from tests.support.servers.two_nodes import two_nodes
 from tests.support.small_sweep import run_small, small_plan
 from tests.support.waiting import LIMIT, wait_until
 
 # Processes begin several times, and each loads torch: on a machine with other work that takes minutes.
-pytestmark = [pytest.mark.stack, pytest.mark.fault, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.stack, pytest.mark.fault, pytest.mark.long, pytest.mark.timeout(1800)]
 
 # So many steps that a trial still runs when it is killed.
 LONG: dict[str, Any] = {
@@ -95,79 +89,12 @@ def step_of(trial: Trial) -> int:
         return 0
 
 
-def processes(token: str) -> list[psutil.Process]:
-    """The processes of the Ray cluster with this token's path that run a trial now."""
-    return ray_tasks(token, "trial")
-
-
 def wait_until_free(stack: dict[str, str]) -> None:
     """Until no trial runs, and nothing of the cluster is held."""
-    wait_until(lambda: not processes(stack["RAY_AUTH_TOKEN_PATH"]), "the trials to end")
+    wait_until(lambda: not ray_tasks(stack["RAY_AUTH_TOKEN_PATH"], "trial"), "the trials to end")
     wait_until(lambda: ray.available_resources().get("CPU") == 2, "what they held to be free")
 
 
-@contextlib.contextmanager
-def driver(tmp_path: Path, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """A sweep in a process group of its own."""
-    with (tmp_path / "log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, small_sweep.__file__, json.dumps(options)],
-            start_new_session=True,
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def test_a_sweep_goes_on_after_a_killed_driver_and_a_killed_trial(
-    stack: dict[str, str],
-    fresh_bucket: Callable[[], str],
-    many_faces: str,
-    undisturbed: list[Results],
-    tmp_path: Path,
-) -> None:
-    options = LONG | {"dataset": many_faces, "destination": f"s3://{fresh_bucket()}/sweep"}
-    plan = small_plan(**options)
-    log, token = (tmp_path / "log").read_text, stack["RAY_AUTH_TOKEN_PATH"]
-
-    def wait_for_steps(count: int) -> None:
-        begun = [step_of(trial) for trial in plan.known]
-        wait_until(
-            lambda: all(step_of(one) > before + count for one, before in zip(plan.known, begun, strict=True)),
-            log,
-            every=0.05,
-        )
-        assert max(map(step_of, plan.known)) < LONG["max_steps"]
-
-    with driver(tmp_path, **options) as process:
-        wait_for_steps(5)
-        process.kill()
-    wait_until(lambda: not processes(token), "the trials to end with their driver")
-
-    with driver(tmp_path, **options) as process:
-        wait_for_steps(5)
-        kill_all(processes(token)[:1])
-        assert process.wait(LIMIT) == 0, log()
-
-    assert [results(trial) for trial in plan.known] == undisturbed
-    records = [record_of(trial) for trial in plan.known]
-    assert [record["state"] for record in records] == ["finished"] * 2
-    # Each was begun, and went on after the driver's death; one went on after its own.
-    assert sum(record["attempts"] for record in records) == 2 * 2 + 1
-    assert "its process died" in log()
-    assert {info.key.split("/")[1] for info in plan.store.list("trials/")} == {"000", "001"}
-
-    events: list[TrialEvent] = []
-    ending = run_small(small_plan(**options), on_event=events.append)
-    assert (ending.interrupted, events) == (False, [])
-
-
-@pytest.mark.long
 def test_trials_that_cannot_end_well_are_on_record_and_the_others_finish(
     stack: dict[str, str], dataset: str, tmp_path: Path
 ) -> None:
@@ -196,7 +123,6 @@ def test_trials_that_cannot_end_well_are_on_record_and_the_others_finish(
     assert states(plan) == ["finished", "diverged", "finished", "failed"]
 
 
-@pytest.mark.long
 def test_a_sweep_whose_time_is_over_while_its_processes_begin_ends(
     stack: dict[str, str], dataset: str, tmp_path: Path
 ) -> None:
@@ -206,7 +132,6 @@ def test_a_sweep_whose_time_is_over_while_its_processes_begin_ends(
     wait_until_free(stack)
 
 
-@pytest.mark.long
 def test_a_trial_behind_one_of_an_earlier_command_is_stopped_early_and_its_best_is_kept(
     stack: dict[str, str], dataset: str, tmp_path: Path
 ) -> None:
@@ -235,7 +160,6 @@ def test_a_trial_behind_one_of_an_earlier_command_is_stopped_early_and_its_best_
     assert load_bundle(f"{path}/{kept.path}", filesystem).discriminator is not None
 
 
-@pytest.mark.long
 def test_a_trial_on_a_node_that_is_lost_goes_on_elsewhere(
     stack: dict[str, str], fresh_bucket: Callable[[], str], many_faces: str, undisturbed: list[Results]
 ) -> None:

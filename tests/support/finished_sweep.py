@@ -27,9 +27,9 @@ NAMES = ("Eyeglasses", "Male", "Young")
 SIZE = 64
 
 
-def make_places(folder: Path) -> Places:
-    """A dataset of 60 drawn faces, a bundle of untrained networks, and an untrained evaluator."""
-    write_drawn_dataset(folder / "faces", 60, size=SIZE)
+def make_places(folder: Path, faces: int = 60) -> Places:
+    """A dataset of drawn faces, a bundle of untrained networks, and an untrained evaluator."""
+    write_drawn_dataset(folder / "faces", faces, size=SIZE)
     shape = {"n_attributes": len(NAMES), "image_size": SIZE, "width": 2}
     save_bundle(
         folder / "start",
