@@ -220,10 +220,7 @@ class SweepDriver:
         self.ending = ending
         # A trial that has begun since the last look gets its time to stop, too.
         self._look_at = 0.0
-        for one in self._submitted.values():
-            # If the storage fails, ``abandon`` asks once more, and the trials end with this process.
-            with contextlib.suppress(StorageError):
-                request_stop(one.store, self._command)
+        self._request_stops()
 
     def _follow(self, one: _Submitted) -> None:
         """Read what is new about a trial; pass it on, and decide about the validations of a running one."""
@@ -287,17 +284,22 @@ class SweepDriver:
 
     def abandon(self) -> None:
         """Ask the trials that have not ended to stop, however this run of the sweep ended."""
-        for one in self._submitted.values():
-            with contextlib.suppress(StorageError):
-                request_stop(one.store, self._command)
+        self._request_stops()
         if self.ending is not None:
             for one in self._submitted.values():
                 if one.attempts:
                     self._pass_on(one, state="interrupted", note=self.ending.reason)
 
+    def _request_stops(self) -> None:
+        for one in self._submitted.values():
+            # If the storage fails, ``abandon`` asks once more, and the trials end with this process.
+            with contextlib.suppress(StorageError):
+                request_stop(one.store, self._command)
+
     def _pass_on(self, one: _Submitted, **news: Any) -> None:
-        before = {
+        before: dict[str, Any] = {
             "number": one.trial.number,
+            "label": one.trial.label,
             "step": one.event.step,
             "steps": one.event.steps,
             "task_run": one.task_run,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flows.runtime import reporting
-from flows.runtime.terminal import console, print_line, print_rows
+from flows.runtime.terminal import print_line, print_rows
 from flows.storage import join, open_store
 from flows.sweep.results.leaderboard import LEADERBOARD, LEADERBOARD_CSV, Row
 from flows.sweep.results.tensorboard import TENSORBOARD
@@ -27,8 +27,6 @@ MEASURED = {
     "outside_reconstruction": "the same, against the unchanged reconstruction",
     "kept_attributes": "other attributes that the evaluator sees as before",
 }
-# Columns of a terminal that a whole leaderboard fits into.
-_WIDE_TERMINAL = 130
 _PICTURES = {
     CURVES: "Losses and validations of all trials",
     FACES: "The same faces, edited by each trial",
@@ -37,14 +35,13 @@ _PICTURES = {
 
 
 def shown(rows: Sequence[Row], metric: str, second: str | None = None) -> list[dict[str, str]]:
-    """The columns that fit beside each other in the UI; with a second metric, ★ marks those on the Pareto front."""
+    """The rows, in columns that fit the UI; with a second metric, ★ marks those on the Pareto front."""
     other = "kept at step" if second == "steps" else (second or "").replace("_", " ")
     return [
         {
-            "rank": str(row.rank or UNKNOWN),
+            "rank": _rank(row),
             "trial": row.name,
             "settings": row.label,
-            "state": row.state.replace("_", " "),
             metric.replace("_", " "): number(row.value),
         }
         | ({other: number(row.second) + " ★" * row.on_front} if second else {})
@@ -55,6 +52,12 @@ def shown(rows: Sequence[Row], metric: str, second: str | None = None) -> list[d
         }
         for row in rows
     ]
+
+
+def _rank(row: Row) -> str:
+    """The rank, the state, or both, but for the state that is usual."""
+    known = [str(row.rank)] if row.rank else []
+    return ", ".join(known + [row.state.replace("_", " ")] * (row.state != "finished" or not row.rank))
 
 
 def number(value: float | None) -> str:
@@ -79,7 +82,7 @@ def show_artifacts(report: dict[str, Any]) -> None:
 
 def show(report: dict[str, Any]) -> None:
     """Print a report to the terminal."""
-    print_rows(_caption(report), _fitting(report["leaderboard"], report["metric"]))
+    print_rows(_caption(report), report["leaderboard"])
     if report["best"] is None:
         print_line(f"{report['reason']}; no trial kept weights that can be compared")
     else:
@@ -103,18 +106,6 @@ def measure_rows(report: dict[str, Any]) -> list[dict[str, str]]:
         values = [start["value"], *(start["test"].get(name) for name in MEASURED)]
         rows = [row | {"start": number(value)} for row, value in zip(rows, values, strict=True)]
     return rows
-
-
-def _fitting(rows: list[dict[str, str]], metric: str) -> list[dict[str, str]]:
-    """All columns, or in a narrow terminal the most important ones; rows without a rank show their state instead."""
-    if console.width >= _WIDE_TERMINAL:
-        return rows
-    shown = ("trial", "settings", metric.replace("_", " "), "edits seen", "SSIM", "outside")
-    return [
-        {"rank": row["rank"] if row["rank"] != UNKNOWN else row["state"]}
-        | {name: row[name] for name in shown}
-        for row in rows
-    ]
 
 
 def _caption(report: dict[str, Any]) -> str:

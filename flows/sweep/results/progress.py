@@ -52,6 +52,7 @@ class TrialEvent:
         numbers: of the validation at this step; empty if there was none.
         note: one line; often empty.
         task_run: the id of Prefect's task run in which it runs; None before it begins.
+        label: the settings in which the trial differs.
     """
 
     number: int
@@ -61,6 +62,7 @@ class TrialEvent:
     numbers: Mapping[str, float | None] = field(default_factory=dict)
     note: str = ""
     task_run: str | None = None
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -141,14 +143,6 @@ class TrialStatus:
         self._count, self._metric, self._mode = count, metric, mode
         self._trials = {trial.number: TrialProgress(trial.label) for trial in trials}
 
-    def knows(self, trial: int) -> bool:
-        """Whether this trial has been added."""
-        return trial in self._trials
-
-    def add(self, trial: int, label: str) -> None:
-        """Add a trial that a search has suggested."""
-        self._trials[trial] = TrialProgress(label)
-
     def complete(self, record: Record, value: float | None) -> None:
         """Take over the result that a known trial had before."""
         known = self._trials[record["number"]]
@@ -156,8 +150,9 @@ class TrialStatus:
         known.task_run = record.get("task_run")
 
     def take(self, event: TrialEvent) -> bool:
-        """Update with an event of a known trial; returns whether the trial's state has changed."""
-        return self._trials[event.number].update(event, self._metric)
+        """Update with an event of a trial, perhaps a new one; returns whether the trial's state has changed."""
+        trial = self._trials.setdefault(event.number, TrialProgress(event.label))
+        return trial.update(event, self._metric)
 
     @property
     def percent(self) -> float:
@@ -239,8 +234,6 @@ class SweepWatch:
 
     def event(self, event: TrialEvent) -> None:
         """Handle an event of a trial, and show it."""
-        if not self.status.knows(event.number):
-            self.status.add(event.number, self._label(event.number))
         changed = self.status.take(event)
         self._say(event, changed)
         self._show(now=changed)
@@ -261,15 +254,6 @@ class SweepWatch:
             if record is None or not is_complete(record):
                 continue
             self.status.complete(record, result_of(store, record, self._plan.settings.metric))
-
-    def _label(self, trial: int) -> str:
-        """The label of a trial that a search has suggested."""
-        try:
-            record = read_record(self._plan.folder(trial))
-        except StorageError:
-            # If the storage fails for good, the trials raise the error.
-            record = None
-        return record["label"] if record else "?"
 
     def _say(self, event: TrialEvent, changed: bool) -> None:
         """Log a trial's change of state, and now and then a running trial's progress."""

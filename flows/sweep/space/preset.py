@@ -19,13 +19,9 @@ from flows.storage import open_store
 
 NAMES: tuple[str, ...] = get_args(PresetName)
 
-# The preset that is no experiment of the reference study.
-_SEARCH = "default"
-# Settings of all experiments of the reference study; of all presets for drawn faces; and of those of them that start
-# from scratch.
-_REPORT = "_report"
-_COMMON = "_drawn"
-_FRESH = "_drawn_fresh"
+# Files of settings that presets share: all experiments of the reference study; all presets, for drawn faces; and those
+# of them that start from scratch.
+REPORT, DRAWN, DRAWN_FRESH = "_report", "_drawn", "_drawn_fresh"
 _NOT_IN_A_FILE = frozenset({"preset", "space", "space_file", "destination", "dry_run"})
 _MOST_BYTES = 2**20
 
@@ -66,19 +62,9 @@ def read_preset(name: str) -> Preset:
     return _parse(_text(name), f"--preset {name}")
 
 
-def common_report(name: str) -> Layer:
-    """The settings of all experiments of the reference study, unless their preset has others; none for a search."""
-    return Layer(settings={} if name == _SEARCH else yaml.safe_load(_text(_REPORT)))
-
-
-def common_drawn() -> Layer:
-    """The settings of sweeps over drawn faces, unless their preset has others."""
-    return Layer(settings=yaml.safe_load(_text(_COMMON)))
-
-
-def fresh_drawn() -> dict[str, Any]:
-    """The shape of fresh networks for drawn faces, unless another one is set."""
-    return dict(yaml.safe_load(_text(_FRESH)))
+def read_shared(name: str) -> Layer:
+    """Read settings that presets share, unless one of them has others."""
+    return Layer(settings=yaml.safe_load(_text(name)))
 
 
 def read_space_file(url: str) -> Preset:

@@ -66,7 +66,7 @@ def resolve(settings: SweepSettings) -> SweepSettings:
     layers = _layers(settings)
     merged, axes = _merge(layers)
     if merged.get("from_scratch") and not any(map(_names_data, layers)):
-        fresh = preset.fresh_drawn()
+        fresh = preset.read_shared(preset.DRAWN_FRESH).settings
         merged = {name: value for name, value in fresh.items() if name not in {a.name for a in axes}} | merged
     if not axes and merged.get("trials") != 1:
         raise UserError(
@@ -117,12 +117,14 @@ def _layers(settings: SweepSettings) -> list[_Layer]:
     own = preset.read_space_file(settings.space_file) if settings.space_file else preset.Preset()
     theirs, ours = f"--space-file {settings.space_file}", f"--preset {settings.preset}"
     named = [command, _layer(own, theirs)]
-    report = _layer(preset.common_report(settings.preset), ours)
+    # The default preset is a search, and no experiment of the reference study.
+    is_search = settings.preset == "default"
+    report = _layer(preset.Layer() if is_search else preset.read_shared(preset.REPORT), ours)
     if any(_names_data(layer) for layer in named):
         return [report, _layer(built_in, ours), *reversed(named)]
     return [
         report,
-        _layer(preset.common_drawn(), ours),
+        _layer(preset.read_shared(preset.DRAWN), ours),
         _layer(built_in, ours),
         _layer(built_in.drawn, ours),
         _layer(own, theirs),

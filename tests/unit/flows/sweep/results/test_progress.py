@@ -29,7 +29,6 @@ def running(number: int, step: int, quality: float | None) -> TrialEvent:
 
 def test_trials_are_counted_by_their_state(status: TrialStatus) -> None:
     assert status.words() == "0 of 6 trials have ended; 6 waiting"
-    status.add(5, "λ1 3")
     for event in (
         running(0, 0, None),
         running(1, 10, 0.5),
@@ -37,7 +36,7 @@ def test_trials_are_counted_by_their_state(status: TrialStatus) -> None:
         TrialEvent(2, "failed", note="no luck"),
         running(3, 10, 0.5),
         TrialEvent(3, "stopped_early", 20, 1000),
-        TrialEvent(5, "interrupted", 20, 1000),
+        TrialEvent(5, "interrupted", 20, 1000, label="λ1 3"),
     ):
         status.take(event)
     assert (
