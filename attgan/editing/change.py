@@ -12,7 +12,7 @@ from torch import Tensor
 from attgan.attributes import Edit
 from attgan.data.transforms import Pixels
 from attgan.editing import compositing
-from attgan.editing.masks import attribute_mask
+from attgan.editing.masks import are_local, attribute_mask
 from attgan.editing.thresholded import thresholded_change
 from attgan.models import GeneratorConfig
 
@@ -36,9 +36,8 @@ _STEEPNESS = 2.0
 
 def mask_of(config: GeneratorConfig, edits: Sequence[Edit]) -> Tensor | None:
     """The edit mask ``(S, S)``, 0 to 1: where in a face the edits may change pixels. None: everywhere."""
-    mask = attribute_mask(edits, config.image_size)
-    if config.compositing == "thresholded" or mask is None:
-        return mask
+    if _is_thresholded(config, edits):
+        return attribute_mask(edits, config.image_size)
     return compositing.edit_mask(config.image_size)
 
 
@@ -59,9 +58,8 @@ def change_of(
         ``(3, S, S)`` float32, -1 (black) to 1 (white). If the face is larger in the photograph than in the generator's
         output: ``(3, f·S, f·S)`` with sharp edges, where f is at most 4.
     """
-    allowed = attribute_mask(edits, len(edited))
-    if config.compositing == "thresholded" or allowed is None:
-        return thresholded_change(edited, unedited, allowed)
+    if _is_thresholded(config, edits):
+        return thresholded_change(edited, unedited, attribute_mask(edits, len(edited)))
     before = _planes(unedited)
     difference = _planes(edited) - before
     square = difference * difference
@@ -73,6 +71,10 @@ def change_of(
         change = _enlarged_within(change, mask, factor)
     # Changes below a grey level are dropped, so that those pixels stay equal to the bit.
     return torch.where(change.abs() < MIN_CHANGE, 0.0, change)
+
+
+def _is_thresholded(config: GeneratorConfig, edits: Sequence[Edit]) -> bool:
+    return config.compositing == "thresholded" or not are_local(edits)
 
 
 def _enlarged_within(change: Tensor, mask: Tensor, factor: int) -> Tensor:

@@ -23,12 +23,17 @@ class MaskBox(NamedTuple):
 
 
 # From above the brows to the wings of the nose, and almost to the edges: large enough for the largest rendered glasses
-# and for turned heads.
+# and for turned heads. Of generators that are trained on composites, :mod:`attgan.editing.compositing` has the place.
 MASK_BOXES: Mapping[str, MaskBox] = MappingProxyType({"Eyeglasses": MaskBox(0.1, 0.37, 0.9, 0.72)})
 """The attributes whose place in a face is known. Edits of all others may change the whole face."""
 
 # Width of the soft border inside a box, and of the one along the edges of the face square, in shares of its side.
 _BOX_BORDER, _SQUARE_BORDER = 0.06, 0.08
+
+
+def are_local(edits: Sequence[Edit]) -> bool:
+    """Whether the place of all these edits in a face is known."""
+    return bool(edits) and all(edit.attribute in MASK_BOXES for edit in edits)
 
 
 def attribute_mask(edits: Sequence[Edit], size: int) -> Tensor | None:
@@ -41,7 +46,7 @@ def attribute_mask(edits: Sequence[Edit], size: int) -> Tensor | None:
     Returns:
         ``(S, S)`` float32, 0 to 1. It is cached: do not write to it.
     """
-    if not edits or any(edit.attribute not in MASK_BOXES for edit in edits):
+    if not are_local(edits):
         return None
     return _union(frozenset(edit.attribute for edit in edits), size)
 
