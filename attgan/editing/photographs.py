@@ -151,41 +151,49 @@ def find_faces(
 
 def edit_faces(photographs: Sequence[Photograph], editor: Editor, options: EditOptions) -> None:
     """Edit the faces that were found, all in one call of the network."""
-    owners = [photograph for photograph in photographs for _ in photograph.faces]
-    numbers = [number for photograph in photographs for number in range(len(photograph.faces))]
     faces = [face for photograph in photographs for face in photograph.faces]
     if not faces:
         return
+    owners = [photograph for photograph in photographs for _ in photograph.faces]
+    numbers = [number for photograph in photographs for number in range(len(photograph.faces))]
     # (N, S, S, 3)
     pixels = np.stack([face.pixels for face in faces])
-    names, edits = options.attributes, options.edits
     sources, unsure = _source_attributes(owners, faces, pixels, editor, options)
-    targets = target_vector(sources, edits, names)
-    present = have_already(sources, edits, names)
-    for index, face in enumerate(faces):
-        face.left = face.targets = face.style = face.edited = face.reconstructed = None
-        if unsure[index] and not options.edit_unsure:
-            face.left = "unsure"
-        elif present[index] and not options.edit_present:
-            face.left = "present"
-    todo = np.array([index for index, face in enumerate(faces) if face.left is None], dtype=np.intp)
+    _choose(faces, sources, unsure, options)
+    todo = [row for row, face in enumerate(faces) if face.left is None]
+    vectors = target_vector(sources[todo], options.edits, options.attributes)
+    for row, targets in zip(todo, vectors, strict=True):
+        faces[row].targets = targets.tolist()
     styles = np.zeros((len(todo), editor.generator.config.n_styles), dtype=np.float32)
-    for place, index in enumerate(todo):
-        faces[index].targets = targets[index].tolist()
-        if (chosen := _style_of(owners[index], numbers[index], editor, options)) is not None:
-            styles[place] = style_vector(chosen, editor.generator.config.styles)
-            faces[index].style = ",".join(chosen)
-    fed, rows = np.concatenate([targets[todo], styles], axis=1), todo
-    if options.paste == "difference" and options.output == "image":
+    if editor.generator.config.styles and adds_glasses(options.edits):
+        for place, row in enumerate(todo):
+            style = style_of_face(owners[row].style or options.style, owners[row].name, numbers[row])
+            faces[row].style = ",".join(style)
+            styles[place] = style_vector(style, editor.generator.config.styles)
+    fed = np.concatenate([vectors, styles], axis=1)
+    if options.paste == "whole" or options.output == "face":
+        edited, unedited = editor.edit(pixels[todo], fed), None
+    else:
         # The faces with the edit and without it go through the network in one call, so that less padding is needed.
-        base = unedited_vector(sources[todo], edits, names)
+        base = unedited_vector(sources[todo], options.edits, options.attributes)
         base = np.pad(base, ((0, 0), (0, styles.shape[1])))
-        fed, rows = np.concatenate([fed, base]), np.tile(todo, 2)
-    drawn = editor.edit(pixels[rows], fed)
-    for place, index in enumerate(todo):
-        faces[index].edited = drawn[place]
-        if len(drawn) > len(todo):
-            faces[index].reconstructed = drawn[len(todo) + place]
+        edited, unedited = np.split(editor.edit(pixels[todo + todo], np.concatenate([fed, base])), 2)
+    for place, row in enumerate(todo):
+        faces[row].edited = edited[place]
+        faces[row].reconstructed = None if unedited is None else unedited[place]
+
+
+def _choose(
+    faces: Sequence[PhotographFace], sources: np.ndarray, unsure: np.ndarray, options: EditOptions
+) -> None:
+    """Say of each face whether it is edited, and forget an earlier edit."""
+    present = have_already(sources, options.edits, options.attributes)
+    for row, face in enumerate(faces):
+        face.left = face.targets = face.style = face.edited = face.reconstructed = None
+        if unsure[row] and not options.edit_unsure:
+            face.left = "unsure"
+        elif present[row] and not options.edit_present:
+            face.left = "present"
 
 
 def put_back(
@@ -218,15 +226,6 @@ def put_back(
         else:
             put_whole(pixels, face.placement, face.edited, grey=grey)
     return image.with_pixels(pixels)
-
-
-def _style_of(
-    photograph: Photograph, number: int, editor: Editor, options: EditOptions
-) -> Sequence[str] | None:
-    """The style of a face's glasses; None if it gets none, or the model knows no styles."""
-    if not editor.generator.config.styles or not adds_glasses(options.edits):
-        return None
-    return style_of_face(photograph.style or options.style, photograph.name, number)
 
 
 def _source_attributes(
