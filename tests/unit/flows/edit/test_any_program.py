@@ -367,4 +367,4 @@ def test_a_source_that_changes_after_its_run_was_planned_is_edited_by_the_next_c
 
 @pytest.mark.long
 def test_long_programs() -> None:
-    run_programs(1_000, 40, always_the_same=False)
+    run_programs(200, 40, always_the_same=False)
