@@ -82,8 +82,8 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # The networks are tiny: several threads would wait for each other, and lanes of tests run side by side.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    # How long an example takes says how busy the machine is.
-    hypothesis.settings.register_profile("untimed", deadline=None)
+    # How long an example takes says how busy the machine is. A hundred of them, the usual number, take minutes in all.
+    hypothesis.settings.register_profile("untimed", deadline=None, max_examples=40)
     hypothesis.settings.load_profile("untimed")
     # A time limit around the tests sends SIGTERM, and a terminal that is closed, or loses its `make`, SIGHUP:
     # end as after Ctrl-C, with every fixture torn down.

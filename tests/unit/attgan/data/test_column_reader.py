@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from attgan.data.column_reader import read_columns, read_table
@@ -32,7 +32,6 @@ def wide_table(rows: int) -> pa.Table:
     names=st.lists(st.sampled_from(["image", "a0", "a7", "a39", "word"]), min_size=1, unique=True),
     dictionary=st.booleans(),
 )
-@settings(max_examples=40, deadline=None)
 def test_they_are_the_files_columns(rows: int, row_group: int, names: list[str], dictionary: bool) -> None:
     table = wide_table(rows)
     data = written(table, row_group, use_dictionary=dictionary, compression="zstd")

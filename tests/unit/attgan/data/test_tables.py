@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import fs
 
@@ -120,7 +120,6 @@ def test_columns_that_cannot_be_told_are_refused(
     row_group=st.integers(1, 6),
     data=st.data(),
 )
-@settings(max_examples=40, deadline=None)
 def test_images_from_any_row_on(
     tmp_path_factory: pytest.TempPathFactory, files: list[int], row_group: int, data: st.DataObject
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
@@ -249,7 +249,6 @@ def test_the_face_alone_has_no_metadata() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_damaged_metadata_never_fails_an_image(data: st.DataObject) -> None:
     format = data.draw(st.sampled_from(list(MAKE)))

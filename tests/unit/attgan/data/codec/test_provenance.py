@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -90,7 +90,6 @@ def test_an_edited_image_can_be_edited_again_and_says_so_once() -> None:
         assert second.count(b"<?xpacket begin=") == 1
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.builds(Provenance, st.text(), st.text(), st.text(max_size=200)), st.sampled_from(MARKED))
 def test_any_text_survives(made: Provenance, format: str) -> None:
     packet = xmp_packet(made)

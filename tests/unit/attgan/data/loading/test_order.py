@@ -3,7 +3,7 @@
 import itertools
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from attgan.data.loading.order import Order, Step, permutation, random_keys
@@ -25,7 +25,6 @@ def first(order: Order, batch_size: int, count: int, start: int = 0) -> list[Ste
 
 
 @given(orders(), st.data())
-@settings(max_examples=80, deadline=None)
 def test_every_pass_has_every_row_once_less_what_fills_no_batch(order: Order, data: st.DataObject) -> None:
     size = data.draw(st.integers(1, len(order.rows)))
     per_pass = len(order.rows) // size
@@ -38,7 +37,6 @@ def test_every_pass_has_every_row_once_less_what_fills_no_batch(order: Order, da
 
 
 @given(orders(), st.data())
-@settings(max_examples=80, deadline=None)
 def test_a_step_needs_few_parts_and_announces_the_next_ones(order: Order, data: st.DataObject) -> None:
     size = data.draw(st.integers(1, len(order.rows)))
     part_of = dict(zip(order.rows.tolist(), order.parts.tolist(), strict=True))
