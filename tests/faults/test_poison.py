@@ -129,7 +129,7 @@ def undisturbed(bucket: str) -> dict[str, bytes]:
 def test_an_image_that_kills_its_workers_is_a_row_of_a_run_that_completes(
     stack: dict[str, str], bucket: str, tmp_path: Path
 ) -> None:
-    put_inputs(bucket, 16, {5: "crash"})
+    put_inputs(bucket, 16, {9: "crash"})
     with driver(tmp_path / "log", *edit_command(bucket, 8)) as process:
         assert process.wait(500) == 0, (tmp_path / "log").read_text()
     assert not at_work(stack)
@@ -138,7 +138,7 @@ def test_an_image_that_kills_its_workers_is_a_row_of_a_run_that_completes(
     report = json.loads(run.get("report.json").data)
     assert report["counts"] == {"edited": 15, "copied": 0, "skipped": 0, "failed": 1}
     assert (report["shards"], report["shards_isolated"]) == (2, 1)
-    expected = {"005.jpg": "the process that edited it was killed (SIGSEGV)"}
+    expected = {"009.jpg": "the process that edited it was killed (SIGSEGV)"}
     assert {failure["key"]: failure["reason"] for failure in report["failures"]} == expected
     rows = [row for key in finished_shards(run).values() for row in read_rows(run, key).to_pylist()]
     assert len(rows) == len({row["key"] for row in rows}) == 16
