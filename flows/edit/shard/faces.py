@@ -70,8 +70,8 @@ def _describe(item: Item, photograph: Photograph) -> None:
 
 def _leave(item: Item, photograph: Photograph, job: EditJob) -> None:
     """Decide about an image of which no face is edited: it is copied, unless the settings say that it is skipped."""
-    item.present = photograph.is_left
-    if not item.present:
+    item.is_copy = photograph.is_left
+    if not item.is_copy:
         return
     if any(face.left == "unsure" for face in photograph.faces):
         if job.settings.on_unsure == "skip":

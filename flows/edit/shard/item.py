@@ -25,7 +25,7 @@ class Item:
         original: the input's bytes, kept if they may be copied unchanged.
         photograph: the decoded image.
         held: bytes of memory that it takes from decoding to writing, with its edited copy.
-        present: whether no face is edited, because all have the attributes already (or the classifier is unsure).
+        is_copy: whether the output is the image as it was, because none of its faces is edited.
         found: whether an earlier attempt at the shard had written this very output.
     """
 
@@ -40,7 +40,7 @@ class Item:
     content_type: str | None = None
     photograph: Photograph | None = None
     held: int = 0
-    present: bool = False
+    is_copy: bool = False
     found: bool = False
 
     def fail(self, error: DataError) -> None:
@@ -61,7 +61,7 @@ class Item:
 
     def done(self, output_etag: str, *, found: bool = False) -> None:
         """End as edited or copied: the output exists under its key."""
-        self.row.status = "copied" if self.present else "edited"
+        self.row.status = "copied" if self.is_copy else "edited"
         self.row.output_etag, self.found = output_etag, found
         self.drop()
 

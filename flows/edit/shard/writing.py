@@ -21,7 +21,8 @@ from flows.storage import ObjectInfo, ObjectRefused, PreconditionFailed, Store, 
 FINGERPRINT, SOURCE_ETAG = "attgan-fingerprint", "attgan-source-etag"
 # Attempts at an object that other programs replace in the meantime.
 _TRIES = 3
-_KEY_EXISTS = "the destination holds another object under this key"
+# Begins the reason of an input whose output is somebody else's.
+KEY_EXISTS = "the destination holds another object under this key"
 
 
 def encode(chunk: Chunk, generator: GeneratorConfig, job: EditJob) -> None:
@@ -38,13 +39,13 @@ def encode(chunk: Chunk, generator: GeneratorConfig, job: EditJob) -> None:
         original = item.photograph.image.format
         own = format or original
         as_it_is = settings.output == "image" and own == original and settings.metadata == "keep"
-        if item.present and as_it_is:
+        if item.is_copy and as_it_is:
             assert item.original is not None
             data, item.row.notes = item.original, None
         else:
             try:
                 image = put_back(item.photograph, generator, job.options, in_place=True)
-                image = codec.prepare(image, own, settings.metadata, b"" if item.present else mark)
+                image = codec.prepare(image, own, settings.metadata, b"" if item.is_copy else mark)
                 # The notes include what this format cannot hold.
                 item.row.notes = ", ".join(image.notes) or None
                 data = codec.write(image, settings.quality)
@@ -69,7 +70,7 @@ def put(item: Item, job: EditJob) -> None:
     ours = _proof(item, job)
     try:
         try:
-            item.done(_put(item, job.destination, ours, create_only=True))
+            item.done(_put(item, job.destination, ours))
         except FileExistsError:
             _put_over_existing(item, job, ours)
     except ObjectRefused as error:
@@ -82,23 +83,17 @@ def _proof(item: Item, job: EditJob) -> dict[str, str]:
         FINGERPRINT: job.fingerprint,
         SOURCE_ETAG: quote(item.row.source_etag.strip('"'), safe="-"),
         "attgan-model": job.model.digest,
-        "attgan-edit": "none" if item.present else quote(job.edits_text, safe="=@, "),
+        "attgan-edit": "none" if item.is_copy else quote(job.edits_text, safe="=@, "),
     }
 
 
-def _put(
-    item: Item,
-    destination: Store,
-    ours: Mapping[str, str],
-    *,
-    create_only: bool = False,
-    if_match: str | None = None,
-) -> str:
+def _put(item: Item, destination: Store, ours: Mapping[str, str], if_match: str | None = None) -> str:
+    """Create the output, or replace the object with this ETag; returns the new ETag."""
     return denials.put(
         destination,
         item.row.output_key,
         item.data or b"",
-        create_only=create_only,
+        create_only=if_match is None,
         if_match=if_match,
         metadata=ours,
         content_type=item.content_type,
@@ -106,36 +101,48 @@ def _put(
 
 
 def _put_over_existing(item: Item, job: EditJob, ours: Mapping[str, str]) -> None:
-    """Decide what to do about the object that has the output's key.
+    """Write an output whose key was taken, unless the object there is to stay (:func:`_ends_with`).
 
     An object is only replaced by compare-and-swap, so never one that was not looked at.
     """
-    destination, key, on_existing = job.destination, item.row.output_key, job.settings.on_existing
     for _ in range(_TRIES):
         try:
-            there = denials.head(destination, key)
+            there = denials.head(job.destination, item.row.output_key)
         except FileNotFoundError:
-            with contextlib.suppress(FileExistsError):
-                item.done(_put(item, destination, ours, create_only=True))
-                return
-            continue
-        if _is_this_result(item, there, destination, ours):
-            item.done(there.etag, found=True)
+            there = None
+        if there is not None and _ends_with(there, item, job, ours):
             return
-        if _is_of_earlier_content(item, there, job):
-            if not _is_current(item, job.source):
-                item.skip("put", "the source has changed while it was edited; the next run edits it")
-                return
-        elif on_existing == "skip":
-            item.skip("put", f"{_KEY_EXISTS} (--on-existing overwrite --redo replaces it)")
-            return
-        elif on_existing == "fail":
-            item.fail(DataError("put", f"{_KEY_EXISTS} (--on-existing fail)"))
-            return
-        with contextlib.suppress(PreconditionFailed):
-            item.done(_put(item, destination, ours, if_match=there.etag))
+        with contextlib.suppress(FileExistsError, PreconditionFailed):
+            item.done(_put(item, job.destination, ours, there.etag if there is not None else None))
             return
     item.fail(DataError("put", "other programs keep writing under this key"))
+
+
+def _ends_with(there: ObjectInfo, item: Item, job: EditJob, ours: Mapping[str, str]) -> bool:
+    """End the item if the object that has its output's key is to stay; returns whether it is.
+
+    ================================= ==============================================================================
+    the object is                     then
+    ================================= ==============================================================================
+    this very output                  it stays, and the item is done
+    an earlier output that is ours    it is replaced, unless the source has changed since it was fetched
+    anything else                     ``on_existing`` decides: it stays, and the item is skipped or fails; or it is
+                                      replaced
+    ================================= ==============================================================================
+    """
+    if _is_this_result(item, there, job.destination, ours):
+        item.done(there.etag, found=True)
+    elif _is_earlier_output(item, there, job):
+        if _is_current(item, job.source):
+            return False
+        item.skip("put", "the source has changed while it was edited; the next run edits it")
+    elif job.settings.on_existing == "skip":
+        item.skip("put", f"{KEY_EXISTS} (--on-existing overwrite --redo replaces it)")
+    elif job.settings.on_existing == "fail":
+        item.fail(DataError("put", f"{KEY_EXISTS} (--on-existing fail)"))
+    else:
+        return False
+    return True
 
 
 def _is_this_result(item: Item, there: ObjectInfo, destination: Store, ours: Mapping[str, str]) -> bool:
@@ -150,8 +157,8 @@ def _is_this_result(item: Item, there: ObjectInfo, destination: Store, ours: Map
         return False
 
 
-def _is_of_earlier_content(item: Item, there: ObjectInfo, job: EditJob) -> bool:
-    """Whether the object is our output for an earlier content of the source, or another run's that may be replaced."""
+def _is_earlier_output(item: Item, there: ObjectInfo, job: EditJob) -> bool:
+    """Whether the object is an output for an earlier content of the source, or of a run that this one replaces."""
     return there.etag == item.replaces or there.metadata.get(FINGERPRINT) in (job.fingerprint, *job.replaces)
 
 
