@@ -42,7 +42,7 @@ class EditJob:
         edits: what is asked for.
         made_of: everything that decides the outputs' bytes.
         fingerprint: hash of ``made_of``.
-        replaces: fingerprints of the unfinished runs whose outputs it may replace.
+        replaces: fingerprints of the earlier runs whose outputs it may replace.
     """
 
     settings: EditSettings

@@ -38,8 +38,8 @@ class EditRun(BaseModel):
         attributes: the bundle's, in the order of the model's vectors.
         fingerprint: hash of ``made_of``.
         made_of: everything that decides the output's bytes.
-        replaces: fingerprints of unfinished runs that this run has closed. It may replace outputs that they wrote
-            without a ledger.
+        replaces: fingerprints of earlier runs of the lineage. This run may replace what they wrote, with a ledger or
+            without.
         plan: random name of this run's plan, so that it is not mixed up with one that another command began to write.
         ignored: keys below the source that were not planned, counted by reason.
         unchanged: images that an earlier run of the lineage has finished.

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -48,20 +48,25 @@ _GROUP_ROWS = 20_480
 # Ledgers that are read at a time, and so in memory.
 _PARALLEL = 4
 
-# ``written`` is when the ledger was written, in microseconds. Of a key's rows the latest counts.
+# ``written`` is when the ledger was written, in microseconds. Of a key's rows the latest counts. A row without an ETag
+# says that the key is no longer done.
 _SCHEMA = pa.schema([("key", "string"), ("etag", "string"), ("output_etag", "string"), ("written", "int64")])
 
-# Few keys have several rows, so this needs a third less time than an aggregation of all columns.
-_NEWEST = """
-    SELECT * FROM found
-    ANTI JOIN (SELECT key, max(written) AS latest FROM found GROUP BY key HAVING count(*) > 1) AS repeated
-    ON found.key = repeated.key AND found.written < repeated.latest
-    ORDER BY found.key
+# Of a key's rows. An output stays where it is while later contents of its input fail, until it is removed.
+_SUMMED = """
+    key,
+    arg_max_null(etag, written) AS etag,
+    arg_max_null(output_etag, written) FILTER (output_etag IS NOT NULL OR etag IS NULL) AS output_etag
 """
-_DONE = """
-    SELECT key, arg_max_null(etag, written) AS etag, arg_max_null(output_etag, written) AS output_etag
-    FROM sorted GROUP BY key
+# Few keys have several rows, so only these are summed.
+_NEWEST = f"""
+    WITH repeated AS (SELECT key FROM found GROUP BY key HAVING count(*) > 1)
+    SELECT * FROM found ANTI JOIN repeated USING (key)
+    UNION ALL
+    SELECT {_SUMMED}, max(written) AS written FROM found SEMI JOIN repeated USING (key) GROUP BY key
+    ORDER BY key
 """
+_DONE = f"SELECT {_SUMMED} FROM sorted GROUP BY key"
 _NOT_DONE = """
     SELECT listed.key, done.output_etag
     FROM listed LEFT JOIN (FROM done WHERE key BETWEEN $first AND $last) AS done USING (key)
@@ -134,35 +139,59 @@ def open_done(
             config={"memory_limit": _MEMORY, "temp_directory": folder, "threads": 1}
         ) as connection,
     ):
-        cached, lacking, unfinished, rewritten, recent = (f"{folder}/{part}.parquet" for part in range(5))
+        cached, lacking, unfinished, rewritten, beside = (f"{folder}/{part}.parquet" for part in range(5))
         cache, etag = _read_cache(state, cached)
-        former = _former_files(state)
-        finished = [run for run in runs if run.is_finished]
         removed = list_removed(runs[0].runs) if runs else []
-        rows = _write(
-            chain(
-                _read_former(state, former, cache),
-                _read(finished, cache),
-                _read_removed(runs, [key for key in removed if key not in cache.includes]),
-            ),
-            lacking,
-        )
+        settled = _Settled(state, runs, _former_files(state), removed)
+        rows = _write(settled.read(cache), lacking)
         _write(_read([run for run in runs if not run.is_finished], cache), unfinished)
-        beside = [lacking, unfinished]
-        if rows > _REWRITE_SHARE * pq.read_metadata(cached).num_rows:
+        if rows <= _REWRITE_SHARE * pq.read_metadata(cached).num_rows:
+            _sort(connection, [lacking, unfinished], beside)
+        else:
             _sort(connection, [cached, lacking], rewritten)
-            cached, beside = rewritten, [unfinished]
             if may_write:
-                includes = frozenset(chain(former, removed, *(run.ledgers for run in finished)))
-                _replace_cache(state, etag, rewritten, includes)
-        _sort(connection, beside, recent)
-        connection.read_parquet([cached, recent]).create_view("sorted")
+                _replace_cache(state, etag, rewritten, settled.keys)
+            cached = rewritten
+            _sort(connection, [unfinished], beside)
+        connection.read_parquet([cached, beside]).create_view("sorted")
         connection.sql(_DONE).create_view("done")
         yield connection
 
 
+class _Settled(NamedTuple):
+    """What a cache may include, because it does not change any more.
+
+    Attributes:
+        state: the lineage's folder.
+        runs: all of the lineage. The ledgers of those that have finished are settled.
+        former: the files there of the merge tree that earlier versions kept, the oldest first.
+        removed: the records of removed outputs, as keys below the folder of all runs.
+    """
+
+    state: Store
+    runs: Sequence[ListedRun]
+    former: list[str]
+    removed: list[str]
+
+    @property
+    def finished(self) -> list[ListedRun]:
+        """The finished runs."""
+        return [run for run in self.runs if run.is_finished]
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """All of it, as a cache names what it includes."""
+        return frozenset(chain(self.former, self.removed, *(run.ledgers for run in self.finished)))
+
+    def read(self, cache: _Cache) -> Iterator[pa.Table]:
+        """Yield the rows that the cache lacks."""
+        yield from _read_former(self.state, self.former, cache)
+        yield from _read(self.finished, cache)
+        yield from _read_removed(self.runs, [key for key in self.removed if key not in cache.includes])
+
+
 def _sort(connection: DuckDBPyConnection, sources: list[str], target: str) -> None:
-    """Write the newest row of each key, in key order."""
+    """Write one row for each key, in key order."""
     connection.read_parquet(sources).create_view("found")
     connection.sql(_NEWEST).write_parquet(target, compression="zstd", row_group_size=_GROUP_ROWS)
 

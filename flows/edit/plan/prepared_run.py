@@ -83,8 +83,7 @@ def prepare(
     begun = read_run(request.open_run(run_id))
     if begun is not None:
         _refuse_to_continue(begun, request, runs)
-    replaces = [other.run.fingerprint for other in unfinished]
-    run = begun or _plan(request, run_id, runs, replaces, planned)
+    run = begun or _plan(request, run_id, runs, planned)
     for other in unfinished:
         other.close()
         on_closed(str(other))
@@ -100,11 +99,7 @@ def _next_id(request: EditRequest, runs: Sequence[ListedRun]) -> str:
 
 
 def _plan(
-    request: EditRequest,
-    run_id: str,
-    runs: Sequence[ListedRun],
-    replaces: list[str],
-    planned: Callable[[], None],
+    request: EditRequest, run_id: str, runs: Sequence[ListedRun], planned: Callable[[], None]
 ) -> EditRun | NothingToDo:
     """Plan the images that are not done, and begin their run if there are any."""
     store, plan = request.open_run(run_id), secrets.token_hex(4)
@@ -122,7 +117,7 @@ def _plan(
         fingerprint=request.fingerprint,
         made_of=request.made_of,
         plan=plan,
-        replaces=replaces,
+        replaces=sorted({listed.run.fingerprint for listed in runs} - {request.fingerprint}),
         ignored=not_planned.ignored,
         unchanged=not_planned.unchanged,
         **size._asdict(),

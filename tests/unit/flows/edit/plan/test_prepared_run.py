@@ -100,6 +100,18 @@ def test_an_output_that_somebody_touched_is_not_replaced_when_its_source_changes
     assert opened((tmp_path / "out" / "a.jpg").read_bytes()).shape == (218, 178, 3)
 
 
+def test_an_image_that_was_damaged_for_a_while_is_edited_again(
+    tmp_path: Path, settings: MakeSettings
+) -> None:
+    put(tmp_path, a=0)
+    run_all(settings())
+    (tmp_path / "in" / "a.jpg").write_bytes(b"damaged")
+    run_all(settings())
+    put(tmp_path, a=1)
+    run_all(settings())
+    assert fates(settings())["a.jpg"][0] == "edited"
+
+
 def test_redo_does_all_again_and_puts_nothing_twice(tmp_path: Path, settings: MakeSettings) -> None:
     put(tmp_path, a=0, b=1)
     run_all(settings())
