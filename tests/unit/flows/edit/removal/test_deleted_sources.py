@@ -48,6 +48,16 @@ def test_a_deleted_image_is_forgotten_with_its_pictures(place: SmallEdit) -> Non
     assert place.outputs() == {"a", "b", "c"}
 
 
+def test_an_output_is_forgotten_although_a_later_content_of_its_image_has_failed(place: SmallEdit) -> None:
+    place.put(a="1", b="2")
+    place.run()
+    place.put(a="damaged")
+    place.run(failing=["a.jpg"])
+    place.source.delete("a.jpg")
+    assert forget_keys(ForgetSettings(destination=place.destination.url, keys=["a.jpg"])).removed == ["a.jpg"]
+    assert place.outputs() == {"b"}
+
+
 def test_what_was_changed_since_is_not_forgotten(place: SmallEdit) -> None:
     place.put(a="1")
     place.run()
