@@ -1,12 +1,6 @@
 """The wiring: Prefect flows, Ray tasks, S3."""
 
-import atexit
-import gc
 import os
-
-# When Python ends, it looks for garbage among all objects of torch and Prefect, which takes it a second or two. Frozen
-# ones are left out; the kernel takes their memory back in one piece.
-atexit.register(gc.freeze)
 
 # Torch's threads soon sleep while they wait for one another. By default they spin for long, and where anything else
 # wants one of the same cores (on two of them with three busy processes beside: 3.0 steps a second of a small training,
