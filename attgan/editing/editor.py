@@ -13,13 +13,6 @@ from attgan.editing.device_slots import StreamSlots, as_images, fill_batch, open
 from attgan.models import AttributeClassifier, Generator
 from attgan.models.layers.folding import folded
 
-# 7: the edit changes pixels inside its mask only.
-EDIT_FORMAT = 7
-"""Raised whenever the same input and settings would give other pixels. It is part of every run's fingerprint.
-
-A run of another value is not resumed. What a finished run has edited stays done all the same.
-"""
-
 Network = TypeVar("Network", bound=nn.Module)
 
 

@@ -27,12 +27,10 @@ from attgan.editing.editor import Editor
 from attgan.editing.face_selection import MIN_CONFIDENCE, MIN_FACE, Faces, find_places
 from attgan.editing.grey import greyed_face, is_grey
 from attgan.editing.placement import Pixels, Placement, put_change, put_whole, take_face
+from attgan.editing.records import NO_FACE
 from attgan.editing.styles import adds_glasses, style_of_face, style_vector
 from attgan.errors import DataError
 from attgan.models import GeneratorConfig
-
-NO_FACE = "no face found"
-"""The reason of a photograph in which no face was found."""
 
 
 @dataclass(frozen=True)

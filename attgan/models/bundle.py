@@ -24,27 +24,20 @@ from attgan.models.bundle_config import (
     DISCRIMINATOR,
     GENERATOR,
     BundleConfig,
+    StorageDtype,
     first_problem,
 )
+from attgan.models.bundle_info import BundleInfo, digest_of, inspect_bundle, read_file
 from attgan.models.card import write_card
 from attgan.models.classifier import AttributeClassifier
 from attgan.models.discriminator import Discriminator
 from attgan.models.folder import Folder
 from attgan.models.generator import Generator
-from attgan.models.tensors import StorageDtype, pack, restore, unpack
+from attgan.models.tensors import pack, restore, unpack
 from attgan.version import SOFTWARE
 
 Network = TypeVar("Network", bound=nn.Module)
 Config = TypeVar("Config")
-
-
-@dataclass(frozen=True, slots=True)
-class BundleInfo:
-    """A bundle without its weights."""
-
-    config: BundleConfig
-    card: str
-    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,29 +122,7 @@ def save_bundle(
             folder.remove(name)
     folder.write(CARD, card.encode())
     folder.write(CONFIG, raw_config)
-    return BundleInfo(config, card, _digest(config, raw_config, card.encode()))
-
-
-def inspect_bundle(
-    path: str | os.PathLike[str], filesystem: fs.FileSystem | None = None, label: str | None = None
-) -> BundleInfo:
-    """Read settings, card and digest, but no weights.
-
-    Raises:
-        UserError: there is no bundle, or its ``config.json`` is invalid.
-        OSError: the filesystem failed otherwise.
-    """
-    where = label or f"bundle {os.fspath(path)}"
-    folder = Folder(path, filesystem)
-    raw_config = _read(folder, CONFIG, where)
-    raw_card = _read(folder, CARD, where)
-    try:
-        config = BundleConfig.model_validate_json(raw_config)
-    except ValidationError as error:
-        raise UserError(
-            "bundle-config-invalid", f"{where}: {CONFIG} is not that of a bundle: {first_problem(error)}"
-        ) from None
-    return BundleInfo(config, raw_card.decode(errors="replace"), _digest(config, raw_config, raw_card))
+    return BundleInfo(config, card, digest_of(config, raw_config, card.encode()))
 
 
 def load_bundle(
@@ -207,7 +178,7 @@ def _load_network(
 def _load_tensors(
     folder: Folder, name: str, config: BundleConfig, where: str
 ) -> tuple[dict[str, Tensor], bytes]:
-    content = _read(folder, name, where)
+    content = read_file(folder, name, where)
     tensors = unpack(content, f"{where}: {name}")
     return restore(tensors, config.dtype, f"{where}: {name}"), content
 
@@ -227,24 +198,3 @@ def _check_free(folder: Folder, overwrite: bool, where: str) -> None:
             "bundle-exists",
             f"{where}: there is a bundle or another model's {CONFIG} already; it is not replaced",
         )
-
-
-def _read(folder: Folder, name: str, where: str) -> bytes:
-    try:
-        return folder.read(name)
-    except FileNotFoundError:
-        if folder.is_file():
-            what = "a published .pth file is imported first" if folder.path.endswith(".pth") else "not a file"
-            raise UserError(
-                "bundle-missing", f"{where}: a bundle is a folder with {CONFIG} and {GENERATOR}; {what}"
-            ) from None
-        raise UserError("bundle-missing", f"{where}: no bundle is there: {name} is missing") from None
-
-
-def _digest(config: BundleConfig, raw_config: bytes, raw_card: bytes) -> str:
-    sums = config.files | {
-        CONFIG: hashlib.sha256(raw_config).hexdigest(),
-        CARD: hashlib.sha256(raw_card).hexdigest(),
-    }
-    listing = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
-    return hashlib.sha256(listing.encode()).hexdigest()

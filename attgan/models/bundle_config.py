@@ -11,10 +11,7 @@ from pydantic import (
     model_validator,
 )
 
-from attgan.models.classifier import ClassifierConfig
-from attgan.models.discriminator import DiscriminatorConfig
-from attgan.models.generator import GeneratorConfig
-from attgan.models.tensors import StorageDtype, printable
+from attgan.models.configs import ClassifierConfig, DiscriminatorConfig, GeneratorConfig
 
 CONFIG = "config.json"
 CARD = "README.md"
@@ -33,6 +30,7 @@ def _check_unique(names: tuple[str, ...]) -> tuple[str, ...]:
 AttributeName = Annotated[str, StringConstraints(pattern=r"^[^\s=@]+$")]
 AttributeNames = Annotated[tuple[AttributeName, ...], AfterValidator(_check_unique)]
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=r"^[^\n]+$")]
+StorageDtype = Literal["float32", "float16"]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -91,3 +89,9 @@ def first_problem(error: ValidationError) -> str:
     place = ".".join(str(part) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")
     return printable(f"{place}: {message}" if place else message, 200)
+
+
+def printable(text: str, limit: int = 120) -> str:
+    """Text from a file, made safe for a terminal: no line breaks, no control characters, and not too long."""
+    plain = "".join(letter if letter.isprintable() else "�" for letter in text[: limit + 1])
+    return plain if len(plain) <= limit else plain[: limit - 1] + "…"

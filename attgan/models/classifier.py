@@ -19,34 +19,14 @@ Faces of 128 px and more are first reduced to 64 to 127 px. Without this reducti
 128 px faces give 0.926 and 0.906; with it, 0.924 and 0.933.
 """
 
-from typing import Annotated
-
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from attgan.models.layers.blocks import COLOURS, LAYERS, ImageSize, Width, channels, check_images
+from attgan.models.configs import COLOURS, LAYERS, ClassifierConfig, channels
+from attgan.models.layers.blocks import check_images
 
 # Larger faces are reduced to this side or a little more.
 INNER_SIZE = 64
-
-
-class ClassifierConfig(BaseModel):
-    """Settings of a classifier.
-
-    Attributes:
-        n_attributes: how many it predicts.
-        image_size: a multiple of 32 from 64 up.
-        width: channels after the first layer; each further one has twice as many.
-        unsure: logits between these two, ends excluded, count as unknown.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    n_attributes: Annotated[int, Field(ge=1)] = 13
-    image_size: ImageSize = 128
-    width: Width = 16
-    unsure: tuple[float, float] = (0.0, 0.0)
 
 
 class AttributeClassifier(nn.Module):

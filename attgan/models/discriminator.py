@@ -5,51 +5,10 @@ References:
     Mo et al., "Freeze the Discriminator: a Simple Baseline for Fine-Tuning GANs", 2020 (FreezeD).
 """
 
-from typing import Annotated
-
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from attgan.models.layers.blocks import (
-    COLOURS,
-    LAYERS,
-    SIZE_STEP,
-    Activation,
-    ImageSize,
-    Norm,
-    Slope,
-    Width,
-    activate,
-    channels,
-    check_images,
-    conv,
-    head,
-)
-
-
-class DiscriminatorConfig(BaseModel):
-    """Settings of a discriminator. The defaults are those of the published 128 px training.
-
-    Attributes:
-        n_attributes: how many the classifier head predicts.
-        image_size: a multiple of 32 from 64 up.
-        width: channels after the first layer; each further one has twice as many, up to 1024.
-        hidden: units of each head's hidden layer.
-        norm: of the convolutions; the heads have none.
-        activation, head_activation: of the convolutions, and of the heads' hidden layers.
-        slope: of the leaky ones, for negative values.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    n_attributes: Annotated[int, Field(ge=1)] = 13
-    image_size: ImageSize = 128
-    width: Width = 64
-    hidden: Annotated[int, Field(ge=1)] = 1024
-    norm: Norm = "instance"
-    activation: Activation = "leaky_relu"
-    head_activation: Activation = "relu"
-    slope: Slope = 0.01
+from attgan.models.configs import COLOURS, LAYERS, SIZE_STEP, DiscriminatorConfig, channels
+from attgan.models.layers.blocks import activate, check_images, conv, head
 
 
 class Discriminator(nn.Module):

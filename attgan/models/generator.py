@@ -4,73 +4,12 @@ References:
     He et al., "AttGAN: Facial Attribute Editing by Only Changing What You Want", 2017, section 3.
 """
 
-from typing import Annotated, Literal
-
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from attgan.models.layers.blocks import (
-    COLOURS,
-    LAYERS,
-    Activation,
-    Block,
-    ImageSize,
-    Norm,
-    Slope,
-    Width,
-    activate,
-    channels,
-    check_images,
-    constant_maps,
-    conv,
-    deconv,
-)
-
-
-class GeneratorConfig(BaseModel):
-    """Settings of a generator. The defaults are those of the published 128 px weights.
-
-    Attributes:
-        n_attributes: length of the attribute vector.
-        image_size: a multiple of 32 from 64 up.
-        width: channels after the first layer; each further one has twice as many, up to 1024.
-        shortcut_layers: decoder layers whose output is joined with the encoder's of the same size (U-Net).
-        inject_layers: decoder layers after which the attribute vector is fed in again.
-        encoder_norm, decoder_norm: after every convolution but the last one.
-        encoder_activation, decoder_activation: the reference study's Table I has "leaky_relu" in the decoder too.
-        slope: of the leaky ones, for negative values (the TensorFlow original: 0.2).
-        styles: names of the style vector, which follows the attribute vector; none for published weights.
-        compositing: how its change is applied to a photograph, as in its training: "direct", see
-            :mod:`attgan.editing.compositing`; or "thresholded", which keeps only the strongest changes, for generators
-            that were trained on their whole output.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    n_attributes: Annotated[int, Field(ge=1)] = 13
-    image_size: ImageSize = 128
-    width: Width = 64
-    shortcut_layers: Annotated[int, Field(ge=0, le=LAYERS - 1)] = 1
-    inject_layers: Annotated[int, Field(ge=0, le=LAYERS - 1)] = 0
-    encoder_norm: Norm = "batch"
-    decoder_norm: Norm = "batch"
-    encoder_activation: Activation = "leaky_relu"
-    decoder_activation: Activation = "relu"
-    slope: Slope = 0.01
-    styles: tuple[str, ...] = ()
-    compositing: Literal["thresholded", "direct"] = "thresholded"
-
-    @property
-    def n_styles(self) -> int:
-        """Length of the style vector."""
-        return len(self.styles)
-
-    @property
-    def n_inputs(self) -> int:
-        """Length of the decoder's input vector: attributes, then styles."""
-        return self.n_attributes + self.n_styles
+from attgan.models.configs import COLOURS, LAYERS, GeneratorConfig, channels
+from attgan.models.layers.blocks import Block, activate, check_images, constant_maps, conv, deconv
 
 
 class Generator(nn.Module):

@@ -25,13 +25,12 @@ from torch import Tensor
 from attgan.attributes import PUBLISHED
 from attgan.errors import UserError
 from attgan.models.build import from_tensors
-from attgan.models.bundle_config import first_problem
-from attgan.models.discriminator import Discriminator, DiscriminatorConfig
+from attgan.models.bundle_config import first_problem, printable
+from attgan.models.configs import Activation, DiscriminatorConfig, GeneratorConfig
+from attgan.models.discriminator import Discriminator
 from attgan.models.folder import local_path
-from attgan.models.generator import Generator, GeneratorConfig
-from attgan.models.layers.blocks import Activation
+from attgan.models.generator import Generator
 from attgan.models.shapes import discriminator_settings, generator_settings
-from attgan.models.tensors import printable
 
 LICENCE = "AttGAN-PyTorch weights (code MIT), trained on CelebA: non-commercial research only"
 """The licence line of the published weights. CelebA is for non-commercial research."""

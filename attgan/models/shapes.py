@@ -13,8 +13,16 @@ from typing import Any
 from torch import Tensor
 
 from attgan.errors import UserError
-from attgan.models.generator import GeneratorConfig, decoder_inputs
-from attgan.models.layers.blocks import LAYERS, MAX_CHANNELS, SIZE_STEP, SMALLEST_SIZE, Norm, channels
+from attgan.models.configs import (
+    LAYERS,
+    MAX_CHANNELS,
+    SIZE_STEP,
+    SMALLEST_SIZE,
+    GeneratorConfig,
+    Norm,
+    channels,
+)
+from attgan.models.generator import decoder_inputs
 
 Tensors = Mapping[str, Tensor]
 

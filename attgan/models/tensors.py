@@ -4,7 +4,6 @@ Every refusal names the tensor. Nothing is unpickled.
 """
 
 from collections.abc import Collection, Mapping
-from typing import Literal
 
 import safetensors
 import safetensors.torch
@@ -12,8 +11,7 @@ import torch
 from torch import Tensor
 
 from attgan.errors import UserError
-
-StorageDtype = Literal["float32", "float16"]
+from attgan.models.bundle_config import StorageDtype, printable
 
 _DTYPES = {"F32": torch.float32, "F16": torch.float16, "I64": torch.int64}
 
@@ -131,12 +129,6 @@ def stored_dtype(tensor: Tensor, dtype: StorageDtype) -> torch.dtype:
     if not tensor.is_floating_point():
         return tensor.dtype
     return torch.float16 if dtype == "float16" and tensor.ndim > 1 else torch.float32
-
-
-def printable(text: str, limit: int = 120) -> str:
-    """Text from a file, made safe for a terminal: no line breaks, no control characters, and not too long."""
-    plain = "".join(letter if letter.isprintable() else "�" for letter in text[: limit + 1])
-    return plain if len(plain) <= limit else plain[: limit - 1] + "…"
 
 
 def _first(names: Collection[str]) -> str:

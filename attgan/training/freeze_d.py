@@ -1,7 +1,7 @@
 """FreezeD (Mo et al., 2020): the lowest layers of the discriminator keep their weights during fine-tuning."""
 
 from attgan.models import Discriminator
-from attgan.models.layers.blocks import LAYERS
+from attgan.models.configs import LAYERS
 
 
 def set_training(discriminator: Discriminator) -> None:

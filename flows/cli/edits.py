@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 from cyclopts import App, Group, Parameter
@@ -19,6 +20,7 @@ from flows.settings import (
     ReportSettings,
     UndoSettings,
 )
+from flows.urls import parse_url
 
 _GROUP = Group("Editing", sort_key=1)
 
@@ -41,14 +43,14 @@ def edit(
     ] = False,
 ) -> None:
     """Edit every face below a prefix, and write the results below another one. One photograph needs no server."""
-    from flows.edit.one_file import describe_row, edit_file, is_one_file, slide_file
-
-    if is_one_file(settings):
+    if _is_one_file(settings):
         if settings.dry_run:
             raise UserError(
                 "dry-run-needs-folder",
                 f"--dry-run: --source {settings.source} is one photograph, not a folder",
             )
+        from flows.edit.one_file import describe_row, edit_file, slide_file
+
         print_line(slide_file(settings) if slide else describe_row(edit_file(settings)))
         return
     if slide:
@@ -71,6 +73,18 @@ def edit(
     from flows.runtime.running import run_from_terminal
 
     tables.show(run_from_terminal(flow.edit, settings=settings))
+
+
+def _is_one_file(settings: EditSettings) -> bool:
+    """Whether the source is a file on this disk and not a folder.
+
+    Raises:
+        UserError: it is a path on this disk, and nothing is there.
+    """
+    source = parse_url(settings.source)
+    if source.bucket is None and not os.path.exists(source.path):
+        raise UserError("file-missing", f"--source {settings.source}: there is no such file or folder")
+    return os.path.isfile(settings.source)
 
 
 def report(settings: Annotated[ReportSettings, Parameter(name="*")]) -> None:

@@ -16,17 +16,19 @@ CURRENT     no                      no                    counts at once        
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
+import runpy
 import socket
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
-
-import torch
 
 from attgan.attributes import Edit
 from attgan.data import codec
-from attgan.editing.editor import EDIT_FORMAT
+from attgan.editing.records import EDIT_FORMAT
 from attgan.errors import UserError
 from attgan.version import SOFTWARE
 from flows.settings import DEFAULT_BUNDLE, EditSettings
@@ -102,7 +104,17 @@ def fingerprint_inputs(
 
 def versions() -> dict[str, Any]:
     """The versions on this machine that affect the output's bytes."""
-    return {"edit_format": EDIT_FORMAT, "torch": torch.__version__, "codec": codec.VERSION}
+    return {"edit_format": EDIT_FORMAT, "torch": _version_of_torch(), "codec": codec.VERSION}
+
+
+@functools.cache
+def _version_of_torch() -> str:
+    """``torch.__version__``, read without importing torch. The installed package's record may lack its end, as +cpu."""
+    spec = find_spec("torch")
+    assert spec is not None
+    assert spec.origin is not None
+    version: str = runpy.run_path(str(Path(spec.origin).with_name("version.py")))["__version__"]
+    return version
 
 
 def check_versions(made_of: Mapping[str, Any]) -> None:

@@ -26,10 +26,7 @@ from flows.edit.report import finish, tables
 from flows.edit.report.content import build_empty_report, failed_share
 from flows.edit.run import EditRun, read_report
 from flows.edit.run_counts import RunCounts
-from flows.edit.shard.isolation import edit_shard_in_isolation
 from flows.edit.shard.live_counts import live_prefix
-from flows.edit.shard.model import editor_of
-from flows.edit.shard.one_shard import edit_shard
 from flows.runtime import cancelling, live_reports, reporting
 from flows.runtime.cluster import capacity, nodes, tasks
 from flows.runtime.running import Unfinished, cause_of, is_retryable, refusals_as_states, retries_if
@@ -50,6 +47,8 @@ _SECONDS_BETWEEN_WAITS = 20.0
 )
 def edit_shard_task(run_url: str, shard: int, settings: EditSettings, generation: int = 0) -> Summary:
     """Edit one shard, on Ray."""
+    from flows.edit.shard.one_shard import edit_shard
+
     return edit_shard(run_url, shard, settings, generation)
 
 
@@ -60,6 +59,8 @@ def edit_shard_task(run_url: str, shard: int, settings: EditSettings, generation
 )
 def isolate_shard_task(run_url: str, shard: int, settings: EditSettings, generation: int = 0) -> Summary:
     """Edit one shard whose process died before, on Ray, in child processes."""
+    from flows.edit.shard.isolation import edit_shard_in_isolation
+
     return edit_shard_in_isolation(run_url, shard, settings, generation)
 
 
@@ -118,6 +119,8 @@ def _worker_starter(settings: EditSettings, model: Model) -> Callable[[], None]:
 def load(model: Model) -> None:
     """Load the model into a worker before its first shard arrives. An error is ignored here: the shard reports it."""
     with contextlib.suppress(Exception):
+        from flows.edit.shard.model import editor_of
+
         editor_of(model)
 
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from attgan.attributes import DEFAULT_STYLE, Edit, parse_edits
 from attgan.data.codec import Limits
-from attgan.editing.photographs import EditOptions
 from attgan.errors import UserError
 from attgan.models import BundleInfo
 from flows.edit.fingerprint import edits_text, fingerprint_inputs, hash_of, lineage_of
@@ -20,6 +19,9 @@ from flows.edit.plan.tables import SourceLabels, Styles, read_source_labels, rea
 from flows.edit.run import RUNS, STATE, EditRun
 from flows.settings import EditSettings
 from flows.storage import Store, bundles, is_within, join, open_store
+
+if TYPE_CHECKING:
+    from attgan.editing.photographs import EditOptions
 
 
 class Model(NamedTuple):
@@ -62,6 +64,8 @@ class EditJob:
     @property
     def options(self) -> EditOptions:
         """How its photographs are edited."""
+        from attgan.editing.photographs import EditOptions
+
         settings = self.settings
         return EditOptions(
             self.attributes,

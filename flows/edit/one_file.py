@@ -22,7 +22,7 @@ from flows.edit.shard.model import detector_of, editor_of
 from flows.edit.shard.streaming import stream
 from flows.settings import EditSettings
 from flows.settings.edit import OutputFormat
-from flows.storage import open_store, parse_url
+from flows.storage import open_store
 from flows.words import counted
 
 INTENSITIES = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
@@ -45,18 +45,6 @@ class NotEdited(Exception):
 
     def __str__(self) -> str:
         return f"[{self.code}] {self.line}"
-
-
-def is_one_file(settings: EditSettings) -> bool:
-    """Whether the source is a file on this disk and not a folder.
-
-    Raises:
-        UserError: it is a path on this disk, and nothing is there.
-    """
-    source = parse_url(settings.source)
-    if source.bucket is None and not os.path.exists(source.path):
-        raise UserError("file-missing", f"--source {settings.source}: there is no such file or folder")
-    return os.path.isfile(settings.source)
 
 
 def edit_file(settings: EditSettings) -> Row:

@@ -6,13 +6,16 @@ Settings and tasks have the word ``default`` and never the folder that it stands
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attgan.errors import UserError
-from attgan.models import Bundle, BundleInfo, inspect_bundle, load_bundle, save_bundle
+from attgan.models import BundleInfo, inspect_bundle
 from attgan.models.default import default_bundle_path
 from flows.storage import Store, open_store
 from flows.urls import DEFAULT_BUNDLE
+
+if TYPE_CHECKING:
+    from attgan.models import Bundle
 
 
 def open_bundle(url: str, option: str = "--bundle", *, with_discriminator: bool = True) -> Bundle:
@@ -27,6 +30,8 @@ def open_bundle(url: str, option: str = "--bundle", *, with_discriminator: bool 
         UserError: there is no bundle, or it is damaged.
         StorageError: the storage failed.
     """
+    from attgan.models import load_bundle
+
     filesystem, path = _store(url, option).filesystem()
     return load_bundle(path, filesystem, with_discriminator=with_discriminator, label=f"{option} {url}")
 
@@ -57,6 +62,8 @@ def save_copy(
         UserError: the folder holds a bundle, and ``overwrite`` is not set; a tensor is not finite.
         StorageError: the storage failed.
     """
+    from attgan.models import save_bundle
+
     filesystem, path = open_store(url, option="--destination").filesystem()
     same = {
         "generator": bundle.generator,

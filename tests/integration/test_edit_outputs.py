@@ -9,8 +9,8 @@ import pytest
 from flows.edit.job import resolve
 from flows.edit.ledger import Summary, finished_shards, read_rows
 from flows.edit.plan.prepared_run import NothingToDo, PreparedRun, prepare
+from flows.edit.run import FINGERPRINT, SOURCE_ETAG
 from flows.edit.shard.one_shard import edit_shard
-from flows.edit.shard.writing import FINGERPRINT, SOURCE_ETAG
 from flows.settings import EditSettings, InitSettings
 from flows.storage import Store, join, open_store
 from flows.training.weights import init

@@ -1,43 +1,16 @@
-"""The layers that generator and discriminator are made of, and the settings they share.
+"""The layers that generator and discriminator are made of.
 
 A block keeps its parts in ``layers``, so that a state dict has the key names of the published weights:
 ``….layers.0.*`` is the convolution, ``….layers.1.*`` its norm.
 """
 
 from collections.abc import Iterable
-from typing import Annotated, Literal
 
 import torch
-from pydantic import AfterValidator, Field
 from torch import Tensor, nn
 
+from attgan.models.configs import COLOURS, Activation, Norm
 from attgan.models.layers.instance_norm import InstanceNorm2d
-
-# Five halvings, after which at least 2×2 pixels remain: an instance norm needs more than one.
-LAYERS = 5
-SIZE_STEP = 2**LAYERS
-SMALLEST_SIZE = 2 * SIZE_STEP
-# The most channels of any layer, as in the published code.
-MAX_CHANNELS = 1024
-COLOURS = 3
-
-
-def _check_size(size: int) -> int:
-    if size % SIZE_STEP or size < SMALLEST_SIZE:
-        raise ValueError(f"an image size is a multiple of {SIZE_STEP} from {SMALLEST_SIZE} up, not {size}")
-    return size
-
-
-ImageSize = Annotated[int, AfterValidator(_check_size)]
-Width = Annotated[int, Field(ge=1, le=MAX_CHANNELS)]
-Norm = Literal["batch", "instance", "none"]
-Activation = Literal["relu", "leaky_relu"]
-Slope = Annotated[float, Field(ge=0, lt=1)]
-
-
-def channels(width: int) -> tuple[int, ...]:
-    """Channels after each of the five strided convolutions, at most 1024."""
-    return tuple(min(width * 2**depth, MAX_CHANNELS) for depth in range(LAYERS))
 
 
 class Block(nn.Module):

@@ -17,8 +17,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from flows.edit.removal.removed import Removed, write_removed
-from flows.edit.run import RUNS
-from flows.edit.shard.writing import FINGERPRINT, SOURCE_ETAG
+from flows.edit.run import FINGERPRINT, RUNS, SOURCE_ETAG
 from flows.storage import ObjectInfo, ObjectRefused, Store, denials, join, open_store, parse_url
 
 # Outputs of one record.

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from attgan.editing.photographs import NO_FACE
+from attgan.editing.records import NO_FACE
 from flows.edit.job import EditJob
 from flows.edit.ledger import STAGES, STATUSES, Status, Summary, choose_sample, ledger_key
 from flows.edit.plan.listing import NotPlanned

@@ -6,10 +6,13 @@ import contextlib
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, TypeAlias
 
 from flows.edit.ledger import Row
-from flows.edit.shard.item import Item
 from flows.runtime.live_reports import Report, reporting
+
+if TYPE_CHECKING:
+    from flows.edit.shard.item import Item
 
 
 def live_prefix(run_url: str) -> str:
@@ -17,7 +20,7 @@ def live_prefix(run_url: str) -> str:
     return f"edit {run_url} "
 
 
-Add = Callable[[Iterable[Item], Mapping[str, float]], None]
+Add: TypeAlias = "Callable[[Iterable[Item], Mapping[str, float]], None]"
 """Counts further items as done, and receives the busy seconds of each stage so far."""
 
 

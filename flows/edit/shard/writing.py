@@ -15,10 +15,10 @@ from attgan.editing.photographs import put_back
 from attgan.errors import DataError
 from attgan.models import GeneratorConfig
 from flows.edit.job import EditJob
+from flows.edit.run import FINGERPRINT, SOURCE_ETAG
 from flows.edit.shard.item import Chunk, Item
 from flows.storage import ObjectInfo, ObjectRefused, PreconditionFailed, Store, denials
 
-FINGERPRINT, SOURCE_ETAG = "attgan-fingerprint", "attgan-source-etag"
 # Attempts at an object that other programs replace in the meantime.
 _TRIES = 3
 # Begins the reason of an input whose output is somebody else's.

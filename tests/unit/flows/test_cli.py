@@ -87,12 +87,13 @@ def test_help_explains_every_option(
 
 
 def test_help_is_quick_to_come() -> None:
-    """Nor does a worker wait for what only photographs and GPUs need."""
+    """Nor does an edit with nothing to do wait for torch, or a worker for what only GPUs need."""
     code = (
         "import sys, flows.cli; print([m for m in ('torch', 'prefect', 'ray', 'boto3') if m in sys.modules])\n"
-        "import flows.edit.flow; print([m for m in ('torchvision', 'torch._dynamo') if m in sys.modules])"
+        "import flows.edit.flow; print([m for m in ('torch', 'matplotlib') if m in sys.modules])\n"
+        "import flows.edit.shard.one_shard; print([m for m in ('torchvision', 'torch._dynamo') if m in sys.modules])"
     )
-    assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == ["[]", "[]"]
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == ["[]", "[]", "[]"]
 
 
 def test_without_a_server_a_flow_is_refused(image_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
 from flows.edit.fingerprint import (
     COMPUTATION,
     CURRENT,
@@ -13,6 +15,7 @@ from flows.edit.fingerprint import (
     fingerprint_inputs,
     hash_of,
     lineage_of,
+    versions,
 )
 from flows.settings import EditSettings
 
@@ -28,6 +31,10 @@ def test_it_is_said_of_each_setting_what_it_decides() -> None:
     assert sorted([*RESULT, *COMPUTATION, *SELECTION, *PLANNING, *CURRENT]) == sorted(
         EditSettings.model_fields
     )
+
+
+def test_the_version_of_torch_is_the_one_that_it_names_itself() -> None:
+    assert versions()["torch"] == torch.__version__
 
 
 def test_a_result_that_is_as_before_an_option_was_added_has_the_fingerprint_of_that_time(
