@@ -10,7 +10,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from prefect import State
@@ -66,7 +66,6 @@ class _Submitted:
 
     Attributes:
         attempts: as in its record when this command's worker last wrote it; 0 until the trial has begun.
-        task_run: likewise.
         validated: the step of the last validation that was handled.
         passed_on: the steps of all that were handled.
         decisions: about it so far.
@@ -79,7 +78,6 @@ class _Submitted:
     decisions: list[Decision]
     event: TrialEvent
     attempts: int = 0
-    task_run: str | None = None
     validated: int = -1
     passed_on: set[int] = field(default_factory=set)
     unwritten: bool = False
@@ -159,7 +157,7 @@ class SweepDriver:
             store = self._plan.folder(trial.number)
             decisions = patiently(read_decisions, store, unless=self._stop)
             self._submitted[trial.number] = _Submitted(
-                trial, store, decisions, TrialEvent(trial.number, "running")
+                trial, store, decisions, TrialEvent(trial.number, "running", label=trial.label)
             )
             order = TrialOrder(
                 trial=trial,
@@ -229,8 +227,8 @@ class SweepDriver:
             return
         if record["attempts"] != one.attempts:
             first, one.attempts = one.attempts == 0, record["attempts"]
-            one.task_run = record.get("task_run")
-            self._pass_on(one, note="begins" if first else f"begins again: {record['reason']}")
+            note = "begins" if first else f"begins again: {record['reason']}"
+            self._pass_on(one, note=note, task_run=record.get("task_run"))
         progress = read_json(one.store, PROGRESS) or {}
         if "steps" not in progress:
             # The data are still being decoded.
@@ -297,12 +295,5 @@ class SweepDriver:
                 request_stop(one.store, self._command)
 
     def _pass_on(self, one: _Submitted, **news: Any) -> None:
-        before: dict[str, Any] = {
-            "number": one.trial.number,
-            "label": one.trial.label,
-            "step": one.event.step,
-            "steps": one.event.steps,
-            "task_run": one.task_run,
-        }
-        one.event = TrialEvent(**{"state": "running"} | before | news)
+        one.event = replace(one.event, **{"state": "running", "numbers": {}, "note": ""} | news)
         self._on_event(one.event)
