@@ -55,9 +55,11 @@ def shown(rows: Sequence[Row], metric: str, second: str | None = None) -> list[d
 
 
 def _rank(row: Row) -> str:
-    """The rank, the state, or both, but for the state that is usual."""
-    known = [str(row.rank)] if row.rank else []
-    return ", ".join(known + [row.state.replace("_", " ")] * (row.state != "finished" or not row.rank))
+    """The rank, with the state unless that is the usual one; without a rank, the state."""
+    state = row.state.replace("_", " ")
+    if row.rank is None:
+        return state
+    return str(row.rank) if row.state == "finished" else f"{row.rank}, {state}"
 
 
 def number(value: float | None) -> str:
