@@ -73,6 +73,16 @@ class Settings(BaseModel):
         """The parameters of a run without groups."""
         return flat(parameters, cls.full_layout())
 
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """What the user chose. If all options are set, as by a form in the UI: those that differ from the defaults."""
+        defaults = {name: field.default for name, field in type(self).model_fields.items()}
+        values = {name: getattr(self, name) for name in self.model_fields_set}
+        # A form leaves out what is None.
+        if set(values) >= {name for name, default in defaults.items() if default is not None}:
+            values = {name: value for name, value in values.items() if value != defaults[name]}
+        return values
+
     @model_validator(mode="before")
     @classmethod
     def _without_groups(cls, values: Any) -> Any:

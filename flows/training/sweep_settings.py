@@ -30,7 +30,7 @@ def with_best_settings(settings: TrainSettings) -> TrainSettings:
     place = settings.settings_from
     if place is None:
         return settings
-    given = _given(settings)
+    given = {name: value for name, value in settings.chosen.items() if name != "settings_from"}
     values = _best(place)
     if given.get("bundle") is not None:
         # Its networks have their shape.
@@ -39,15 +39,6 @@ def with_best_settings(settings: TrainSettings) -> TrainSettings:
         return TrainSettings.model_validate(values | given)
     except ValidationError as error:
         raise refusal_of(error, f"{_OPTION} {place}") from None
-
-
-def _given(settings: TrainSettings) -> dict[str, Any]:
-    """The options that the user chose. If all are set, as by a form in the UI, those that differ from the defaults."""
-    fields = TrainSettings.model_fields
-    chosen = settings.model_fields_set - {"settings_from"}
-    if settings.model_fields_set >= set(fields):
-        chosen = {name for name in chosen if getattr(settings, name) != fields[name].default}
-    return {name: getattr(settings, name) for name in chosen}
 
 
 def _best(place: str) -> dict[str, Any]:

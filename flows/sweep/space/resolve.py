@@ -34,6 +34,8 @@ from flows.urls import DEFAULT_BUNDLE
 
 _SHAPE = tuple(name for name in NetworkShape.model_fields if name != "fresh_discriminator")
 _USUAL_TRIALS = 10
+# Settings that no preset has.
+_OF_THE_COMMAND = ("preset", "space_file", "destination", "dry_run")
 # Settings that were chosen for a space. Another space has its own.
 _OF_A_SPACE = ("search", "trials", "scheduler", "grace_steps")
 # Metrics that are weighted sums, and the settings that weight them.
@@ -110,7 +112,7 @@ def datasets_of(settings: SweepSettings) -> list[str]:
 
 def _layers(settings: SweepSettings) -> list[_Layer]:
     """All sources, in the order of rising precedence."""
-    given = _given(settings)
+    given = {name: value for name, value in settings.chosen.items() if name not in _OF_THE_COMMAND}
     space = given.pop("space", None)
     command = _Layer(_with_start(given, ""), None if space is None else parse_space(space), "")
     built_in = preset.read_preset(settings.preset)
@@ -131,16 +133,6 @@ def _layers(settings: SweepSettings) -> list[_Layer]:
         _layer(own.drawn, theirs),
         command,
     ]
-
-
-def _given(settings: SweepSettings) -> dict[str, Any]:
-    """The options that the user chose. If all are set, as by a form in the UI, those that differ from the defaults."""
-    chosen = settings.model_fields_set - {"preset", "space_file", "destination", "dry_run"}
-    values = {name: getattr(settings, name) for name in chosen}
-    defaults = SweepSettings()
-    if settings.model_fields_set >= set(defaults.model_dump(exclude_none=True)):
-        return {name: value for name, value in values.items() if value != getattr(defaults, name)}
-    return values
 
 
 def _layer(source: preset.Layer, where: str) -> _Layer:
@@ -222,7 +214,7 @@ def _usual_search(axes: tuple[Axis, ...]) -> str:
 
 
 def _refuse_grace(settings: SweepSettings) -> None:
-    if "grace_steps" in _given(settings) and settings.grace_steps is not None:
+    if settings.chosen.get("grace_steps") is not None:
         raise UserError(
             "grace-without-asha",
             f"--grace-steps {settings.grace_steps}: is an option of ASHA; add --scheduler asha",
