@@ -34,7 +34,7 @@ class Places:
     """URLs of what a sweep needs before its first trial.
 
     Attributes:
-        dataset: of the trials, unless they search it.
+        dataset: of the trials; if they search it, the first one, whose test faces all of them are measured on.
         bundle: that they start from, with an aligned discriminator; None from scratch.
         evaluator: the evaluator of their edits; None for the bundle's classifier.
     """

@@ -31,7 +31,6 @@ from flows.storage import join, open_store
 from flows.storage.bundles import inspect, open_bundle
 from flows.sweep.plan import START, SweepPlan
 from flows.sweep.records import EDITED, MEASURES, kept_weights, read_measures
-from flows.sweep.space.resolve import datasets_of
 from flows.training.classifier.trial import fitted_classifier, outcome_of
 from flows.training.driver import RETRIES, drive
 from flows.training.evaluators import open_evaluator
@@ -156,11 +155,11 @@ def measure_all(plan: SweepPlan, log: reporting.Log) -> None:
 
 
 def spec_of(plan: SweepPlan) -> EvaluationSpec:
-    """The evaluation spec of a sweep. If the trials search the dataset, it has the test faces of the first one."""
+    """The evaluation spec of a sweep."""
     settings, evaluator = plan.settings, plan.places.evaluator or plan.places.bundle
     assert evaluator is not None
     return EvaluationSpec(
-        dataset=next(iter(datasets_of(settings)), plan.places.dataset),
+        dataset=plan.places.dataset,
         evaluator=evaluator,
         attribute=settings.attribute,
         faces=settings.test_faces,

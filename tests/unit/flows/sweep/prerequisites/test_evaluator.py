@@ -112,4 +112,4 @@ def test_trials_that_search_the_dataset_are_measured_on_one_of_them(places: Plac
     shutil.copytree(places.dataset, other)
     plan = plan_at(str(tmp_path / "sweep"), places, f"dataset={other},{places.dataset}")
     assert {trial.settings.dataset for trial in plan.known} == {str(other), places.dataset}
-    assert spec_of(plan).dataset == str(other)
+    assert spec_of(plan).dataset == places.dataset
