@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 
 from prometheus_client import CollectorRegistry, push_to_gateway, start_http_server
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily as Counter
+from prometheus_client.core import GaugeMetricFamily as Gauge
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from attgan.errors import UserError
@@ -20,8 +22,6 @@ from flows.runtime.reporting import Log
 JOB = "attgan-edit"
 # Seconds between two pushes, and that one may take.
 _PUSH_EVERY, _PUSH_SECONDS = 10.0, 5.0
-
-_Values = Mapping[str, float] | float
 
 
 @contextlib.contextmanager
@@ -67,28 +67,24 @@ class _RunCollector(Collector):
         statuses: dict[str, float] = {status: now.counts[status] for status in STATUSES}
         busy = {stage: now.seconds[stage] for stage in STAGES}
         left = self._inputs - self._before - now.images
-        yield self._counter("images", "Images that this command has done.", statuses, "status")
-        yield self._counter("input_bytes", "Bytes read from the source.", now.bytes_in)
-        yield self._counter("output_bytes", "Bytes written to the destination.", now.bytes_out)
-        yield self._counter("stage_seconds", "Busy seconds of stages, which overlap.", busy, "stage")
-        yield self._counter("shard_retries", "Attempts at shards besides the first ones.", now.retries)
-        yield self._gauge("shards", "Shards of this command.", now.shards, "state")
-        yield self._gauge("planned_images", "Images of the run.", self._inputs)
-        yield self._gauge("images_left", "Images of the run that are not done yet.", left)
+        yield self._family(Counter, "images", "Images that this command has done.", statuses, "status")
+        yield self._family(Counter, "input_bytes", "Bytes read from the source.", now.bytes_in)
+        yield self._family(Counter, "output_bytes", "Bytes written to the destination.", now.bytes_out)
+        yield self._family(Counter, "stage_seconds", "Busy seconds of stages, which overlap.", busy, "stage")
+        yield self._family(
+            Counter, "shard_retries", "Attempts at shards besides the first ones.", now.retries
+        )
+        yield self._family(Gauge, "shards", "Shards of this command.", now.shards, "state")
+        yield self._family(Gauge, "planned_images", "Images of the run.", self._inputs)
+        yield self._family(Gauge, "images_left", "Images of the run that are not done yet.", left)
 
-    def _counter(self, name: str, about: str, values: _Values, label: str = "") -> Metric:
-        return self._filled(CounterMetricFamily, name, about, values, label)
-
-    def _gauge(self, name: str, about: str, values: _Values, label: str = "") -> Metric:
-        return self._filled(GaugeMetricFamily, name, about, values, label)
-
-    def _filled(
+    def _family(
         self,
-        kind: type[CounterMetricFamily] | type[GaugeMetricFamily],
+        kind: type[Counter] | type[Gauge],
         name: str,
         about: str,
-        values: _Values,
-        label: str,
+        values: Mapping[str, float] | float,
+        label: str = "",
     ) -> Metric:
         labels = ["run", label] if label else ["run"]
         family = kind(f"attgan_edit_{name}", about, labels=labels)
