@@ -17,9 +17,7 @@ from tests.support.refusals import codes_in
 from tests.support.servers.two_nodes import FAKE_HEAD_NODE_ID, TwoNodes, autoscaled
 from tests.support.waiting import LIMIT, wait_until
 
-# Minutes of waiting for nodes that start and idle. What the flows make of an autoscaler's state is in the unit tests of
-# flows/runtime/cluster.
-pytestmark = [pytest.mark.stack, pytest.mark.long]
+pytestmark = pytest.mark.stack
 
 NODES = """
 import json, ray
@@ -37,7 +35,8 @@ connection.connect_ray()
 """
 
 
-@pytest.fixture(scope="module", params=[1, 2])
+# Minutes of waiting for nodes that start and idle: one version, one refusal and one edit are in `make test`.
+@pytest.fixture(scope="module", params=[pytest.param(1, marks=pytest.mark.long), 2])
 def cluster(stack: dict[str, str], request: pytest.FixtureRequest) -> Iterator[TwoNodes]:
     """With the autoscaler of `ray up`, and with the second version, which KubeRay uses."""
     with autoscaled(stack, {"cpu-worker": ({"CPU": 1}, 2)}, version=request.param) as running:
@@ -78,6 +77,7 @@ def test_a_gpu_that_no_node_type_has_is_refused_at_once(
     assert set(codes_in(said)) == {"node-type-missing"}
 
 
+@pytest.mark.long
 def test_a_driver_that_is_no_node_of_the_cluster_is_told_where_to_run(
     cluster: TwoNodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,6 +98,7 @@ def test_an_edit_starts_without_workers_and_leaves_none(
     wait_until_none_is_left(cluster)
 
 
+@pytest.mark.long
 def test_an_edit_survives_a_node_that_is_taken_away(cluster: TwoNodes, images: Path, tmp_path: Path) -> None:
     before = cluster.log.stat().st_size
     driver = cluster.start(*edit(images, tmp_path))
@@ -115,6 +116,7 @@ def test_an_edit_survives_a_node_that_is_taken_away(cluster: TwoNodes, images: P
     assert len(list(tmp_path.glob("*.jpg"))) == 8
 
 
+@pytest.mark.long
 def test_a_sweep_starts_without_workers_and_leaves_none(cluster: TwoNodes, tmp_path: Path) -> None:
     places = make_places(tmp_path)
     options = [f"--dataset={places.dataset}", f"--bundle={places.bundle}", f"--evaluator={places.evaluator}"]

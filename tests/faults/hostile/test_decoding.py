@@ -81,3 +81,16 @@ def test_what_strange_files_say_besides_never_fails_an_edit() -> None:
 def test_hostile_files_have_no_mark_and_do_not_trouble_its_reader() -> None:
     for name, data in {**no_images(), **odd_images(), **bombs(), **mutants(500)}.items():
         assert read_mark(data) is None, name
+
+
+def test_the_same_files_are_damaged_in_the_same_way() -> None:
+    assert mutants(60) == mutants(60)
+    assert mutants(60).items() <= mutants(90).items()
+    assert mutants(60, seed=1).values() != mutants(60).values()
+
+
+@pytest.mark.parametrize("seconds", [0.01])
+def test_a_process_that_hangs_or_dies_is_found(seconds: float) -> None:
+    files = {"a": b"", "b": b""}
+    found, _ = verdicts(files, seconds=seconds)
+    assert found == {name: Verdict("killed") for name in files}

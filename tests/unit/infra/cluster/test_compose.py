@@ -1,5 +1,6 @@
-"""The Compose file: accepted as it is; nothing in it stands open."""
+"""The Compose file: accepted as it is, refused with one wrong field; nothing in it stands open."""
 
+import copy
 from typing import Any
 
 import pytest
@@ -21,6 +22,21 @@ def problems(content: Document) -> list[str]:
 
 def test_file_is_accepted() -> None:
     assert problems(CONTENT) == []
+
+
+@pytest.mark.parametrize(
+    ("service", "field", "value"),
+    [
+        ("postgres", "imag", "postgres"),
+        ("prefect", "ports", "127.0.0.1:4200:4200"),
+        ("worker", "depends_on", {"prefect": {"condition": "service_runs"}}),
+        ("ray-head", "shm_size", ["1gb"]),
+    ],
+)
+def test_wrong_field_is_refused(service: str, field: str, value: Any) -> None:
+    content = copy.deepcopy(CONTENT)
+    content["services"][service][field] = value
+    assert problems(content)
 
 
 def test_ports_are_those_of_this_machine_alone() -> None:

@@ -1,4 +1,4 @@
-"""The Dockerfile: accepted as it is."""
+"""The Dockerfile: accepted as it is, refused with one wrong line."""
 
 import re
 from pathlib import Path
@@ -24,3 +24,21 @@ def test_version_is_this_one() -> None:
 
 def test_dockerfile_is_accepted() -> None:
     assert _problems(CLUSTER / "Dockerfile") == []
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        ("USER 1000:1000", "USER root"),
+        ("WORKDIR /opt/attgan", "WORKDIR opt/attgan"),
+        ("--no-install-recommends ", ""),
+        ("debian:bookworm-slim", "debian"),
+        ("COPY flows flows", "COPPY flows flows"),
+    ],
+)
+def test_wrong_line_of_the_dockerfile_is_refused(tmp_path: Path, good: str, bad: str) -> None:
+    text = (CLUSTER / "Dockerfile").read_text()
+    assert good in text
+    file = tmp_path / "Dockerfile"
+    file.write_text(text.replace(good, bad, 1))
+    assert _problems(file)

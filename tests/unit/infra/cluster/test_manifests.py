@@ -1,7 +1,8 @@
-"""The Kubernetes manifests: accepted as they are."""
+"""The Kubernetes manifests: accepted as they are, refused with one wrong field."""
 
+import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,41 @@ def test_cluster_with_redis_is_accepted() -> None:
     cluster = merged(only(KUBERNETES / "raycluster.yaml", "RayCluster"), documents(PATCH)[0])
     assert problems(cluster) == []
     assert cluster["spec"]["gcsFaultToleranceOptions"]["redisAddress"] == "redis:6379"
+
+
+def _set(path: str, value: Any) -> Callable[[Document], None]:
+    def change(document: Document) -> None:
+        *parents, last = [int(part) if part.isdigit() else part for part in path.split("/")]
+        place: Any = document
+        for part in parents:
+            place = place[part]
+        place[last] = value
+
+    return change
+
+
+_WORKER = "workerGroupSpecs/1/template/spec/containers/0"
+
+
+@pytest.mark.parametrize(
+    ("file", "kind", "path", "value"),
+    [
+        ("prefect.yaml", "Deployment", "spec/replicas", "one"),
+        ("prefect.yaml", "Deployment", "spec/template/spec/containers/0/prots", []),
+        ("prefect.yaml", "NetworkPolicy", "spec/ingress/0/from", "prefect"),
+        ("raycluster.yaml", "PodDisruptionBudget", "spec/minAvailabel", 1),
+        ("raycluster.yaml", "RayCluster", "spec/authOptions/mode", "open"),
+        ("raycluster.yaml", "RayCluster", "spec/autoscalerOptions/idleTimeout", 60),
+        ("raycluster.yaml", "RayCluster", f"spec/{_WORKER}/resources/limits", "all"),
+        ("raycluster.yaml", "RayCluster", f"spec/{_WORKER}/imagePolicy", "Always"),
+        ("rayjob.yaml", "RayJob", "spec/backoffLimit", "twice"),
+        ("rayjob.yaml", "RayJob", "spec/rayClusterSpec/rayVersions", "2.60.0"),
+    ],
+)
+def test_wrong_field_is_refused(file: str, kind: str, path: str, value: Any) -> None:
+    document = copy.deepcopy(only(KUBERNETES / file, kind))
+    _set(path, value)(document)
+    assert len(problems(document)) == 1
 
 
 def test_versions_agree() -> None:

@@ -1,4 +1,9 @@
-"""The cluster on EC2: accepted by Ray as it is."""
+"""The cluster on EC2: accepted by Ray as it is, refused with one wrong field."""
+
+import copy
+from typing import Any
+
+import pytest
 
 from attgan.version import VERSION
 from flows.runtime.cluster.autoscaler import NodeType, Size, limits_of
@@ -10,6 +15,22 @@ CONTENT = documents(CLUSTER / "ray-aws.yaml")[0]
 
 def test_file_is_accepted() -> None:
     assert cluster_files.problems_of_ray_config(CONTENT) == []
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value"),
+    [
+        (None, "max_worker", 4),
+        (None, "head_node_type", "main"),
+        ("docker", "images", "attgan"),
+        ("provider", "cache_stopped_nodes", "no"),
+        ("auth", "ssh_user", 1000),
+    ],
+)
+def test_wrong_field_is_refused(section: str | None, field: str, value: Any) -> None:
+    content = copy.deepcopy(CONTENT)
+    (content if section is None else content[section])[field] = value
+    assert cluster_files.problems_of_ray_config(content)
 
 
 def test_workers_are_spot_instances_that_start_from_none() -> None:
