@@ -166,7 +166,7 @@ class Programs(RuleBasedStateMachine):
         retry=st.sampled_from((False, False, True)),
         alive=st.booleans(),
         fault=FAULTS,
-        steps=st.integers(1, 12),
+        steps=st.integers(1, 20),
     )
     def start(
         self, who: str, version: str, retry: bool, alive: bool, fault: tuple[int, Kind], steps: int = 1
@@ -179,7 +179,7 @@ class Programs(RuleBasedStateMachine):
         self._advance(who, steps, fault)
 
     @precondition(lambda self: self.commands)
-    @rule(who=st.sampled_from(COMMANDS), renews=st.booleans(), steps=st.integers(2, 9), fault=FAULTS)
+    @rule(who=st.sampled_from(COMMANDS), renews=st.booleans(), steps=st.integers(2, 16), fault=FAULTS)
     def continue_(self, who: str, renews: bool, steps: int, fault: tuple[int, Kind]) -> None:
         """A command continues. If it was frozen meanwhile, it may not have renewed its lease before."""
         who = who if who in self.commands else next(iter(self.commands))
