@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from prefect import State, flow, get_run_logger, task
 from prefect.states import Completed, Failed
@@ -156,11 +156,12 @@ def _edit(
         return _completed(read_report(prepared.store))
     caps = Caps(run.settings, started)
     submitted = time.monotonic()
-    finished: list[Summary] = []
-    lost = _run_shards(prepared, finished, caps, check_stop, log)
-    every = [*prepared.before, *finished]
-    if lost:
-        message = f"{len(lost)} of {run.shards} shards did not finish ({lost[0]}); {cancelling.RESUMES}"
+    ran = _run_shards(prepared, caps, check_stop, log)
+    every = [*prepared.before, *ran.finished]
+    if ran.lost:
+        message = (
+            f"{len(ran.lost)} of {run.shards} shards did not finish ({ran.lost[0]}); {cancelling.RESUMES}"
+        )
         return Failed(message=message)
     if caps.reached:
         done = sum(summary.images for summary in every)
@@ -168,7 +169,7 @@ def _edit(
             "deadline-reached",
             f"{caps.reached}: {done:,} of {run.inputs:,} images are done; the same command continues",
         )
-    if len(every) < run.shards:
+    if ran.too_many_failed and len(every) < run.shards:
         message = _report_failed_share(run, every)
         return Failed(message=f"{message}; stopped. With a higher limit the same command resumes")
     ended = time.monotonic()
@@ -176,7 +177,7 @@ def _edit(
     check_stop()
     result, grid = finish.finish(
         prepared,
-        finished,
+        ran.finished,
         ended - started,
         shards_wall=ended - submitted,
         workers=capacity.tasks_now(run.settings.cpus_per_shard, run.settings.gpus_per_shard),
@@ -193,93 +194,108 @@ def _completed(result: dict[str, Any]) -> State[Any]:
     return Completed(message=tables.one_line(result), data=result)
 
 
+class _Ran(NamedTuple):
+    """How the shards of a run ended.
+
+    Attributes:
+        finished: their summaries, in the order in which they ended.
+        lost: one line for each that did not finish.
+        too_many_failed: whether so many images have failed that no further shard was begun.
+    """
+
+    finished: list[Summary]
+    lost: list[str]
+    too_many_failed: bool
+
+
 def _run_shards(
-    prepared: PreparedRun,
-    finished: list[Summary],
-    caps: Caps,
-    check_stop: Callable[[], None],
-    log: reporting.Log,
-) -> list[str]:
-    """Run the shards that are left and add their summaries to ``finished``.
+    prepared: PreparedRun, caps: Caps, check_stop: Callable[[], None], log: reporting.Log
+) -> _Ran:
+    """Run the shards that are left.
 
     Stops early at the deadline, when too many images have failed, or when so many shards in a row did not finish that
     the storage or the cluster must be gone.
-
-    Returns:
-        One line for each shard that did not finish.
 
     Raises:
         UserError: a worker refused. Every other shard would be refused, too.
     """
     run, settings = prepared.run, prepared.run.settings
-    done = sum(summary.images for summary in prepared.before)
+    asks = settings.cpus_per_shard, settings.gpus_per_shard
+    images = done = sum(summary.images for summary in prepared.before)
+    failed = sum(summary.counts["failed"] for summary in prepared.before)
     progress = reporting.Progress("edit-progress", "images", run.inputs, log, done)
     counts = RunCounts(len(prepared.todo))
-    calls = (
-        None
-        if shard is None
-        else {
-            "run_url": run.url,
-            "shard": shard,
-            "settings": settings,
-            "generation": prepared.todo[shard].generation,
-        }
-        for shard in caps.spaced({shard: todo.images for shard, todo in prepared.todo.items()})
-    )
-    asks = settings.cpus_per_shard, settings.gpus_per_shard
-
-    def look() -> None:
-        check_stop()
-        counts.follow(reports())
-        totals = counts.totals()
-        at_work, waiting = totals.shards["running"], totals.shards["waiting"]
-        note = f"{counted(at_work, 'shard')} at work, {waiting:,} waiting"
-        if totals.images or at_work:
-            progress.reach(done + totals.images, note)
-        else:
-            # Workers start, or nodes.
-            progress.start()
-            progress.reach(done, note, _SECONDS_BETWEEN_WAITS)
-
-    running = tasks.run_tasks(
-        edit_shard_task,
-        calls,
-        cpus=settings.cpus_per_shard,
-        gpus=settings.gpus_per_shard,
-        node_timeout=settings.node_timeout,
-        on_wait=look,
-        fallback=lambda call, state: _in_isolation(call, state, log),
-    )
+    finished: list[Summary] = []
     lost: list[str] = []
     lost_in_a_row = 0
-    images = done
-    failed = sum(summary.counts["failed"] for summary in prepared.before)
-    with (
-        live_reports.reports_below(live_prefix(run.url)) as reports,
-        metrics.exposed(run, counts, done, log),
-        contextlib.closing(running) as ended,
-    ):
-        for call, state in ended:
-            if not state.is_completed():
-                cause = cause_of(state)
-                if isinstance(cause, UserError):
-                    raise cause
-                lost.append(f"shard {call['shard']}: {state.message}")
-                counts.lose(call["shard"])
-                lost_in_a_row += 1
-                if lost_in_a_row > 2 * max(1, capacity.tasks_now(*asks)):
+    too_many_failed = False
+    with live_reports.reports_below(live_prefix(run.url)) as reports, metrics.exposed(run, counts, done, log):
+
+        def look() -> None:
+            check_stop()
+            counts.follow(reports())
+            _say_progress(progress, counts, done)
+
+        running = tasks.run_tasks(
+            edit_shard_task,
+            _calls(prepared, caps),
+            cpus=settings.cpus_per_shard,
+            gpus=settings.gpus_per_shard,
+            node_timeout=settings.node_timeout,
+            on_wait=look,
+            fallback=lambda call, state: _in_isolation(call, state, log),
+        )
+        with contextlib.closing(running) as ended:
+            for call, state in ended:
+                if state.is_completed():
+                    lost_in_a_row = 0
+                    summary = state.result()
+                    finished.append(summary)
+                    counts.finish(summary)
+                    images += summary.images
+                    failed += summary.counts["failed"]
+                    too_many_failed = (
+                        images >= FAILURE_SHARE_FROM and failed / images > settings.max_failed_share
+                    )
+                else:
+                    cause = cause_of(state)
+                    if isinstance(cause, UserError):
+                        raise cause
+                    lost.append(f"shard {call['shard']}: {state.message}")
+                    counts.lose(call["shard"])
+                    lost_in_a_row += 1
+                if too_many_failed or lost_in_a_row > 2 * max(1, capacity.tasks_now(*asks)):
                     break
-                continue
-            lost_in_a_row = 0
-            summary = state.result()
-            finished.append(summary)
-            counts.finish(summary)
-            images += summary.images
-            failed += summary.counts["failed"]
-            if images >= FAILURE_SHARE_FROM and failed / images > settings.max_failed_share:
-                break
     progress.reach(done + counts.totals().images)
-    return lost
+    return _Ran(finished, lost, too_many_failed)
+
+
+def _calls(prepared: PreparedRun, caps: Caps) -> Iterator[tasks.Call | None]:
+    """The arguments of each shard's task; None while a cap on the rate lets no shard begin."""
+    for shard in caps.spaced({shard: todo.images for shard, todo in prepared.todo.items()}):
+        yield (
+            None
+            if shard is None
+            else {
+                "run_url": prepared.run.url,
+                "shard": shard,
+                "settings": prepared.run.settings,
+                "generation": prepared.todo[shard].generation,
+            }
+        )
+
+
+def _say_progress(progress: reporting.Progress, counts: RunCounts, done: int) -> None:
+    """Show how many images are done, ``done`` of them by earlier commands, and what the shards do."""
+    totals = counts.totals()
+    at_work, waiting = totals.shards["running"], totals.shards["waiting"]
+    note = f"{counted(at_work, 'shard')} at work, {waiting:,} waiting"
+    if totals.images or at_work:
+        progress.reach(done + totals.images, note)
+    else:
+        # Workers start, or nodes.
+        progress.start()
+        progress.reach(done, note, _SECONDS_BETWEEN_WAITS)
 
 
 def _in_isolation(call: tasks.Call, state: State[Any], log: reporting.Log) -> Any:
