@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from attgan.data.column_reader import read_table
+from attgan.data.loading.prefetch import Prefetched
 from flows.edit.job import EditRequest
 from flows.edit.plan.listing import Planned
 from flows.edit.run import EditRun
@@ -78,7 +80,7 @@ def write_plan(
     inputs: Iterable[Planned],
     written: Callable[[], None] = lambda: None,
 ) -> PlanSize:
-    """Write the plan of each shard, with one shard in memory at a time.
+    """Write the plan of each shard, with three shards in memory at a time.
 
     Args:
         request: the command's, with the labels and styles of single images.
@@ -87,28 +89,39 @@ def write_plan(
         inputs: of the run, in key order.
         written: called after each shard.
     """
-    labels, styles, size_of = request.labels.by_name, request.styles.by_key, shard_sizes(request.settings)
+    labels, styles = request.labels.by_name, request.styles.by_key
     shards = total = size = 0
-    stream = iter(inputs)
-    while chunk := list(islice(stream, size_of(total))):
-        columns = {
-            "key": [planned.info.key for planned in chunk],
-            "size": [planned.info.size for planned in chunk],
-            "etag": [planned.info.etag for planned in chunk],
-            "labels": [labels.get(planned.info.key.rsplit("/", 1)[-1]) for planned in chunk],
-            "replaces": [planned.replaces for planned in chunk],
-            "style": [styles.get(planned.info.key) for planned in chunk],
-            "refused": [planned.info.refused for planned in chunk],
-        }
-        buffer = io.BytesIO()
-        pq.write_table(pa.table(columns, schema=SCHEMA), buffer, compression="zstd")
-        # The name is random, so no other command writes to this key.
-        run.put(plan_key(plan, shards), buffer.getvalue())
-        shards += 1
-        total += len(chunk)
-        size += sum(planned.info.size for planned in chunk)
-        written()
+    # While a plan is written, the next inputs are listed.
+    listed = Prefetched(lambda: _in_shards(inputs, shard_sizes(request.settings)), 1, "list inputs")
+    with contextlib.closing(listed):
+        for chunk in listed:
+            columns = {
+                "key": [planned.info.key for planned in chunk],
+                "size": [planned.info.size for planned in chunk],
+                "etag": [planned.info.etag for planned in chunk],
+                "labels": [labels.get(planned.info.key.rsplit("/", 1)[-1]) for planned in chunk],
+                "replaces": [planned.replaces for planned in chunk],
+                "style": [styles.get(planned.info.key) for planned in chunk],
+                "refused": [planned.info.refused for planned in chunk],
+            }
+            buffer = io.BytesIO()
+            pq.write_table(pa.table(columns, schema=SCHEMA), buffer, compression="zstd")
+            # The name is random, so no other command writes to this key.
+            run.put(plan_key(plan, shards), buffer.getvalue())
+            shards += 1
+            total += len(chunk)
+            size += sum(planned.info.size for planned in chunk)
+            written()
     return PlanSize(shards, total, size)
+
+
+def _in_shards(
+    inputs: Iterable[Planned], size_of: Callable[[int], int]
+) -> Generator[list[Planned], None, None]:
+    stream, before = iter(inputs), 0
+    while chunk := list(islice(stream, size_of(before))):
+        before += len(chunk)
+        yield chunk
 
 
 def plan_key(plan: str, shard: int) -> str:
