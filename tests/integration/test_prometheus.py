@@ -34,9 +34,9 @@ pytestmark = [
 
 @contextlib.contextmanager
 def prometheus(folder: Path, port: int, scraped: int) -> Iterator[str]:
-    """A Prometheus that scrapes a port of this machine four times a second; yields its URL."""
+    """A Prometheus that scrapes a port of this machine every second; yields its URL."""
     jobs = [{"job_name": "attgan", "static_configs": [{"targets": [f"127.0.0.1:{scraped}"]}]}]
-    times = {"scrape_interval": "250ms", "scrape_timeout": "250ms"}
+    times = {"scrape_interval": "1s", "scrape_timeout": "1s"}
     (folder / "prometheus.yml").write_text(json.dumps({"global": times, "scrape_configs": jobs}))
     options = {
         "config.file": folder / "prometheus.yml",
@@ -75,6 +75,8 @@ def test_every_query_of_the_board_has_data_after_a_run(stack: dict[str, str], tm
         faces="aligned",
         paste="whole",
         shard_size=1,
+        # The metrics are there for ten seconds at least, so that Prometheus comes by several times.
+        max_rate=2,
         metrics_port=ports["metrics"],
     )
     with prometheus(tmp_path, ports["prometheus"], ports["metrics"]) as url:
