@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 RESUMES = "the same command resumes where it stopped"
 # Seconds between two requests to the server.
 _INTERVAL = 2.0
-AFTER_SIGTERM = 5.0
-"""Seconds within which a cancellation is known here, too, once the worker has sent its SIGTERM."""
-
+# Seconds within which a cancellation is known here, too, once the worker has sent its SIGTERM.
+_AFTER_SIGTERM = 5.0
 # Seconds that a request in flight may still take when the flow ends.
 _LAST_REQUEST = 5.0
 
@@ -54,12 +53,12 @@ def cancel_requests(log: Log) -> Iterator[Callable[..., str | None]]:
         log: receives a warning when the server does not answer.
 
     Yields:
-        A function that returns the reason to stop, or None. A cancellation is seen within about two seconds. It waits
-        for one as long as its argument says: by default not at all.
+        A function that returns the reason to stop, or None. A cancellation is seen within about two seconds. With
+        ``terminated``, a SIGTERM has arrived, which may be the worker's: then it waits five seconds at most to know.
     """
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
-        yield lambda seconds=0.0: None
+        yield lambda terminated=False: None
         return
     reason: Future[str] = Future()
     ended = threading.Event()
@@ -72,9 +71,9 @@ def cancel_requests(log: Log) -> Iterator[Callable[..., str | None]]:
     )
     polling.start()
 
-    def cancelled(seconds: float = 0.0) -> str | None:
+    def cancelled(terminated: bool = False) -> str | None:
         with contextlib.suppress(TimeoutError):
-            return reason.result(seconds)
+            return reason.result(_AFTER_SIGTERM if terminated else 0.0)
         return None
 
     try:

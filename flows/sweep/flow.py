@@ -11,7 +11,7 @@ from typing import Any
 from prefect import State, flow, get_run_logger
 
 from flows.runtime import reporting
-from flows.runtime.cancelling import AFTER_SIGTERM, RESUMES, RunCancelled, cancel_requests
+from flows.runtime.cancelling import RESUMES, RunCancelled, cancel_requests
 from flows.runtime.cluster import capacity, tasks
 from flows.runtime.running import Unfinished, refusals_as_states
 from flows.settings import SweepSettings
@@ -56,8 +56,7 @@ def sweep(settings: SweepSettings) -> dict[str, Any] | State[Any]:
     ):
 
         def stop() -> str | None:
-            patience = AFTER_SIGTERM if signal.SIGTERM in arrived else 0.0
-            return cancelled(patience) or ("interrupted" if arrived else None)
+            return cancelled(signal.SIGTERM in arrived) or ("interrupted" if arrived else None)
 
         ending = run_trials(plan, log=log, on_event=watch.event, stop=stop)
         watch.end()

@@ -14,7 +14,7 @@ from prefect.states import Failed
 
 from attgan.errors import Diverged, UserError
 from flows.runtime import reporting
-from flows.runtime.cancelling import AFTER_SIGTERM, RunCancelled, cancel_requests
+from flows.runtime.cancelling import RunCancelled, cancel_requests
 from flows.runtime.cluster import capacity, nodes, tasks
 from flows.runtime.running import cause_of, retries_if
 from flows.settings.training import RunSettings
@@ -106,12 +106,9 @@ def drive(
             # worker, and its usual effect would end the run as crashed.
             deferred(signal.SIGINT, signal.SIGTERM, unless=cancelled) as arrived,
         ):
-
-            def to_stop() -> bool:
-                patience = AFTER_SIGTERM if signal.SIGTERM in arrived else 0.0
-                return bool(cancelled(patience) or arrived)
-
-            on_wait = _Supervisor(watch, store, command, to_stop, log)
+            on_wait = _Supervisor(
+                watch, store, command, lambda: bool(cancelled(signal.SIGTERM in arrived) or arrived), log
+            )
             running = tasks.run_tasks(
                 task,
                 [call],
