@@ -118,7 +118,7 @@ def put_part(store: Store, data: bytes, rows: int, note: PartNote) -> tuple[Part
 def too_many_unreadable(
     settings: SubsetSettings | IngestSettings, unreadable: Sequence[Unreadable], total: int
 ) -> str | None:
-    """The line for a run of ``total`` images that stops because too many of them cannot be used; None if it goes on."""
+    """The line for a run of ``total`` images that stops because too many of them cannot be used; else None."""
     if len(unreadable) <= settings.max_unreadable_share * total:
         return None
     return (

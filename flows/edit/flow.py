@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from prefect import State, flow, get_run_logger, task
 from prefect.states import Completed, Failed
@@ -156,12 +156,10 @@ def _edit(
         return _completed(read_report(prepared.store))
     caps = Caps(run.settings, started)
     submitted = time.monotonic()
-    ran = _run_shards(prepared, caps, check_stop, log)
-    every = [*prepared.before, *ran.finished]
-    if ran.lost:
-        message = (
-            f"{len(ran.lost)} of {run.shards} shards did not finish ({ran.lost[0]}); {cancelling.RESUMES}"
-        )
+    finished, lost = _run_shards(prepared, caps, check_stop, log)
+    every = [*prepared.before, *finished]
+    if lost:
+        message = f"{len(lost)} of {run.shards} shards did not finish ({lost[0]}); {cancelling.RESUMES}"
         return Failed(message=message)
     if caps.reached:
         done = sum(summary.images for summary in every)
@@ -169,7 +167,8 @@ def _edit(
             "deadline-reached",
             f"{caps.reached}: {done:,} of {run.inputs:,} images are done; the same command continues",
         )
-    if ran.too_many_failed and len(every) < run.shards:
+    # Too many images have failed: nothing else leaves shards that were not begun.
+    if len(every) < run.shards:
         message = _report_failed_share(run, every)
         return Failed(message=f"{message}; stopped. With a higher limit the same command resumes")
     ended = time.monotonic()
@@ -177,7 +176,7 @@ def _edit(
     check_stop()
     result, grid = finish.finish(
         prepared,
-        ran.finished,
+        finished,
         ended - started,
         shards_wall=ended - submitted,
         workers=capacity.tasks_now(run.settings.cpus_per_shard, run.settings.gpus_per_shard),
@@ -194,27 +193,16 @@ def _completed(result: dict[str, Any]) -> State[Any]:
     return Completed(message=tables.one_line(result), data=result)
 
 
-class _Ran(NamedTuple):
-    """How the shards of a run ended.
-
-    Attributes:
-        finished: their summaries, in the order in which they ended.
-        lost: one line for each that did not finish.
-        too_many_failed: whether so many images have failed that no further shard was begun.
-    """
-
-    finished: list[Summary]
-    lost: list[str]
-    too_many_failed: bool
-
-
 def _run_shards(
     prepared: PreparedRun, caps: Caps, check_stop: Callable[[], None], log: reporting.Log
-) -> _Ran:
+) -> tuple[list[Summary], list[str]]:
     """Run the shards that are left.
 
     Stops early at the deadline, when too many images have failed, or when so many shards in a row did not finish that
     the storage or the cluster must be gone.
+
+    Returns:
+        The summaries of those that finished, in the order in which they ended, and one line for each that did not.
 
     Raises:
         UserError: a worker refused. Every other shard would be refused, too.
@@ -228,7 +216,6 @@ def _run_shards(
     finished: list[Summary] = []
     lost: list[str] = []
     lost_in_a_row = 0
-    too_many_failed = False
     with live_reports.reports_below(live_prefix(run.url)) as reports, metrics.exposed(run, counts, done, log):
 
         def look() -> None:
@@ -254,9 +241,8 @@ def _run_shards(
                     counts.finish(summary)
                     images += summary.images
                     failed += summary.counts["failed"]
-                    too_many_failed = (
-                        images >= FAILURE_SHARE_FROM and failed / images > settings.max_failed_share
-                    )
+                    if images >= FAILURE_SHARE_FROM and failed / images > settings.max_failed_share:
+                        break
                 else:
                     cause = cause_of(state)
                     if isinstance(cause, UserError):
@@ -264,25 +250,24 @@ def _run_shards(
                     lost.append(f"shard {call['shard']}: {state.message}")
                     counts.lose(call["shard"])
                     lost_in_a_row += 1
-                if too_many_failed or lost_in_a_row > 2 * max(1, capacity.tasks_now(*asks)):
-                    break
+                    if lost_in_a_row > 2 * max(1, capacity.tasks_now(*asks)):
+                        break
     progress.reach(done + counts.totals().images)
-    return _Ran(finished, lost, too_many_failed)
+    return finished, lost
 
 
 def _calls(prepared: PreparedRun, caps: Caps) -> Iterator[tasks.Call | None]:
     """The arguments of each shard's task; None while a cap on the rate lets no shard begin."""
     for shard in caps.spaced({shard: todo.images for shard, todo in prepared.todo.items()}):
-        yield (
-            None
-            if shard is None
-            else {
+        if shard is None:
+            yield None
+        else:
+            yield {
                 "run_url": prepared.run.url,
                 "shard": shard,
                 "settings": prepared.run.settings,
                 "generation": prepared.todo[shard].generation,
             }
-        )
 
 
 def _say_progress(progress: reporting.Progress, counts: RunCounts, done: int) -> None:

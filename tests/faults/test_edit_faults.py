@@ -1,4 +1,4 @@
-"""The edit job loses a worker and is interrupted; the same command goes on, to the byte.
+"""The edit job loses a worker and is interrupted; the same command continues, to the byte.
 
 Kills of its driver, of servers and at more points are part of ``make faults`` (:mod:`tests.faults.campaign.kills`).
 """
