@@ -56,7 +56,8 @@ def measure_steps(photographs: Sequence[Pixels], detector: FaceDetector) -> Iter
     scenes = [(pixels, placement_of(face)) for pixels, face in zip(photographs, found, strict=True) if face]
     faces = np.stack([take_face(pixels, place, editor.size) for pixels, place in scenes])
     seen = editor.recognise(faces)
-    assert seen is not None  # the default bundle has a classifier
+    # The default bundle has a classifier.
+    assert seen is not None
     edits = [Edit(name, True) for name in names if name == "Eyeglasses"]
     targets, unchanged = target_vector(seen, edits, names), label_vector(seen)
     edited, reconstructed = editor.edit(faces, targets), editor.edit(faces, unchanged)

@@ -47,7 +47,8 @@ from tests.benchmarks.gpu_training import check_width, gradients, train_for, tra
 from tests.benchmarks.table import Row, markdown, show
 
 Part = Callable[[Bench], Iterator[Measurement]]
-PARTS: dict[str, tuple[str, float, Part]] = {  # title and share of the time, the most important first
+# Title and share of the time, the most important first.
+PARTS: dict[str, tuple[str, float, Part]] = {
     "edit": ("An edit of aligned faces, folder to folder", 0.1, partial(edit, kind="faces")),
     "generator": ("The generator", 0.35, generator),
     "training": ("Training steps", 0.25, training),
@@ -132,7 +133,8 @@ def measure(parts: dict[str, tuple[str, float, Part]], bench: Bench, seconds: fl
                     report.add(title, "cut short: its share of the time is over")
                     break
                 report.add(title, measurement())
-            except Exception as error:  # of whatever library: what comes after is measured all the same
+            # Of whatever library: what comes after is measured all the same.
+            except Exception as error:
                 if not isinstance(error, UserError):
                     traceback.print_exc()
                 report.add(title, f"FAILED: {type(error).__name__}: {error}")
@@ -230,7 +232,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         if asked.train:
             check_width(asked.train_width, asked.size)
-        set_torch_threads(asked.cpus)  # the naive loop's too
+        # The naive loop's too.
+        set_torch_threads(asked.cpus)
         asked.out.mkdir(parents=True, exist_ok=True)
         report = Report(asked.out, machine(asked.device))
         with tempfile.TemporaryDirectory() as scratch:

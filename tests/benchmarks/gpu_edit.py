@@ -146,7 +146,8 @@ def _naive_edit(bench: Bench, kind: str) -> tuple[float, Counter[str]]:
     detector = None if kind == "faces" else make_mtcnn(bench.device)
     files = bench.sources[kind][1]
     one = one_by_one(bench.bundle, bench.device, detector, lap)
-    one(files[0])  # what only the first image costs
+    # What only the first image costs.
+    one(files[0])
     seconds.clear()
     begun = before = time.perf_counter()
     done = 0
@@ -213,7 +214,8 @@ def _generator_rows(bench: Bench, precision: Precision, compiled: bool, batch: i
     with numbers(precision):
         forward = eager = make_forward(ready, device, precision == "bfloat16")
         if compiled:
-            torch.compiler.reset()  # else it compiles the same code a few times at most
+            # Else it compiles the same code a few times at most.
+            torch.compiler.reset()
             forward = compile_if_possible(eager, faces, targets)
             note = "torch cannot compile it here" if forward is eager else ""
 

@@ -26,7 +26,8 @@ CODE = (
 )
 SOURCES = ("faces", "photographs")
 DATASET = "dataset"
-LARGEST = 50_000_000  # bytes of the whole folder
+# Bytes of the whole folder.
+LARGEST = 50_000_000
 # What the machine has, with what that needs.
 BROUGHT = ("PIL", "numpy", "pyarrow", "safetensors", "torch", "torchvision")
 # What else is imported, by the name of its wheel.

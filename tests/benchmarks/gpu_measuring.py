@@ -22,7 +22,8 @@ from tests.benchmarks.table import Row, peak_mb
 
 Precision = Literal["float32", "TF32", "bfloat16"]
 Measurement = Callable[[], list[Row] | str]
-VARIANTS: tuple[tuple[Precision, bool], ...] = (  # the most telling first, in case the time runs out
+# The most telling first, in case the time runs out.
+VARIANTS: tuple[tuple[Precision, bool], ...] = (
     ("bfloat16", True),
     ("float32", False),
     ("bfloat16", False),
@@ -113,7 +114,8 @@ def halving(batch: int, measure: Callable[[int], list[Row]]) -> tuple[list[Row],
         except torch.OutOfMemoryError:
             if batch == 1:
                 raise
-        batch //= 2  # outside the clause: the exception holds what fills the memory
+        # Outside the clause: the exception holds what fills the memory.
+        batch //= 2
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
     note = "" if batch == asked else f"memory ran out at {asked}; batch {batch}"

@@ -30,7 +30,8 @@ from tests.benchmarks.gpu_measuring import Bench, Measurement, Precision, climb,
 from tests.benchmarks.table import Row
 from tests.benchmarks.training_steps import Case, naive_steps
 
-CYCLE = 3  # discriminator steps for each of the generator's
+# Discriminator steps for each of the generator's.
+CYCLE = 3
 
 
 @dataclass(frozen=True)
@@ -160,9 +161,12 @@ def gradient(bench: Bench, data: Data, network: str, precision: Precision, batch
     return torch.cat([each.grad.flatten().double().cpu() for each in trained if each.grad is not None])
 
 
-LARGEST = 15_000_000  # bytes of a bundle's file
-_PROBE = 0.1  # of the time, at most, goes into finding out how many steps the rest is good for
-_MARGIN = 0.8  # of that many are planned: validations, pictures and checkpoints take their time too
+# Bytes of a bundle's file.
+LARGEST = 15_000_000
+# Of the time, at most, goes into finding out how many steps the rest is good for.
+_PROBE = 0.1
+# Of that many are planned: validations, pictures and checkpoints take their time too.
+_MARGIN = 0.8
 
 
 def check_width(width: int, size: int) -> None:

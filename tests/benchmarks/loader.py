@@ -61,7 +61,8 @@ def measure(images: int = 2048) -> Iterator[Row]:
         opened = rate(shared, images)
         yield Row("loader, opening what another has decoded", opened, "img/s", against, one_by_one, peak_mb())
         with shared() as faces:
-            _epoch(faces, images)  # maps the pages
+            # Maps the pages.
+            _epoch(faces, images)
             mapped = rate(lambda: _epoch(faces, images), images)
         yield Row("loader, an epoch from the shared file", mapped, "img/s", "memory", from_cache, peak_mb())
         for threads in sorted({1, min(2, cores)}):

@@ -14,8 +14,10 @@ from urllib.parse import parse_qs, urlsplit
 from flows.bench.faces import drawn_faces
 
 BUCKET = "many"
-PAGE = 1000  # keys, as S3 has it
-_LINKS = 50_000  # to one file: ext4 allows 65,000
+# Keys of one page, as with S3.
+PAGE = 1000
+# Hard links to one file: ext4 allows 65,000.
+_LINKS = 50_000
 
 
 def key(number: int) -> str:

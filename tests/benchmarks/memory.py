@@ -41,7 +41,8 @@ def workers_peak(task: str) -> Iterator[Peak]:
     def sample() -> None:
         while not over.wait(_EVERY_SECONDS):
             look(task)
-        if peak.mb is None:  # shorter than the interval: what the workers still hold afterwards
+        # Shorter than the interval: what the workers still hold afterwards.
+        if peak.mb is None:
             look("IDLE")
 
     thread = threading.Thread(target=sample, daemon=True)

@@ -23,12 +23,14 @@ def edit_one_by_one(
 
     One client and one model for all of them, and as many threads as torch takes by itself: slow, but not on purpose.
     """
-    import boto3  # what is measured without a network needs none of it
+    # What is measured without a network needs none of it.
+    import boto3
 
     client = boto3.client("s3")
     edit = one_by_one(bundle, device)
     first = client.get_object(Bucket=bucket, Key=f"{source}/{keys[0]}")["Body"].read()
-    edit(first)  # what only the first image costs is no part of the rate
+    # What only the first image costs is no part of the rate.
+    edit(first)
     started = time.perf_counter()
     for key in keys:
         data = client.get_object(Bucket=bucket, Key=f"{source}/{key}")["Body"].read()

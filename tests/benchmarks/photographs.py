@@ -30,8 +30,10 @@ from flows.storage import join, open_store
 from tests.benchmarks.finding import crowd
 from tests.benchmarks.table import Row, show
 
-SIDE = 170  # of CelebA's aligned square
-DRAWN = 32  # different ones
+# Of CelebA's aligned square.
+SIDE = 170
+# The number of different drawn photographs.
+DRAWN = 32
 
 
 def measure(bucket: str, photographs: Iterable[bytes], images: int, shard_size: int) -> Iterator[Row]:

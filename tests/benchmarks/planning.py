@@ -172,7 +172,8 @@ def _measured(
     work: Callable[[EditSettings], int], settings: EditSettings, variables: dict[str, str], send: Any
 ) -> None:
     os.environ.update(variables)
-    resolve(settings)  # loads what any of them loads
+    # Loads what any of them loads.
+    resolve(settings)
     before, cpu, started = _peak_mb(), _cpu_seconds(), time.perf_counter()
     keys = work(settings)
     seconds = time.perf_counter() - started

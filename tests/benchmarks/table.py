@@ -58,7 +58,8 @@ def markdown(title: str, rows: Iterable[Row]) -> str:
     return "\n".join([f"## {title}", "", *(f"| {' | '.join(line)} |" for line in lines), ""])
 
 
-_COLUMNS = {  # and how each is aligned
+# Title and alignment of each column.
+_COLUMNS = {
     "what": "left",
     "rate": "right",
     "unit": "left",

@@ -168,7 +168,8 @@ def test_a_failure_ends_one_measurement_and_the_report_keeps_the_rest(bench: Ben
 
     report = gpu.Report(tmp_path, {"device": "none"})
     assert not gpu.measure({"some": ("Some", 1.0, part)}, bench, 60, report)
-    assert seen == [["Some"]]  # written before the next one began
+    # Written before the next one began.
+    assert seen == [["Some"]]
     written = json.loads((tmp_path / "report.json").read_text())
     assert [row["what"] for row in written["tables"]["Some"]] == ["first", "last"]
     assert len(written["remarks"]) == 1

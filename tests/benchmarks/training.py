@@ -38,7 +38,8 @@ class Flop:
     """Floating point operations per image, as torch counts them: convolutions and matrix products."""
 
     discriminator: float
-    penalty: float  # part of the discriminator's
+    # Part of the discriminator's.
+    penalty: float
     generator: float
 
 
@@ -149,8 +150,10 @@ class Result:
     what: str
     rate: float
     naive: float
-    gflop: float  # per image
-    share: float  # of what the machine's matrix multiplication would allow
+    # Per image.
+    gflop: float
+    # The share of what the machine's matrix multiplication would allow that is reached.
+    share: float
 
 
 def compare(case: Case, budget: float) -> Iterator[Result]:

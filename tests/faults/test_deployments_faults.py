@@ -84,7 +84,8 @@ def test_a_run_that_dies_makes_room_at_once_or_with_its_worker_after_a_silence(
         crashed = _until(client, silent, StateType.CRASHED)
         assert crashed.state is not None
         assert str(crashed.state.message).startswith("No heartbeat for ten minutes")
-        impatient(None)  # a run that lives is heard of every 30 s
+        # A run that lives is heard of every 30 s.
+        impatient(None)
         after = run_deployment("edit/edit", parameters=parameters, timeout=LIMIT, poll_interval=0.5)
         assert after.state is not None
         assert after.state.is_completed(), after.state
@@ -112,9 +113,11 @@ def test_a_run_that_a_worker_took_on_and_never_began_makes_room(
 ) -> None:
     with worker_beside(stack, tmp_path / "log"):
         deploy_once(client)
-    impatient(10)  # the least that Prefect takes
+    # The least that Prefect takes.
+    impatient(10)
     run = run_deployment("edit/edit", parameters=parameters, timeout=0)
-    client.set_flow_run_state(run.id, Pending())  # as a worker does, and dies
+    # As a worker does, and dies.
+    client.set_flow_run_state(run.id, Pending())
     assert _taken(client) == 1
     crashed = _until(client, run, StateType.CRASHED)
     assert crashed.state is not None

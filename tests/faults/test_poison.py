@@ -189,7 +189,8 @@ def test_kills_at_random_are_lived_through(stack: dict[str, str], bucket: str, t
                 kills += 1
         ended = process.wait(500)
     assert kills >= 3
-    if ended != 0:  # a shard was hit four times
+    # A shard was hit four times.
+    if ended != 0:
         assert "the same command resumes" in (tmp_path / "log").read_text()
         with driver(tmp_path / "log", *edit_command(bucket, 4)) as process:
             assert process.wait(500) == 0, (tmp_path / "log").read_text()
@@ -225,7 +226,8 @@ def test_a_run_that_is_ended_during_isolation_leaves_no_process(
 def test_the_server_is_told_of_tasks_that_died_or_were_left(stack: dict[str, str], tmp_path: Path) -> None:
     calls = [
         {"name": "dies late", "shown": ["dies late"], "dies": True},
-        {"name": "dies soon", "seconds": 0.5, "dies": True},  # when the server has heard of it at most
+        # When the server has heard of it at most.
+        {"name": "dies soon", "seconds": 0.5, "dies": True},
         {"name": "lives", "seconds": 0.5},
     ]
     program = (

@@ -152,7 +152,8 @@ def test_stranger_with_a_recorded_number_is_not_killed(tmp_path):
             stack.processes["s3"] = lifecycle.processes.Process(stranger.pid, time.time() - 3600)
             stack.ready = True
             stack.save()
-            lifecycle.clear(tmp_path)  # as `up` does, when the machine has been restarted meanwhile
+            # As `up` does, when the machine has been restarted meanwhile.
+            lifecycle.clear(tmp_path)
             assert stranger.poll() is None
             assert leftovers(vars(stack)) == []
         finally:

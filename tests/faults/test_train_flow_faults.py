@@ -22,7 +22,8 @@ from tests.support.waiting import LIMIT, wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.fault, pytest.mark.long, pytest.mark.timeout(1800)]
 
-STEPS = 240  # the interruptions take up to 75 each where 50 are done in a second
+# The interruptions take up to 75 each where 50 are done in a second.
+STEPS = 240
 OPTIONS = {
     "size": 64,
     "width": 2,

@@ -151,7 +151,8 @@ def test_a_full_disk_is_one_line_and_costs_nothing_that_was_kept(data: Path, tmp
         small_train(faces, tmp_path / "full", config, should_stop=lambda: next(calls, True))
         kept = newest(tmp_path / "full")
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))  # no file may be larger: EFBIG
+        # No file may be larger: EFBIG.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
         try:
             with refused("disk-full") as error:
                 small_train(faces, tmp_path / "full", config)

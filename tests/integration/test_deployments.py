@@ -283,7 +283,8 @@ def test_a_block_of_the_users_is_told_of_a_failed_run_and_of_too_many_failed_ima
             related=related,
             payload=payload,
         )
-        subject = "edit: 25.0 % of the images failed"  # Prefect may have told of the run once more before it
+        # Prefect may have told of the run once more before it.
+        subject = "edit: 25.0 % of the images failed"
         second, *_ = wait_until(
             lambda: [one for one in told.messages if one["subject"] == subject], "news of the images"
         )

@@ -87,7 +87,8 @@ def test_a_straggler_does_not_put_its_older_edit_over_the_newer_one(
 ) -> None:
     prepared = planned(bucket)
     open_store(f"{bucket}/in").put("a.jpg", saved(noise(5)))
-    done(prepared)  # the newer content, by another attempt
+    # The newer content, by another attempt.
+    done(prepared)
     newer = output(bucket)["ETag"]
     prepared.store.delete("ledger/00000.0000.parquet")
     from flows.edit import job

@@ -61,7 +61,8 @@ def deployment(client: SyncPrefectClient, place: Path) -> Iterator[UUID]:
     kept = ("version", "entrypoint", "path", "description", "tags", "parameter_openapi_schema")
     registered = client.create_deployment(
         flow_id=client.create_flow_from_name("edit"),
-        name="previous",  # beside the one that other tests register
+        # Beside the one that other tests register.
+        name="previous",
         **{
             name: spec[name]
             for name in (*kept, "enforce_parameter_schema", "job_variables", "work_pool_name")

@@ -37,8 +37,10 @@ from flows.training.trial import train_trial
 from tests.support import previous_version
 
 FAILED = "002.jpg"
-DONE = ["000.jpg", "001.jpg", "003.jpg"]  # in the ledger of the run that was killed
-PUT = "004.jpg"  # its output was put, and the process was killed before the ledger
+# In the ledger of the run that was killed.
+DONE = ["000.jpg", "001.jpg", "003.jpg"]
+# Its output was put, and the process was killed before the ledger.
+PUT = "004.jpg"
 OTHERS = ["005.jpg", "006.jpg", "007.jpg"]
 ALL = sorted([FAILED, *DONE, PUT, *OTHERS])
 

@@ -33,7 +33,8 @@ def test_prefect_serves_its_api_and_its_ui(stack):
     api = stack["PREFECT_API_URL"]
     assert json.load(urllib.request.urlopen(f"{api}/health")) is True
     settings = json.load(urllib.request.urlopen(api.removesuffix("/api") + "/ui-settings"))
-    assert settings["api_url"] == api  # what a browser is told to ask
+    # What a browser is told to ask.
+    assert settings["api_url"] == api
     assert "<html" in urllib.request.urlopen(api.removesuffix("/api")).read().decode().lower()
 
 
@@ -213,7 +214,8 @@ def test_objects_outlive_down_and_up(stack, tmp_path):
         assert again.returncode == 0
         assert again.stdout.startswith(f"a stack is already up in {tmp_path}")
         assert _infra("down", "--dir", tmp_path).returncode == 0
-        client = up()  # on other ports
+        # On other ports.
+        client = up()
         got = [
             client.get_object(Bucket="kept", Key=f"folder/{number}")["Body"].read() for number in range(50)
         ]

@@ -29,7 +29,8 @@ from tests.support.servers.breaking_proxy import BreakingProxy
 pytestmark = [pytest.mark.stack, pytest.mark.fault]
 
 DATA = bytes(range(256)) * 400
-ODD = "odd//key"  # carried by boto3
+# Carried by boto3.
+ODD = "odd//key"
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,8 @@ def test_reads_survive_passing_faults(proxy: BreakingProxy, store: Store, faults
         proxy.plan(*faults)
         assert read() == DATA
         assert len(proxy.seen) == len(faults) + 1
-    if "truncate" not in faults:  # nothing to notice in an answer without a body
+    # Nothing to notice in an answer without a body.
+    if "truncate" not in faults:
         proxy.plan(*faults)
         assert store.head("a.jpg").size == len(DATA)
         assert len(proxy.seen) == len(faults) + 1
@@ -124,7 +126,8 @@ def test_lasting_faults_end_in_an_infrastructure_error(
         lambda: store.get("a.jpg"),
         lambda: asyncio.run(store.aget("a.jpg")),
     ]
-    if fault != "truncate":  # which HEAD and PUT do not notice: their answers have no body
+    # Which HEAD and PUT do not notice: their answers have no body.
+    if fault != "truncate":
         actions += [
             lambda: store.head("a.jpg"),
             lambda: store.put("b.jpg", DATA),

@@ -23,7 +23,8 @@ from tests.support.refusals import refused
 from tests.support.servers.breaking_proxy import BreakingProxy
 
 pytestmark = pytest.mark.stack
-ODD = "odd\tkey"  # carried by boto3
+# Carried by boto3.
+ODD = "odd\tkey"
 FreshBucket = Callable[..., str]
 
 
@@ -90,7 +91,8 @@ def test_unsigned_requests(
         assert len(proxy.heads) >= 5
         assert not [head for head in proxy.heads if "\nauthorization:" in head or "x-amz-signature" in head]
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"):
-        monkeypatch.setenv(name, moto_server[name])  # for the bucket to be deleted
+        # For the bucket to be deleted.
+        monkeypatch.setenv(name, moto_server[name])
 
 
 def test_a_bucket_in_another_region(

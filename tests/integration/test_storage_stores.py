@@ -150,7 +150,8 @@ def test_keys_are_exact(store: Store, place: Place, kind: str) -> None:
 def test_a_key_that_a_server_refuses_is_named(store: Store, place: Place, key: str) -> None:
     with contextlib.suppress(KeyRefused):
         store.put(key, b"data")
-        assert store.get(key).data == b"data"  # moto holds anything but overlong keys
+        # Moto holds anything but overlong keys.
+        assert store.get(key).data == b"data"
         assert place.server == "moto"
         store.delete(key)
         return
@@ -175,7 +176,8 @@ def test_a_prefix_is_exact(place: Place) -> None:
     outer.put("in-x", b"3")
     assert keys(inner.list()) == ["x"]
     if place.server == "moto":
-        outer.put("in/", b"")  # a folder's marker has no name below it
+        # A folder's marker has no name below it.
+        outer.put("in/", b"")
         assert keys(inner.list()) == ["x"]
         double = open_store(place.url + "//")
         double.put("x", b"4")
@@ -185,8 +187,10 @@ def test_a_prefix_is_exact(place: Place) -> None:
 
 def test_a_long_listing_is_sorted(store: Store, place: Place) -> None:
     stems = [
-        f"{n:04}" for n in range(1250 if place.server != "moto" else 520)
-    ]  # three pages; moto's are slow
+        f"{n:04}"
+        # Three pages; moto's are slow.
+        for n in range(1250 if place.server != "moto" else 520)
+    ]
     wanted = [f"images/{stem}.jpg" for stem in stems] + [f"images-{stem}" for stem in stems]
     wanted += ["images", "images.txt", "images/0000", "images0"] if place.server != "disk" else ["images0"]
     with ThreadPoolExecutor(16) as pool:
@@ -214,7 +218,8 @@ def test_of_eight_who_create_one_wins(place: Place) -> None:
     stores = [open_store(place.url) for _ in range(8)]
     for store in stores:
         store.delete("connect")
-    for turn in range(1 if place.server == "seaweedfs" else 3):  # whose locks are polled once a second
+    # Whose locks are polled once a second.
+    for turn in range(1 if place.server == "seaweedfs" else 3):
 
         def create(who: int, key: str = f"lease/{turn}") -> str:
             try:

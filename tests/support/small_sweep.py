@@ -45,7 +45,8 @@ def small_plan(dataset: str, destination: str, **changes: Any) -> SweepPlan:
     """The plan of a sweep over fresh networks, on record in its folder as the sweep's flow would do."""
     chosen = SMALL | {"dataset": dataset, "destination": destination} | changes
     for text in chosen["space"]:
-        chosen.pop(text.partition("=")[0], None)  # what is searched is not given beside it
+        # What is searched is not given beside it.
+        chosen.pop(text.partition("=")[0], None)
     plan = make_plan(
         resolve(SweepSettings.model_validate(chosen)), places=Places(dataset, bundle=None, evaluator=None)
     )

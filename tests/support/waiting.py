@@ -7,7 +7,8 @@ from typing import TypeVar
 import psutil
 
 T = TypeVar("T")
-LIMIT = 600.0  # seconds; with ten busy processes to each core, starting one and loading torch takes minutes
+# Seconds; with ten busy processes to each core, starting one and loading torch takes minutes.
+LIMIT = 600.0
 
 
 def wait_until(

@@ -13,7 +13,8 @@ from tests.faults.campaign.faulty_store import read_journal
 from tests.faults.campaign.observation import Difference, differences, fingerprints, images_read, observe
 from tests.faults.campaign.scenario import Scenario
 
-ATTEMPTS = 3  # in which a command that nothing disturbs any more must have come to its end
+# In which a command that nothing disturbs any more must have come to its end.
+ATTEMPTS = 3
 
 MakeJob = Callable[..., Job]
 

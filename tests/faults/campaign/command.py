@@ -128,7 +128,8 @@ def _work(job: Job, answer: Connection) -> None:
         outcome = Outcome("failed", "".join(traceback.format_exception(error)))
     answer.send(outcome)
     answer.close()
-    os._exit(0)  # threads that are still at an operation go with the process, as they would after a kill
+    # Threads that are still at an operation go with the process, as they would after a kill.
+    os._exit(0)
 
 
 def _edit(job: Job, script: Script, log: logging.Logger) -> Outcome:

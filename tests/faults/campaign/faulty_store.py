@@ -29,8 +29,10 @@ Operation = Literal["get", "put", "head", "list", "delete", "open"]
 Kind = Literal["exit", "error", "lost", "full", "stop", "pause"]
 Moment = Literal["before", "after"]
 
-KILLED = 137  # the exit code of a process that ended at a point, as after SIGKILL
-PAUSE = 2.5  # seconds
+# The exit code of a process that ended at a point, as after SIGKILL.
+KILLED = 137
+# Seconds that a paused operation waits.
+PAUSE = 2.5
 
 
 @dataclass(frozen=True)
@@ -242,7 +244,8 @@ def install(script: Script) -> None:
         setattr(module, name, make)
 
 
-_full = threading.local()  # .moment: while a put of this thread finds no room
+# .moment: while a put of this thread finds no room.
+_full = threading.local()
 _write_honestly, _link_honestly, _replace_honestly = disk._write_synced, os.link, os.replace
 
 

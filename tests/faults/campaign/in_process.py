@@ -23,7 +23,8 @@ SHORT_LEASE: Mapping[str, float] = {
     "_RETRY_SECONDS": 0.1,
     "_POLL_SECONDS": 0.3,
 }
-LINGER = 1.0  # seconds, in which the lease is renewed a few times
+# Seconds, in which the lease is renewed a few times.
+LINGER = 1.0
 
 _WRITING: tuple[tuple[Kind, Moment], ...] = (
     ("exit", "before"),
@@ -115,7 +116,8 @@ class InProcess:
         fault = self.fault
         patient: dict[str, Any] = {"constants": SHORT_LEASE, "linger": LINGER if self.is_renewal else 0.0}
         if fault.kind in ("stop", "pause"):
-            if fault.kind == "pause":  # it lives, and renews its lease, however seldom a busy machine lets it
+            # It lives, and renews its lease, however seldom a busy machine lets it.
+            if fault.kind == "pause":
                 patient["constants"] = {**SHORT_LEASE, "EXPIRED_SECONDS": LIMIT}
             return _BESIDE[fault.kind](lambda fault=None: make_job(fault=fault, **patient), fault, wrong)
         job = make_job(fault=fault, **(patient if self.is_renewal else {}))

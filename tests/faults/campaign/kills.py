@@ -33,8 +33,10 @@ from tests.support.servers.two_nodes import two_nodes
 from tests.support.waiting import wait_until
 
 SHARDS = LARGE // LARGE_SHARD
-_INTO_A_SHARD = 0.4  # seconds after its ledger, when its worker is in the middle of the next one
-PATIENCE = 300.0  # seconds for a command, which may have to wait for servers and leases
+# Seconds after its ledger, when its worker is in the middle of the next one.
+_INTO_A_SHARD = 0.4
+# Seconds for a command, which may have to wait for servers and leases.
+PATIENCE = 300.0
 _SHORT_LEASE = "; ".join(
     f"lease.{name} = {value}" for name, value in (("RENEW_SECONDS", 1.0), ("EXPIRED_SECONDS", 6.0))
 )
@@ -230,7 +232,8 @@ class Second:
                 edit.signal(signal.SIGKILL)
         ends = sorted(outcome.end for outcome in outcomes)
         if ends == ["done", "nothing"]:
-            return outcomes, 0  # one began when the other had ended
+            # One began when the other had ended.
+            return outcomes, 0
         refused = [outcome.text for outcome in outcomes if outcome.end == "refused"]
         if ends != ["done", "refused"] or "[destination-in-use]" not in refused[0]:
             wrong.append(f"of two commands: {outcomes}")

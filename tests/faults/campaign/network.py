@@ -20,8 +20,10 @@ PASSING: Mapping[str, tuple[str, ...]] = {
     "answer truncated": ("truncate", "truncate"),
 }
 OUTAGE = "503 until the client gives up"
-_REQUESTS: Mapping[str, str] = {  # patterns of a request's first line, by operation and sort
-    "list source": r"^GET /[^/?]+/?\?\S*prefix=\w+%2Fin%2Fb%2F",  # a folder in the middle
+# Patterns of a request's first line, by operation and sort.
+_REQUESTS: Mapping[str, str] = {
+    # A folder in the middle.
+    "list source": r"^GET /[^/?]+/?\?\S*prefix=\w+%2Fin%2Fb%2F",
     "open bundle": r"^GET \S+/bundle/generator",
     "get source": r"^GET \S+/in/",
     "get plan": r"^GET \S+/plan/",

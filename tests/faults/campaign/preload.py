@@ -1,7 +1,9 @@
 """Everything that a command loads, loaded once, in the process that all of them are forked off. No thread may start."""
 
 import botocore.session
-import pandas  # which pyarrow imports when it first meets a list
+
+# pyarrow imports it when it first meets a list.
+import pandas
 
 from flows.storage.s3 import aws
 from tests.faults.campaign import command

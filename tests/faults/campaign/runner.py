@@ -91,7 +91,8 @@ class Tallies:
     rows: dict[tuple[str, str], Tally] = field(default_factory=dict)
     total: Tally = field(default_factory=Tally)
     bad: list[Result] = field(default_factory=list)
-    idle: list[Result] = field(default_factory=list)  # whose disturbance was not met
+    # Whose disturbance was not met.
+    idle: list[Result] = field(default_factory=list)
 
     def add(self, result: Result) -> None:
         """Count a case."""

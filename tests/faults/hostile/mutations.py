@@ -44,7 +44,8 @@ def mutants(count: int, seed: int = 0) -> dict[str, bytes]:
             data = damage(data, rng, goods[rng.choice(names)])
             damages.append(damage.__name__.lstrip("_").replace("_", "-"))
         if data.startswith(b"\x89PNG") and rng.random() < 0.7:
-            data = _with_right_checksums(data)  # or Pillow would look no further than at the first wrong one
+            # Or Pillow would look no further than at the first wrong one.
+            data = _with_right_checksums(data)
         stem, _, extension = name.rpartition(".")
         found[f"{seed}-{i:06d}-{stem}-{'-'.join(damages)}.{extension}"] = data
     return found

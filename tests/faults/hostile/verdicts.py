@@ -62,7 +62,8 @@ def verdicts(
     printed = ""
     names = sorted(files)
     with tempfile.TemporaryDirectory() as folder:
-        for i, name in enumerate(names):  # the names of files may be any text
+        # The names of files may be any text.
+        for i, name in enumerate(names):
             Path(folder, f"{i:06d}").write_bytes(files[name])
         while len(found) < len(names):
             lines, more = _ask(folder, len(found), seconds, limits)
@@ -138,7 +139,8 @@ def _judge(folder: Path, first: int, limits: tuple[int, ...]) -> Iterator[Verdic
             verdict = Verdict("image", "", image.format, width, height)
         except DataError as error:
             verdict = Verdict("DataError", error.stage, error.reason)
-        except BaseException as error:  # whatever else there is, is what is looked for
+        # Whatever else there is, is what is looked for.
+        except BaseException as error:
             verdict = Verdict(type(error).__name__, "", repr(error)[:300])
         yield replace(verdict, grown=_memory("VmHWM") - held)
 

@@ -27,7 +27,8 @@ def take(how):
 
         held = []
         while True:
-            held.append(numpy.zeros(2**25))  # never touched: the machine is to feel nothing of it
+            # Never touched: the machine is to feel nothing of it.
+            held.append(numpy.zeros(2**25))
     while how == b"hang":
         time.sleep(1)
     while how == b"loop":

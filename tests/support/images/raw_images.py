@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-DATA = -1  # in place of a TIFF's value: where its pixels start
+# In place of a TIFF's value: where its pixels start.
+DATA = -1
 
 Entry = tuple[int, int, int, int | bytes]
 _SHORT, _LONG = 3, 4

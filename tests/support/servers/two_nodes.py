@@ -41,7 +41,8 @@ FAKE_HEAD_NODE_ID = "f" * 51 + "00000"
 OURS = ("attgan", "flows", "infra", "tests")
 _PORTS = ("node-manager-port", "object-manager-port", "runtime-env-agent-port", "metrics-export-port")
 _AGENT_PORTS = ("dashboard-agent-listen-port", "dashboard-agent-grpc-port")
-_NEVER = ("RAY_ADDRESS", "PYTHON", "ATTGAN_")  # of the stack or of this process: not for the nodes
+# Of the stack or of this process: not for the nodes.
+_NEVER = ("RAY_ADDRESS", "PYTHON", "ATTGAN_")
 
 
 @dataclass
@@ -290,7 +291,8 @@ def _wait_for(port: int, token: str, name: str, log: Path) -> None:
     """Until the node of this name has joined."""
 
     def has_joined() -> bool:
-        with contextlib.suppress(StackError):  # nobody answers yet
+        # Nobody answers yet.
+        with contextlib.suppress(StackError):
             return name.encode() in call(port, LIST_NODES, token)
         return False
 

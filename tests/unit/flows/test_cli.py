@@ -119,7 +119,8 @@ def test_an_unexpected_error_says_how_to_see_where_it_comes_from(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "no-stack").mkdir()
-    (tmp_path / "no-stack" / "env").write_bytes(b"\xff")  # nobody expects a file of addresses not to be text
+    # Nobody expects a file of addresses not to be text.
+    (tmp_path / "no-stack" / "env").write_bytes(b"\xff")
     assert run("init", "--destination", str(tmp_path / "bundle")) == exits.FAILED
     printed = capsys.readouterr().err
     assert printed.startswith("attgan: failed: UnicodeDecodeError: ")

@@ -10,7 +10,8 @@ from tests.support.refusals import codes_in
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("infra.signals.interruptible", lambda: None)  # pytest keeps its own handlers
+    # Pytest keeps its own handlers.
+    monkeypatch.setattr("infra.signals.interruptible", lambda: None)
 
 
 @pytest.mark.parametrize(
@@ -83,5 +84,6 @@ def test_the_worker_belongs_to_a_whole_stack_that_stays(arguments, services, mon
 def _code(arguments):
     try:
         return main(arguments)
-    except SystemExit as end:  # argparse
+    # Raised by argparse.
+    except SystemExit as end:
         return end.code

@@ -70,7 +70,8 @@ def test_reads_all_three_files_as_celeba_writes_them(tmp_path: Path) -> None:
         ("list_attr_celeba.txt.xz", lzma.compress),
         ("list_attr_celeba.txt.gz", gzip.compress),
         ("list_attr_celeba.txt.zip", zipped),
-        ("list_attr_celeba.txt", gzip.compress),  # packed whatever the name says
+        # Packed whatever the name says.
+        ("list_attr_celeba.txt", gzip.compress),
     ],
 )
 def test_packing_and_newlines_make_no_difference(

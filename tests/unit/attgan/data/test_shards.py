@@ -35,7 +35,8 @@ def make_rows(
 
 
 def test_a_part_is_read_back_as_written() -> None:
-    labels, images = make_rows(1203)  # more than one row group
+    # More than one row group.
+    labels, images = make_rows(1203)
     table, note = read_part(write_part(labels, images, NOTE), "there")
     assert note == NOTE
     assert table.column_names == ["image_id", "image", "width", "height", *CELEBA, "partition", "identity"]

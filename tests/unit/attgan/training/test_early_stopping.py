@@ -56,11 +56,14 @@ IN_STEP = AlignmentStopRule(critic_accuracy=0.9, classifier_accuracy=0.9, patien
 @pytest.mark.parametrize(
     ("rows", "stops"),
     [
-        ([aligned(-10), aligned(-10.5), aligned(-10.9)], True),  # no tenth better than -10, twice
-        ([aligned(-10), aligned(-10.5), aligned(-11.5)], False),  # -11.5 is
+        # No tenth better than -10, twice.
+        ([aligned(-10), aligned(-10.5), aligned(-10.9)], True),
+        # -11.5 is.
+        ([aligned(-10), aligned(-10.5), aligned(-11.5)], False),
         ([aligned(-10), aligned(-10), aligned(-10, critic=0.8)], False),
         ([aligned(-10), aligned(-10), aligned(-10, classifier=0.8)], False),
-        ([aligned(-10, critic=0.1), aligned(-10), aligned(-10)], True),  # what counts is the last
+        # What counts is the last.
+        ([aligned(-10, critic=0.1), aligned(-10), aligned(-10)], True),
         ([aligned(-10), aligned(-10)], False),
         ([aligned(2), aligned(1), aligned(0.5), aligned(0.2)], False),
     ],

@@ -250,7 +250,8 @@ def test_low_precision_is_kept_from_the_penalty_and_the_losses() -> None:
     discriminator.conv[1].register_forward_hook(lambda _, inputs, output: seen.append(output.dtype))
     arguments = discriminator_arguments() | {"precision": "bfloat16"}
     losses = discriminator_losses(generator, discriminator, **arguments)
-    assert seen == [torch.bfloat16, torch.float32]  # real and fake; the penalty's points
+    # Real and fake; the penalty's points.
+    assert seen == [torch.bfloat16, torch.float32]
     assert {loss.dtype for loss in losses} == {torch.float32}
     full = discriminator_losses(generator, discriminator, **discriminator_arguments())
     assert losses.critic != full.critic

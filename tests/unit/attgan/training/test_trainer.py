@@ -28,7 +28,8 @@ from tests.support.small_training import (
     stop_after,
 )
 
-STEPS = 36  # 72 rows in batches of 6, 3 epochs
+# 72 rows in batches of 6, 3 epochs.
+STEPS = 36
 
 
 def rows(folder: Path, kind: str) -> list[dict[str, Any]]:
@@ -217,7 +218,8 @@ def test_a_loss_that_explodes_ends_the_run_with_the_state_before(small_faces: Fa
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_at_its_step(small_faces: Faces, tmp_path: Path) -> None:
-    config = small_config(lambda_penalty=1e39, checkpoint_every=1)  # beyond float32
+    # Beyond float32.
+    config = small_config(lambda_penalty=1e39, checkpoint_every=1)
     line = "the discriminator's loss 'total' is inf at step 1; no state was kept$"
     with pytest.raises(Diverged, match=line):
         small_train(small_faces, tmp_path, config)

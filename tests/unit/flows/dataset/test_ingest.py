@@ -100,7 +100,8 @@ def test_the_loader_reads_it_and_refuses_what_is_unknown(source: Path, tmp_path:
     ingest(settings_of(source, tmp_path / "out"))
     dataset = opened(tmp_path / "out")
     with open_faces(dataset, size=96, attributes=["Wearing_Hat", "Eyeglasses"]) as faces:
-        assert faces.held_out.tolist() == [0, 5, 9, 14, 19]  # rows 0, 5, 10, 15 and 20, less the broken one
+        # Rows 0, 5, 10, 15 and 20, less the broken one.
+        assert faces.held_out.tolist() == [0, 5, 9, 14, 19]
         batch = next(iter(faces.batches(faces.training, 8, seed=0, name="train")))
         kept = np.array([row for row in range(ROWS) if row != 9])[batch.rows]
         np.testing.assert_array_equal(batch.labels.numpy(), np.stack([kept % 2 == 0, GLASSES[kept]], axis=1))

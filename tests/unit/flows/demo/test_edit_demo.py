@@ -9,7 +9,8 @@ from flows.demo.edit_demo import GLASSES_SHARE
 from flows.settings import DemoSettings
 
 
-@pytest.mark.parametrize("seed", [1, 2, 21])  # of 20 faces the first 7, or none, would wear glasses
+# Of 20 faces the first 7, or none, would wear glasses.
+@pytest.mark.parametrize("seed", [1, 2, 21])
 def test_the_fewest_faces_have_some_with_glasses_and_enough_without(seed: int) -> None:
     (fewest,) = (rule.ge for rule in DemoSettings.model_fields["images"].metadata if hasattr(rule, "ge"))
     wear = sum(labels(face_at(number, seed, GLASSES_SHARE))["Eyeglasses"] for number in range(fewest))

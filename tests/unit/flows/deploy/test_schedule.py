@@ -74,7 +74,8 @@ def test_a_failure_is_left_to_those_who_tell_of_it() -> None:
         for spec in automations.read(INFRA / automations.NOTIFICATIONS, block_document_id=uuid4())
         if f"prefect.flow-run.{REFUSED}" in spec.trigger.expect
     )
-    for name in WATCHED:  # SQLite may be locked for these, and then the event is lost to the others too
+    # SQLite may be locked for these, and then the event is lost to the others too.
+    for name in WATCHED:
         assert not failed & (WATCHED[name].trigger.expect | WATCHED[name].trigger.after)
 
 

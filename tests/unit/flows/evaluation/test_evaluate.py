@@ -151,7 +151,8 @@ def test_a_dataset_is_read_with_its_images_and_a_limit_is_spread_over_it(judge: 
     assert [face.wears for face in table.faces].count(False) == 5
     assert table.rows == sorted(table.rows)
     assert max(table.rows) > 40
-    assert all(row % 7 != 3 for row in table.rows)  # those are held out
+    # Those are held out.
+    assert all(row % 7 != 3 for row in table.rows)
     for (face, data), row in zip(table.images(), table.rows, strict=True):
         truth = labels(face_at(row, 0, 0.4))
         assert (face.wears, face.male, face.young) == (truth["Eyeglasses"], truth["Male"], truth["Young"])

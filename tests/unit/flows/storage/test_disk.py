@@ -38,7 +38,8 @@ def test_lists_what_was_put_as_s3_would(tmp_path: Path, wanted: set[str], prefix
     store = open_store(str(tmp_path / os.urandom(8).hex()))
     held = set()
     for key in sorted(wanted):
-        with contextlib.suppress(KeyRefused):  # such as a file below a file
+        # Such as a file below a file.
+        with contextlib.suppress(KeyRefused):
             store.put(key, key.encode())
             held.add(key)
     in_order = sorted(held, key=str.encode)
@@ -93,7 +94,8 @@ def test_links_that_lead_outside_are_not_followed(
     for key in ("folder/new", "loop/new"):
         with pytest.raises(KeyRefused, match=key):
             store.put(key, b"x")
-    store.put("file", b"replaced")  # the link goes, what it led to stays
+    # The link goes, what it led to stays.
+    store.put("file", b"replaced")
     assert (outside / "secret").read_bytes() == b"secret"
 
 
@@ -102,7 +104,8 @@ def test_pipes_are_no_objects(store: Store, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "store" / "pipe")
     assert keys(store) == []
     with pytest.raises(FileNotFoundError):
-        store.get("pipe")  # and does not wait for a writer
+        # And does not wait for a writer.
+        store.get("pipe")
 
 
 @pytest.mark.parametrize("key", ["taken/below", "folder", "folder/" + "é" * 200])
@@ -188,7 +191,8 @@ def test_check_sees_missing_rights() -> None:
         folder = Path(name)
         (folder / "locked").mkdir(mode=0)
         folder.chmod(0o555)
-        child = os.fork()  # root may do anything, so ask as nobody
+        # Root may do anything, so ask as nobody.
+        child = os.fork()
         if child == 0:
             said: list[UserError] = []
             codes = {"directory-unreadable", "directory-unwritable"}

@@ -77,8 +77,10 @@ def test_a_record_of_version_0_2_is_read(tmp_path: Path) -> None:
 
 def test_a_trial_is_worth_what_the_weights_are_that_it_keeps() -> None:
     checks = [check(0, quality=0.9, psnr=40), check(5, quality=0.5, psnr=20), check(9, quality=0.3, psnr=30)]
-    assert value_of(checks, "quality") == 0.5  # what it began with is not its merit
-    assert value_of(checks, "psnr") == 20  # of the best, not the best
+    # What it began with is not its merit.
+    assert value_of(checks, "quality") == 0.5
+    # The PSNR of the best step, not the best PSNR.
+    assert value_of(checks, "psnr") == 20
     # Of two equal ones the later is kept.
     assert value_of([*checks, check(12, quality=0.5, psnr=21)], "psnr") == 21
     # Without an evaluator of edits the last one is kept.

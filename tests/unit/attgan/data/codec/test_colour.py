@@ -49,7 +49,8 @@ def test_sixteen_bit_tiffs_are_seen_in_eight_and_kept(
         kept = 65535 - values if photometric == 0 else values
         assert np.array_equal(imagecodecs.tiff_decode(written).reshape(values.shape), kept)
     wanted = values / 257.0
-    if photometric == 0:  # white is zero
+    # White is zero.
+    if photometric == 0:
         wanted = 255 - wanted
     if photometric == 5:
         wanted = (255 - wanted[..., :3]) * (255 - wanted[..., 3:]) / 255
@@ -63,7 +64,8 @@ def test_sixteen_bit_tiffs_are_seen_in_eight_and_kept(
         (np.array([-5, 0, 2**14, 2**15 - 1], np.int16), 16, [0, 0, 127, 255]),
         (np.array([0, 0.5, 1, np.nan], np.float32), 32, [0, 128, 255, 0]),
         (np.array([-1e30, 32767.5, 65535, np.inf], np.float32), 32, [0, 128, 255, 255]),
-        (np.array([0xFF, 0xF0, 0x00], np.uint8), 12, [255, 0]),  # two samples in three bytes
+        # Two samples in three bytes.
+        (np.array([0xFF, 0xF0, 0x00], np.uint8), 12, [255, 0]),
     ],
     ids=["unsigned", "signed", "unit float", "float", "twelve"],
 )
@@ -181,7 +183,8 @@ def test_every_orientation_of_every_format_is_seen_upright_and_kept(format: str,
     exif = Image.Exif()
     exif[0x0112] = orientation
     stored = np.zeros((40, 60, 3), np.uint8)
-    stored[:10, :20] = 255  # the stored top left
+    # The stored top left.
+    stored[:10, :20] = 255
     decoded = decode(saved(stored, format, exif=exif, quality=95))
     corner = {1: "lt", 2: "rt", 3: "rb", 4: "lb", 5: "lt", 6: "rt", 7: "rb", 8: "lb"}[orientation]
     assert decoded.pixels.shape == ((40, 60, 3) if orientation < 5 else (60, 40, 3))

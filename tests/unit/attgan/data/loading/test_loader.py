@@ -132,7 +132,8 @@ def test_no_thread_stays_behind(dataset: Dataset) -> None:
         with opened(dataset, cache_bytes=keep, threads=2) as faces:
             streams = [faces.batches(faces.training, 4, seed=0, name=str(i)) for i in range(3)]
             next(streams[0])
-            del streams[2]  # one that nobody uses any more
+            # One that nobody uses any more.
+            del streams[2]
             faces.take(faces.held_out)
             assert "batches of 0" in loader_threads()
             assert "batches of 2" not in loader_threads()
@@ -211,7 +212,8 @@ def test_memory_is_bounded_by_the_windows(tmp_path: Path, monkeypatch: pytest.Mo
         for _ in itertools.islice(faces.batches(faces.training, 6, seed=0, name="train"), 30):
             held.append(sum(reference() is not None for reference in list(images)))
     assert max(held) <= 4
-    assert len(images) > 24  # in the third pass the parts are read for the third time
+    # In the third pass the parts are read for the third time.
+    assert len(images) > 24
 
 
 @pytest.mark.gpu

@@ -41,7 +41,8 @@ def test_a_step_needs_few_parts_and_announces_the_next_ones(order: Order, data: 
     size = data.draw(st.integers(1, len(order.rows)))
     part_of = dict(zip(order.rows.tolist(), order.parts.tolist(), strict=True))
     smallest = min(sum(order.parts == part) for part in np.unique(order.parts))
-    crossed = 1 + -(-size // smallest)  # windows that a batch can touch
+    # Windows that a batch can touch.
+    crossed = 1 + -(-size // smallest)
     for step, following in itertools.pairwise(first(order, size, 25)):
         assert {part_of[row] for row in step.rows.tolist()} <= set(step.parts)
         assert len(step.parts) <= crossed * order.window

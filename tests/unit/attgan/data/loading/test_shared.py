@@ -22,7 +22,8 @@ from tests.support.refusals import refused
 from tests.support.sharing import SIZE, start
 
 ROWS = 40
-EACH = ROWS * SIZE * SIZE * 3  # bytes of the test dataset's pixels
+# Bytes of the test dataset's pixels.
+EACH = ROWS * SIZE * SIZE * 3
 
 
 @pytest.fixture
@@ -59,7 +60,8 @@ def test_they_are_what_each_would_decode_and_are_decoded_once(
     assert len(found(folder)) == 1
     assert folder.stat().st_mode & 0o777 == 0o700
     for part in Path(dataset.folder).glob("part-*"):
-        part.unlink()  # nothing is left to decode
+        # Nothing is left to decode.
+        part.unlink()
     second = share()
     assert second is not None
     assert np.array_equal(first, second)

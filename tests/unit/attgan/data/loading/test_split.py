@@ -41,7 +41,8 @@ def test_nobody_is_on_both_sides(people: list[int], share: float, seed: int) -> 
     try:
         split = split_rows(nowhere(len(people)), identity, share, seed)
     except UserError:
-        assert len(people) < wanted + largest  # only people with so many pictures that nobody else is left
+        # Only people with so many pictures that nobody else is left.
+        assert len(people) < wanted + largest
         return
     assert not set(identity[split.training]) & set(identity[split.held_out])
     assert wanted <= len(split.held_out) < wanted + largest
@@ -60,6 +61,7 @@ def test_no_training_rows_are_refused() -> None:
     with refused("training-rows-missing"):
         split_rows(nowhere(1), None, 0.05, 0)
     with refused("training-rows-missing"):
-        split_rows(nowhere(9), np.zeros(9, dtype=np.int32), 0.05, 0)  # they are all the same person
+        # They are all the same person.
+        split_rows(nowhere(9), np.zeros(9, dtype=np.int32), 0.05, 0)
     with refused("training-rows-missing"):
         split_rows(nowhere(0), None, 0.05, 0)

@@ -130,7 +130,8 @@ def test_a_disk_that_becomes_full_at_any_file_leaves_the_state_before(tmp_path: 
     store = Limited()
     folder = Folder(tmp_path / "run", fs.PyFileSystem(store))
     write_checkpoint(folder, checkpoint(5))
-    for store.room in range(4):  # two groups, the memory, latest.json: each is once the one that does not fit
+    # Two groups, the memory, latest.json: each is once the one that does not fit.
+    for store.room in range(4):
         with refused("disk-full", "10"):
             write_checkpoint(folder, checkpoint(10))
         assert_same(read_checkpoint(folder), 5)

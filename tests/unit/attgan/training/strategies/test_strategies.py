@@ -64,7 +64,8 @@ def test_inverse_turns_round_the_target_attribute_alone(batch: tuple[Tensor, int
 @fixed
 def test_alternate_sets_the_target_attribute_alone(batch: tuple[Tensor, int], seed: int) -> None:
     labels, attribute = batch
-    labels[:, attribute] = 0  # its source stream has none with it
+    # Its source stream has none with it.
+    labels[:, attribute] = 0
     targets = STRATEGIES["alternate"].targets(labels, attribute, random(seed))
     assert (targets[:, attribute] == 1).all()
     assert without(targets, attribute) == without(labels, attribute)

@@ -104,7 +104,8 @@ def test_the_same_settings_give_the_same_bytes(folder: Path, tmp_path: Path) -> 
 def test_leftovers_of_a_killed_run_are_taken_over(folder: Path, tmp_path: Path) -> None:
     out, fresh = tmp_path / "out", tmp_path / "fresh"
     plan = plan_of(folder, out)
-    make_part(list(plan.tasks(str(out)))[1])  # and then it was killed
+    # And then it was killed.
+    make_part(list(plan.tasks(str(out)))[1])
     times = (out / "part-00001.parquet").stat().st_mtime_ns
     parts = make_all(plan, out)
     assert [part.reused for part in parts] == [False, True, False]

@@ -208,7 +208,8 @@ def test_a_retry_that_died_after_its_ledgers_is_ended_by_the_next_one(
     put(tmp_path, b=1)
     retry = prepare(resolve(settings(retry_failed=True)))
     assert isinstance(retry, PreparedRun)
-    edit_shard(retry.run.url, 0, settings(), 1)  # and then it was killed
+    # And then it was killed.
+    edit_shard(retry.run.url, 0, settings(), 1)
     again = run_all(settings(retry_failed=True))
     assert again is not None
     assert again["counts"] == {"edited": 2, "copied": 0, "skipped": 0, "failed": 0}

@@ -136,7 +136,8 @@ def test_a_shard_without_poison_is_what_it_always_is(
     found = rows_of(prepared)
     for rows in (expected, found):
         for row in rows.values():
-            del row["output_etag"]  # a time, on disk
+            # A time, on disk.
+            del row["output_etag"]
     assert found == expected
     assert found["07.jpg"]["stage"] == "decode"
 
@@ -177,7 +178,8 @@ def test_failed_images_are_tried_again_by_another_decoder(
     edit_shard_in_isolation(prepared.run.url, 0, prepared.run.settings)
     before = rows_of(prepared)
     assert before["01-exit.jpg"]["reason"] == "the process that edited it ended with exit code 3"
-    monkeypatch.undo()  # it is mended
+    # It is mended.
+    monkeypatch.undo()
     summary = edit_shard_in_isolation(prepared.run.url, 0, prepared.run.settings, generation=1)
     assert summary.counts == {"edited": 3, "copied": 0, "skipped": 0, "failed": 0}
     rows = rows_of(prepared)

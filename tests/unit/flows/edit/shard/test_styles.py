@@ -50,7 +50,8 @@ def unsure_bundle(styled_bundle: str, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture
 def faces(tmp_path: Path, settings: MakeSettings) -> list[str]:
-    del settings  # makes the folder
+    # Makes the folder.
+    del settings
     names = [f"{number}.png" for number in range(4)]
     for number, name in enumerate(names):
         (tmp_path / "in" / name).write_bytes(saved(noise(number, 64, 64), "PNG"))
