@@ -78,7 +78,7 @@ def prepare(settings: TrainSettings | AlignSettings) -> PreparedTraining:
     if isinstance(settings, TrainSettings):
         settings = with_best_settings(settings)
     store = open_store(settings.destination, option="--destination")
-    refuse_overlap(settings, store)
+    refuse_overlap(settings, store.url)
     store.check(write=True)
     start = make_start(settings)
     name, attribute = "permutation", 0
@@ -111,8 +111,10 @@ def prepare(settings: TrainSettings | AlignSettings) -> PreparedTraining:
     )
 
 
-def refuse_overlap(settings: TrainSettings | AlignSettings | ClassifierSettings, store: Store) -> None:
-    """Refuse a destination that is, holds or lies inside the dataset, the bundle or the evaluator.
+def refuse_overlap(
+    settings: TrainSettings | AlignSettings | ClassifierSettings, destination: str, *, may_hold: bool = False
+) -> None:
+    """Refuse a destination that is, holds (unless it may) or lies inside the dataset, the bundle or the evaluator.
 
     Raises:
         UserError: they overlap.
@@ -122,10 +124,13 @@ def refuse_overlap(settings: TrainSettings | AlignSettings | ClassifierSettings,
         places["--evaluator"] = settings.evaluator
     for option, named in places.items():
         place = named if named is None or option == "--dataset" else place_of(named, option)
-        if place is not None and (is_within(store.url, place) or is_within(place, store.url)):
+        if place is None:
+            continue
+        if is_within(destination, place) or (not may_hold and is_within(place, destination)):
             raise UserError(
                 "destination-overlaps-source",
-                f"--destination {store.url}: must not be, hold or lie inside {option} {place}",
+                f"--destination {destination}: must not {'be' if may_hold else 'be, hold'} or lie inside "
+                f"{option} {place}",
             )
 
 

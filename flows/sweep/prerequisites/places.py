@@ -28,7 +28,7 @@ from flows.sweep.prerequisites.alignment import align_first, needs_alignment, re
 from flows.sweep.prerequisites.evaluator import train_evaluator
 from flows.sweep.space.resolve import axes_of, datasets_of
 from flows.training.evaluators import open_evaluator
-from flows.training.prepared_training import prepare
+from flows.training.prepared_training import prepare, refuse_overlap
 from flows.training.start import make_start
 
 FACES, DATASET, EVALUATOR = "faces", "dataset", "evaluator"
@@ -97,7 +97,10 @@ def check_before(settings: SweepSettings) -> None:
     for url in datasets:
         changes = corner | ({"dataset": url} if "dataset" in corner else {})
         places = Places(url, settings.bundle, settings.evaluator)
-        prepare(make_trial(settings, places, folder, 0, changes).settings)
+        trial = make_trial(settings, places, folder, 0, changes).settings
+        # The trials have folders of their own below the sweep's, where what they need may stand, too.
+        refuse_overlap(trial, store.url, may_hold=True)
+        prepare(trial)
         for axis in axes_of(settings):
             if axis.name == "seed":
                 for share in (0.0, 0.999):

@@ -40,11 +40,19 @@ _OF_THE_COMMAND = ("preset", "space_file", "destination", "dry_run")
 _OF_A_SPACE = ("search", "trials", "scheduler", "grace_steps")
 # Metrics that are weighted sums, and the settings that weight them.
 _WEIGHED_BY = {
-    "generator_loss": ("lambda_reconstruction", "lambda_attributes", "adversarial"),
+    "generator_loss": (
+        "lambda_reconstruction",
+        "lambda_attributes",
+        "lambda_pairs",
+        "lambda_edges",
+        "adversarial",
+    ),
     "discriminator_loss": ("lambda_classification", "adversarial"),
     "adversarial": ("adversarial",),
     "critic": ("adversarial",),
 }
+# What a paired training measures of the metrics: it has no discriminator.
+PAIRED_METRICS = frozenset({"quality", "edited_accuracy", "ssim", "psnr", "generator_loss", "reconstruction"})
 
 
 @dataclass(frozen=True)
@@ -248,17 +256,8 @@ def _check(settings: SweepSettings, axes: tuple[Axis, ...]) -> None:
         raise UserError(
             "metric-twice", f"--second-metric {settings.second_metric}: is --metric already; name another one"
         )
+    _check_metrics(settings, axes)
     for axis in axes:
-        for option, metric in (
-            ("--metric", settings.metric),
-            ("--second-metric", settings.second_metric or ""),
-        ):
-            if axis.name in _WEIGHED_BY.get(metric, ()):
-                raise UserError(
-                    "metric-not-comparable",
-                    f"{option} {metric}: means something else for each {axis.name}, which --space searches, so it "
-                    "cannot compare the trials; use quality",
-                )
         if isinstance(axis, Range) and settings.search == "grid":
             raise UserError(
                 "grid-with-range",
@@ -285,4 +284,35 @@ def _check(settings: SweepSettings, axes: tuple[Axis, ...]) -> None:
                 raise UserError(
                     "bundle-fixes-shape",
                     f"--{name.replace('_', '-')} {words}: is fixed by the bundle; only --from-scratch takes it",
+                )
+
+
+def _check_metrics(settings: SweepSettings, axes: tuple[Axis, ...]) -> None:
+    """Refuse metrics that a trial would not measure, or that mean something else in each trial.
+
+    Raises:
+        UserError: such a metric.
+    """
+    strategies = next(
+        (set(axis.values) for axis in axes if isinstance(axis, Choices) and axis.name == "strategy"),
+        {settings.strategy},
+    )
+    if "paired" in strategies and len(strategies) > 1:
+        raise UserError(
+            "metric-not-comparable",
+            "--space strategy: paired is validated on other images than the other strategies, so no metric compares "
+            "them; search them in two sweeps",
+        )
+    for option, metric in (("--metric", settings.metric), ("--second-metric", settings.second_metric)):
+        if "paired" in strategies and metric not in PAIRED_METRICS | {"steps", None}:
+            raise UserError(
+                "metric-not-measured",
+                f"{option} {metric}: is not measured by --strategy paired, which has no discriminator; use quality",
+            )
+        for axis in axes:
+            if axis.name in _WEIGHED_BY.get(metric or "", ()):
+                raise UserError(
+                    "metric-not-comparable",
+                    f"{option} {metric}: means something else for each {axis.name}, which --space searches, so it "
+                    "cannot compare the trials; use quality",
                 )

@@ -54,7 +54,7 @@ def prepare(settings: ClassifierSettings) -> ClassifierPlan:
             bundle or run at the destination.
     """
     store = open_store(settings.destination, option="--destination")
-    refuse_overlap(settings, store)
+    refuse_overlap(settings, store.url)
     store.check(write=True)
     bundle = open_bundle(settings.bundle)
     faces = open_data(settings, bundle.config.generator.image_size, bundle.config.attributes, decode=False)

@@ -1,6 +1,7 @@
 """The making of the shipped bundle, in small: every stage, and what a second call does."""
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,6 +12,10 @@ from attgan.drawn_faces.dataset import face_at, picture
 from attgan.drawn_faces.labels import labels
 from attgan.models import load_bundle
 from flows.settings import MakeDefaultSettings
+from flows.settings.sweep import HigherIsBetter, LowerIsBetter
+from flows.storage import open_store
+from flows.sweep.records import read_metrics
+from flows.sweep.space.resolve import PAIRED_METRICS
 from flows.training.default_bundle import make_default
 from tests.support.refusals import refused
 
@@ -62,6 +67,11 @@ def test_all_stages_end_in_a_small_bundle_that_knows_styles_and_doubt(table: Pat
     for grid in (tmp_path / "paired" / "grids").iterdir():
         with Image.open(grid) as image:
             assert image.width > 3 * 64
+    measured = {name for row in read_metrics(open_store(str(tmp_path / "paired"))) for name in row}
+    # Nothing recognises edits here: the classifier is trained last.
+    assert measured & set(get_args(HigherIsBetter) + get_args(LowerIsBetter)) == PAIRED_METRICS - {
+        "edited_accuracy"
+    }
     assert make_default(settings(table, tmp_path)) == made
 
 

@@ -37,6 +37,16 @@ def test_mistakes_are_found_before_anything_is_made(
     assert caught.value.line.startswith(option)
 
 
+def test_a_destination_inside_the_dataset_is_named_as_the_user_named_it(
+    options: Options, places: Places
+) -> None:
+    options = options | {"dataset": places.dataset}
+    for destination in (places.dataset, f"{places.dataset}/sweep"):
+        with refused("destination-overlaps-source") as caught:
+            check_before(resolve(SweepSettings.model_validate(options | {"destination": destination})))
+        assert caught.value.line.startswith(f"--destination {destination}: ")
+
+
 def test_seeds_are_searched_only_where_they_do_not_choose_the_faces_that_measure(
     options: Options, tmp_path: Path
 ) -> None:

@@ -152,6 +152,14 @@ def test_a_loss_does_not_compare_trials_that_weigh_it_differently(metric: str, a
     assert resolved(metric=metric, space=["freeze_d=0,4"]).metric == metric
 
 
+def test_a_metric_that_no_trial_measures_is_refused() -> None:
+    paired = {"strategy": "paired", "space": ["learning_rate=1e-4,1e-3"]}
+    assert "critic_accuracy" in refusal("metric-not-measured", metric="critic_accuracy", **paired)
+    assert "--second-metric" in refusal("metric-not-measured", second_metric="fake_accuracy", **paired)
+    assert resolved(second_metric="steps", **paired).metric == "quality"
+    refusal("metric-not-comparable", space=["strategy=paired,inverse"])
+
+
 @pytest.mark.parametrize(
     ("content", "code", "name"),
     [
