@@ -77,11 +77,12 @@ def is_retryable(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
 
 
 def retries_if(condition: Callable[[Task[..., Any], TaskRun, State[Any]], bool]) -> dict[str, Any]:
-    """The options of a task that is retried twice, after 5 and after 60 seconds, where the condition holds.
+    """The options of a task that is retried twice, after 5 and after 120 seconds, where the condition holds.
 
-    This outlasts a storage that refuses for a minute: a request gives up after five to twenty seconds.
+    This outlasts a storage that is away for two minutes, such as a server that is restarted: a request gives up after
+    five to twenty seconds.
     """
-    return {"retries": 2, "retry_delay_seconds": [5, 60], "retry_condition_fn": condition}
+    return {"retries": 2, "retry_delay_seconds": [5, 120], "retry_condition_fn": condition}
 
 
 def cause_of(state: State[Any]) -> Any:

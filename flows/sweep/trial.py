@@ -40,7 +40,6 @@ from flows.training.watch import describe_progress
 _DECISION_SECONDS = 600.0
 # Seconds between two looks for a decision: at first, and at most.
 _LOOKS_EVERY = (0.1, 1.0)
-# Characters of a failure's reason, at most.
 
 Say = Callable[[str], None]
 
