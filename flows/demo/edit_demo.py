@@ -13,7 +13,7 @@ from flows.edit.flow import edit
 from flows.edit.report.tables import show
 from flows.runtime.cluster.connection import connect_ray, require_prefect
 from flows.runtime.running import run_from_terminal
-from flows.runtime.terminal import console, print_line, print_mapping
+from flows.runtime.terminal import ProgressLines, console, print_line, print_mapping
 from flows.settings import DEFAULT_BUNDLE, DemoSettings, EditSettings, SubsetSettings
 from flows.storage import bundles, join, open_store
 
@@ -42,7 +42,12 @@ def run_demo(settings: DemoSettings) -> dict[str, dict[str, Any]]:
     store.make_bucket()
     filesystem, path = store.filesystem()
     write_celeba(
-        path, settings.images, filesystem=filesystem, seed=settings.seed, glasses_share=GLASSES_SHARE
+        path,
+        settings.images,
+        filesystem=filesystem,
+        seed=settings.seed,
+        glasses_share=GLASSES_SHARE,
+        progress=ProgressLines("faces drawn", settings.images).reach,
     )
 
     drawn = time.monotonic()

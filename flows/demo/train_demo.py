@@ -18,7 +18,7 @@ from attgan.evaluation.plots.image_grids import faces_grid
 from flows.dataset.subset import subset
 from flows.runtime.cluster.connection import connect_ray, require_prefect
 from flows.runtime.running import run_from_terminal
-from flows.runtime.terminal import console, print_line, print_mapping, print_rows
+from flows.runtime.terminal import ProgressLines, console, print_line, print_mapping, print_rows
 from flows.settings import AlignSettings, DemoTrainingSettings, SubsetSettings, TrainSettings
 from flows.storage import join, open_store
 from flows.storage.bundles import open_bundle
@@ -109,7 +109,14 @@ def _draw(url: str, settings: DemoTrainingSettings) -> None:
     store.make_bucket()
     filesystem, path = store.filesystem()
     workers = len(os.sched_getaffinity(0))
-    write_celeba(path, settings.images, filesystem=filesystem, seed=settings.seed, workers=workers)
+    write_celeba(
+        path,
+        settings.images,
+        filesystem=filesystem,
+        seed=settings.seed,
+        workers=workers,
+        progress=ProgressLines("faces drawn", settings.images).reach,
+    )
 
 
 def _train(options: dict[str, Any]) -> dict[str, Any]:

@@ -102,7 +102,11 @@ class ProgressLines:
 
     def advance(self, count: int) -> None:
         """Count ``count`` more items as done."""
-        self._done += count
+        self.reach(self._done + count)
+
+    def reach(self, done: int) -> None:
+        """Say how many items are done by now."""
+        self._done = done
         now = time.monotonic()
         if self._done < self._total and now - self._said < _SECONDS_BETWEEN:
             return
