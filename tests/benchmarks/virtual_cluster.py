@@ -10,12 +10,13 @@ from __future__ import annotations
 import contextlib
 import heapq
 import importlib
+import json
 import math
 import random
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -23,6 +24,8 @@ from unittest import mock
 import ray
 from ray import cloudpickle
 
+from flows.edit.ledger import STAGES
+from flows.edit.shard.live_counts import live_prefix
 from flows.runtime.local_stack import LOCAL_RAY
 from tests.benchmarks.virtual_worker import Fate, Outcome
 
@@ -71,9 +74,12 @@ class Reference:
 
 @dataclass
 class _Attempt:
+    """``key`` is that of its live report."""
+
     reference: Reference
     payload: bytes
     restarts: int
+    key: str
 
 
 @dataclass
@@ -138,6 +144,8 @@ class VirtualCluster:
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = iter(range(10**12))
         self._results: dict[Reference, bytes | Exception] = {}
+        # When it began, how long it takes, and seconds per image, of each attempt with a live report.
+        self._at_work: dict[str, tuple[float, float, float]] = {}
         self._began = time.perf_counter(), time.process_time()
         self._has_work = False
         self._mark = 0.0
@@ -164,8 +172,7 @@ class VirtualCluster:
             stack.enter_context(
                 mock.patch("flows.runtime.cluster.watch.cluster_id_at", return_value="virtual")
             )
-            # Nothing is shown of a shard that is at work.
-            stack.enter_context(mock.patch("flows.runtime.internals.values_below", return_value={}))
+            stack.enter_context(mock.patch("flows.runtime.internals.values_below", self._live_reports))
             stack.enter_context(mock.patch("flows.runtime.internals.remove_values"))
             for module in ("flows.edit.flow", "flows.runtime.cluster.capacity", "flows.runtime.reporting"):
                 stack.enter_context(mock.patch(f"{module}.time", clock))
@@ -179,8 +186,10 @@ class VirtualCluster:
                     return Reference()
                 # Ray pickles the function at each submission, too, because prefect_ray decorates it anew each time.
                 payload = cloudpickle.dumps((function, args, kwargs))
+                parameters = kwargs["parameters"]
+                key = f"{live_prefix(parameters['run_url'])}{parameters['shard']}"
                 with self._standing_still():
-                    return self._submit(payload, options["max_retries"])
+                    return self._submit(payload, options["max_retries"], key)
 
             return SimpleNamespace(remote=submit, options=lambda **named: SimpleNamespace(remote=submit))
 
@@ -208,6 +217,22 @@ class VirtualCluster:
         if isinstance(result, Exception):
             raise result
         return cloudpickle.loads(result)
+
+    def _live_reports(self, prefix: str) -> dict[str, bytes]:
+        """What the workers report about the shards that they are at. The driver asks from a thread."""
+        found = {}
+        for key, (began, takes, per_image) in list(self._at_work.items()):
+            busy = min(self.now - began, takes)
+            images = int(busy / per_image)
+            report = {
+                "attempt": f"{began:.6f}",
+                "counts": {"edited": images},
+                "seconds": dict.fromkeys(STAGES, busy / len(STAGES)),
+                "bytes_in": 10_000 * images,
+                "bytes_out": 10_000 * images,
+            }
+            found[key] = json.dumps(report).encode()
+        return found
 
     def _ray_nodes(self) -> list[dict[str, Any]]:
         return [
@@ -247,12 +272,12 @@ class VirtualCluster:
 
     # ── tasks ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _submit(self, payload: bytes, restarts: int) -> Reference:
+    def _submit(self, payload: bytes, restarts: int, key: str) -> Reference:
         if not self._has_work:
             self._has_work = True
             real, cpu = self._began
             self.totals.planned = time.perf_counter() - real, time.process_time() - cpu
-        attempt = _Attempt(Reference(), payload, restarts)
+        attempt = _Attempt(Reference(), payload, restarts, key)
         if self._idle:
             since, worker = self._idle.popleft()
             self.totals.waited += self.now - since
@@ -273,12 +298,14 @@ class VirtualCluster:
             is_reported=some.random() < conditions.reported,
         )
         outcome = self._execute(attempt.payload, fate)
+        self._at_work[attempt.key] = self.now, outcome.seconds, fate.seconds_per_image
         self.totals.busy += outcome.seconds
         self.totals.happened.update(outcome.happened)
         self._at(self.now + outcome.seconds, lambda: self._end(worker, attempt, outcome))
 
     def _end(self, worker: _Worker, attempt: _Attempt, outcome: Outcome) -> None:
         if outcome.state is not None:
+            self._at_work.pop(attempt.key, None)
             self._results[attempt.reference] = outcome.state
             self.totals.happened["tasks done"] += 1
             self._free(worker)
@@ -290,7 +317,7 @@ class VirtualCluster:
             error, noticed = ray.exceptions.WorkerCrashedError(), self.now + _PROCESS_NOTICED
             self._at(self.now + self.conditions.cold, lambda: self._free(worker))
         if attempt.restarts:
-            again = _Attempt(attempt.reference, attempt.payload, attempt.restarts - 1)
+            again = replace(attempt, restarts=attempt.restarts - 1)
             self._at(noticed, lambda: self._restart(again))
         else:
             self._at(noticed, lambda: self._results.__setitem__(attempt.reference, error))
