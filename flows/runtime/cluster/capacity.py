@@ -106,9 +106,8 @@ def refuse_impossible(task: Size, total: Resources, workers: list[Size], scaler:
     if scaler is None:
         raise UserError(
             "cluster-too-small",
-            f"a task asks for {task.cpus:g} CPUs and {task.gpus:g} GPUs, but no node has them: the cluster has "
-            f"{counted(total.cpus, 'CPU')} and {counted(total.gpus, 'GPU')} on {counted(total.nodes, 'node')}, and no "
-            "autoscaler",
+            f"a task asks for {task}, which no node has: the cluster has {counted(total.cpus, 'CPU')} and "
+            f"{counted(total.gpus, 'GPU')} on {counted(total.nodes, 'node')}, and no autoscaler",
         )
     if not scaler.is_known or scaler.more_tasks(workers, task):
         return
