@@ -132,6 +132,11 @@ class Machine:
         """Whether its service still runs."""
         return self.holder.poll() is None
 
+    def tasks(self, name: str) -> list[psutil.Process]:
+        """The processes of its Ray node that are at a task of this name."""
+        inside = self.service.children(recursive=True)
+        return [process for process in inside if "".join(process.cmdline()[:1]).startswith(f"ray::{name}")]
+
     def cut_off(self) -> None:
         """Pull its network cable. Its processes keep running."""
         _do("ip", "link", "set", self.name, "down")
