@@ -144,8 +144,8 @@ class VirtualCluster:
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = iter(range(10**12))
         self._results: dict[Reference, bytes | Exception] = {}
-        # When it began, how long it takes, and seconds per image, of each attempt with a live report.
-        self._at_work: dict[str, tuple[float, float, float]] = {}
+        # Of each attempt with a live report: when it began, seconds per image, and the outcome that it will have.
+        self._at_work: dict[str, tuple[float, float, Outcome]] = {}
         self._began = time.perf_counter(), time.process_time()
         self._has_work = False
         self._mark = 0.0
@@ -221,9 +221,9 @@ class VirtualCluster:
     def _live_reports(self, prefix: str) -> dict[str, bytes]:
         """What the workers report about the shards that they are at. The driver asks from a thread."""
         found = {}
-        for key, (began, takes, per_image) in list(self._at_work.items()):
-            busy = min(self.now - began, takes)
-            images = int(busy / per_image)
+        for key, (began, per_image, outcome) in list(self._at_work.items()):
+            busy = min(self.now - began, outcome.seconds)
+            images = min(int(busy / per_image), outcome.images)
             report = {
                 "attempt": f"{began:.6f}",
                 "counts": {"edited": images},
@@ -298,7 +298,7 @@ class VirtualCluster:
             is_reported=some.random() < conditions.reported,
         )
         outcome = self._execute(attempt.payload, fate)
-        self._at_work[attempt.key] = self.now, outcome.seconds, fate.seconds_per_image
+        self._at_work[attempt.key] = self.now, fate.seconds_per_image, outcome
         self.totals.busy += outcome.seconds
         self.totals.happened.update(outcome.happened)
         self._at(self.now + outcome.seconds, lambda: self._end(worker, attempt, outcome))

@@ -59,12 +59,14 @@ class Outcome:
         seconds: that it has taken, by the virtual clock.
         state: the task run's final state, pickled; None if the process died.
         node_lost: whether it died with its node.
+        images: of its shard.
         happened: how often what has happened.
     """
 
     seconds: float
     state: bytes | None
     node_lost: bool = False
+    images: int = 0
     happened: dict[str, int] = field(default_factory=dict)
 
 
@@ -109,6 +111,7 @@ class _Process:
     spent: float = _PREFECT_SECONDS
     died: bool = False
     node_lost: bool = False
+    images: int = 0
     happened: Counter[str] = field(default_factory=Counter)
 
     def __getattr__(self, name: str) -> Any:
@@ -158,7 +161,8 @@ def _serve(pipe: Any, variables: dict[str, str]) -> None:
             state = None if _process.died else cloudpickle.dumps(state)
             if fate.is_reported and state is not None:
                 _process.happened[REPORTED] += 1
-            pipe.send(Outcome(_process.spent, state, _process.node_lost, dict(_process.happened)))
+            did = _process
+            pipe.send(Outcome(did.spent, state, did.node_lost, did.images, dict(did.happened)))
         _drain()
     pipe.send(calls)
 
@@ -202,7 +206,7 @@ def _edit(
     from flows.storage import StorageError
 
     opened = open_shard(run_url, shard, settings, generation)
-    fate = _process.fate
+    fate, _process.images = _process.fate, len(opened.items)
     seconds = len(opened.items) * fate.seconds_per_image * (_ISOLATED if isolated else 1)
     if fate.storage_fails_at is not None and not _process.happened["attempts that the storage failed"]:
         _process.sleep(seconds * fate.storage_fails_at)
