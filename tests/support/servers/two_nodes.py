@@ -38,6 +38,7 @@ from tests.support.waiting import LIMIT, wait_until
 
 # As Ray's provider of nodes for tests calls the head. An import of ray here would fix its settings too early.
 FAKE_HEAD_NODE_ID = "f" * 51 + "00000"
+_HEAD_TYPE = "ray.head.default"
 OURS = ("attgan", "flows", "infra", "tests")
 _PORTS = ("node-manager-port", "object-manager-port", "runtime-env-agent-port", "metrics-export-port")
 _AGENT_PORTS = ("dashboard-agent-listen-port", "dashboard-agent-grpc-port")
@@ -137,6 +138,9 @@ def autoscaled(
             "AUTOSCALER_UPDATE_INTERVAL_S": "1",
             "RAY_OVERRIDE_NODE_ID_FOR_TESTING": FAKE_HEAD_NODE_ID,
             "RAY_CLOUD_INSTANCE_ID": FAKE_HEAD_NODE_ID,
+            # As `ray up` and KubeRay do. Without it the second version of the autoscaler fails for ever if the head has
+            # joined before the autoscaler first looks, as on a busy machine.
+            "RAY_NODE_TYPE_NAME": _HEAD_TYPE,
             "RAY_enable_autoscaler_v2": str(version - 1),
         }
         role = ["--head", f"--port={port}", f"--autoscaling-config={config}"]
@@ -147,7 +151,6 @@ def autoscaled(
 
 def _autoscaling(types: Mapping[str, tuple[dict[str, float], int]], port: int) -> dict[str, object]:
     """The file of a cluster, as of `ray up`, whose nodes are started by Ray's provider for tests."""
-    head = "ray.head.default"
     workers = {
         name: {
             "resources": resources | {"object_store_memory": 100 * 2**20},
@@ -181,8 +184,8 @@ def _autoscaling(types: Mapping[str, tuple[dict[str, float], int]], port: int) -
             "use_node_id_as_ip": True,
         },
         "available_node_types": workers
-        | {head: {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0}},
-        "head_node_type": head,
+        | {_HEAD_TYPE: {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0}},
+        "head_node_type": _HEAD_TYPE,
         "file_mounts_sync_continuously": False,
         **{name: {} for name in ("auth", "docker", "file_mounts")},
         **{name: [] for name in lists},
