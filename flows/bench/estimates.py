@@ -25,7 +25,7 @@ from flows.runtime.cluster.tasks import WINDOW
 from flows.runtime.terminal import print_line, print_rows
 from flows.settings import EditSettings, EstimateSettings, ReportSettings, scenario_of
 from flows.storage import open_store
-from flows.words import counted
+from flows.words import counted, lasting
 
 _THREADS = Threads(on_gpu=SLOTS_PER_GPU, in_flight=CHUNKS_IN_FLIGHT)
 
@@ -140,15 +140,9 @@ def _row(cluster: str, images: int, found: Estimate, nodes: int, price: float | 
     row = {
         "cluster": cluster,
         "images": f"{images:,}",
-        "time": _duration(found.seconds),
+        "time": lasting(found.seconds),
         "images/s": f"{images / found.seconds:,.0f}",
         "bound by": found.bound,
         "images/s that each part allows": rates,
     }
     return row if price is None else row | {"cost": f"{found.cost(nodes, price):,.2f}"}
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 600:
-        return f"{seconds:,.0f} s"
-    return f"{seconds / 3600:,.1f} h" if seconds >= 7200 else f"{seconds / 60:,.0f} min"

@@ -101,7 +101,7 @@ def runs(destination: Annotated[str, Parameter(help="URL or path that edits have
     adopt_stack()
     from flows.edit.plan.runs import show_runs
 
-    print_rows(f"Runs at {destination}", show_runs(destination))
+    print_rows(f"Runs at {destination}", show_runs(destination), whole=["began"])
 
 
 def preview(settings: Annotated[PreviewSettings, Parameter(name="*")]) -> None:

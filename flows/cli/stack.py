@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, NoReturn
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, NoReturn
 
 from cyclopts import App, Group, Parameter
 
@@ -84,7 +85,7 @@ def show_schedules(
     adopt_stack()
     from flows.deploy import schedule as times
 
-    print_rows("Schedules", times.schedules(deployment))
+    _print_schedules(times.schedules(deployment))
 
 
 def set_schedule(
@@ -95,4 +96,8 @@ def set_schedule(
     adopt_stack()
     from flows.deploy import schedule as times
 
-    print_rows("Schedules", times.set_schedule(settings))
+    _print_schedules(times.set_schedule(settings))
+
+
+def _print_schedules(rows: Sequence[Mapping[str, Any]]) -> None:
+    print_rows("Schedules", rows, whole=["when"])

@@ -25,7 +25,7 @@ def draw_faces(url: str, count: int, seed: int, log: reporting.Log) -> None:
         url: URL of the folder.
         count: the number of faces.
         seed: the seed of the faces.
-        log: receives a line before drawing starts, and lines of progress.
+        log: receives a line before drawing starts, and the progress.
 
     Raises:
         UserError: the folder holds other faces, or cannot be written to.
@@ -38,14 +38,9 @@ def draw_faces(url: str, count: int, seed: int, log: reporting.Log) -> None:
     log.info("drawing %s faces into %s, because no data were given", f"{count:,}", url)
     store.put(DRAWN, json.dumps(wanted | {"complete": False}).encode())
     filesystem, path = store.filesystem()
-    write_celeba(
-        path,
-        count,
-        filesystem=filesystem,
-        seed=seed,
-        workers=len(os.sched_getaffinity(0)),
-        progress=reporting.Progress("faces-drawn", "faces drawn", count, log).reach,
-    )
+    progress = reporting.Progress(None, "faces", count, log)
+    processes = len(os.sched_getaffinity(0))
+    write_celeba(path, count, filesystem=filesystem, seed=seed, workers=processes, progress=progress.reach)
     store.put(DRAWN, json.dumps(wanted | {"complete": True}).encode())
 
 

@@ -161,12 +161,15 @@ def _row(deployment: DeploymentResponse, schedule: DeploymentSchedule | None) ->
     places = [_parameters(deployment, schedule).get(place) for place in ("source", "destination")]
     return {
         "deployment": deployment.name,
-        "when": _words(schedule.schedule) if schedule else "when started by hand",
-        "time zone": (getattr(schedule.schedule, "timezone", None) or "UTC") if schedule else "",
+        "when": f"{_words(schedule.schedule)}\n{_zone(schedule)}" if schedule else "by hand only",
         "state": _state(deployment, schedule) if schedule else "",
         "next runs": "\n".join(_next_runs(deployment, schedule)) if schedule else "",
         "from → to": f"{places[0]}\n→ {places[1]}" if all(places) else "not set" if schedule else "",
     }
+
+
+def _zone(schedule: DeploymentSchedule) -> str:
+    return getattr(schedule.schedule, "timezone", None) or "UTC"
 
 
 def summary(deployment: DeploymentResponse) -> str:

@@ -36,9 +36,6 @@ from flows.words import counted
 FAILURE_SHARE_FROM = 1000
 """Images after which the share of failures can stop a run. One broken file among the first seven proves nothing."""
 
-# Between lines while no worker has begun yet.
-_SECONDS_BETWEEN_WAITS = 20.0
-
 
 @task(
     name="edit-shard",
@@ -274,13 +271,13 @@ def _say_progress(progress: reporting.Progress, counts: RunCounts, done: int) ->
     """Show how many images are done, ``done`` of them by earlier commands, and what the shards do."""
     totals = counts.totals()
     at_work, waiting = totals.shards["running"], totals.shards["waiting"]
-    note = f"{counted(at_work, 'shard')} at work, {waiting:,} waiting"
-    if totals.images or at_work:
-        progress.reach(done + totals.images, note)
-    else:
+    if not (totals.images or at_work):
         # Workers start, or nodes.
         progress.start()
-        progress.reach(done, note, _SECONDS_BETWEEN_WAITS)
+        progress.reach(done, f"{counted(waiting, 'shard')} waiting for the first worker to start")
+        return
+    note = f"{counted(at_work, 'shard')} at work, {waiting:,} waiting"
+    progress.reach(done + totals.images, note if totals.images else f"{note}; the first batches are at work")
 
 
 def _in_isolation(call: tasks.Call, state: State[Any], log: reporting.Log) -> Any:

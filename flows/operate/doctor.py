@@ -110,5 +110,5 @@ def _credentials() -> str:
 
 
 def _place(url: str) -> str:
-    open_store(url, option=url).check(write=True)
+    open_store(url, option="PLACES").check(write=True)
     return "can be listed and written to"

@@ -29,8 +29,8 @@ def forget_keys(settings: ForgetSettings) -> Outcome:
 
 def show(what: str, outcome: Outcome, *, dry_run: bool, with_removed: bool = False) -> None:
     """Print how many outputs were removed, and which were left alone and why; as wished which were removed, too."""
-    if rows := outcome.rows(with_removed=with_removed):
+    if rows := outcome.rows(with_removed=with_removed, dry_run=dry_run):
         print_rows("Outputs", rows)
     if max(len(outcome.left), with_removed * len(outcome.removed)) == NAMED:
         print_line(f"the table names the first {NAMED:,} of a kind")
-    print_line(f"{what}: {outcome.one_line()}{' (dry run: nothing was removed)' if dry_run else ''}")
+    print_line(f"{what}: {outcome.one_line(dry_run=dry_run)}")

@@ -9,15 +9,18 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import logging
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from prefect import get_run_logger
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.context import FlowRunContext
+from prefect.settings import PREFECT_API_URL
 
 if TYPE_CHECKING:
     Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
@@ -40,7 +43,13 @@ def say_how_to_cancel() -> None:
     context = FlowRunContext.get()
     run = context.flow_run if context else None
     if run is not None and run.deployment_id is None and run.parent_task_run_id is None:
-        get_run_logger().info("to stop this run: Ctrl-C, or elsewhere `prefect flow-run cancel %s`", run.id)
+        get_run_logger().info("to stop this run: Ctrl-C, or in another terminal: %s", how_to_cancel(run.id))
+
+
+def how_to_cancel(run: UUID) -> str:
+    """The command that cancels a flow run, as it works in any folder, without any variable."""
+    program = Path(sys.executable).with_name("prefect")
+    return f"PREFECT_API_URL={PREFECT_API_URL.value()} {program} flow-run cancel {run}"
 
 
 @contextlib.contextmanager

@@ -109,9 +109,10 @@ def _refuse(refusal: UserError, code: int = WRONG_USE) -> int:
 
 
 def fail(line: str, code: int = FAILED) -> int:
-    """Print that a command failed, and return the exit code."""
+    """Print why a command did not reach its end, and return the exit code."""
     if json_lines.are_wanted():
         json_lines.write(sys.stderr, "ERROR", line)
     else:
-        print(f"attgan: failed: {line}", file=sys.stderr)
+        # What a signal has ended did not fail.
+        print(f"attgan: {'failed: ' if code == FAILED else ''}{line}", file=sys.stderr)
     return code

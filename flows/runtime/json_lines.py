@@ -20,6 +20,9 @@ OPTION = "--log-format"
 _FORMATS = ("text", "json")
 # Prefect's own way to replace a value of its logging configuration.
 _HANDLER = "PREFECT_LOGGING_HANDLERS_CONSOLE_CLASS"
+# In a terminal the name of a flow does: that of its run, which holds a URL, would be longer than most messages.
+_LINE = "PREFECT_LOGGING_FORMATTERS_STANDARD_FLOW_RUN_FMT"
+_SHORT = "%(asctime)s.%(msecs)03d | %(levelname)-7s | %(flow_name)s - %(message)s"
 
 
 def are_wanted() -> bool:
@@ -48,10 +51,12 @@ def choose(arguments: Iterable[str]) -> list[str]:
         raise UserError("setting-invalid", f"{OPTION} {chosen}: is none of {', '.join(_FORMATS)}")
     if are_wanted():
         os.environ[_HANDLER] = f"{__name__}.JsonLines"
-        if "prefect" in sys.modules:
-            from prefect.logging.configuration import setup_logging
+    else:
+        os.environ.setdefault(_LINE, _SHORT)
+    if "prefect" in sys.modules:
+        from prefect.logging.configuration import setup_logging
 
-            setup_logging(incremental=False)
+        setup_logging(incremental=False)
     return rest
 
 

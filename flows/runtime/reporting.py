@@ -24,6 +24,8 @@ from prefect.events import emit_event
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, Settings
 from prefect.utilities.urls import url_for
 
+from flows.words import lasting
+
 # Of progress: so that a user sees it move every five seconds.
 _SECONDS_BETWEEN = 4.0
 # Seconds without a further attempt after the server failed: an attempt may take long, and the work waits for it.
@@ -32,17 +34,17 @@ Log = logging.Logger | logging.LoggerAdapter[Any]
 
 
 class Progress:
-    """Progress towards a known total, as a Prefect artifact and as log lines, with rate and time left."""
+    """Progress towards a known total, with rate and time left: as log lines and, with a key, as a Prefect artifact."""
 
-    def __init__(self, key: str, noun: str, total: int, log: Log, before: int = 0) -> None:
+    def __init__(self, key: str | None, noun: str, total: int, log: Log, before: int = 0) -> None:
         self.noun, self.total, self.log = noun, max(total, 1), log
         # Items that an earlier run has done are not part of this run's rate.
         self.done = self._before = before
         self._started = self._said = time.monotonic()
         self._last = before
         self._is_over = False
-        self._artifact = LiveArtifact("progress", key, every=0)
-        self._artifact.show(0.0, noun, log)
+        self._artifact = LiveArtifact("progress", key, every=0) if key else None
+        self._show(0.0, noun)
 
     def start(self) -> None:
         """Begin to count the time only now, for the rate."""
@@ -52,14 +54,14 @@ class Progress:
         """Count ``count`` more items as done. Says so as :meth:`reach` does."""
         self.reach(self.done + count, note)
 
-    def reach(self, done: int, note: str = "", every: float = _SECONDS_BETWEEN) -> None:
+    def reach(self, done: int, note: str = "") -> None:
         """Say how many items are done by now, with the note: at the first ones, every few seconds, and at the end."""
         self.done = max(self.done, done)
         now = time.monotonic()
         first = self._last == self._before < self.done
         # A short work may be over before anything is heard of it.
         last = self.done >= self.total and not self._is_over
-        if not (first or last) and (self._is_over or now - self._said < every):
+        if not (first or last) and (self._is_over or now - self._said < _SECONDS_BETWEEN):
             return
         self._said, self._last, self._is_over = now, self.done, self.done >= self.total
         new = self.done - self._before
@@ -68,10 +70,14 @@ class Progress:
         line = f"{self.done:,} of {self.total:,} {self.noun} ({share:.0%})"
         if new:
             line += f", {rate:,.{0 if rate >= 10 else 1}f}/s"
-            line += f", {(self.total - self.done) / rate:,.0f} s left" if self.done < self.total else ""
+            line += f", {lasting((self.total - self.done) / rate)} left" if self.done < self.total else ""
         line += f"; {note}" if note else ""
         self.log.info(line)
-        self._artifact.show(100 * share, line, self.log)
+        self._show(100 * share, line)
+
+    def _show(self, percent: float, line: str) -> None:
+        if self._artifact is not None:
+            self._artifact.show(percent, line, self.log)
 
 
 class Picture:

@@ -188,7 +188,8 @@ def _line_of(error: ValidationError) -> str:
     """One line for a validation error: the option, the value and the rule."""
     mistake = error.errors(include_url=False)[0]
     option = "--" + str(mistake["loc"][0]).replace("_", "-") if mistake["loc"] else "settings"
-    rule = mistake["msg"].removeprefix("Value error, ")
+    # What pydantic says itself begins with "Input should be".
+    rule = mistake["msg"].removeprefix("Value error, ").replace("Input should", "must", 1)
     if mistake["type"] == "missing":
         return f"{option}: is required"
     value = mistake["input"]

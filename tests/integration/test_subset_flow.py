@@ -64,7 +64,7 @@ def files(bucket: str, name: str) -> dict[str, bytes]:
 
 def test_a_dataset_on_s3_that_everyone_reads(bucket: str, tmp_path: Path) -> None:
     shown = run(bucket, "dataset")
-    assert (shown["rows"], shown["chosen"], shown["unreadable"], shown["not at hand"]) == (53, 55, 2, 5)
+    assert (shown["rows"], shown["chosen"], shown["unreadable"], shown["missing"]) == (53, 55, 2, 5)
     store = open_store(join(bucket, "dataset"))
     dataset = open_dataset(*store.filesystem())
     tables = [dataset.read(index) for index in range(5)]

@@ -35,7 +35,7 @@ def result(url: str, manifest: Manifest, parts: Sequence[PartResult], seconds: f
     return {
         "dataset": url,
         "subset": manifest.subset.name,
-        **{name.replace("_", " "): count for name, count in manifest.counts.model_dump().items()},
+        **{_name(name): count for name, count in manifest.counts.model_dump().items()},
         **figures(manifest, len(made)),
         "seconds": round(seconds, 1),
         "images per second": round(images / seconds) if images else 0,
@@ -88,3 +88,8 @@ def _worker_seconds(made: Sequence[PartResult]) -> str:
         for stage, seconds in part.seconds.items():
             stages[stage] = stages.get(stage, 0.0) + seconds
     return ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in stages.items()) or "none"
+
+
+def _name(count: str) -> str:
+    """The name of a count of the manifest for people. ``hand`` is a former word that manifests keep."""
+    return {"at_hand": "available", "not_at_hand": "missing"}.get(count, count)

@@ -79,7 +79,12 @@ class Summary:
 def summarise(shard: int, generation: int, rows: Sequence[Row]) -> Summary:
     """Sum up a shard's rows."""
     counts = Counter(row.status for row in rows)
-    reasons = Counter(f"{row.status} at {row.stage}: {row.reason}" for row in rows if row.reason)
+    reasons = Counter(
+        # Where a fault showed helps to find it; an image that is skipped has none.
+        f"failed at {row.stage}: {row.reason}" if row.status == "failed" else f"{row.status}: {row.reason}"
+        for row in rows
+        if row.reason
+    )
     failed = sorted((row for row in rows if row.status == "failed"), key=lambda row: row.stage != "process")
     return Summary(
         shard=shard,

@@ -105,14 +105,15 @@ def show_runs(destination: str) -> list[dict[str, str]]:
 def _row(listed: ListedRun) -> dict[str, str]:
     run = listed.run
     report = read_report(listed.runs, run.run_id) if listed.is_finished else {"counts": {}}
-    done = ", ".join(f"{count:,} {status}" for status, count in report["counts"].items() if count)
+    done = [f"{count:,} {status}" for status, count in report["counts"].items() if count]
     if "undone" in report:
-        done += f"; undone, {counted(report['undone'], 'output')} removed"
+        done.append(f"undone ({counted(report['undone'], 'output')} removed)")
     return {
         "run": run.run_id,
         "began": f"{listed.began:%Y-%m-%d %H:%M} UTC",
         "images": f"{run.inputs:,}",
-        "outcome": done or f"unfinished: {len(listed.ledgers):,} of {counted(run.shards, 'shard')} done",
+        "outcome": ", ".join(done)
+        or f"unfinished: {len(listed.ledgers):,} of {counted(run.shards, 'shard')} done",
         "edits": run.edits_text,
         "source": run.settings.source,
     }

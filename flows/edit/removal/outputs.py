@@ -26,7 +26,7 @@ _REQUESTS_IN_FLIGHT = 32
 # Outputs that an outcome names.
 NAMED = 1000
 
-REMOVED, GONE = "removed", "gone before"
+REMOVED, GONE = "removed", "already gone"
 CHANGED = "changed since"
 REPLACED = "replaced by another run"
 SHARED = "the result of another run, too"
@@ -77,16 +77,17 @@ class Outcome:
     left: dict[str, str] = field(default_factory=dict)
     pictures: list[str] = field(default_factory=list)
 
-    def one_line(self) -> str:
+    def one_line(self, *, dry_run: bool = False) -> str:
         """The counts on one line."""
-        ended = [f"{self.counts[fate]:,} {fate}" for fate in (REMOVED, GONE) if self.counts[fate]]
+        words = {REMOVED: _removed(dry_run), GONE: GONE}
+        ended = [f"{self.counts[fate]:,} {word}" for fate, word in words.items() if self.counts[fate]]
         left = [(why, count) for why, count in self.counts.most_common() if why not in (REMOVED, GONE)]
         return ", ".join([*ended, *(f"{count:,} left alone ({why})" for why, count in left)]) or "no outputs"
 
-    def rows(self, *, with_removed: bool = True) -> list[dict[str, str]]:
+    def rows(self, *, with_removed: bool = True, dry_run: bool = False) -> list[dict[str, str]]:
         """The rows of a table: what was removed, and what was left alone and why."""
         names = [*self.removed, *self.pictures] if with_removed else []
-        removed = [{"output": name, "outcome": REMOVED} for name in names]
+        removed = [{"output": name, "outcome": _removed(dry_run)} for name in names]
         return removed + [
             {"output": name, "outcome": f"left alone: {why}"} for name, why in self.left.items()
         ]
@@ -98,6 +99,10 @@ class Outcome:
             self.removed.append(output.output_key)
         elif fate not in (REMOVED, GONE) and len(self.left) < NAMED:
             self.left[output.output_key] = fate
+
+
+def _removed(dry_run: bool) -> str:
+    return f"to be {REMOVED}" if dry_run else REMOVED
 
 
 def remove(

@@ -105,12 +105,12 @@ def _remarks(
     """What a user may not expect of a run that is green: lines, each with the option that changes it."""
     settings = run.settings
     found = {
-        "copied unchanged, because the face has the attributes already (--on-present edit edits it, too)": counts[
+        "copied unchanged, because the face already has the attributes (--on-present edit edits it)": counts[
             "copied"
         ],
-        f"edited although the classifier could not decide (--on-unsure {settings.on_unsure})": unsure
-        if settings.on_unsure == "edit"
-        else 0,
+        "edited, though the classifier is not sure that the face lacks the attributes (--on-unsure copy copies it)": (
+            unsure if settings.on_unsure == "edit" else 0
+        ),
         "skipped, because no face was found (--min-face, --min-confidence)": sum(
             count for reason, count in reasons.items() if reason.endswith(NO_FACE)
         ),

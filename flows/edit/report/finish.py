@@ -60,19 +60,20 @@ def finish(
 
 def show_in_ui(result: dict[str, Any], grid: bytes | None) -> None:
     """Show the report as artifacts of the flow run."""
-    of = f"Run {result['run_id']}"
+    # The UI cuts titles: what tells them apart comes first.
+    run = f"run {result['run_id']}"
     if grid is not None:
-        reporting.picture("edit-before-after", grid, f"Before and after, {of[0].lower()}{of[1:]}")
+        reporting.picture("edit-before-after", grid, f"Before and after, {run}")
     reporting.markdown(
         "edit-look",
         f"`attgan preview {result['url']}` writes one HTML page beside the report, to look at the results, the "
         "least sure first, and at what failed. It prints a link that a browser opens.",
-        f"Look at the results, {of[0].lower()}{of[1:]}",
+        f"Look at the results, {run}",
     )
-    reporting.table("edit-counts", tables.count_rows(result), f"{of}: inputs by outcome")
-    reporting.table("edit-stages", tables.stage_rows(result), f"{of}: seconds and rate per stage")
-    reporting.table("edit-slowest-shards", tables.slowest_rows(result), f"{of}: the slowest shards")
+    reporting.table("edit-counts", tables.count_rows(result), f"Inputs by outcome, {run}")
+    reporting.table("edit-stages", tables.stage_rows(result), f"Seconds and rate per stage, {run}")
+    reporting.table("edit-slowest-shards", tables.slowest_rows(result), f"Slowest shards, {run}")
     if reasons := tables.reason_rows(result):
-        reporting.table("edit-reasons", reasons, f"{of}: skipped, failed and not planned, by reason")
+        reporting.table("edit-reasons", reasons, f"Skipped, failed and not planned, by reason, {run}")
     if failures := tables.failure_rows(result):
-        reporting.table("edit-failures", failures, f"{of}: failed images, and their ledgers")
+        reporting.table("edit-failures", failures, f"Failed images and their ledgers, {run}")

@@ -14,7 +14,7 @@ def count_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
     """The table of counts: one row per status, and their sum beside the inputs."""
     rows = [{"status": status, "images": f"{count:,}"} for status, count in report["counts"].items()]
     total = sum(report["counts"].values())
-    rows.append({"status": "sum", "images": f"{total:,} (inputs: {report['inputs']:,})"})
+    rows.append({"status": "total", "images": f"{total:,} (of {counted(report['inputs'], 'input')})"})
     return rows
 
 
@@ -90,7 +90,9 @@ def show(report: dict[str, Any]) -> None:
             f"no more images than --max-images {most:,} were planned: the same command edits the next ones"
         )
     if "undone" in report:
-        print_line(f"undone: {counted(report['undone'], 'output')} removed, and its images are planned again")
+        print_line(
+            f"undone: {counted(report['undone'], 'output')} removed; the next run plans the images again"
+        )
     elif left := report.get("planned_anew"):
         print_line(f"closed unfinished: another version planned its other {left:,} images anew")
     if report["unchanged"]:

@@ -40,6 +40,17 @@ def test_no_word_of_a_column_that_is_shown_is_broken_and_the_others_are_named(
     assert ("more" in after) == (width < 80)
 
 
+def test_lines_of_a_column_that_is_to_stay_whole_are_not_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    monkeypatch.setattr(
+        terminal, "console", Console(file=out, width=36, height=25, force_terminal=True, color_system=None)
+    )
+    terminal.print_rows(
+        "When", [{"when": "0 3 * * *\nEurope/Berlin", "what": "many words " * 5}], whole=["when"]
+    )
+    assert "0 3 * * *" in out.getvalue()
+
+
 def test_what_goes_to_a_file_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     output = printed(monkeypatch, 40, is_terminal=False)
     assert all(word in output.split() for row in ROWS for cell in row.values() for word in cell.split())
