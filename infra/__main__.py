@@ -3,6 +3,7 @@
 import argparse
 import math
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -249,6 +250,17 @@ def _number(low: float, high: float = math.inf, whole: bool = True) -> Callable[
     return parse
 
 
+def _duration(text: str) -> float:
+    """The seconds of a number with its unit. Without one they are seconds, as up to version 0.2."""
+    found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]+)?)([smh]?)", text)
+    seconds = float(found[1]) * {"m": 60, "h": 3600}.get(found[2], 1) if found else 0.0
+    if seconds < 1:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} must be a number and its unit, such as 90s or 10m, from 1s"
+        )
+    return seconds
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         # A program that this one stands for, such as `attgan`. Nothing that is started here inherits the name.
@@ -312,10 +324,10 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_argument(
             "--time-limit",
-            type=_number(1, whole=False),
+            type=_duration,
             default=lifecycle.START_SECONDS,
-            metavar="SECONDS",
-            help=f"how long the start may take (default: {lifecycle.START_SECONDS:g})",
+            metavar="DURATION",
+            help=f"how long the start may take, such as 90s or 10m (default: {lifecycle.START_SECONDS:g}s)",
         )
     # `up` starts the worker unless a service that it needs is left out.
     starting[0].set_defaults(worker=True)

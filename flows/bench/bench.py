@@ -30,7 +30,7 @@ from flows.edit.shard.model import warm_up
 from flows.runtime.cluster import capacity, connection, nodes
 from flows.runtime.running import run_from_terminal
 from flows.runtime.terminal import print_line
-from flows.settings import BenchSettings, EditSettings
+from flows.settings import BenchSettings, EditSettings, seconds_of
 from flows.storage import bundles, join, open_store
 
 BUCKET = "s3://attgan-bench"
@@ -111,7 +111,9 @@ def run_bench(settings: BenchSettings) -> Result:
     nodes.require_reachable({"--source": settings.source, "--bundle": settings.bundle}, destination)
     with _scratch(destination) as scratch:
         wanted, keys = _images(settings, scratch)
-        work = Work(wanted, digest, tuple(keys[:DIFFERENT]), join(scratch, "put"), settings.seconds)
+        work = Work(
+            wanted, digest, tuple(keys[:DIFFERENT]), join(scratch, "put"), seconds_of(settings.stage_time)
+        )
         begun = time.monotonic()
         _on_all(wanted, parallel, prepare, work)
         start = time.monotonic() - begun

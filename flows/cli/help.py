@@ -10,6 +10,7 @@ from cyclopts.help import DefaultFormatter, HelpEntry, HelpPanel
 from rich.console import Console, ConsoleOptions
 
 from flows.settings import Settings
+from flows.settings.durations import is_duration
 
 ALL = "--help-all"
 
@@ -27,13 +28,14 @@ class SettingsHelp(DefaultFormatter):
         """
         super().__init__()
         self._command, self._layout, self._is_whole = command, model.full_layout(), is_whole
+        self._durations = {name for name, field in model.model_fields.items() if is_duration(field)}
 
     def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
         """Print a panel, that of the options in parts."""
         if panel.format != "parameter":
             super().__call__(console, options, panel)
             return
-        panel = panel.copy(title="Options", entries=[_shortened(entry) for entry in panel.entries])
+        panel = panel.copy(title="Options", entries=[self._shortened(entry) for entry in panel.entries])
         entries = {_field(entry): entry for entry in panel.entries}
         grouped = {name for group in self._layout.groups for name in group.fields}
         first = [name for name in (*self._layout.common, *entries) if name in entries and name not in grouped]
@@ -53,6 +55,17 @@ class SettingsHelp(DefaultFormatter):
             super().__call__(
                 console, options, panel.copy(title=group.title, description=group.about, entries=some)
             )
+
+    def _shortened(self, entry: HelpEntry) -> HelpEntry:
+        """An option without what goes without saying: that a switch is off, a list empty, a place in the command line.
+
+        What a duration is, ``attgan --help`` says once.
+        """
+        return entry.copy(
+            metavar="DURATION" if _field(entry) in self._durations else entry.metavar,
+            positional_label=entry.positional_label if entry.required else None,
+            default=None if entry.default in ("False", "[]", "{}") else entry.default,
+        )
 
 
 def arrange(app: App, is_whole: Callable[[], bool]) -> None:
@@ -81,14 +94,6 @@ def _settings(command: Callable[..., Any]) -> type[Settings] | None:
     """The settings model that a command takes."""
     hint = get_type_hints(command, include_extras=True).get("settings")
     return get_args(hint)[0] if hint is not None else None
-
-
-def _shortened(entry: HelpEntry) -> HelpEntry:
-    """An option without what goes without saying: that a switch is off, a list empty, a place in the command line."""
-    return entry.copy(
-        positional_label=entry.positional_label if entry.required else None,
-        default=None if entry.default in ("False", "[]", "{}") else entry.default,
-    )
 
 
 def _field(entry: HelpEntry) -> str:

@@ -17,6 +17,7 @@ from attgan.version import VERSION
 from flows.cli import bundles, edits, help, stack, training, trying
 from flows.runtime import json_lines
 from flows.runtime.exits import ending_signal, exit_code, fail, noticing_ctrl_c
+from flows.settings.durations import RULE
 
 _RESUMABLE = (
     "subset",
@@ -34,7 +35,8 @@ app = App(
     name="attgan",
     help="Adds eyeglasses to faces at scale: AttGAN batch jobs on Prefect and Ray, S3 to S3.\n\n"
     f"`--help` after a command lists its common options, `{help.ALL}` all of them. "
-    f"With `{json_lines.OPTION} json`, or {json_lines.VARIABLE}=json, any command prints one JSON object a line.",
+    f"With `{json_lines.OPTION} json`, or {json_lines.VARIABLE}=json, any command prints one JSON object a line. "
+    f"A `DURATION` is {RULE}.",
     version=VERSION,
     version_flags=["--version"],
     default_parameter=Parameter(negative_iterable=(), negative_bool=()),
@@ -50,7 +52,12 @@ help.arrange(app, _whole_help.get)
 
 # Former names of options, which are still accepted, and the two kinds of help, which are one to the parser.
 _RENAMED = {"--judge": "--evaluator", help.ALL: "--help"}
-_RENAMED_OF = {"edit": {"--limit": "--max-images"}}
+_RENAMED_OF = {
+    "edit": {"--limit": "--max-images"},
+    "preview": {"--link-hours": "--link-lifetime"},
+    "sweep": {"--hours": "--time-limit"},
+    "bench": {"--seconds": "--stage-time"},
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -32,7 +32,7 @@ from flows.edit.ledger import finished_shards, read_rows
 from flows.edit.report.finished_runs import find_run
 from flows.edit.run import PREVIEW, EditRun
 from flows.runtime.terminal import ProgressLines
-from flows.settings import PreviewSettings
+from flows.settings import PreviewSettings, seconds_of
 from flows.storage import StorageError, Store, join, open_store
 from flows.storage.bundles import open_bundle
 from flows.storage.links import link_of
@@ -85,7 +85,7 @@ def write_preview(settings: PreviewSettings) -> dict[str, Any]:
     total = sum(counts.values())
     return {
         "page": join(place, name),
-        "link": link_of(store, name, settings.link_hours),
+        "link": link_of(store, name, seconds_of(settings.link_lifetime)),
         "images": len(shown),
         "left_out": total - len(shown),
         "bytes": len(content),

@@ -4,16 +4,16 @@ A model is the parameter of its flow, the form in the Prefect UI and the options
 field is its help text in all three. Rules for single fields are checked here and nowhere else.
 """
 
-from flows.settings.base import BundleUrl, Settings, Url, refusal_of, seconds_of
+from flows.settings.base import BundleUrl, Settings, Url, refusal_of
 from flows.settings.bench import BenchSettings, EstimateSettings, Scenario, scenario_of
 from flows.settings.dataset import IngestSettings, SubsetSettings
 from flows.settings.demo import DemoSettings, DemoTrainingSettings
 from flows.settings.deploy import DeploySettings, ScheduleSettings
+from flows.settings.durations import seconds_of
 from flows.settings.edit import EditSettings, ReportSettings
-from flows.settings.evaluation import EvaluateSettings
+from flows.settings.evaluation import EvaluateSettings, PreviewSettings
 from flows.settings.operate import ForgetSettings, PruneSettings, UndoSettings
 from flows.settings.pipeline import PipelineSettings
-from flows.settings.preview import PreviewSettings
 from flows.settings.sweep import SweepSettings
 from flows.settings.training import AlignSettings, ClassifierSettings, SweepEvaluatorSettings, TrainSettings
 from flows.settings.weights import ExportSettings, ImportWeightsSettings, InitSettings, MakeDefaultSettings

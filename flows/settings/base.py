@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -20,6 +19,7 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from attgan.errors import UserError
+from flows.settings.durations import FormerlyMinutes
 from flows.settings.layout import Layout, complete, flat, form, grouped
 from flows.urls import DEFAULT_BUNDLE, hide_credentials, parse_url
 
@@ -103,24 +103,8 @@ def _plain_name(name: str) -> str:
     return name
 
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def seconds_of(duration: str) -> int:
-    """The seconds of a duration, such as 5400 for ``90m``."""
-    return int(duration[:-1]) * _UNITS[duration[-1]]
-
-
-def _duration(text: str) -> str:
-    if not re.fullmatch(r"[0-9]{1,9}[smhd]", text):
-        raise ValueError("write a whole number and its unit: 90s, 45m, 6h or 90d")
-    return text
-
-
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, AfterValidator(_plain_name)]
-Duration = Annotated[str, AfterValidator(_duration)]
-"""A whole number and its unit: ``90s``, ``45m``, ``6h`` or ``90d``. :func:`seconds_of` reads it."""
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=r"^[^\n]+$")]
 
 # Options that several commands have. Each says what it is once, here.
@@ -158,11 +142,10 @@ StoredSize = Annotated[
     ),
 ]
 NodeTimeout = Annotated[
-    float,
+    FormerlyMinutes,
     Field(
-        ge=0,
-        description="The most minutes to wait, while no node of the cluster can run a task, for the autoscaler to add "
-        "one.",
+        description="How long to wait at most, while no node of the cluster can run a task, for the autoscaler to add "
+        "one."
     ),
 ]
 UnreadableShare = Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from flows.settings.base import BundleUrl, NodeTimeout, Settings, Url
+from flows.settings.durations import AtMostTenMinutes
 from flows.settings.groups import RESOURCES
 from flows.settings.layout import Layout
 from flows.urls import DEFAULT_BUNDLE
@@ -74,7 +75,7 @@ class BenchSettings(EstimateSettings):
 
     layout = Layout(
         common=(
-            *("bundle", "destination", "source", "images", "seconds", "gpus_per_shard", "paste", "seed"),
+            *("bundle", "destination", "source", "images", "stage_time", "gpus_per_shard", "paste", "seed"),
             *("save", "what_if", "rates", "node_price"),
         ),
         groups=(RESOURCES,),
@@ -98,7 +99,9 @@ class BenchSettings(EstimateSettings):
         description="As in `attgan edit`: `difference` takes two passes through the generator, `whole` one.",
     )
     images: int = Field(default=2000, ge=1, description="How many images are edited.")
-    seconds: float = Field(default=3.0, gt=0, le=600, description="How long each stage is measured.")
+    stage_time: AtMostTenMinutes = Field(
+        default="3s", description="How long each stage is measured; at most 10m."
+    )
     shard_size: int = Field(default=500, ge=1, le=100_000, description="Images per task on Ray.")
     batch_size: int = Field(
         default=16, ge=1, le=4096, description="Images per forward pass: 16 for a CPU, 256 for a GPU."
@@ -107,7 +110,7 @@ class BenchSettings(EstimateSettings):
     gpus_per_shard: float = Field(
         default=0, ge=0, le=1, description="GPUs, or the fraction of one, that each task on Ray asks for."
     )
-    node_timeout: NodeTimeout = 10
+    node_timeout: NodeTimeout = "10m"
     seed: int = Field(default=0, ge=0, description="Seed of the drawn faces.")
     save: Url | None = Field(
         default=None,

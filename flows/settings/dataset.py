@@ -57,7 +57,7 @@ class SubsetSettings(Settings):
     )
     max_unreadable_share: UnreadableShare = 0.01
     cpus_per_part: float = Field(default=1, gt=0, description="CPUs that each task on Ray asks for.")
-    node_timeout: NodeTimeout = 10
+    node_timeout: NodeTimeout = "10m"
     dry_run: bool = Field(default=False, description="Count and print what would be done, then stop.")
 
 

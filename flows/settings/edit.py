@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, StringConstraints
 
 from attgan.attributes import MAX_INTENSITY
-from flows.settings.base import BundleUrl, Duration, Name, NodeTimeout, NoFaces, Settings, Share, Url
+from flows.settings.base import BundleUrl, Name, NodeTimeout, NoFaces, Settings, Share, Url
+from flows.settings.durations import Duration, FormerlySeconds
 from flows.settings.groups import RESOURCES
 from flows.settings.layout import FieldGroup, Layout
 from flows.urls import DEFAULT_BUNDLE, hide_credentials
@@ -219,11 +220,10 @@ class EditOptions(Settings):
     max_bytes: int = Field(
         default=64 * 2**20, ge=1, description="Files with more bytes than this fail without being read."
     )
-    stall_timeout: float = Field(
-        default=600,
-        gt=0,
-        description="Seconds without progress after which the process of a task on Ray is ended. After the second time "
-        "its shard is edited in isolation, an image at a time where needed.",
+    stall_timeout: FormerlySeconds = Field(
+        default="10m",
+        description="The time without progress after which the process of a task on Ray is ended. After the second "
+        "time its shard is edited in isolation, an image at a time where needed.",
     )
     shard_size: int | None = Field(
         default=None,
@@ -240,7 +240,7 @@ class EditOptions(Settings):
     gpus_per_shard: float = Field(
         default=0, ge=0, le=1, description="GPUs, or the fraction of one, that each task on Ray asks for."
     )
-    node_timeout: NodeTimeout = 10
+    node_timeout: NodeTimeout = "10m"
     no_faces: NoFaces = False
     max_images: int | None = Field(
         default=None,
@@ -265,8 +265,8 @@ class EditOptions(Settings):
     )
     deadline: Duration | None = Field(
         default=None,
-        description="Start no more shards after this time: 90s, 45m, 6h or 2d. Those at work are finished, and "
-        "the same command continues later.",
+        description="Start no more shards after this time. Those at work are finished, and the same command continues "
+        "later.",
     )
     metrics_port: int | None = Field(
         default=None,

@@ -1,4 +1,4 @@
-"""The settings of `attgan evaluate`."""
+"""The settings of `attgan evaluate` and `preview`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Literal
 from pydantic import Field
 
 from attgan.attributes import MAX_INTENSITY
-from flows.settings.base import BundleUrl, Settings, Url
-from flows.settings.edit import Styles
+from flows.settings.base import BundleUrl, NoFaces, Settings, Url
+from flows.settings.durations import AtMostAWeek
+from flows.settings.edit import ReportSettings, Styles
 from flows.settings.layout import FieldGroup, Layout
 from flows.urls import DEFAULT_BUNDLE
 
@@ -98,3 +99,28 @@ class EvaluateSettings(Settings):
     )
     batch_size: int = Field(default=16, ge=1, le=4096, description="Faces per forward pass.")
     seed: int = Field(default=0, ge=0, description="Seed of the bootstrap and of the renderer's glasses.")
+
+
+class PreviewSettings(ReportSettings):
+    """Write one HTML page with images of an edit run before and after, to look at in a browser."""
+
+    output: Url | None = Field(
+        default=None,
+        description="Where the page goes: URL or path; by default preview.html in the run's folder.",
+    )
+    images: int = Field(
+        default=300,
+        ge=1,
+        le=2000,
+        description="The most images on the page. If the run has more, failed ones come first, then a random sample.",
+    )
+    bundle: BundleUrl | None = Field(
+        default=None,
+        description="The bundle whose attribute classifier sorts the edited faces, the least sure first; by default "
+        "the run's own.",
+    )
+    no_faces: NoFaces = False
+    link_lifetime: AtMostAWeek = Field(
+        default="24h",
+        description="How long the link to a page on S3 can be opened, by everybody who has it; at most 7d.",
+    )

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 from pydantic import AliasChoices, BaseModel
 
+from flows.settings.durations import ALSO_NUMBERS, RULE, is_duration, with_unit
+
 # Words of field names that are no plain words.
 _SPELLING = {
     "gpus": "GPUs",
@@ -102,6 +104,8 @@ def grouped(values: Mapping[str, Any], model: type[BaseModel], layout: Layout) -
         for former in _names(name, field.validation_alias)
     }
     found = {present.get(name, name): value for name, value in flat(values, layout).items()}
+    for name in found.keys() & model.model_fields.keys():
+        found[name] = with_unit(model.model_fields[name], found[name])
     for group in layout.groups:
         inner = {name: found.pop(name) for name in group.fields if name in found}
         if inner := {name: value for name, value in inner.items() if value is not None}:
@@ -120,12 +124,14 @@ def form(schema: dict[str, Any], model: type[BaseModel], layout: Layout) -> None
         field["title"] = title(name)
         if "description" in field:
             field["description"] = _as_form_text(field["description"])
+        if is_duration(model.model_fields[name]):
+            field["description"] += f" It is {RULE}."
     hidden: dict[str, Any] = {}
-    for group in layout.groups:
-        for name in group.fields:
-            if name in fields:
-                names = _names(name, model.model_fields[name].validation_alias)
-                hidden |= {f"^{former}$": _rule(fields[name]) for former in names}
+    for name in fields:
+        names = _names(name, model.model_fields[name].validation_alias)
+        hidden |= {
+            f"^{one}$": _rule(fields[name]) for one in names if one != name or name not in layout.common
+        }
     # A dry run is chosen for each run, so its switch may always say on or off.
     shown = {name: _simple(field, layout.blank and name != "dry_run") for name, field in fields.items()}
     common = {name: shown[name] for name in layout.common if name in shown}
@@ -167,8 +173,10 @@ def _group(group: FieldGroup, fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rule(field: dict[str, Any]) -> dict[str, Any]:
-    """What a field accepts, without its texts."""
-    return {name: value for name, value in field.items() if name not in ("title", "description", "default")}
+    """What a field accepts, without its texts, and with what it accepts without showing it."""
+    rule = {name: value for name, value in field.items() if name not in ("title", "description", "default")}
+    either = rule.get("anyOf", [rule])
+    return {"anyOf": [*either, {"type": "number"}]} if any(ALSO_NUMBERS in one for one in either) else rule
 
 
 def _simple(field: dict[str, Any], blank: bool) -> dict[str, Any]:

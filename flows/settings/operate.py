@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from flows.settings.base import Duration, Settings, Url
+from flows.settings.base import Settings, Url
+from flows.settings.durations import Duration
 from flows.settings.edit import ReportSettings
 
 _DRY_RUN = "Say what would be removed, and stop."
@@ -30,5 +31,5 @@ class PruneSettings(Settings):
     """Remove old files of edit runs that nothing needs any more. Outputs and ledgers stay."""
 
     destination: Url = Field(description="URL or path that edits have written to.")
-    older_than: Duration = Field(description="Only files of at least this age: 90d, for example.")
+    older_than: Duration = Field(description="Only files of at least this age.")
     dry_run: bool = Field(default=False, description=_DRY_RUN)

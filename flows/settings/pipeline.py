@@ -74,7 +74,7 @@ class PipelineSettings(Settings):
         le=1,
         description="GPUs, or the fraction of one, for the alignment, each trial and each shard of images.",
     )
-    node_timeout: NodeTimeout = 10
+    node_timeout: NodeTimeout = "10m"
     seed: int = Field(default=0, ge=0, description="Seed of everything that is drawn at random.")
     subset_options: dict[str, Any] = Field(default={}, description=_OPTIONS.format('{"count": 70000}'))
     align_options: dict[str, Any] = Field(default={}, description=_OPTIONS.format('{"max_steps": 2000}'))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from attgan.training.config import TrainingConfig
 from flows.settings.base import BundleUrl, CacheGb, EvaluatorUrl, NodeTimeout, Url, WeightsLicence
+from flows.settings.durations import FormerlyHours
 from flows.settings.groups import TRAINING
 from flows.settings.layout import FieldGroup, Layout
 from flows.settings.training import NetworkShape
@@ -57,7 +58,7 @@ class SweepSettings(TrainingConfig, NetworkShape):
             "preset",
             "space",
             "trials",
-            "hours",
+            "time_limit",
             "bundle",
             "metric",
             "gpus_per_trial",
@@ -117,8 +118,11 @@ class SweepSettings(TrainingConfig, NetworkShape):
         description="The most trials; by default the whole grid, or 10. A sweep that has ended continues with a larger "
         "number.",
     )
-    hours: float | None = Field(
-        default=None, gt=0, description="Stop after this many hours; the same command resumes."
+    time_limit: FormerlyHours | None = Field(
+        default=None,
+        # Up to version 0.2 it was called hours.
+        validation_alias=AliasChoices("time_limit", "hours"),
+        description="Stop after this time; the same command resumes.",
     )
     scheduler: Literal["none", "asha"] = Field(
         default="none", description="asha stops trials early that are worse than the others."
@@ -189,16 +193,15 @@ class SweepSettings(TrainingConfig, NetworkShape):
         ge=1,
         description="The most trials at a time; by default as many as the cluster has resources for.",
     )
-    node_timeout: NodeTimeout = 10
+    node_timeout: NodeTimeout = "10m"
     attempts: int = Field(
         default=3,
         ge=1,
         description="How often a failing trial is started, from its checkpoint, before it counts as failed.",
     )
-    trial_timeout: float | None = Field(
+    trial_timeout: FormerlyHours | None = Field(
         default=None,
-        gt=0,
-        description="Stop a trial after this many hours of training; the best weights so far are its result.",
+        description="Stop a trial after this time of training; the best weights so far are its result.",
     )
     max_failures: int | None = Field(
         default=None,

@@ -34,7 +34,7 @@ class RunSettings(Settings):
         description="CPUs that the task asks for; by default all CPUs of the largest node.",
     )
     gpus: float = Field(default=0, ge=0, le=1, description="GPUs, or the fraction of one; 0 trains on CPUs.")
-    node_timeout: NodeTimeout = 10
+    node_timeout: NodeTimeout = "10m"
     cache_gb: CacheGb = None
     licence: WeightsLicence = None
     dry_run: bool = Field(default=False, description="Print what would be trained, and stop.")

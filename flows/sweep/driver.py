@@ -17,6 +17,7 @@ from prefect import State
 
 from attgan.errors import one_line
 from attgan.training.run_folder.progress import PROGRESS
+from flows.settings import seconds_of
 from flows.storage import StorageError, Store
 from flows.sweep.plan import SweepPlan, Trial
 from flows.sweep.records import (
@@ -163,7 +164,7 @@ class SweepDriver:
                 trial=trial,
                 metric=self._settings.metric,
                 waits=self._waits,
-                hours=self._settings.trial_timeout,
+                timeout=self._settings.trial_timeout,
                 command=self._command,
             )
             yield {"order": order}
@@ -204,11 +205,11 @@ class SweepDriver:
                 raise GaveUp
 
     def _check_end(self, now: float) -> None:
-        hours, most = self._settings.hours, self._settings.max_failures
+        limit, most = self._settings.time_limit, self._settings.max_failures
         if (reason := self._stop()) is not None:
             self._finish(Ending(reason, interrupted=True))
-        elif hours is not None and now - self._began > hours * 3600:
-            self._finish(Ending(f"its {hours:g} hours are over", interrupted=False))
+        elif limit is not None and now - self._began > seconds_of(limit):
+            self._finish(Ending(f"its --time-limit {limit} is over", interrupted=False))
         elif most is not None and self._failures > most:
             words = f"{self._failures} trials failed, more than --max-failures {most} allows"
             self._finish(Ending(words, interrupted=True))

@@ -26,7 +26,7 @@ _FREE = EXECUTION_ONLY | {
     "align_dataset",
     "bundle",
     "evaluator",
-    "hours",
+    "time_limit",
     "cpus_per_trial",
     "gpus_per_trial",
     "parallel",

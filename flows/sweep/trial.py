@@ -21,6 +21,7 @@ from prefect.states import Cancelled, Completed
 from attgan.errors import Diverged, UserError, one_line
 from attgan.training.run_folder.progress import Progress
 from flows.runtime.running import retries_if
+from flows.settings import seconds_of
 from flows.storage import PreconditionFailed, StorageError, Store, open_store
 from flows.sweep.plan import Trial
 from flows.sweep.records import (
@@ -52,14 +53,14 @@ class TrialOrder:
         trial: to run.
         metric: that the scheduler compares.
         waits: whether each validation waits for a decision of the scheduler.
-        hours: after which the trial is stopped; None without a limit.
+        timeout: the duration after which the trial is stopped; None without a limit.
         command: the id of the command that runs this sweep.
     """
 
     trial: Trial
     metric: str
     waits: bool
-    hours: float | None
+    timeout: str | None
     command: str
 
     @property
@@ -148,7 +149,7 @@ def _end(store: Store, order: TrialOrder, record: Record, mine: str, began: floa
 
 def _train(order: TrialOrder, store: Store, record: Record, say: Say) -> State[Any]:
     """Train, and set the record's state and reason."""
-    left = None if order.hours is None else order.hours * 3600 - record["seconds"]
+    left = None if order.timeout is None else seconds_of(order.timeout) - record["seconds"]
     control = TrialControl(order, store, say, left)
     # A driver that was killed may have decided this, and the trial did not hear of it.
     control.read_decisions()
@@ -190,7 +191,7 @@ class TrialControl:
     def should_stop(self) -> bool:
         """Whether to end after this step."""
         if self.seconds is not None and time.monotonic() - self._began > self.seconds:
-            self.reason = self.reason or f"its {self.order.hours:g} hours are over (--trial-timeout)"
+            self.reason = self.reason or f"its --trial-timeout {self.order.timeout} is over"
         return bool(self.reason)
 
     def follow(self, progress: Progress) -> None:

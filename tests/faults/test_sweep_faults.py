@@ -126,9 +126,9 @@ def test_trials_that_cannot_end_well_are_on_record_and_the_others_finish(
 def test_a_sweep_whose_time_is_over_while_its_processes_begin_ends(
     stack: dict[str, str], dataset: str, tmp_path: Path
 ) -> None:
-    plan = small_plan(dataset, str(tmp_path / "sweep"), max_steps=5000, hours=1.5 / 3600)
+    plan = small_plan(dataset, str(tmp_path / "sweep"), max_steps=5000, time_limit="1.5s")
     ending = run_small(plan)
-    assert (ending.reason, ending.interrupted) == ("its 0.000416667 hours are over", False)
+    assert (ending.reason, ending.interrupted) == ("its --time-limit 1.5s is over", False)
     wait_until_free(stack)
 
 

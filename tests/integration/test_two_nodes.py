@@ -60,7 +60,7 @@ def late():
     installed.mkdir()
     (installed / "METADATA").write_text("Metadata-Version: 2.1\\nName: simplejpeg\\nVersion: 0.1\\n")
     call = {"run_url": "/out/_runs/none", "shard": 0, "settings": EditSettings(source="/in", destination="/out")}
-    list(tasks.run_tasks(edit_shard_task, [call], cpus=1, gpus=0, node_timeout=10))
+    list(tasks.run_tasks(edit_shard_task, [call], cpus=1, gpus=0, node_timeout="10m"))
 
 late()
 """

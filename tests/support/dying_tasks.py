@@ -36,7 +36,7 @@ def _running() -> set[str]:
 def dying(calls: list[dict[str, object]]) -> dict[str, str]:
     """Run them all; returns how each one ended."""
     connection.connect_ray()
-    ended = tasks.run_tasks(live_or_die, calls, cpus=1, gpus=0, node_timeout=10)
+    ended = tasks.run_tasks(live_or_die, calls, cpus=1, gpus=0, node_timeout="10m")
     return {str(call["name"]): f"{state.name}: {state.message}" for call, state in ended}
 
 
@@ -44,7 +44,7 @@ def dying(calls: list[dict[str, object]]) -> dict[str, str]:
 def leaving(calls: list[dict[str, object]]) -> str:
     """Run them until the first one ends."""
     connection.connect_ray()
-    ended = tasks.run_tasks(live_or_die, calls, cpus=1, gpus=0, node_timeout=10)
+    ended = tasks.run_tasks(live_or_die, calls, cpus=1, gpus=0, node_timeout="10m")
     call, _ = next(ended)
     ended.close()
     return str(call["name"])

@@ -20,7 +20,7 @@ from flows.edit.ledger import Summary
 from flows.edit.shard.child import Child, Death, IsolationError, start_child
 from flows.edit.shard.live_counts import live_counts
 from flows.edit.shard.one_shard import Shard, close_shard, open_shard
-from flows.settings import EditSettings
+from flows.settings import EditSettings, seconds_of
 
 DEATHS_ALONE = 2
 """How many processes may die of one image, each with this image alone, before the image is recorded as failed."""
@@ -135,7 +135,7 @@ class _Children:
 
     @property
     def _patience(self) -> float:
-        return self.shard.job.settings.stall_timeout
+        return seconds_of(self.shard.job.settings.stall_timeout)
 
     def _start(self) -> Child:
         order = {

@@ -24,7 +24,7 @@ from flows.edit.shard.item import Item
 from flows.edit.shard.live_counts import live_counts
 from flows.edit.shard.stall_limit import stall_limit
 from flows.edit.shard.streaming import stream
-from flows.settings import EditSettings
+from flows.settings import EditSettings, seconds_of
 from flows.storage import Store, open_store
 
 
@@ -71,7 +71,10 @@ def edit_shard(run_url: str, shard: int, settings: EditSettings, generation: int
     """
     started = time.perf_counter()
     opened = open_shard(run_url, shard, settings, generation)
-    with stall_limit(settings.stall_timeout) as alive, live_counts(run_url, shard, opened.kept) as add:
+    with (
+        stall_limit(seconds_of(settings.stall_timeout)) as alive,
+        live_counts(run_url, shard, opened.kept) as add,
+    ):
         stages = asyncio.run(stream(opened.job, opened.items, alive, add))
     return close_shard(opened, {stage.name: stage.seconds for stage in stages}, time.perf_counter() - started)
 

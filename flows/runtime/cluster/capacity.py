@@ -11,6 +11,7 @@ from attgan.errors import UserError
 from flows.runtime.cancelling import ended_by_cancelling
 from flows.runtime.cluster import nodes
 from flows.runtime.cluster.autoscaler import HEAD, Autoscaler, Size, autoscaler_of
+from flows.settings import seconds_of
 from flows.words import counted
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def require_possible(cpus: float, gpus: float) -> None:
         refuse_impossible(Size(cpus, gpus), resources(), _workers(), _autoscaler())
 
 
-def require(cpus: float, gpus: float, node_timeout: float, log: Log) -> None:
+def require(cpus: float, gpus: float, node_timeout: str, log: Log) -> None:
     """Return once the cluster has a node that can run such a task, and every node has been checked.
 
     If no node can, the autoscaler is asked for one. The request ends with this call, however it ends, and with this
@@ -75,7 +76,7 @@ def require(cpus: float, gpus: float, node_timeout: float, log: Log) -> None:
     Args:
         cpus: that the task asks for.
         gpus: that it asks for.
-        node_timeout: the most minutes to wait for the autoscaler's node.
+        node_timeout: the longest duration to wait for the autoscaler's node, such as ``10m``.
         log: shows every ten seconds what is waited for.
 
     Raises:
@@ -125,11 +126,11 @@ def refuse_impossible(task: Size, total: Resources, workers: list[Size], scaler:
     )
 
 
-def watch(cpus: float, gpus: float, node_timeout: float, log: Log) -> Callable[[], int]:
+def watch(cpus: float, gpus: float, node_timeout: str, log: Log) -> Callable[[], int]:
     """A function that returns :func:`tasks_at_most` of the cluster as it is now. It looks every two seconds.
 
     While no node can run such a task, because all have been taken away, it logs what is waited for. After
-    ``node_timeout`` minutes of that it raises :class:`UserError`.
+    ``node_timeout`` of that it raises :class:`UserError`.
     """
     wait = _Wait(Size(cpus, gpus), node_timeout, log)
     looked, found = 0.0, 1
@@ -147,8 +148,8 @@ def watch(cpus: float, gpus: float, node_timeout: float, log: Log) -> Callable[[
 class _Wait:
     """The wait for a node that can run a task."""
 
-    def __init__(self, task: Size, minutes: float, log: Log) -> None:
-        self._task, self._minutes, self._log = task, minutes, log
+    def __init__(self, task: Size, timeout: str, log: Log) -> None:
+        self._task, self._timeout, self._log = task, timeout, log
         self._since: float | None = None
         self._said = 0.0
 
@@ -163,10 +164,10 @@ class _Wait:
         if self._since is None:
             self._since, self._said = now, now - _SAY_EVERY
         waited = now - self._since
-        if waited > 60 * self._minutes:
+        if waited > seconds_of(self._timeout):
             raise UserError(
                 "node-timeout",
-                f"no node with {self._task} within --node-timeout {self._minutes:g} min: {self._hope()}; "
+                f"no node with {self._task} within --node-timeout {self._timeout}: {self._hope()}; "
                 "`ray status` on the head shows what the autoscaler does",
             )
         if now - self._said >= _SAY_EVERY:

@@ -77,7 +77,7 @@ def run_tasks(
     *,
     cpus: float,
     gpus: float,
-    node_timeout: float,
+    node_timeout: str,
     most: int = WINDOW,
     ahead: int = 2,
     restarts: int = 1,
@@ -102,7 +102,8 @@ def run_tasks(
             for again within half a second.
         cpus: the CPUs that each task asks for.
         gpus: the GPUs that each task asks for.
-        node_timeout: the most minutes in which no node can run such a task, before this function gives up.
+        node_timeout: the longest duration, such as ``10m``, in which no node can run such a task, before this function
+            gives up.
         most: the most submissions that are pending.
         ahead: how many submissions are pending for each task that the cluster may run at a time.
         restarts: how often a task is restarted after its process died.
@@ -118,7 +119,7 @@ def run_tasks(
     Raises:
         RunCancelled: the flow run was cancelled on the server.
         ClusterLost: another cluster now answers at this address.
-        UserError: no node could run such a task for ``node_timeout`` minutes; or a node that has joined is unfit.
+        UserError: no node could run such a task for ``node_timeout``; or a node that has joined is unfit.
     """
     log = get_run_logger()
     with contextlib.ExitStack() as stack:

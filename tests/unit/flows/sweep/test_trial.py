@@ -35,7 +35,7 @@ def plan(places: Places, tmp_path: Path) -> SweepPlan:
 
 @pytest.fixture
 def order(plan: SweepPlan) -> TrialOrder:
-    return TrialOrder(plan.known[0], "quality", waits=False, hours=None, command=COMMAND)
+    return TrialOrder(plan.known[0], "quality", waits=False, timeout=None, command=COMMAND)
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_a_trial_trains_to_its_end(order: TrialOrder, store: Store) -> None:
 
 
 def test_a_trial_whose_time_is_over_keeps_its_best_weights_for_good(order: TrialOrder, store: Store) -> None:
-    state = run_trial(replace(order, hours=1e-9), silent)
+    state = run_trial(replace(order, timeout="0.001s"), silent)
     assert state.is_completed()
     assert is_complete(record := record_of(store))
     assert record["state"] == "stopped_early"

@@ -48,7 +48,7 @@ def test_a_cluster_whose_nodes_are_taken_away_is_waited_for_with_a_deadline(
 ) -> None:
     caplog.set_level(logging.INFO)
     cluster.workers = 4
-    look = capacity.watch(1, 0, node_timeout=1, log=LOG)
+    look = capacity.watch(1, 0, node_timeout="1m", log=LOG)
     assert look() == 4
     cluster.workers = 0
     # Within two seconds it does not ask again.
