@@ -6,6 +6,7 @@ The flow's process never touches an image. It only plans, submits shards, and re
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -35,6 +36,9 @@ from flows.words import counted
 
 FAILURE_SHARE_FROM = 1000
 """Images after which the share of failures can stop a run. One broken file among the first seven proves nothing."""
+
+# Between two looks at the reports of the shards at work. To add up a thousand takes as long as to submit a shard.
+_SECONDS_BETWEEN_LOOKS = 1.0
 
 
 @task(
@@ -214,11 +218,15 @@ def _run_shards(
     lost: list[str] = []
     lost_in_a_row = 0
     with live_reports.reports_below(live_prefix(run.url)) as reports, metrics.exposed(run, counts, done, log):
+        next_look = -math.inf
 
         def look() -> None:
+            nonlocal next_look
             check_stop()
-            counts.follow(reports())
-            _say_progress(progress, counts, done)
+            if time.monotonic() >= next_look:
+                next_look = time.monotonic() + _SECONDS_BETWEEN_LOOKS
+                counts.follow(reports())
+                _say_progress(progress, counts, done)
 
         running = tasks.run_tasks(
             edit_shard_task,
