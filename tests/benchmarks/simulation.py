@@ -144,13 +144,13 @@ def rows(found: Simulated) -> Iterator[tuple[str, str]]:
     yield "plan", f"{totals.planned[0]:,.0f} s, {totals.planned[1]:,.0f} s of them CPU"
     yield (
         "driver",
-        f"{totals.driver:,.0f} s of CPU, {1000 * totals.driver / done:.1f} ms a shard, each a submission "
+        f"{totals.driver:,.0f} s of CPU, {1000 * totals.driver / max(done, 1):.1f} ms a shard, each a submission "
         f"of {totals.payload / 1000:,.0f} kB",
     )
     before, peak = found.memory_mb
     yield "driver's memory", f"{peak:,.0f} MB, {peak - before:,.0f} more than before"
     share = cluster.conditions.reported
-    workers = "workers" if share == 1 else f"workers, from {share:.0%} of their attempts,"
+    workers = "workers" if share == 1 else f"workers ({share:.0%} of their attempts)"
     for who, calls in (("driver", found.driver), (workers, found.workers)):
         for what, kinds in (("requests", calls.requests), ("events", calls.events)):
             count = kinds.total()

@@ -118,7 +118,7 @@ def test_the_ui_shows_progress_tables_and_a_picture(edited: dict[str, Any]) -> N
     assert tasks == 4, "one task per shard"
     assert artifacts["edit-progress"].data == 100.0
     assert "28 of 28 images (100%)" in artifacts["edit-progress"].description
-    assert json.loads(artifacts["edit-counts"].data)[-1] == {"status": "sum", "images": "28 (inputs: 28)"}
+    assert json.loads(artifacts["edit-counts"].data)[-1]["images"].startswith("28 ")
     assert {row["stage"] for row in json.loads(artifacts["edit-stages"].data)} >= {"fetch", "edit", "put"}
     assert "data:image/jpeg;base64," in artifacts["edit-before-after"].data
     assert any("truncated" in row["what"] for row in json.loads(artifacts["edit-reasons"].data))
