@@ -105,13 +105,15 @@ def _show_removed(outcome: Outcome, log: reporting.Log) -> None:
 def _worker_starter(settings: EditSettings, model: Model) -> Callable[[], None]:
     """A function that starts one more worker at each call, until the cluster has no more resources and may add none.
 
-    It is called for each planned shard: nodes are added and workers load the model while the planning continues.
+    It is called for each planned shard: nodes are added and workers load the model while the planning continues. The
+    first call starts none. A run of one shard is submitted at once, and its task would take another worker than the one
+    that is busy with loading.
     """
     most = capacity.tasks_at_most(settings.cpus_per_shard, settings.gpus_per_shard)
-    numbers = iter(range(min(most, tasks.WINDOW)))
+    numbers = iter(range(min(most, tasks.WINDOW) + 1))
 
     def start() -> None:
-        if next(numbers, None) is not None:
+        if next(numbers, 0):
             tasks.start_worker(load, model, cpus=settings.cpus_per_shard, gpus=settings.gpus_per_shard)
 
     return start
