@@ -16,7 +16,7 @@ from cyclopts import App, Parameter
 from attgan.version import VERSION
 from flows.cli import bundles, edits, help, stack, training, trying
 from flows.runtime import json_lines
-from flows.runtime.exits import ending_signal, exit_code, fail, noticing_ctrl_c
+from flows.runtime.exits import end, ending_signal, exit_code, noticing_ctrl_c
 from flows.settings.durations import RULE
 
 _RESUMABLE = (
@@ -80,7 +80,7 @@ def run(arguments: Sequence[str]) -> int:
                 line = "interrupted" if number == signal.SIGINT else "terminated"
                 if arguments and arguments[0] in _RESUMABLE:
                     line += "; the same command resumes where it stopped"
-                return fail(line, 128 + number)
+                return end(line, 128 + number)
             return exit_code(error)
     return 0
 

@@ -74,6 +74,9 @@ def exit_code(error: BaseException) -> int:
             return _refuse(error, CONTINUES_LATER)
         case UserError():
             return _refuse(error)
+        # Its module imports Prefect, which most commands that end here have not needed.
+        case Exception() if type(error).__name__ == "RunCancelled":
+            return end(str(error), FAILED)
         case Exception() if _expected(error):
             return fail(one_line(error, None))
         case Exception() if not os.environ.get(TRACEBACK):
@@ -108,11 +111,15 @@ def _refuse(refusal: UserError, code: int = WRONG_USE) -> int:
     return code
 
 
-def fail(line: str, code: int = FAILED) -> int:
-    """Print why a command did not reach its end, and return the exit code."""
+def fail(line: str) -> int:
+    """Print that a command failed, and return the exit code."""
+    return end(line if json_lines.are_wanted() else f"failed: {line}", FAILED)
+
+
+def end(line: str, code: int) -> int:
+    """Print why a command ends early, and return the exit code."""
     if json_lines.are_wanted():
         json_lines.write(sys.stderr, "ERROR", line)
     else:
-        # What a signal has ended did not fail.
-        print(f"attgan: {'failed: ' if code == FAILED else ''}{line}", file=sys.stderr)
+        print(f"attgan: {line}", file=sys.stderr)
     return code
