@@ -284,10 +284,10 @@ def _say_progress(progress: reporting.Progress, counts: RunCounts, done: int) ->
     if not (totals.images or at_work):
         # Workers start, or nodes.
         progress.start()
-        progress.reach(done, f"{counted(waiting, 'shard')} waiting for the first worker to start")
+        progress.reach(done, f"{counted(waiting, 'shard')} waiting while workers start and load the model")
         return
     note = f"{counted(at_work, 'shard')} at work, {waiting:,} waiting"
-    progress.reach(done + totals.images, note if totals.images else f"{note}; the first batches are at work")
+    progress.reach(done + totals.images, note if totals.images else f"{note}; no batch is done yet")
 
 
 def _in_isolation(call: tasks.Call, state: State[Any], log: reporting.Log) -> Any:

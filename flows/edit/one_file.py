@@ -20,6 +20,7 @@ from flows.edit.naming import extension_of
 from flows.edit.shard.item import Item
 from flows.edit.shard.model import detector_of, editor_of
 from flows.edit.shard.streaming import stream
+from flows.edit.shard.writing import KEY_EXISTS
 from flows.settings import EditSettings
 from flows.settings.edit import OutputFormat
 from flows.storage import open_store
@@ -83,6 +84,11 @@ def edit_file(settings: EditSettings) -> Row:
     item.labels = None if labels is None else [float(value) for value in labels]
     asyncio.run(stream(request, [item]))
     if row.status not in ("edited", "copied"):
+        if row.status == "skipped" and (row.reason or "").startswith(KEY_EXISTS):
+            raise NotEdited(
+                "file-not-edited",
+                f"--destination {settings.destination}: exists already; --on-existing overwrite replaces it",
+            )
         raise NotEdited("file-not-edited", f"{settings.source}: {row.status} at {row.stage}: {row.reason}")
     return row
 

@@ -46,7 +46,7 @@ def prune(settings: PruneSettings) -> list[dict[str, str]]:
             with ThreadPoolExecutor(_REQUESTS_IN_FLIGHT) as pool:
                 list(pool.map(runs.delete, [info.key for files in found.values() for info in files]))
     every = [info for files in found.values() for info in files]
-    return [_row(run, files) for run, files in found.items()] + [_row("sum", every)]
+    return [_row(run, files) for run, files in found.items()] + [_row("total", every)]
 
 
 def _row(run: str, files: list[ObjectInfo]) -> dict[str, str]:
