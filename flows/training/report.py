@@ -48,7 +48,7 @@ def describe(prepared: PreparedTraining) -> dict[str, Any]:
             f"{prepared.real_rows:,} shown as real ({prepared.strategy.real})"
         )
     rows["steps"] = (
-        f"{table.steps:,} of {settings.batch_size} images, {table.steps_per_epoch:,} in an epoch"
+        f"{table.steps:,}, each on {settings.batch_size} images; {table.steps_per_epoch:,} in an epoch"
         + (
             f"; {table.discriminator_steps} for the discriminator, then 1 for the generator"
             if table.discriminator_steps

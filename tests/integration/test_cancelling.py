@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +16,7 @@ from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFi
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelling
 
-from flows.runtime.cancelling import RunCancelled, cancel_requests
+from flows.runtime.cancelling import RunCancelled, cancel_requests, how_to_cancel
 from flows.runtime.running import refusals_as_states, run_from_terminal
 from flows.settings import TrainSettings
 from flows.storage import Store, open_store
@@ -39,11 +41,16 @@ def step(run: Store) -> int:
         return 0
 
 
+def cancel_as_printed(run: UUID) -> None:
+    """What a run that a terminal started says, in a shell without any variable and in another folder."""
+    subprocess.run(how_to_cancel(run), shell=True, env={"PATH": os.defpath}, cwd="/", check=True)
+
+
 def wait_for_cancelling(run: UUID) -> None:
     """Work that goes on until the run named is cancelled, by itself."""
     with cancel_requests(LOG) as cancelled:
         assert cancelled() is None
-        cancel(run)
+        cancel_as_printed(run)
         wait_until(cancelled, "the server to say that it is cancelled")
         raise RunCancelled(f"{cancelled()}, as wished")
 

@@ -16,11 +16,11 @@ CURVES = "curves.png"
 FACES = "faces.jpg"
 UNKNOWN = "–"
 MEASURED = {
-    "edit_success": "edited faces in which the evaluator sees it",
+    "edit_success": "edited faces in which the evaluator sees the attribute",
     "success_weaker": "the same, edited half as strongly",
     "success_stronger": "the same, edited one and a half times as strongly",
-    "false_positives": "unedited faces in which the evaluator sees it",
-    "on_reconstruction": "unchanged reconstructions in which the evaluator sees it",
+    "false_positives": "unedited faces in which the evaluator sees the attribute",
+    "on_reconstruction": "unchanged reconstructions in which the evaluator sees the attribute",
     "psnr": "PSNR of the unchanged reconstruction, dB",
     "ssim": "SSIM of the unchanged reconstruction",
     "outside": "grey levels changed outside the attribute's region, against the face",

@@ -206,7 +206,7 @@ def _read_start(plan: SweepPlan, trials: Sequence[Trial]) -> Row | None:
     return Row(
         name=START,
         label="the starting bundle",
-        state="as it came",
+        state="unchanged",
         value=finite(held_out.get(plan.settings.metric)),
         held_out=held_out,
         **_measured(read_measures(open_store(join(plan.store.url, START), option="--destination")), digest),
