@@ -22,7 +22,7 @@ def test_named_images_are_read_and_stay(stack: dict[str, str], fresh_bucket: Cal
     bundle = f"s3://{bucket}/bundle"
     init(InitSettings(destination=bundle, width=2, image_size=64))
     settings = BenchSettings(
-        bundle=bundle, destination=f"s3://{bucket}/scratch", source=source.url, images=4, seconds=0.1
+        bundle=bundle, destination=f"s3://{bucket}/scratch", source=source.url, images=4, stage_time="0.1s"
     )
     assert run_bench(settings).reached.images == 4
     assert [info.key for info in source.list()] == [f"{number}.jpg" for number in range(6)]

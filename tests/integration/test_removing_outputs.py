@@ -12,7 +12,7 @@ import boto3
 import pytest
 
 from flows.edit.removal.deleted_sources import SOURCE_EXISTS
-from flows.edit.removal.outputs import CHANGED, REMOVED, REPLACED, SHARED
+from flows.edit.removal.outputs import CHANGED, GONE, REMOVED, REPLACED, SHARED
 from flows.operate.removing import forget_keys
 from flows.operate.undo import undo
 from flows.settings import ForgetSettings, UndoSettings
@@ -53,7 +53,7 @@ def test_what_a_run_wrote_is_removed_by_its_proof(place: SmallEdit) -> None:
     again = place.run(redo=True)
     assert undo(UndoSettings(run=run_url(place, again)))[1].counts == {SHARED: 3}
     outcome = undo(UndoSettings(run=run_url(place, first)))[1]
-    assert outcome.counts == {REMOVED: 2, REPLACED: 1, CHANGED: 1, "gone before": 1}
+    assert outcome.counts == {REMOVED: 2, REPLACED: 1, CHANGED: 1, GONE: 1}
     assert place.outputs() == {"b", "c"}
     next_second()
     assert place.run() is not None
