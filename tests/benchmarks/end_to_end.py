@@ -65,7 +65,7 @@ def _flow(
             destination=bucket,
             images=images,
             shard_size=shard_size,
-            seconds=5,
+            stage_time="5s",
             paste=paste,
         )
     )
