@@ -67,8 +67,10 @@ def sweep(settings: SweepSettings) -> dict[str, Any] | State[Any]:
     patiently(measure_all, plan, log)
     result = patiently(finish, plan, log, time.monotonic() - started, ending.reason)
     show_artifacts(result)
-    if set(result["states"]) == {"failed"}:
-        raise Unfinished(f"every trial failed; {result['sweep']}/{TRIALS}/*/{RECORD} say why; {RESUMES}")
+    if set(result["states"]) <= {"failed", "diverged"}:
+        why = f"every trial failed or diverged; {result['sweep']}/{TRIALS}/*/{RECORD} say why"
+        # One that diverged does so again.
+        raise Unfinished(f"{why}; {RESUMES}" if "failed" in result["states"] else why)
     return result
 
 

@@ -16,7 +16,7 @@ from attgan.editing.editor import make_editor
 from flows import cli
 from flows.storage import join, open_store
 from flows.storage.bundles import open_bundle
-from flows.sweep.records import read_record
+from flows.sweep.records import read_record, read_trials
 from tests.support.finished_sweep import make_places
 from tests.support.images.pictures import noise
 from tests.support.refusals import codes_in
@@ -130,3 +130,10 @@ def test_a_sweep_whose_trials_all_fail_has_failed(
     assert record is not None
     assert (record["state"], record["attempts"]) == ("failed", 1)
     assert codes_in(record["reason"]) == ["batch-too-large"]
+
+
+@pytest.mark.long
+def test_a_sweep_whose_trials_all_diverge_has_failed(sweep: str, arguments: list[str]) -> None:
+    assert cli.run([*arguments, "--explode-above=1e-6", f"--destination={sweep}"]) == 1
+    records = [record for _, record in read_trials(open_store(sweep))]
+    assert {record["state"] for record in records} == {"diverged"}
