@@ -7,13 +7,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from attgan.drawn_faces import write_celeba
 from flows.dataset.subset import subset
+from flows.demo.faces import draw_into_bucket
 from flows.edit.flow import edit
 from flows.edit.report.tables import show
 from flows.runtime.cluster.connection import connect_ray, require_prefect
 from flows.runtime.running import run_from_terminal
-from flows.runtime.terminal import ProgressLines, console, print_line, print_mapping
+from flows.runtime.terminal import console, print_line, print_mapping
 from flows.settings import DEFAULT_BUNDLE, DemoSettings, EditSettings, SubsetSettings
 from flows.storage import bundles, join, open_store
 
@@ -38,17 +38,7 @@ def run_demo(settings: DemoSettings) -> dict[str, dict[str, Any]]:
 
     began = time.monotonic()
     console.rule(f"1. {settings.images:,} drawn faces, in CelebA's layout, into {faces}")
-    store = open_store(faces)
-    store.make_bucket()
-    filesystem, path = store.filesystem()
-    write_celeba(
-        path,
-        settings.images,
-        filesystem=filesystem,
-        seed=settings.seed,
-        glasses_share=GLASSES_SHARE,
-        progress=ProgressLines("faces drawn", settings.images).reach,
-    )
+    draw_into_bucket(faces, settings.images, seed=settings.seed, glasses_share=GLASSES_SHARE)
 
     drawn = time.monotonic()
     console.rule(f"2. attgan subset → {dataset}")

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from attgan.drawn_faces import write_celeba
 from attgan.editing.editor import make_editor
 from attgan.evaluation.pairs import PairMeasures, TruePairs, draw_true_pairs, edit_pairs, measure_pairs
 from attgan.evaluation.plots.image_grids import faces_grid
 from flows.dataset.subset import subset
+from flows.demo.faces import draw_into_bucket
 from flows.runtime.cluster.connection import connect_ray, require_prefect
 from flows.runtime.running import run_from_terminal
-from flows.runtime.terminal import ProgressLines, console, print_line, print_mapping, print_rows
+from flows.runtime.terminal import console, print_line, print_mapping, print_rows
 from flows.settings import AlignSettings, DemoTrainingSettings, SubsetSettings, TrainSettings
 from flows.storage import join, open_store
 from flows.storage.bundles import open_bundle
@@ -45,7 +45,7 @@ def run_train_demo(settings: DemoTrainingSettings) -> None:
 
     faces, dataset = join(bucket, "celeba"), join(bucket, "dataset")
     console.rule(f"1. {settings.images:,} drawn faces, in CelebA's layout, and attgan subset → {dataset}")
-    _draw(faces, settings)
+    draw_into_bucket(faces, settings.images, seed=settings.seed, workers=len(os.sched_getaffinity(0)))
     wanted = SubsetSettings(
         source=faces,
         destination=dataset,
@@ -102,21 +102,6 @@ def run_train_demo(settings: DemoTrainingSettings) -> None:
     print_line(f"pictures: {OUTPUT}/")
     print_line(f"the Prefect UI, while the stack is up: {server.removesuffix('/api')}")
     print_line(f"the demo took {time.monotonic() - started:,.0f} s")
-
-
-def _draw(url: str, settings: DemoTrainingSettings) -> None:
-    store = open_store(url)
-    store.make_bucket()
-    filesystem, path = store.filesystem()
-    workers = len(os.sched_getaffinity(0))
-    write_celeba(
-        path,
-        settings.images,
-        filesystem=filesystem,
-        seed=settings.seed,
-        workers=workers,
-        progress=ProgressLines("faces drawn", settings.images).reach,
-    )
 
 
 def _train(options: dict[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def test_prefect_serves_its_api_and_its_ui(stack):
     api = stack["PREFECT_API_URL"]
     assert json.load(urllib.request.urlopen(f"{api}/health")) is True
     settings = json.load(urllib.request.urlopen(api.removesuffix("/api") + "/ui-settings"))
-    # What a browser is told to ask.
+    # The address that browsers call.
     assert settings["api_url"] == api
     assert "<html" in urllib.request.urlopen(api.removesuffix("/api")).read().decode().lower()
 
