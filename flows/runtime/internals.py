@@ -10,11 +10,14 @@ import asyncio
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import yaml
-from pydantic import TypeAdapter
+from pydantic import PrivateAttr, TypeAdapter
+
+if TYPE_CHECKING:
+    from prefect.context import SettingsContext
 
 
 def cluster_id_at(address: str) -> str:
@@ -128,3 +131,23 @@ def remove_values(prefix: str) -> None:
     from ray.experimental.internal_kv import internal_kv_get_gcs_client
 
     internal_kv_get_gcs_client().internal_kv_del(prefix.encode(), True, _VALUES)
+
+
+def serialised_once() -> SettingsContext:
+    """Prefect's current settings, which are serialised once, however many tasks are submitted with them.
+
+    Each submission carries them, and to serialise them anew takes longer than all else of it.
+    """
+    from prefect.context import SettingsContext
+
+    class SerialisedOnce(SettingsContext):
+        _serialised: dict[bool, dict[str, Any]] = PrivateAttr(default_factory=dict)
+
+        def serialize(self, include_secrets: bool = True) -> dict[str, Any]:
+            if include_secrets not in self._serialised:
+                self._serialised[include_secrets] = super().serialize(include_secrets)
+            return self._serialised[include_secrets]
+
+    current = SettingsContext.get()
+    assert current is not None
+    return SerialisedOnce(profile=current.profile, settings=current.settings)

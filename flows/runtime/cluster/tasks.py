@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from prefect import State, get_run_logger
-from prefect.context import SettingsContext
 from prefect.states import Cancelled, Crashed
 from prefect_ray import RayTaskRunner
-from pydantic import PrivateAttr
 
 from attgan.errors import UserError
 from flows.runtime import cancelling, task_runs
 from flows.runtime.cluster import capacity, connection, nodes
 from flows.runtime.cluster.watch import cluster_watch
+from flows.runtime.internals import serialised_once
 
 # The most submissions that are pending at a time, however large the cluster is.
 WINDOW = 1000
@@ -143,17 +142,6 @@ def run_tasks(
         yield from _run_tasks(task, calls, options, window, check, fallback, report_end)
 
 
-class _SerialisedOnce(SettingsContext):
-    """Prefect's settings. Each submission carries them, and to serialise them anew takes longer than all else of it."""
-
-    _serialised: dict[bool, dict[str, Any]] = PrivateAttr(default_factory=dict)
-
-    def serialize(self, include_secrets: bool = True) -> dict[str, Any]:
-        if include_secrets not in self._serialised:
-            self._serialised[include_secrets] = super().serialize(include_secrets)
-        return self._serialised[include_secrets]
-
-
 @dataclass(frozen=True)
 class _Pending:
     """A submission: whether it is a second one for its call, and how often its node was taken away before."""
@@ -182,9 +170,7 @@ def _run_tasks(
     todo = iter(calls)
     exhausted = False
 
-    current = SettingsContext.get()
-    assert current is not None
-    settings = _SerialisedOnce(profile=current.profile, settings=current.settings)
+    settings = serialised_once()
 
     def submit(chosen: Any, call: Call, *, again: bool = False, lost: int = 0) -> None:
         with remote_options(**options), settings:

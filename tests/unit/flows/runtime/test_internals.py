@@ -9,12 +9,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
+from prefect.context import serialize_context
 from prefect_ray import RayTaskRunner
 from ray.autoscaler._private.kuberay.node_provider import KubernetesHttpApiClient
 
 from flows.runtime import internals
 from flows.runtime.cluster.autoscaler import Autoscaler, NodeType, Size, limits_of
-from flows.runtime.internals import autoscaling_config, next_dates
+from flows.runtime.internals import autoscaling_config, next_dates, serialised_once
 
 
 def test_ray_still_has_the_client_that_knows_its_cluster() -> None:
@@ -26,6 +27,14 @@ def test_ray_still_has_the_client_that_knows_its_cluster() -> None:
 
 def test_prefect_still_runs_a_task_on_ray_through_the_function_that_checks_the_node_first() -> None:
     assert isinstance(inspect.getattr_static(RayTaskRunner, "_run_prefect_task"), staticmethod)
+
+
+def test_prefect_still_serialises_its_settings_by_the_method_that_keeps_them() -> None:
+    usual = serialize_context()["settings_context"]
+    with serialised_once():
+        first, second = (serialize_context()["settings_context"] for _ in range(2))
+    assert first is second
+    assert first == usual
 
 
 RESOURCE = {
