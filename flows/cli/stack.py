@@ -10,7 +10,7 @@ from cyclopts import App, Group, Parameter
 
 from flows.operate.stack_choice import adopt_stack, become, print_stacks_elsewhere
 from flows.runtime.local_stack import adopt_local_stack
-from flows.runtime.terminal import print_rows
+from flows.runtime.terminal import print_line, print_rows
 from flows.settings import DeploySettings, ScheduleSettings
 
 _GROUP = Group("Servers and schedules", sort_key=4)
@@ -61,8 +61,10 @@ def doctor(
     adopt_stack()
     from flows.operate.doctor import examine
 
-    healthy, rows = examine(places)
-    print_rows("Health", rows)
+    healthy = True
+    for row in examine(places):
+        print_line(f"{row['ok']:<3}  {row['check']:<14}  {row['found']}", **row)
+        healthy &= row["ok"] == "yes"
     if not healthy:
         sys.exit(1)
 

@@ -6,10 +6,9 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
-import torch
 from prefect.client.orchestration import get_client
 
 from attgan.errors import UserError
@@ -25,14 +24,14 @@ Check = Callable[[], str]
 _GIB = 2**30
 
 
-def examine(places: tuple[str, ...] = ()) -> tuple[bool, list[Mapping[str, str]]]:
-    """Check everything that the flows need.
+def examine(places: tuple[str, ...] = ()) -> Iterator[Mapping[str, str]]:
+    """Check everything that the flows need, one thing after the other: some take seconds.
 
     Args:
         places: URLs that runs will write to; an object is neither written nor read there.
 
-    Returns:
-        Whether nothing is missing, and a row for each check: ``check``, ``ok`` (``yes`` or ``no``), ``found``.
+    Yields:
+        A row for each check: ``check``, ``ok`` (``yes`` or ``no``), ``found``.
     """
     checks: dict[str, Check] = {
         "attgan": _program,
@@ -44,9 +43,9 @@ def examine(places: tuple[str, ...] = ()) -> tuple[bool, list[Mapping[str, str]]
         "Ray cluster": _ray,
         "S3 credentials": _credentials,
     }
-    rows = [_row(name, check) for name, check in checks.items()]
-    rows += [_row(place, partial(_place, place)) for place in places]
-    return all(row["ok"] == "yes" for row in rows), rows
+    checks |= {place: partial(_place, place) for place in places}
+    for name, check in checks.items():
+        yield _row(name, check)
 
 
 def _row(name: str, check: Check) -> Mapping[str, str]:
@@ -61,6 +60,9 @@ def _program() -> str:
 
 
 def _torch() -> str:
+    # It takes seconds to import, in which the lines before this one can be read.
+    import torch
+
     gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
     return f"{torch.__version__}; {', '.join(gpus) or 'no GPU'}; {len(os.sched_getaffinity(0))} CPUs"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import sys
@@ -62,8 +63,9 @@ def exit_code(error: BaseException) -> int:
                 command = " ".join(error.command_chain or ())
                 line = f"{unknown}: there is no such option; `attgan {command} --help`"
                 return _refuse(UserError("option-unknown", line))
-            name = error.argument.name if error.argument else "an option"
-            return _refuse(UserError("option-required", f"{name}: is required"))
+            missing = _missing(error)
+            rule = "is required" if len(missing) == 1 else "are required"
+            return _refuse(UserError("option-required", f"{', '.join(missing)}: {rule}"))
         case CycloptsError():
             if isinstance(error.__cause__, ValidationError):
                 return _refuse(refusal_of(error.__cause__))
@@ -85,6 +87,19 @@ def exit_code(error: BaseException) -> int:
                 f"{kind}: {one_line(error, None)} (unexpected; {TRACEBACK}=1 shows where it comes from)"
             )
     raise error
+
+
+def _missing(error: MissingArgumentError) -> list[str]:
+    """The required options that a command was not given. The error itself has one of them."""
+    words = (error.root_input_tokens or [])[len(error.command_chain or ()) :]
+    arguments = error.app.assemble_argument_collection() if error.app else []
+    required = [argument for argument in arguments if argument.required and argument.name.startswith("--")]
+    # Values without their options come first, in the order of the options.
+    by_place = list(itertools.takewhile(lambda word: not word.startswith("-"), words))
+    given = {word.partition("=")[0] for word in words}
+    given |= {argument.name for argument in required if argument.index in range(len(by_place))}
+    named = [error.argument.name] if error.argument else []
+    return [argument.name for argument in required if argument.name not in given] or named
 
 
 def _expected(error: Exception) -> bool:

@@ -97,10 +97,15 @@ def print_mapping(title: str, values: Mapping[str, Any]) -> None:
     print_rows(title, [{"what": what, "value": value} for what, value in shown.items()])
 
 
-def print_line(line: str) -> None:
-    """Print a line without wrapping it, so that addresses and paths in it can be copied."""
+def print_line(line: str, **fields: str) -> None:
+    """Print a line without wrapping it, so that addresses and paths in it can be copied.
+
+    Args:
+        line: the line.
+        **fields: what it says, for those who read it as JSON.
+    """
     if json_lines.are_wanted():
-        json_lines.write(sys.stdout, "INFO", line)
+        json_lines.write(sys.stdout, "INFO", line, **fields)
         return
     console.print(line, soft_wrap=True)
 

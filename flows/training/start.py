@@ -125,6 +125,10 @@ def joined_licence(before: str | None, chosen: str | None, subset: str) -> str:
     data = chosen or f"trained on the dataset {subset}: the terms of its images apply"
     if before is None or before == UNTRAINED:
         return data
+    name, _, further = data.partition("; ")
+    if further and before.startswith(f"{name}; "):
+        # Both are of the same licence, which is named once.
+        data = further
     return before if data in before else f"{before}; {data}"
 
 

@@ -31,7 +31,7 @@ def test_named_images_are_read_and_stay(stack: dict[str, str], fresh_bucket: Cal
 
 def test_servers_and_a_bucket_are_found(stack: dict[str, str], fresh_bucket: Callable[[], str]) -> None:
     place = f"s3://{fresh_bucket()}/run"
-    _, rows = examine((place,))
+    rows = list(examine((place,)))
     found = {row["check"]: row["ok"] for row in rows}
     assert {found[check] for check in ("Prefect server", "Ray cluster", "S3 credentials", place)} == {
         "yes"

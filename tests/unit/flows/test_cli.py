@@ -43,7 +43,10 @@ def image_folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "code", "option"),
     [
+        (["edit"], "option-required", "--source, --destination: "),
         (["edit", "--source", "a"], "option-required", "--destination: "),
+        (["edit", "a.jpg"], "option-required", "--destination: "),
+        (["edit", "--destination=b", "--dry-run"], "option-required", "--source: "),
         (["edit", "--sorce", "a"], "option-unknown", "--sorce"),
         (
             ["edit", "--source", "a", "--destination", "b", "--bundle", "c", "--quality", "0"],

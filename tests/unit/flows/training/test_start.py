@@ -11,7 +11,7 @@ from attgan.models import (
     save_bundle,
 )
 from flows.settings import AlignSettings, InitSettings, TrainSettings
-from flows.training.start import Start, licence_line, make_start
+from flows.training.start import Start, joined_licence, licence_line, make_start
 from flows.training.weights import init
 from tests.support.refusals import refused
 
@@ -117,3 +117,24 @@ def test_the_licence_joins_that_of_the_weights_and_that_of_the_data(
     mit = write_bundle(tmp_path / "b", start, None, "MIT")
     bundled = TrainSettings.model_validate(PLACES | {"bundle": mit, "licence": given})
     assert licence_line(bundled, "random", make_start(bundled)) == f"MIT; {line}"
+
+
+@pytest.mark.parametrize(
+    ("before", "data", "joined"),
+    [
+        (
+            "MIT; trained on portraits",
+            "MIT; trained on drawn faces",
+            "MIT; trained on portraits; trained on drawn faces",
+        ),
+        ("MIT; trained on portraits", "MIT", "MIT; trained on portraits"),
+        ("MIT; trained on portraits", "MIT; trained on portraits", "MIT; trained on portraits"),
+        (
+            "MIT; trained on portraits",
+            "research only; of a lab",
+            "MIT; trained on portraits; research only; of a lab",
+        ),
+    ],
+)
+def test_a_licence_that_both_have_is_named_once(before: str, data: str, joined: str) -> None:
+    assert joined_licence(before, data, "random") == joined
