@@ -17,8 +17,11 @@ def _elsewhere(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "code", "option"),
     [
-        (["up", "--s3-port", "0"], "command-line-invalid", "--s3-port: '0'"),
-        (["up", "--without", "redis"], "command-line-invalid", "--without: "),
+        (["up", "--s3-port", "0"], "command-line-invalid", "--s3-port"),
+        (["up", "--without", "redis"], "command-line-invalid", "--without"),
+        (["up", "--time-limit", "soon"], "command-line-invalid", "--time-limit"),
+        (["up", "--tiem-limit", "2s"], "command-line-invalid", "--tiem-limit"),
+        (["statsu"], "command-line-invalid", "statsu"),
         # Outside of what stacks choose, which may be at work beside this test.
         (["up", "--prefect-port", "19999", "--s3-port", "19999"], "port-taken", "--s3-port 19999: "),
         (
@@ -32,7 +35,7 @@ def _elsewhere(tmp_path, monkeypatch):
     ],
 )
 def test_refusal_is_one_line_with_code_2_and_nothing_is_made(arguments, code, option, capsys, tmp_path):
-    assert _code(arguments) == 2
+    assert main(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert codes_in(err) == [code]
@@ -46,7 +49,7 @@ def test_refusal_is_one_line_with_code_2_and_nothing_is_made(arguments, code, op
 def test_taken_port_is_named_with_its_option_and_nothing_is_made(option, host, capsys, tmp_path):
     with socket.create_server((host, 0)) as server:
         port = server.getsockname()[1]
-        assert _code(["up", "--free-ports", option, str(port)]) == 2
+        assert main(["up", "--free-ports", option, str(port)]) == 2
     err = capsys.readouterr().err
     assert codes_in(err) == ["port-taken"]
     assert f"{option} {port}: " in err
@@ -56,7 +59,7 @@ def test_taken_port_is_named_with_its_option_and_nothing_is_made(option, host, c
 
 @pytest.mark.parametrize("command", ["status", "env"])
 def test_without_a_stack_there_is_nothing_to_show(command, capsys):
-    assert _code([command]) == 1
+    assert main([command]) == 1
     assert "no stack is up in .local/stack" in capsys.readouterr().err
 
 
@@ -76,14 +79,6 @@ def test_the_worker_belongs_to_a_whole_stack_that_stays(arguments, services, mon
         raise StackError("not now")
 
     monkeypatch.setattr("infra.local.lifecycle.up", start)
-    assert _code([*arguments[:1], "--free-ports", *arguments[1:]]) == 1
+    assert main([*arguments[:1], "--free-ports", *arguments[1:]]) == 1
     assert seen == [services]
     capsys.readouterr()
-
-
-def _code(arguments):
-    try:
-        return main(arguments)
-    # Raised by argparse.
-    except SystemExit as end:
-        return end.code
