@@ -73,7 +73,7 @@ def _parse_s3(rest: str, option: str) -> Location:
     if "@" in bucket or ":" in bucket:
         raise UserError(
             "url-holds-credentials",
-            f"{option} 's3://…/{prefix}': neither credentials nor hosts belong in a URL; "
+            f"{option} 's3://…': neither credentials nor hosts belong in a URL; "
             "they are set with AWS_PROFILE, AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL and the like",
         )
     if not bucket:
@@ -95,8 +95,8 @@ def _parse_file(rest: str, option: str) -> Location:
 
 
 def hide_credentials(url: str) -> str:
-    """The URL without the user and password in its host part."""
-    return re.sub(r"://[^/]*@", "://…@", url)
+    """The URL without the user and password in its host part, also where the password has slashes."""
+    return re.sub(r"://([^/]*@|[^/]*:(?![0-9]+(/|$)).*@)", "://…@", url)
 
 
 def join(url: str, *parts: str) -> str:

@@ -21,7 +21,6 @@ from attgan.attributes import (
 )
 from attgan.data.codec import Decoded
 from attgan.detection import Face, FaceDetector
-from attgan.detection.similarity import scale_of
 from attgan.editing.change import change_of
 from attgan.editing.editor import Editor
 from attgan.editing.face_selection import MIN_CONFIDENCE, MIN_FACE, Faces, find_places
@@ -142,8 +141,9 @@ def find_faces(
             continue
         pixels = photograph.image.pixels
         photograph.problem = None if found else DataError("find", NO_FACE)
+        chosen = found[:1] if options.output == "face" else found
         photograph.faces = [
-            PhotographFace(place, take_face(pixels, place, size), face) for face, place in found
+            PhotographFace(place, take_face(pixels, place, size), face) for face, place in chosen
         ]
 
 
@@ -207,7 +207,7 @@ def put_back(
     """
     image = photograph.image
     if options.output == "face":
-        face = max(photograph.faces, key=lambda face: float(scale_of(face.placement.matrix)))
+        (face,) = photograph.faces
         if face.edited is None:
             return image.with_pixels(face.pixels)
         return image.with_pixels(greyed_face(face.edited) if is_grey(image.pixels) else face.edited)

@@ -44,6 +44,7 @@ class EditJob:
         edits: what is asked for.
         made_of: everything that decides the outputs' bytes.
         fingerprint: hash of ``made_of``.
+        lineage: of its runs, see :func:`flows.edit.fingerprint.lineage_of`.
         replaces: fingerprints of the earlier runs whose outputs it may replace.
     """
 
@@ -54,6 +55,7 @@ class EditJob:
     edits: tuple[Edit, ...]
     made_of: dict[str, Any]
     fingerprint: str
+    lineage: str
     replaces: Sequence[str] = ()
 
     @property
@@ -103,13 +105,11 @@ class EditRequest(EditJob):
     Attributes:
         bundle: the model's configuration and card.
         labels, styles: the tables for single images.
-        lineage: of its runs.
     """
 
     bundle: BundleInfo
     labels: SourceLabels
     styles: Styles
-    lineage: str
 
     @property
     def attributes_from(self) -> str:
@@ -167,10 +167,10 @@ def resolve_at(settings: EditSettings, source: Store, destination: Store) -> Edi
         edits,
         made_of,
         hash_of(made_of),
+        lineage_of(settings, made_of),
         bundle=bundle,
         labels=labels,
         styles=styles,
-        lineage=lineage_of(settings, made_of),
     )
 
 
@@ -185,6 +185,7 @@ def job_of(run: EditRun) -> EditJob:
         parse_edits(settings.set, settings.intensity, run.attributes),
         run.made_of,
         run.fingerprint,
+        run.lineage,
         run.replaces,
     )
 

@@ -27,8 +27,9 @@ RUN_FILE = "run.json"
 REPORT = "report.json"
 # Of a run's folder: pictures of some of its faces, and the page of `attgan preview`.
 PICTURE, PREVIEW = "before-after.jpg", "preview.html"
-# Of an output's metadata: the fingerprint of the run that wrote it, and the ETag of what it was made from.
-FINGERPRINT, SOURCE_ETAG = "attgan-fingerprint", "attgan-source-etag"
+# Of an output's metadata: the fingerprint and the lineage of the run that wrote it, and the ETag of what it was made
+# from.
+FINGERPRINT, LINEAGE, SOURCE_ETAG = "attgan-fingerprint", "attgan-lineage", "attgan-source-etag"
 
 
 class EditRun(BaseModel):

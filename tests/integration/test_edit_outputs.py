@@ -9,7 +9,7 @@ import pytest
 from flows.edit.job import resolve
 from flows.edit.ledger import Summary, finished_shards, read_rows
 from flows.edit.plan.prepared_run import NothingToDo, PreparedRun, prepare
-from flows.edit.run import FINGERPRINT, SOURCE_ETAG
+from flows.edit.run import FINGERPRINT, LINEAGE, SOURCE_ETAG
 from flows.edit.shard.one_shard import edit_shard
 from flows.settings import EditSettings, InitSettings
 from flows.storage import Store, join, open_store
@@ -53,6 +53,7 @@ def test_an_output_says_who_made_it_of_what_and_how(bucket: str) -> None:
     head = output(bucket)
     assert head["Metadata"] == {
         FINGERPRINT: prepared.run.fingerprint,
+        LINEAGE: prepared.run.lineage,
         SOURCE_ETAG: row["source_etag"],
         "attgan-model": prepared.run.made_of["bundle"],
         "attgan-edit": "Eyeglasses=1@1",
@@ -115,6 +116,17 @@ def test_a_straggler_does_not_put_its_older_edit_over_the_newer_one(
         "the source has changed while it was edited; the next run edits it",
     )
     assert output(bucket)["ETag"] == newer
+
+
+@pytest.mark.parametrize(("rule", "status"), [("skip", "skipped"), ("overwrite", "edited")])
+def test_an_output_of_another_source_is_not_ours(bucket: str, rule: str, status: str) -> None:
+    """Two sources have another image under the same key, and are edited alike into one place."""
+    done(planned(bucket))
+    first = output(bucket)["ETag"]
+    open_store(f"{bucket}/other").put("a.jpg", saved(noise(5)))
+    _, row = done(planned(bucket, source=f"{bucket}/other", on_existing=rule))
+    assert row["status"] == status
+    assert (output(bucket)["ETag"] == first) == (rule == "skip")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -91,11 +92,17 @@ def prepare(
 
 
 def _next_id(request: EditRequest, runs: Sequence[ListedRun]) -> str:
-    """The id of the unfinished run of this request, which is also that of the next one if all have finished."""
+    """The id of this request's last run if that is unfinished, otherwise of its next one."""
     settings = request.settings
     name = hash_of([request.lineage, request.fingerprint, settings.max_images, settings.redo])
-    finished = sum(listed.is_finished and listed.run.run_id.startswith(f"{name}-") for listed in runs)
-    return f"{name}-{finished + 1:04d}"
+    # Not their count: folders of old runs may have been deleted.
+    numbers = {
+        int(found[1]): listed.is_finished
+        for listed in runs
+        if (found := re.fullmatch(rf"{name}-([0-9]+)", listed.run.run_id))
+    }
+    last = max(numbers, default=0)
+    return f"{name}-{last + numbers.get(last, True):04d}"
 
 
 def _plan(

@@ -104,10 +104,13 @@ def _remarks(
 ) -> list[str]:
     """What a user may not expect of a run that is green: lines, each with the option that changes it."""
     settings = run.settings
+    unsure_copied = min(unsure, counts["copied"]) if settings.on_unsure == "copy" else 0
     found = {
-        "copied unchanged, because the face already has the attributes (--on-present edit edits it)": counts[
-            "copied"
-        ],
+        "copied unchanged, because the face already has the attributes (--on-present edit edits it)": (
+            counts["copied"] - unsure_copied
+        ),
+        "copied unchanged, because the classifier is not sure that the face lacks the attributes "
+        "(--on-unsure edit edits it)": unsure_copied,
         "edited, though the classifier is not sure that the face lacks the attributes (--on-unsure copy copies it)": (
             unsure if settings.on_unsure == "edit" else 0
         ),

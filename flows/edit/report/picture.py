@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from attgan.data import codec
+from attgan.editing.placement import Pixels
 from attgan.errors import DataError
 from attgan.evaluation.plots.image_grids import before_after_grid, scaled
 from flows.edit.job import EditJob
@@ -28,10 +29,20 @@ def before_after(job: EditJob, sample: Sequence[SampledImage]) -> bytes | None:
         except (FileNotFoundError, ObjectRefused, DataError):
             # The image has changed since it was edited. The picture does without it.
             continue
-        cut = _face_square(image.box, before.shape[1], before.shape[0])
-        pairs.append((scaled(before[cut], HEIGHT), scaled(after[cut], HEIGHT)))
+        face, edited = _squares(before, after, image.box)
+        pairs.append((scaled(face, HEIGHT), scaled(edited, HEIGHT)))
         captions.append(image.key)
     return before_after_grid(pairs, captions, columns=3, height=HEIGHT) if pairs else None
+
+
+def _squares(before: Pixels, after: Pixels, box: Sequence[float] | None) -> tuple[Pixels, Pixels]:
+    """A square around the face from the image and from its edit.
+
+    An edit of another size is the face alone, or the image has been replaced since: then the edit's own middle.
+    """
+    cut = _face_square(box, before.shape[1], before.shape[0])
+    same = after.shape == before.shape
+    return before[cut], after[cut if same else _face_square(None, after.shape[1], after.shape[0])]
 
 
 def _face_square(box: Sequence[float] | None, width: int, height: int) -> tuple[slice, slice]:

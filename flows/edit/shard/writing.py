@@ -15,7 +15,7 @@ from attgan.editing.photographs import put_back
 from attgan.errors import DataError
 from attgan.models import GeneratorConfig
 from flows.edit.job import EditJob
-from flows.edit.run import FINGERPRINT, SOURCE_ETAG
+from flows.edit.run import FINGERPRINT, LINEAGE, SOURCE_ETAG
 from flows.edit.shard.item import Chunk, Item
 from flows.storage import ObjectInfo, ObjectRefused, PreconditionFailed, Store, denials
 
@@ -81,6 +81,7 @@ def _proof(item: Item, job: EditJob) -> dict[str, str]:
     """The metadata that marks an output as this run's, and as an edited image."""
     return {
         FINGERPRINT: job.fingerprint,
+        LINEAGE: job.lineage,
         SOURCE_ETAG: quote(item.row.source_etag.strip('"'), safe="-"),
         "attgan-model": job.model.digest,
         "attgan-edit": "none" if item.is_copy else quote(job.edits_text, safe="=@, "),
@@ -158,8 +159,15 @@ def _is_this_result(item: Item, there: ObjectInfo, destination: Store, ours: Map
 
 
 def _is_earlier_output(item: Item, there: ObjectInfo, job: EditJob) -> bool:
-    """Whether the object is an output for an earlier content of the source, or of a run that this one replaces."""
-    return there.etag == item.replaces or there.metadata.get(FINGERPRINT) in (job.fingerprint, *job.replaces)
+    """Whether the object is an output for an earlier content of the source, or of a run that this one replaces.
+
+    The fingerprint alone would not tell it from the output of another source with the same key.
+    """
+    if there.etag == item.replaces:
+        return True
+    # Outputs of earlier versions do not name their lineage.
+    of_this_source = there.metadata.get(LINEAGE, job.lineage) == job.lineage
+    return of_this_source and there.metadata.get(FINGERPRINT) in (job.fingerprint, *job.replaces)
 
 
 def _is_current(item: Item, source: Store) -> bool:

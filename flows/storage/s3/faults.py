@@ -126,7 +126,9 @@ def at_connection(fault: Fault, bucket: str, where: str, endpoint: str) -> Excep
     )
 
 
-def at_object(error: Exception, name: str, key: str, create_only: bool = False) -> Exception:
+def at_object(
+    error: Exception, name: str, key: str, *, create_only: bool = False, replaces: bool = False
+) -> Exception:
     """The error for a request for one object that failed after all retries.
 
     Args:
@@ -134,6 +136,7 @@ def at_object(error: Exception, name: str, key: str, create_only: bool = False) 
         name: the object's URL.
         key: its key, for the user.
         create_only: whether the request was a create-only put.
+        replaces: whether it was a put that replaces an object with a certain ETag.
     """
     if isinstance(error, BotoCoreError) or not isinstance(error, ClientError | BaseError | OSError):
         return StorageError(f"{name}: {one_line(error)}")
@@ -149,18 +152,27 @@ def at_object(error: Exception, name: str, key: str, create_only: bool = False) 
     ):
         return FileExistsError(name)
     if isinstance(error, FileNotFoundError) or fault.status == 404:
-        return FileNotFoundError(name)
+        gone = f"{name}: is not there any more"
+        return PreconditionFailed(gone) if replaces else FileNotFoundError(name)
     if fault.code in CREDENTIALS:
         return CredentialsRefused(
             "aws-credentials-refused", f"{name}: the AWS credentials are not accepted: {fault}"
         )
     if fault.code == ARCHIVED:
         return ObjectRefused(f"key {key!r}: {fault}")
-    if fault.status in (401, 403) or fault.code.startswith("KMS."):
+    if fault.status in (401, 403) or fault.code.startswith("KMS.") or _needs_its_own_key(fault):
         return AccessDenied(f"{name}: {fault}")
     if fault.code in BAD_NAME or (fault.status == 400 and (is_odd(key) or "\\" in key)):
         return KeyRefused(f"key {key!r}: the server refuses it: {fault}")
     return StorageError(f"{name}: {fault}")
+
+
+def _needs_its_own_key(fault: Fault) -> bool:
+    """Whether the object can only be read with the key that it was encrypted with (SSE-C).
+
+    The code alone stands for any request that is not valid.
+    """
+    return fault.code == "InvalidRequest" and "ncryption" in fault.detail
 
 
 def pause_before_next(error: Exception, pauses: Iterator[float], left_to_us: bool) -> float | None:

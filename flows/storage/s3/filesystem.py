@@ -314,4 +314,4 @@ class ObjectWriter(io.RawIOBase):
             function(*args)
         except faults.RAISED as error:
             self._failed = True
-            raise faults.at_object(error, self._store.name(self._key), self._key, False) from None
+            raise faults.at_object(error, self._store.name(self._key), self._key) from None

@@ -237,7 +237,13 @@ class S3Store:
             except faults.RAISED as error:
                 pause = faults.pause_before_next(error, pauses, bool(condition) or is_delete)
                 if pause is None:
-                    raise faults.at_object(error, self.name(key), key, condition.create_only) from None
+                    raise faults.at_object(
+                        error,
+                        self.name(key),
+                        key,
+                        create_only=condition.create_only,
+                        replaces=condition.if_match is not None,
+                    ) from None
             time.sleep(pause)
 
     async def _atry(self, key: str, request: Callable[[], Awaitable[Result]]) -> Result:

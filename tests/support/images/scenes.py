@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 from PIL import Image
 
@@ -19,12 +21,16 @@ def placement(left: float, top: float, scale: float = 1.0, degrees: float = 0.0)
 
 
 def photograph(
-    width: int, height: int, faces: dict[int, Matrix], background: tuple[int, int, int] = (96, 112, 104)
+    width: int,
+    height: int,
+    faces: dict[int, Matrix],
+    background: tuple[int, int, int] = (96, 112, 104),
+    wearers: Collection[int] = (),
 ) -> np.ndarray:
-    """``(height, width, 3)`` uint8: drawn faces, by seed, each brought to its place."""
+    """``(height, width, 3)`` uint8: drawn faces, by seed, each brought to its place; ``wearers`` have glasses."""
     scene = Image.new("RGB", (width, height), background)
     for seed, matrix in faces.items():
-        picture = Image.fromarray(draw(sample_face(seed, glasses_share=0.0)))
+        picture = Image.fromarray(draw(sample_face(seed, glasses_share=float(seed in wearers))))
         # Pillow asks where each pixel comes from, and counts from pixels' corners as we do
         way = tuple(invert(matrix).reshape(-1))
         resampling = Image.Resampling.BICUBIC

@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attgan.errors import UserError
+from flows.settings import EditSettings
 from flows.storage import is_within, join, open_store, parse_url
+from flows.urls import hide_credentials
 from tests.support.refusals import refused
 
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
@@ -46,12 +48,27 @@ def test_refused_with_option_and_value(code: str, urls: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["s3://AKIAX:secret@bucket/x", "ftp://me:secret@host/x", "file://me:secret@host/x"]
+    "url",
+    [
+        *("s3://AKIAX:secret@bucket/x", "ftp://me:secret@host/x", "file://me:secret@host/x"),
+        *(
+            "s3://AKIAX:a/secret+b@bucket/x",
+            "http://me:a/secret@host:80/x",
+            "s3://AKIAX:secret/a@b/c@bucket/x",
+        ),
+    ],
 )
 def test_credentials_in_a_url_are_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(UserError) as caught:
         parse_url(url)
     assert "secret" not in str(caught.value)
+    # What Prefect stores as a parameter, before it is refused.
+    assert "secret" not in EditSettings(source="/in", destination=url).destination
+
+
+@pytest.mark.parametrize("url", ["http://host:9091/a@b", "s3://bucket/a@b:c@d", "/data/a:b@c"])
+def test_what_only_looks_like_credentials_stays(url: str) -> None:
+    assert hide_credentials(url) == url
 
 
 @given(text)

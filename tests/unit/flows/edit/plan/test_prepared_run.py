@@ -1,6 +1,7 @@
 """Runs over the same images again: only what is new or changed, only what failed, or all of it."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,22 @@ def test_the_same_again_finds_nothing_to_do(tmp_path: Path, settings: MakeSettin
     assert run_all(settings(shard_size=2)) is None
     assert run_all(settings(shard_size=3, cpus_per_shard=2)) is None, "what decides no bytes is no other wish"
     assert written(tmp_path) == before
+
+
+def test_a_removed_folder_of_an_old_run_does_not_hide_what_is_new(
+    tmp_path: Path, settings: MakeSettings
+) -> None:
+    put(tmp_path, a=0)
+    first = run_all(settings())
+    put(tmp_path, b=1)
+    run_all(settings())
+    assert first is not None
+    shutil.rmtree(first["url"])
+    put(tmp_path, c=2)
+    third = run_all(settings())
+    assert third is not None
+    assert (tmp_path / "out" / "c.jpg").exists()
+    assert third["run_id"].endswith("-0003")
 
 
 def test_only_what_is_new_or_changed_is_edited(tmp_path: Path, settings: MakeSettings) -> None:

@@ -83,6 +83,19 @@ def test_the_largest_face_alone(tmp_path: Path, settings: MakeSettings, group: n
     assert not changed[:, 400:].any()
 
 
+def test_the_face_alone_is_that_of_its_row(tmp_path: Path, settings: MakeSettings) -> None:
+    """Of two faces the larger one decides, also if it is left as it is and the other one could be edited."""
+    for name, wearers in (("bare.png", [5]), ("worn.png", [3])):
+        (tmp_path / "in" / name).write_bytes(saved(photograph(640, 400, TWO, wearers=wearers), "PNG"))
+    rows, results = run_all(settings(bundle="default", output="face"))
+    assert {name: (row["status"], len(row["faces"])) for name, row in rows.items()} == {
+        "bare.png": ("edited", 1),
+        "worn.png": ("copied", 1),
+    }
+    assert all(row["faces"][0]["box"][2] < 320 for row in rows.values()), "the left one"
+    assert {picture.shape for picture in results.values()} == {(128, 128, 3)}
+
+
 def test_aligned_images_and_photographs_may_be_mixed(
     tmp_path: Path, settings: MakeSettings, group: np.ndarray
 ) -> None:
