@@ -33,6 +33,7 @@ DEFAULT_FOLDER = Path(os.environ.get("ATTGAN_STACK_FOLDER") or ".local/stack")
 _PORTS = {"prefect": 4200, "s3": 8333, "ray": 6379, "dashboard": 8265}
 # A program that this one stands for, such as `attgan`. Nothing that is started here inherits the name.
 _PROGRAM = os.environ.pop("ATTGAN_PROGRAM", "python -m infra")
+_NO_COMMAND = "run: the command is missing; write `run [options] -- COMMAND …`"
 
 app = App(
     name=_PROGRAM,
@@ -54,12 +55,32 @@ def _seconds(kind: object, tokens: Sequence[Any]) -> float:
     return seconds
 
 
-_PORT = Parameter(validator=validators.Number(gte=1, lte=65535))
-Port = Annotated[int | None, _PORT]
+def _whole(kind: object, tokens: Sequence[Any]) -> int:
+    """A whole number, which is not rounded from another one."""
+    del kind
+    if not re.fullmatch("[0-9]{1,9}", tokens[0].value):
+        raise ValueError(f"{tokens[0].value!r} must be a whole number")
+    return int(tokens[0].value)
+
+
+def _path(kind: object, tokens: Sequence[Any]) -> Path:
+    """A path that is not empty, as that of a shell's variable without a value would be."""
+    del kind
+    if not tokens[0].value:
+        raise ValueError("'' must be a path")
+    return Path(tokens[0].value)
+
+
+def _from(least: int, most: int | None = None) -> Parameter:
+    return Parameter(converter=_whole, validator=validators.Number(gte=least, lte=most))
+
+
+Port = Annotated[int | None, _from(1, 65535)]
 Folder = Annotated[
     Path,
     Parameter(
         name="--dir",
+        converter=_path,
         help="Folder of the stack; by default $ATTGAN_STACK_FOLDER or .local/stack.",
     ),
 ]
@@ -89,9 +110,9 @@ class Choices:
     ray_port: Port = None
     dashboard_port: Port = None
     free_ports: bool = False
-    cpus: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None
-    gpus: Annotated[int | None, Parameter(validator=validators.Number(gte=0))] = None
-    object_store_mb: Annotated[int, Parameter(validator=validators.Number(gte=100), show_default=True)] = 512
+    cpus: Annotated[int | None, _from(1)] = None
+    gpus: Annotated[int | None, _from(0)] = None
+    object_store_mb: Annotated[int, _from(100), Parameter(show_default=True)] = 512
     database: Annotated[Literal["sqlite", "postgresql"], Parameter(show_default=True)] = "sqlite"
     without: tuple[Literal["prefect", "s3", "ray", "worker", "dashboard"], ...] = ()
     time_limit: Annotated[
@@ -102,12 +123,20 @@ class Choices:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0, 1 (failed), 2 (refused), or 128 + the signal that ended it."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
     signals.interruptible()
     try:
-        code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        if not words:
+            app.help_print([])
+            return RefusedError.exit_code
+        # Without the two hyphens the command's options would be taken for ours.
+        if words[0] == "run" and "--" not in words and words[1:] not in (["--help"], ["-h"]):
+            raise RefusedError("command-missing", _NO_COMMAND)
+        code = app(words, exit_on_error=False, print_error=False, result_action="return_value")
         return code or 0
     except CycloptsError as error:
-        refusal = RefusedError("command-line-invalid", f"{' '.join(str(error).split())} ({_PROGRAM} --help)")
+        help_of = " ".join([_PROGRAM, *(error.command_chain or ()), "--help"])
+        refusal = RefusedError("command-line-invalid", f"{' '.join(str(error).split())} ({help_of})")
         print(f"error: {refusal}", file=sys.stderr)
         return refusal.exit_code
     except StackError as error:
@@ -118,7 +147,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {where}{error.strerror or error}", file=sys.stderr)
         return StackError.exit_code
     except Interrupted as interruption:
-        print("interrupted: everything that was started is stopped again", file=sys.stderr)
+        left = "the stack may still be up; the same command again stops it"
+        started = "everything that was started is stopped again"
+        print(f"interrupted: {left if words[0] == 'down' else started}", file=sys.stderr)
         return interruption.exit_code
 
 
@@ -130,13 +161,14 @@ def up(*, folder: Folder = DEFAULT_FOLDER, choices: Choices = Choices()) -> int:
         healthy, table = status(stack)
         if healthy:
             print(f"a stack is already up in {folder}", *table, sep="\n")
+            if choices != Choices():
+                _say("this command's options are not applied to it; `down` stops it first")
             return 0
         print(*table, sep="\n", file=sys.stderr)
     lifecycle.clear(folder)
     # The worker is part of a whole stack: it is left out with a service that it needs.
-    stack = lifecycle.up(
-        folder, report=_say, **_resolved(choices, worker=set(NEEDS).isdisjoint(choices.without))
-    )
+    worker = {*NEEDS, "worker"}.isdisjoint(choices.without)
+    stack = lifecycle.up(folder, report=_say, **_resolved(choices, worker=worker))
     _, table = status(stack)
     print(*table, *_ways_in(stack), sep="\n")
     return 0
@@ -186,7 +218,7 @@ def deployments() -> None:
 @app.command
 def run(
     *command: str,
-    folder: Annotated[Path | None, Parameter(name="--dir")] = None,
+    folder: Annotated[Path | None, Parameter(name="--dir", converter=_path)] = None,
     choices: Choices = Choices(),
     worker: bool = False,
 ) -> int:
@@ -198,9 +230,7 @@ def run(
         worker: Also start the worker that runs deployments.
     """
     if not command:
-        raise RefusedError(
-            "command-missing", "run: the command is missing; write `run [options] -- COMMAND …`"
-        )
+        raise RefusedError("command-missing", _NO_COMMAND)
     try:
         executable = program(command[0])
     except StackError:
@@ -249,12 +279,12 @@ def _resolved(choices: Choices, *, worker: bool) -> dict[str, Any]:
     services = tuple(name for name in SERVICES if name not in choices.without)
     if not services:
         raise RefusedError("nothing-to-start", "--without: nothing is left to start")
-    missing = [name for name in NEEDS if name not in services]
+    missing = [name for name in (*NEEDS, "worker") if name in choices.without]
     if worker and missing:
         raise RefusedError(
-            "worker-needs-service", f"--worker: needs {missing[0]}, which --without leaves out"
+            "worker-needs-service", f"--worker: --without {missing[0]} leaves out what it needs"
         )
-    if worker and "worker" not in choices.without:
+    if worker:
         services += ("worker",)
     if choices.database == "postgresql" and "prefect" in services:
         require_postgresql()

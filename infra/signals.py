@@ -14,13 +14,17 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def interruptible() -> None:
-    """Make SIGINT, SIGTERM and SIGHUP raise Interrupted in the main thread from now on."""
+    """Make SIGINT, SIGTERM and SIGHUP raise Interrupted in the main thread from now on.
+
+    One that is ignored stays so: ``nohup`` has asked for it.
+    """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise Interrupted(number)
 
     for number in ENDING:
-        signal.signal(number, interrupt)
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
 
 
 @contextlib.contextmanager

@@ -26,10 +26,11 @@ def prefect_server(stack: Stack) -> Service:
     folder.mkdir(mode=0o700, exist_ok=True)
     port = str(stack.ports["prefect"])
     sqlite = "postgresql" not in stack.services
+    address = stack.address("prefect")
     return Service(
         name="prefect",
         title="Prefect server",
-        links=(("Prefect UI", stack.address("prefect")),),
+        links=(("Prefect UI", address),),
         command=(sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port),
         environment={
             # Relative to its working directory, so that the note of one stack is valid for the copy of another one.
@@ -43,7 +44,9 @@ def prefect_server(stack: Stack) -> Service:
             # restarts, and minutes later Prefect ends a run that has lost its lease.
             "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
             "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-            "PREFECT_UI_API_URL": stack.address("prefect") + "/api",
+            "PREFECT_UI_API_URL": address + "/api",
+            # No page of another site may talk to it from this machine's browsers.
+            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"{address},{address.replace('127.0.0.1', 'localhost')}",
         },
         folder=folder,
         check=lambda: _check(stack),

@@ -38,6 +38,19 @@ def test_prefect_serves_its_api_and_its_ui(stack):
     assert "<html" in urllib.request.urlopen(api.removesuffix("/api")).read().decode().lower()
 
 
+@pytest.mark.parametrize(("origin", "allowed"), [("{ui}", True), ("http://elsewhere.example", False)])
+def test_prefect_answers_no_page_of_another_site(stack, origin, allowed):
+    api = stack["PREFECT_API_URL"]
+    origin = origin.format(ui=api.removesuffix("/api"))
+    asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    request = urllib.request.Request(f"{api}/flow_runs/filter", method="OPTIONS", headers=asked)
+    try:
+        headers = urllib.request.urlopen(request).headers
+    except urllib.error.HTTPError as refusal:
+        headers = refusal.headers
+    assert (headers.get("Access-Control-Allow-Origin") == origin) == allowed
+
+
 def test_prefect_without_a_server_refuses_instead_of_starting_one(stack):
     script = "import prefect\n@prefect.flow\ndef f(): print('ran')\nf()"
     variables = {**os.environ, **stack, "PREFECT_API_URL": "", "PREFECT_CLIENT_MAX_RETRIES": "0"}

@@ -30,7 +30,14 @@ def _elsewhere(tmp_path, monkeypatch):
             "--without: ",
         ),
         (["run", "--worker", "--without", "ray", "--", "true"], "worker-needs-service", "--worker: "),
+        (["run", "--worker", "--without", "worker", "--", "true"], "worker-needs-service", "--worker: "),
         (["run", "--free-ports"], "command-missing", "run: "),
+        (["run", "--free-ports", "--"], "command-missing", "run: "),
+        # Without the two hyphens, this would be our own help.
+        (["run", "--free-ports", "echo", "--help"], "command-missing", "run: "),
+        (["up", "--cpus", "2.5"], "command-line-invalid", "--cpus"),
+        (["up", "--ray-port", "6380.7"], "command-line-invalid", "--ray-port"),
+        (["up", "--dir="], "command-line-invalid", "--dir"),
         (["run", "--", "no-such-program"], "program-missing", "no-such-program: "),
     ],
 )
@@ -82,3 +89,8 @@ def test_the_worker_belongs_to_a_whole_stack_that_stays(arguments, services, mon
     assert main([*arguments[:1], "--free-ports", *arguments[1:]]) == 1
     assert seen == [services]
     capsys.readouterr()
+
+
+def test_without_a_command_its_help_is_no_success(capsys):
+    assert main([]) == 2
+    assert "deployments" in capsys.readouterr().out
