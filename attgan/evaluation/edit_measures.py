@@ -1,5 +1,7 @@
 """Measures edits of faces that lack an attribute: do they have it afterwards, and is the rest of the face kept?
 
+What is measured is what a user receives: the face with only the change that the edit makes, and the usual style.
+
 No true pairs of faces are needed. An evaluator that was trained apart from AttGAN predicts whether the attribute is
 there, and drawn faces show which region it belongs to.
 """
@@ -15,11 +17,15 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 
-from attgan.attributes import EXCLUSIVE, Edit, check_names, label_vector, target_vector
+from attgan.attributes import EXCLUSIVE, Edit, check_names, label_vector
+from attgan.data.codec import Decoded
 from attgan.data.loading.loader import Faces
 from attgan.data.loading.order import permutation
 from attgan.data.transforms import to_float
+from attgan.editing import photographs
 from attgan.editing.editor import Editor, make_editor
+from attgan.editing.photographs import EditOptions, Photograph, PhotographFace, put_back
+from attgan.editing.placement import aligned_placement
 from attgan.errors import UserError
 from attgan.evaluation.evaluator import Evaluator, recognise
 from attgan.evaluation.metrics import psnr, ssim
@@ -46,7 +52,6 @@ class EditMeasures:
         psnr, ssim: of the reconstruction against the original face; dB, and 1.0 for equal ones.
         outside: mean absolute change outside the attribute's region from the original face to the edited one, in grey
             levels from 0 to 255; NaN for an attribute whose region is not known.
-        outside_reconstruction: the same from the reconstruction to the edited face: the effect of the edit alone.
         kept_attributes: share of the other attributes for which the prediction is the same before and after the edit;
             NaN if there are none. Those that the attribute excludes are left out.
     """
@@ -60,7 +65,6 @@ class EditMeasures:
     psnr: float
     ssim: float
     outside: float
-    outside_reconstruction: float
     kept_attributes: float
 
 
@@ -116,7 +120,7 @@ def edit_faces(
     intensity: float = 1.0,
     device: str = "cpu",
 ) -> np.ndarray:
-    """The faces edited to have an attribute, as the edit flow does it.
+    """The faces edited to have an attribute, as a user receives them: see :mod:`attgan.editing.photographs`.
 
     Args:
         generator: is neither changed nor moved.
@@ -187,7 +191,6 @@ def measure_edits(
         psnr=decibels,
         ssim=likeness,
         outside=_change_outside(edited, images, region),
-        outside_reconstruction=_change_outside(edited, same, region),
         kept_attributes=_kept(seen_before, seen_after, evaluator.names, attribute),
     )
 
@@ -204,7 +207,16 @@ def _edited(
     attribute: str,
     intensity: float,
 ) -> np.ndarray:
-    return editor.edit(images, target_vector(labels, [Edit(attribute, True, intensity)], names))
+    options = EditOptions(names, (Edit(attribute, True, intensity),), edit_present=True)
+    place = aligned_placement(*images.shape[1:3])
+    assert place is not None
+    faces = [
+        Photograph(Decoded(image, "PNG"), "", row, faces=[PhotographFace(place, image)])
+        for image, row in zip(images, np.asarray(labels, dtype=np.float32), strict=True)
+    ]
+    photographs.edit_faces(faces, editor, options)
+    config = editor.generator.config
+    return np.stack([put_back(one, config, options, in_place=False).pixels for one in faces])
 
 
 def _likeness(images: np.ndarray, others: np.ndarray) -> tuple[float, float]:

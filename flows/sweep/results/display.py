@@ -24,7 +24,6 @@ MEASURED = {
     "psnr": "PSNR of the unchanged reconstruction, dB",
     "ssim": "SSIM of the unchanged reconstruction",
     "outside": "grey levels changed outside the attribute's region, against the face",
-    "outside_reconstruction": "the same, against the unchanged reconstruction",
     "kept_attributes": "other attributes that the evaluator sees as before",
 }
 _PICTURES = {
