@@ -64,6 +64,17 @@ def problems_of_manifest(document: Document) -> list[str]:
     return []
 
 
+def built_by_kustomize(folder: Path) -> list[Document]:
+    """What `kubectl apply -k` would apply."""
+    programs = (["kubectl", "kustomize"], ["kustomize", "build"])
+    found = next((command for command in programs if shutil.which(command[0])), None)
+    if found is None:
+        raise Unavailable("neither kubectl nor kustomize is installed")
+    ended = subprocess.run([*found, folder], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    return list(yaml.safe_load_all(ended.stdout))
+
+
 def problems_of_compose(content: Document) -> list[str]:
     """What is no valid Compose file."""
     if importlib.util.find_spec("check_jsonschema") is None:

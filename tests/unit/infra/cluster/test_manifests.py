@@ -14,10 +14,11 @@ from tests.support import cluster_files
 from tests.support.cluster_files import CLUSTER, Document, Unavailable, documents
 
 KUBERNETES = CLUSTER / "kubernetes"
-REDIS = KUBERNETES / "redis"
+REDIS = CLUSTER / "kubernetes-redis"
+FOLDERS = (KUBERNETES, REDIS)
 # What completes another manifest, and is none alone.
 PATCH = REDIS / "raycluster.yaml"
-FILES = [file for file in sorted(KUBERNETES.rglob("*.yaml")) if file != PATCH]
+FILES = [file for folder in FOLDERS for file in sorted(folder.glob("*.yaml")) if file != PATCH]
 
 
 def only(file: Path, kind: str, name: str | None = None) -> Document:
@@ -44,6 +45,14 @@ def merged(document: Any, patch: Any) -> Any:
     return document | {name: merged(document.get(name), value) for name, value in patch.items()}
 
 
+def build(folder: Path) -> list[Document]:
+    """What kustomize makes of a folder."""
+    try:
+        return cluster_files.built_by_kustomize(folder)
+    except Unavailable as missing:
+        pytest.skip(str(missing))
+
+
 def containers(found: Any) -> Iterator[Document]:
     """Every container, wherever in a document."""
     if isinstance(found, dict):
@@ -53,7 +62,7 @@ def containers(found: Any) -> Iterator[Document]:
         yield from containers(one)
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(KUBERNETES)))
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(CLUSTER)))
 def test_manifests_are_accepted(file: Path) -> None:
     for document in documents(file):
         assert problems(document) == []
@@ -63,6 +72,27 @@ def test_cluster_with_redis_is_accepted() -> None:
     cluster = merged(only(KUBERNETES / "raycluster.yaml", "RayCluster"), documents(PATCH)[0])
     assert problems(cluster) == []
     assert cluster["spec"]["gcsFaultToleranceOptions"]["redisAddress"] == "redis:6379"
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_no_kustomization_contains_itself(folder: Path) -> None:
+    # kustomize refuses a folder that has the kustomization within it.
+    for resource in documents(folder / "kustomization.yaml")[0]["resources"]:
+        assert (folder / resource).exists()
+        assert not folder.is_relative_to((folder / resource).resolve())
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_kustomize_builds_what_is_accepted(folder: Path) -> None:
+    built = build(folder)
+    assert {one["metadata"]["namespace"] for one in built} == {"attgan"}
+    assert {one["image"] for one in containers(built) if one["image"].startswith("attgan")} == {
+        f"attgan:{VERSION}"
+    }
+    (cluster,) = (one for one in built if one["kind"] == "RayCluster")
+    assert ("gcsFaultToleranceOptions" in cluster["spec"]) == (folder == REDIS)
+    for document in built:
+        assert problems(document) == []
 
 
 def _set(path: str, value: Any) -> Callable[[Document], None]:
@@ -110,7 +140,7 @@ def test_versions_agree() -> None:
     assert {one["image"] for one in containers(job)} == {f"attgan:{VERSION}"}
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(KUBERNETES)))
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(CLUSTER)))
 def test_no_container_is_root_or_holds_a_secret(file: Path) -> None:
     for document in documents(file):
         assert document["kind"] != "Secret"
