@@ -28,6 +28,9 @@ KUBERNETES = "1.29"
 # A folder with KubeRay's CustomResourceDefinitions as ray.io_rayclusters.yaml.gz and so on.
 CRDS = "ATTGAN_KUBERAY_CRDS"
 
+# What prefect-worker gives the runs to stop.
+SECONDS_FOR_RUNS = int(re.findall(r"\{1\.\.(\d+)\}", (CLUSTER / "prefect-worker").read_text())[0])
+
 Document = dict[str, Any]
 
 
@@ -95,6 +98,15 @@ def problems_of_ray_config(content: Document) -> list[str]:
     except (ValueError, KeyError) as error:
         return [f"{type(error).__name__}: {error}"]
     return []
+
+
+def ends_by(script: str, command: str) -> bool:
+    """Whether a shell script sends SIGTERM to a process by its command line, waits for it, and spares its own shell."""
+    asked = re.findall(r"pkill -TERM -f '(.+?)'", script)
+    waited = re.findall(r"while pgrep -f '(.+?)' >/dev/null; do sleep 1; done", script)
+    return asked == waited != [] and all(
+        re.search(one, command) and not re.search(one, script) for one in asked
+    )
 
 
 def autoscaling_config_of(cluster: Document) -> Document:

@@ -74,6 +74,12 @@ def test_every_role_has_the_same_image() -> None:
     assert set(images.values()) == {f"attgan:{VERSION}"}
 
 
+def test_runs_have_time_to_stop() -> None:
+    worker = SERVICES["worker"]
+    assert worker["command"][0] == "prefect-worker"
+    assert int(worker["stop_grace_period"].removesuffix("s")) > cluster_files.SECONDS_FOR_RUNS
+
+
 def test_the_worker_is_on_the_node_of_the_head() -> None:
     worker, head = SERVICES["worker"], SERVICES["ray-head"]
     assert {worker[name] for name in ("network_mode", "pid", "ipc")} == {"service:ray-head"}

@@ -172,6 +172,16 @@ def test_flows_know_what_the_autoscaler_may_add() -> None:
     assert set(limits.types) == {NodeType("cpu", Size(8, 0), most=8), NodeType("gpu", Size(8, 1), most=4)}
 
 
+def test_runs_end_before_ray_does() -> None:
+    pod = only(KUBERNETES / "raycluster.yaml", "RayCluster")["spec"]["headGroupSpec"]["template"]["spec"]
+    worker = " ".join(pod["initContainers"][0]["command"])
+    assert worker.startswith("prefect-worker ")
+    hook = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][-1]
+    assert cluster_files.ends_by(hook, f"/bin/bash /opt/attgan/.venv/bin/{worker}")
+    assert pod["shareProcessNamespace"] is True
+    assert pod["terminationGracePeriodSeconds"] > cluster_files.SECONDS_FOR_RUNS
+
+
 def test_drivers_see_the_sockets_of_the_head() -> None:
     pod = only(KUBERNETES / "raycluster.yaml", "RayCluster")["spec"]["headGroupSpec"]["template"]["spec"]
     head, worker = pod["containers"][0], pod["initContainers"][0]

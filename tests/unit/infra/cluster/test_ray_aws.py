@@ -53,3 +53,10 @@ def test_nodes_have_this_version_a_token_and_no_secret() -> None:
     assert all(
         "IamInstanceProfile" in node["node_config"] for node in CONTENT["available_node_types"].values()
     )
+
+
+def test_runs_end_before_ray_does() -> None:
+    ending, stop, *_, worker = CONTENT["head_start_ray_commands"]
+    assert stop == "ray stop"
+    assert "prefect-worker " in worker
+    assert cluster_files.ends_by(ending, "/bin/bash /opt/attgan/.venv/bin/prefect-worker --pool attgan")
