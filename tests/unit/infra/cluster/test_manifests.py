@@ -1,12 +1,14 @@
 """The Kubernetes manifests: accepted as they are, refused with one wrong field."""
 
 import copy
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ray._private.ray_constants import RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S
 
 from attgan.version import VERSION
 from flows.runtime.cluster.autoscaler import NodeType, Size, limits_of
@@ -138,6 +140,56 @@ def test_versions_agree() -> None:
     images = documents(KUBERNETES / "kustomization.yaml")[0]["images"]
     assert [image["newTag"] for image in images if image["name"] == "attgan"] == [VERSION]
     assert {one["image"] for one in containers(job)} == {f"attgan:{VERSION}"}
+
+
+def pods(found: Any) -> Iterator[Document]:
+    """The specification of every pod, wherever in a document."""
+    if isinstance(found, dict) and "containers" in found:
+        yield found
+    for one in found.values() if isinstance(found, dict) else found if isinstance(found, list) else ():
+        yield from pods(one)
+
+
+def ray_clusters() -> list[Document]:
+    job = only(KUBERNETES / "rayjob.yaml", "RayJob")["spec"]["rayClusterSpec"]
+    return [only(KUBERNETES / "raycluster.yaml", "RayCluster")["spec"], job]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(CLUSTER)))
+def test_a_namespace_for_restricted_pods_takes_them(file: Path) -> None:
+    for document in documents(file):
+        for pod in pods(document):
+            assert pod["securityContext"]["runAsNonRoot"] is True
+            assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    # Containers that KubeRay adds have what is said here, and otherwise nothing.
+    no_rights = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    assert all(one["autoscalerOptions"]["securityContext"] == no_rights for one in ray_clusters())
+    assert list(pods(only(KUBERNETES / "rayjob.yaml", "RayJob")["spec"]["submitterPodTemplate"]))
+
+
+def test_only_the_head_has_the_token_that_may_change_pods() -> None:
+    found = [document for file in FILES for document in documents(file)]
+    found.append(json.loads((KUBERNETES / "pool.json").read_text()))
+    heads = [one["headGroupSpec"]["template"]["spec"] for one in ray_clusters()]
+    for pod in pods(found):
+        assert pod in heads or pod["automountServiceAccountToken"] is False
+
+
+def test_workers_have_time_to_drain() -> None:
+    command = "/opt/attgan/.venv/bin/python /opt/attgan/.venv/bin/ray start --address=head:6379 --block"
+    for group in (group for cluster in ray_clusters() for group in cluster["workerGroupSpecs"]):
+        pod = group["template"]["spec"]
+        hook = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][-1]
+        assert cluster_files.ends_by(hook, command)
+        assert pod["terminationGracePeriodSeconds"] > RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S
+
+
+def test_commands_say_in_which_namespace() -> None:
+    texts = [file.read_text() for file in [CLUSTER / "README.md", *FILES]]
+    commands = [command for text in texts for command in re.findall(r"^[# ]*kubectl (.+)", text, re.M)]
+    assert commands
+    for command in commands:
+        assert command.startswith(("-n attgan ", "create namespace attgan", "apply -k "))
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(CLUSTER)))
