@@ -74,6 +74,11 @@ def test_every_role_has_the_same_image() -> None:
     assert set(images.values()) == {f"attgan:{VERSION}"}
 
 
+def test_the_database_is_asked_by_network() -> None:
+    test = SERVICES["postgres"]["healthcheck"]["test"]
+    assert test[test.index("-h") + 1] == "127.0.0.1"
+
+
 def test_runs_have_time_to_stop() -> None:
     worker = SERVICES["worker"]
     assert worker["command"][0] == "prefect-worker"

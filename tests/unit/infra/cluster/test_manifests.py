@@ -2,7 +2,9 @@
 
 import copy
 import json
+import os
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -175,6 +177,33 @@ def test_only_the_head_has_the_token_that_may_change_pods() -> None:
         assert pod in heads or pod["automountServiceAccountToken"] is False
 
 
+def test_the_database_is_asked_by_network() -> None:
+    (postgres,) = containers(only(KUBERNETES / "prefect.yaml", "StatefulSet"))
+    command = postgres["readinessProbe"]["exec"]["command"]
+    assert command[command.index("-h") + 1] == "127.0.0.1"
+
+
+def test_a_slow_first_start_does_not_end_the_prefect_server() -> None:
+    (server,) = containers(only(KUBERNETES / "prefect.yaml", "Deployment"))
+    # The default is a second.
+    assert all(server[probe]["timeoutSeconds"] >= 10 for probe in ("readinessProbe", "livenessProbe"))
+    start = server["startupProbe"]
+    # In periods of ten seconds.
+    assert start["failureThreshold"] * start.get("periodSeconds", 10) >= 300
+
+
+def test_redis_gets_its_password_without_arguments(tmp_path: Path) -> None:
+    (redis,) = containers(only(REDIS / "redis.yaml", "StatefulSet"))
+    program = tmp_path / "redis-server"
+    program.write_text('#!/bin/sh\necho "$*"; cat')
+    program.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.defpath}", "REDIS_PASSWORD": "5ecret"}
+    ended = subprocess.run(redis["command"], env=environment, capture_output=True, text=True, check=True)
+    arguments, *settings = ended.stdout.splitlines()
+    assert arguments == "-"
+    assert settings == ["requirepass 5ecret", "appendonly yes", "appendfsync always"]
+
+
 def test_workers_have_time_to_drain() -> None:
     command = "/opt/attgan/.venv/bin/python /opt/attgan/.venv/bin/ray start --address=head:6379 --block"
     for group in (group for cluster in ray_clusters() for group in cluster["workerGroupSpecs"]):
@@ -202,6 +231,9 @@ def test_no_container_is_root_or_holds_a_secret(file: Path) -> None:
             for variable in container.get("env", ()):
                 if re.search("PASSWORD|TOKEN|SECRET|ACCESS_KEY|AUTH_STRING", variable["name"]):
                     assert set(variable) == {"name", "valueFrom"}
+                    # Kubernetes would put it among the arguments, which everybody on the machine may see.
+                    words = [*container.get("command", ()), *container.get("args", ())]
+                    assert not any(f"$({variable['name']})" in word for word in words)
 
 
 def test_workers_start_from_none_and_the_gpu_group_asks_for_a_gpu() -> None:
