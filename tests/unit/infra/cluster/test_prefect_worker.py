@@ -113,3 +113,10 @@ def test_it_fails_as_the_worker_does(worker: subprocess.Popen[bytes], tmp_path: 
     started(tmp_path)
     (tmp_path / "break").touch()
     assert worker.wait(30) == 3
+
+
+def test_it_needs_the_address_of_ray() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    ended = subprocess.run([CLUSTER / "prefect-worker"], env=environment, capture_output=True, timeout=60)
+    assert ended.returncode != 0
+    assert b"RAY_ADDRESS" in ended.stderr
