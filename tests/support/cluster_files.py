@@ -28,6 +28,9 @@ KUBERNETES = "1.29"
 # A folder with KubeRay's CustomResourceDefinitions as ray.io_rayclusters.yaml.gz and so on.
 CRDS = "ATTGAN_KUBERAY_CRDS"
 
+# What prefect-worker gives the runs to stop.
+SECONDS_FOR_RUNS = int(re.findall(r"\{1\.\.(\d+)\}", (CLUSTER / "prefect-worker").read_text())[0])
+
 Document = dict[str, Any]
 
 
@@ -64,6 +67,17 @@ def problems_of_manifest(document: Document) -> list[str]:
     return []
 
 
+def built_by_kustomize(folder: Path) -> list[Document]:
+    """What `kubectl apply -k` would apply."""
+    programs = (["kubectl", "kustomize"], ["kustomize", "build"])
+    found = next((command for command in programs if shutil.which(command[0])), None)
+    if found is None:
+        raise Unavailable("neither kubectl nor kustomize is installed")
+    ended = subprocess.run([*found, folder], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    return list(yaml.safe_load_all(ended.stdout))
+
+
 def problems_of_compose(content: Document) -> list[str]:
     """What is no valid Compose file."""
     if importlib.util.find_spec("check_jsonschema") is None:
@@ -84,6 +98,15 @@ def problems_of_ray_config(content: Document) -> list[str]:
     except (ValueError, KeyError) as error:
         return [f"{type(error).__name__}: {error}"]
     return []
+
+
+def ends_by(script: str, command: str) -> bool:
+    """Whether a shell script sends SIGTERM to a process by its command line, waits for it, and spares its own shell."""
+    asked = re.findall(r"pkill -TERM -f '(.+?)'", script)
+    waited = re.findall(r"while pgrep -f '(.+?)' >/dev/null; do sleep 1; done", script)
+    return asked == waited != [] and all(
+        re.search(one, command) and not re.search(one, script) for one in asked
+    )
 
 
 def autoscaling_config_of(cluster: Document) -> Document:

@@ -35,7 +35,8 @@ TRIALS = (
     "python -c 'import torch; print(torch.__version__, torch.compile(lambda x: x.sin() * 2)(torch.ones(4)))'",
     # A photograph without any server: the library, the shipped bundle and the codecs.
     "attgan edit /opt/attgan/flows/demo/photographs/0001.jpg /tmp/edited.jpg && test -s /tmp/edited.jpg",
-    "pgrep --version && rsync --version >/dev/null && command -v ssh && command -v ray-node",
+    "pgrep --version && rsync --version >/dev/null && wget --version >/dev/null && command -v ssh",
+    "command -v ray-node && command -v prefect-worker",
 )
 _DEBIAN = re.compile(r"debian:(\w+)(-slim)?$")
 _MOUNT = re.compile(r"--mount=(\S+)\s+")

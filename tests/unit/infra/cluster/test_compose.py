@@ -74,6 +74,17 @@ def test_every_role_has_the_same_image() -> None:
     assert set(images.values()) == {f"attgan:{VERSION}"}
 
 
+def test_the_database_is_asked_by_network() -> None:
+    test = SERVICES["postgres"]["healthcheck"]["test"]
+    assert test[test.index("-h") + 1] == "127.0.0.1"
+
+
+def test_runs_have_time_to_stop() -> None:
+    worker = SERVICES["worker"]
+    assert worker["command"][0] == "prefect-worker"
+    assert int(worker["stop_grace_period"].removesuffix("s")) > cluster_files.SECONDS_FOR_RUNS
+
+
 def test_the_worker_is_on_the_node_of_the_head() -> None:
     worker, head = SERVICES["worker"], SERVICES["ray-head"]
     assert {worker[name] for name in ("network_mode", "pid", "ipc")} == {"service:ray-head"}

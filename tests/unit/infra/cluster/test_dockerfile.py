@@ -1,5 +1,6 @@
 """The Dockerfile: accepted as it is, refused with one wrong line."""
 
+import os
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from attgan.version import VERSION
 from tests.support import cluster_files
 from tests.support.cluster_files import CLUSTER, Unavailable
+from tests.support.cluster_image import DOCKERFILE, instructions
 
 
 def _problems(file: Path) -> list[str]:
@@ -24,6 +26,18 @@ def test_version_is_this_one() -> None:
 
 def test_dockerfile_is_accepted() -> None:
     assert _problems(CLUSTER / "Dockerfile") == []
+
+
+@pytest.mark.parametrize("package", ["procps", "wget", "openssh-client", "rsync"])
+def test_programs_that_others_call_are_in_the_image(package: str) -> None:
+    (command,) = (rest for name, rest in instructions(DOCKERFILE.read_text()) if "apt-get install" in rest)
+    assert package in command.split()
+
+
+@pytest.mark.parametrize("name", ["ray-node", "prefect-worker"])
+def test_commands_of_this_folder_are_in_the_path(name: str) -> None:
+    assert os.access(CLUSTER / name, os.X_OK)
+    assert f"ln -s /opt/attgan/infra/cluster/{name} .venv/bin/{name}" in DOCKERFILE.read_text()
 
 
 @pytest.mark.parametrize(

@@ -48,8 +48,20 @@ def test_flows_know_what_the_autoscaler_may_add() -> None:
 def test_nodes_have_this_version_a_token_and_no_secret() -> None:
     assert CONTENT["docker"]["image"].endswith(f"/attgan:{VERSION}")
     assert "--env RAY_AUTH_MODE=token" in CONTENT["docker"]["run_options"]
-    assert "/home/attgan/.ray/auth_token" in CONTENT["file_mounts"]
+    assert set(CONTENT["file_mounts"]) == {
+        "/home/attgan/.ray/auth_token",
+        "/home/attgan/.prefect/profiles.toml",
+    }
+    # Not the user's own profiles: those have keys of other servers.
+    assert not any(source.startswith("~/.prefect/") for source in CONTENT["file_mounts"].values())
     # Ray would otherwise make a role that may do everything.
     assert all(
         "IamInstanceProfile" in node["node_config"] for node in CONTENT["available_node_types"].values()
     )
+
+
+def test_runs_end_before_ray_does() -> None:
+    ending, stop, *_, worker = CONTENT["head_start_ray_commands"]
+    assert stop == "ray stop"
+    assert "prefect-worker " in worker
+    assert cluster_files.ends_by(ending, "/bin/bash /opt/attgan/.venv/bin/prefect-worker --pool attgan")
