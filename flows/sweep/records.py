@@ -31,6 +31,9 @@ SCHEMA = 1
 
 State = Literal["waiting", "running", "finished", "stopped_early", "diverged", "failed", "interrupted"]
 COMPLETE = frozenset({"finished", "stopped_early", "diverged"})
+WITHOUT_RESULT = frozenset({"failed", "diverged"})
+"""How a trial ends that counts as worse than all others, whatever its last validation measured."""
+
 _BEST = re.compile(r"best/step-(\d+)/" + re.escape(CONFIG))
 
 
@@ -231,7 +234,12 @@ def value_of(validations: Sequence[Mapping[str, Any]], metric: str) -> float | N
 
 
 def results_of(store: Store, record: Record, metrics: Sequence[str]) -> list[float | None]:
-    """The values by which a trial that has ended is compared: of the sweep's metrics, in their order."""
+    """The values by which a trial that has ended is compared: of the sweep's metrics, in their order.
+
+    None for each if it failed or diverged.
+    """
+    if record["state"] in WITHOUT_RESULT:
+        return [None] * len(metrics)
     first, *others = metrics
     validations = read_validations(store) if others else []
     return [result_of(store, record, first), *(value_of(validations, metric) for metric in others)]
