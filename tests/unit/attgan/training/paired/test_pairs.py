@@ -11,7 +11,7 @@ from PIL import Image
 from attgan.attributes import STYLES
 from attgan.data.loading.loader import Faces
 from attgan.editing.compositing import edit_mask
-from attgan.models import Generator, load_bundle, with_styles
+from attgan.models import Bundle, Discriminator, Generator, load_bundle, save_bundle, with_styles
 from attgan.models.folder import Folder
 from attgan.training.paired.pairs import PairBatch, Pairs, draw_pairs, render_pairs
 from attgan.training.run_folder.progress import Outcome
@@ -52,6 +52,18 @@ def drawn(pairs: Pairs, faces: Faces, step: int = 0, **options: bool) -> PairBat
 def small_paired(faces: Faces, folder: Path, **options: object) -> Outcome:
     generator: Generator = with_styles(small_generator(), STYLES)
     return train(generator, small_discriminator(), faces, CONFIG, Folder(folder), card=CARD, **options)
+
+
+def save_copy_with(discriminator: Discriminator, bundle: Bundle, path: Path) -> None:
+    save_bundle(
+        path,
+        generator=bundle.generator,
+        discriminator=discriminator,
+        attributes=bundle.config.attributes,
+        licence=CARD.licence,
+        about=CARD.about,
+        overwrite=True,
+    )
 
 
 def test_glasses_change_each_face_inside_the_mask(pairs: Pairs) -> None:
@@ -117,6 +129,19 @@ def test_resumed_training_gives_the_same_weights(small_data: Path, tmp_path: Pat
     for grid in (tmp_path / "whole" / "grids").iterdir():
         with Image.open(grid) as picture:
             assert picture.width > 3 * SIZE
+
+
+def test_the_result_has_no_discriminator_because_none_was_trained(small_data: Path, tmp_path: Path) -> None:
+    with open_small(small_data) as faces:
+        faces.training = bare_rows(faces)[:12]
+        small_paired(faces, tmp_path, should_stop=stop_after(3))
+        for best in (tmp_path / "best").iterdir():
+            bundle = load_bundle(best)
+            assert bundle.discriminator is None
+            # An earlier version stored the one that the training began with.
+            save_copy_with(small_discriminator(), bundle, best)
+        small_paired(faces, tmp_path)
+    assert load_bundle(tmp_path / "bundle").discriminator is None
 
 
 @pytest.mark.long
