@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import platform
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -116,6 +117,7 @@ def run_trial(order: TrialOrder, say: Say, task_run: str | None = None) -> State
         # If the record cannot be written, the driver writes it.
         with contextlib.suppress(StorageError):
             _end(store, order, record, mine, began)
+        _forget_frames(error)
         raise
     finally:
         if order.trial.settings.device == "cuda":
@@ -123,6 +125,13 @@ def run_trial(order: TrialOrder, say: Say, task_run: str | None = None) -> State
             torch.cuda.empty_cache()
     _end(store, order, record, mine, began)
     return state
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Clear the local variables that an exception keeps: networks, optimisers, batches. Prefect keeps the exception."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__
 
 
 def _begin(store: Store, order: TrialOrder) -> Record:

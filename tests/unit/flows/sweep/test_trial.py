@@ -1,11 +1,13 @@
 """One trial in this process: when it ends before its last step, and what its record says."""
 
 import threading
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from attgan.errors import Diverged, UserError
 from attgan.training.run_folder.progress import Progress
@@ -124,6 +126,25 @@ def test_a_failure_is_on_record_and_raised(
     assert (record["state"], is_complete(record)) == (state, complete)
     assert str(error) in record["reason"]
     assert trials.may_retry(None, None, trials.Completed(data=error)) is retried
+
+
+def test_a_failure_leaves_no_networks_in_memory(order: TrialOrder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prefect keeps the exception, whose traceback would keep all local variables of the training."""
+    left: list[weakref.ref[torch.nn.Module]] = []
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        network = torch.nn.Linear(2, 2)
+        left.append(weakref.ref(network))
+        try:
+            raise RuntimeError(f"{network} is out of memory")
+        except RuntimeError:
+            raise Diverged("the loss exploded") from None
+
+    monkeypatch.setattr(trials, "train_trial", fail)
+    with pytest.raises(Diverged) as kept:
+        run_trial(order, silent)
+    assert kept.value.__context__ is not None
+    assert left[0]() is None
 
 
 @pytest.mark.parametrize(
