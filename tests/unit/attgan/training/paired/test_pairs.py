@@ -1,7 +1,9 @@
 """Pairs of bare faces and rendered glasses, and a training on them."""
 
+import errno
 import json
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -86,6 +88,25 @@ def test_kept_pairs_are_loaded_again(small_data: Path, tmp_path: Path, pairs: Pa
     for one in (made, again):
         assert np.array_equal(one.worn, pairs.worn)
         assert np.array_equal(one.styles, pairs.styles)
+
+
+def test_pairs_that_a_full_disk_does_not_hold_are_used_without_being_kept(
+    small_data: Path,
+    tmp_path: Path,
+    pairs: Pairs,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(draft: IO[bytes], **arrays: np.ndarray) -> None:
+        draft.write(b"the beginning")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", fail)
+    with open_small(small_data) as faces:
+        made = render_pairs(faces, bare_rows(faces)[:12], variants=2, seed=0, keep=tmp_path)
+    assert np.array_equal(made.worn, pairs.worn)
+    assert list(tmp_path.iterdir()) == []
+    assert "No space left on device" in caplog.text
 
 
 def test_source_and_target_differ_only_inside_the_mask(pairs: Pairs, small_faces: Faces) -> None:
