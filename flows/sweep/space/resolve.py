@@ -51,6 +51,8 @@ _WEIGHED_BY = {
     "adversarial": ("adversarial",),
     "critic": ("adversarial",),
 }
+# Metrics that contain the critic's value of edited faces itself, not its difference from that of real ones.
+_WITH_LEVEL = frozenset({"generator_loss", "adversarial"})
 # What a paired training measures of the metrics: it has no discriminator.
 PAIRED_METRICS = frozenset({"quality", "edited_accuracy", "ssim", "psnr", "generator_loss", "reconstruction"})
 
@@ -316,3 +318,9 @@ def _check_metrics(settings: SweepSettings, axes: tuple[Axis, ...]) -> None:
                     f"{option} {metric}: means something else for each {axis.name}, which --space searches, so it "
                     "cannot compare the trials; use quality",
                 )
+        if metric in _WITH_LEVEL and settings.adversarial == "wgan" and "paired" not in strategies:
+            raise UserError(
+                "metric-level-arbitrary",
+                f"{option} {metric}: contains the critic's values, and under --adversarial wgan each trial's critic "
+                "has a level of its own, so it cannot compare the trials; use quality",
+            )

@@ -149,7 +149,17 @@ def test_a_file_that_is_not_in_order_is_named(tmp_path: Path, content: object, c
 )
 def test_a_loss_does_not_compare_trials_that_weigh_it_differently(metric: str, axis: str) -> None:
     assert axis.partition("=")[0] in refusal("metric-not-comparable", metric=metric, space=[axis])
-    assert resolved(metric=metric, space=["freeze_d=0,4"]).metric == metric
+    assert resolved(metric=metric, adversarial="lsgan", space=["freeze_d=0,4"]).metric == metric
+
+
+@pytest.mark.parametrize("metric", ["generator_loss", "adversarial"])
+def test_a_loss_with_the_level_of_a_wasserstein_critic_does_not_compare_trials(metric: str) -> None:
+    space = ["freeze_d=0,4"]
+    assert f"--metric {metric}" in refusal("metric-level-arbitrary", metric=metric, space=space)
+    assert "--second-metric" in refusal("metric-level-arbitrary", second_metric=metric, space=space)
+    assert resolved(metric="critic", space=space).metric == "critic", "a difference has no level"
+    paired = {"strategy": "paired", "space": ["learning_rate=1e-4,1e-3"]}
+    assert resolved(metric="generator_loss", **paired).metric == "generator_loss"
 
 
 def test_a_metric_that_no_trial_measures_is_refused() -> None:
