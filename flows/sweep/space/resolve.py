@@ -112,14 +112,6 @@ def axes_of(settings: SweepSettings) -> tuple[Axis, ...]:
     return parse_space(settings.space)
 
 
-def datasets_of(settings: SweepSettings) -> list[str]:
-    """The datasets of resolved settings: none, one, or the ones that are searched."""
-    searched = [axis for axis in axes_of(settings) if axis.name == "dataset"]
-    if searched and isinstance(searched[0], Choices):
-        return list(searched[0].values)
-    return [] if settings.dataset is None else [settings.dataset]
-
-
 def _layers(settings: SweepSettings) -> list[_Layer]:
     """All sources, in the order of rising precedence."""
     given = {name: value for name, value in settings.chosen.items() if name not in _OF_THE_COMMAND}
@@ -185,7 +177,7 @@ def _with_start(settings: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def _names_data(layer: _Layer) -> bool:
-    return bool(layer.settings.get("dataset")) or any(axis.name == "dataset" for axis in layer.axes or ())
+    return bool(layer.settings.get("dataset"))
 
 
 def _merge(layers: list[_Layer]) -> tuple[dict[str, Any], tuple[Axis, ...]]:

@@ -1,6 +1,5 @@
 """A sweep's own evaluator, and what trials are measured on."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,13 +19,12 @@ from flows.sweep.prerequisites.evaluator import (
     EvaluationSpec,
     calls,
     measure_weights,
-    spec_of,
     unpack_faces,
 )
 from flows.sweep.records import EDITED, MEASURES
 from tests.support.data.drawn_dataset import write_drawn_dataset
 from tests.support.data.stored_dataset import write_dataset
-from tests.support.finished_sweep import NAMES, SIZE, plan_at
+from tests.support.finished_sweep import NAMES, SIZE
 from tests.support.refusals import refused
 
 
@@ -126,11 +124,3 @@ def test_the_start_and_each_trial_with_weights_are_measured_alike(finished: Swee
         *(f"{at}/bundle" for at in places[1:]),
     ]
     assert len({(call["spec"], call["device"], call["threads"]) for call in todo}) == 1
-
-
-def test_trials_that_search_the_dataset_are_measured_on_one_of_them(places: Places, tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    shutil.copytree(places.dataset, other)
-    plan = plan_at(str(tmp_path / "sweep"), places, f"dataset={other},{places.dataset}")
-    assert {trial.settings.dataset for trial in plan.known} == {str(other), places.dataset}
-    assert spec_of(plan).dataset == places.dataset

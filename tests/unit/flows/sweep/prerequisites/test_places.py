@@ -59,6 +59,16 @@ def test_seeds_are_searched_only_where_they_do_not_choose_the_faces_that_measure
             check_before(unsplit)
 
 
+def test_a_dataset_without_test_faces_is_said_before_anything_is_trained(
+    options: Options, tmp_path: Path
+) -> None:
+    assert check_before(resolve(SweepSettings.model_validate(options))) == []
+    write_drawn_dataset(tmp_path / "wearers", 40, glasses_share=1.0)
+    wearers = resolve(SweepSettings.model_validate(options | {"dataset": str(tmp_path / "wearers")}))
+    (line,) = check_before(wearers)
+    assert "test-faces-missing" in line
+
+
 def test_the_starting_bundles_licence_and_another_one_of_the_evaluator(
     places: Places, tmp_path: Path
 ) -> None:
