@@ -85,14 +85,17 @@ class Decision(TypedDict):
         step: of the validation.
         value: of the metric; None if it is not known, and then the trial continues.
         stop: whether the trial is to be stopped.
-        grace_steps: the fewest steps of a trial by which it was decided.
+        grace_steps: the first rung, in steps; None if rungs are at shares of each trial's own steps.
+        progress: the share of the trial's steps that were done, in millionths. Missing where rungs are counted in
+            steps, as in all sweeps that earlier versions began.
     """
 
     order: int
     step: int
     value: float | None
     stop: bool
-    grace_steps: int
+    grace_steps: int | None
+    progress: NotRequired[int]
 
 
 @dataclass(frozen=True)
