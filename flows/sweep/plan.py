@@ -13,13 +13,14 @@ from pydantic import ValidationError
 from attgan.data.manifest import MANIFEST
 from attgan.errors import UserError
 from attgan.training.config import TrainingConfig
+from attgan.training.validation import ValidationDraw
 from flows.settings import SweepSettings, TrainSettings, refusal_of
 from flows.settings.training import NetworkShape
 from flows.storage import Store, bundles, join, open_store
 from flows.sweep import fingerprint
 from flows.sweep.records import TRIALS, read_trials, trial_folder
 from flows.sweep.space.axes import Axis, draws, grid, label
-from flows.sweep.space.resolve import axes_of, resolve
+from flows.sweep.space.resolve import axes_of, resolve, strategies_of
 from flows.training.evaluators import open_evaluator
 from flows.words import counted
 
@@ -99,6 +100,11 @@ class SweepPlan:
         """How many trials there will be at most."""
         return self.settings.trials or len(self.known)
 
+    @property
+    def validation(self) -> ValidationDraw:
+        """What decides the faces that all trials are validated on."""
+        return validation_of(self.settings)
+
     def folder(self, number: int) -> Store:
         """The folder of a trial, by its number."""
         return trial_folder(self.store, number)
@@ -115,6 +121,11 @@ class SweepPlan:
             UserError: a change names no setting, or breaks its rule.
         """
         return make_trial(self.settings, self.places, self.store.url, number, changes)
+
+
+def validation_of(settings: SweepSettings) -> ValidationDraw:
+    """What decides the faces that all trials are validated on, also where they search the seed or the strategy."""
+    return ValidationDraw(settings.seed, strategies_of(settings, axes_of(settings)))
 
 
 def make_plan(settings: SweepSettings, *, places: Places) -> SweepPlan:

@@ -21,6 +21,7 @@ from prefect.states import Cancelled, Completed
 
 from attgan.errors import Diverged, UserError, one_line
 from attgan.training.run_folder.progress import Progress
+from attgan.training.validation import ValidationDraw
 from flows.runtime.running import retries_if
 from flows.settings import seconds_of
 from flows.storage import PreconditionFailed, StorageError, Store, open_store
@@ -56,6 +57,7 @@ class TrialOrder:
         waits: whether each validation waits for a decision of the scheduler.
         timeout: the duration after which the trial is stopped; None without a limit.
         command: the id of the command that runs this sweep.
+        validation: of all trials.
     """
 
     trial: Trial
@@ -63,6 +65,7 @@ class TrialOrder:
     waits: bool
     timeout: str | None
     command: str
+    validation: ValidationDraw
 
     @property
     def task_run_label(self) -> str:
@@ -168,6 +171,7 @@ def _train(order: TrialOrder, store: Store, record: Record, say: Say) -> State[A
             command=order.command,
             should_stop=control.should_stop,
             on_progress=control.follow,
+            validation=order.validation,
         )
         if outcome["ended"] == "finished":
             record |= {"state": "finished", "reason": outcome["reason"]}

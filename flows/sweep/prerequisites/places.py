@@ -15,6 +15,7 @@ from attgan.errors import UserError
 from attgan.evaluation.edit_measures import choose_test_faces
 from attgan.evaluation.evaluator import EVALUATOR_FILE
 from attgan.models import BundleInfo, GeneratorConfig
+from attgan.training.trainer import choose
 from flows.dataset.drawn_faces import DRAWN, draw_faces
 from flows.dataset.subset import subset
 from flows.runtime import reporting
@@ -24,7 +25,7 @@ from flows.settings import SubsetSettings, SweepEvaluatorSettings, SweepSettings
 from flows.storage import Store, has, join, open_store
 from flows.storage.bundles import inspect
 from flows.sweep import fingerprint
-from flows.sweep.plan import Places, make_trial
+from flows.sweep.plan import Places, make_trial, validation_of
 from flows.sweep.prerequisites.alignment import align_first, needs_alignment, refuse_to_align_on_subset
 from flows.sweep.prerequisites.evaluator import train_evaluator
 from flows.sweep.space.resolve import axes_of
@@ -105,6 +106,7 @@ def check_before(settings: SweepSettings) -> list[str]:
     # The trials have folders of their own below the sweep's, where what they need may stand, too.
     refuse_overlap(trial, store.url, may_hold=True)
     faces = prepare(trial).faces
+    choose(faces, trial, validation_of(settings))
     for axis in axes_of(settings):
         if axis.name == "seed":
             for share in (0.0, 0.999):

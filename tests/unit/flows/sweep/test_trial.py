@@ -20,6 +20,7 @@ from flows.sweep.records import (
     is_complete,
     new_record,
     read_record,
+    read_validations,
     write_decisions,
     write_record,
 )
@@ -37,7 +38,9 @@ def plan(places: Places, tmp_path: Path) -> SweepPlan:
 
 @pytest.fixture
 def order(plan: SweepPlan) -> TrialOrder:
-    return TrialOrder(plan.known[0], "quality", waits=False, timeout=None, command=COMMAND)
+    return TrialOrder(
+        plan.known[0], "quality", waits=False, timeout=None, command=COMMAND, validation=plan.validation
+    )
 
 
 @pytest.fixture
@@ -82,6 +85,27 @@ def test_a_trial_that_is_asked_to_stop_before_it_begins_writes_nothing(
     request_stop(store, COMMAND)
     assert run_trial(order, silent).is_cancelled()
     assert read_record(store) is None
+
+
+@pytest.mark.parametrize(
+    ("axis", "fixed", "same"),
+    [
+        ("seed=0,1", {"strategy": "permutation"}, {"quality", "ssim", "generator_loss", "fake_accuracy"}),
+        ("strategy=inverse,alternate", {"seed": 10}, {"quality", "ssim", "psnr", "classifier_accuracy"}),
+    ],
+)
+def test_all_trials_are_validated_on_the_same_faces(
+    places: Places, tmp_path: Path, axis: str, fixed: dict[str, Any], same: set[str]
+) -> None:
+    """Before the first step all of them have the same weights, so they measure the same."""
+    plan = plan_at(str(tmp_path), places, axis, **fixed, max_steps=2, validation_images=3)
+    measured = []
+    for trial in plan.known:
+        order = TrialOrder(trial, "quality", False, None, COMMAND, plan.validation)
+        run_trial(order, silent)
+        before = read_validations(plan.folder(trial.number))[0]
+        measured.append({name: before[name] for name in same})
+    assert all(numbers == measured[0] for numbers in measured[1:])
 
 
 @pytest.mark.parametrize("stop", [True, False])

@@ -151,6 +151,14 @@ def test_a_loss_does_not_compare_trials_that_weigh_it_differently(metric: str, a
     assert resolved(metric=metric, adversarial="lsgan", space=["freeze_d=0,4"]).metric == metric
 
 
+def test_what_is_measured_on_a_strategys_own_edits_does_not_compare_strategies() -> None:
+    space = ["strategy=inverse,alternate"]
+    for metric in ("reconstruction", "attributes", "fake_accuracy"):
+        assert "strategy" in refusal("metric-not-comparable", metric=metric, space=space)
+        assert resolved(metric=metric, space=["freeze_d=0,4"]).metric == metric
+    assert resolved(metric="ssim", second_metric="target_accuracy", space=space).metric == "ssim"
+
+
 @pytest.mark.parametrize("metric", ["generator_loss", "adversarial"])
 def test_a_loss_with_the_level_of_a_wasserstein_critic_does_not_compare_trials(metric: str) -> None:
     space = ["freeze_d=0,4"]
