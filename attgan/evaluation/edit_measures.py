@@ -125,7 +125,7 @@ def edit_faces(
     Args:
         generator: is neither changed nor moved.
         images: ``(N, S, S, 3)`` uint8.
-        labels: ``(N, n)``, 0 or 1, in the order of ``names``.
+        labels: ``(N, n)``, 0, 1 or NaN, in the order of ``names``.
         names: the generator's attributes.
         attribute: among them.
         intensity: of the edit.
@@ -155,7 +155,7 @@ def measure_edits(
         generator: is neither changed nor moved.
         evaluator: of the attribute among others, for faces of this size.
         images: ``(N, S, S, 3)`` uint8, at least one.
-        labels: ``(N, n)``, 0 or 1, in the order of ``names``; 0 for the attribute.
+        labels: ``(N, n)``, 0, 1 or NaN, in the order of ``names``; 0 for the attribute.
         names: the generator's attributes.
         attribute: that the edit adds.
         intensity: of the edit.

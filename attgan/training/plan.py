@@ -89,6 +89,17 @@ class TrainingPlan:
     paired: PairedData | None = None
 
     @property
+    def results(self) -> dict[str, Generator | Discriminator]:
+        """The networks that the result bundle holds.
+
+        Pairs train no discriminator. The one that such a training began with is left out: it is fresh, or does not know
+        the generator as it is now, and whoever continues from the bundle aligns another one.
+        """
+        if self.paired is not None:
+            return {"generator": self.networks.generator}
+        return {"generator": self.networks.generator, "discriminator": self.networks.discriminator}
+
+    @property
     def keeps_best(self) -> bool:
         """Whether the result is the state of the best quality; otherwise it is the last state."""
         if self.paired is not None:

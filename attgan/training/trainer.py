@@ -28,7 +28,7 @@ from attgan.training.run_folder.result import finish
 from attgan.training.schedule import step_schedule
 from attgan.training.strategies import PAIRED, STRATEGIES, Strategy
 from attgan.training.strategies.rows import stream_rows, subset_rows
-from attgan.training.validation import choose_rows, hold_out
+from attgan.training.validation import ValidationDraw, choose_rows, hold_out
 
 
 class Chosen(NamedTuple):
@@ -39,10 +39,11 @@ class Chosen(NamedTuple):
     source_rows: np.ndarray
     real_rows: np.ndarray
     held_out_rows: np.ndarray
+    validation_seed: int
 
 
-def choose(faces: Faces, config: TrainingConfig) -> Chosen:
-    """Choose the attribute's column and the rows to train and to validate on.
+def choose(faces: Faces, config: TrainingConfig, validation: ValidationDraw | None = None) -> Chosen:
+    """Choose the attribute's column and the rows to train and to validate on; ``validation`` as in :func:`train`.
 
     Raises:
         UserError: there is no such attribute, or there are too few images.
@@ -52,8 +53,10 @@ def choose(faces: Faces, config: TrainingConfig) -> Chosen:
     strategy = STRATEGIES[config.strategy]
     rows = subset_rows(faces, config.subset, attribute, config.seed)
     source_rows, real_rows = stream_rows(faces, rows, strategy, attribute, config.batch_size)
-    held_out_rows = choose_rows(faces, strategy, attribute, config.validation_images, config.seed)
-    return Chosen(strategy, attribute, source_rows, real_rows, held_out_rows)
+    drawn = validation or ValidationDraw(config.seed, (config.strategy,))
+    sharing = [STRATEGIES[name] for name in drawn.strategies]
+    held_out_rows = choose_rows(faces, strategy, attribute, config.validation_images, drawn.seed, sharing)
+    return Chosen(strategy, attribute, source_rows, real_rows, held_out_rows, drawn.seed)
 
 
 def make_plan(
@@ -105,7 +108,7 @@ def make_plan(
             chosen.held_out_rows,
             strategy=chosen.strategy,
             attribute=chosen.attribute,
-            seed=config.seed,
+            seed=chosen.validation_seed,
             device=networks.device,
         ),
         rule=EarlyStopping(config.patience),
@@ -129,6 +132,7 @@ def train(
     should_stop: ShouldStop | None = None,
     keep_pairs: Path | None = None,
     report_pairs: Report | None = None,
+    validation: ValidationDraw | None = None,
 ) -> Outcome:
     """Train both networks. A run in ``folder`` is resumed; if it has finished, its result is returned.
 
@@ -151,6 +155,7 @@ def train(
         should_stop: called before each step; if it returns True the state is saved and the call returns.
         keep_pairs: a folder on this machine's disk where the paired strategy keeps its rendered pairs.
         report_pairs: called with the number of faces rendered so far and the number of all.
+        validation: of trainings that are compared; by default the settings draw the faces to validate on.
 
     Raises:
         UserError: the folder holds another run, there are too few images, a part of the data is damaged, the disk is
@@ -162,7 +167,7 @@ def train(
     # A flow's settings inherit from this model. The fields that they add must not enter the config fingerprint.
     config = TrainingConfig(**{name: getattr(config, name) for name in TrainingConfig.model_fields})
     check_fit(generator, discriminator, faces, card.classifier, evaluator)
-    chosen = choose(faces, config)
+    chosen = choose(faces, config, validation)
     wanted = run_files.config_fingerprint(
         "training",
         config,
@@ -201,11 +206,11 @@ def _paired_data(
     report: Report | None,
 ) -> PairedData:
     """Render the pairs of the paired strategy: for the rows to train on, and for the held-out faces without glasses."""
-    held_out_rows, attribute = chosen.held_out_rows, chosen.attribute
+    held_out_rows, attribute, seed = chosen.held_out_rows, chosen.attribute, chosen.validation_seed
     bare = held_out_rows[~faces.labels[held_out_rows, attribute]]
     threads = torch.get_num_threads()
-    held_out = render_pairs(faces, bare, variants=4, seed=config.seed, threads=threads, keep=keep)
-    fixed = hold_out_pairs(held_out, faces.labels[bare], attribute, config.seed)
+    held_out = render_pairs(faces, bare, variants=4, seed=seed, threads=threads, keep=keep)
+    fixed = hold_out_pairs(held_out, faces.labels[bare], attribute, seed)
     return PairedData(
         pairs=render_pairs(
             faces,

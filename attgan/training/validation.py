@@ -1,5 +1,6 @@
 """Validation: measures both networks on a fixed set of held-out faces with fixed edits."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +54,19 @@ class HeldOut:
     real: Tensor
 
 
+@dataclass(frozen=True)
+class ValidationDraw:
+    """What decides the fixed set of trainings that are validated on the same one.
+
+    Attributes:
+        seed: draws faces, targets and rendered glasses.
+        strategies: names of all their strategies; each stream of each of them has its quarter of the set.
+    """
+
+    seed: int
+    strategies: tuple[str, ...]
+
+
 def in_stream(labels: np.ndarray, stream: Stream, attribute: int) -> np.ndarray:
     """(m,) bool: which rows of (m, n) labels belong to a stream."""
     if stream == "all":
@@ -61,27 +75,34 @@ def in_stream(labels: np.ndarray, stream: Stream, attribute: int) -> np.ndarray:
 
 
 def choose_rows(
-    faces: Faces, strategy: Strategy, attribute: int | None, at_most: int, seed: int
+    faces: Faces,
+    strategy: Strategy,
+    attribute: int | None,
+    at_most: int,
+    seed: int,
+    others: Sequence[Strategy] = (),
 ) -> np.ndarray:
     """The rows of the fixed set: the dataset's held-out ones, or ``at_most`` of them, drawn by the seed.
 
-    At least a quarter of the set, if there are so many, belongs to each stream of the strategy, however rare it is.
+    At least a quarter of the set, if there are so many, belongs to each stream of the strategy and of the ``others``
+    that share the set, however rare it is.
 
     Raises:
         UserError: no row is held out, or none for one of the strategy's streams.
     """
     order = torch.randperm(len(faces.held_out), generator=generator_for(seed, "held-out rows", 0)).numpy()
     rows, column, first = faces.held_out[order], attribute or 0, np.zeros(len(order), dtype=bool)
-    for stream in (strategy.source, strategy.real):
-        of_kind = np.flatnonzero(in_stream(faces.labels[rows], stream, column))
-        if not len(of_kind):
-            kind = "" if stream == "all" else f" {stream} {faces.attributes[column]}"
-            raise UserError(
-                "held-out-rows-missing",
-                f"--strategy {strategy.name}: there is no held-out image{kind}, of {len(rows):,}, and a training "
-                "is validated on some",
-            )
-        first[of_kind[: max(1, at_most // 4)]] = True
+    for each in (strategy, *others):
+        for stream in (each.source, each.real):
+            of_kind = np.flatnonzero(in_stream(faces.labels[rows], stream, column))
+            if not len(of_kind):
+                kind = "" if stream == "all" else f" {stream} {faces.attributes[column]}"
+                raise UserError(
+                    "held-out-rows-missing",
+                    f"--strategy {each.name}: there is no held-out image{kind}, of {len(rows):,}, and a training "
+                    "is validated on some",
+                )
+            first[of_kind[: max(1, at_most // 4)]] = True
     return np.sort(np.concatenate([rows[first], rows[~first]])[:at_most])
 
 

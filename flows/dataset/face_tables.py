@@ -214,7 +214,8 @@ def _dataset(
     if "Eyeglasses" not in tables.columns.attributes:
         raise UserError("column-missing", f"{where}: has no column Eyeglasses")
     labels, column = tables.labels, CELEBA.index("Eyeglasses")
-    split = labels.partition if tables.columns.partition is not None else None
+    # Our parts have the column also where no row has a partition.
+    split = labels.partition if labels.partition is not None and (labels.partition >= 0).any() else None
     wears = labels.attributes[:, column]
     rows = _chosen(wears, ~tables.unknown[:, column], split, settings, where)
     names = labels.image_ids.to_pylist()

@@ -130,7 +130,9 @@ class SweepSettings(TrainingConfig, NetworkShape):
     grace_steps: int | None = Field(
         default=None,
         ge=1,
-        description="ASHA: the fewest steps of a trial; by default a quarter of its steps.",
+        description="ASHA: the fewest steps of a trial, where the first trials are stopped; further ones are at three "
+        "times as many steps, nine times, and so on. By default at a quarter and three quarters of each trial's own "
+        "steps.",
     )
     metric: Metric = Field(
         default="quality",

@@ -166,6 +166,7 @@ class SweepDriver:
                 waits=self._waits,
                 timeout=self._settings.trial_timeout,
                 command=self._command,
+                validation=self._plan.validation,
             )
             yield {"order": order}
 

@@ -12,7 +12,6 @@ from attgan.training.run_folder.plain_json import to_json
 from attgan.version import SOFTWARE
 from flows.settings import SweepSettings
 from flows.storage import Store
-from flows.sweep.space.resolve import datasets_of
 
 SWEEP = "sweep.json"
 SCHEMA = 1
@@ -84,7 +83,7 @@ def check_same(
         )
     before, now = found["settings"], settings.model_dump(mode="json")
     defaults = SweepSettings().model_dump(mode="json")
-    free = _FREE | ({"images"} if datasets_of(settings) else set())
+    free = _FREE | ({"images"} if settings.dataset else set())
     own = {name: before.get(name, default) for name, default in defaults.items() if name not in free}
     _refuse_different({name: value for name, value in own.items() if value != now[name]}, now, where)
     if (settings.trials or 0) < before["trials"]:

@@ -19,7 +19,7 @@ from flows.sweep.driver import GaveUp, SweepDriver
 from flows.sweep.plan import SweepPlan, describe, make_plan, resolve, write_or_check
 from flows.sweep.prerequisites.evaluator import measure_all
 from flows.sweep.prerequisites.places import licence_lines, make_places
-from flows.sweep.records import RECORD, TRIALS, patiently
+from flows.sweep.records import RECORD, TRIALS, WITHOUT_RESULT, patiently
 from flows.sweep.results.display import show_artifacts
 from flows.sweep.results.progress import Ending, SweepWatch, TrialEvent
 from flows.sweep.results.result_files import finish
@@ -67,7 +67,7 @@ def sweep(settings: SweepSettings) -> dict[str, Any] | State[Any]:
     patiently(measure_all, plan, log)
     result = patiently(finish, plan, log, time.monotonic() - started, ending.reason)
     show_artifacts(result)
-    if set(result["states"]) <= {"failed", "diverged"}:
+    if set(result["states"]) <= WITHOUT_RESULT:
         why = f"every trial failed or diverged; {result['sweep']}/{TRIALS}/*/{RECORD} say why"
         # One that diverged does so again.
         raise Unfinished(f"{why}; {RESUMES}" if "failed" in result["states"] else why)

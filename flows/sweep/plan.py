@@ -13,13 +13,14 @@ from pydantic import ValidationError
 from attgan.data.manifest import MANIFEST
 from attgan.errors import UserError
 from attgan.training.config import TrainingConfig
+from attgan.training.validation import ValidationDraw
 from flows.settings import SweepSettings, TrainSettings, refusal_of
 from flows.settings.training import NetworkShape
 from flows.storage import Store, bundles, join, open_store
 from flows.sweep import fingerprint
 from flows.sweep.records import TRIALS, read_trials, trial_folder
 from flows.sweep.space.axes import Axis, draws, grid, label
-from flows.sweep.space.resolve import axes_of, datasets_of, resolve
+from flows.sweep.space.resolve import axes_of, resolve, strategies_of
 from flows.training.evaluators import open_evaluator
 from flows.words import counted
 
@@ -34,7 +35,7 @@ class Places:
     """URLs of what a sweep needs before its first trial.
 
     Attributes:
-        dataset: of the trials; if they search it, the first one, whose test faces all of them are measured on.
+        dataset: of the trials.
         bundle: that they start from, with an aligned discriminator; None from scratch.
         evaluator: the evaluator of their edits; None for the bundle's classifier.
     """
@@ -99,6 +100,11 @@ class SweepPlan:
         """How many trials there will be at most."""
         return self.settings.trials or len(self.known)
 
+    @property
+    def validation(self) -> ValidationDraw:
+        """What decides the faces that all trials are validated on."""
+        return validation_of(self.settings)
+
     def folder(self, number: int) -> Store:
         """The folder of a trial, by its number."""
         return trial_folder(self.store, number)
@@ -117,6 +123,11 @@ class SweepPlan:
         return make_trial(self.settings, self.places, self.store.url, number, changes)
 
 
+def validation_of(settings: SweepSettings) -> ValidationDraw:
+    """What decides the faces that all trials are validated on, also where they search the seed or the strategy."""
+    return ValidationDraw(settings.seed, strategies_of(settings, axes_of(settings)))
+
+
 def make_plan(settings: SweepSettings, *, places: Places) -> SweepPlan:
     """Plan the trials of resolved settings. Writes nothing.
 
@@ -127,7 +138,7 @@ def make_plan(settings: SweepSettings, *, places: Places) -> SweepPlan:
     store = open_store(settings.place, option="--destination")
     store.check(write=True)
     axes = axes_of(settings)
-    plan = SweepPlan(settings, axes, places, store, _digests(settings, places), [])
+    plan = SweepPlan(settings, axes, places, store, _digests(places), [])
     if settings.search == "optuna":
         known = plan.all_trials()[: plan.count]
     else:
@@ -183,7 +194,7 @@ def describe(settings: SweepSettings) -> list[dict[str, Any]]:
     """
     settings = resolve(settings)
     axes = axes_of(settings)
-    data = ", ".join(datasets_of(settings)) or f"{settings.images:,} drawn faces"
+    data = settings.dataset or f"{settings.images:,} drawn faces"
     better = "higher" if settings.mode == "max" else "lower"
     rows: dict[str, Any] = {
         "preset": settings.preset,
@@ -225,11 +236,9 @@ def _drawn(settings: SweepSettings, axes: tuple[Axis, ...]) -> list[dict[str, An
     return draws(axes, count, settings.seed)
 
 
-def _digests(settings: SweepSettings, places: Places) -> dict[str, str | None]:
-    searched = "dataset" in {axis.name for axis in axes_of(settings)}
-    manifests = b"".join(_manifest(url) for url in (datasets_of(settings) if searched else [places.dataset]))
+def _digests(places: Places) -> dict[str, str | None]:
     return {
-        "dataset": hashlib.sha256(manifests).hexdigest(),
+        "dataset": hashlib.sha256(_manifest(places.dataset)).hexdigest(),
         "bundle": None if places.bundle is None else bundles.inspect(places.bundle).digest,
         "evaluator": None if places.evaluator is None else open_evaluator(places.evaluator).digest,
     }

@@ -31,6 +31,9 @@ SCHEMA = 1
 
 State = Literal["waiting", "running", "finished", "stopped_early", "diverged", "failed", "interrupted"]
 COMPLETE = frozenset({"finished", "stopped_early", "diverged"})
+WITHOUT_RESULT = frozenset({"failed", "diverged"})
+"""How a trial ends that counts as worse than all others, whatever its last validation measured."""
+
 _BEST = re.compile(r"best/step-(\d+)/" + re.escape(CONFIG))
 
 
@@ -82,14 +85,17 @@ class Decision(TypedDict):
         step: of the validation.
         value: of the metric; None if it is not known, and then the trial continues.
         stop: whether the trial is to be stopped.
-        grace_steps: the fewest steps of a trial by which it was decided.
+        grace_steps: the first rung, in steps; None if rungs are at shares of each trial's own steps.
+        progress: the share of the trial's steps that were done, in millionths. Missing where rungs are counted in
+            steps, as in all sweeps that earlier versions began.
     """
 
     order: int
     step: int
     value: float | None
     stop: bool
-    grace_steps: int
+    grace_steps: int | None
+    progress: NotRequired[int]
 
 
 @dataclass(frozen=True)
@@ -231,7 +237,12 @@ def value_of(validations: Sequence[Mapping[str, Any]], metric: str) -> float | N
 
 
 def results_of(store: Store, record: Record, metrics: Sequence[str]) -> list[float | None]:
-    """The values by which a trial that has ended is compared: of the sweep's metrics, in their order."""
+    """The values by which a trial that has ended is compared: of the sweep's metrics, in their order.
+
+    None for each if it failed or diverged.
+    """
+    if record["state"] in WITHOUT_RESULT:
+        return [None] * len(metrics)
     first, *others = metrics
     validations = read_validations(store) if others else []
     return [result_of(store, record, first), *(value_of(validations, metric) for metric in others)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import platform
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ from prefect.states import Cancelled, Completed
 
 from attgan.errors import Diverged, UserError, one_line
 from attgan.training.run_folder.progress import Progress
+from attgan.training.validation import ValidationDraw
 from flows.runtime.running import retries_if
 from flows.settings import seconds_of
 from flows.storage import PreconditionFailed, StorageError, Store, open_store
@@ -55,6 +57,7 @@ class TrialOrder:
         waits: whether each validation waits for a decision of the scheduler.
         timeout: the duration after which the trial is stopped; None without a limit.
         command: the id of the command that runs this sweep.
+        validation: of all trials.
     """
 
     trial: Trial
@@ -62,6 +65,7 @@ class TrialOrder:
     waits: bool
     timeout: str | None
     command: str
+    validation: ValidationDraw
 
     @property
     def task_run_label(self) -> str:
@@ -116,6 +120,7 @@ def run_trial(order: TrialOrder, say: Say, task_run: str | None = None) -> State
         # If the record cannot be written, the driver writes it.
         with contextlib.suppress(StorageError):
             _end(store, order, record, mine, began)
+        _forget_frames(error)
         raise
     finally:
         if order.trial.settings.device == "cuda":
@@ -123,6 +128,13 @@ def run_trial(order: TrialOrder, say: Say, task_run: str | None = None) -> State
             torch.cuda.empty_cache()
     _end(store, order, record, mine, began)
     return state
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Clear the local variables that an exception keeps: networks, optimisers, batches. Prefect keeps the exception."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__
 
 
 def _begin(store: Store, order: TrialOrder) -> Record:
@@ -159,6 +171,7 @@ def _train(order: TrialOrder, store: Store, record: Record, say: Say) -> State[A
             command=order.command,
             should_stop=control.should_stop,
             on_progress=control.follow,
+            validation=order.validation,
         )
         if outcome["ended"] == "finished":
             record |= {"state": "finished", "reason": outcome["reason"]}

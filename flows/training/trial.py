@@ -18,6 +18,7 @@ from attgan.training.device import keep_freed_memory
 from attgan.training.plan import Card
 from attgan.training.run_folder.progress import PROGRESS, OnProgress
 from attgan.training.trainer import train
+from attgan.training.validation import ValidationDraw
 from flows.runtime.stages import set_torch_threads
 from flows.settings import AlignSettings, TrainSettings
 from flows.settings.training import RunSettings
@@ -59,6 +60,7 @@ def train_trial(
     command: str | None = None,
     should_stop: Callable[[], bool] | None = None,
     on_progress: OnProgress | None = None,
+    validation: ValidationDraw | None = None,
 ) -> dict[str, Any]:
     """Train, or resume the run at the destination. Uses neither Prefect nor Ray.
 
@@ -67,6 +69,7 @@ def train_trial(
         command: the id of the command that watches this training. Only this command can stop it by the run's marker.
         should_stop: another reason to stop, asked at each step.
         on_progress: called at most every two seconds, and at each validation.
+        validation: of trainings that are compared; by default the settings draw the faces to validate on.
 
     Returns:
         The fields of :class:`attgan.training.run_folder.progress.Outcome`.
@@ -90,6 +93,7 @@ def train_trial(
             should_stop=at.should_stop,
             keep_pairs=shared_folder(),
             report_pairs=partial(at.opening.report, what="faces rendered with glasses"),
+            validation=validation,
         )
     return asdict(outcome)
 

@@ -62,8 +62,6 @@ def plan_at(url: str, places: Places, *space: str, **more: Any) -> SweepPlan:
         "test_faces": 6,
     }
     options |= more
-    if any(axis.startswith("dataset=") for axis in space):
-        del options["dataset"]
     plan = make_plan(resolve(SweepSettings.model_validate(options)), places=places)
     write_or_check(plan)
     return plan

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from attgan.data.loading.loader import Faces
+from attgan.data.loading.order import flips
 from attgan.data.transforms import to_float
 from attgan.randomness import random_for
 from attgan.training.classifier.config import ClassifierTraining
@@ -45,12 +46,20 @@ class Augmentation:
     pairs: Pairs | None
     attribute: int
 
+    @property
+    def mirrors(self) -> bool:
+        """Whether it mirrors by itself. A stream would only mirror the faces that receive no rendered glasses."""
+        return self.config.augment or self.pairs is not None
+
     def show(self, batch: Placed, step: int) -> Shown:
         """The batch of step ``step``, augmented. It depends on nothing but seed and step."""
         images, labels = batch.images, batch.labels
         random = random_for(self.config.seed, "classifier", step)
         if self.pairs is not None:
             images, labels = self._with_glasses(images, labels, batch.rows, random)
+            if self.config.flip and not self.config.augment:
+                mirrored = flips(len(images), self.config.seed, "classifier", step)
+                images[mirrored] = images[mirrored].flip(3)
         if self.config.augment:
             # What is random is drawn on the host, and so applied there.
             shown = augment((images.cpu() + 1) / 2, random, self.config.flip) * 2 - 1
@@ -63,7 +72,7 @@ class Augmentation:
     def _with_glasses(
         self, images: Tensor, labels: Tensor, rows: np.ndarray, random: np.random.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Put rendered glasses on some of the faces without. (:func:`augment` mirrors them later.)"""
+        """Put rendered glasses on some of the faces without, in copies. They are mirrored later."""
         pairs = self.pairs
         assert pairs is not None
         images, labels = images.clone(), labels.clone()

@@ -87,8 +87,7 @@ class ClassifierLearner:
             seed=config.seed,
             name="classifier",
             start=start,
-            # The augmentation mirrors by itself.
-            flip=config.flip and not config.augment,
+            flip=config.flip and not self._augmentation.mirrors,
             pin=self._device.type == "cuda",
         )
         with closing(placed(batches, self._device)) as on_device:

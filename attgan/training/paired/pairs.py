@@ -8,6 +8,7 @@ follows from the seed and the step's number.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import tempfile
 import time
@@ -43,6 +44,7 @@ UNNAMED = 0.1
 # The share of pairs with less than full intensity.
 FAINT = 0.2
 _FACES_AT_A_TIME = 64
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -108,14 +110,19 @@ def render_pairs(
         seed: of the choice of designs. The other rows do not affect those of a row.
         threads: threads that render.
         report: called with the number of finished rows and the number of all rows.
-        keep: a folder on this machine's disk, where the pairs are kept for the next training on the same faces.
+        keep: a folder on this machine's disk, where the pairs are kept for the next training on the same faces; where
+            that fails, a line in the log says so.
     """
     file = None if keep is None else keep / f"{_digest(faces, rows, variants, seed)}.npz"
     if file is not None and file.exists():
         return _load(file, rows, faces)
     pairs = _render(faces, rows, variants, seed, threads, report)
     if file is not None:
-        _save(file, pairs)
+        try:
+            _save(file, pairs)
+        except OSError as error:
+            reason = error.strerror or error
+            _log.warning("the next training renders its pairs again, because %s: %s", keep, reason)
     return pairs
 
 
@@ -166,15 +173,25 @@ def _load(file: Path, rows: NDArray[np.int64], faces: Faces) -> Pairs:
 
 
 def _save(file: Path, pairs: Pairs) -> None:
-    """Write the pairs, and remove files in the folder that were not used for a long time."""
+    """Write the pairs, and remove files in the folder that were not used for a long time.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written to; no draft is left.
+    """
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     for other in file.parent.glob("*.npz"):
         if other.stat().st_mtime < time.time() - UNUSED_SECONDS:
             other.unlink(missing_ok=True)
-    # Another process may save the same pairs: each writes a file of its own, and the last one to rename it wins.
-    with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as draft:
-        np.savez(draft, bare=pairs.bare, worn=pairs.worn, styles=pairs.styles, top=np.array(pairs.top))
-    os.replace(draft.name, file)
+    # Another process may save the same pairs: each writes a file of its own, and the last one to rename it wins. Its
+    # suffix lets a later training remove the draft of a process that was killed.
+    with tempfile.NamedTemporaryFile(dir=file.parent, suffix=file.suffix, delete=False) as draft:
+        try:
+            np.savez(draft, bare=pairs.bare, worn=pairs.worn, styles=pairs.styles, top=np.array(pairs.top))
+            draft.flush()
+            os.replace(draft.name, file)
+        except BaseException:
+            os.unlink(draft.name)
+            raise
 
 
 def _digest(faces: Faces, rows: NDArray[np.int64], variants: int, seed: int) -> str:

@@ -1,9 +1,6 @@
 """The end of a run: its result bundle, and ``result.json``, written last."""
 
-from collections.abc import Mapping
 from dataclasses import replace
-
-from torch import Tensor
 
 from attgan.models import load_bundle
 from attgan.training.loop import Ending
@@ -12,12 +9,9 @@ from attgan.training.run_folder.checkpoint import explaining_full_disk
 from attgan.training.run_folder.ownership import OwnedFolder
 from attgan.training.run_folder.progress import Outcome
 from attgan.training.run_folder.run_files import write_result
-from attgan.training.run_folder.state import Best, best_path, save_networks
+from attgan.training.run_folder.state import Best, Tensors, best_path, save_networks
 
 BUNDLE = "bundle"
-
-
-_Parts = tuple[Mapping[str, Tensor], Mapping[str, Tensor]]
 
 
 def finish(plan: TrainingPlan, folder: OwnedFolder, ending: Ending) -> Outcome:
@@ -41,8 +35,7 @@ def finish(plan: TrainingPlan, folder: OwnedFolder, ending: Ending) -> Outcome:
             ending.watch.end(state, "stopped", stopped.reason)
             return stopped
         best = (state.best if plan.keeps_best else None) or Best(state.step, state.numbers)
-        generator, discriminator = _tensors(plan, folder, best)
-        info = save_networks(plan, folder, BUNDLE, generator, discriminator, best.numbers)
+        info = save_networks(plan, folder, BUNDLE, _tensors(plan, folder, best), best.numbers)
         finished = replace(
             stopped,
             ended="finished",
@@ -59,10 +52,9 @@ def finish(plan: TrainingPlan, folder: OwnedFolder, ending: Ending) -> Outcome:
     return finished
 
 
-def _tensors(plan: TrainingPlan, folder: OwnedFolder, best: Best) -> _Parts:
-    """The result's tensors of generator and discriminator: the best saved state, or the last one."""
+def _tensors(plan: TrainingPlan, folder: OwnedFolder, best: Best) -> dict[str, Tensors]:
+    """The result's tensors by network: the best saved state, or the last one."""
     if not plan.keeps_best:
-        return plan.networks.generator.state_dict(), plan.networks.discriminator.state_dict()
+        return {name: network.state_dict() for name, network in plan.results.items()}
     kept = load_bundle(f"{folder.path}/{best_path(best.step)}", folder.filesystem)
-    assert kept.discriminator is not None
-    return kept.generator.state_dict(), kept.discriminator.state_dict()
+    return {name: getattr(kept, name).state_dict() for name in plan.results}

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from attgan.models import BundleInfo, Discriminator, Generator, save_bundle
+from attgan.models import BundleInfo, save_bundle
 from attgan.models.build import from_tensors
 from attgan.training.device import Split
 from attgan.training.early_stopping import StopRule
@@ -79,11 +79,7 @@ class State:
         """Keep a copy of the networks if the last validation was the best."""
         if self.best is not None and self.numbers["quality"] < self.best.numbers["quality"]:
             return False
-        networks = plan.networks
-        kept = {
-            "generator": snapshot(networks.generator),
-            "discriminator": snapshot(networks.discriminator),
-        }
+        kept = {name: snapshot(network) for name, network in plan.results.items()}
         self.best = Best(self.step, self.numbers, kept)
         return True
 
@@ -127,7 +123,7 @@ def save_state(plan: TrainingPlan, folder: OwnedFolder, state: State) -> None:
         refuse_infinite({f"best {name}": tensors for name, tensors in best.networks.items()}, state.step)
         path = best_path(best.step)
         with explaining_full_disk(folder, "the best bundle", path):
-            save_networks(plan, folder, path, **best.networks, numbers=best.numbers)
+            save_networks(plan, folder, path, best.networks, best.numbers)
     memory: dict[str, Any] = {
         "checked": state.checked,
         "numbers": dict(state.numbers),
@@ -148,8 +144,7 @@ def save_networks(
     plan: TrainingPlan,
     folder: OwnedFolder,
     below: str,
-    generator: Tensors,
-    discriminator: Tensors,
+    tensors: Mapping[str, Tensors],
     numbers: Mapping[str, float],
 ) -> BundleInfo:
     """Write a bundle below the run's folder, replacing one that is there.
@@ -158,20 +153,24 @@ def save_networks(
         plan: settings of the networks, and the card.
         folder: of the run.
         below: the bundle's path in it.
-        generator, discriminator: tensors.
+        tensors: of the networks in :attr:`TrainingPlan.results`.
         numbers: for the card.
     """
     # The bundle's files are not written through ``folder``, so its own check would not happen.
     folder.confirm()
-    networks = plan.networks
     path = f"{folder.path}/{below}"
-    on_cpu = [{name: tensor.cpu() for name, tensor in part.items()} for part in (generator, discriminator)]
+    on_cpu: dict[str, Any] = {
+        name: from_tensors(
+            type(network),
+            network.config,
+            {key: tensor.cpu() for key, tensor in tensors[name].items()},
+            f"{path}: {name}",
+        )
+        for name, network in plan.results.items()
+    }
     return save_bundle(
         path,
-        generator=from_tensors(Generator, networks.generator.config, on_cpu[0], f"{path}: generator"),
-        discriminator=from_tensors(
-            Discriminator, networks.discriminator.config, on_cpu[1], f"{path}: discriminator"
-        ),
+        **on_cpu,
         classifier=plan.card.classifier,
         attributes=plan.faces.attributes,
         licence=plan.card.licence,

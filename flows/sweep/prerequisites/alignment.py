@@ -12,7 +12,6 @@ from flows.settings import AlignSettings, SweepSettings
 from flows.storage import has, join
 from flows.storage.bundles import inspect
 from flows.sweep.fingerprint import SWEEP
-from flows.sweep.space.resolve import datasets_of
 from flows.training.flow import align
 from flows.training.report import BUNDLE
 
@@ -35,15 +34,14 @@ def refuse_to_align_on_subset(settings: SweepSettings) -> None:
     if settings.bundle is None or not needs_alignment(settings, inspect(settings.bundle)):
         return
     option = "--align-dataset" if settings.align_dataset else "--dataset"
-    for url in [settings.align_dataset] if settings.align_dataset else datasets_of(settings)[:1]:
-        subset = read_manifest_of(url, option).subset
-        if subset.attribute is not None:
-            raise UserError(
-                "alignment-needs-random",
-                f"{option} {url}: is the subset {subset.name}, and a discriminator is aligned on random faces; name "
-                "a dataset of such with --align-dataset (attgan subset --subset random makes one), or a --bundle that "
-                "has a discriminator",
-            )
+    url = settings.align_dataset or settings.dataset
+    if url is not None and (subset := read_manifest_of(url, option).subset).attribute is not None:
+        raise UserError(
+            "alignment-needs-random",
+            f"{option} {url}: is the subset {subset.name}, and a discriminator is aligned on random faces; name a "
+            "dataset of such with --align-dataset (attgan subset --subset random makes one), or a --bundle that has a "
+            "discriminator",
+        )
 
 
 def align_first(settings: SweepSettings, dataset: str, log: reporting.Log) -> str:

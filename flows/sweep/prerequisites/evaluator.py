@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from prefect import State, task
 
-from attgan.data.loading.loader import Batch, Faces, open_faces
+from attgan.data.loading.loader import Faces, open_faces
 from attgan.data.manifest import to_bytes
 from attgan.data.shards import Dataset, open_dataset
 from attgan.evaluation.edit_measures import choose_test_faces, edit_faces, measure_edits
@@ -225,9 +225,11 @@ def measure_weights(
         validation_share=spec.validation_share,
         cache_bytes=0,
         threads=threads,
+        # As a paired training, which needs no other label.
+        required=[spec.attribute],
     ) as faces:
         chosen = choose_test_faces(faces, spec.attribute, spec.faces, spec.seed)
-        images, labels = _arrays(faces.take(chosen.rows))
+        images, labels = _arrays(faces, chosen.rows)
         accuracy = _evaluator_accuracy(evaluator, faces, chosen.partition, spec, device)
     measured = measure_edits(generator, evaluator, images, labels, names, spec.attribute, device=device)
     before = images[:SHOWN]
@@ -276,7 +278,7 @@ def _evaluator_accuracy(
     rows = np.random.default_rng(spec.seed).permutation(faces.test if partition == "test" else faces.held_out)
     has = faces.labels[rows, faces.attributes.index(spec.attribute)]
     chosen = np.concatenate([rows[has][: spec.faces], rows[~has][: spec.faces]])
-    images, labels = _arrays(faces.take(chosen))
+    images, labels = _arrays(faces, chosen)
     own = next(
         each for each in score(evaluator, images, labels, device=device) if each.attribute == spec.attribute
     )
@@ -286,6 +288,8 @@ def _evaluator_accuracy(
     )
 
 
-def _arrays(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
-    """Images ``(N, S, S, 3)`` uint8 and labels ``(N, n)`` float32."""
-    return batch.images.permute(0, 2, 3, 1).contiguous().numpy(), batch.labels.numpy()
+def _arrays(faces: Faces, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Images ``(N, S, S, 3)`` uint8 and labels ``(N, n)`` float32, NaN where unknown, of these rows."""
+    batch = faces.take(rows)
+    labels = np.where(faces.unknown[rows], np.float32(np.nan), batch.labels.numpy())
+    return batch.images.permute(0, 2, 3, 1).contiguous().numpy(), labels

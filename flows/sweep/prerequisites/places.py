@@ -12,8 +12,10 @@ import numpy as np
 from attgan.attributes import PUBLISHED, check_names
 from attgan.data.manifest import MANIFEST
 from attgan.errors import UserError
+from attgan.evaluation.edit_measures import choose_test_faces
 from attgan.evaluation.evaluator import EVALUATOR_FILE
 from attgan.models import BundleInfo, GeneratorConfig
+from attgan.training.trainer import choose
 from flows.dataset.drawn_faces import DRAWN, draw_faces
 from flows.dataset.subset import subset
 from flows.runtime import reporting
@@ -23,10 +25,10 @@ from flows.settings import SubsetSettings, SweepEvaluatorSettings, SweepSettings
 from flows.storage import Store, has, join, open_store
 from flows.storage.bundles import inspect
 from flows.sweep import fingerprint
-from flows.sweep.plan import Places, make_trial
+from flows.sweep.plan import Places, make_trial, validation_of
 from flows.sweep.prerequisites.alignment import align_first, needs_alignment, refuse_to_align_on_subset
 from flows.sweep.prerequisites.evaluator import train_evaluator
-from flows.sweep.space.resolve import axes_of, datasets_of
+from flows.sweep.space.resolve import axes_of
 from flows.training.evaluators import open_evaluator
 from flows.training.prepared_training import prepare, refuse_overlap
 from flows.training.start import make_start
@@ -55,19 +57,18 @@ def make_places(settings: SweepSettings, log: reporting.Log) -> Places:
             error.code, f"--cpus-per-trial {cpus:g}, --gpus-per-trial {gpus:g}: {error.line}"
         ) from None
     named_places = {
+        "--dataset": settings.dataset,
         "--bundle": settings.bundle,
         "--evaluator": settings.evaluator,
         "--align-dataset": settings.align_dataset,
     }
     nodes.require_reachable(named_places, settings.place)
-    for url in datasets_of(settings):
-        nodes.require_reachable({"--dataset": url})
-    check_before(settings)
+    for line in check_before(settings):
+        log.warning("%s", line)
     store = open_store(settings.place, option="--destination")
     start = None if settings.bundle is None else inspect(settings.bundle)
     size = _size(settings, start)
-    named = datasets_of(settings)
-    dataset = named[0] if named else _drawn(settings, size, store, log)
+    dataset = settings.dataset or _drawn(settings, size, store, log)
     bundle = settings.bundle
     if needs_alignment(settings, start):
         bundle = align_first(settings, dataset, log)
@@ -76,8 +77,11 @@ def make_places(settings: SweepSettings, log: reporting.Log) -> Places:
     )
 
 
-def check_before(settings: SweepSettings) -> None:
+def check_before(settings: SweepSettings) -> list[str]:
     """Refuse resolved settings with which no trial could begin. Writes nothing.
+
+    Returns:
+        Lines on what the results will lack.
 
     Raises:
         UserError: the destination cannot be written to, or holds another sweep; a bundle, an evaluator or a dataset is
@@ -90,26 +94,29 @@ def check_before(settings: SweepSettings) -> None:
     begun = fingerprint.check_same(store, settings)
     corner = {axis.name: axis.at(0.0) for axis in axes_of(settings)}
     folder = join(store.url, _NOWHERE)
-    datasets = datasets_of(settings)
     # A sweep keeps the discriminator that it began with.
     if not begun:
         refuse_to_align_on_subset(settings)
-    for url in datasets:
-        changes = corner | ({"dataset": url} if "dataset" in corner else {})
-        places = Places(url, settings.bundle, settings.evaluator)
-        trial = make_trial(settings, places, folder, 0, changes).settings
-        # The trials have folders of their own below the sweep's, where what they need may stand, too.
-        refuse_overlap(trial, store.url, may_hold=True)
-        prepare(trial)
-        for axis in axes_of(settings):
-            if axis.name == "seed":
-                for share in (0.0, 0.999):
-                    _refuse_other_faces(settings, folder, places, changes | {"seed": axis.at(share)})
-    # Without a dataset, faces will be drawn. Those have labels for all attributes.
-    if not datasets:
-        places = Places(join(folder, "dataset"), settings.bundle, settings.evaluator)
-        start = make_start(make_trial(settings, places, folder, 0, corner).settings)
-        check_names([settings.attribute], start.attributes, f"--attribute {settings.attribute}")
+    places = Places(settings.dataset or join(folder, "dataset"), settings.bundle, settings.evaluator)
+    trial = make_trial(settings, places, folder, 0, corner).settings
+    if settings.dataset is None:
+        # Faces will be drawn. Those have labels for all attributes.
+        check_names([settings.attribute], make_start(trial).attributes, f"--attribute {settings.attribute}")
+        return []
+    # The trials have folders of their own below the sweep's, where what they need may stand, too.
+    refuse_overlap(trial, store.url, may_hold=True)
+    faces = prepare(trial).faces
+    choose(faces, trial, validation_of(settings))
+    for axis in axes_of(settings):
+        if axis.name == "seed":
+            for share in (0.0, 0.999):
+                _refuse_other_faces(settings, folder, places, corner | {"seed": axis.at(share)})
+    try:
+        choose_test_faces(faces, settings.attribute, settings.test_faces, settings.seed)
+    except UserError as error:
+        # The trials can be ranked all the same, by their validations.
+        return [f"no trial will be measured on test faces: {error}"]
+    return []
 
 
 def _refuse_other_faces(
@@ -201,7 +208,7 @@ def _evaluator(
         attributes=settings.attributes or list(start.config.attributes if start else PUBLISHED),
         seed=settings.seed,
         validation_share=settings.validation_share,
-        max_steps=None if datasets_of(settings) else _EVALUATOR_STEPS,
+        max_steps=None if settings.dataset else _EVALUATOR_STEPS,
         licence=settings.licence,
         gpus=settings.gpus_per_trial,
         cache_gb=settings.cache_gb,

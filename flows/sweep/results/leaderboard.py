@@ -18,6 +18,7 @@ from flows.storage import join, open_store
 from flows.storage.bundles import inspect
 from flows.sweep.plan import START, SweepPlan, Trial
 from flows.sweep.records import (
+    WITHOUT_RESULT,
     finite,
     kept_weights,
     new_record,
@@ -29,7 +30,7 @@ from flows.sweep.records import (
 
 LEADERBOARD = "leaderboard.parquet"
 LEADERBOARD_CSV = "leaderboard.csv"
-_UNRANKED = frozenset({"failed", "diverged", "waiting"})
+_UNRANKED = WITHOUT_RESULT | {"waiting"}
 
 
 @dataclass(frozen=True)

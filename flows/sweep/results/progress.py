@@ -13,6 +13,7 @@ from flows.storage import StorageError
 from flows.sweep.plan import SweepPlan, Trial
 from flows.sweep.records import (
     COMPLETE,
+    WITHOUT_RESULT,
     Record,
     State,
     finite,
@@ -163,7 +164,11 @@ class TrialStatus:
     @property
     def ahead(self) -> int | None:
         """The number of the trial with the best value so far."""
-        known = [item for item in self._trials.items() if item[1].best is not None]
+        known = [
+            item
+            for item in self._trials.items()
+            if item[1].best is not None and item[1].state not in WITHOUT_RESULT
+        ]
         best = min(known, key=lambda item: (sort_value(item[1].best, self._mode), item[0]), default=None)
         return best[0] if best else None
 
@@ -196,10 +201,14 @@ class TrialStatus:
         return "; ".join(filter(None, (line, others)))
 
     def rows(self) -> list[dict[str, str]]:
-        """The trials that have begun, as a table for the UI: the best first, the failed last."""
+        """The trials that have begun, as a table for the UI: the best first, those without a result last."""
         begun = [item for item in self._trials.items() if item[1].state != "waiting"]
         begun.sort(
-            key=lambda item: (item[1].state == "failed", sort_value(item[1].best, self._mode), item[0])
+            key=lambda item: (
+                item[1].state in WITHOUT_RESULT,
+                sort_value(item[1].best, self._mode),
+                item[0],
+            )
         )
         return [
             {

@@ -27,14 +27,14 @@ Scale = Literal["log", "uniform", "int"]
 _ONE_FOR_ALL = {
     "attribute": "a sweep is for one attribute, --attribute",
     "attributes": "trials of a sweep have the same attributes, --attributes",
+    "dataset": "trials of a sweep are validated on the same faces, of one --dataset; search subset for the faces to "
+    "train on",
     "size": "trials of a sweep are measured on the same faces, of one --size",
     "validation_share": "trials of a sweep are validated on the same faces, --validation-share",
     "validation_images": "trials of a sweep are validated on the same faces, --validation-images",
 }
 _SHAPE = frozenset(NetworkShape.model_fields) - set(_ONE_FOR_ALL)
-NAMES: frozenset[str] = (
-    frozenset(TrainingConfig.model_fields) - EXECUTION_ONLY - set(_ONE_FOR_ALL) | _SHAPE | {"dataset"}
-)
+NAMES: frozenset[str] = frozenset(TrainingConfig.model_fields) - EXECUTION_ONLY - set(_ONE_FOR_ALL) | _SHAPE
 """What can be searched: the settings of a training that decide its result."""
 
 _SHORT = {
@@ -137,7 +137,7 @@ def parse_axis(name: str, values: object, where: str) -> Axis:
     _check_name(name, where)
     if isinstance(values, str):
         scale, *ends = values.split(":")
-        if scale in get_args(Scale) and name != "dataset":
+        if scale in get_args(Scale):
             return _range(name, scale, ends, where)  # type: ignore[arg-type]
         values = [part.strip() for part in values.split(",")] if values.strip() else []
     elif not isinstance(values, Sequence):
@@ -205,8 +205,6 @@ def _short(name: str, value: Any) -> str:
         return "fresh discriminator" if value else "aligned discriminator"
     if name == "strategy":
         return str(value).capitalize()
-    if name == "dataset":
-        return str(value).rstrip("/").rpartition("/")[2]
     shown = f"{value:.4g}" if isinstance(value, float) else value_text(value)
     return f"{_SHORT.get(name, name.replace('_', ' '))} {shown}"
 

@@ -38,19 +38,29 @@ _USUAL_TRIALS = 10
 _OF_THE_COMMAND = ("preset", "space_file", "destination", "dry_run")
 # Settings that were chosen for a space. Another space has its own.
 _OF_A_SPACE = ("search", "trials", "scheduler", "grace_steps")
-# Metrics that are weighted sums, and the settings that weight them.
-_WEIGHED_BY = {
+# Metrics that mean something else for each value of these settings: weighted sums, by their weights; and what is
+# measured on the faces that a strategy edits or shows as real.
+_DEPENDS_ON = {
     "generator_loss": (
         "lambda_reconstruction",
         "lambda_attributes",
         "lambda_pairs",
         "lambda_edges",
         "adversarial",
+        "strategy",
     ),
-    "discriminator_loss": ("lambda_classification", "adversarial"),
-    "adversarial": ("adversarial",),
-    "critic": ("adversarial",),
+    "discriminator_loss": ("lambda_classification", "adversarial", "strategy"),
+    "adversarial": ("adversarial", "strategy"),
+    "critic": ("adversarial", "strategy"),
+    "reconstruction": ("strategy",),
+    "attributes": ("strategy",),
+    "classification": ("strategy",),
+    "real_accuracy": ("strategy",),
+    "fake_accuracy": ("strategy",),
+    "critic_accuracy": ("strategy",),
 }
+# Metrics that contain the critic's value of edited faces itself, not its difference from that of real ones.
+_WITH_LEVEL = frozenset({"generator_loss", "adversarial"})
 # What a paired training measures of the metrics: it has no discriminator.
 PAIRED_METRICS = frozenset({"quality", "edited_accuracy", "ssim", "psnr", "generator_loss", "reconstruction"})
 
@@ -110,12 +120,10 @@ def axes_of(settings: SweepSettings) -> tuple[Axis, ...]:
     return parse_space(settings.space)
 
 
-def datasets_of(settings: SweepSettings) -> list[str]:
-    """The datasets of resolved settings: none, one, or the ones that are searched."""
-    searched = [axis for axis in axes_of(settings) if axis.name == "dataset"]
-    if searched and isinstance(searched[0], Choices):
-        return list(searched[0].values)
-    return [] if settings.dataset is None else [settings.dataset]
+def strategies_of(settings: SweepSettings, axes: tuple[Axis, ...]) -> tuple[str, ...]:
+    """The strategies of resolved settings' trials."""
+    searched = (axis.values for axis in axes if isinstance(axis, Choices) and axis.name == "strategy")
+    return next(searched, (settings.strategy,))
 
 
 def _layers(settings: SweepSettings) -> list[_Layer]:
@@ -183,7 +191,7 @@ def _with_start(settings: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def _names_data(layer: _Layer) -> bool:
-    return bool(layer.settings.get("dataset")) or any(axis.name == "dataset" for axis in layer.axes or ())
+    return bool(layer.settings.get("dataset"))
 
 
 def _merge(layers: list[_Layer]) -> tuple[dict[str, Any], tuple[Axis, ...]]:
@@ -293,10 +301,7 @@ def _check_metrics(settings: SweepSettings, axes: tuple[Axis, ...]) -> None:
     Raises:
         UserError: such a metric.
     """
-    strategies = next(
-        (set(axis.values) for axis in axes if isinstance(axis, Choices) and axis.name == "strategy"),
-        {settings.strategy},
-    )
+    strategies = strategies_of(settings, axes)
     if "paired" in strategies and len(strategies) > 1:
         raise UserError(
             "metric-not-comparable",
@@ -310,9 +315,15 @@ def _check_metrics(settings: SweepSettings, axes: tuple[Axis, ...]) -> None:
                 f"{option} {metric}: is not measured by --strategy paired, which has no discriminator; use quality",
             )
         for axis in axes:
-            if axis.name in _WEIGHED_BY.get(metric or "", ()):
+            if axis.name in _DEPENDS_ON.get(metric or "", ()):
                 raise UserError(
                     "metric-not-comparable",
                     f"{option} {metric}: means something else for each {axis.name}, which --space searches, so it "
                     "cannot compare the trials; use quality",
                 )
+        if metric in _WITH_LEVEL and settings.adversarial == "wgan" and "paired" not in strategies:
+            raise UserError(
+                "metric-level-arbitrary",
+                f"{option} {metric}: contains the critic's values, and under --adversarial wgan each trial's critic "
+                "has a level of its own, so it cannot compare the trials; use quality",
+            )

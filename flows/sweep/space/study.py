@@ -6,9 +6,11 @@ decides what the study of an undisturbed sweep would, because each suggestion ha
 seed and the trial's number.
 
 The scheduler ``asha`` is asynchronous successive halving (Li et al., *A System for Massively Parallel Hyperparameter
-Tuning*, 2020): when a trial passes a rung, at ``grace_steps`` times a power of three, it continues if it is among the
-best third of all trials that have passed this rung before it. Optuna's pruners compare one metric, so a sweep with two
-has no scheduler.
+Tuning*, 2020): when a trial passes a rung, it continues if it is among the best third of all trials that have passed
+this rung before it. The rungs are at ``grace_steps`` times a power of three. Without ``grace_steps`` they are at a
+quarter and three quarters of each trial's own steps, which the subset, the batch size or the epochs may decide: so
+trials are compared that have made equal progress. Optuna's pruners compare one metric, so a sweep with two has no
+scheduler.
 """
 
 from __future__ import annotations
@@ -34,8 +36,10 @@ from flows.sweep.space.axes import Axis, Choices
 
 # Of three trials that reach a rung, one continues.
 REDUCTION = 3
-# The first rung is after a quarter of the steps of the trial that is validated first.
-_GRACE = 4
+# Without ``grace_steps`` a trial's progress is counted in millionths of its steps. Thousandths would give two
+# validations of a long trial the same number.
+_WHOLE = 1_000_000
+_FIRST_RUNG = _WHOLE // 4
 # Random trials before Optuna's model of the space is used; a third of a small budget.
 _AT_RANDOM = 10
 # After so many suggestions in a row that were tried before, a small space counts as exhausted.
@@ -113,25 +117,25 @@ class Study:
             steps: of the whole trial. After the last one a trial is never stopped, because it still writes its result.
             value: of the metric.
         """
-        self._grace = self._grace or max(1, steps // _GRACE)
-        stop = step < steps and self._report(number, step, value)
-        decision = Decision(order=self._decided, step=step, value=value, stop=stop, grace_steps=self._grace)
+        decision = Decision(order=self._decided, step=step, value=value, stop=False, grace_steps=self._grace)
+        if self._grace is None:
+            decision["progress"] = _WHOLE * step // steps
         self._decided += 1
-        if stop:
+        if step < steps and self._report(number, decision.get("progress", step), value):
+            decision["stop"] = True
             self._stopped.add(number)
         return decision
 
     def observe(self, number: int, step: int, steps: int, value: float | None) -> None:
         """Add a validation of an ended trial that no decision was recorded about, as before version 0.3."""
-        self._grace = self._grace or max(1, steps // _GRACE)
         if step < steps:
-            self._report(number, step, value)
+            self._report(number, step if self._grace else _WHOLE * step // steps, value)
 
     def replay(self, decisions: Iterable[tuple[int, Decision]]) -> None:
         """Take over decisions of earlier commands, each with the number of its trial. They stand as they are."""
         for number, decision in sorted(decisions, key=lambda item: item[1]["order"]):
             self._grace = decision["grace_steps"]
-            self._report(number, decision["step"], decision["value"])
+            self._report(number, decision.get("progress", decision["step"]), decision["value"])
             self._decided = decision["order"] + 1
             if decision["stop"]:
                 self._stopped.add(number)
@@ -147,13 +151,14 @@ class Study:
         else:
             self._study.tell(trial, [value for value in values if value is not None])
 
-    def _report(self, number: int, step: int, value: float | None) -> bool:
-        """Report a validation; returns whether to stop the trial."""
+    def _report(self, number: int, done: int, value: float | None) -> bool:
+        """Report a validation after so many steps, or millionths of them; returns whether to stop the trial."""
         if (value := finite(value)) is None:
             return False
-        assert self._grace is not None
-        self._study.pruner = SuccessiveHalvingPruner(min_resource=self._grace, reduction_factor=REDUCTION)
-        self._trials[number].report(value, step)
+        self._study.pruner = SuccessiveHalvingPruner(
+            min_resource=self._grace or _FIRST_RUNG, reduction_factor=REDUCTION
+        )
+        self._trials[number].report(value, done)
         return self._trials[number].should_prune()
 
 

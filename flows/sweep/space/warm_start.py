@@ -15,7 +15,14 @@ from flows.runtime.reporting import Log
 from flows.storage import Store, open_store
 from flows.sweep import fingerprint
 from flows.sweep.plan import SweepPlan
-from flows.sweep.records import is_complete, read_json, read_trials, read_validations, value_of
+from flows.sweep.records import (
+    WITHOUT_RESULT,
+    is_complete,
+    read_json,
+    read_trials,
+    read_validations,
+    value_of,
+)
 from flows.sweep.space.study import Study
 
 WARM_START = "warm-start.json"
@@ -67,9 +74,9 @@ def read(store: Store) -> list[dict[str, Any]]:
 
 
 def _results(store: Store, metrics: list[str]) -> Iterator[dict[str, Any]]:
-    """The settings and values of all trials that have ended with a value of each metric."""
+    """The settings and values of all trials that have a result with a value of each metric."""
     for folder, record in read_trials(store):
-        if not is_complete(record):
+        if not is_complete(record) or record["state"] in WITHOUT_RESULT:
             continue
         validations = read_validations(folder)
         values = [value_of(validations, metric) for metric in metrics]

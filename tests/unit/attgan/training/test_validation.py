@@ -57,6 +57,14 @@ def test_with_alternate_edits_are_judged_on_faces_without_and_real_ones_have_it(
     assert (alternate.targets[:, GLASSES] == 1).all()
 
 
+def test_strategies_that_share_a_set_each_have_their_quarter_of_it(small_faces: Faces) -> None:
+    strategies = [STRATEGIES[name] for name in ("inverse", "alternate", "paired")]
+    black_hair = small_faces.attributes.index("Black_Hair")
+    rows = [choose_rows(small_faces, each, black_hair, 4, 3, strategies) for each in strategies]
+    assert all(np.array_equal(chosen, rows[0]) for chosen in rows)
+    assert set(small_faces.labels[rows[0], black_hair]) == {False, True}
+
+
 def test_a_strategy_that_lacks_held_out_faces_is_refused(small_faces: Faces) -> None:
     bald = small_faces.attributes.index("Bald")
     assert not small_faces.labels[small_faces.held_out][:, bald].any(), (

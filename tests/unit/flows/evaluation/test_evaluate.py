@@ -5,7 +5,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.csv
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -157,6 +159,18 @@ def test_a_dataset_is_read_with_its_images_and_a_limit_is_spread_over_it(judge: 
         truth = labels(face_at(row, 0, 0.4))
         assert (face.wears, face.male, face.young) == (truth["Eyeglasses"], truth["Male"], truth["Young"])
         assert data == pack_image(picture(row, 0, 0.4), "cropped", 64).data
+
+
+def test_a_dataset_without_partitions_has_no_split(judge: Path, tmp_path: Path) -> None:
+    """Its parts have the column all the same, and all of its values are null."""
+    write_drawn_dataset(tmp_path / "dataset", 12, size=64)
+    for part in (tmp_path / "dataset").glob("*.parquet"):
+        rows = pq.read_table(part)
+        place = rows.schema.get_field_index("partition")
+        field = rows.schema.field(place)
+        pq.write_table(rows.set_column(place, field, pa.nulls(len(rows), field.type)), part)
+    (table,) = open_face_tables(settings_of(tmp_path / "dataset", judge, tmp_path / "out"))
+    assert (len(table.faces), table.split) == (12, False)
 
 
 def test_a_parquet_table_of_files_is_a_table_like_any_other(drawn: Path, judge: Path, tmp_path: Path) -> None:

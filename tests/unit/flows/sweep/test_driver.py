@@ -116,7 +116,9 @@ def test_complete_trials_are_not_run_again_and_those_of_an_earlier_version_count
     sweep = Sweep(plan)
     assert (sweep.driver.complete, sweep.driver.left) == (1, True)
     assert [call["order"].trial.number for call in sweep.calls] == [1, 2, 3]
-    store = sweep.begin(TrialOrder(plan.known[2], "quality", True, None, sweep.driver._command), 0.1, 0.6)
+    command = sweep.driver._command
+    order = TrialOrder(plan.known[2], "quality", True, None, command, plan.validation)
+    store = sweep.begin(order, 0.1, 0.6)
     sweep.driver.look()
     assert stops(store) == [False, True]
 

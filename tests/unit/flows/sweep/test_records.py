@@ -17,6 +17,7 @@ from flows.sweep.records import (
     read_metrics,
     read_record,
     read_validations,
+    results_of,
     value_of,
     write_record,
 )
@@ -88,6 +89,24 @@ def test_a_trial_is_worth_what_the_weights_are_that_it_keeps() -> None:
     assert value_of([check(5, quality=None, psnr=None)], "psnr") is None
     assert value_of([check(0, quality=0.9)], "quality") is None
     assert value_of([], "quality") is None
+
+
+@pytest.mark.parametrize(
+    ("state", "values"),
+    [
+        ("finished", [0.8, 20.0]),
+        ("stopped_early", [0.8, 20.0]),
+        ("diverged", [None, None]),
+        ("failed", [None, None]),
+    ],
+)
+def test_a_trial_that_failed_has_no_result_however_good_it_was_before(
+    tmp_path: Path, state: State, values: list[float | None]
+) -> None:
+    store = open_store(str(tmp_path))
+    store.put("metrics.jsonl", json.dumps(check(5, quality=0.8, psnr=20.0)).encode() + b"\n")
+    record = new_record(0, {}, "") | {"state": state, "value": 0.8}
+    assert results_of(store, record, ["quality", "psnr"]) == values
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """One trial in this process: when it ends before its last step, and what its record says."""
 
 import threading
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from attgan.errors import Diverged, UserError
 from attgan.training.run_folder.progress import Progress
@@ -18,6 +20,7 @@ from flows.sweep.records import (
     is_complete,
     new_record,
     read_record,
+    read_validations,
     write_decisions,
     write_record,
 )
@@ -35,7 +38,9 @@ def plan(places: Places, tmp_path: Path) -> SweepPlan:
 
 @pytest.fixture
 def order(plan: SweepPlan) -> TrialOrder:
-    return TrialOrder(plan.known[0], "quality", waits=False, timeout=None, command=COMMAND)
+    return TrialOrder(
+        plan.known[0], "quality", waits=False, timeout=None, command=COMMAND, validation=plan.validation
+    )
 
 
 @pytest.fixture
@@ -82,6 +87,27 @@ def test_a_trial_that_is_asked_to_stop_before_it_begins_writes_nothing(
     assert read_record(store) is None
 
 
+@pytest.mark.parametrize(
+    ("axis", "fixed", "same"),
+    [
+        ("seed=0,1", {"strategy": "permutation"}, {"quality", "ssim", "generator_loss", "fake_accuracy"}),
+        ("strategy=inverse,alternate", {"seed": 10}, {"quality", "ssim", "psnr", "classifier_accuracy"}),
+    ],
+)
+def test_all_trials_are_validated_on_the_same_faces(
+    places: Places, tmp_path: Path, axis: str, fixed: dict[str, Any], same: set[str]
+) -> None:
+    """Before the first step all of them have the same weights, so they measure the same."""
+    plan = plan_at(str(tmp_path), places, axis, **fixed, max_steps=2, validation_images=3)
+    measured = []
+    for trial in plan.known:
+        order = TrialOrder(trial, "quality", False, None, COMMAND, plan.validation)
+        run_trial(order, silent)
+        before = read_validations(plan.folder(trial.number))[0]
+        measured.append({name: before[name] for name in same})
+    assert all(numbers == measured[0] for numbers in measured[1:])
+
+
 @pytest.mark.parametrize("stop", [True, False])
 def test_a_trial_waits_for_the_decision_about_each_validation(
     order: TrialOrder, store: Store, stop: bool
@@ -124,6 +150,25 @@ def test_a_failure_is_on_record_and_raised(
     assert (record["state"], is_complete(record)) == (state, complete)
     assert str(error) in record["reason"]
     assert trials.may_retry(None, None, trials.Completed(data=error)) is retried
+
+
+def test_a_failure_leaves_no_networks_in_memory(order: TrialOrder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prefect keeps the exception, whose traceback would keep all local variables of the training."""
+    left: list[weakref.ref[torch.nn.Module]] = []
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        network = torch.nn.Linear(2, 2)
+        left.append(weakref.ref(network))
+        try:
+            raise RuntimeError(f"{network} is out of memory")
+        except RuntimeError:
+            raise Diverged("the loss exploded") from None
+
+    monkeypatch.setattr(trials, "train_trial", fail)
+    with pytest.raises(Diverged) as kept:
+        run_trial(order, silent)
+    assert kept.value.__context__ is not None
+    assert left[0]() is None
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,15 @@ import torch
 
 from attgan.data.loading.loader import Faces, open_faces
 from attgan.data.shards import Dataset
+from attgan.data.transforms import to_float
 from attgan.errors import Diverged
 from attgan.models import AttributeClassifier
 from attgan.models.folder import Folder
+from attgan.training.classifier.augmentation import Augmentation, Shown
 from attgan.training.classifier.config import ClassifierTraining
 from attgan.training.classifier.learner import ClassifierLearner
 from attgan.training.classifier.trainer import fit_classifier
+from attgan.training.device import Placed
 from attgan.training.run_folder.progress import Progress
 from tests.support.data.drawn_dataset import write_drawn_dataset
 from tests.support.refusals import refused
@@ -168,6 +171,36 @@ def test_a_validation_that_is_not_finite_ends_it_and_it_never_finishes_untrained
     fitted = fit_classifier(faces, spoilt, Folder(tmp_path))
     assert (fitted.ended, fitted.best_step) == ("finished", 24)
     assert [row["step"] for row in rows_of(tmp_path) if row["kind"] == "check"] == [24]
+
+
+def test_rendered_glasses_do_not_say_which_faces_are_mirrored(faces: Faces, tmp_path: Path) -> None:
+    """With rendered glasses or without, half of the faces are mirrored."""
+    config = QUICK.model_copy(update={"rendered": 0.5, "augment": False})
+    shown: list[tuple[np.ndarray, torch.Tensor, np.ndarray]] = []
+    show = Augmentation.show
+
+    def spy(augmentation: Augmentation, batch: Placed, step: int) -> Shown:
+        seen = show(augmentation, batch, step)
+        bare = faces.labels[batch.rows, 0] == 0
+        rendered = bare & (seen.labels[:, 0].numpy() == 1)
+        shown.append((batch.rows, seen.images, rendered))
+        return seen
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Augmentation, "show", spy)
+        fit_classifier(faces, config, Folder(tmp_path))
+    rows, rendered = (np.concatenate([each[place] for each in shown]) for place in (0, 2))
+    images = torch.cat([each[1] for each in shown])
+    straight = to_float(faces.take(rows).images)
+    # The hair and the backdrop above the glasses.
+    top = slice(0, 16)
+    same, mirrored = (
+        ((images - other)[:, :, top].abs().flatten(1).mean(1) < 0.01).numpy()
+        for other in (straight, straight.flip(3))
+    )
+    assert (same | mirrored).all()
+    for kind in (rendered, ~rendered):
+        assert 0.3 < mirrored[kind].mean() < 0.7
 
 
 def test_another_run_is_refused(faces: Faces, dataset: Dataset, tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """Pairs of bare faces and rendered glasses, and a training on them."""
 
+import errno
 import json
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from PIL import Image
 from attgan.attributes import STYLES
 from attgan.data.loading.loader import Faces
 from attgan.editing.compositing import edit_mask
-from attgan.models import Generator, load_bundle, with_styles
+from attgan.models import Bundle, Discriminator, Generator, load_bundle, save_bundle, with_styles
 from attgan.models.folder import Folder
 from attgan.training.paired.pairs import PairBatch, Pairs, draw_pairs, render_pairs
 from attgan.training.run_folder.progress import Outcome
@@ -54,6 +56,18 @@ def small_paired(faces: Faces, folder: Path, **options: object) -> Outcome:
     return train(generator, small_discriminator(), faces, CONFIG, Folder(folder), card=CARD, **options)
 
 
+def save_copy_with(discriminator: Discriminator, bundle: Bundle, path: Path) -> None:
+    save_bundle(
+        path,
+        generator=bundle.generator,
+        discriminator=discriminator,
+        attributes=bundle.config.attributes,
+        licence=CARD.licence,
+        about=CARD.about,
+        overwrite=True,
+    )
+
+
 def test_glasses_change_each_face_inside_the_mask(pairs: Pairs) -> None:
     rows = np.flatnonzero(edit_mask(SIZE).numpy().any(1))
     assert pairs.top == rows[0]
@@ -74,6 +88,25 @@ def test_kept_pairs_are_loaded_again(small_data: Path, tmp_path: Path, pairs: Pa
     for one in (made, again):
         assert np.array_equal(one.worn, pairs.worn)
         assert np.array_equal(one.styles, pairs.styles)
+
+
+def test_pairs_that_a_full_disk_does_not_hold_are_used_without_being_kept(
+    small_data: Path,
+    tmp_path: Path,
+    pairs: Pairs,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(draft: IO[bytes], **arrays: np.ndarray) -> None:
+        draft.write(b"the beginning")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", fail)
+    with open_small(small_data) as faces:
+        made = render_pairs(faces, bare_rows(faces)[:12], variants=2, seed=0, keep=tmp_path)
+    assert np.array_equal(made.worn, pairs.worn)
+    assert list(tmp_path.iterdir()) == []
+    assert "No space left on device" in caplog.text
 
 
 def test_source_and_target_differ_only_inside_the_mask(pairs: Pairs, small_faces: Faces) -> None:
@@ -117,6 +150,19 @@ def test_resumed_training_gives_the_same_weights(small_data: Path, tmp_path: Pat
     for grid in (tmp_path / "whole" / "grids").iterdir():
         with Image.open(grid) as picture:
             assert picture.width > 3 * SIZE
+
+
+def test_the_result_has_no_discriminator_because_none_was_trained(small_data: Path, tmp_path: Path) -> None:
+    with open_small(small_data) as faces:
+        faces.training = bare_rows(faces)[:12]
+        small_paired(faces, tmp_path, should_stop=stop_after(3))
+        for best in (tmp_path / "best").iterdir():
+            bundle = load_bundle(best)
+            assert bundle.discriminator is None
+            # An earlier version stored the one that the training began with.
+            save_copy_with(small_discriminator(), bundle, best)
+        small_paired(faces, tmp_path)
+    assert load_bundle(tmp_path / "bundle").discriminator is None
 
 
 @pytest.mark.long

@@ -1,15 +1,16 @@
 """A sweep's own evaluator, and what trials are measured on."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pyarrow import fs
 
+from attgan.attributes import CELEBA
 from attgan.data.loading.loader import open_faces
 from attgan.data.shards import open_dataset
-from attgan.evaluation.edit_measures import choose_test_faces, edit_faces
+from attgan.evaluation.edit_measures import choose_test_faces, edit_faces, measure_edits
 from attgan.models import inspect_bundle, load_bundle
 from flows.settings import SweepEvaluatorSettings
 from flows.storage import open_store
@@ -18,12 +19,12 @@ from flows.sweep.prerequisites.evaluator import (
     EvaluationSpec,
     calls,
     measure_weights,
-    spec_of,
     unpack_faces,
 )
 from flows.sweep.records import EDITED, MEASURES
 from tests.support.data.drawn_dataset import write_drawn_dataset
-from tests.support.finished_sweep import NAMES, SIZE, plan_at
+from tests.support.data.stored_dataset import write_dataset
+from tests.support.finished_sweep import NAMES, SIZE
 from tests.support.refusals import refused
 
 
@@ -96,6 +97,24 @@ def test_faces_without_the_attribute_have_to_be_there(
     assert not (tmp_path / MEASURES).exists()
 
 
+def test_faces_are_measured_of_which_no_other_attribute_is_known(
+    places: Places, spec: EvaluationSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A paired sweep may take such a dataset."""
+    assert places.bundle is not None
+    unknown = np.ones((20, len(CELEBA)), dtype=bool)
+    unknown[:, CELEBA.index("Eyeglasses")] = False
+    write_dataset(tmp_path / "faces", (10, 10), unknown=unknown)
+    seen: list[np.ndarray] = []
+    monkeypatch.setattr(
+        "flows.sweep.prerequisites.evaluator.measure_edits",
+        lambda *arguments, **options: seen.append(arguments[3]) or measure_edits(*arguments, **options),
+    )
+    content = measure_weights(str(tmp_path), places.bundle, replace(spec, dataset=str(tmp_path / "faces")))
+    assert content["measured"]["faces"] == 3
+    assert np.array_equal(seen[0], [[0, np.nan, np.nan]] * 3, equal_nan=True)
+
+
 def test_the_start_and_each_trial_with_weights_are_measured_alike(finished: SweepPlan) -> None:
     todo = list(calls(finished))
     places = [finished.store.url + place for place in ("/start", "/trials/000", "/trials/001", "/trials/002")]
@@ -105,11 +124,3 @@ def test_the_start_and_each_trial_with_weights_are_measured_alike(finished: Swee
         *(f"{at}/bundle" for at in places[1:]),
     ]
     assert len({(call["spec"], call["device"], call["threads"]) for call in todo}) == 1
-
-
-def test_trials_that_search_the_dataset_are_measured_on_one_of_them(places: Places, tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    shutil.copytree(places.dataset, other)
-    plan = plan_at(str(tmp_path / "sweep"), places, f"dataset={other},{places.dataset}")
-    assert {trial.settings.dataset for trial in plan.known} == {str(other), places.dataset}
-    assert spec_of(plan).dataset == places.dataset

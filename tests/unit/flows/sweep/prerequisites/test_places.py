@@ -59,6 +59,23 @@ def test_seeds_are_searched_only_where_they_do_not_choose_the_faces_that_measure
             check_before(unsplit)
 
 
+def test_faces_to_validate_each_strategy_on_have_to_be_there(options: Options, tmp_path: Path) -> None:
+    write_drawn_dataset(tmp_path / "wearers", 40, glasses_share=1.0)
+    wearers = options | {"dataset": str(tmp_path / "wearers"), "space": ["strategy=inverse,alternate"]}
+    with refused("held-out-rows-missing", "--strategy alternate"):
+        check_before(resolve(SweepSettings.model_validate(wearers)))
+
+
+def test_a_dataset_without_test_faces_is_said_before_anything_is_trained(
+    options: Options, tmp_path: Path
+) -> None:
+    assert check_before(resolve(SweepSettings.model_validate(options))) == []
+    write_drawn_dataset(tmp_path / "wearers", 40, glasses_share=1.0)
+    wearers = resolve(SweepSettings.model_validate(options | {"dataset": str(tmp_path / "wearers")}))
+    (line,) = check_before(wearers)
+    assert "test-faces-missing" in line
+
+
 def test_the_starting_bundles_licence_and_another_one_of_the_evaluator(
     places: Places, tmp_path: Path
 ) -> None:

@@ -55,8 +55,11 @@ def test_the_best_trial_is_ahead_by_what_its_trained_weights_came_to(status: Tri
     assert status.ahead == 1
     status.take(running(2, 100, float("nan")))
     assert status.ahead == 1
+    status.take(running(3, 100, 0.9))
+    status.take(TrialEvent(3, "diverged"))
+    assert status.ahead == 1, "the weights of a trial that diverged are no result"
     rows = status.rows()
-    assert [row["trial"] for row in rows] == ["001", "000", "002"]
+    assert [row["trial"] for row in rows] == ["001", "000", "002", "003"]
     assert (rows[0]["quality"], rows[0]["last"], rows[0]["step"]) == ("0.6", "0.2", "200 of 1,000")
     assert rows[2]["quality"] == "–"
 

@@ -41,7 +41,6 @@ def test_an_option_comes_before_the_file_that_before_the_preset_that_before_the_
 def test_small_sizes_are_for_drawn_faces_alone(tmp_path: Path) -> None:
     assert resolved(preset="lambda1").max_steps is not None
     assert resolved(preset="lambda1", dataset="faces").max_steps is None
-    assert resolved(preset="lambda1", space=["dataset=a,b"]).max_steps is None
     file = file_of(tmp_path, {"settings": {"dataset": "faces"}})
     assert resolved(preset="lambda1", space_file=file).max_steps is None
 
@@ -134,7 +133,7 @@ def test_options_that_do_not_go_together_are_one_line(
         ({"settings": {"batch_size": 0}}, "setting-invalid", "--batch-size 0"),
         ({"space": {"freeze_d": []}}, "axis-empty", "space: freeze_d"),
         ({"space": {"lr": [1]}}, "setting-unknown", "space"),
-        ({"space": {"dataset": ["a,b"]}}, "value-with-comma", "space: dataset a,b"),
+        ({"space": {"subset": ["only,all"]}}, "value-with-comma", "space: subset only,all"),
         ({"settings": {"from_scratch": True, "bundle": "x"}}, "scratch-with-bundle", "--from-scratch"),
     ],
 )
@@ -149,7 +148,25 @@ def test_a_file_that_is_not_in_order_is_named(tmp_path: Path, content: object, c
 )
 def test_a_loss_does_not_compare_trials_that_weigh_it_differently(metric: str, axis: str) -> None:
     assert axis.partition("=")[0] in refusal("metric-not-comparable", metric=metric, space=[axis])
-    assert resolved(metric=metric, space=["freeze_d=0,4"]).metric == metric
+    assert resolved(metric=metric, adversarial="lsgan", space=["freeze_d=0,4"]).metric == metric
+
+
+def test_what_is_measured_on_a_strategys_own_edits_does_not_compare_strategies() -> None:
+    space = ["strategy=inverse,alternate"]
+    for metric in ("reconstruction", "attributes", "fake_accuracy"):
+        assert "strategy" in refusal("metric-not-comparable", metric=metric, space=space)
+        assert resolved(metric=metric, space=["freeze_d=0,4"]).metric == metric
+    assert resolved(metric="ssim", second_metric="target_accuracy", space=space).metric == "ssim"
+
+
+@pytest.mark.parametrize("metric", ["generator_loss", "adversarial"])
+def test_a_loss_with_the_level_of_a_wasserstein_critic_does_not_compare_trials(metric: str) -> None:
+    space = ["freeze_d=0,4"]
+    assert f"--metric {metric}" in refusal("metric-level-arbitrary", metric=metric, space=space)
+    assert "--second-metric" in refusal("metric-level-arbitrary", second_metric=metric, space=space)
+    assert resolved(metric="critic", space=space).metric == "critic", "a difference has no level"
+    paired = {"strategy": "paired", "space": ["learning_rate=1e-4,1e-3"]}
+    assert resolved(metric="generator_loss", **paired).metric == "generator_loss"
 
 
 def test_a_metric_that_no_trial_measures_is_refused() -> None:

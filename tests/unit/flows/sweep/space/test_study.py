@@ -59,9 +59,8 @@ def go_on(sweep: Study, tried: Tried, count: int) -> Tried:
     return tried
 
 
-def rebuilt(seed: int, tried: Tried) -> Study:
+def rebuilt(again: Study, tried: Tried) -> Study:
     """A new command's study of these trials, of which the last one has not ended."""
-    again = study(seed)
     for number, (changes, _) in enumerate(tried):
         again.add(number, changes)
     again.replay((number, decision) for number, (_, found) in enumerate(tried) for decision in found)
@@ -71,14 +70,19 @@ def rebuilt(seed: int, tried: Tried) -> Study:
 
 
 @settings(max_examples=15, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), ended=st.integers(0, TRIALS - 1), step=st.sampled_from([0, 30, 70]))
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    grace=st.sampled_from([GRACE, None]),
+    ended=st.integers(0, TRIALS - 1),
+    step=st.sampled_from([0, 30, 70]),
+)
 def test_with_one_trial_at_a_time_a_resumed_sweep_suggests_and_decides_as_an_undisturbed_one(
-    seed: int, ended: int, step: int
+    seed: int, grace: int | None, ended: int, step: int
 ) -> None:
-    undisturbed = go_on(study(seed), [], TRIALS)
+    undisturbed = go_on(study(seed, grace_steps=grace), [], TRIALS)
     known = [(changes, list(found)) for changes, found in undisturbed[: ended + 1]]
     known[-1] = (known[-1][0], [decision for decision in known[-1][1] if decision["step"] <= step])
-    assert go_on(rebuilt(seed, known), known, TRIALS) == undisturbed
+    assert go_on(rebuilt(study(seed, grace_steps=grace), known), known, TRIALS) == undisturbed
 
 
 def test_a_trial_continues_past_a_rung_if_it_is_among_the_best_third_there() -> None:
@@ -88,6 +92,33 @@ def test_a_trial_continues_past_a_rung_if_it_is_among_the_best_third_there() -> 
         sweep.add(number, {"learning_rate": 1e-3, "freeze_d": number % 6, "clip_gradients": None})
     stopped = [sweep.decide(number, GRACE, STEPS, value)["stop"] for number, value in enumerate(values)]
     assert stopped == [False, True, False, True, True, False]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_rungs_are_at_shares_of_each_trials_own_steps_whichever_is_validated_first(first: int) -> None:
+    """As where the subset is searched: both trials have passed over their data equally often at a rung."""
+    sweep, steps = study(grace_steps=None), [60, 180]
+    for number in range(3):
+        sweep.add(number, {"learning_rate": 1e-3, "freeze_d": number, "clip_gradients": None})
+    for number in (first, 1 - first):
+        assert not sweep.decide(number, 0, steps[number], 0.0)["stop"]
+    assert not sweep.decide(0, 14, 60, 0.1)["stop"], "before the first rung"
+    assert not sweep.decide(0, 15, 60, 0.9)["stop"]
+    assert not sweep.decide(1, 44, 180, 0.5)["stop"], "before the first rung"
+    assert sweep.decide(1, 45, 180, 0.5)["stop"]
+    assert not sweep.decide(2, 45, 180, 0.95)["stop"]
+    assert not sweep.decide(0, 44, 60, 0.1)["stop"], "before the second rung"
+    assert not sweep.decide(0, 45, 60, 0.9)["stop"]
+    assert sweep.decide(2, 135, 180, 0.8)["stop"]
+
+
+def test_a_sweep_whose_rungs_an_earlier_version_laid_by_steps_keeps_them() -> None:
+    sweep = study(grace_steps=None)
+    for number in range(2):
+        sweep.add(number, {"learning_rate": 1e-3, "freeze_d": number, "clip_gradients": None})
+    sweep.replay([(0, Decision(order=0, step=20, value=0.9, stop=False, grace_steps=20))])
+    decision = sweep.decide(1, 20, 1000, 0.5)
+    assert (decision["stop"], decision["grace_steps"]) == (True, 20)
 
 
 @pytest.mark.parametrize(

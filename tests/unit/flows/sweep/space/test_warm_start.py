@@ -1,5 +1,6 @@
 """What a sweep takes over from an earlier one."""
 
+import json
 import logging
 import shutil
 from pathlib import Path
@@ -44,6 +45,17 @@ def test_the_results_within_the_space_are_copied_and_stay_when_the_sweep_resumes
     warm_start.write(again, LOG)
     assert warm_start.read(again.store) == taken
     assert first_suggestion(again) == first_suggestion(plan)
+
+
+def test_a_trial_that_diverged_is_no_result_to_begin_with(
+    finished: SweepPlan, places: Places, tmp_path: Path
+) -> None:
+    earlier = shutil.copytree(finished.store.url, tmp_path / "earlier")
+    record = json.loads((earlier / "trials/001/trial.json").read_text())
+    (earlier / "trials/001/trial.json").write_text(json.dumps(record | {"state": "diverged"}))
+    plan = plan_after(str(earlier), tmp_path / "new", places, "lambda_reconstruction=log:1:20")
+    warm_start.write(plan, LOG)
+    assert [one["changes"] for one in warm_start.read(plan.store)] == [{"lambda_reconstruction": 1.0}]
 
 
 @pytest.mark.parametrize("there", [True, False], ids=["a sweep over other settings", "no sweep"])
