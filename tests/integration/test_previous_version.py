@@ -126,6 +126,12 @@ def test_its_bundle_edits_as_it_did(previous: Path) -> None:
         assert np.abs(before.astype(int) - now.astype(int)).max() <= most, name
 
 
+# How far apart the ways of two trainings may end, as a share of the way: Adam makes much of the smallest differences
+# between processors. Between an Intel and an AMD processor it was 0.013 and 0.14, with the batches in another order 0.42
+# and 1.04.
+FAR = {"generator": 0.2, "discriminator": 0.5}
+
+
 def training(previous: Path) -> TrainSettings:
     expected = json.loads((previous / "training-end" / "expected.json").read_text())
     places = {name: str(previous / name) for name in ("dataset", "bundle")}
@@ -137,16 +143,21 @@ def training(previous: Path) -> TrainSettings:
 def test_its_training_resumes_to_the_same_weights(previous: Path) -> None:
     expected = json.loads((previous / "training-end" / "expected.json").read_text())
     torch.set_num_threads(1)
+    stopped = previous / "training" / "checkpoints" / f"step-{expected['stopped_after']:010d}"
+    starts = {network: load_file(stopped / f"{network}.safetensors") for network in FAR}
     outcome = train_trial(training(previous))
     assert outcome["ended"] == "finished"
     assert (outcome["resumed_from"], outcome["step"]) == (expected["stopped_after"], expected["step"])
     last = previous / "training" / "checkpoints" / f"step-{expected['step']:010d}"
-    for network in ("generator", "discriminator"):
+    for network, start in starts.items():
         before = load_file(previous / "training-end" / f"{network}.safetensors")
         now = load_file(last / f"{network}.safetensors")
         assert now.keys() == before.keys()
-        for name, tensor in now.items():
-            torch.testing.assert_close(tensor, before[name], rtol=1e-2, atol=1e-3)
+        learned = [name for name, tensor in start.items() if tensor.is_floating_point()]
+        then, again = (
+            torch.cat([(end[name] - start[name]).flatten() for name in learned]) for end in (before, now)
+        )
+        assert (again - then).norm() <= FAR[network] * then.norm()
     if same_processor(previous):
         digests = {
             path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in last.glob("*.safetensors")
