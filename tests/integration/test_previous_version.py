@@ -126,9 +126,8 @@ def test_its_bundle_edits_as_it_did(previous: Path) -> None:
         assert np.abs(before.astype(int) - now.astype(int)).max() <= most, name
 
 
-# How far apart the ways of two trainings may end, as a share of the way: Adam makes much of the smallest differences
-# between processors. Between an Intel and an AMD processor it was 0.013 and 0.14, with the batches in another order 0.42
-# and 1.04.
+# How far apart the ways of two trainings may end, as a share of the way: Adam makes much of the smallest differences.
+# Between an Intel and an AMD processor it was 0.013 and 0.14; with the batches in another order, 0.42 and 1.04.
 FAR = {"generator": 0.2, "discriminator": 0.5}
 
 
