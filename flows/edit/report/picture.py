@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from attgan.data import codec
-from attgan.editing.placement import Pixels
 from attgan.errors import DataError
 from attgan.evaluation.plots.image_grids import before_after_grid, scaled
 from flows.edit.job import EditJob
@@ -35,7 +36,9 @@ def before_after(job: EditJob, sample: Sequence[SampledImage]) -> bytes | None:
     return before_after_grid(pairs, captions, columns=3, height=HEIGHT) if pairs else None
 
 
-def _squares(before: Pixels, after: Pixels, box: Sequence[float] | None) -> tuple[Pixels, Pixels]:
+def _squares(
+    before: np.ndarray, after: np.ndarray, box: Sequence[float] | None
+) -> tuple[np.ndarray, np.ndarray]:
     """A square around the face from the image and from its edit.
 
     An edit of another size is the face alone, or the image has been replaced since: then the edit's own middle.
