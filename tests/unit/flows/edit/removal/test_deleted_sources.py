@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,11 @@ from flows.edit import lease
 from flows.edit.job import resolve
 from flows.edit.plan.runs import list_runs
 from flows.edit.removal.deleted_sources import SOURCE_EXISTS, forget, mirror_deletions
-from flows.edit.removal.outputs import CHANGED, GONE, REMOVED
+from flows.edit.removal.outputs import CHANGED, GONE, REMOVED, SHARED, Outcome
 from flows.edit.removal.removed import list_removed, read_removed
 from flows.operate.removing import forget_keys
 from flows.settings import ForgetSettings
-from flows.storage import open_store
+from flows.storage import join, open_store
 from tests.support.refusals import refused
 from tests.support.small_edit import SmallEdit, make_small_edit
 
@@ -22,6 +23,23 @@ from tests.support.small_edit import SmallEdit, make_small_edit
 @pytest.fixture
 def place(tmp_path: Path) -> SmallEdit:
     return make_small_edit(tmp_path)
+
+
+@pytest.fixture
+def copied(place: SmallEdit) -> SmallEdit:
+    """The same images were copied to a second source, and both were edited into one destination."""
+    place.put(a="1", b="2", c="3")
+    place.run()
+    other = SmallEdit(place.url, place.bundle)
+    other.source = open_store(join(place.url, "copy"))
+    other.put(a="1", b="2", c="3")
+    assert other.run() is not None
+    return other
+
+
+def forgotten(place: SmallEdit, *names: str) -> Outcome:
+    keys = [f"{name}.jpg" for name in names]
+    return forget_keys(ForgetSettings(destination=place.destination.url, keys=keys))
 
 
 def test_a_deleted_image_is_forgotten_with_its_pictures(place: SmallEdit) -> None:
@@ -125,4 +143,52 @@ def test_a_source_that_lacks_too_much_is_not_mirrored(place: SmallEdit) -> None:
         place.source.delete(f"{name}.jpg")
     with refused("source-empty"):
         mirror_deletions(resolve(place.settings(mirror_max_share=1)))
+    assert place.outputs() == {"a", "b", "c"}
+
+
+def test_an_output_that_another_source_still_has_is_not_forgotten(
+    place: SmallEdit, copied: SmallEdit
+) -> None:
+    place.source.delete("a.jpg")
+    assert forgotten(place, "a", "b").left == {"a.jpg": SHARED, "b.jpg": SOURCE_EXISTS}
+    assert place.outputs() == {"a", "b", "c"}
+    copied.source.delete("a.jpg")
+    assert forgotten(place, "a").counts == {REMOVED: 1}
+    assert place.outputs() == {"b", "c"}
+    for one in (place, copied):
+        one.put(a="1")
+        assert one.run() is not None, "it counts as done for neither of the two"
+
+
+def test_deletions_are_not_mirrored_where_another_source_still_has_the_image(
+    place: SmallEdit, copied: SmallEdit
+) -> None:
+    place.source.delete("a.jpg")
+    job = resolve(place.settings(mirror_max_share=0.5))
+    with lease.held(place.destination, logging.getLogger()):
+        assert mirror_deletions(job).left == {"a.jpg": SHARED}
+        shutil.move(copied.source.url.removeprefix("file://"), f"{place.url}/away")
+        assert mirror_deletions(job).left == {"a.jpg": SHARED}, "a source that is away may have it still"
+        shutil.move(f"{place.url}/away", copied.source.url.removeprefix("file://"))
+        copied.source.delete("a.jpg")
+        assert mirror_deletions(job).counts == {REMOVED: 1}
+    assert place.outputs() == {"b", "c"}
+
+
+def test_the_share_that_may_be_mirrored_is_one_of_all_formats_outputs(place: SmallEdit) -> None:
+    place.put(a="1", b="2", c="3", d="4", e="5")
+    place.run()
+    place.run(format="png")
+    place.source.delete("a.jpg")
+    with lease.held(place.destination, logging.getLogger()):
+        with refused("mirror-share-exceeded"):
+            mirror_deletions(resolve(place.settings(mirror_max_share=0.19)))
+        assert mirror_deletions(resolve(place.settings(mirror_max_share=0.2))).counts == {REMOVED: 2}
+
+
+def test_nothing_is_forgotten_while_one_of_the_sources_is_away(place: SmallEdit, copied: SmallEdit) -> None:
+    place.source.delete("a.jpg")
+    shutil.rmtree(copied.source.url.removeprefix("file://"))
+    with refused("directory-missing", copied.source.url):
+        forgotten(place, "a")
     assert place.outputs() == {"a", "b", "c"}
