@@ -11,7 +11,7 @@ from flows.edit import lease
 from flows.edit.job import resolve
 from flows.edit.plan.runs import list_runs
 from flows.edit.removal.deleted_sources import SOURCE_EXISTS, forget, mirror_deletions
-from flows.edit.removal.outputs import CHANGED, GONE, REMOVED, SHARED, Outcome
+from flows.edit.removal.outputs import CHANGED, GONE, REMOVED, SHARED, UNPROVEN, Outcome
 from flows.edit.removal.removed import list_removed, read_removed
 from flows.operate.removing import forget_keys
 from flows.settings import ForgetSettings
@@ -84,6 +84,28 @@ def test_what_was_changed_since_is_not_forgotten(place: SmallEdit) -> None:
     assert forget(place.destination, ["a.jpg"], dry_run=True).left == {"a.jpg": CHANGED}
     with refused("key-unknown"):
         forget(place.destination, ["b.jpg"], dry_run=True)
+
+
+def test_an_output_that_no_ledger_records_is_never_said_to_be_gone(place: SmallEdit) -> None:
+    place.put(written="1", foreign="2", never="3")
+    place.destination.put("foreign.jpg", b"somebody else's")
+    place.run(shards=1, ledgers=False)
+    place.destination.delete("never.jpg")
+    for name in ("written", "foreign", "never"):
+        place.source.delete(f"{name}.jpg")
+    place.run(failing=["written.jpg", "foreign.jpg", "never.jpg"])
+    outcome = forgotten(place, "written", "foreign", "never")
+    assert outcome.left == {"written.jpg": UNPROVEN, "foreign.jpg": UNPROVEN}, "a disk keeps no proof"
+    assert outcome.counts[GONE] == 1
+    assert place.outputs() == {"written", "foreign"}
+
+
+def test_what_a_run_has_skipped_because_it_is_somebody_elses_is_not_forgotten(place: SmallEdit) -> None:
+    place.destination.put("a.jpg", b"somebody else's")
+    place.put(a="1")
+    place.run(on_existing="skip")
+    place.source.delete("a.jpg")
+    assert forgotten(place, "a").left == {"a.jpg": UNPROVEN}
 
 
 def test_forgetting_that_is_interrupted_before_the_deletion_can_be_repeated(
