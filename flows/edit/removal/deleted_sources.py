@@ -67,10 +67,15 @@ def forget(destination: Store, keys: Collection[str], *, dry_run: bool = False) 
     return _remove(destination, runs, claims, "forget", dry_run=dry_run)
 
 
-def mirror_deletions(job: EditJob, *, dry_run: bool = False) -> Outcome:
+def mirror_deletions(
+    job: EditJob, check_stop: Callable[[], None] = lambda: None, *, dry_run: bool = False
+) -> Outcome:
     """Remove the outputs of all inputs that the source no longer has, whatever edits of this source made them.
 
-    The caller holds the lease of the destination, unless it is a dry run.
+    Args:
+        job: at a destination whose lease the caller holds, unless it is a dry run.
+        check_stop: called from time to time. What it raises ends the removal.
+        dry_run: whether to look only.
 
     Raises:
         UserError: the source is empty, or more than ``mirror_max_share`` of its outputs would be removed.
@@ -85,7 +90,7 @@ def mirror_deletions(job: EditJob, *, dry_run: bool = False) -> Outcome:
     there: dict[str, int] = defaultdict(int)
     with tempfile.TemporaryDirectory(prefix="attgan-mirror-") as folder:
         present = f"{folder}/present.parquet"
-        if not _write_keys(source, present):
+        if not _write_keys(source, present, check_stop):
             raise UserError(
                 "source-empty",
                 f"--source {settings.source}: is empty, and --mirror-deletions would remove all outputs",
@@ -112,10 +117,10 @@ def mirror_deletions(job: EditJob, *, dry_run: bool = False) -> Outcome:
     for place, claimed in _given_claims(others, {key for key, _ in claims}).items():
         if place in claims:
             claims[place] += claimed
-    return _remove(destination, runs, claims, "its source was deleted", dry_run=dry_run)
+    return _remove(destination, runs, claims, "its source was deleted", check_stop, dry_run=dry_run)
 
 
-def _write_keys(source: Store, path: str) -> int:
+def _write_keys(source: Store, path: str, check_stop: Callable[[], None]) -> int:
     """Write all keys of a source to a Parquet file; returns their number."""
     schema, count = pa.schema([("key", pa.string())]), 0
     listing = source.list(passed_over=lambda key, why: None)
@@ -123,6 +128,7 @@ def _write_keys(source: Store, path: str) -> int:
         while keys := [info.key for info in islice(listing, _PART)]:
             writer.write_table(pa.table({"key": keys}, schema=schema))
             count += len(keys)
+            check_stop()
     return count
 
 
@@ -160,7 +166,13 @@ def _keys_by_source(runs: Sequence[ListedRun], claims: Claims) -> dict[str, set[
 
 
 def _remove(
-    destination: Store, runs: Sequence[ListedRun], claims: Claims, why: str, *, dry_run: bool
+    destination: Store,
+    runs: Sequence[ListedRun],
+    claims: Claims,
+    why: str,
+    check_stop: Callable[[], None] = lambda: None,
+    *,
+    dry_run: bool,
 ) -> Outcome:
     """Remove outputs, but none that a source still has which records it.
 
@@ -184,7 +196,7 @@ def _remove(
             if deleted_keys := lost_by[listed.run.lineage]:
                 outcome.pictures += remove_pictures(listed, deleted_keys)
     written = 0 if dry_run else time_of_removal(destination, len(runs))
-    for output, fate in remove(destination, gone, why, written, dry_run=dry_run):
+    for output, fate in remove(destination, gone, why, written, check_stop=check_stop, dry_run=dry_run):
         outcome.note(output, fate)
     return outcome
 

@@ -9,7 +9,7 @@ before.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -107,7 +107,13 @@ def _removed(dry_run: bool) -> str:
 
 
 def remove(
-    destination: Store, outputs: Iterable[Output], why: str, written: int, *, dry_run: bool = False
+    destination: Store,
+    outputs: Iterable[Output],
+    why: str,
+    written: int,
+    *,
+    check_stop: Callable[[], None] = lambda: None,
+    dry_run: bool = False,
 ) -> Iterator[tuple[Output, str]]:
     """Remove outputs, and record that their keys are no longer done. If it is interrupted, it can be repeated.
 
@@ -116,6 +122,7 @@ def remove(
         outputs: to remove, read lazily.
         why: for the record.
         written: from :func:`flows.edit.removal.removed.time_of_removal`.
+        check_stop: called before each batch. What it raises ends the removal.
         dry_run: whether to look only.
 
     Yields:
@@ -129,6 +136,7 @@ def remove(
     todo = iter(outputs)
     with ThreadPoolExecutor(_REQUESTS_IN_FLIGHT) as pool:
         while batch := list(islice(todo, _BATCH)):
+            check_stop()
             fates = list(pool.map(partial(_fate, destination), batch))
             found = [(output, fate) for output, fate in zip(batch, fates, strict=True) if fate is not None]
             if not dry_run:

@@ -10,6 +10,7 @@ import pytest
 from flows.edit import lease
 from flows.edit.job import resolve
 from flows.edit.plan.runs import list_runs
+from flows.edit.removal import outputs
 from flows.edit.removal.deleted_sources import SOURCE_EXISTS, forget, mirror_deletions
 from flows.edit.removal.outputs import CHANGED, GONE, REMOVED, SHARED, UNPROVEN, Outcome
 from flows.edit.removal.removed import list_removed, read_removed
@@ -153,6 +154,24 @@ def test_deletions_are_mirrored_for_every_edit_of_the_source(place: SmallEdit) -
         for row in table.to_pylist()
     ]
     assert {(row["key"], row["why"]) for row in rows} == {("d.jpg", "its source was deleted")}
+
+
+def test_a_run_that_is_stopped_removes_no_further_batch(
+    place: SmallEdit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.put(a="1", b="2", c="3", d="4")
+    place.run()
+    for name in "abc":
+        place.source.delete(f"{name}.jpg")
+    monkeypatch.setattr(outputs, "_BATCH", 1)
+
+    def stop_after_two() -> None:
+        if place.outputs() == {"c", "d"}:
+            raise KeyboardInterrupt
+
+    with lease.held(place.destination, logging.getLogger()), pytest.raises(KeyboardInterrupt):
+        mirror_deletions(resolve(place.settings(mirror_max_share=0.8)), stop_after_two)
+    assert place.outputs() == {"c", "d"}
 
 
 def test_a_source_that_lacks_too_much_is_not_mirrored(place: SmallEdit) -> None:
