@@ -14,6 +14,7 @@ from flows.edit.removal import outputs
 from flows.edit.removal.deleted_sources import SOURCE_EXISTS, forget, mirror_deletions
 from flows.edit.removal.outputs import CHANGED, GONE, REMOVED, SHARED, UNPROVEN, Outcome
 from flows.edit.removal.removed import list_removed, read_removed
+from flows.edit.run import read_report
 from flows.operate.removing import forget_keys
 from flows.settings import ForgetSettings
 from flows.storage import join, open_store
@@ -41,6 +42,13 @@ def copied(place: SmallEdit) -> SmallEdit:
 def forgotten(place: SmallEdit, *names: str) -> Outcome:
     keys = [f"{name}.jpg" for name in names]
     return forget_keys(ForgetSettings(destination=place.destination.url, keys=keys))
+
+
+def shown_in_report(place: SmallEdit, run: str | None) -> set[str]:
+    """The keys that the report of a run shows."""
+    assert run is not None
+    report = read_report(open_store(join(place.destination.url, "_runs")), run)
+    return {image[0] for image in report["sample"]} | {failed["key"] for failed in report["failures"]}
 
 
 def test_a_deleted_image_is_forgotten_with_its_pictures(place: SmallEdit) -> None:
@@ -75,6 +83,32 @@ def test_an_output_is_forgotten_although_a_later_content_of_its_image_has_failed
     place.source.delete("a.jpg")
     assert forget_keys(ForgetSettings(destination=place.destination.url, keys=["a.jpg"])).removed == ["a.jpg"]
     assert place.outputs() == {"b"}
+
+
+def test_a_forgotten_image_stays_out_of_the_report_of_a_retry(place: SmallEdit) -> None:
+    place.put(a="1", b="2", c="3", d="4")
+    run = place.run(failing=["c.jpg", "d.jpg"])
+    for name in "ac":
+        place.source.delete(f"{name}.jpg")
+    forgotten(place, "a", "c")
+    assert place.run(failing=["c.jpg"], retry_failed=True) == run
+    assert shown_in_report(place, run) == {"b.jpg", "d.jpg"}
+    place.put(a="1")
+    again = place.run()
+    assert again is not None
+    assert shown_in_report(place, again) == {"a.jpg"}, "it came back after it was forgotten"
+
+
+def test_a_forgotten_image_stays_out_of_the_report_of_a_run_that_is_closed(
+    place: SmallEdit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.put(a="1", b="2", c="3")
+    begun = place.run(shard_size=1, shards=2)
+    place.source.delete("a.jpg")
+    forgotten(place, "a")
+    monkeypatch.setattr("flows.edit.fingerprint.EDIT_FORMAT", 99)
+    place.run()
+    assert shown_in_report(place, begun) == {"b.jpg"}
 
 
 def test_what_was_changed_since_is_not_forgotten(place: SmallEdit) -> None:
