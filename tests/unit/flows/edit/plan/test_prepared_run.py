@@ -230,6 +230,24 @@ def test_what_failed_before_an_upgrade_is_retried_as_a_new_run(
         prepare(resolve(settings(retry_failed=True, run_id=first["run_id"])))
 
 
+def test_what_another_version_has_mended_is_not_retried(
+    tmp_path: Path, settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "ab":
+        (tmp_path / "in" / f"{name}.jpg").write_bytes(saved(noise(1))[:2000])
+    retry = settings(retry_failed=True, max_failed_share=1)
+    first = run_all(settings(max_failed_share=1))
+    assert first is not None
+    with monkeypatch.context() as upgraded:
+        upgraded.setattr("flows.edit.fingerprint.EDIT_FORMAT", 99)
+        put(tmp_path, a=0)
+        run_all(retry)
+    third = run_all(retry)
+    assert third is not None
+    assert (third["run_id"] != first["run_id"], third["inputs"]) == (True, 1)
+    assert fates(retry).keys() == {"b.jpg"}
+
+
 def test_an_unfinished_run_is_not_retried(tmp_path: Path, settings: MakeSettings) -> None:
     put(tmp_path, a=0)
     begun = prepare(resolve(settings(run_id="mine")))
