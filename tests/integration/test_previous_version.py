@@ -68,9 +68,9 @@ def edit_settings(place: Path | str, name: str, **changes: Any) -> EditSettings:
 
 
 def run_edit(settings: EditSettings) -> tuple[dict[str, Any] | None, list[str]]:
-    """What the flow does, in this process: the report, if there was anything to do, and what it said."""
+    """What the flow does, in this process: the report, if there was anything to do, and the lines about closed runs."""
     lines: list[str] = []
-    prepared = prepare(resolve_edit(settings), say=lines.append)
+    prepared = prepare(resolve_edit(settings), on_closed=lines.append)
     if isinstance(prepared, NothingToDo):
         return None, lines
     assert isinstance(prepared, PreparedRun)

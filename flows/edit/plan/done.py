@@ -206,18 +206,13 @@ def _read(runs: Iterable[ListedRun], cache: _Cache) -> Iterator[pa.Table]:
                     yield pa.concat_tables(pool.map(read, lacking[first : first + _PARALLEL]))
 
 
-def read_outcomes(run: ListedRun, key: str) -> pa.Table:
+def _read_ledger(run: ListedRun, with_failed: bool, key: str) -> pa.Table:
     """The outcomes that a ledger was the first to record. That of a retry repeats the others of its shard."""
     columns = ["key", "source_etag", "output_etag", "generation", "status"]
     table = read_table(pa.BufferReader(run.runs.get(key).data), columns)
-    return table.filter(pc.field("generation") == pc.max(table["generation"]))
-
-
-def _read_ledger(run: ListedRun, with_failed: bool, key: str) -> pa.Table:
-    table = read_outcomes(run, key)
-    if not with_failed:
-        table = table.filter(pc.field("status") != "failed")
-    return _with_time(table.select(["key", "source_etag", "output_etag"]), run.ledgers[key])
+    first = pc.field("generation") == pc.max(table["generation"])
+    counts = first if with_failed else first & (pc.field("status") != "failed")
+    return _with_time(table.filter(counts).select(columns[:3]), run.ledgers[key])
 
 
 def _read_removed(runs: Sequence[ListedRun], keys: Iterable[str]) -> Iterator[pa.Table]:

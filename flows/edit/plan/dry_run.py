@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 from flows.edit.job import EditRequest
 from flows.edit.plan.closing import find_unfinished
 from flows.edit.plan.done import open_done
-from flows.edit.plan.failures import runs_to_retry
-from flows.edit.plan.listing import NotPlanned, ignored_text, list_images, list_inputs
+from flows.edit.plan.listing import NotPlanned, ignored_text, list_inputs
 from flows.edit.plan.prepared_run import NothingToDo, nothing_new, prepare
 from flows.edit.plan.runs import list_runs
 from flows.edit.plan.shard_plans import shard_sizes, sizes_of
@@ -73,16 +72,6 @@ def _plan_rows(request: EditRequest) -> tuple[int, dict[str, str]]:
 
 
 def _retry_rows(request: EditRequest) -> tuple[int, dict[str, str]]:
-    runs = list_runs(request.destination.url, request.lineage)
-    listed, keys = next(runs_to_retry(runs, request.fingerprint), (None, set[str]()))
-    if listed is not None and keys and not request.settings.run_id:
-        images = list_images(request.source, request.settings.format, NotPlanned())
-        failed = sum(info.key in keys for info in images)
-        return failed, {
-            "run": f"a new one, of what failed in {listed.run.run_id}",
-            "images": f"{failed:,} failed ones",
-        }
-    # Without a run to plan, this only reads.
     prepared = prepare(request)
     if isinstance(prepared, NothingToDo):
         return 0, {"images": "none has failed"}

@@ -7,7 +7,7 @@ the listing has arrived.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
@@ -70,19 +70,13 @@ class NotPlanned:
             self._rows, self._tables = [], self._tables + 1
 
 
-def list_inputs(
-    job: EditJob, done: DuckDBPyConnection, not_planned: NotPlanned, only: Collection[str] | None = None
-) -> Iterator[Planned]:
+def list_inputs(job: EditJob, done: DuckDBPyConnection, not_planned: NotPlanned) -> Iterator[Planned]:
     """Yield the inputs of a run in key order: new ones and those with a new ETag, or with ``--redo`` all.
-
-    With ``only``, exactly those of these keys that the source has, whatever was done before.
 
     Raises:
         UserError: two inputs would have the same output key.
     """
     inputs = list_images(job.source, job.settings.format, not_planned)
-    if only is not None:
-        return _to_do((info for info in inputs if info.key in only), done, not_planned, redo=True)
     return islice(_to_do(inputs, done, not_planned, redo=job.settings.redo), job.settings.max_images)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -14,13 +14,11 @@ from flows.edit.job import EditRequest
 from flows.edit.ledger import Summary, finished_shards, read_summaries
 from flows.edit.plan.closing import find_unfinished
 from flows.edit.plan.done import open_done
-from flows.edit.plan.failures import runs_to_retry
 from flows.edit.plan.listing import NotPlanned, ignored_text, list_inputs, write_ignored
 from flows.edit.plan.runs import ListedRun, list_runs
 from flows.edit.plan.shard_plans import shard_sizes, sizes_of, write_plan
 from flows.edit.run import RUN_FILE, EditRun, read_run
 from flows.storage import Store
-from flows.words import counted
 
 
 class ShardToDo(NamedTuple):
@@ -61,18 +59,17 @@ class NothingToDo:
 def prepare(
     request: EditRequest,
     planned: Callable[[], None] = lambda: None,
-    say: Callable[[str], None] = lambda line: None,
+    on_closed: Callable[[str], None] = lambda line: None,
 ) -> PreparedRun | NothingToDo:
     """Find the unfinished run of a request, or plan a new one for the images that are new or have changed.
 
     An unfinished run of another version is closed as it stands (:mod:`flows.edit.plan.closing`). With ``retry_failed``,
-    find the last run that has failed images, or the run that the settings name. What failed in a run of another version
-    is planned as a new run.
+    find the last run that has failed images, or the run that the settings name.
 
     Args:
         request: the command's.
         planned: called after each shard that is planned.
-        say: receives one line about each run that is closed, or whose failed images a new run edits.
+        on_closed: receives one line about each run that is closed.
 
     Raises:
         UserError: there are no images, or the named run began with other settings.
@@ -80,7 +77,7 @@ def prepare(
     """
     runs = list_runs(request.destination.url, request.lineage)
     if request.settings.retry_failed:
-        return _prepare_retry(request, runs, planned, say)
+        return _prepare_retry(request, runs)
     unfinished = find_unfinished(runs, request.made_of)
     run_id = request.settings.run_id or _next_id(request, runs)
     begun = read_run(request.open_run(run_id))
@@ -89,7 +86,7 @@ def prepare(
     run = begun or _plan(request, run_id, runs, planned)
     for other in unfinished:
         other.close()
-        say(str(other))
+        on_closed(str(other))
     return run if isinstance(run, NothingToDo) else _remaining(request, run, runs)
 
 
@@ -102,19 +99,15 @@ def _next_id(request: EditRequest, runs: Sequence[ListedRun]) -> str:
 
 
 def _plan(
-    request: EditRequest,
-    run_id: str,
-    runs: Sequence[ListedRun],
-    planned: Callable[[], None],
-    only: Collection[str] | None = None,
+    request: EditRequest, run_id: str, runs: Sequence[ListedRun], planned: Callable[[], None]
 ) -> EditRun | NothingToDo:
-    """Plan the images that are not done, or only those of some keys, and begin their run if there are any."""
+    """Plan the images that are not done, and begin their run if there are any."""
     store, plan = request.open_run(run_id), secrets.token_hex(4)
     not_planned = NotPlanned(write=partial(write_ignored, store, plan))
     with open_done(request.open_state(), runs) as done:
-        size = write_plan(request, store, plan, list_inputs(request, done, not_planned, only), planned)
+        size = write_plan(request, store, plan, list_inputs(request, done, not_planned), planned)
     if not size.inputs:
-        return nothing_new(request, not_planned) if only is None else NothingToDo(not_planned)
+        return nothing_new(request, not_planned)
     not_planned.flush()
     run = EditRun(
         run_id=run_id,
@@ -163,35 +156,14 @@ def _remaining(request: EditRequest, run: EditRun, runs: Sequence[ListedRun]) ->
     return PreparedRun(request, run.under(request.settings), store, before, todo, is_reported)
 
 
-def _prepare_retry(
-    request: EditRequest,
-    runs: Sequence[ListedRun],
-    planned: Callable[[], None],
-    say: Callable[[str], None],
-) -> PreparedRun | NothingToDo:
-    """Find the run to retry, or plan a new one of what failed under another version."""
-    if request.settings.run_id is not None:
-        return _retry(request, request.settings.run_id, runs)
-    for listed, keys in runs_to_retry(runs, request.fingerprint):
-        failed_in = listed.run.run_id
-        if not listed.is_finished:
-            return _remaining(request, listed.run, runs)
-        if not keys:
-            return _retry(request, failed_in, runs)
-        run = _plan(request, f"retry-{secrets.token_hex(8)}", runs, planned, keys)
-        inputs = 0 if isinstance(run, NothingToDo) else run.inputs
-        say(
-            f"{counted(len(keys), 'image')} failed in run {failed_in}: a new run edits {inputs:,}, "
-            f"{len(keys) - inputs:,} no longer in the source"
-        )
-        if not isinstance(run, NothingToDo):
-            return _remaining(request, run, runs)
-    return NothingToDo(NotPlanned())
-
-
-def _retry(request: EditRequest, run_id: str, runs: Sequence[ListedRun]) -> PreparedRun:
-    """Find those shards of a run that have failed images."""
+def _prepare_retry(request: EditRequest, runs: Sequence[ListedRun]) -> PreparedRun | NothingToDo:
+    """Find the run to retry, and those of its shards that have failed images."""
     finished = {listed.run.run_id: listed for listed in runs if listed.is_finished}
+    run_id = request.settings.run_id or next(
+        (name for name, listed in reversed(finished.items()) if listed.failed()), None
+    )
+    if run_id is None:
+        return NothingToDo(NotPlanned())
     store = request.open_run(run_id)
     run = read_run(store)
     if run is None:

@@ -191,63 +191,6 @@ def test_the_failed_ones_stay_failed_until_they_are_retried(tmp_path: Path, sett
         prepare(resolve(settings(retry_failed=True, run_id="nobody")))
 
 
-def test_what_failed_before_an_upgrade_is_retried_as_a_new_run(
-    tmp_path: Path, settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    put(tmp_path, a=0, b=1, c=2, d=3)
-    for name in "bcd":
-        (tmp_path / "in" / f"{name}.jpg").write_bytes(saved(noise(1))[:2000])
-    first = run_all(settings(max_failed_share=1))
-    assert first is not None
-    before = written(tmp_path)
-    monkeypatch.setattr("flows.edit.fingerprint.EDIT_FORMAT", 99)
-    assert run_all(settings()) is None
-    # It is not planned, because it is new.
-    put(tmp_path, b=1, e=4)
-    (tmp_path / "in" / "d.jpg").unlink()
-    retry = settings(retry_failed=True, max_failed_share=1, shard_size=1)
-    told = {row["what"]: row["value"] for row in describe(resolve(retry))}
-    assert (first["run_id"] in told["run"], told["images"]) == (True, "2 failed ones")
-    lines: list[str] = []
-    begun = prepare(resolve(retry), say=lines.append)
-    assert isinstance(begun, PreparedRun)
-    assert ["1 no longer in the source" in line for line in lines] == [True]
-    # And then it was killed.
-    edit_shard(begun.run.url, 0, retry)
-    second = run_all(retry)
-    assert second is not None
-    assert (second["run_id"], second["inputs"]) == (begun.run.run_id, 2)
-    assert second["counts"] == {"edited": 1, "copied": 0, "skipped": 0, "failed": 1}
-    put(tmp_path, c=2)
-    third = run_all(retry)
-    assert third is not None
-    assert (third["run_id"], third["counts"]["edited"]) == (second["run_id"], 2), "of its own version"
-    assert run_all(retry) is None, "of the first run's failures only one is left, whose image is gone"
-    after = written(tmp_path)
-    assert set(after) == {"a.jpg", "b.jpg", "c.jpg"}
-    assert after["a.jpg"] == before["a.jpg"]
-    with refused("run-settings-differ"):
-        prepare(resolve(settings(retry_failed=True, run_id=first["run_id"])))
-
-
-def test_what_another_version_has_mended_is_not_retried(
-    tmp_path: Path, settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in "ab":
-        (tmp_path / "in" / f"{name}.jpg").write_bytes(saved(noise(1))[:2000])
-    retry = settings(retry_failed=True, max_failed_share=1)
-    first = run_all(settings(max_failed_share=1))
-    assert first is not None
-    with monkeypatch.context() as upgraded:
-        upgraded.setattr("flows.edit.fingerprint.EDIT_FORMAT", 99)
-        put(tmp_path, a=0)
-        run_all(retry)
-    third = run_all(retry)
-    assert third is not None
-    assert (third["run_id"] != first["run_id"], third["inputs"]) == (True, 1)
-    assert fates(retry).keys() == {"b.jpg"}
-
-
 def test_an_unfinished_run_is_not_retried(tmp_path: Path, settings: MakeSettings) -> None:
     put(tmp_path, a=0)
     begun = prepare(resolve(settings(run_id="mine")))
