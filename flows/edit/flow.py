@@ -83,16 +83,21 @@ def edit(settings: EditSettings) -> dict[str, Any] | State[Any]:
     nodes.require_reachable({"--source": settings.source, "--bundle": settings.bundle}, settings.destination)
     # Before the lease is written, so that a mistake leaves nothing behind.
     request = resolve(settings)
-    with lease.held(request.destination, log) as held:
+    with lease.held(request.destination, log) as held, _stop_checks(held, log) as check_stop:
         if settings.mirror_deletions:
-            _show_removed(mirror_deletions(request), log)
-        prepared = prepare(request, _worker_starter(settings, request.model), log.warning)
+            _show_removed(mirror_deletions(request, check_stop), log)
+        start_worker = _worker_starter(settings, request.model)
+
+        def planned() -> None:
+            check_stop()
+            start_worker()
+
+        prepared = prepare(request, planned, log.warning)
         if isinstance(prepared, NothingToDo):
             empty = build_empty_report(request, prepared.not_planned)
             log.info(tables.one_line(empty))
             return _completed(empty)
-        with _stop_checks(held, log) as check_stop:
-            return _edit(prepared, started, check_stop, log)
+        return _edit(prepared, started, check_stop, log)
 
 
 def _show_removed(outcome: Outcome, log: reporting.Log) -> None:
@@ -109,11 +114,13 @@ def _worker_starter(settings: EditSettings, model: Model) -> Callable[[], None]:
     first call starts none. A run of one shard is submitted at once, and its task would take another worker than the one
     that is busy with loading.
     """
-    most = capacity.tasks_at_most(settings.cpus_per_shard, settings.gpus_per_shard)
-    numbers = iter(range(min(most, tasks.WINDOW) + 1))
+    most = min(capacity.tasks_at_most(settings.cpus_per_shard, settings.gpus_per_shard), tasks.WINDOW)
+    calls = 0
 
     def start() -> None:
-        if next(numbers, 0):
+        nonlocal calls
+        calls += 1
+        if 2 <= calls <= most + 1:
             tasks.start_worker(load, model, cpus=settings.cpus_per_shard, gpus=settings.gpus_per_shard)
 
     return start
@@ -130,11 +137,10 @@ def load(model: Model) -> None:
 @contextlib.contextmanager
 def _stop_checks(held: lease.Lease, log: reporting.Log) -> Iterator[Callable[[], None]]:
     """A function that raises when the run has been cancelled, or when another run has taken over its destination."""
-    with cancelling.cancel_requests(log) as cancelled:
+    with cancelling.ended_by_cancelling(log) as check_cancelled:
 
         def check_stop() -> None:
-            if why := cancelled():
-                raise cancelling.RunCancelled(f"{why}; {cancelling.RESUMES}")
+            check_cancelled()
             if held.lost:
                 raise Unfinished(f"the lease of the destination was taken over by {held.lost}; stopped")
 

@@ -12,7 +12,7 @@ import boto3
 import pytest
 
 from flows.edit.removal.deleted_sources import SOURCE_EXISTS
-from flows.edit.removal.outputs import CHANGED, GONE, REMOVED, REPLACED, SHARED
+from flows.edit.removal.outputs import CHANGED, GONE, REMOVED, REPLACED, SHARED, UNPROVEN
 from flows.operate.removing import forget_keys
 from flows.operate.undo import undo
 from flows.settings import ForgetSettings, UndoSettings
@@ -71,6 +71,19 @@ def test_an_unfinished_run_is_undone_with_what_it_wrote_without_a_ledger(place: 
     next_second()
     place.run()
     assert place.outputs() == {"a", "b", "c"}
+
+
+def test_an_output_without_a_ledger_is_forgotten_by_its_proof(place: SmallEdit) -> None:
+    place.put(a="1", b="2")
+    place.run(shards=1, ledgers=False)
+    place.source.delete("a.jpg")
+    place.source.delete("b.jpg")
+    # As when the run resumes: its shard finds both images deleted.
+    place.run(failing=["a.jpg", "b.jpg"])
+    place.destination.put("b.jpg", b"somebody else's")
+    outcome = forget_keys(ForgetSettings(destination=place.destination.url, keys=["a.jpg", "b.jpg"]))
+    assert (outcome.removed, outcome.left) == (["a.jpg"], {"b.jpg": UNPROVEN})
+    assert place.outputs() == {"b"}
 
 
 @pytest.mark.long

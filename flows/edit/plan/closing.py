@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from flows.edit.fingerprint import hash_of
 from flows.edit.ledger import Summary, finished_shards, read_summaries
 from flows.edit.plan.runs import ListedRun
+from flows.edit.removal.removed import removed_since_it_began
 from flows.edit.report.content import build_report
 from flows.edit.run import EditRun, write_report
 from flows.storage import Store, join, open_store
@@ -57,7 +58,8 @@ class UnfinishedRun:
         """
         images = sum(summary.images for summary in self.summaries)
         held = self.run.model_copy(update={"inputs": images, "shards": len(self.summaries)})
-        report = build_report(held, self.summaries, 0.0, self.summaries)
+        removed = removed_since_it_began(self.run)
+        report = build_report(held, self.summaries, 0.0, self.summaries, removed=removed)
         report |= {"planned_anew": self.run.inputs - self.done}
         write_report(self.store, report)
 

@@ -206,10 +206,13 @@ def _refuse_to_continue(run: EditRun, request: EditRequest, runs: Sequence[Liste
     differs += [name for name in same if getattr(run.settings, name) != getattr(settings, name)]
     if differs:
         names = ", ".join(differs)
-        raise UserError(
-            "run-settings-differ",
-            f"--run-id {run.run_id}: began with another {names}; give a new run another id",
-        )
+        line = f"--run-id {run.run_id}: began with another {names}; give a new run another id"
+        if settings.retry_failed:
+            line = (
+                f"--retry-failed: run {run.run_id} began with another {names}, so it cannot be repeated; "
+                "--redo edits all images again"
+            )
+        raise UserError("run-settings-differ", line)
     if any(listed.is_undone() for listed in runs if listed.run.run_id == run.run_id):
         raise UserError("run-undone", f"--run-id {run.run_id}: was undone; give a new run another id")
 

@@ -1,14 +1,15 @@
 """Remove outputs of runs, but none that a run did not write, or that has changed since.
 
-On S3 an output is ours if it has the ETag that a ledger records and the fingerprint of a run in its metadata. A disk
-keeps no metadata: there the ETag decides, which has the modification time to the nanosecond. Stores cannot compare an
-ETag while they delete, so the object is looked at directly before.
+On S3 an output is ours if it has the ETag that a ledger records and the fingerprint of a run in its metadata. Where no
+ledger records an ETag, the fingerprint decides. A disk keeps no metadata: there the ETag decides, which has the
+modification time to the nanosecond. Stores cannot compare an ETag while they delete, so the object is looked at just
+before.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -106,7 +107,13 @@ def _removed(dry_run: bool) -> str:
 
 
 def remove(
-    destination: Store, outputs: Iterable[Output], why: str, written: int, *, dry_run: bool = False
+    destination: Store,
+    outputs: Iterable[Output],
+    why: str,
+    written: int,
+    *,
+    check_stop: Callable[[], None] = lambda: None,
+    dry_run: bool = False,
 ) -> Iterator[tuple[Output, str]]:
     """Remove outputs, and record that their keys are no longer done. If it is interrupted, it can be repeated.
 
@@ -115,6 +122,7 @@ def remove(
         outputs: to remove, read lazily.
         why: for the record.
         written: from :func:`flows.edit.removal.removed.time_of_removal`.
+        check_stop: called before each batch. What it raises ends the removal.
         dry_run: whether to look only.
 
     Yields:
@@ -128,6 +136,7 @@ def remove(
     todo = iter(outputs)
     with ThreadPoolExecutor(_REQUESTS_IN_FLIGHT) as pool:
         while batch := list(islice(todo, _BATCH)):
+            check_stop()
             fates = list(pool.map(partial(_fate, destination), batch))
             found = [(output, fate) for output, fate in zip(batch, fates, strict=True) if fate is not None]
             if not dry_run:
@@ -157,8 +166,6 @@ def _rows(outputs: Iterable[Output], why: str, written: int, *, keep_etag: bool)
 
 def _fate(destination: Store, output: Output) -> str | None:
     """What is to become of an output; None for one that was perhaps never written, and is not there."""
-    if output.unrecorded is None and all(claim.etag is None for claim in output.claims):
-        return GONE
     try:
         there = denials.head(destination, output.output_key)
     except FileNotFoundError:
@@ -170,11 +177,16 @@ def _fate(destination: Store, output: Output) -> str | None:
 
 def _why_left(there: ObjectInfo, output: Output, *, has_metadata: bool) -> str | None:
     writer = there.metadata.get(FINGERPRINT)
+    recorded = {claim.etag for claim in output.claims if claim.etag is not None}
     if output.unrecorded is not None:
         its = quote(output.unrecorded.strip('"'), safe="-")
         if writer not in output.fingerprints or there.metadata.get(SOURCE_ETAG) != its:
             return UNPROVEN if writer is None else REPLACED
-    elif there.etag not in {claim.etag for claim in output.claims}:
+    elif not recorded:
+        # The run skipped or failed its image. Its worker may have died just after it had written the output.
+        if writer not in output.fingerprints and there.etag not in output.elsewhere:
+            return UNPROVEN
+    elif there.etag not in recorded:
         return REPLACED if writer is not None or there.etag in output.elsewhere else CHANGED
     elif has_metadata and writer not in output.fingerprints:
         return CHANGED if writer is None else REPLACED

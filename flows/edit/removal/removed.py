@@ -11,14 +11,17 @@ from __future__ import annotations
 import io
 import secrets
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from attgan.data.column_reader import read_table
 from flows.edit.lease import LEASE
-from flows.storage import Store
+from flows.edit.run import RUN_FILE, RUNS, EditRun
+from flows.storage import Store, join, open_store
 
 _PREFIX = "removed-"
 SCHEMA = pa.schema(
@@ -54,16 +57,32 @@ def write_removed(runs: Store, rows: Iterable[Removed]) -> None:
     runs.put(f"{_PREFIX}{secrets.token_hex(8)}.parquet", buffer.getvalue(), create_only=True)
 
 
-def list_removed(runs: Store) -> list[str]:
-    """The keys of all records below the folder of all runs."""
-    return [info.key for info in runs.list(_PREFIX) if "/" not in info.key]
+def list_removed(runs: Store, after: datetime | None = None) -> list[str]:
+    """The keys of the records below the folder of all runs: of all, or of those that were written after a time."""
+    return [
+        info.key
+        for info in runs.list(_PREFIX)
+        if "/" not in info.key and (after is None or info.modified > after)
+    ]
 
 
 def read_removed(runs: Store, keys: Iterable[str], lineage: str) -> Iterator[pa.Table]:
     """The rows of a lineage in records: the columns of :data:`SCHEMA`."""
     for key in keys:
         table = read_table(pa.BufferReader(runs.get(key).data), SCHEMA.names)
-        yield table.filter(pa.compute.equal(table["lineage"], lineage))
+        yield table.filter(pc.equal(table["lineage"], lineage))
+
+
+def removed_since_it_began(run: EditRun) -> set[str]:
+    """The keys of a run's lineage whose outputs were removed after the run had begun. Nothing shows them again."""
+    runs = open_store(join(run.settings.destination, RUNS), option="--destination")
+    began = runs.head(f"{run.run_id}/{RUN_FILE}").modified
+    found: set[str] = set()
+    for table in read_removed(runs, list_removed(runs, after=began), run.lineage):
+        # Undo writes rows with the time of an earlier ledger.
+        later = pc.greater(table["written"], int(began.timestamp() * 1e6))
+        found.update(table.filter(later)["key"].to_pylist())
+    return found
 
 
 def time_of_removal(destination: Store, runs: int) -> int:

@@ -26,6 +26,7 @@ def build_report(
     wall: float,
     before: Sequence[Summary] = (),
     *,
+    removed: Collection[str] = (),
     shards_wall: float = 0.0,
     workers: int = 0,
 ) -> dict[str, Any]:
@@ -36,6 +37,7 @@ def build_report(
         summaries: one for each shard's ledger.
         wall: seconds that this command took.
         before: the summaries of the shards that an earlier command finished.
+        removed: keys that the sample and the failures leave out.
         shards_wall: seconds of ``wall`` from the submission of the first shard to the end of the last one.
         workers: shards that the cluster could edit at a time, at the end.
 
@@ -56,6 +58,7 @@ def build_report(
         {"key": f.key, "stage": f.stage, "reason": f.reason, "ledger": ledger_key(s.shard, s.generation)}
         for s in sorted(summaries, key=lambda s: s.shard)
         for f in s.failures
+        if f.key not in removed
     ]
     sources = dict(sum((Counter(s.attributes_from) for s in summaries), Counter()))
     return {
@@ -95,7 +98,9 @@ def build_report(
             for s in sorted(summaries, key=lambda s: -s.wall)[:5]
         ],
         "failures": sorted(failures, key=lambda f: f["stage"] != "process")[:FAILURES_LISTED],
-        "sample": choose_sample(pair for summary in summaries for pair in summary.sample),
+        "sample": choose_sample(
+            image for summary in summaries for image in summary.sample if image.key not in removed
+        ),
     }
 
 

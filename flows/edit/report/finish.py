@@ -8,6 +8,7 @@ from typing import Any
 
 from flows.edit.ledger import Summary
 from flows.edit.plan.prepared_run import PreparedRun
+from flows.edit.removal.removed import removed_since_it_began
 from flows.edit.report import tables
 from flows.edit.report.content import build_report
 from flows.edit.report.picture import before_after
@@ -44,7 +45,15 @@ def finish(
     """
     run, store = prepared.run, prepared.store
     every = sorted([*prepared.before, *summaries], key=lambda summary: summary.shard)
-    result = build_report(run, every, wall, prepared.before, shards_wall=shards_wall, workers=workers)
+    result = build_report(
+        run,
+        every,
+        wall,
+        prepared.before,
+        removed=removed_since_it_began(run),
+        shards_wall=shards_wall,
+        workers=workers,
+    )
     if run.settings.no_faces:
         result["sample"] = []
     grid = before_after(prepared.request, result["sample"])

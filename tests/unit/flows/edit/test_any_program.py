@@ -42,6 +42,7 @@ from flows.edit.plan.done import open_done
 from flows.edit.plan.prepared_run import NothingToDo, prepare
 from flows.edit.plan.runs import list_runs
 from flows.edit.plan.tables import SourceLabels, Styles
+from flows.edit.removal import removed
 from flows.edit.report.finish import finish
 from flows.edit.shard import one_shard, reading, writing
 from flows.settings import EditSettings
@@ -108,7 +109,7 @@ class Programs(RuleBasedStateMachine):
         folder = self._cleanup.enter_context(tempfile.TemporaryDirectory())
         self.storage = FakeStorage(Path(folder))
         patch = self._cleanup.enter_context(pytest.MonkeyPatch.context())
-        for module in (job_module, runs, closing, one_shard):
+        for module in (job_module, runs, closing, one_shard, removed):
             patch.setattr(module, "open_store", self.storage.open)
         self.commands: dict[str, Command] = {}
         self.undecodable: set[str] = set()

@@ -208,6 +208,18 @@ def test_the_failed_ones_stay_failed_until_they_are_retried(tmp_path: Path, sett
         prepare(resolve(settings(retry_failed=True, run_id="nobody")))
 
 
+def test_what_failed_before_an_upgrade_is_refused_with_what_helps(
+    tmp_path: Path, settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in" / "a.jpg").write_bytes(b"no image")
+    first = run_all(settings(max_failed_share=1))
+    assert first is not None
+    monkeypatch.setattr("flows.edit.fingerprint.EDIT_FORMAT", 99)
+    assert run_all(settings()) is None
+    with refused("run-settings-differ", "--retry-failed", first["run_id"], "edit_format", "--redo"):
+        prepare(resolve(settings(retry_failed=True)))
+
+
 def test_an_unfinished_run_is_not_retried(tmp_path: Path, settings: MakeSettings) -> None:
     put(tmp_path, a=0)
     begun = prepare(resolve(settings(run_id="mine")))
