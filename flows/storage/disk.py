@@ -7,6 +7,7 @@ import fcntl
 import os
 import stat
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -22,6 +23,9 @@ from flows.urls import Location
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 # What file systems answer that do not have all names: FAT, exFAT, and those that check for UTF-8.
 _NAME_REFUSED = (errno.EINVAL, errno.EILSEQ)
+# Seconds to wait for the lock on a folder, which is held for microseconds, and between two looks at it.
+LOCK_SECONDS, _PAUSE = 30.0, 0.001
+LOCKED = "another process holds the lock on the folder"
 
 
 class DiskStore:
@@ -280,13 +284,34 @@ def _sync_folder(folder: str) -> None:
         os.close(descriptor)
 
 
+def _take_lock(descriptor: int) -> None:
+    """Wait for the lock on a folder, but not for ever: the process that holds it may be frozen.
+
+    Raises:
+        TimeoutError: another process has held it for :data:`LOCK_SECONDS`.
+        OSError: the file system has no locks.
+    """
+    end = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise TimeoutError(errno.ETIMEDOUT, LOCKED) from None
+            time.sleep(_PAUSE)
+        else:
+            return
+
+
 @contextlib.contextmanager
 def _locked(folder: str, needed: bool = False) -> Iterator[None]:
     """Hold the lock on a folder. Without locks, as on some network file systems, only those who need it fail."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            _take_lock(descriptor)
+        except TimeoutError:
+            raise
         except OSError:
             if needed:
                 raise

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import logging
 import os
 import pickle
@@ -16,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from attgan.errors import UserError
-from flows.storage import KeyRefused, StorageError, Store, open_store
+from flows.storage import KeyRefused, StorageError, Store, disk, open_store
 from flows.storage.errors import CredentialsRefused
 from tests.support.refusals import refused
 
@@ -228,3 +229,20 @@ def test_errors_travel_between_processes(error: Exception) -> None:
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is type(error)
     assert str(again) == str(error)
+
+
+def test_a_lock_that_is_never_given_back_is_a_fault_and_no_hang(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "LOCK_SECONDS", 0.2)
+    etag = store.put("a", b"1")
+    folder = os.open(tmp_path / "store", os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        with pytest.raises(StorageError):
+            store.put("a", b"2", if_match=etag)
+        assert store.get("a").data == b"1"
+    finally:
+        os.close(folder)
+    store.put("a", b"2", if_match=etag)
+    assert keys(store) == ["a"]
