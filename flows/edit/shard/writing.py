@@ -127,16 +127,19 @@ def _ends_with(there: ObjectInfo, item: Item, job: EditJob, ours: Mapping[str, s
     ================================= ==============================================================================
     this very output                  it stays, and the item is done
     an earlier output that is ours    it is replaced, unless the source has changed since it was fetched
+    a later run's, of the same source it stays, and the item is skipped
     anything else                     ``on_existing`` decides: it stays, and the item is skipped or fails; or it is
                                       replaced
     ================================= ==============================================================================
     """
     if _is_this_result(item, there, job.destination, ours):
         item.done(there.etag, found=True)
-    elif _is_earlier_output(item, there, job):
+    elif _is_earlier_output(item, there, job, ours):
         if _is_current(item, job.source):
             return False
         item.skip("put", "the source has changed while it was edited; the next run edits it")
+    elif there.metadata.get(LINEAGE) == job.lineage:
+        item.skip("put", "a later run has edited it")
     elif job.settings.on_existing == "skip":
         item.skip("put", f"{KEY_EXISTS} (--on-existing overwrite --redo replaces it)")
     elif job.settings.on_existing == "fail":
@@ -158,16 +161,17 @@ def _is_this_result(item: Item, there: ObjectInfo, destination: Store, ours: Map
         return False
 
 
-def _is_earlier_output(item: Item, there: ObjectInfo, job: EditJob) -> bool:
+def _is_earlier_output(item: Item, there: ObjectInfo, job: EditJob, ours: Mapping[str, str]) -> bool:
     """Whether the object is an output for an earlier content of the source, or of a run that this one replaces.
 
     The fingerprint alone would not tell it from the output of another source with the same key.
     """
-    if there.etag == item.replaces:
-        return True
+    marks = there.metadata
     # Outputs of earlier versions do not name their lineage.
-    of_this_source = there.metadata.get(LINEAGE, job.lineage) == job.lineage
-    return of_this_source and there.metadata.get(FINGERPRINT) in (job.fingerprint, *job.replaces)
+    if there.etag == item.replaces or marks.get(LINEAGE, job.lineage) != job.lineage:
+        return there.etag == item.replaces
+    of_earlier_content = LINEAGE in marks and marks.get(SOURCE_ETAG) != ours[SOURCE_ETAG]
+    return of_earlier_content or marks.get(FINGERPRINT) in (job.fingerprint, *job.replaces)
 
 
 def _is_current(item: Item, source: Store) -> bool:

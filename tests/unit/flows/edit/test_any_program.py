@@ -392,6 +392,16 @@ def test_a_source_that_changes_after_its_run_was_planned_is_edited_by_the_next_c
     program.teardown()
 
 
+def test_what_a_later_run_has_edited_is_not_somebody_elses() -> None:
+    """Another version could not decode an image; it changes and is edited; then the first run is retried."""
+    program = Programs()
+    program.begin({"a", "b", "c"})
+    program.go_on("decode", "a")
+    program.start("first", "3", retry=False, alive=False, fault=(0, "lost"), steps=16)
+    program.go_on("change", "a")
+    program.teardown()
+
+
 @pytest.mark.long
 def test_long_programs() -> None:
     run_programs(200, 40, always_the_same=False)
