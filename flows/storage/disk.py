@@ -310,10 +310,8 @@ def _locked(folder: str, needed: bool = False) -> Iterator[None]:
     try:
         try:
             _take_lock(descriptor)
-        except TimeoutError:
-            raise
-        except OSError:
-            if needed:
+        except OSError as error:
+            if needed or isinstance(error, TimeoutError):
                 raise
         yield
     finally:

@@ -166,10 +166,12 @@ def _is_earlier_output(item: Item, there: ObjectInfo, job: EditJob, ours: Mappin
 
     The fingerprint alone would not tell it from the output of another source with the same key.
     """
+    if there.etag == item.replaces:
+        return True
     marks = there.metadata
     # Outputs of earlier versions do not name their lineage.
-    if there.etag == item.replaces or marks.get(LINEAGE, job.lineage) != job.lineage:
-        return there.etag == item.replaces
+    if marks.get(LINEAGE, job.lineage) != job.lineage:
+        return False
     of_earlier_content = LINEAGE in marks and marks.get(SOURCE_ETAG) != ours[SOURCE_ETAG]
     return of_earlier_content or marks.get(FINGERPRINT) in (job.fingerprint, *job.replaces)
 

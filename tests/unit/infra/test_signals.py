@@ -14,13 +14,13 @@ from infra import signals
 signal.signal(signal.SIGHUP, signal.{handler})
 signals.interruptible()
 signal.raise_signal(signal.SIGHUP)
-print("goes on")
+print("continues")
 """
 
 
-@pytest.mark.parametrize(("handler", "goes_on"), [("SIG_IGN", True), ("SIG_DFL", False)])
-def test_a_lost_terminal_ends_a_command_unless_that_is_ignored(handler: str, goes_on: bool) -> None:
+@pytest.mark.parametrize(("handler", "continues"), [("SIG_IGN", True), ("SIG_DFL", False)])
+def test_a_lost_terminal_ends_a_command_unless_that_is_ignored(handler: str, continues: bool) -> None:
     script = SCRIPT.format(handler=handler)
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert ("goes on" in ended.stdout) == goes_on
-    assert (Interrupted.__name__ in ended.stderr) != goes_on
+    assert ("continues" in ended.stdout) == continues
+    assert (Interrupted.__name__ in ended.stderr) != continues
